@@ -1,0 +1,14 @@
+"""Names that every doctest may use."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _names_of_doctests(doctest_namespace):
+    doctest_namespace["np"] = np
+    from traintwice import errors, predictions, types
+
+    doctest_namespace["Predictions"] = predictions.Predictions
+    doctest_namespace["Estimate"] = types.Estimate
+    doctest_namespace["UnknownName"] = errors.UnknownName

@@ -1,0 +1,78 @@
+"""Every error traintwice raises on purpose.
+
+A message says what came, what was expected and what to do. The command line prints it as one block and exits with status 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TraintwiceError(ValueError):
+    """Base class: something the user can mend. Catch this one to catch them all."""
+
+
+class BadInput(TraintwiceError):
+    """An array, file or argument does not have the form it must have."""
+
+
+class TooFewReplicas(TraintwiceError):
+    """A between-replica measure was asked of fewer than two replicas: one model has nothing to disagree with."""
+
+
+class Undefined(TraintwiceError):
+    """The measure has no value on these predictions (a ratio whose denominator is zero, for one)."""
+
+
+class BadSpec(TraintwiceError):
+    """A recipe, study or TOML file says something that cannot be; the message starts with the path of the key."""
+
+
+class UnknownName(TraintwiceError):
+    """A name that nothing here answers to; the message offers the nearest ones."""
+
+
+class MissingExtra(TraintwiceError):
+    """A package from an optional extra is not installed; the message says which extra to install."""
+
+
+class StoreError(TraintwiceError):
+    """The store cannot be read or written, or holds something other than what was asked for."""
+
+
+class TrainingFailed(TraintwiceError):
+    """A worker process died, or the training of a replica raised."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
+    """An `UnknownName` that offers the closest known names, or all of them where they are few.
+
+    >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
+    UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
+    """
+    choices = sorted(known)
+    close = get_close_matches(name, choices, n=2, cutoff=0.6)
+    if close:
+        advice = f"Did you mean {' or '.join(repr(c) for c in close)}?"
+    elif len(choices) <= 12:
+        advice = f"Known: {', '.join(choices) or 'none'}."
+    else:
+        advice = f"There are {len(choices)}; `traintwice list` shows them."
+    return UnknownName(f"no {kind} named {name!r}. {advice}{' ' + hint if hint else ''}")
+
+
+def require(module: str, *, extra: str, purpose: str) -> None:
+    """Raise `MissingExtra` unless ``module`` can be imported.
+
+    Args:
+        module: the importable name.
+        extra: the extra of this package that brings it.
+        purpose: what it is needed for, to finish the sentence "... needs ...".
+    Raises:
+        MissingExtra: the module is not installed.
+    """
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")

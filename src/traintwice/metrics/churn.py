@@ -1,0 +1,144 @@
+"""Disagreement of predicted labels: churn and its split by whether the first model was right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from traintwice.metrics.functions import mean_metric, ratio_metric
+from traintwice.metrics.quality import accuracy, error
+from traintwice.predictions import Predictions
+from traintwice.types import Array
+
+PAIRS_UP_TO = 20
+"""Up to this many replicas, comparing pairs is faster than counting votes; both are exact and equal."""
+
+
+@mean_metric("churn", "pair")
+def churn(predictions: Predictions) -> Array:
+    r"""Fraction of examples whose predicted label differs between two trainings of the same recipe.
+
+        churn = mean over pairs a < b and examples n of [ŷ_a,n ≠ ŷ_b,n] = mean_n 1 − Σ_c v_nc (v_nc − 1) / (M (M − 1))
+
+    Args:
+        predictions: probabilities ``M N K``, or predicted labels ``M N`` (integers), or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 1]; ``churn.values(probs)`` gives for each replica the fraction of the others that disagree
+        with it, ``M N``. 0.05 reads: two trainings give 5 examples in 100 another label.
+    Raises:
+        TooFewReplicas: one replica has nothing to disagree with.
+    Source:
+        CH eq. (3); the Hamming prediction difference Δ^H of AD. Ours: the mean over all pairs of replicas.
+    Example:
+        >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
+        0.3333333333333333
+    """
+    return disagreement(predictions.xp, predictions.votes)
+
+
+def disagreement(xp: Any, votes: Array) -> Array:
+    """For each replica the fraction of the others whose vote differs, ``M N`` in float64."""
+    replicas = int(votes.shape[0])
+    if replicas <= PAIRS_UP_TO:
+        rows: list[Array] = [xp.zeros(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
+        for a in range(replicas):
+            for b in range(a + 1, replicas):
+                differs = xp.astype(votes[a, :] != votes[b, :], xp.uint8)
+                rows[a] = rows[a] + differs
+                rows[b] = rows[b] + differs
+        return xp.astype(xp.stack(rows, axis=0), xp.float64) / (replicas - 1)
+    same = xp.zeros(votes.shape, dtype=xp.int64)
+    for label in xp.unique_values(votes):
+        voted = votes == label
+        same = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], same)
+    return xp.astype(replicas - same, xp.float64) / (replicas - 1)
+
+
+def _split(predictions: Predictions, first_is: Array) -> Array:
+    """Contributions of P(ŷ_a ≠ ŷ_b and a is in the set ``first_is``), symmetric in the pair: ``M N``."""
+    xp, votes, replicas = predictions.xp, predictions.votes, predictions.replicas
+    rows: list[Array] = [xp.zeros(predictions.examples, dtype=xp.float64) for _ in range(replicas)]
+    for a in range(replicas):
+        for b in range(a + 1, replicas):
+            differs = xp.astype(votes[a, :] != votes[b, :], xp.float64)
+            both_orders = differs * (first_is[a, :] + first_is[b, :])
+            rows[a] = rows[a] + both_orders
+            rows[b] = rows[b] + both_orders
+    return xp.stack(rows, axis=0) / (2 * (replicas - 1))
+
+
+@mean_metric("churn and first model right", "pair", needs_labels=True)
+def _churn_and_correct(predictions: Predictions) -> Array:
+    return _split(predictions, predictions.correct)
+
+
+@mean_metric("churn and first model wrong", "pair", needs_labels=True)
+def _churn_and_incorrect(predictions: Predictions) -> Array:
+    return _split(predictions, 1.0 - predictions.correct)
+
+
+@ratio_metric("churn correct", _churn_and_correct, accuracy, unit="fraction")
+def churn_correct() -> None:
+    r"""How often a second training changes a label that the first had right.
+
+        churn correct = P(ŷ_b ≠ ŷ_a given ŷ_a = y), over ordered pairs (a, b)
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``M N``. 0.05 reads:
+        of 100 right answers the second training changes 5. accuracy·(churn correct) + error·(churn incorrect) = churn.
+    Raises:
+        TooFewReplicas: fewer than two replicas. Undefined: no prediction is right.
+    Source:
+        CH Table 2. Ours: numerator and denominator are pooled over pairs before dividing.
+    Example:
+        >>> churn_correct(np.array([[0, 1, 2, 2], [0, 1, 1, 2]]), np.array([0, 1, 1, 1]))
+        0.2
+    """
+
+
+@ratio_metric("churn incorrect", _churn_and_incorrect, error, unit="fraction")
+def churn_incorrect() -> None:
+    r"""How often a second training changes a label that the first had wrong.
+
+        churn incorrect = P(ŷ_b ≠ ŷ_a given ŷ_a ≠ y), over ordered pairs (a, b)
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``M N``. 0.4 reads: of
+        10 wrong answers the second training changes 4, whether to the right label or to another wrong one.
+    Raises:
+        TooFewReplicas: fewer than two replicas. Undefined: no prediction is wrong.
+    Source:
+        CH Table 2. Ours: numerator and denominator are pooled over pairs before dividing.
+    Example:
+        >>> churn_incorrect(np.array([[0, 1, 2, 2], [0, 1, 1, 2]]), np.array([0, 1, 1, 1]))
+        0.3333333333333333
+    """
+
+
+@ratio_metric("churn / error", churn, error, unit="number")
+def churn_to_error() -> None:
+    r"""Churn in units of the error rate.
+
+        churn / error
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number >= 0, at most 2 (Lemma 1 of CH: churn of a pair is at most the sum of the two errors). 1 reads: as much
+        disagreement as error, which is what replicas with calibrated votes show; over-confident and constant models lie
+        below 1 too, so read it only against the baseline of the same table.
+    Raises:
+        TooFewReplicas: fewer than two replicas. Undefined: no prediction is wrong.
+    Source:
+        Jiang et al. 2022 (disagreement equals error where votes are calibrated).
+    Example:
+        >>> churn_to_error(np.array([[0, 1, 2, 2], [0, 1, 1, 2]]), np.array([0, 1, 1, 1]))
+        0.6666666666666666
+    """

@@ -1,0 +1,99 @@
+"""What an array of predictions must be; every message counts the offending rows and names the first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat
+
+from traintwice.errors import BadInput
+from traintwice.types import Array
+
+
+def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
+    """How many entries are true, and the indices of the first."""
+    count = int(xp.sum(xp.astype(bad, xp.int64)))
+    where = [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
+    return count, where
+
+
+def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
+    """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
+    replicas, examples, classes = probs.shape
+    if not xp.isdtype(probs.dtype, "real floating"):
+        raise BadInput(f"probabilities: got dtype {probs.dtype}, expected floating point numbers of shape (M, N, K)")
+    if min(replicas, examples) < 1 or classes < 2:
+        raise BadInput(
+            f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
+            "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
+        )
+    finite = xp.isfinite(probs)
+    count, at = _first(xp, ~finite)
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {finite.size:,} entries are NaN or infinite (first: replica {at[0]}, example "
+            f"{at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+        )
+    count, at = _first(xp, probs < 0)
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
+            "these look like logits: pass softmax(logits)"
+        )
+    total = xp.sum(probs, axis=2, dtype=xp.float64)
+    count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+            f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+        )
+
+
+def check_votes(xp: Any, votes: Array) -> None:
+    """Raise `BadInput` unless ``votes`` is an integer array of shape ``M N``."""
+    if votes.ndim != 2:
+        raise BadInput(
+            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
+            "(replicas, examples) with predicted labels"
+        )
+    if not xp.isdtype(votes.dtype, "integral"):
+        raise BadInput(
+            f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
+            "need a third axis, (replicas, examples, classes)"
+        )
+    if min(votes.shape) < 1:
+        raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    count, at = _first(xp, votes < 0)
+    if count:
+        raise BadInput(
+            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
+        )
+
+
+def check_labels(xp: Any, labels: Array, examples: int, *, classes: int | None) -> Array:
+    """Labels as an array of shape ``N``, or `BadInput`."""
+    if not array_api_compat.is_array_api_obj(labels):
+        labels = xp.asarray(labels)
+    if labels.ndim != 1 or int(labels.shape[0]) != examples:
+        raise BadInput(f"labels: got shape {tuple(labels.shape)}, expected ({examples},), one label for each example")
+    if not xp.isdtype(labels.dtype, "integral"):
+        raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+    outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
+    count, at = _first(xp, outside)
+    if count:
+        top = "" if classes is None else f" to {classes - 1}"
+        raise BadInput(f"labels: {count:,} lie outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
+    return labels
+
+
+def check_weights(xp: Any, weights: Array, examples: int) -> Array:
+    """Weights as a float64 array of shape ``N``, or `BadInput`."""
+    weights = xp.astype(xp.asarray(weights), xp.float64)
+    if weights.ndim != 1 or int(weights.shape[0]) != examples:
+        raise BadInput(f"weights: got shape {tuple(weights.shape)}, expected ({examples},), one weight for each example")
+    count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
+    if count:
+        raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+    if float(xp.sum(weights)) <= 0:
+        raise BadInput("weights: all are zero; at least one example must count")
+    return weights

@@ -1,0 +1,158 @@
+"""A table as data: columns with a unit, rows of estimates."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from traintwice.tables.format import decimals_for, format_cell
+from traintwice.types import Estimate, plain_number
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+Unit = Literal["fraction", "number", "cost", "text", "mixed"]
+"""``fraction``: printed in percent. ``cost``: a multiple of the baseline, "2x". ``mixed``: the row says which."""
+
+Cell = Estimate | float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its key in JSON and CSV, its title, and the unit of its cells."""
+
+    key: str
+    title: str
+    unit: Unit = "number"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its name, its cells by column key, and (for "mixed" columns) the unit of its numbers."""
+
+    name: str
+    cells: Mapping[str, Cell]
+    unit: Unit = "number"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table with notes beneath; knows how to print itself in every form."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def strings(self) -> list[list[str]]:
+        """Cells as a person reads them, one list per row, without the names."""
+        printed = []
+        for column in self.columns:
+            shared = None if column.unit == "mixed" else decimals_for([r.cells.get(column.key) for r in self.rows], column.unit)
+            cells = []
+            for row in self.rows:
+                cell = row.cells.get(column.key)
+                unit = row.unit if column.unit == "mixed" else column.unit
+                cells.append(format_cell(cell, unit, decimals_for([cell], unit) if shared is None else shared))
+            printed.append(cells)
+        return [list(cells) for cells in zip(*printed, strict=True)]
+
+    def to_rich(self) -> RichTable:
+        """A Rich table for the terminal."""
+        from rich.table import Table as RichTable
+
+        table = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table.add_column("", no_wrap=True)
+        for column in self.columns:
+            table.add_column(column.title, justify="left" if column.unit == "text" else "right", no_wrap=True)
+        for row, cells in zip(self.rows, self.strings(), strict=True):
+            table.add_row(row.name, *cells)
+        return table
+
+    def to_text(self) -> str:
+        """Aligned plain text, title first and notes last."""
+        head = ["", *[c.title for c in self.columns]]
+        body = [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
+        widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+        left = [True, *[c.unit == "text" for c in self.columns]]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if to_left else cell.rjust(width)
+                for cell, width, to_left in zip(line, widths, left, strict=True)
+            ).rstrip()
+            for line in [head, *body]
+        ]
+        return "\n".join([self.title, "", *lines, *self.notes])
+
+    def to_markdown(self) -> str:
+        """A GitHub-flavoured Markdown table."""
+
+        def line(cells: list[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+        rules = ["---", *["---" if c.unit == "text" else "---:" for c in self.columns]]
+        lines = [line(["", *[c.title for c in self.columns]]), "|" + "|".join(rules) + "|"]
+        lines += [line([row.name, *cells]) for row, cells in zip(self.rows, self.strings(), strict=True)]
+        return "\n".join([f"**{self.title}**", "", *lines, *[f"\n{note}" for note in self.notes], ""])
+
+    def to_csv(self) -> str:
+        """Raw numbers: for an estimate the columns key, key_low, key_high; fractions stay fractions."""
+        spread = {c.key for c in self.columns if any(isinstance(r.cells.get(c.key), Estimate) for r in self.rows)}
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        header = ["name"]
+        for column in self.columns:
+            header += [column.key, f"{column.key}_low", f"{column.key}_high"] if column.key in spread else [column.key]
+        writer.writerow(header)
+        for row in self.rows:
+            line: list[Any] = [row.name]
+            for column in self.columns:
+                cell = row.cells.get(column.key)
+                if column.key in spread:
+                    known = isinstance(cell, Estimate)
+                    line += [cell.value, cell.low, cell.high] if known else [cell, "", ""]  # type: ignore[union-attr]
+                else:
+                    line.append("" if cell is None else cell)
+            writer.writerow(line)
+        return out.getvalue()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+
+        def plain(cell: Cell) -> Any:
+            return cell.to_dict() if isinstance(cell, Estimate) else plain_number(cell)
+
+        return {
+            "title": self.title,
+            "columns": [{"key": c.key, "title": c.title, "unit": c.unit} for c in self.columns],
+            "rows": [{"name": r.name, **{c.key: plain(r.cells.get(c.key)) for c in self.columns}} for r in self.rows],
+            "notes": list(self.notes),
+        }
+
+    def to_html(self) -> str:
+        """A bare ``<table>``, everything in it escaped."""
+        head = "".join(f'<th scope="col">{escape(c.title)}</th>' for c in self.columns)
+        body = "".join(
+            f'<tr><th scope="row">{escape(row.name)}</th>'
+            + "".join(
+                f'<td data-title="{escape(column.title)}">{escape(cell)}</td>'
+                for column, cell in zip(self.columns, cells, strict=True)
+            )
+            + "</tr>"
+            for row, cells in zip(self.rows, self.strings(), strict=True)
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return (
+            f"<table><caption>{escape(self.title)}</caption><thead><tr><th></th>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{notes}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def __str__(self) -> str:
+        return self.to_text()
