@@ -101,18 +101,18 @@ class MeanOf(Definition):
     options: tuple[tuple[str, Any], ...] = ()
 
     @property
-    def between_replicas(self) -> bool:  # noqa: D102
+    def between_replicas(self) -> bool:
         return self.kind != "replica"
 
-    def bind(self, **options: Any) -> MeanOf:  # noqa: D102
+    def bind(self, **options: Any) -> MeanOf:
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
 
-    def values(self, predictions: Predictions) -> Array:  # noqa: D102
+    def values(self, predictions: Predictions) -> Array:
         if self.between_replicas:
             predictions.require_pairs(self.title)
         return self.contributions(predictions, **dict(self.options))
 
-    def measure(self, predictions: Predictions) -> Measurement:  # noqa: D102
+    def measure(self, predictions: Predictions) -> Measurement:
         replicas, examples = predictions.replicas, predictions.examples
         rows, left_out, means = np.zeros(replicas), np.zeros(replicas), np.empty(examples)
         recompute = self.kind == "deviation" and replicas > 2
@@ -150,18 +150,18 @@ class RatioOf(Definition):
     denominator: Definition
 
     @property
-    def between_replicas(self) -> bool:  # noqa: D102
+    def between_replicas(self) -> bool:
         return self.numerator.between_replicas or self.denominator.between_replicas
 
-    def bind(self, **options: Any) -> RatioOf:  # noqa: D102
+    def bind(self, **options: Any) -> RatioOf:
         if options:
             raise BadInput(f"{self.name} takes no options, got {', '.join(options)}")
         return self
 
-    def values(self, predictions: Predictions) -> Array:  # noqa: D102
+    def values(self, predictions: Predictions) -> Array:
         return self.numerator.values(predictions), self.denominator.values(predictions)
 
-    def measure(self, predictions: Predictions) -> Measurement:  # noqa: D102
+    def measure(self, predictions: Predictions) -> Measurement:
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
         if bottom.value == 0:
             raise Undefined(f"{self.title} has no value here: its denominator, {self.denominator.title}, is zero")

@@ -1,0 +1,31 @@
+"""The label loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from traintwice.losses.outputs import Outputs
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    r"""Negative log probability of the label: the mean over the batch, summed over components.
+
+        L = Σ_j mean_b −log softmax(z_jb)[y_b]
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0; 0.05 reads: the label typically gets probability 0.95.
+    Nothing passes through an average of the components: each is trained as if it were alone.
+
+    Source: the cross entropy of both papers. Ours: mean over the batch, sum over components.
+
+    Example:
+        >>> out = Outputs(torch.zeros(2, 4, 3), torch.tensor([0, 1, 2, 0]))
+        >>> round(CrossEntropy()(out).item(), 4)  # 2 log 3
+        2.1972
+    """
+
+    def __call__(self, out: Outputs) -> Tensor:
+        of_label = out.log_probs.gather(-1, out.label_of_component.unsqueeze(-1)).squeeze(-1)
+        return -of_label.mean(-1).sum(-1)
