@@ -28,9 +28,9 @@ class Numerics:
     numpy: str
 
     @classmethod
-    def here(cls, *, engine: str = "loop", dtype: str = "float32", device: str = "cpu") -> Numerics:
-        """The numerics of this process."""
-        return cls(engine, torch.get_num_threads(), dtype, device, processor_name(), str(torch.__version__), np.__version__)
+    def here(cls, *, threads: int, engine: str = "loop", dtype: str = "float32", device: str = "cpu") -> Numerics:
+        """The numerics of a training on this machine with so many threads."""
+        return cls(engine, threads, dtype, device, processor_name(), str(torch.__version__), np.__version__)
 
 
 def processor_name() -> str:

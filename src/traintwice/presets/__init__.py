@@ -1,0 +1,13 @@
+"""Ready experiments, one function each; `traintwice run NAME` runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from traintwice.presets.digits import digits
+from traintwice.study import Experiment
+
+PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits}
+"""Name on the command line to function."""
+
+__all__ = ["PRESETS", "digits"]

@@ -1,0 +1,28 @@
+"""Studies: train what is missing, gather, measure."""
+
+from traintwice.study.experiment import Experiment
+from traintwice.study.plan import Plan, plan
+from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
+from traintwice.study.run import Finished, prepare, run, train_missing
+from traintwice.study.store import Damage, Store
+from traintwice.study.verdict import Finding, Verdict, verdict
+
+__all__ = [
+    "MATCHED",
+    "MEASURES",
+    "Damage",
+    "Experiment",
+    "Finding",
+    "Finished",
+    "Plan",
+    "Results",
+    "RowResult",
+    "Store",
+    "Verdict",
+    "gather",
+    "plan",
+    "prepare",
+    "run",
+    "train_missing",
+    "verdict",
+]

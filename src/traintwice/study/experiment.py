@@ -1,0 +1,236 @@
+"""An experiment: data, a base recipe with changes to it, how many replicas of each, and a seed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from traintwice.data import Dataset, Source
+from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.recipes import ALGORITHM, Recipe
+from traintwice.specs import decode, digest, encode
+
+SCHEMA_VERSION = 1
+
+SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
+"""Top-level keys of an experiment's file."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Several recipes on one data set, M replicas of each.
+
+    Args:
+        name: of the study; letters, digits, dots, dashes and underscores.
+        data: where the examples come from.
+        rows: recipe by the name of its row; the first is the baseline that the others are compared with.
+        replicas: M, independent trainings of each recipe, >= 2.
+        seed: every stream of random numbers derives from it. Replica m of every row shares its streams with replica m of the
+            others, so that rows are compared pair by pair.
+    Raises:
+        BadSpec: a setting outside its range.
+    Example:
+        >>> from traintwice.data import Digits
+        >>> e = Experiment("mine", Digits(), {"baseline": Recipe(), "twice the epochs": Recipe(epochs=50)})
+        >>> e.to_dict()["rows"]
+        {'baseline': {}, 'twice the epochs': {'epochs': '2x'}}
+        >>> Experiment.from_dict(e.to_dict()) == e
+        True
+    """
+
+    name: str
+    data: Source
+    rows: Mapping[str, Recipe]
+    replicas: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise BadSpec(
+                f"name: got {self.name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
+            )
+        if not self.rows:
+            raise BadSpec("rows: got none, expected at least one recipe")
+        if self.replicas < 2:
+            raise BadSpec(
+                f"replicas: got {self.replicas}, expected at least 2: one model has nothing to disagree with (10 is a good start)"
+            )
+        if self.seed < 0:
+            raise BadSpec(f"seed: got {self.seed}, expected a whole number of at least 0")
+
+        # 5 and 5.0 are one setting and must have one digest, whoever wrote them: as they come back from a file.
+        canonical = {name: decode(Recipe, encode(recipe), f"rows.{name}") for name, recipe in self.rows.items()}
+        object.__setattr__(self, "rows", canonical)
+
+    @property
+    def baseline(self) -> str:
+        """Name of the row that the others are compared with."""
+        return next(iter(self.rows))
+
+    def key(self, row: str, data: Dataset) -> str:
+        """Digest of what determines a row's replicas: algorithm, recipe, data and seed; what is kept at inference is not part of it."""
+        return digest(self.identity(row, data))
+
+    def identity(self, row: str, data: Dataset) -> dict[str, Any]:
+        """The plain values behind `key`."""
+        recipe = encode(self.rows[row])
+        del recipe["method"]["keep"]
+        return {"algorithm": ALGORITHM, "recipe": recipe, "data": data.digest, "seed": self.seed}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: the base recipe in full, every row as its changes."""
+        base = encode(self.rows[self.baseline])
+        return {
+            "schema": SCHEMA_VERSION,
+            "name": self.name,
+            "seed": self.seed,
+            "replicas": self.replicas,
+            "data": encode(self.data),
+            "recipe": base,
+            "rows": {name: _changes(base, encode(recipe)) for name, recipe in self.rows.items()},
+        }
+
+    def to_toml(self) -> str:
+        """The experiment as a TOML file; `Experiment.read` gives it back."""
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], source: str = "") -> Experiment:
+        """The experiment that plain values describe.
+
+        Args:
+            plain: as from `to_dict`; ``seed`` and ``replicas`` may be left out, and ``rows`` (then the base recipe is the only one).
+            source: name of the file, to begin messages with.
+        Raises:
+            BadSpec, UnknownName: see `traintwice.specs.decode`.
+        """
+        try:
+            return cls._from_dict(plain)
+        except (BadSpec, UnknownName) as error:
+            raise (type(error)(f"{source}: {error}") if source else error) from None
+
+    @classmethod
+    def _from_dict(cls, plain: Mapping[str, Any]) -> Experiment:
+        for key in plain:
+            if key not in SETTINGS:
+                raise unknown("setting of an experiment", key, SETTINGS)
+        if plain.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
+            raise BadSpec(f"schema: got {plain['schema']!r}, this version reads {SCHEMA_VERSION}")
+        for key in ("name", "data"):
+            if key not in plain:
+                raise BadSpec(f"{key}: missing; an experiment needs it")
+        base, rows = plain.get("recipe", {}), plain.get("rows", {"baseline": {}})
+        for path, value in (("recipe", base), ("rows", rows)):
+            if not isinstance(value, Mapping):
+                raise BadSpec(f"{path}: got {value!r}, expected a table")
+        recipes = {}
+        for name, changes in rows.items():
+            path = f"rows.{name}"
+            if not isinstance(changes, Mapping):
+                raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
+            recipes[name] = decode(Recipe, merge(base, changes, path), path if changes else "recipe")
+        return cls(
+            name=decode(str, plain["name"], "name"),
+            data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]
+            rows=recipes,
+            replicas=decode(int, plain.get("replicas", 10), "replicas"),
+            seed=decode(int, plain.get("seed", 0), "seed"),
+        )
+
+    def override(self, settings: list[str]) -> Experiment:
+        """The experiment with settings of the form ``key=value`` changed; keys of the recipe may stand without ``recipe.``.
+
+        Raises:
+            BadSpec: not of the form. UnknownName: no such key.
+        Example:
+            >>> from traintwice.data import Digits
+            >>> Experiment("mine", Digits(), {"a": Recipe()}).override(["epochs=60"]).rows["a"].epochs
+            60
+        """
+        plain: Any = self.to_dict()
+        for setting in settings:
+            change = _parse_setting(setting)
+            (key,) = change
+            if key not in SETTINGS:
+                recipe_keys = [f.name for f in fields(Recipe)]
+                if key not in recipe_keys:
+                    raise unknown("setting", key, [*SETTINGS, *recipe_keys], hint=f"(in --set {setting})")
+                change = {"recipe": change}
+            plain = merge(plain, change, "--set")
+        return Experiment.from_dict(plain)
+
+    @classmethod
+    def read(cls, path: Path) -> Experiment:
+        """The experiment of a TOML file.
+
+        Raises:
+            BadSpec: no such file, not TOML, or a setting that cannot be; the message names file and key.
+        """
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSpec(f"{path}: cannot be read ({error})") from None
+        try:
+            plain = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise BadSpec(f"{path}: not a TOML file ({error})") from None
+        return cls.from_dict(plain, source=str(path))
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Plain values with changes applied: tables are merged key by key, but one that says its ``type`` replaces the whole; "2x"
+    doubles a number of the base.
+
+    >>> merge({"epochs": 25, "optimizer": {"type": "SGD", "lr": 0.1}}, {"epochs": "2x", "optimizer": {"lr": 0.2}}, "")
+    {'epochs': 50, 'optimizer': {'type': 'SGD', 'lr': 0.2}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not {"type", "builder"} & set(value):
+            merged[key] = merge(old, value, f"{path}.{key}")
+        elif isinstance(old, int | float) and isinstance(value, str) and value.endswith("x"):
+            try:
+                factor = float(value[:-1])
+            except ValueError:
+                raise BadSpec(f'{path}.{key}: got {value!r}, expected a number or a multiple of the base such as "2x"') from None
+            merged[key] = round(old * factor) if isinstance(old, int) else old * factor
+        else:
+            merged[key] = value
+    return merged
+
+
+def _changes(base: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Any]:
+    """What `merge` must be told to turn base into full."""
+    changes: dict[str, Any] = {}
+    for key, value in full.items():
+        old = base.get(key)
+        if value == old:
+            continue
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value:
+            changes[key] = _changes(old, value)
+        elif key == "epochs" and isinstance(old, int) and value % old == 0:
+            changes[key] = f"{value // old}x"
+        else:
+            changes[key] = value
+    return changes
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise BadSpec(f"--set {setting}: expected key=value, such as --set epochs=60")
+    for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a bare word is a string
+        try:
+            return tomllib.loads(f"{key} = {text}")
+        except tomllib.TOMLDecodeError:
+            continue
+    raise BadSpec(f"--set {setting}: the key is not one TOML could have; write it as in the file, such as optimizer.lr=0.1")

@@ -1,0 +1,244 @@
+"""What came out: predictions of every row, their measures, the rows compared with the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from traintwice import metrics
+from traintwice.compare import Difference, at_temperature, compare_with_baseline, fit_temperature, interval
+from traintwice.data import Dataset
+from traintwice.errors import StoreError, Undefined, unknown
+from traintwice.metrics import Measurement, Metric
+from traintwice.predictions import Predictions
+from traintwice.recipes import Cost, Recipe
+from traintwice.study.experiment import Experiment
+from traintwice.study.kept import kept_probs
+from traintwice.study.store import Store
+from traintwice.tables import Column, Row, Table
+from traintwice.types import Estimate
+
+MEASURES: tuple[Metric, ...] = (
+    metrics.accuracy,
+    metrics.churn,
+    metrics.churn_to_error,
+    metrics.churn_correct,
+    metrics.churn_incorrect,
+    metrics.log_loss,
+    metrics.surrogate_churn,
+    metrics.pairwise_l1,
+    metrics.delta_1,
+    metrics.delta_2,
+    metrics.delta_label,
+)
+"""Columns of a study's table, accuracy and churn first: soft measures are never shown without them."""
+
+MATCHED: tuple[Metric, ...] = (
+    metrics.surrogate_churn,
+    metrics.pairwise_l1,
+    metrics.delta_1,
+    metrics.delta_2,
+    metrics.delta_label,
+)
+"""Measures that also have a temperature-matched column."""
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """One row: its recipe, what its replicas predict, and their records.
+
+    Attributes:
+        name, recipe, cost: of the row.
+        logits: split name to raw logits ``M J N K``.
+        validation, test: predictions of the kept output, with labels.
+        records: one for each replica (seed, numerics, versions, seconds ...).
+    """
+
+    name: str
+    recipe: Recipe
+    cost: Cost
+    logits: dict[str, np.ndarray]
+    validation: Predictions
+    test: Predictions
+    records: tuple[dict[str, Any], ...]
+
+    @cached_property
+    def temperature(self) -> float:
+        """The temperature that minimises log loss on the validation split, pooled over the replicas."""
+        return fit_temperature(self.validation)
+
+    @cached_property
+    def matched(self) -> Predictions:
+        """Test predictions at that temperature."""
+        return at_temperature(self.test, self.temperature)
+
+
+class Results:
+    """All rows of an experiment.
+
+    Args:
+        experiment: what was run.
+        data: its data set.
+        rows: by name, in the experiment's order; the first is the baseline.
+    """
+
+    def __init__(self, experiment: Experiment, data: Dataset, rows: dict[str, RowResult]) -> None:
+        self.experiment = experiment
+        self.data = data
+        self.rows = rows
+        self._measured: dict[tuple[str, str, bool], Measurement] = {}
+
+    def __getitem__(self, row: str) -> RowResult:
+        if row not in self.rows:
+            raise unknown("row", row, self.rows)
+        return self.rows[row]
+
+    @property
+    def baseline(self) -> RowResult:
+        """The row that the others are compared with."""
+        return self.rows[self.experiment.baseline]
+
+    @property
+    def title(self) -> str:
+        """One line: data, replicas, test examples."""
+        network = self.baseline.recipe.network
+        e = self.experiment
+        return f"{e.name} · {network!r} · {e.replicas} replicas each · {len(self.data.test):,} test examples"
+
+    def measure(self, metric: Metric, row: str, *, matched: bool = False) -> Measurement:
+        """A metric of a row on the test split, computed once."""
+        at = (metric.definition.name, row, matched)
+        if at not in self._measured:
+            result = self[row]
+            self._measured[at] = metric.definition.measure(result.matched if matched else result.test)
+        return self._measured[at]
+
+    def estimate(self, metric: Metric, row: str, *, matched: bool = False, level: float = 0.95) -> Estimate | None:
+        """A metric of a row with its interval over new replicas and new examples; None where it has no value."""
+        try:
+            return interval(self.measure(metric, row, matched=matched), level=level)
+        except Undefined:
+            return None
+
+    def compare(self, metric: Metric, *, level: float = 0.95) -> dict[str, Difference]:
+        """Every other row minus the baseline, paired by replica, Holm-adjusted over the rows.
+
+        Raises:
+            Undefined: the metric has no value on some row.
+        """
+        others = [row for row in self.rows if row != self.baseline.name]
+        found = compare_with_baseline(
+            [self.measure(metric, row) for row in others], self.measure(metric, self.baseline.name), level=level
+        )
+        return dict(zip(others, found, strict=True))
+
+    def identical(self) -> list[tuple[str, str]]:
+        """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""
+        return [(a, b) for a, b in combinations(self.rows, 2) if np.array_equal(self[a].test.probs, self[b].test.probs)]
+
+    def table(self, which: Sequence[Metric] = MEASURES, *, matched: Sequence[Metric] = (), level: float = 0.95) -> Table:
+        """One line per row: measures with intervals, then the cost of training and serving.
+
+        Args:
+            which: the metrics wanted.
+            matched: metrics wanted at matched temperature, in columns of their own.
+            level: nominal coverage of the intervals.
+        """
+        columns = [Column(m.definition.name, m.definition.title, m.definition.unit) for m in which]
+        columns += [Column(f"{m.definition.name}_matched", f"{m.definition.title} (T)", m.definition.unit) for m in matched]
+        if matched:
+            columns.append(Column("temperature", "T", "number"))
+        columns += [Column("train", "train", "cost"), Column("serve", "serve", "cost")]
+        rows = []
+        for name, result in self.rows.items():
+            cells: dict[str, Any] = {m.definition.name: self.estimate(m, name, level=level) for m in which}
+            cells |= {f"{m.definition.name}_matched": self.estimate(m, name, matched=True, level=level) for m in matched}
+            if matched:
+                cells["temperature"] = result.temperature
+            rows.append(Row(name, {**cells, "train": result.cost.train, "serve": result.cost.serve}))
+        return Table(self.title, tuple(columns), tuple(rows), self.notes(level=level))
+
+    def notes(self, *, level: float = 0.95) -> tuple[str, ...]:
+        """What must be said beneath any table of these results."""
+        notes = [
+            f"± is half a {level:.0%} interval for new replicas of the recipe and new examples (M = {self.experiment.replicas})."
+        ]
+        notes += [f"{a} and {b} predict bit for bit the same: a setting that does nothing?" for a, b in self.identical()]
+        mixed = [row for row, result in self.rows.items() if len({str(r["numerics"]) for r in result.records}) > 1]
+        if mixed:
+            notes.append(f"Replicas with different numerics (threads, processor or versions) in one row: {', '.join(mixed)}.")
+        return tuple(notes)
+
+    def to_dict(self, *, level: float = 0.95) -> dict[str, Any]:
+        """Plain values for JSON: spec, table, comparisons with the baseline, environment."""
+        churn = self.compare(metrics.churn, level=level)
+        accuracy = self.compare(metrics.accuracy, level=level)
+        return {
+            "schema": 1,
+            "experiment": self.experiment.to_dict(),
+            "data_digest": self.data.digest,
+            "table": self.table(matched=MATCHED, level=level).to_dict(),
+            "against_baseline": {row: {"churn": _plain(churn[row]), "accuracy": _plain(accuracy[row])} for row in churn},
+            "environment": self.environment(),
+        }
+
+    def environment(self) -> dict[str, Any]:
+        """Numerics and versions of the replicas, and how long they took."""
+        records = [record for result in self.rows.values() for record in result.records]
+        distinct = {str(sorted(r["numerics"].items())): r["numerics"] for r in records}
+        versions = {str(sorted(r["versions"].items())): r["versions"] for r in records}
+        unique = {(r["key"], r["replica"]): r["seconds"] for r in records}
+        return {
+            "numerics": list(distinct.values()),
+            "versions": list(versions.values()),
+            "training_seconds": round(sum(unique.values()), 3),
+        }
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html()
+
+    def __repr__(self) -> str:
+        return f"Results({self.experiment.name!r}, {len(self.rows)} rows, {self.experiment.replicas} replicas each)"
+
+
+def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
+    """The results of an experiment whose replicas all lie in the store.
+
+    Raises:
+        StoreError: some are missing or damaged; the message counts them.
+    """
+    base = experiment.rows[experiment.baseline]
+    keys = {row: experiment.key(row, data) for row in experiment.rows}
+    records = {row: [store.record(key, m) for m in range(experiment.replicas)] for row, key in keys.items()}
+    absent = {row: sum(not isinstance(r, dict) for r in found) for row, found in records.items()}
+    if any(absent.values()):
+        listed = ", ".join(f"{row} {count}" for row, count in absent.items() if count)
+        raise StoreError(f"{store.path}: replicas missing or damaged ({listed}); `traintwice run` trains them")
+    rows = {}
+    for row, key in keys.items():
+        recipe = experiment.rows[row]
+        loaded = [store.load(key, m) for m in range(experiment.replicas)]
+        logits = {split: np.stack([arrays[split] for arrays in loaded]) for split in ("validation", "test")}
+        kept = {
+            split: Predictions(kept_probs(values, recipe.method.keep), data.splits[split].labels)
+            for split, values in logits.items()
+        }
+        found = tuple(r for r in records[row] if isinstance(r, dict))
+        cost = recipe.cost(base, data.shape, data.classes)
+        rows[row] = RowResult(row, recipe, cost, logits, kept["validation"], kept["test"], found)
+    return Results(experiment, data, rows)
+
+
+def _plain(difference: Difference) -> dict[str, Any]:
+    return {
+        **difference.estimate.to_dict(),
+        "p_value": difference.p_value,
+        "p_holm": difference.adjusted,
+        "settled": difference.settled,
+        "more_replicas_to_settle": difference.more_replicas,
+    }

@@ -1,0 +1,206 @@
+"""Train what is missing, then gather: the loop of a study."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from traintwice.data import Dataset
+from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.study.experiment import Experiment
+from traintwice.study.plan import Plan, Task, plan
+from traintwice.study.results import Results, gather
+from traintwice.study.store import Store
+
+WAIT_FOR_OTHERS_SECONDS = 0.5
+
+_START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.worker import main; main()"
+"""Finds this very package, installed or not, and (with -P) nothing in the folder that the user happens to stand in."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A replica is in the store."""
+
+    task: Task
+    seconds: float
+
+
+def run(
+    experiment: Experiment,
+    *,
+    store: str | os.PathLike[str] | Store = "traintwice-runs",
+    jobs: int | None = None,
+    mix_numerics: bool = False,
+) -> Results:
+    """Train the replicas that the store does not have, and return all of them.
+
+    Args:
+        experiment: what to train.
+        store: directory of finished replicas; made where it does not exist.
+        jobs: worker processes, one thread each; left out, one for each core.
+        mix_numerics: allow replicas trained with other threads, processor or versions beside new ones.
+    Returns:
+        The results, the same bits however many processes trained them and however often they were interrupted.
+    Raises:
+        StoreError: the store cannot be used. TrainingFailed: a replica diverged or a worker died; what finished is kept.
+    """
+    store = store if isinstance(store, Store) else Store(store)
+    data = experiment.data.load()
+    for _ in train_missing(experiment, data, store, prepare(experiment, data, store, mix_numerics=mix_numerics), jobs=jobs):
+        pass
+    return gather(experiment, store, data)
+
+
+def prepare(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False) -> Plan:
+    """Plan, and note the study in the store.
+
+    Raises:
+        StoreError: the store has another study of that name, or replicas with other numerics.
+    """
+    known = store.study(experiment.name)
+    wanted = experiment.to_dict()
+    if known is not None:
+        different = _differences({**known, "replicas": 0}, {**wanted, "replicas": 0})
+        if different:
+            raise StoreError(
+                f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
+                f"another name (--name {experiment.name}-2) or another --store"
+            )
+    made = plan(experiment, data, store, mix_numerics=mix_numerics)
+    for row, key in made.keys.items():
+        store.prepare(key, experiment.identity(row, data))
+    if known is None or known["replicas"] < experiment.replicas:
+        store.save_study(experiment.name, wanted)
+    return made
+
+
+def train_missing(
+    experiment: Experiment, data: Dataset, store: Store, made: Plan, *, jobs: int | None = None
+) -> Iterator[Finished]:
+    """Train the missing replicas of a plan in worker processes; yields each as it lands in the store.
+
+    A replica that fails does not stop the others. Closing the iterator (Ctrl-C does) ends the workers; what is in the store stays.
+
+    Raises:
+        BadInput: jobs < 1. TrainingFailed: after all others were trained, where replicas failed; at once, where workers die.
+    """
+    if jobs is not None and jobs < 1:
+        raise BadInput(f"jobs: got {jobs}, expected at least 1")
+    if not made.missing:
+        return
+    tasks = deque(made.missing)
+    failed: list[str] = []
+    workers = [_Worker(experiment, store) for _ in range(min(jobs or cores(), len(tasks)))]
+    answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
+    try:
+        for worker in workers:
+            worker.listen(answers)
+            worker.give(tasks.popleft())
+        busy = len(workers)
+        while busy:
+            worker, answer = answers.get()
+            task = worker.task
+            if answer["outcome"] == "done":
+                yield Finished(task, answer["seconds"])
+            elif answer["outcome"] == "failed":
+                failed.append(f"{task.row}, replica {task.replica}: {answer['reason']}")
+            elif answer["outcome"] == "busy":
+                tasks.append(task)  # another run is training it; look again later
+                time.sleep(WAIT_FOR_OTHERS_SECONDS)
+            else:
+                raise TrainingFailed(
+                    f"{answer['reason']} while training replica {task.replica} of {task.row!r}. Finished replicas are kept; run "
+                    "again to go on"
+                )
+            if tasks:
+                worker.give(tasks.popleft())
+            else:
+                busy -= 1
+    finally:
+        for worker in workers:
+            worker.close()
+    if failed:
+        raise TrainingFailed("\n".join([f"{len(failed)} replicas failed:", *failed]))
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Worker:
+    """A process of `traintwice.study.worker`, spoken to in JSON lines."""
+
+    task: Task
+
+    def __init__(self, experiment: Experiment, store: Store) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the parent, which closes the worker's input
+        )
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked
+        self._send({"experiment": experiment.to_dict(), "store": str(store.path.resolve())})
+
+    def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
+        def pass_on(stream: IO[str]) -> None:
+            for line in stream:
+                answers.put((self, json.loads(line)))
+            answers.put((self, {"outcome": "died", "reason": self._last_words()}))
+
+        threading.Thread(target=pass_on, args=(self._process.stdout,), daemon=True).start()
+
+    def give(self, task: Task) -> None:
+        self.task = task
+        self._send({"row": task.row, "replica": task.replica})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError):  # its death is reported by the listening thread
+            self._input.write(json.dumps(message) + "\n")
+            self._input.flush()
+
+    def _last_words(self) -> str:
+        status = self._process.wait()
+        if status < 0:
+            return f"a worker was killed (signal {-status}; if memory was short, use fewer --jobs)"
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'it said nothing'})"
+
+    def close(self) -> None:
+        with suppress(BrokenPipeError):
+            self._input.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _differences(known: Any, wanted: Any, path: str = "") -> list[str]:
+    """Paths at which two plain values differ, with both values."""
+    if isinstance(known, dict) and isinstance(wanted, dict):
+        found = []
+        for key in [*known, *[k for k in wanted if k not in known]]:
+            found += _differences(known.get(key), wanted.get(key), f"{path}.{key}" if path else key)
+        return found
+    return [] if known == wanted else [f"{path} {known!r} there, {wanted!r} here"]

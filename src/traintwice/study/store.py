@@ -1,0 +1,227 @@
+"""Where replicas lie: one file of logits and one record each, under the digest of what determines them.
+
+    runs/
+      store.json                     marks the directory, with the version of this layout
+      studies/digits.json            the experiments run here
+      replicas/3f…/recipe.json       what the digest stands for
+      replicas/3f…/0004.safetensors  raw logits of every component, by split
+      replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
+      locks/                         held while a replica is being trained
+
+A replica exists when its record does. Files are written under a temporary name and renamed, so that no moment of interruption leaves
+a half-written one, and every file is checked against its digest when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from filelock import FileLock
+
+from traintwice.errors import StoreError
+from traintwice.specs import digest
+
+LAYOUT = 1
+TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A replica whose files are not what was written."""
+
+    key: str
+    replica: int
+    reason: str
+
+
+class Store:
+    """A directory of trained replicas.
+
+    Args:
+        path: of the directory; made where it does not exist.
+    Raises:
+        StoreError: it cannot be made or written, or is a directory of something else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        self.path = Path(path)
+        marker = self.path / "store.json"
+        if self.path.exists() and not self.path.is_dir():
+            raise StoreError(f"{self.path}: is a file, expected a directory; choose another --store")
+        if not marker.exists():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise StoreError(
+                    f"{self.path}: is not a store of traintwice (no store.json) and not empty; choose another --store"
+                )
+            if not create:
+                raise StoreError(f"{self.path}: no store here; `traintwice run` makes one")
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                for name in ("studies", "replicas", "locks"):
+                    (self.path / name).mkdir(exist_ok=True)
+                _write(marker, _json({"layout": LAYOUT}))
+            except OSError as error:
+                raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
+        layout = _read_json(marker).get("layout")
+        if layout != LAYOUT:
+            raise StoreError(f"{self.path}: has layout {layout!r}, this version reads {LAYOUT}; choose another --store")
+
+    def folder(self, key: str) -> Path:
+        """Where the replicas of one digest lie."""
+        return self.path / "replicas" / key
+
+    def prepare(self, key: str, identity: Mapping[str, Any]) -> None:
+        """Make the folder of a digest and note what it stands for.
+
+        Raises:
+            StoreError: it holds another recipe's replicas, or cannot be written.
+        """
+        note = self.folder(key) / "recipe.json"
+        if note.exists():
+            if digest(_read_json(note)) != key:
+                raise StoreError(
+                    f"{note}: belongs to another recipe than its folder says; move {self.folder(key)} away and run again"
+                )
+            return
+        try:
+            self.folder(key).mkdir(parents=True, exist_ok=True)
+            _write(note, _json(identity))
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
+
+    def lock(self, key: str, replica: int) -> FileLock:
+        """A lock held while a replica is trained; the system frees it when its holder dies."""
+        return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
+
+    def save(self, key: str, replica: int, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:
+        """Write a replica: first the logits, then the record that makes it exist.
+
+        Raises:
+            StoreError: the disk is full or the directory not writable.
+        """
+        logits, note = self._files(key, replica)
+        content = safetensors.numpy.save(dict(arrays))
+        full = {**record, "key": key, "replica": replica, "logits": _digest(content)}
+        try:
+            _write(logits, content)
+            _write(note, _json({**full, "record": digest(full)}))
+        except OSError as error:
+            raise StoreError(f"{logits.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
+
+    def record(self, key: str, replica: int) -> dict[str, Any] | Damage | None:
+        """The record of a replica; `Damage` where record or logits are not what was written; None where it does not exist."""
+        logits, note = self._files(key, replica)
+        try:
+            found = json.loads(note.read_bytes())
+            claimed = found.pop("record")
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Damage(key, replica, f"{note.name} is not a record")
+        if digest(found) != claimed:
+            return Damage(key, replica, f"{note.name} was changed after it was written")
+        try:
+            content = logits.read_bytes()
+        except FileNotFoundError:
+            return Damage(key, replica, f"{logits.name} is missing")
+        if _digest(content) != found["logits"]:
+            return Damage(key, replica, f"{logits.name} is truncated or was changed after it was written")
+        return dict(found)
+
+    def load(self, key: str, replica: int) -> dict[str, np.ndarray]:
+        """Logits ``J N K`` of a replica by split.
+
+        Raises:
+            StoreError: there is none, or it is damaged.
+        """
+        found = self.record(key, replica)
+        if not isinstance(found, dict):
+            reason = "is missing" if found is None else f"is damaged: {found.reason}"
+            raise StoreError(f"{self.folder(key)}: replica {replica} {reason}; `traintwice run` trains it again")
+        return dict(safetensors.numpy.load(self._files(key, replica)[0].read_bytes()))
+
+    def replicas(self, key: str) -> list[int]:
+        """Numbers of the replicas that have a record, in order."""
+        return sorted(int(p.stem) for p in self.folder(key).glob("[0-9]*.json"))
+
+    def keys(self) -> list[str]:
+        """Digests that have a folder."""
+        return sorted(p.name for p in (self.path / "replicas").iterdir() if p.is_dir())
+
+    def identity(self, key: str) -> dict[str, Any]:
+        """What a digest stands for."""
+        return _read_json(self.folder(key) / "recipe.json")
+
+    def save_study(self, name: str, study: Mapping[str, Any]) -> None:
+        """Note an experiment run here, so that its report can be made from the store alone."""
+        try:
+            _write(self.path / "studies" / f"{name}.json", _json(study))
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
+
+    def study(self, name: str) -> dict[str, Any] | None:
+        """The experiment of a name as plain values; None where there is none."""
+        path = self.path / "studies" / f"{name}.json"
+        return _read_json(path) if path.exists() else None
+
+    def studies(self) -> list[str]:
+        """Names of the experiments run here."""
+        return sorted(p.stem for p in (self.path / "studies").glob("*.json") if not p.name.startswith(TEMPORARY))
+
+    def size(self, key: str) -> int:
+        """Bytes of a folder."""
+        return sum(p.stat().st_size for p in self.folder(key).rglob("*") if p.is_file())
+
+    def leftovers(self) -> Iterator[Path]:
+        """Temporary files of interrupted writes."""
+        yield from self.path.rglob(f"{TEMPORARY}*")
+
+    def remove(self, key: str) -> None:
+        """Delete all replicas of a digest."""
+        shutil.rmtree(self.folder(key))
+
+    def _files(self, key: str, replica: int) -> tuple[Path, Path]:
+        return self.folder(key) / f"{replica:04d}.safetensors", self.folder(key) / f"{replica:04d}.json"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(value, dict):
+        raise StoreError(f"{path}: got {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

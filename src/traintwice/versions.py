@@ -1,0 +1,21 @@
+"""Versions of what a result depends on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+
+def versions() -> dict[str, str]:
+    """Package name to version, for records and reports; what is not installed is left out.
+
+    >>> sorted(versions())[:2]
+    ['numpy', 'python']
+    """
+    found = {"python": platform.python_version()}
+    for package in ("traintwice", "torch", "numpy", "scikit-learn"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
