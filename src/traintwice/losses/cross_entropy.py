@@ -21,6 +21,7 @@ class CrossEntropy:
     Source: the cross entropy of both papers. Ours: mean over the batch, sum over components.
 
     Example:
+        >>> import torch
         >>> out = Outputs(torch.zeros(2, 4, 3), torch.tensor([0, 1, 2, 0]))
         >>> round(CrossEntropy()(out).item(), 4)  # 2 log 3
         2.1972

@@ -21,6 +21,7 @@ class Entropy:
     Source: CH eq. (6), whose α blends it with the cross entropy: ``blend(alpha, CrossEntropy(), Entropy())``. Ours: sum over components.
 
     Example:
+        >>> import torch
         >>> round(Entropy()(Outputs(torch.zeros(1, 4, 3), torch.tensor([0, 1, 2, 0]))).item(), 4)  # log 3
         1.0986
     """

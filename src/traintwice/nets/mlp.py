@@ -71,6 +71,14 @@ class MLP:
             layers += [layer, ACTIVATIONS[self.activation]()]
         return nn.Sequential(*layers[:-1])
 
+    def describe(self, shape: tuple[int, ...], classes: int) -> str:
+        """Its widths.
+
+        >>> MLP((128, 128)).describe((64,), 10)
+        'MLP 64-128-128-10'
+        """
+        return "MLP " + "-".join(str(width) for width in (prod(shape), *self.hidden, classes))
+
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Σ over layers of fan in · fan out.
 

@@ -14,5 +14,8 @@ class Network(Protocol):
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """A module from inputs ``B *shape`` to logits ``B classes``, its weights drawn from ``rng`` alone."""
 
+    def describe(self, shape: tuple[int, ...], classes: int) -> str:
+        """A few words for the title of a table."""
+
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Multiplications of one forward pass of one example: the unit of the cost columns."""

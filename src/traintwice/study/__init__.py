@@ -3,7 +3,7 @@
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
-from traintwice.study.run import Finished, prepare, run, train_missing
+from traintwice.study.runner import Finished, prepare, run, train_missing
 from traintwice.study.store import Damage, Store
 from traintwice.study.verdict import Finding, Verdict, verdict
 

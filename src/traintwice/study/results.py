@@ -106,9 +106,11 @@ class Results:
     @property
     def title(self) -> str:
         """One line: data, replicas, test examples."""
-        network = self.baseline.recipe.network
-        e = self.experiment
-        return f"{e.name} · {network!r} · {e.replicas} replicas each · {len(self.data.test):,} test examples"
+        recipe, e = self.baseline.recipe, self.experiment
+        network = recipe.network.describe(self.data.shape, self.data.classes)
+        return (
+            f"{e.name} · {network} · {recipe.epochs} epochs · {e.replicas} replicas each · {len(self.data.test):,} test examples"
+        )
 
     def measure(self, metric: Metric, row: str, *, matched: bool = False) -> Measurement:
         """A metric of a row on the test split, computed once."""

@@ -155,8 +155,8 @@ class Store:
         """Numbers of the replicas that have a record, in order."""
         return sorted(int(p.stem) for p in self.folder(key).glob("[0-9]*.json"))
 
-    def keys(self) -> list[str]:
-        """Digests that have a folder."""
+    def digests(self) -> list[str]:
+        """Digests whose replicas lie here."""
         return sorted(p.name for p in (self.path / "replicas").iterdir() if p.is_dir())
 
     def identity(self, key: str) -> dict[str, Any]:
@@ -186,6 +186,15 @@ class Store:
     def leftovers(self) -> Iterator[Path]:
         """Temporary files of interrupted writes."""
         yield from self.path.rglob(f"{TEMPORARY}*")
+
+    def remove_replica(self, key: str, replica: int) -> int:
+        """Delete a replica; returns the bytes freed."""
+        freed = 0
+        for path in reversed(self._files(key, replica)):  # the record first: without it the replica does not exist
+            if path.exists():
+                freed += path.stat().st_size
+                path.unlink()
+        return freed
 
     def remove(self, key: str) -> None:
         """Delete all replicas of a digest."""

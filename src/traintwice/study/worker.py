@@ -1,6 +1,6 @@
 """A worker process: reads tasks as JSON lines, trains them on one thread, writes them to the store, answers with JSON lines.
 
-Started by `traintwice.study.run`; it ends when its standard input closes, which happens when
+Started by `traintwice.study.runner`; it ends when its standard input closes, which happens when
 its parent ends, however that ends.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
     data = experiment.data.load()
     while True:
         task = json.loads(lines.get())
-        print(json.dumps(_answer(experiment, data, store, task["row"], task["replica"])), flush=True)  # noqa: T201
+        print(json.dumps(_answer(experiment, data, store, task["row"], task["replica"])), flush=True)
 
 
 def _read_until_closed(lines: queue.Queue[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +47,27 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+
+    def split(self, width: int, *, first: Sequence[str] = ()) -> list[Table]:
+        """The table as several that each fit into so many characters, names repeated.
+
+        Args:
+            width: of the terminal.
+            first: keys of the columns that the first part shows, whatever their place here; the others follow in order.
+        """
+        lead = [c for key in first for c in self.columns if c.key == key]
+        shown = dict(zip([c.key for c in self.columns], zip(*self.strings(), strict=True), strict=True))
+        names = max(len(row.name) for row in self.rows)
+        parts: list[list[Column]] = [lead] if lead else []
+        room = 0
+        for column in [c for c in self.columns if c not in lead]:
+            needs = max(len(text) for text in (column.title, *shown[column.key])) + 2
+            if room < needs or not parts or parts[-1] is lead:
+                parts.append([])
+                room = width - names
+            parts[-1].append(column)
+            room -= needs
+        return [Table(self.title, tuple(columns), self.rows, self.notes) for columns in parts]
 
     def strings(self) -> list[list[str]]:
         """Cells as a person reads them, one list per row, without the names."""

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,7 @@ def prepare(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics
 
 def train_missing(
     experiment: Experiment, data: Dataset, store: Store, made: Plan, *, jobs: int | None = None
-) -> Iterator[Finished]:
+) -> Generator[Finished, None, None]:
     """Train the missing replicas of a plan in worker processes; yields each as it lands in the store.
 
     A replica that fails does not stop the others. Closing the iterator (Ctrl-C does) ends the workers; what is in the store stays.

@@ -1,0 +1,37 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check bench docs clean
+
+demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
+	$(BIN)/traintwice run digits
+
+test: $(VENV)/.dev check  ## lint, types, tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.dev  ## lint and types only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:  ## remove the environment; stores and reports stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1), Python 3.11 or newer is needed; try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by its constraint, so that nothing takes another build of it.
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Setting up the environment in $(VENV) (about a minute) ..."
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[torch,report,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(INSTALL) --editable '.[dev]'
+	@touch $@

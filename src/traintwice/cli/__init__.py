@@ -1,0 +1,5 @@
+"""The command line: each verb reads its arguments and calls one function of the layers below."""
+
+from traintwice.cli.app import main
+
+__all__ = ["main"]

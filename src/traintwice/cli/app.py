@@ -1,0 +1,140 @@
+"""The verbs. Heavy imports happen inside them, so that `traintwice --help` is instant and measuring loads no torch."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from traintwice.errors import TraintwiceError, require
+
+app = typer.Typer(
+    name="traintwice",
+    help="Measure how much retrained models disagree, and train models that disagree less.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_STORE = Path("traintwice-runs")
+DEFAULT_REPORT = Path("traintwice-report")
+
+
+def main() -> None:
+    """Run the command line; what the user can mend ends in one message and exit status 2."""
+    try:
+        app()
+    except TraintwiceError as error:
+        indent = "\n" + " " * len("traintwice: ")
+        print(f"traintwice: {indent.join(str(error).splitlines())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("traintwice: interrupted; what finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"traintwice {version('traintwice')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A preset (see `traintwice list`) or a TOML file.")],
+    replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; those not yet in the store are trained.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as epochs=60 or optimizer.lr=0.1."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study in its store.")] = None,
+    store: Annotated[Path, typer.Option(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes, one thread each; one for each core by default.")
+    ] = None,
+    mix_numerics: Annotated[
+        bool, typer.Option("--mix-numerics", help="Allow replicas of other threads, processors or versions in one row.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+) -> None:
+    """Train the replicas that are missing, measure them, write the report."""
+    require("torch", extra="torch", purpose="training")
+    if not no_report:
+        require("altair", extra="report", purpose="the report (or pass --no-report)")
+        require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
+    from traintwice.cli import study as verbs
+
+    experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
+    results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, quiet=quiet)
+    verbs.show_results(results, None if no_report else report, as_json=json)
+
+
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    study: Annotated[str | None, typer.Option(help="Which study, where the store has several.")] = None,
+    report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
+    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+) -> None:
+    """Write the report of a finished study again, training nothing."""
+    require("torch", extra="torch", purpose="reading a study")
+    require("altair", extra="report", purpose="the report")
+    from traintwice.cli import study as verbs
+
+    verbs.show_results(verbs.load(store, study), report, as_json=json)
+
+
+@app.command(name="list")
+def list_names(
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List studies, methods, losses, measures, networks and data sets."""
+    require("torch", extra="torch", purpose="`traintwice list`")
+    from traintwice.cli.catalogue import print_list
+
+    print_list(Console(), as_json=json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Anything that `traintwice list` lists, or a TOML file.")],
+    toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show what a name stands for: a study's recipes, a method's formula and cost, a measure's meaning."""
+    require("torch", extra="torch", purpose="`traintwice show`")
+    from traintwice.cli.catalogue import print_one
+
+    print_one(Console(), name, toml=toml, as_json=json)
+
+
+@app.command()
+def store(
+    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete replicas that no study here needs, damaged and temporary files.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show what lies in a store and how large it is; prune it."""
+    require("torch", extra="torch", purpose="reading a store")
+    from traintwice.cli.storage import print_store
+
+    print_store(Console(), path, prune=prune, as_json=json)

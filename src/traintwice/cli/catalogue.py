@@ -1,0 +1,129 @@
+"""What `list` and `show` print: everything that has a name, with its own docstring."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from rich.console import Console
+from rich.table import Table
+
+from traintwice import metrics, specs
+from traintwice.data import Source
+from traintwice.errors import unknown
+from traintwice.losses import Loss
+from traintwice.methods import BUILDERS, Method
+from traintwice.nets import Network
+from traintwice.optimizers import Optimizer
+from traintwice.presets import PRESETS
+from traintwice.recipes import Recipe
+from traintwice.schedules import Schedule
+from traintwice.study import Experiment
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Group to name to object."""
+    return {
+        "studies": dict(PRESETS),
+        "methods": dict(BUILDERS),
+        "losses": specs.FAMILIES[Loss],
+        "measures": {metric.__name__: metric for metric in metrics.ALL},
+        "networks": specs.FAMILIES[Network],
+        "optimisers": specs.FAMILIES[Optimizer],
+        "schedules": specs.FAMILIES[Schedule],
+        "data": specs.FAMILIES[Source],
+    }
+
+
+def first_line(named: Any) -> str:
+    """The first sentence of an object's docstring."""
+    return (inspect.getdoc(named) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def print_list(console: Console, *, as_json: bool) -> None:
+    """Every name with one line."""
+    groups = catalogue()
+    if as_json:
+        listed = {group: {name: first_line(named) for name, named in members.items()} for group, members in groups.items()}
+        print(json.dumps({"schema": 1, **listed}, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for group, members in groups.items():
+        table.add_row(f"[bold]{group}[/bold]", "")
+        for name, named in members.items():
+            table.add_row(f"  {name}", first_line(named).replace("[", r"\["))
+        table.add_row("", "")
+    console.print(table)
+    console.print("`traintwice show NAME` says more; `traintwice run STUDY` runs a study.")
+
+
+def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None:
+    """What a name stands for.
+
+    Raises:
+        UnknownName: nothing answers to it.
+    """
+    if name.endswith(".toml"):
+        _print_study(console, Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
+        return
+    groups = catalogue()
+    found = {group: members[name] for group, members in groups.items() if name in members}
+    if not found:
+        raise unknown("study, method, loss, measure or other thing", name, [n for members in groups.values() for n in members])
+    for group, named in found.items():
+        text = inspect.getdoc(named) or ""
+        if group == "studies":
+            _print_study(console, named(), text, toml=toml, as_json=as_json)
+        elif group == "methods":
+            _print_method(name, named(), text, toml=toml, as_json=as_json)
+        elif as_json:
+            print(json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
+        else:
+            print(f"{name} ({group})\n\n{text}")
+
+
+def _print_study(console: Console, experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:
+    if toml:
+        print(experiment.to_toml(), end="")
+    elif as_json:
+        print(json.dumps(experiment.to_dict(), ensure_ascii=False))
+    else:
+        console.print(
+            f"[bold]{experiment.name}[/bold]: {experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}\n"
+        )
+        if text:
+            console.print(text.replace("[", r"\[") + "\n")
+        data = experiment.data.load()
+        base = experiment.rows[experiment.baseline]
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for title in ("recipe", "train", "serve", "changes"):
+            table.add_column(title, overflow="fold")
+        changes = experiment.to_dict()["rows"]
+        for row, recipe in experiment.rows.items():
+            cost = recipe.cost(base, data.shape, data.classes)
+            table.add_row(row, f"{cost.train:.3g}x", f"{cost.serve:.3g}x", ", ".join(changes[row]) or "–")
+        console.print(table)
+        console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
+
+
+def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:
+    plain = specs.encode(method)
+    cost = Recipe(method=method).cost(Recipe(), (1,), 2)
+    if toml:
+        print(tomli_w.dumps({"method": plain}), end="")
+    elif as_json:
+        print(
+            json.dumps(
+                {"schema": 1, "name": name, "method": plain, "train": cost.train, "serve": cost.serve, "text": text},
+                ensure_ascii=False,
+            )
+        )
+    else:
+        parameters = ", ".join(map(str, inspect.signature(BUILDERS[name]).parameters.values()))
+        print(
+            f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}\nCost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve."
+        )
+        print(f'In a study\'s file: method = {{ builder = "{name}" }}')

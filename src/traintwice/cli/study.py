@@ -1,0 +1,96 @@
+"""What `run` and `report` do."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+
+from traintwice import report as reports
+from traintwice.cli.progress import progress_for
+from traintwice.errors import StoreError, unknown
+from traintwice.presets import PRESETS
+from traintwice.study import Experiment, Results, Store, gather, prepare, train_missing, verdict
+
+FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
+
+
+def find(study: str, *, replicas: int | None, seed: int | None, settings: list[str], name: str | None) -> Experiment:
+    """The experiment that the arguments of `run` describe.
+
+    Raises:
+        UnknownName: no such preset. BadSpec: the file or a setting is wrong.
+    """
+    if study.endswith(".toml") or Path(study).is_file():
+        experiment = Experiment.read(Path(study))
+    elif study in PRESETS:
+        experiment = PRESETS[study]()
+    else:
+        raise unknown("study", study, PRESETS, hint="A file's name must end in .toml.")
+    plain = experiment.override(settings).to_dict()
+    given = {"replicas": replicas, "seed": seed, "name": name}
+    return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
+
+
+def train(experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, quiet: bool) -> Results:
+    """Train what is missing, with progress on standard error, and gather."""
+    store = Store(path)
+    data = experiment.data.load()
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics)
+    for damage in made.damaged:
+        print(
+            f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
+        )
+    with (
+        progress_for(experiment, made, quiet=quiet) as progress,
+        closing(train_missing(experiment, data, store, made, jobs=jobs)) as news,
+    ):
+        for finished in news:
+            progress.advance(finished.task.key)
+    return gather(experiment, store, data)
+
+
+def load(path: Path, name: str | None) -> Results:
+    """The results of a study from its store alone.
+
+    Raises:
+        StoreError: no store, no such study, several and none named, or replicas missing.
+    """
+    store = Store(path, create=False)
+    names = store.studies()
+    if name is None:
+        if len(names) != 1:
+            listed = ", ".join(names) or "none"
+            raise StoreError(f"{path}: holds {len(names)} studies ({listed}); choose one with --study")
+        name = names[0]
+    plain = store.study(name)
+    if plain is None:
+        raise unknown("study", name, names, hint=f"(in {path})")
+    experiment = Experiment.from_dict(plain, source=f"{path}: study {name}")
+    return gather(experiment, store, experiment.data.load())
+
+
+def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
+    """Write the report where one is wanted, and print table, findings and the report's path; or JSON alone."""
+    index = reports.write(results, out) if out is not None else None
+    said = reports.sentences(verdict(results), results)
+    if as_json:
+        print(json.dumps({**results.to_dict(), "findings": said}, ensure_ascii=False, allow_nan=False))
+        return
+    console = Console(highlight=False, soft_wrap=False)
+    table = results.table()
+    console.print(table.title, style="bold")
+    for part in table.split(console.width, first=FIRST_COLUMNS):
+        console.print()
+        console.print(part.to_rich())
+    console.print()
+    for note in table.notes:
+        console.print(note, style="dim")
+    console.print()
+    for sentence in said:
+        console.print(sentence)
+    if index is not None:
+        console.print(f"\nReport: {index}", soft_wrap=True)
