@@ -1,0 +1,83 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from traintwice import nets
+from traintwice.errors import BadSpec
+from traintwice.nets import MLP
+from traintwice.randomness import stream
+
+
+def weights(network):
+    return [p for name, p in network.named_parameters() if name.endswith("weight")]
+
+
+def test_parameters_of_the_papers_network():
+    network = MLP((1200, 1200)).build((784,), 10, stream(0, "initialisation"))
+    assert sum(p.numel() for p in network.parameters()) == 2_395_210
+    assert network(torch.zeros(3, 784)).shape == (3, 10)
+
+
+def test_pictures_are_flattened():
+    assert MLP((5,)).build((1, 8, 8), 10, stream(0, "initialisation"))(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
+
+
+def test_no_hidden_layer_is_logistic_regression():
+    network = MLP(()).build((7,), 3, stream(0, "initialisation"))
+    assert sum(p.numel() for p in network.parameters()) == 24
+
+
+@pytest.mark.parametrize(("initialisation", "limit"), [("glorot", math.sqrt(6 / 1064)), ("he", math.sqrt(6 / 64))])
+def test_range_of_the_weights(initialisation, limit):
+    network = MLP((1000,), initialisation=initialisation, scale=0.5).build((64,), 10, stream(0, "initialisation"))
+    first = weights(network)[0].detach()
+    assert first.abs().max() <= 0.5 * limit
+    assert first.abs().max() > 0.49 * limit
+    assert first.std().item() == pytest.approx(0.5 * limit / math.sqrt(3), rel=0.02)
+    assert all((p == 0).all() for name, p in network.named_parameters() if name.endswith("bias"))
+
+
+def test_weights_come_from_the_stream_alone():
+    def built(replica):
+        return torch.cat([w.flatten() for w in weights(MLP().build((64,), 10, stream(0, "initialisation", replica=replica)))])
+
+    torch.manual_seed(1)
+    first = built(0)
+    torch.manual_seed(2)
+    assert torch.equal(first, built(0))
+    assert not torch.equal(first, built(1))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
+def test_activations(activation):
+    network = MLP((4,), activation).build((2,), 2, np.random.default_rng(0))
+    x = torch.tensor([[0.3, -1.2]])
+    hidden = weights(network)[0] @ x[0]
+    expected = {"relu": torch.relu, "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu, "tanh": torch.tanh}
+    torch.testing.assert_close(network(x)[0], weights(network)[1] @ expected[activation](hidden))
+
+
+def test_multiply_adds_are_the_weights():
+    network = MLP((30, 20)).build((64,), 10, stream(0, "initialisation"))
+    assert MLP((30, 20)).multiply_adds((64,), 10) == sum(w.numel() for w in weights(network))
+
+
+def test_prints_as_itself():
+    network = MLP((3, 2), "gelu", "he", 0.3)
+    assert eval(repr(network), vars(nets)) == network  # noqa: S307
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden": (0,)}, "widths of at least 1"),
+        ({"activation": "swish"}, "got 'swish'"),
+        ({"initialisation": "normal"}, "'glorot' or 'he'"),
+        ({"scale": 0.0}, "greater than 0"),
+    ],
+)
+def test_ranges(settings, message):
+    with pytest.raises(BadSpec, match=message):
+        MLP(**settings)

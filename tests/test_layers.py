@@ -1,0 +1,109 @@
+"""Imports point down only, the measure wing loads no torch, and the package itself loads next to nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import traintwice
+
+SOURCE = Path(traintwice.__file__).parent
+
+LAYERS = {
+    "errors": 0,
+    "types": 0,
+    "versions": 0,
+    "predictions": 1,
+    "tables": 1,
+    "randomness": 1,
+    "schedules": 1,
+    "optimizers": 1,
+    "losses": 1,
+    "nets": 1,
+    "data": 1,
+    "metrics": 2,
+    "methods": 2,
+    "compare": 3,
+    "recipes": 3,
+    "specs": 4,
+    "engine": 4,
+    "study": 5,
+    "presets": 6,
+    "report": 6,
+    "cli": 7,
+}
+"""Room to layer; a room imports from its own and from lower layers."""
+
+MEASURE_WING = {"errors", "types", "predictions", "tables", "metrics", "compare"}
+TRAIN_WING = {"randomness", "schedules", "optimizers", "losses", "nets", "data", "methods", "recipes", "specs", "engine"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Names of everything a file imports, wherever in it, but for what only type checkers see."""
+    found: set[str] = set()
+    skipped: set[int] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            skipped |= {id(inner) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} if node.module != "traintwice" else {f"traintwice.{alias.name}" for alias in node.names}
+    return found
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    room = room_of(path)
+    for name in imports_of(path):
+        if name.startswith("traintwice."):
+            other = name.split(".")[1]
+            assert LAYERS[other] <= LAYERS[room], f"{room} imports {name}, which lies above it"
+            assert not (room in MEASURE_WING and other in TRAIN_WING), f"{room} imports {name} of the other wing"
+            assert not (room in TRAIN_WING and other == "compare"), f"{room} imports compare; they meet in study"
+        assert not (room in MEASURE_WING and name.split(".")[0] == "torch"), f"{room} imports torch"
+
+
+def test_every_room_has_a_layer():
+    rooms = {room_of(path) for path in FILES}
+    assert rooms <= set(LAYERS), f"no layer for {rooms - set(LAYERS)}: add it here and in docs/architecture.md"
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print(*sorted(n.split('.')[0] for n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_neither_torch_nor_duckdb():
+    loaded = loaded_by("import traintwice, numpy as np; traintwice.measure(np.array([[0, 1], [1, 1]]))")
+    assert not loaded & {"torch", "duckdb", "sklearn", "altair"}
+
+
+def test_help_loads_no_torch():
+    assert "torch" not in loaded_by("import traintwice.cli")
+
+
+def test_measures_arrays_where_torch_is_not_installed():
+    hide = "import sys; sys.modules['torch'] = None; import importlib.util as u; find = u.find_spec\n"
+    hide += "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+    code = hide + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
+    code += "try:\n    traintwice.Experiment\nexcept traintwice.TraintwiceError as e:\n    print(e)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "0.5",
+        "traintwice.Experiment needs torch. Install it with: pip install 'traintwice[torch]'",
+    ]
