@@ -131,12 +131,13 @@ class Experiment:
         for path, value in (("recipe", base), ("rows", rows)):
             if not isinstance(value, Mapping):
                 raise BadSpec(f"{path}: got {value!r}, expected a table")
+        base = encode(decode(Recipe, base, "recipe"))  # whole, so that "2x" finds what it doubles
         recipes = {}
         for name, changes in rows.items():
             path = f"rows.{name}"
             if not isinstance(changes, Mapping):
                 raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
-            recipes[name] = decode(Recipe, merge(base, changes, path), path if changes else "recipe")
+            recipes[name] = decode(Recipe, merge(base, changes, path), path)
         return cls(
             name=decode(str, plain["name"], "name"),
             data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]

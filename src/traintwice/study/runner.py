@@ -158,16 +158,18 @@ class _Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C is for the parent, which closes the worker's input
         )
-        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # a pipe, as asked
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
+        self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
         self._send({"experiment": experiment.to_dict(), "store": str(store.path.resolve())})
 
     def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
-        def pass_on(stream: IO[str]) -> None:
-            for line in stream:
+        def pass_on() -> None:
+            for line in self._output:
                 answers.put((self, json.loads(line)))
             answers.put((self, {"outcome": "died", "reason": self._last_words()}))
 
-        threading.Thread(target=pass_on, args=(self._process.stdout,), daemon=True).start()
+        self._listener = threading.Thread(target=pass_on, daemon=True)
+        self._listener.start()
 
     def give(self, task: Task) -> None:
         self.task = task
@@ -194,6 +196,9 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join()  # it ends with the worker's output
+        self._output.close()
+        self._errors.close()
 
 
 def _differences(known: Any, wanted: Any, path: str = "") -> list[str]:

@@ -1,0 +1,114 @@
+import tomllib
+
+import pytest
+
+from traintwice.errors import BadSpec, TraintwiceError, UnknownName
+from traintwice.presets import PRESETS
+from traintwice.study import Experiment
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_a_file(name, tmp_path):
+    experiment = PRESETS[name]()
+    path = tmp_path / "mine.toml"
+    path.write_text(experiment.to_toml())
+    assert Experiment.read(path) == experiment
+
+
+def test_rows_are_changes_to_the_base(small):
+    plain = tomllib.loads(small.to_toml())
+    assert plain["rows"] == {"baseline": {}, "ensemble": {"method": {"components": 2, "keep": "mean-prob"}}}
+
+
+def test_a_minimal_file():
+    experiment = Experiment.from_dict({"name": "a", "data": {"type": "Digits"}})
+    assert list(experiment.rows) == ["baseline"]
+    assert experiment.replicas == 10
+
+
+def test_overrides(small):
+    changed = small.override(
+        [
+            "epochs=4",
+            "recipe.optimizer.lr=0.5",
+            "seed=9",
+            "data.test=41",
+            'rows.ensemble.method={builder="ensemble", components=3}',
+        ]
+    )
+    assert [r.epochs for r in changed.rows.values()] == [4, 4]
+    assert changed.rows["ensemble"].optimizer.lr == 0.5
+    assert (changed.seed, changed.data.test, changed.rows["ensemble"].method.components) == (9, 41, 3)
+    assert small.override(["network.activation=gelu"]).baseline == "baseline"
+    assert small.override(["name=other"]).name == "other"
+
+
+def test_multiples_follow_the_base():
+    rows = (
+        Experiment.from_dict({"name": "a", "data": {"type": "Digits"}, "rows": {"baseline": {}, "long": {"epochs": "2x"}}})
+        .override(["epochs=60"])
+        .rows
+    )
+    assert rows["long"].epochs == 120
+
+
+def test_what_is_kept_does_not_change_what_is_trained(small, data):
+    keys = [small.override([f'rows.ensemble.method.keep="{keep}"']).key("ensemble", data) for keep in ("mean-prob", "mean-logit")]
+    assert keys[0] == keys[1]
+    assert small.key("baseline", data) != keys[0]
+    assert small.override(["seed=1"]).key("baseline", data) != small.key("baseline", data)
+    assert small.override(["replicas=7"]).key("baseline", data) == small.key("baseline", data)
+
+
+def test_numbers_have_one_digest(small, data):
+    by_int, by_float = (small.override([f"optimizer.lr={lr}"]) for lr in ("1", "1.0"))
+    assert by_int.key("baseline", data) == by_float.key("baseline", data)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        (["epoch=3"], UnknownName, r"no setting named 'epoch'. Did you mean 'epochs'\? \(in --set epoch=3\)"),
+        (["epochs"], BadSpec, "expected key=value"),
+        (["=3"], BadSpec, "expected key=value"),
+        (["a b=3"], BadSpec, "not one TOML could have"),
+        (["epochs=many"], BadSpec, "recipe.epochs: got 'many', expected a whole number"),
+        (["epochs=manyx"], BadSpec, "multiple of the base"),
+        (["replicas=1"], BadSpec, "replicas: got 1, expected at least 2"),
+        (["replicas=-3"], BadSpec, "replicas: got -3, expected at least 2"),
+        (["seed=-1"], BadSpec, "seed: got -1"),
+        (["name=../x"], BadSpec, "name: got '../x'"),
+        (["rows.ensemble.method.components=0"], BadSpec, "rows.ensemble.method: Method.components: got 0"),
+        (["data.type=Digit"], UnknownName, "Did you mean 'Digits'"),
+        (["schema=2"], BadSpec, "schema: got 2, this version reads 1"),
+        (["rows=3"], BadSpec, "rows: got 3, expected a table"),
+        (["rows.ensemble=3"], BadSpec, "rows.ensemble: got 3, expected a table of changes"),
+    ],
+)
+def test_mistakes_in_settings(small, settings, kind, message):
+    with pytest.raises(kind, match=message):
+        small.override(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name = 'a'\n", r"mine.toml: data: missing"),
+        (b"nam = 'a'\n", r"mine.toml: no setting of an experiment named 'nam'. Did you mean 'name'\?"),
+        (b"name = \n", r"mine.toml: not a TOML file"),
+        (b"\xff\xfe", r"mine.toml: cannot be read"),
+        (b"name='a'\ndata={type='Digits'}\nrecipe=3\n", "mine.toml: recipe: got 3"),
+        (b"name='a'\ndata={type='Digits'}\nrows={}\n", "mine.toml: rows: got none"),
+        (b"name='a'\ndata={type='Digits', train='all'}\n", "mine.toml: data.train: got 'all', expected a whole number"),
+    ],
+)
+def test_mistakes_in_files(tmp_path, content, message):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(TraintwiceError, match=message):
+        Experiment.read(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(BadSpec, match=r"none.toml: cannot be read"):
+        Experiment.read(tmp_path / "none.toml")

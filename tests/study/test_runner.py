@@ -1,0 +1,162 @@
+"""Training in processes: the same bits however it is divided, interrupted or run twice at once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from traintwice.engine import train
+from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.study import Store, gather, prepare, run, train_missing
+from traintwice.study.store import TEMPORARY
+
+
+def logits_of(store: Store) -> dict[str, bytes]:
+    return {str(p.relative_to(store.path)): p.read_bytes() for p in store.path.rglob("*.safetensors") if TEMPORARY not in p.name}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small, tmp_path_factory):
+    """The store of a run that nothing disturbed, in one process."""
+    path = tmp_path_factory.mktemp("undisturbed") / "runs"
+    run(small, store=path, jobs=1)
+    return Store(path)
+
+
+def test_processes_give_the_bits_of_a_plain_call(small, data, undisturbed):
+    results = gather(small, undisturbed, data)
+    for row, recipe in small.rows.items():
+        for m in range(3):
+            alone = train(recipe, data, seed=small.seed, replica=m).logits["test"]
+            assert alone.tobytes() == results[row].logits["test"][m].tobytes()
+
+
+def test_more_replicas_train_only_the_missing_ones(small, undisturbed, tmp_path):
+    import shutil
+
+    shutil.copytree(undisturbed.path, tmp_path / "runs")
+    store = Store(tmp_path / "runs")
+    before = {p: p.stat().st_mtime_ns for p in store.path.rglob("0*")}
+    results = run(replace(small, replicas=5), store=store, jobs=2)
+    assert results["ensemble"].test.replicas == 5
+    assert all(p.stat().st_mtime_ns == then for p, then in before.items())
+    assert logits_of(undisturbed).items() <= logits_of(store).items()
+    assert store.study("small")["replicas"] == 5
+
+
+COMMAND = """
+import sys
+from traintwice.study import Experiment, run
+from pathlib import Path
+run(Experiment.read(Path(sys.argv[1])), store=sys.argv[2], jobs=2)
+"""
+
+
+def start(small, tmp_path, store="runs"):
+    file = tmp_path / "small.toml"
+    file.write_text(small.to_toml())
+    return subprocess.Popen([sys.executable, "-c", COMMAND, str(file), str(tmp_path / store)], start_new_session=True)
+
+
+def test_kill_at_random_moments_changes_nothing(small, undisturbed, tmp_path):
+    """`kill -9` of the parent three times, then the same command: the same bytes."""
+    moments = random.Random(0)
+    for _ in range(3):
+        process = start(small, tmp_path)
+        time.sleep(moments.uniform(1.0, 4.0))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start(small, tmp_path).wait() == 0
+    assert logits_of(Store(tmp_path / "runs")) == logits_of(undisturbed)
+
+
+def test_two_runs_on_one_store_at_once(small, undisturbed, tmp_path):
+    first, second = start(small, tmp_path), start(small, tmp_path)
+    assert (first.wait(), second.wait()) == (0, 0)
+    store = Store(tmp_path / "runs")
+    assert logits_of(store) == logits_of(undisturbed)
+    assert not list(store.leftovers())
+
+
+def test_workers_end_with_their_parent(small, tmp_path):
+    long = small.override(["epochs=100000"])
+    process = start(long, tmp_path)
+    children = f"/proc/{process.pid}/task/{process.pid}/children"
+    deadline = time.monotonic() + 30
+    workers: list[int] = []
+    while len(workers) < 2 and time.monotonic() < deadline:
+        with open(children) as listed:  # noqa: PTH123
+            workers = [int(pid) for pid in listed.read().split()]
+        time.sleep(0.1)
+    time.sleep(4)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:  # noqa: PTH110
+        time.sleep(0.1)
+    assert len(workers) == 2
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)  # noqa: PTH110
+
+
+def test_damage_is_mended_to_the_same_bytes(small, undisturbed, tmp_path):
+    import shutil
+
+    shutil.copytree(undisturbed.path, tmp_path / "runs")
+    store = Store(tmp_path / "runs")
+    victim = next(iter(store.path.rglob("0002.safetensors")))
+    victim.write_bytes(b"x" + victim.read_bytes()[1:])
+    with pytest.raises(StoreError, match="replicas missing or damaged"):
+        gather(small, store, small.data.load())
+    run(small, store=store)
+    assert logits_of(store) == logits_of(undisturbed)
+
+
+def test_a_failing_replica_does_not_stop_the_others(small, tmp_path):
+    failing = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e30}'])
+    with pytest.raises(TrainingFailed, match=r"3 replicas failed:\nensemble, replica 0: replica 0: the loss is"):
+        run(failing, store=tmp_path / "runs")
+    store, data = Store(tmp_path / "runs"), failing.data.load()
+    assert store.replicas(failing.key("baseline", data)) == [0, 1, 2]
+    assert store.replicas(failing.key("ensemble", data)) == []
+
+
+def test_a_killed_worker_is_reported(small, tmp_path):
+    long = small.override(["epochs=100000"])
+    store, data = Store(tmp_path / "runs"), long.data.load()
+    news = train_missing(long, data, store, prepare(long, data, store), jobs=1)
+
+    import threading
+
+    def kill_it():
+        children = f"/proc/{os.getpid()}/task"
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for task in os.listdir(children):  # noqa: PTH208
+                with open(f"{children}/{task}/children") as listed:  # noqa: PTH123
+                    pids = [int(pid) for pid in listed.read().split()]
+                if pids:
+                    time.sleep(0.5)
+                    os.kill(pids[0], signal.SIGKILL)
+                    return
+            time.sleep(0.1)
+
+    killer = threading.Thread(target=kill_it)
+    killer.start()
+    with pytest.raises(TrainingFailed, match=r"a worker was killed \(signal 9.* while training replica 0 of 'baseline'"):
+        next(news)
+    killer.join()
+
+
+def test_another_study_of_the_same_name(small, undisturbed):
+    other = small.override(["epochs=2"])
+    with pytest.raises(StoreError, match=r"has a study named 'small' with other settings \(recipe.epochs 1 there, 2 here\)"):
+        run(other, store=undisturbed)
+
+
+def test_no_jobs(small, tmp_path):
+    with pytest.raises(BadInput, match="jobs: got 0, expected at least 1"):
+        run(small, store=tmp_path / "runs", jobs=0)

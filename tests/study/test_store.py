@@ -1,0 +1,122 @@
+import json
+
+import numpy as np
+import pytest
+
+from traintwice.errors import StoreError
+from traintwice.specs import digest
+from traintwice.study import Damage, Store
+
+IDENTITY = {"recipe": {"epochs": 1}}
+KEY = digest(IDENTITY)
+ARRAYS = {"test": np.arange(6, dtype=np.float32).reshape(1, 3, 2)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "runs")
+    store.prepare(KEY, IDENTITY)
+    store.save(KEY, 4, ARRAYS, {"seed": 0})
+    return store
+
+
+def test_what_was_saved_comes_back(store):
+    np.testing.assert_array_equal(store.load(KEY, 4)["test"], ARRAYS["test"])
+    assert store.record(KEY, 4)["seed"] == 0
+    assert store.record(KEY, 3) is None
+    assert store.replicas(KEY) == [4]
+    assert store.digests() == [KEY]
+    assert Store(store.path).identity(KEY) == IDENTITY
+
+
+def flip_bit(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("name", ["0004.safetensors", "0004.json"])
+@pytest.mark.parametrize("damage", [flip_bit, lambda content: content[:-3], lambda content: b"", lambda content: b"[]"])
+def test_damage_is_seen(store, name, damage):
+    path = store.folder(KEY) / name
+    path.write_bytes(damage(path.read_bytes()))
+    assert isinstance(store.record(KEY, 4), Damage)
+    with pytest.raises(StoreError, match="replica 4 is damaged"):
+        store.load(KEY, 4)
+
+
+def test_every_single_flipped_bit_of_a_record_is_seen(store):
+    path = store.folder(KEY) / "0004.json"
+    good = path.read_bytes()
+    meaning = store.record(KEY, 4)
+    for place in range(len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        assert isinstance(store.record(KEY, 4), Damage) or store.record(KEY, 4) == meaning  # white space may change
+
+
+def test_missing_logits_are_damage(store):
+    (store.folder(KEY) / "0004.safetensors").unlink()
+    assert "is missing" in store.record(KEY, 4).reason
+
+
+def test_logits_without_a_record_do_not_exist(store):
+    (store.folder(KEY) / "0004.json").unlink()
+    assert store.record(KEY, 4) is None
+    with pytest.raises(StoreError, match="replica 4 is missing"):
+        store.load(KEY, 4)
+
+
+def test_another_recipe_under_the_same_digest(store):
+    (store.folder(KEY) / "recipe.json").write_text(json.dumps({"recipe": {"epochs": 2}}))
+    with pytest.raises(StoreError, match="belongs to another recipe"):
+        store.prepare(KEY, IDENTITY)
+
+
+def test_a_directory_of_something_else(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(StoreError, match="is not a store of traintwice"):
+        Store(tmp_path)
+    with pytest.raises(StoreError, match="is a file, expected a directory"):
+        Store(tmp_path / "thesis.tex")
+
+
+def test_a_place_that_cannot_be_written():
+    with pytest.raises(StoreError, match=r"/proc/runs: cannot be written \(.*\); choose another --store"):
+        Store("/proc/runs")
+
+
+def test_no_store(tmp_path):
+    with pytest.raises(StoreError, match="no store here"):
+        Store(tmp_path / "none", create=False)
+
+
+def test_a_store_of_another_layout(store):
+    (store.path / "store.json").write_text('{"layout": 99}')
+    with pytest.raises(StoreError, match="has layout 99, this version reads 1"):
+        Store(store.path)
+
+
+def test_a_full_disk_leaves_nothing_half_written(store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = sorted(store.path.rglob("*"))
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match=r"No space left on device\); finished replicas are kept"):
+        store.save(KEY, 5, ARRAYS, {"seed": 0})
+    assert sorted(store.path.rglob("*")) == before
+
+
+def test_a_lock_has_one_holder(store):
+    from filelock import Timeout
+
+    with store.lock(KEY, 0), pytest.raises(Timeout), Store(store.path).lock(KEY, 0):
+        pass
+    with store.lock(KEY, 0):
+        pass
+
+
+def test_removing(store):
+    assert store.remove_replica(KEY, 4) > 0
+    assert store.record(KEY, 4) is None
+    store.remove(KEY)
+    assert store.digests() == []
