@@ -82,7 +82,7 @@ def test_learns():
 
 
 def test_a_diverging_loss_is_named():
-    with pytest.raises(TrainingFailed, match=r"replica 7: the loss is .* at the end of epoch 1 of 2; lower the learning rate"):
+    with pytest.raises(TrainingFailed, match=r"the loss is .* at the end of epoch 1 of 2; lower the learning rate"):
         train(SMALL.change(optimizer=SGD(1e30)), DATA, seed=0, replica=7)
 
 

@@ -117,7 +117,7 @@ def test_damage_is_mended_to_the_same_bytes(small, undisturbed, tmp_path):
 
 def test_a_failing_replica_does_not_stop_the_others(small, tmp_path):
     failing = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e30}'])
-    with pytest.raises(TrainingFailed, match=r"3 replicas failed:\nensemble, replica 0: replica 0: the loss is"):
+    with pytest.raises(TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: the loss is"):
         run(failing, store=tmp_path / "runs")
     store, data = Store(tmp_path / "runs"), failing.data.load()
     assert store.replicas(failing.key("baseline", data)) == [0, 1, 2]

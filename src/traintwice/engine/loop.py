@@ -71,7 +71,7 @@ def train(recipe: Recipe, data: Dataset, *, seed: int, replica: int, dtype: torc
             step += 1
         if not bool(loss.isfinite()):
             raise TrainingFailed(
-                f"replica {replica}: the loss is {loss.item()} at the end of epoch {epoch + 1} of {recipe.epochs}; "
+                f"the loss is {loss.item()} at the end of epoch {epoch + 1} of {recipe.epochs}; "
                 "lower the learning rate or the weight of an unbounded term"
             )
     return Trained({name: predict(networks, split) for name, split in data.splits.items() if name != "train"}, step)

@@ -102,7 +102,7 @@ def train_missing(
     if not made.missing:
         return
     tasks = deque(made.missing)
-    failed: list[str] = []
+    failed: dict[Task, str] = {}
     workers = [_Worker(experiment, store) for _ in range(min(jobs or cores(), len(tasks)))]
     answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
     try:
@@ -116,7 +116,7 @@ def train_missing(
             if answer["outcome"] == "done":
                 yield Finished(task, answer["seconds"])
             elif answer["outcome"] == "failed":
-                failed.append(f"{task.row}, replica {task.replica}: {answer['reason']}")
+                failed[task] = answer["reason"]
             elif answer["outcome"] == "busy":
                 tasks.append(task)  # another run is training it; look again later
                 time.sleep(WAIT_FOR_OTHERS_SECONDS)
@@ -133,7 +133,8 @@ def train_missing(
         for worker in workers:
             worker.close()
     if failed:
-        raise TrainingFailed("\n".join([f"{len(failed)} replicas failed:", *failed]))
+        named = [f"{t.row}, replica {t.replica}: {failed[t]}" for t in made.missing if t in failed]
+        raise TrainingFailed("\n".join([f"{len(failed)} of {len(made.missing)} replicas failed, the others are kept:", *named]))
 
 
 def cores() -> int:
