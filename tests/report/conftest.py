@@ -1,0 +1,88 @@
+"""Studies whose outcome is known: replicas that flip on a set share of the examples, and one that is really trained."""
+
+import numpy as np
+import pytest
+
+from traintwice.data import Dataset, Digits, Split
+from traintwice.engine import train
+from traintwice.nets import MLP
+from traintwice.predictions import Predictions
+from traintwice.recipes import Cost, Recipe
+from traintwice.study import Experiment, Results, RowResult
+from traintwice.study.kept import kept_probs
+
+CLASSES = 3
+
+
+def record(replica, key="k"):
+    numerics = {"engine": "loop", "threads": 1}
+    return {"key": key, "replica": replica, "seconds": 0.5, "numerics": numerics, "versions": {"numpy": np.__version__}}
+
+
+def flipping(labels, replicas, share, seed):
+    """Votes: right, but on the first ``share`` of the examples each replica is wrong every second time."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random((replicas, len(labels))) < 0.5
+    wrong[:, round(share * len(labels)) :] = False
+    return np.where(wrong, (labels + 1) % CLASSES, labels)
+
+
+@pytest.fixture
+def study():
+    """Results of rows given as votes, a share of unstable examples, or "constant"."""
+
+    def build(rows, *, replicas=6, examples=500, pixels=None):
+        rng = np.random.default_rng(0)
+        labels = rng.integers(0, CLASSES, examples)
+        inputs = rng.random((examples, 6)).astype(np.float32)
+        split = Split(inputs, labels.astype(np.int64))
+        data = Dataset("made", CLASSES, split, split, split, pixels=pixels, class_names=("ant", "bee", "cat"))
+        experiment = Experiment("made-up", Digits(), dict.fromkeys(rows, Recipe()), replicas=replicas)
+        results = {}
+        for number, (name, kind) in enumerate(rows.items()):
+            if isinstance(kind, np.ndarray):
+                votes = kind
+            elif kind == "constant":
+                votes = np.zeros((replicas, examples), dtype=int)
+            else:
+                votes = flipping(labels, replicas, kind, seed=number)
+            logits = (3.0 * np.eye(CLASSES)[votes])[:, None].astype(np.float32)
+            kept = Predictions(kept_probs(logits, "first"), labels)
+            records = tuple(record(m, str(number)) for m in range(replicas))
+            results[name] = RowResult(
+                name, Recipe(), Cost(1.0 + number, 1.0), {"test": logits, "validation": logits}, kept, kept, records
+            )
+        return Results(experiment, data, results)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def trained():
+    """Three recipes on the digits, three replicas, one epoch, truly trained."""
+    base = Recipe(network=MLP((16,)), epochs=1)
+    rows = {"baseline": base, 'wider <b>"net"</b>': base.change(network=MLP((24,))), "twice": base.change(epochs=2)}
+    experiment = Experiment("tiny", Digits(train=200, validation=60, test=90), rows, replicas=3)
+    data = experiment.data.load()
+    results = {}
+    for name, recipe in rows.items():
+        runs = [train(recipe, data, seed=0, replica=m).logits for m in range(3)]
+        logits = {split: np.stack([run[split] for run in runs]) for split in ("validation", "test")}
+        kept = {s: Predictions(kept_probs(v, recipe.method.keep), data.splits[s].labels) for s, v in logits.items()}
+        records = tuple(record(m, name) for m in range(3))
+        cost = recipe.cost(base, data.shape, data.classes)
+        results[name] = RowResult(name, recipe, cost, logits, kept["validation"], kept["test"], records)
+    return Results(experiment, data, results)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make a package look as if it were not installed."""
+    import importlib.util
+
+    real = importlib.util.find_spec
+
+    def hide(module):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == module else real(name, *rest))
+
+    return hide
