@@ -17,6 +17,13 @@ check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: $(VENV)/.dev  ## the benchmarks, one after the other
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
+
+docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README from their command
+	$(BIN)/python docs/refresh.py
+	$(BIN)/pdoc --output-directory site traintwice
+
 clean:  ## remove the environment; stores and reports stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 

@@ -91,9 +91,8 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
     elif as_json:
         print(json.dumps(experiment.to_dict(), ensure_ascii=False))
     else:
-        console.print(
-            f"[bold]{experiment.name}[/bold]: {experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}\n"
-        )
+        size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
+        console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
         if text:
             console.print(text.replace("[", r"\[") + "\n")
         data = experiment.data.load()
@@ -122,7 +121,7 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
             )
         )
     else:
-        parameters = ", ".join(map(str, inspect.signature(BUILDERS[name]).parameters.values()))
+        parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
         print(
             f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}\nCost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve."
         )

@@ -1,0 +1,219 @@
+"""The command line as a stranger types it: in, out, errors, exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from traintwice.cli import main
+from traintwice.presets import PRESETS
+from traintwice.study import Experiment
+
+
+@pytest.fixture
+def traintwice(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty directory; returns exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+SMALL = """
+name = "small"
+replicas = 2
+data = { type = "Digits", train = 64, validation = 20, test = 40 }
+[recipe]
+epochs = 1
+network = { type = "MLP", hidden = [8] }
+[rows.baseline]
+[rows.ensemble]
+method = "ensemble"
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A directory with small.toml and a store of its replicas."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.toml").write_text(SMALL)
+    command = [
+        sys.executable,
+        "-c",
+        "from traintwice.cli import main; main()",
+        "run",
+        "small.toml",
+        "--store",
+        "runs",
+        "--report",
+        "out",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder / "printed").write_text(done.stdout)
+    (folder / "progress").write_text(done.stderr)
+    return folder
+
+
+def test_run_prints_table_findings_and_the_path_of_the_report(finished):
+    printed = (finished / "printed").read_text()
+    for expected in (
+        "small · MLP 64-8-10 · 1 epochs · 2 replicas each · 40 test examples",
+        "churn / error",
+        "ensemble",
+        "2x",
+        "±",
+    ):
+        assert expected in printed
+    assert printed.splitlines()[-1] == "Report: out/index.html"
+    assert (finished / "out" / "index.html").stat().st_size > 10_000
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(finished):
+    lines = (finished / "progress").read_text().splitlines()
+    assert sorted(line.split(" after ")[0] for line in lines) == ["baseline: 2/2 replicas", "ensemble: 2/2 replicas"]
+
+
+def test_quiet_and_nothing_to_train_say_nothing_on_standard_error(finished, traintwice):
+    status, _, err = traintwice("run", finished / "small.toml", "--store", finished / "runs", "--no-report", "--quiet")
+    assert (status, err) == (0, "")
+
+
+def test_json_is_alone_on_standard_output(finished, traintwice):
+    status, out, _ = traintwice("run", finished / "small.toml", "--store", finished / "runs", "--no-report", "--json")
+    results = json.loads(out)
+    assert status == 0
+    assert results["schema"] == 1
+    assert {row["name"] for row in results["table"]["rows"]} == {"baseline", "ensemble"}
+    assert results["table"]["rows"][1]["train"] == 2
+    assert Experiment.from_dict(results["experiment"]).replicas == 2
+    assert results["findings"]
+
+
+def test_report_from_the_store_alone_equals_that_of_the_run(finished, traintwice, tmp_path):
+    status, out, _ = traintwice("report", finished / "runs", "--report", "again")
+    assert status == 0
+    assert out.splitlines()[-1] == "Report: again/index.html"
+    for name in ("index.html", "table.csv", "table.md", "results.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (finished / "out" / name).read_bytes()
+
+
+def test_store_lists_and_prunes(finished, traintwice, tmp_path):
+    import shutil
+
+    shutil.copytree(finished / "runs", tmp_path / "runs")
+    status, out, _ = traintwice("store", "runs", "--json")
+    recipes = json.loads(out)["recipes"]
+    assert status == 0
+    assert [(r["replicas"], r["rows"]) for r in sorted(recipes, key=lambda r: r["rows"])] == [
+        (2, ["small: baseline"]),
+        (2, ["small: ensemble"]),
+    ]
+    (tmp_path / "runs/studies/small.json").unlink()
+    (tmp_path / "runs/replicas" / recipes[0]["key"] / ".tmp-left").write_text("half")
+    assert "no study" in traintwice("store", "runs")[1]
+    status, out, _ = traintwice("store", "runs", "--prune")
+    assert out.count("which no study needs") == 2
+    assert not list((tmp_path / "runs/replicas").iterdir())
+
+
+def test_toml_of_a_preset_runs_as_it_is(traintwice, tmp_path):
+    status, out, _ = traintwice("show", "digits", "--toml")
+    (tmp_path / "mine.toml").write_text(out)
+    assert status == 0
+    assert Experiment.read(tmp_path / "mine.toml") == PRESETS["digits"]()
+
+
+def test_list_names_everything_that_show_shows(traintwice):
+    groups = json.loads(traintwice("list", "--json")[1])
+    del groups["schema"]
+    assert {"digits"} <= set(groups["studies"])
+    for members in groups.values():
+        for name, line in members.items():
+            assert line
+            status, out, _ = traintwice("show", name)
+            assert status == 0
+            assert name in out or name == "digits"
+    assert "co_distillation" in traintwice("list")[1]
+
+
+def test_help_and_version(traintwice):
+    assert traintwice("--help")[0] == 0
+    status, out, _ = traintwice("--version")
+    assert status == 0
+    assert out.startswith("traintwice 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "digit"], "no study named 'digit'. Did you mean 'digits'?"),
+        (["run", "none.toml"], "none.toml: cannot be read"),
+        (["run", "digits", "--set", "epoch=3"], "no setting named 'epoch'. Did you mean 'epochs'?"),
+        (["run", "digits", "--replicas", "1"], "replicas: got 1, expected at least 2"),
+        (["run", "digits", "--seed", "-1"], "seed: got -1"),
+        (["run", "digits", "--name", "a/b"], "name: got 'a/b'"),
+        (["run", "digits", "--store", "/proc/runs"], "/proc/runs: cannot be written"),
+        (["run", "digits", "--set", "data.test=5000"], "expected three positive numbers of sum at most 1797"),
+        (["report", "none"], "none: no store here"),
+        (["store", "none"], "none: no store here"),
+        (["show", "co_distilation"], "Did you mean 'co_distillation'?"),
+    ],
+)
+def test_mistakes_end_in_one_message_and_status_2(traintwice, tmp_path, arguments, message):
+    status, out, err = traintwice(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("traintwice: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "store.json"]
+
+
+def test_several_studies_in_a_store(finished, traintwice, tmp_path):
+    import shutil
+
+    shutil.copytree(finished / "runs", tmp_path / "runs")
+    plain = json.loads((tmp_path / "runs/studies/small.json").read_text())
+    (tmp_path / "runs/studies/other.json").write_text(json.dumps({**plain, "name": "other"}))
+    assert "holds 2 studies (other, small); choose one with --study" in traintwice("report", "runs")[2]
+    assert traintwice("report", "runs", "--study", "small")[0] == 0
+    assert "no study named 'smal'. Did you mean 'small'?" in traintwice("report", "runs", "--study", "smal")[2]
+
+
+def test_a_missing_extra_is_named_before_anything_is_trained(traintwice, monkeypatch, tmp_path):
+    from importlib import util
+
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "altair" else find(name, *rest))
+    status, _, err = traintwice("run", "digits")
+    assert status == 2
+    assert err == "traintwice: the report (or pass --no-report) needs altair. Install it with: pip install 'traintwice[report]'\n"
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
+    import signal
+    import time
+
+    (tmp_path / "small.toml").write_text(SMALL.replace("epochs = 1", "epochs = 100000"))
+    command = [sys.executable, "-c", "from traintwice.cli import main; main()", "run", "small.toml", "--no-report"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "traintwice-runs/studies/small.json").exists():
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "traintwice: interrupted; what finished is kept, and the same command goes on from there\n"
+    assert not list((tmp_path / "traintwice-runs").rglob(".tmp-*"))
