@@ -168,7 +168,7 @@ def test_help_and_version(traintwice):
         (["run", "digits", "--set", "data.test=5000"], "expected three positive numbers of sum at most 1797"),
         (["report", "none"], "none: no store here"),
         (["store", "none"], "none: no store here"),
-        (["show", "co_distilation"], "Did you mean 'co_distillation'?"),
+        (["show", "co_distilation"], "Did you mean 'co_distillation'"),
     ],
 )
 def test_mistakes_end_in_one_message_and_status_2(traintwice, tmp_path, arguments, message):

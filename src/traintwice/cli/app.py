@@ -32,9 +32,6 @@ def main() -> None:
         indent = "\n" + " " * len("traintwice: ")
         print(f"traintwice: {indent.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("traintwice: interrupted; what finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,7 +79,11 @@ def run(
     from traintwice.cli import study as verbs
 
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
-    results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, quiet=quiet)
+    try:
+        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, quiet=quiet)
+    except KeyboardInterrupt:
+        typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
     verbs.show_results(results, None if no_report else report, as_json=json)
 
 

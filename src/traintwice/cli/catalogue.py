@@ -72,7 +72,7 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
     groups = catalogue()
     found = {group: members[name] for group, members in groups.items() if name in members}
     if not found:
-        raise unknown("study, method, loss, measure or other thing", name, [n for members in groups.values() for n in members])
+        raise unknown("thing", name, [n for members in groups.values() for n in members])
     for group, named in found.items():
         text = inspect.getdoc(named) or ""
         if group == "studies":
