@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +29,10 @@ import safetensors.numpy
 from filelock import FileLock
 
 from traintwice.errors import StoreError
+from traintwice.files import TEMPORARY, write_whole
 from traintwice.specs import digest
 
 LAYOUT = 1
-TEMPORARY = ".tmp-"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Store:
                 self.path.mkdir(parents=True, exist_ok=True)
                 for name in ("studies", "replicas", "locks"):
                     (self.path / name).mkdir(exist_ok=True)
-                _write(marker, _json({"layout": LAYOUT}))
+                write_whole(marker, _json({"layout": LAYOUT}))
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
         layout = _read_json(marker).get("layout")
@@ -96,7 +95,7 @@ class Store:
             return
         try:
             self.folder(key).mkdir(parents=True, exist_ok=True)
-            _write(note, _json(identity))
+            write_whole(note, _json(identity))
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
 
@@ -114,8 +113,8 @@ class Store:
         content = safetensors.numpy.save(dict(arrays))
         full = {**record, "key": key, "replica": replica, "logits": _digest(content)}
         try:
-            _write(logits, content)
-            _write(note, _json({**full, "record": digest(full)}))
+            write_whole(logits, content)
+            write_whole(note, _json({**full, "record": digest(full)}))
         except OSError as error:
             raise StoreError(f"{logits.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
 
@@ -166,7 +165,7 @@ class Store:
     def save_study(self, name: str, study: Mapping[str, Any]) -> None:
         """Note an experiment run here, so that its report can be made from the store alone."""
         try:
-            _write(self.path / "studies" / f"{name}.json", _json(study))
+            write_whole(self.path / "studies" / f"{name}.json", _json(study))
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
 
@@ -220,17 +219,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoreError(f"{path}: got {type(value).__name__}, expected a JSON object")
     return value
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,0 +1,65 @@
+"""Colours, shapes and dashes that a colour-blind reader can tell apart, and the look that all charts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+INK = "#1c2024"
+QUIET = "#5b646d"
+RULE = "#e3e6ea"
+
+PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito 2008, without the yellow that vanishes on white; black is the baseline's."""
+
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (4, 4), (10, 4), (2, 5))
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": QUIET,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "gridColor": RULE,
+        "domainColor": "#9aa2ab",
+        "tickColor": "#9aa2ab",
+        "titlePadding": 8,
+    },
+    "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": 600, "title": None, "labelPadding": 6},
+    "legend": {"labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "labelFontSize": 12, "titleFontSize": 12},
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart in the two widths that a page chooses from.
+
+    Attributes:
+        name: of its place in the page.
+        alt: what a reader who does not see it must know.
+        wide, narrow: Vega-Lite specifications, for screens and for phones.
+    """
+
+    name: str
+    alt: str
+    wide: dict[str, Any]
+    narrow: dict[str, Any]
+
+
+def marks_of(rows: Sequence[str], kind: Sequence[Any]) -> list[Any]:
+    """A colour, shape or dash for every row, in order, from the beginning again where they run out."""
+    return [kind[i % len(kind)] for i in range(len(rows))]
+
+
+def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, Any]:
+    """The chart as a specification, with its data, its look and its text for those who do not see it."""
+    spec: dict[str, Any] = chart.properties(description=alt).to_dict()
+    return {**spec, "config": CONFIG, "datasets": datasets}
