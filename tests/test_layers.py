@@ -13,6 +13,7 @@ SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
     "errors": 0,
+    "files": 0,
     "types": 0,
     "versions": 0,
     "predictions": 1,
