@@ -1,5 +1,8 @@
 """Studies whose outcome is known: replicas that flip on a set share of the examples, and one that is really trained."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 
@@ -86,3 +89,29 @@ def without(monkeypatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == module else real(name, *rest))
 
     return hide
+
+
+@pytest.fixture(scope="session")
+def decode():
+    """A reader of PNG files, written from the specification."""
+    return pixels_of
+
+
+def pixels_of(content):
+    """The pixels of a PNG file whose lines are not filtered, written from the PNG specification."""
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    at, chunks = 8, []
+    while at < len(content):
+        (length,) = struct.unpack(">I", content[at : at + 4])
+        kind, body = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        (checksum,) = struct.unpack(">I", content[at + 8 + length : at + 12 + length])
+        assert checksum == zlib.crc32(kind + body)
+        chunks.append((kind, body))
+        at += 12 + length
+    assert [kind for kind, _ in chunks] == [b"IHDR", b"IDAT", b"IEND"]
+    width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", chunks[0][1])
+    assert (depth, rest) == (8, [0, 0, 0])
+    channels = {0: 1, 2: 3}[colour]
+    lines = np.frombuffer(zlib.decompress(chunks[1][1]), np.uint8).reshape(height, 1 + width * channels)
+    assert not lines[:, 0].any()
+    return lines[:, 1:].reshape(height, width, channels)

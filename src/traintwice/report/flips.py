@@ -24,9 +24,6 @@ class Votes:
     counts: tuple[tuple[str, int, bool], ...]
     """(class, votes, whether it is the right one)."""
 
-    def __str__(self) -> str:
-        return ", ".join(f"{count} say {name}" for name, count, _ in self.counts)
-
 
 @dataclass(frozen=True)
 class Flip:

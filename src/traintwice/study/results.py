@@ -21,7 +21,7 @@ from traintwice.study.experiment import Experiment
 from traintwice.study.kept import kept_probs
 from traintwice.study.store import Store
 from traintwice.tables import Column, Row, Table
-from traintwice.types import Estimate
+from traintwice.types import TARGET_IN_WORDS, Estimate
 
 MEASURES: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -167,9 +167,12 @@ class Results:
 
     def notes(self, *, level: float = 0.95) -> tuple[str, ...]:
         """What must be said beneath any table of these results."""
-        notes = [
-            f"± is half a {level:.0%} interval for new replicas of the recipe and new examples (M = {self.experiment.replicas})."
-        ]
+        replicas = self.experiment.replicas
+        notes = [f"± is half a {level:.0%} interval for {TARGET_IN_WORDS['both']} (M = {replicas})."]
+        if replicas < 3:
+            notes.append(
+                f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."
+            )
         notes += [f"{a} and {b} predict bit for bit the same: a setting that does nothing?" for a, b in self.identical()]
         mixed = [row for row, result in self.rows.items() if len({str(r["numerics"]) for r in result.records}) > 1]
         if mixed:

@@ -37,7 +37,7 @@ def churn_by_confidence(results: Results) -> Figure:
         for point in tenths[row]
     ]
     rows = list(results.rows)
-    wide, narrow = (_draw(records, rows, others, text, *size) for size in ((3, 225, 150), (2, 128, 120)))
+    wide, narrow = (_draw(records, rows, others, text, *size) for size in ((3, 240, 155), (2, 128, 120)))
     return Figure("confidence", text, wide, narrow)
 
 
@@ -88,5 +88,8 @@ def _draw(
         ),
         data=alt.NamedData("bins"),
     ).properties(width=width, height=height)
-    faceted = chart.facet(alt.Facet("panel:N", sort=panels, header=alt.Header(title=None, labelLimit=width)), columns=columns)
+    faceted = chart.facet(
+        alt.Facet("panel:N", sort=panels, header=alt.Header(title=None, labelLimit=width + 20)), columns=columns
+    )
+    faceted = faceted.resolve_axis(x="independent")  # so that every panel has its own, in an unfilled last line too
     return finish(faceted, text, bins=records)

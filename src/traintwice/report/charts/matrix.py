@@ -33,7 +33,7 @@ def churn_matrix(results: Results) -> Figure:
         extremes.append(f"{row}: {min(values):.1f} to {max(values):.1f} %")
     text = f"Churn between each pair of replicas, one square for each recipe. Smallest and largest pair: {'; '.join(extremes)}."
     rows = list(results.rows)
-    wide, narrow = (_draw(records, rows, text, *size) for size in ((3, 225), (2, 132)))
+    wide, narrow = (_draw(records, rows, text, *size) for size in ((3, 240), (2, 132)))
     return Figure("matrix", text, wide, narrow)
 
 
@@ -68,5 +68,6 @@ def _draw(records: list[dict[str, Any]], rows: list[str], text: str, columns: in
         )
         .properties(width=width, height=width)
     )
-    faceted = chart.facet(alt.Facet("recipe:N", sort=rows, header=alt.Header(title=None, labelLimit=width)), columns=columns)
+    faceted = chart.facet(alt.Facet("recipe:N", sort=rows, header=alt.Header(title=None, labelLimit=width + 20)), columns=columns)
+    faceted = faceted.resolve_axis(x="independent")  # so that every panel has its own, in an unfilled last line too
     return finish(faceted, text, pairs=records)

@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
         "tickColor": "#9aa2ab",
         "titlePadding": 8,
     },
-    "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": 600, "title": None, "labelPadding": 6},
+    "header": {"labelColor": INK, "labelFontSize": 11.5, "labelFontWeight": 600, "title": None, "labelPadding": 6},
     "legend": {"labelColor": QUIET, "titleColor": INK, "titleFontWeight": "normal", "labelFontSize": 12, "titleFontSize": 12},
 }
 

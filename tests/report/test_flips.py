@@ -1,0 +1,50 @@
+import base64
+
+import numpy as np
+
+from traintwice import metrics
+from traintwice.report.flips import most_flipping
+from traintwice.report.pictures import to_bytes
+
+
+def test_order_is_by_churn_over_all_recipes(study):
+    results = study({"baseline": 0.3, "other": 0.1}, examples=60)
+    churn = np.zeros(60)
+    for row in results.rows:
+        votes = np.asarray(results[row].test.votes)
+        pairs = [(a, b) for a in range(6) for b in range(a)]
+        churn += [np.mean([votes[a, n] != votes[b, n] for a, b in pairs]) for n in range(60)]
+    found = [churn[flip.index] for flip in most_flipping(results, ["baseline"], 10)]
+    assert np.allclose(found, sorted(churn, reverse=True)[:10])
+
+
+def test_votes_are_counted_and_named(study):
+    votes = np.zeros((4, 3), dtype=int)
+    votes[:, 1] = [2, 1, 2, 2]
+    results = study({"baseline": votes}, replicas=4, examples=3)
+    (flip,) = most_flipping(results, ["baseline"])
+    right = int(results.data.test.labels[1])
+    assert flip.index == 1
+    assert flip.label == ("ant", "bee", "cat")[right]
+    assert flip.votes[0].counts == (("cat", 3, right == 2), ("bee", 1, right == 1))
+
+
+def test_nothing_flips(study):
+    assert most_flipping(study({"baseline": "constant"}), ["baseline"]) == []
+
+
+def test_pictures_are_the_inputs(decode, study):
+    results = study({"baseline": 0.3}, pixels=(2, 3))
+    inputs = results.data.test.inputs
+    for flip in most_flipping(results, ["baseline"], 3):
+        pixels = decode(base64.b64decode(flip.picture.partition(",")[2]))[..., 0]
+        assert np.array_equal(pixels, to_bytes(inputs[flip.index].reshape(2, 3), inputs.min(), inputs.max()))
+        assert flip.values == ""
+
+
+def test_without_pixels_values_are_shown(study):
+    results = study({"baseline": 0.3})
+    flip = most_flipping(results, ["baseline"], 1)[0]
+    assert flip.picture == ""
+    assert [float(v) for v in flip.values.split(", ")] == [float(f"{v:.3g}") for v in results.data.test.inputs[flip.index]]
+    assert metrics.churn.values(results["baseline"].test)[:, flip.index].any()

@@ -1,0 +1,140 @@
+import base64
+import hashlib
+import json
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from traintwice.report.page import page
+from traintwice.report.words import in_words
+from traintwice.study import MATCHED, verdict
+
+NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """A page as elements (name, attributes, text of its own and of what is in it)."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self._open = [], []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        element = {"tag": tag, "text": "", **dict(attributes)}
+        self.elements.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self._open:
+            element["text"] += data
+
+    def all(self, *tags):
+        return [e for e in self.elements if e["tag"] in tags]
+
+
+@pytest.fixture(scope="module")
+def made(trained):
+    return Page(page(trained))
+
+
+def test_every_row_is_named_and_nothing_in_a_name_is_markup(study):
+    results = study({"baseline": 0.3, NASTY: 0.05, "ünï <i>côde</i>": 0.31}, examples=90)
+    made = Page(page(results))
+    assert [e["text"] for e in made.all("th") if e.get("scope") == "col"] == list(results.rows)
+    assert any(NASTY in e["text"] for e in made.all("li"))
+    assert made.all("i", "script") == [e for e in made.all("i", "script") if e["tag"] == "script" or "style" in e]
+    assert len(made.all("script")) == 3 + 2
+    assert "49" not in "".join(e["text"] for e in made.all("th"))
+
+
+def test_the_sentences_stand_in_it(trained, made):
+    for said in in_words(verdict(trained), trained):
+        assert any(said.text == e["text"] for e in made.all("p", "li"))
+
+
+def test_numbers_are_those_of_the_table(trained, made):
+    table = trained.table(matched=MATCHED)
+    printed = [e["text"] for e in made.all("td")][1:]  # the first is the empty corner
+    columns = len(trained.rows)
+    lines = {tuple(printed[i : i + columns]) for i in range(0, len(printed), columns)}
+    assert lines == set(zip(*table.strings(), strict=True))
+    titles = [e["text"] for e in made.all("th") if e.get("scope") == "row"]
+    assert sorted(titles) == sorted(column.title for column in table.columns)
+    assert all(note in "".join(e["text"] for e in made.all("p")) for note in table.notes)
+
+
+def test_nothing_is_fetched(made):
+    for element in made.elements:
+        for attribute in ("src", "href", "srcset", "action", "poster", "data"):
+            assert element.get(attribute, "#").startswith(("#", "data:")), element
+    styles = "".join(e["text"] for e in made.all("style"))
+    assert "@import" not in styles
+    assert "url(" not in styles
+
+
+def test_only_its_own_scripts_may_run(made):
+    (policy,) = [e["content"] for e in made.all("meta") if e.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none';")
+    scripts = [e["text"] for e in made.all("script") if "type" not in e]
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    assert f"script-src {allowed};" in policy
+    assert "window.vegaEmbed" in scripts[0]
+    assert "vegaEmbed(" in scripts[1]
+
+
+def test_every_chart_has_its_data_and_its_words(made):
+    places = [e["data-chart"] for e in made.all("div") if "data-chart" in e]
+    assert places == ["accuracy-churn", "confidence", "matrix"]
+    for name in places:
+        (content,) = [e["text"] for e in made.all("script") if e.get("id") == f"chart-{name}"]
+        specs = json.loads(content)
+        assert set(specs) == {"wide", "narrow"}
+        assert specs["wide"]["description"] in "".join(e["text"] for e in made.all("noscript"))
+
+
+def test_structure_for_readers_who_do_not_see_it(made):
+    assert made.all("html")[0]["lang"] == "en"
+    assert made.all("title")[0]["text"]
+    levels = [int(e["tag"][1]) for e in made.all("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    pictures = made.all("img")
+    assert pictures
+    assert all(e["alt"] and e["src"].startswith("data:image/png;base64,") for e in pictures)
+    ids = [e["id"] for e in made.elements if "id" in e]
+    assert len(ids) == len(set(ids))
+    targets = [e["href"][1:] for e in made.all("a")] + [e["aria-labelledby"] for e in made.elements if "aria-labelledby" in e]
+    assert set(targets) <= set(ids)
+
+
+def test_the_experiment_and_its_environment_stand_in_it(trained, made):
+    assert any(trained.experiment.to_toml() == e["text"] for e in made.all("code"))
+    values = [e["text"] for e in made.all("dd")]
+    assert trained.data.digest in values
+    assert any("engine loop, threads 1" in value for value in values)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [
+        ({"alone": 0.3}, {}),
+        ({"baseline": "constant", "other": "constant"}, {}),
+        ({"baseline": 0.3, "other": 0.1}, {"replicas": 2}),
+        ({"baseline": 0.3, "other": 0.1}, {"replicas": 31, "examples": 7}),
+    ],
+)
+def test_odd_studies_have_a_page(study, rows, options):
+    made = Page(page(study(rows, **options), level=0.9))
+    assert "90 %" in made.all("main")[0]["text"]
+    assert ("the first 30 replicas" in made.all("main")[0]["text"]) == (options.get("replicas") == 31)
