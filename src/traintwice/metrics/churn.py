@@ -33,38 +33,38 @@ def churn(predictions: Predictions) -> Array:
         >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
         0.3333333333333333
     """
-    return disagreement(predictions.xp, predictions.votes)
+    xp, votes, replicas = predictions.xp, predictions.votes, predictions.replicas
+    return xp.astype(replicas - same_vote(xp, votes), xp.float64) / (replicas - 1)
 
 
-def disagreement(xp: Any, votes: Array) -> Array:
-    """For each replica the fraction of the others whose vote differs, ``M N`` in float64."""
+def same_vote(xp: Any, votes: Array) -> Array:
+    """How many replicas, itself among them, vote as replica m does on example n; integers ``M N``."""
     replicas = int(votes.shape[0])
     if replicas <= PAIRS_UP_TO:
-        rows: list[Array] = [xp.zeros(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
+        rows: list[Array] = [xp.ones(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
         for a in range(replicas):
             for b in range(a + 1, replicas):
-                differs = xp.astype(votes[a, :] != votes[b, :], xp.uint8)
-                rows[a] = rows[a] + differs
-                rows[b] = rows[b] + differs
-        return xp.astype(xp.stack(rows, axis=0), xp.float64) / (replicas - 1)
-    same = xp.zeros(votes.shape, dtype=xp.int64)
+                same = xp.astype(votes[a, :] == votes[b, :], xp.uint8)
+                rows[a] = rows[a] + same
+                rows[b] = rows[b] + same
+        return xp.astype(xp.stack(rows, axis=0), xp.int64)
+    counts = xp.zeros(votes.shape, dtype=xp.int64)
     for label in xp.unique_values(votes):
         voted = votes == label
-        same = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], same)
-    return xp.astype(replicas - same, xp.float64) / (replicas - 1)
+        counts = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], counts)
+    return counts
 
 
 def _split(predictions: Predictions, first_is: Array) -> Array:
-    """Contributions of P(ŷ_a ≠ ŷ_b and a is in the set ``first_is``), symmetric in the pair: ``M N``."""
-    xp, votes, replicas = predictions.xp, predictions.votes, predictions.replicas
-    rows: list[Array] = [xp.zeros(predictions.examples, dtype=xp.float64) for _ in range(replicas)]
-    for a in range(replicas):
-        for b in range(a + 1, replicas):
-            differs = xp.astype(votes[a, :] != votes[b, :], xp.float64)
-            both_orders = differs * (first_is[a, :] + first_is[b, :])
-            rows[a] = rows[a] + both_orders
-            rows[b] = rows[b] + both_orders
-    return xp.stack(rows, axis=0) / (2 * (replicas - 1))
+    """Contributions of P(ŷ_a ≠ ŷ_b and a is in the set ``first_is``), symmetric in the pair: ``M N``.
+
+    Replicas that vote alike are in the set together, so the counts of votes say it all: of the others that differ from m,
+    all count where m is in the set, and those in the set count in the other order.
+    """
+    xp, replicas = predictions.xp, predictions.replicas
+    same = xp.astype(same_vote(xp, predictions.votes), xp.float64)
+    others_in_set = xp.sum(first_is, axis=0)[None, :] - first_is * same
+    return (first_is * (replicas - same) + others_in_set) / (2 * (replicas - 1))
 
 
 @mean_metric("churn and first model right", "pair", needs_labels=True)

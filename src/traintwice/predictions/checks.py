@@ -31,7 +31,7 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
     count, at = _first(xp, ~finite)
     if count:
         raise BadInput(
-            f"probabilities: {count:,} of {finite.size:,} entries are NaN or infinite (first: replica {at[0]}, example "
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, example "
             f"{at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
         )
     count, at = _first(xp, probs < 0)
@@ -70,14 +70,21 @@ def check_votes(xp: Any, votes: Array) -> None:
         )
 
 
-def check_labels(xp: Any, labels: Array, examples: int, *, classes: int | None) -> Array:
-    """Labels as an array of shape ``N``, or `BadInput`."""
-    if not array_api_compat.is_array_api_obj(labels):
-        labels = xp.asarray(labels)
+def _beside(xp: Any, values: Array, known: Array) -> Array:
+    """``values`` as an array of the kind and on the device of ``known``."""
+    if array_api_compat.is_array_api_obj(values) and array_api_compat.array_namespace(values) is xp:
+        return values
+    return xp.asarray(values, device=array_api_compat.device(known))
+
+
+def check_labels(xp: Any, labels: Array, known: Array, *, classes: int | None) -> Array:
+    """Labels as an int64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
+    labels, examples = _beside(xp, labels, known), int(known.shape[1])
     if labels.ndim != 1 or int(labels.shape[0]) != examples:
         raise BadInput(f"labels: got shape {tuple(labels.shape)}, expected ({examples},), one label for each example")
     if not xp.isdtype(labels.dtype, "integral"):
         raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+    labels = xp.astype(labels, xp.int64)
     outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
     count, at = _first(xp, outside)
     if count:
@@ -86,9 +93,9 @@ def check_labels(xp: Any, labels: Array, examples: int, *, classes: int | None) 
     return labels
 
 
-def check_weights(xp: Any, weights: Array, examples: int) -> Array:
-    """Weights as a float64 array of shape ``N``, or `BadInput`."""
-    weights = xp.astype(xp.asarray(weights), xp.float64)
+def check_weights(xp: Any, weights: Array, known: Array) -> Array:
+    """Weights as a float64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
+    weights, examples = xp.astype(_beside(xp, weights, known), xp.float64), int(known.shape[1])
     if weights.ndim != 1 or int(weights.shape[0]) != examples:
         raise BadInput(f"weights: got shape {tuple(weights.shape)}, expected ({examples},), one weight for each example")
     count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))

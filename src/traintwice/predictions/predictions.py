@@ -53,11 +53,10 @@ class Predictions:
             check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
         else:
             check_votes(xp, probs)
-        examples = int(probs.shape[1])
         if labels is not None:
-            labels = check_labels(xp, labels, examples, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
+            labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
         if weights is not None:
-            weights = check_weights(xp, weights, examples)
+            weights = check_weights(xp, weights, probs)
         self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, labels, weights)
 
     def _set(self, xp: Any, probs: Array | None, votes: Array | None, labels: Array | None, weights: Array | None) -> None:
