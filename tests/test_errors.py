@@ -8,7 +8,8 @@ def test_every_error_is_a_value_error_and_a_traintwice_error():
     kinds = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
     assert len(kinds) >= 9
     for kind in kinds:
-        assert issubclass(kind, TraintwiceError) and issubclass(kind, ValueError)
+        assert issubclass(kind, TraintwiceError)
+        assert issubclass(kind, ValueError)
 
 
 def test_unknown_offers_the_nearest_or_all_or_a_listing():

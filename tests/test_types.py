@@ -10,7 +10,8 @@ def test_half_width_and_float():
     e = Estimate(0.5, 0.4, 0.6, 0.05, math.inf, 3, 10)
     assert e.half_width == pytest.approx(0.1)
     assert float(e) == 0.5
-    assert e.target in TARGET_IN_WORDS and len(TARGET_IN_WORDS) == 3
+    assert e.target in TARGET_IN_WORDS
+    assert len(TARGET_IN_WORDS) == 3
 
 
 def test_json_has_neither_nan_nor_infinity():

@@ -35,4 +35,5 @@ def test_log_loss_is_infinite_and_not_clipped_where_the_true_label_has_probabili
 
 def test_a_certain_right_prediction_costs_positive_zero():
     value = log_loss(np.array([[[1.0, 0.0]]]), np.array([0]))
-    assert value == 0 and not np.signbit(value)
+    assert value == 0
+    assert not np.signbit(value)

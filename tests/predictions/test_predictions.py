@@ -20,7 +20,7 @@ def test_what_is_derived(probs):
     assert (p.replicas, p.examples, p.classes, p.has_probs, p.has_labels) == (3, 10, 4, True, True)
     assert_array_equal(p.votes, probs.argmax(axis=2))
     assert_array_equal(p.correct, probs.argmax(axis=2) == y)
-    assert_allclose(p.mean, probs.mean(axis=0))
+    assert_allclose(p.mean, probs.mean(axis=0).T)
     assert_allclose(p.of_label, [[probs[m, n, y[n]] for n in range(10)] for m in range(3)])
     ordered = np.sort(probs, axis=2)
     assert_allclose(p.confidence, ordered[..., -1] - ordered[..., -2])

@@ -2,10 +2,12 @@
 
 from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
 from traintwice.metrics.definition import Definition, Measurement
-from traintwice.metrics.functions import Metric, mean_metric, ratio_metric
+from traintwice.metrics.functions import Metric, mean_metric, ratio_metric, whole_metric
+from traintwice.metrics.means import MeanOf, RatioOf
 from traintwice.metrics.pairwise import pairwise_l1
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, error, log_loss
+from traintwice.metrics.streaming import Accumulator, Summary
 from traintwice.metrics.surrogate_churn import surrogate_churn
 
 ALL: tuple[Metric, ...] = (
@@ -27,9 +29,13 @@ ALL: tuple[Metric, ...] = (
 
 __all__ = [
     "ALL",
+    "Accumulator",
     "Definition",
+    "MeanOf",
     "Measurement",
     "Metric",
+    "RatioOf",
+    "Summary",
     "accuracy",
     "churn",
     "churn_correct",
@@ -45,4 +51,5 @@ __all__ = [
     "prediction_difference",
     "ratio_metric",
     "surrogate_churn",
+    "whole_metric",
 ]

@@ -13,7 +13,7 @@ PAIRS_UP_TO = 20
 """Up to this many replicas, comparing pairs is faster than counting votes; both are exact and equal."""
 
 
-@mean_metric("churn", "pair")
+@mean_metric("churn", "pair", counts_out_of=lambda replicas: replicas - 1)
 def churn(predictions: Predictions) -> Array:
     r"""Fraction of examples whose predicted label differs between two trainings of the same recipe.
 
@@ -33,8 +33,7 @@ def churn(predictions: Predictions) -> Array:
         >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
         0.3333333333333333
     """
-    xp, votes, replicas = predictions.xp, predictions.votes, predictions.replicas
-    return xp.astype(replicas - same_vote(xp, votes), xp.float64) / (replicas - 1)
+    return predictions.replicas - same_vote(predictions.xp, predictions.votes)
 
 
 def same_vote(xp: Any, votes: Array) -> Array:
@@ -45,9 +44,9 @@ def same_vote(xp: Any, votes: Array) -> Array:
         for a in range(replicas):
             for b in range(a + 1, replicas):
                 same = xp.astype(votes[a, :] == votes[b, :], xp.uint8)
-                rows[a] = rows[a] + same
-                rows[b] = rows[b] + same
-        return xp.astype(xp.stack(rows, axis=0), xp.int64)
+                rows[a] += same
+                rows[b] += same
+        return xp.stack(rows, axis=0)
     counts = xp.zeros(votes.shape, dtype=xp.int64)
     for label in xp.unique_values(votes):
         voted = votes == label
@@ -56,25 +55,25 @@ def same_vote(xp: Any, votes: Array) -> Array:
 
 
 def _split(predictions: Predictions, first_is: Array) -> Array:
-    """Contributions of P(ŷ_a ≠ ŷ_b and a is in the set ``first_is``), symmetric in the pair: ``M N``.
+    """How many ordered pairs with replica m disagree and have their first model in the set; integers ``M N``.
 
     Replicas that vote alike are in the set together, so the counts of votes say it all: of the others that differ from m,
     all count where m is in the set, and those in the set count in the other order.
     """
-    xp, replicas = predictions.xp, predictions.replicas
-    same = xp.astype(same_vote(xp, predictions.votes), xp.float64)
-    others_in_set = xp.sum(first_is, axis=0)[None, :] - first_is * same
-    return (first_is * (replicas - same) + others_in_set) / (2 * (replicas - 1))
+    xp = predictions.xp
+    same, in_set = xp.astype(same_vote(xp, predictions.votes), xp.int64), xp.astype(first_is, xp.int64)
+    others_in_set = xp.sum(in_set, axis=0)[None, :] - in_set * same
+    return in_set * (predictions.replicas - same) + others_in_set
 
 
-@mean_metric("churn and first model right", "pair", needs_labels=True)
+@mean_metric("churn and first model right", "pair", counts_out_of=lambda replicas: 2 * (replicas - 1), needs_labels=True)
 def _churn_and_correct(predictions: Predictions) -> Array:
     return _split(predictions, predictions.correct)
 
 
-@mean_metric("churn and first model wrong", "pair", needs_labels=True)
+@mean_metric("churn and first model wrong", "pair", counts_out_of=lambda replicas: 2 * (replicas - 1), needs_labels=True)
 def _churn_and_incorrect(predictions: Predictions) -> Array:
-    return _split(predictions, 1.0 - predictions.correct)
+    return _split(predictions, ~predictions.correct)
 
 
 @ratio_metric("churn correct", _churn_and_correct, accuracy, unit="fraction")

@@ -35,8 +35,8 @@ def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
     """
     if not alpha > 0:
         raise BadInput(f"surrogate_churn: got alpha={alpha}, expected a number greater than 0")
-    xp, probs = predictions.xp, predictions.probs
-    scaled = probs / xp.max(probs, axis=2, keepdims=True)
+    xp, probs = predictions.xp, predictions.by_class
+    scaled = probs / xp.max(probs, axis=1, keepdims=True)
     if alpha != 1.0:
         positive = scaled > 0
         power = xp.exp(alpha * xp.log(xp.where(positive, scaled, xp.ones_like(scaled))))

@@ -70,6 +70,17 @@ def check_votes(xp: Any, votes: Array) -> None:
         )
 
 
+def check_scores(xp: Any, scores: Array) -> None:
+    """Raise `BadInput` unless ``scores`` are finite floating point numbers of shape ``M N`` or ``M N K``."""
+    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
+        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
+    if not xp.isdtype(scores.dtype, "real floating"):
+        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
+    count, at = _first(xp, ~xp.isfinite(scores))
+    if count:
+        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
+
+
 def _beside(xp: Any, values: Array, known: Array) -> Array:
     """``values`` as an array of the kind and on the device of ``known``."""
     if array_api_compat.is_array_api_obj(values) and array_api_compat.array_namespace(values) is xp:
