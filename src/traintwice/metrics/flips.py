@@ -77,8 +77,8 @@ def lateral_flips(predictions: Predictions) -> Array:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number in [0, 1], 0 with two classes; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: 5 of 100 examples changed their label
-        and gained nothing.
+        A number in [0, 1], 0 with two classes; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: 5 of 100 examples changed their
+        label and gained nothing.
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels.
     Source:
@@ -101,8 +101,8 @@ def bad_churn() -> None:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 0.4 reads: of 10 changed
-        labels 4 were right before and are wrong now.
+        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 0.4 reads: of 10
+        changed labels 4 were right before and are wrong now.
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels. Undefined: no label changed.
     Source:
@@ -123,8 +123,8 @@ def good_churn() -> None:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 0.4 reads: of 10 changed
-        labels 4 were wrong before and are right now.
+        A number in [0, 1]; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 0.4 reads: of 10
+        changed labels 4 were wrong before and are right now.
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels. Undefined: no label changed.
     Source:

@@ -189,7 +189,7 @@ def total_weight(predictions: Predictions, weights: np.ndarray | None) -> float:
 
 def _weighted_sum(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     if weight is None:
-        return np.sum(values, axis=1, dtype=np.int64 if values.dtype.kind in "bui" else np.float64)
+        return np.asarray(values.sum(axis=1, dtype=np.int64 if values.dtype.kind in "bui" else np.float64))
     return np.asarray(values @ weight)
 
 

@@ -17,8 +17,8 @@ def relative_delta_1(predictions: Predictions) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, 2K(M − 1)/M]; ``values`` gives the contributions ``M N``. 0.1 with two classes reads: the relative moves of
-        the two probabilities around their means add up to 10 %. Do not compare between different M.
+        A number in [0, 2K(M − 1)/M]; ``values`` gives the contributions ``M N``. 0.1 with two classes reads: the relative moves
+        of the two probabilities around their means add up to 10 %. Do not compare between different M.
     Raises:
         TooFewReplicas: one replica is its own mean.
     Source:
@@ -42,8 +42,8 @@ def relative_delta_positive(predictions: Predictions) -> Array:
         predictions: probabilities ``M N 2``, the positive label second, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, 4(M − 1)/M]; ``values`` gives the contributions ``M N``. With two replicas it is |p1 − p2| over their mean, and
-        0.05 reads: two trainings predict click rates 5 % apart. Do not compare between different M.
+        A number in [0, 4(M − 1)/M]; ``values`` gives the contributions ``M N``. With two replicas it is |p1 − p2| over their
+        mean, and 0.05 reads: two trainings predict click rates 5 % apart. Do not compare between different M.
     Raises:
         TooFewReplicas: one replica is its own mean. BadInput: more than two classes.
     Source:

@@ -30,8 +30,8 @@ def squared_l2(predictions: Predictions) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, 2], twice the variance over replicas summed over classes; ``values`` gives the contributions ``M N``. 0.005
-        reads: with two classes, two trainings typically differ by sqrt(0.005 / 2) = 0.05 in a probability.
+        A number in [0, 2], twice the variance over replicas summed over classes; ``values`` gives the contributions ``M N``.
+        0.005 reads: with two classes, two trainings typically differ by sqrt(0.005 / 2) = 0.05 in a probability.
     Raises:
         TooFewReplicas: one replica has nothing to differ from.
     Source:
