@@ -32,7 +32,8 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
     if count:
         raise BadInput(
             f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica "
-            f"{at[0]}, example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+            f"{at[0]}, example {at[1]}, class {at[2]}); find out why the model emits "
+            "them, or leave those examples out for all replicas"
         )
     count, at = _first(xp, probs < 0)
     if count:
