@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from traintwice.compare import interval, measure
 from traintwice.errors import TooFewReplicas
-from traintwice.metrics import accuracy, churn, churn_to_error, log_loss, surrogate_churn
+from traintwice.metrics import ALL, accuracy, churn, churn_to_error, log_loss, surrogate_churn
 from traintwice.predictions import Predictions
 
 
@@ -27,6 +27,29 @@ def test_what_cannot_be_measured_is_named(draw):
     assert m.left_out["surrogate_churn"] == "needs probabilities"
     right = measure(np.zeros((3, 5), int), np.zeros(5, int), which=(accuracy, churn_to_error))
     assert "denominator, error, is zero" in right.left_out["churn_to_error"]
+
+
+def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
+    m = measure(*draw(), which=ALL)
+    assert set(m) | set(m.left_out) == {metric.__name__ for metric in ALL}
+    assert m.left_out["rank_loss"] == "needs two classes, there are 3"
+    assert m.left_out["negative_flips"] == "compares one old with one new model, there are 4"
+    assert m.left_out["regression_difference"] == "needs scores"
+    assert m["discrepancy"].target == "replicas"  # the largest pair has no example part
+    two = measure(*draw(2, 40, 2), which=ALL)
+    assert {"negative_flips", "rank_loss", "kendall_tau"} <= set(two)
+    assert "ambiguity of 3 replicas: got 2" in two.left_out["ambiguity"]
+    assert np.isnan(two["kendall_tau"].half_width)  # neither replicas to leave out nor an example part
+    probs, y = draw(3, 40, 2)
+    scores = measure(Predictions.from_scores(np.log(probs[:, :, 1]), y), which=ALL)
+    assert set(scores) == {
+        "rank_loss",
+        "kendall_tau",
+        "top_k_overlap",
+        "regression_difference",
+        "relative_regression_difference",
+        "score_difference",
+    }
 
 
 def test_weights_and_level_are_passed_on(draw):

@@ -65,11 +65,12 @@ def test_reads_any_array(metric, convert, draw):
 
 
 @EVERY
+@pytest.mark.parametrize("elements", [15, 105], ids=["some labels or single rows of probabilities", "7 rows of probabilities"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_blocks_equal_whole(metric, weighted, draw, monkeypatch):
+def test_blocks_equal_whole(metric, weighted, elements, draw, monkeypatch):
     weights = np.linspace(0.5, 2, 60) if weighted and metric.__name__ not in WITHOUT_WEIGHTS else None
     whole = metric.measure(predictions_for(metric, draw, weights=weights))
-    monkeypatch.setattr(predictions_module, "BLOCK_ELEMENTS", REPLICAS * 3 * 7)  # 7 examples: the last block is shorter
+    monkeypatch.setattr(predictions_module, "BLOCK_ELEMENTS", elements)
     parts = metric.measure(predictions_for(metric, draw, weights=weights))
     for name in ("value", "rows", "dropped", "influence"):
         if getattr(whole, name) is not None:

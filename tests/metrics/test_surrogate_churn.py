@@ -48,3 +48,11 @@ def test_zeros_stay_zero_at_any_alpha():
 def test_alpha_must_be_positive(draw, alpha):
     with pytest.raises(BadInput, match="expected a number greater than 0"):
         surrogate_churn(draw()[0], alpha=alpha)
+
+
+def test_confidence_alone_moves_it_between_zero_and_churn(draw):
+    p, _ = draw(4, 200, 3)
+    flat, sharp = softmax(1e-4 * np.log(p), axis=2), softmax(50 * np.log(p), axis=2)
+    assert surrogate_churn(flat) < 1e-3 < surrogate_churn(p)
+    assert surrogate_churn(sharp) == pytest.approx(churn(p), abs=0.02)
+    assert churn(flat) == churn(p) == churn(sharp)

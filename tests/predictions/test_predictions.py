@@ -61,7 +61,9 @@ def test_blocks_cover_every_example_once(probs, monkeypatch):
     blocks = list(Predictions(probs).blocks())
     assert [(start, stop) for start, stop, _ in blocks] == [(0, 4), (4, 8), (8, 10)]
     assert_array_equal(np.concatenate([b.probs for *_, b in blocks], axis=1), probs)
+    assert [stop for _, stop, _ in Predictions(probs.argmax(axis=2)).blocks(of_probs=False)] == [10]
     monkeypatch.setattr(module, "BLOCK_ELEMENTS", 1)
+    assert [stop for _, stop, _ in Predictions(probs.argmax(axis=2)).blocks(of_probs=False)] == [2, 4, 6, 8, 10]
     assert len(list(Predictions(probs).blocks())) == 10
 
 
@@ -90,3 +92,21 @@ def test_labels_of_any_integer_type(probs, kind):
 def test_tensors_that_track_gradients_are_read(probs):
     tracked = torch.from_numpy(probs).requires_grad_()
     assert churn(tracked) == churn(probs)
+
+
+@pytest.mark.parametrize("K", [2, 10, 32, 33, 300])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_predicted_label_is_the_first_of_the_largest(K, kind):
+    rng = np.random.default_rng(K)
+    probs = rng.integers(1, 4, (2, 5000, K)).astype(np.float64)  # many ties
+    probs = (probs / probs.sum(axis=2, keepdims=True)).astype(kind)
+    assert_array_equal(Predictions(probs).votes, probs.argmax(axis=2))
+    assert_array_equal(Predictions(torch.from_numpy(probs)).votes, probs.argmax(axis=2))
+    assert Predictions(probs).votes.dtype == (np.uint8 if K <= 256 else np.int64)
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(255, np.uint8), (256, np.int64)])
+def test_labels_are_held_in_a_byte_only_where_they_fit(largest, kind):
+    votes = Predictions(np.array([[0, largest], [largest, largest]])).votes
+    assert votes.dtype == kind
+    assert votes.tolist() == [[0, largest], [largest, largest]]

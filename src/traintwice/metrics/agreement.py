@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics.churn import same_vote
 from traintwice.metrics.definition import to_numpy
 from traintwice.metrics.functions import mean_metric, whole_metric
-from traintwice.metrics.means import weights_of
+from traintwice.metrics.means import total_weight, weights_of
 from traintwice.metrics.whole import Whole
 from traintwice.predictions import Predictions
 from traintwice.types import Array
@@ -98,11 +99,12 @@ def fleiss_kappa(predictions: Predictions) -> Whole:
     votes, weights, replicas = to_numpy(predictions.votes), weights_of(predictions), predictions.replicas
     weights = np.ones(predictions.examples) if weights is None else weights
     total = weights.sum()
-    labels, place = np.unique(votes, return_inverse=True)
-    place = place.reshape(votes.shape)
-    share = np.bincount(place.ravel(), weights=np.broadcast_to(weights, votes.shape).ravel()) / (replicas * total)
+    place = votes if votes.dtype == np.uint8 else np.unique(votes, return_inverse=True)[1].reshape(votes.shape)
+    share = sum(np.bincount(of_replica, weights=weights, minlength=int(place.max()) + 1) for of_replica in place) / (
+        replicas * total
+    )
     by_chance = share @ share
-    if len(labels) == 1 or by_chance == 1:
+    if np.count_nonzero(share) == 1:
         raise Undefined("Fleiss κ has no value here: all votes go to one class")
     differs = (replicas - to_numpy(same_vote(predictions.xp, predictions.votes)).astype(np.float64)) / (replicas - 1)
     rows = differs @ weights / total
@@ -128,8 +130,11 @@ def churn_matrix(predictions: Predictions | Array, labels: Array | None = None) 
     """
     p = Predictions.of(predictions, labels)
     votes, weights = to_numpy(p.votes), weights_of(p)
-    rows = [np.average(votes != votes[m], axis=1, weights=weights) for m in range(p.replicas)]
-    return np.array(rows)
+    between = np.zeros((p.replicas, p.replicas))
+    for a, b in combinations(range(p.replicas), 2):
+        differs = votes[a] != votes[b]
+        between[a, b] = between[b, a] = np.count_nonzero(differs) if weights is None else differs @ weights
+    return between / total_weight(p, weights)
 
 
 @whole_metric("discrepancy", "deviation")

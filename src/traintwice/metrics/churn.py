@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from traintwice.metrics.functions import mean_metric, ratio_metric
 from traintwice.metrics.quality import accuracy, error
 from traintwice.predictions import Predictions
@@ -39,6 +41,8 @@ def churn(predictions: Predictions) -> Array:
 def same_vote(xp: Any, votes: Array) -> Array:
     """How many replicas, itself among them, vote as replica m does on example n; integers ``M N``."""
     replicas = int(votes.shape[0])
+    if replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):
+        return _same_vote_in_numpy(votes)
     if replicas <= PAIRS_UP_TO:
         rows: list[Array] = [xp.ones(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
         for a in range(replicas):
@@ -52,6 +56,18 @@ def same_vote(xp: Any, votes: Array) -> Array:
         voted = votes == label
         counts = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], counts)
     return counts
+
+
+def _same_vote_in_numpy(votes: np.ndarray) -> np.ndarray:
+    """The pairs of `same_vote`, with the comparisons added as bytes and in place."""
+    rows = np.ones(votes.shape, dtype=np.uint8)
+    same = np.empty(votes.shape[1], dtype=np.bool_)
+    for a in range(len(votes)):
+        for b in range(a + 1, len(votes)):
+            np.equal(votes[a], votes[b], out=same)
+            rows[a] += same.view(np.uint8)
+            rows[b] += same.view(np.uint8)
+    return rows
 
 
 def _split(predictions: Predictions, first_is: Array) -> Array:

@@ -120,6 +120,8 @@ class Definition(ABC):
             return "needs scores"
         if self.needs_probs and not predictions.has_probs and not (self.binary and predictions.has_scores):
             return "needs probabilities"
+        if predictions.has_scores and not (self.needs_scores or self.binary):
+            return "needs predicted labels"
         if self.binary and predictions.classes not in (None, 2):
             return f"needs two classes, there are {predictions.classes}"
         if self.ordered and predictions.replicas != 2:

@@ -188,9 +188,11 @@ def total_weight(predictions: Predictions, weights: np.ndarray | None) -> float:
 
 
 def _weighted_sum(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    if weight is None:
-        return np.asarray(values.sum(axis=1, dtype=np.int64 if values.dtype.kind in "bui" else np.float64))
-    return np.asarray(values @ weight)
+    if weight is not None:
+        return np.asarray(values @ weight)
+    if values.dtype.itemsize == 1:  # a block is far too short to overflow, and half as wide is twice as fast
+        return np.asarray(values.sum(axis=1, dtype=np.uint32).astype(np.int64))
+    return np.asarray(values.sum(axis=1, dtype=np.int64 if values.dtype.kind in "ui" else np.float64))
 
 
 def _drop_weightless(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from traintwice.metrics.functions import mean_metric
 from traintwice.predictions import Predictions
 from traintwice.types import Array
@@ -19,6 +21,8 @@ def mean_absolute_difference(xp: Any, values: Array) -> Array:
     Ours: pairs up to 20 replicas; beyond, Σ_b |x_(r) − x_b| = (2r − M) x_(r) + total − 2·(sum of the r smallest), r from 1.
     """
     replicas = int(values.shape[0])
+    if replicas <= PAIRS_UP_TO and isinstance(values, np.ndarray):
+        return _pairs_in_numpy(values) / (replicas - 1)
     if replicas <= PAIRS_UP_TO:
         distances = sum_over_others(xp, replicas, lambda a, b: xp.sum(xp.abs(values[a, ...] - values[b, ...]), axis=0))
         return distances / (replicas - 1)
@@ -29,6 +33,23 @@ def mean_absolute_difference(xp: Any, values: Array) -> Array:
     distances = (2 * rank - replicas) * ordered + below[-1:, ...] - 2 * below
     place = xp.argsort(order, axis=0)
     return xp.sum(xp.take_along_axis(distances, place, axis=0), axis=1) / (replicas - 1)
+
+
+def _pairs_in_numpy(values: np.ndarray) -> np.ndarray:
+    """Sum over the other replicas of Σ_k |x − y|, as 2·Σ_k max(x, y) − Σ_k x − Σ_k y: one pass less over all classes."""
+    rows, sums = np.zeros((values.shape[0], values.shape[2])), values.sum(axis=1)
+    larger, distances = np.empty(values.shape[1:]), np.empty_like(rows)
+    for a in range(len(values)):
+        for b in range(a + 1, len(values)):
+            np.maximum(values[a], values[b], out=larger)
+            np.add.reduce(larger, axis=0, out=distances[b])
+        of_a = distances[a + 1 :]
+        of_a *= 2
+        of_a -= sums[a]
+        of_a -= sums[a + 1 :]
+        rows[a] += of_a.sum(axis=0)
+        rows[a + 1 :] += of_a
+    return rows
 
 
 def sum_over_others(xp: Any, replicas: int, between: Callable[[int, int], Array]) -> Array:

@@ -62,6 +62,8 @@ class WholeOf(Definition):
         return self._whole(predictions).value
 
     def measure(self, predictions: Predictions) -> Measurement:  # noqa: D102
+        if not self.needs_probs:
+            predictions = predictions.without_probs()
         value, rows, influence = self._whole(predictions)
         if influence is None:
             influence = np.full(predictions.examples, np.nan)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.predictions.top_class import smallest
 from traintwice.types import Array
 
 
@@ -27,8 +29,10 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
             f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
             "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
         )
-    finite = xp.isfinite(probs)
-    count, at = _first(xp, ~finite)
+    total = _row_sums(xp, probs)
+    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
+        return  # NaN fails both comparisons, infinity the second: two cheap passes say that all is well
+    count, at = _first(xp, ~xp.isfinite(probs))
     if count:
         raise BadInput(
             f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica "
@@ -41,17 +45,23 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
             f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
             "these look like logits: pass softmax(logits)"
         )
-    total = xp.sum(probs, axis=2, dtype=xp.float64)
     count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
-    if count:
-        raise BadInput(
-            f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
-            f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
-        )
+    raise BadInput(
+        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+    )
 
 
-def check_votes(xp: Any, votes: Array) -> None:
-    """Raise `BadInput` unless ``votes`` is an integer array of shape ``M N``."""
+def _row_sums(xp: Any, probs: Array) -> Array:
+    """Sums over classes, ``M N``; as a product with ones where that is fast and precise enough."""
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported by the caller
+            return probs @ np.ones(probs.shape[2], dtype=probs.dtype)
+    return xp.sum(probs, axis=2, dtype=xp.float64)
+
+
+def check_votes(xp: Any, votes: Array) -> Array:
+    """``votes``, one byte each where that holds them; or `BadInput` unless they are integers of shape ``M N``."""
     if votes.ndim != 2:
         raise BadInput(
             f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
@@ -64,11 +74,10 @@ def check_votes(xp: Any, votes: Array) -> None:
         )
     if min(votes.shape) < 1:
         raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    if xp.isdtype(votes.dtype, "unsigned integer") or bool(xp.min(votes) >= 0):
+        return smallest(xp, votes, int(xp.max(votes)))
     count, at = _first(xp, votes < 0)
-    if count:
-        raise BadInput(
-            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
-        )
+    raise BadInput(f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0")
 
 
 def check_scores(xp: Any, scores: Array) -> None:

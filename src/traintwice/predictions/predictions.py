@@ -17,16 +17,15 @@ from traintwice.predictions.checks import (
     check_votes,
     check_weights,
 )
+from traintwice.predictions.top_class import top_class
 from traintwice.types import Array
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: float16 files are off by a few 1e-4."""
 
-BLOCK_ELEMENTS = 1 << 18
-"""Elements of a block: fixed, so that sums are formed in the same order on every machine, and few, so that it stays in cache."""
-
-SMALL_LABELS = 256
-"""Predicted labels of up to this many classes are held in one byte each."""
+BLOCK_ELEMENTS = 1 << 17
+"""Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine, and few, so that it stays
+in cache."""
 
 
 class Predictions:
@@ -57,7 +56,7 @@ class Predictions:
         if probs.ndim == 3:
             check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
         else:
-            check_votes(xp, probs)
+            probs = check_votes(xp, probs)
         if labels is not None:
             labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
         if weights is not None:
@@ -150,16 +149,24 @@ class Predictions:
             rest.__dict__["by_class"] = drop(self.by_class)
         return rest
 
+    def without_probs(self) -> Predictions:
+        """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
+        if self._probs is None:
+            return self
+        return self._derive(self.xp, None, self.votes, None, self._labels, self.weights)
+
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of a fixed number of elements.
 
         Args:
-            of_probs: whether probabilities are read, so that a block holds M·K elements an example; else M.
+            of_probs: whether probabilities are read, M·K numbers an example; else M labels, of a byte each.
         """
-        rows = max(1, BLOCK_ELEMENTS // (self.replicas * (self.classes or 1 if of_probs else 1)))
+        whole = self if of_probs else self.without_probs()
+        elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
+        rows = max(1, elements // self.replicas)
         for start in range(0, self.examples, rows):
             stop = min(start + rows, self.examples)
-            yield start, stop, self if stop - start == self.examples else self.slice(start, stop)
+            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
 
     @property
     def has_probs(self) -> bool:
@@ -218,8 +225,7 @@ class Predictions:
         if self._part_of is not None:  # computed once for the whole, not once for every measure and block
             whole, start, stop = self._part_of
             return whole.votes[:, start:stop]
-        votes = self.xp.argmax(self._probs, axis=2)
-        return self.xp.astype(votes, self.xp.uint8) if self._probs.shape[2] <= SMALL_LABELS else votes
+        return top_class(self.xp, self._probs)
 
     @cached_property
     def correct(self) -> Array:
