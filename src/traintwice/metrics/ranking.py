@@ -25,7 +25,7 @@ def _positive(predictions: Predictions) -> np.ndarray:
     return scores
 
 
-@whole_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True)
+@whole_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
 def rank_loss(predictions: Predictions) -> Whole:
     r"""How often a negative example is ranked above a positive one: 1 − AUC, mean over replicas.
 
@@ -70,7 +70,7 @@ def _over_pairs(between: np.ndarray) -> Whole:
     return Whole(float(rows.mean()), rows, None)
 
 
-@whole_metric("Kendall τ", "pair", unit="number", weighted=False, needs_probs=True, binary=True)
+@whole_metric("Kendall τ", "pair", unit="number", weighted=False, needs_probs=True, binary=True, or_scores=True)
 def kendall_tau(predictions: Predictions) -> Whole:
     r"""How alike two replicas order the examples by the score of the positive class, mean over pairs of replicas.
 
@@ -101,7 +101,7 @@ def kendall_tau(predictions: Predictions) -> Whole:
     return _over_pairs(between)
 
 
-@whole_metric("top-k overlap", "pair", weighted=False, needs_probs=True, binary=True)
+@whole_metric("top-k overlap", "pair", weighted=False, needs_probs=True, binary=True, or_scores=True)
 def top_k_overlap(predictions: Predictions, *, k: int = 10) -> Whole:
     r"""Share of the k highest-ranked examples that two replicas have in common, mean over pairs of replicas.
 
