@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.errors import BadInput
-from traintwice.metrics import calibration_error
+from traintwice.metrics import calibration_error, calibration_error_equal_mass
 from traintwice.predictions import Predictions
 
 
@@ -45,12 +45,12 @@ def test_equal_mass_puts_as_many_in_each_bin(draw):
     right = (p[0].argmax(axis=1) == y).astype(float)
     groups = np.split(order, 6)
     expected = sum(abs(right[g].sum() - p[0].max(axis=1)[g].sum()) for g in groups) / 60
-    assert_allclose(calibration_error(p, y, bins=6, edges="equal-mass"), expected, rtol=1e-12)
+    assert_allclose(calibration_error_equal_mass(p, y, bins=6), expected, rtol=1e-12)
     tied = np.full((1, 10, 2), 0.5)
-    assert calibration_error(tied, np.array([0, 1] * 5), bins=4, edges="equal-mass") == 0
+    assert calibration_error_equal_mass(tied, np.array([0, 1] * 5), bins=4) == 0
     times = np.random.default_rng(0).integers(0, 4, 60)
-    weighted = calibration_error(Predictions(p, y, times), edges="equal-mass")
-    repeated = calibration_error(np.repeat(p, times, axis=1), np.repeat(y, times), edges="equal-mass")
+    weighted = calibration_error_equal_mass(Predictions(p, y, times))
+    repeated = calibration_error_equal_mass(np.repeat(p, times, axis=1), np.repeat(y, times))
     assert_allclose(weighted, repeated, rtol=1e-12)
 
 
@@ -64,8 +64,18 @@ def test_a_calibrated_model_has_a_small_error_that_its_interval_reaches():
     assert measured.example_variance == pytest.approx(np.mean(p * (1 - p)) / 40_000, rel=0.05)
 
 
+def test_influence_of_equal_mass_while_the_edges_stay(draw):
+    p, y = draw(3, 60, 3)
+    measured = calibration_error_equal_mass.measure(p, y, bins=7)
+    for n in (0, 31):
+        w = np.ones(60)
+        w[n] += 1e-6
+        slope = (calibration_error_equal_mass(Predictions(p, y, w), bins=7) - measured.value) / 1e-6
+        assert slope == pytest.approx(measured.influence[n] / 60, rel=1e-4)
+
+
 def test_bad_options(draw):
     with pytest.raises(BadInput, match="got 0 bins"):
         calibration_error(*draw(), bins=0)
-    with pytest.raises(BadInput, match='edges "equal"'):
-        calibration_error(*draw(), edges="equal")
+    with pytest.raises(BadInput, match="calibration_error_equal_mass: got 0 bins"):
+        calibration_error_equal_mass(*draw(), bins=0)

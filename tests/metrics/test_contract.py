@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 import traintwice.predictions.predictions as predictions_module
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics import ALL, Accumulator
+from traintwice.metrics import ALL, Accumulator, MeanOf, RatioOf
 from traintwice.predictions import Predictions
 
 EVERY = pytest.mark.parametrize("metric", ALL, ids=lambda m: m.__name__)
@@ -21,9 +21,11 @@ REPLICAS = 5
 
 
 WHOLE = [m for m in ALL if not m.definition.one_pass]
+MEANS = [m for m in ALL if isinstance(m.definition, MeanOf | RatioOf)]
 SUMMED = pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_pass], ids=lambda m: m.__name__)
 
 WITHOUT_EXAMPLE_PART = {"discrepancy", "kendall_tau", "top_k_overlap"}
+BINS_MOVE = {"calibration_error_equal_mass"}  # where a weight moves an edge; tested beside it with edges that stay
 WITHOUT_WEIGHTS = {"kendall_tau", "top_k_overlap"}
 AGREEMENT = {"fleiss_kappa", "kendall_tau", "top_k_overlap"}  # 1, not 0, where nothing differs
 
@@ -98,6 +100,8 @@ def test_influence_has_mean_zero_and_predicts_a_change_of_weight(metric, draw):
         assert "no example part" in " ".join(metric.__doc__.split())
         return
     assert abs(measured.influence.mean()) < 1e-13
+    if metric.__name__ in BINS_MOVE:
+        return
     step = 1e-6
     for n in (0, 17, 59):
         weights = np.ones(60)
@@ -147,7 +151,7 @@ def test_identical_replicas_differ_by_nothing(metric, draw):
         assert_allclose(metric(same), 1 if metric.__name__ in AGREEMENT else 0, atol=1e-14)
 
 
-@SUMMED
+@pytest.mark.parametrize("metric", MEANS, ids=lambda m: m.__name__)
 def test_the_mean_of_the_values_is_the_number(metric, draw):
     p = predictions_for(metric, draw)
     values = metric.values(p)
@@ -157,11 +161,16 @@ def test_the_mean_of_the_values_is_the_number(metric, draw):
 
 @pytest.mark.parametrize("metric", WHOLE, ids=lambda m: m.__name__)
 def test_what_needs_all_examples_together_says_so(metric, draw):
-    with pytest.raises(BadInput, match="is not a mean of contributions"):
-        metric.values(predictions_for(metric, draw))
     with pytest.raises(BadInput, match="needs all examples together"):
         Accumulator(metric)
     assert "one-pass" in metric.__doc__
+
+
+@EVERY
+def test_what_is_no_mean_of_contributions_says_so(metric, draw):
+    if metric not in MEANS:
+        with pytest.raises(BadInput, match="is not a mean of contributions"):
+            metric.values(predictions_for(metric, draw))
 
 
 @SUMMED

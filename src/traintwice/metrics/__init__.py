@@ -1,7 +1,7 @@
 """Measures of quality and of disagreement, each a function of predictions; see `Metric` for what they share."""
 
 from traintwice.metrics.agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
-from traintwice.metrics.calibration import calibration_error
+from traintwice.metrics.calibration import calibration_error, calibration_error_equal_mass
 from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
 from traintwice.metrics.confidence import ConfidenceBins, confidence_bins
 from traintwice.metrics.definition import Definition, Measurement
@@ -35,6 +35,7 @@ ALL: tuple[Metric, ...] = (
     log_loss,
     brier,
     calibration_error,
+    calibration_error_equal_mass,
     prediction_entropy,
     rank_loss,
     churn,
@@ -94,6 +95,7 @@ __all__ = [
     "bad_churn",
     "brier",
     "calibration_error",
+    "calibration_error_equal_mass",
     "churn",
     "churn_correct",
     "churn_incorrect",

@@ -150,6 +150,39 @@ class Definition(ABC):
         return None
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """What sums over all examples come to.
+
+    Attributes:
+        value, rows, dropped: as in `Measurement`.
+        slopes: change of the value with each of the C means over examples, shape ``C``.
+        centre: those means, shape ``C``.
+    """
+
+    value: float
+    rows: np.ndarray
+    dropped: np.ndarray | None
+    slopes: np.ndarray
+    centre: np.ndarray
+
+
+class OnePass(Definition):
+    """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
+
+    @property
+    def one_pass(self) -> bool:  # noqa: D102
+        return True
+
+    @abstractmethod
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
+        """Sums over a block, each of which can be added to that of another, and what each example brings, shape ``C N``."""
+
+    @abstractmethod
+    def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
+        """What the sums over all examples, of that total weight, come to."""
+
+
 def to_numpy(array: Array) -> np.ndarray:
     """A NumPy array of the same numbers, from any device."""
     if isinstance(array, np.ndarray):

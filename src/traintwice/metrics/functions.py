@@ -46,7 +46,7 @@ def mean_metric(
         definition = MeanOf(
             contributions.__name__, title, **needs, kind=kind, contributions=contributions, counts_out_of=counts_out_of
         )
-        return _as_function(definition, contributions)
+        return as_function(definition, contributions)
 
     return decorate
 
@@ -55,7 +55,7 @@ def whole_metric(title: str, kind: Kind, *, weighted: bool = True, **needs: Any)
     """Decorate a function ``Predictions -> Whole`` that reads all examples together."""
 
     def decorate(compute: Callable[..., Whole]) -> Metric:
-        return _as_function(WholeOf(compute.__name__, title, **needs, kind=kind, compute=compute, weighted=weighted), compute)
+        return as_function(WholeOf(compute.__name__, title, **needs, kind=kind, compute=compute, weighted=weighted), compute)
 
     return decorate
 
@@ -79,12 +79,14 @@ def ratio_metric(title: str, numerator: Metric, denominator: Metric, *, unit: Un
             numerator=top,
             denominator=bottom,
         )
-        return _as_function(definition, described)
+        return as_function(definition, described)
 
     return decorate
 
 
-def _as_function(definition: Definition, described_by: Callable[..., Any]) -> Metric:
+def as_function(definition: Definition, described_by: Callable[..., Any]) -> Metric:
+    """The metric as its user calls it, with the name and docstring of ``described_by``."""
+
     def wrap(predictions: Predictions | Array, labels: Array | None) -> Predictions:
         if definition.needs_scores and not isinstance(predictions, Predictions):
             return Predictions.from_scores(predictions, labels)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics.definition import Definition, Kind, Measurement, to_numpy
+from traintwice.metrics.definition import Conclusion, Kind, Measurement, OnePass, to_numpy
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -34,7 +34,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class MeanOf(Definition):
+class MeanOf(OnePass):
     """A metric that is the mean of its contributions over replicas and examples.
 
     Attributes:
@@ -53,10 +53,6 @@ class MeanOf(Definition):
     @property
     def between_replicas(self) -> bool:  # noqa: D102
         return self.kind != "replica"
-
-    @property
-    def one_pass(self) -> bool:  # noqa: D102
-        return True
 
     def bind(self, **options: Any) -> MeanOf:  # noqa: D102
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
@@ -111,6 +107,14 @@ class MeanOf(Definition):
                 return value, rows, (replicas * value - 2 * rows) / (replicas - 2) if replicas > 2 else None
             return value, rows, (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
 
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Sums, ...], np.ndarray]:  # noqa: D102
+        means = np.empty((1, block.examples))
+        return (self.sums(block, weight, leave_out=True, means=means[0]),), means
+
+    def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:  # noqa: D102
+        value, rows, dropped = self.finish(sums[0], replicas, weight)
+        return Conclusion(value, rows, dropped, np.ones(1), np.array([value]))
+
     def infinite(self, predictions: Predictions) -> str | None:  # noqa: D102
         count, first = 0, (0, 0)
         for start, _, block in predictions.blocks(self.needs_probs):
@@ -130,7 +134,7 @@ class MeanOf(Definition):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RatioOf(Definition):
+class RatioOf(OnePass):
     """A metric that is one mean divided by another."""
 
     numerator: MeanOf
@@ -139,10 +143,6 @@ class RatioOf(Definition):
     @property
     def between_replicas(self) -> bool:  # noqa: D102
         return self.numerator.between_replicas or self.denominator.between_replicas
-
-    @property
-    def one_pass(self) -> bool:  # noqa: D102
-        return True
 
     def bind(self, **options: Any) -> RatioOf:  # noqa: D102
         if options:
@@ -162,6 +162,15 @@ class RatioOf(Definition):
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
         value, rows, dropped = self.finish((top.value, top.rows, top.dropped), (bottom.value, bottom.rows, bottom.dropped))
         return Measurement(value, rows, dropped, (top.influence - value * bottom.influence) / bottom.value)
+
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Sums, ...], np.ndarray]:  # noqa: D102
+        (top, top_means), (bottom, bottom_means) = self.numerator.add(block, weight), self.denominator.add(block, weight)
+        return top + bottom, np.concatenate([top_means, bottom_means])
+
+    def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:  # noqa: D102
+        top, bottom = (part.finish(s, replicas, weight) for part, s in zip((self.numerator, self.denominator), sums, strict=True))
+        value, rows, dropped = self.finish(top, bottom)
+        return Conclusion(value, rows, dropped, np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]]))
 
     def finish(
         self, top: tuple[float, np.ndarray, np.ndarray | None], bottom: tuple[float, np.ndarray, np.ndarray | None]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.metrics.definition import Definition
+from traintwice.metrics.definition import OnePass
 from traintwice.metrics.functions import Metric
-from traintwice.metrics.means import MeanOf, RatioOf, Sums, total_weight, weights_of
+from traintwice.metrics.means import total_weight, weights_of
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -60,15 +60,12 @@ class Accumulator:
 
     def __init__(self, metric: Metric, **options: Any) -> None:
         self._metric, self._options = metric, options
-        definition = metric.definition.bind(**options)
-        if not definition.one_pass:
-            raise BadInput(f"{definition.title} needs all examples together; call {definition.name}.measure on the whole")
-        self.definition = definition
+        self.definition = _one_pass(metric, options)
         self.examples = 0
-        self._parts = _parts(definition)
-        self._sums: list[Sums] | None = None
+        self._replicas = 0
+        self._sums: tuple[Any, ...] = ()
         self._weight = 0.0
-        self._moments = Moments.empty(len(self._parts))
+        self._moments: Moments | None = None
 
     def update(self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Accumulator:
         """Add examples: predictions of the same replicas, as the metric takes them. Returns itself.
@@ -83,8 +80,8 @@ class Accumulator:
         self._expect(predictions.replicas)
         self.definition.check(predictions)
         for _, _, block in predictions.blocks(self.definition.needs_probs):
-            weight, means = weights_of(block), np.empty((len(self._parts), block.examples))
-            sums = [part.sums(block, weight, leave_out=True, means=means[i]) for i, part in enumerate(self._parts)]
+            weight = weights_of(block)
+            sums, means = self.definition.add(block, weight)
             self._add(sums, block.examples, total_weight(block, weight), Moments.of(means, weight))
         return self
 
@@ -96,8 +93,8 @@ class Accumulator:
         """
         if other.definition != self.definition:
             raise BadInput(f"merge: got {_named(other.definition)}, expected {_named(self.definition)}")
-        if other._sums is not None:
-            self._expect(len(other._sums[0].rows))
+        if other._moments is not None:
+            self._expect(other._replicas)
             self._add(other._sums, other.examples, other._weight, other._moments)
 
     def compute(self) -> Summary:
@@ -106,41 +103,37 @@ class Accumulator:
         Raises:
             BadInput: nothing has been seen. Undefined: see the metric.
         """
-        if self._sums is None or self._weight == 0:
+        if self._moments is None or self._weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
-        replicas = len(self._sums[0].rows)
-        done = [part.finish(sums, replicas, self._weight) for part, sums in zip(self._parts, self._sums, strict=True)]
-        value, rows, dropped = done[0]
-        slopes = np.ones(1)
-        if isinstance(self.definition, RatioOf):
-            value, rows, dropped = self.definition.finish(done[0], done[1])
-            slopes = np.array([1.0, -value]) / done[1][0]
-        spread = self._moments.spread(slopes, np.array([number for number, *_ in done]))
-        known = self.examples > 1 and np.isfinite(value)
-        variance = self.examples / (self.examples - 1) * spread / self._weight**2 if known else float("nan")
-        return Summary(value, rows, dropped, variance, self.examples)
+        done = self.definition.conclude(self._sums, self._replicas, self._weight)
+        variance = float("nan")
+        if self.examples > 1 and np.isfinite(done.value):
+            spread = self._moments.spread(done.slopes, done.centre)
+            variance = self.examples / (self.examples - 1) * spread / self._weight**2
+        return Summary(done.value, done.rows, done.dropped, variance, self.examples)
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: the metric is named and found again there."""
-        return {key: value for key, value in vars(self).items() if key not in ("definition", "_parts")}
+        return {key: value for key, value in vars(self).items() if key != "definition"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.definition = self._metric.definition.bind(**self._options)
-        self._parts = _parts(self.definition)
+        self.definition = _one_pass(self._metric, self._options)
 
     def _expect(self, replicas: int) -> None:
-        if self._sums is not None and replicas != len(self._sums[0].rows):
+        if self._moments is not None and replicas != self._replicas:
             raise BadInput(
-                f"{self.definition.title}: got {replicas} replicas, expected {len(self._sums[0].rows)} as before; parts are "
-                "examples, and all replicas must predict each of them"
+                f"{self.definition.title}: got {replicas} replicas, expected {self._replicas} as before; parts are examples, and "
+                "all replicas must predict each of them"
             )
+        self._replicas = replicas
 
-    def _add(self, sums: list[Sums], examples: int, weight: float, moments: Moments) -> None:
-        self._sums = sums if self._sums is None else [old + new for old, new in zip(self._sums, sums, strict=True)]
+    def _add(self, sums: tuple[Any, ...], examples: int, weight: float, moments: Moments) -> None:
+        first = self._moments is None
+        self._sums = sums if first else tuple(old + new for old, new in zip(self._sums, sums, strict=True))
+        self._moments = moments if self._moments is None else self._moments + moments
         self.examples += examples
         self._weight += weight
-        self._moments = self._moments + moments
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,7 @@ class Moments:
 
     Attributes:
         weight: Σ w_n².
-        mean: Σ w_n² u_n / Σ w_n², shape ``C``: one number for a mean, two for a ratio.
+        mean: Σ w_n² u_n / Σ w_n², shape ``C``: one number for a mean, two for a ratio, more where bins are kept apart.
         products: Σ w_n² (u_n − mean)(u_n − mean)ᵀ, shape ``C C``.
     """
 
@@ -158,17 +151,12 @@ class Moments:
     products: np.ndarray
 
     @classmethod
-    def empty(cls, size: int) -> Moments:
-        """Of no examples."""
-        return cls(0.0, np.zeros(size), np.zeros((size, size)))
-
-    @classmethod
     def of(cls, means: np.ndarray, weights: np.ndarray | None) -> Moments:
         """Of the mean contributions of examples, shape ``C N``."""
         squares = np.ones(means.shape[1]) if weights is None else weights**2
         total = float(squares.sum())
         if total == 0:
-            return cls.empty(len(means))
+            return cls(0.0, np.zeros(len(means)), np.zeros((len(means), len(means))))
         with np.errstate(invalid="ignore"):  # an infinite contribution has no variance
             mean = means @ squares / total
             centred = means - mean[:, None]
@@ -190,12 +178,13 @@ class Moments:
             return float(slopes @ self.products @ slopes + self.weight * (slopes @ (self.mean - centre)) ** 2)
 
 
-def _parts(definition: Definition) -> list[MeanOf]:
-    if isinstance(definition, RatioOf):
-        return [definition.numerator, definition.denominator]
-    return [definition] if isinstance(definition, MeanOf) else []
+def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
+    definition = metric.definition.bind(**options)
+    if not isinstance(definition, OnePass):
+        raise BadInput(f"{definition.title} needs all examples together; call {definition.name}.measure on the whole")
+    return definition
 
 
-def _named(definition: Definition) -> str:
+def _named(definition: OnePass) -> str:
     options = ", ".join(f"{key}={value!r}" for key, value in getattr(definition, "options", ()))
     return f"{definition.name}({options})"
