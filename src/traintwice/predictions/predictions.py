@@ -61,16 +61,16 @@ class Predictions:
             labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
         if weights is not None:
             weights = check_weights(xp, weights, probs)
-        self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, None, labels, weights)
+        self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, labels, weights)
 
     def _set(
         self,
         xp: Any,
         probs: Array | None,
         votes: Array | None,
-        scores: Array | None,
         labels: Array | None,
         weights: Array | None,
+        scores: Array | None = None,
     ) -> None:
         self.xp = xp
         self._probs = probs
@@ -107,7 +107,7 @@ class Predictions:
             labels = check_labels(xp, labels, scores, classes=int(scores.shape[2]) if scores.ndim == 3 else 2)
         if weights is not None:
             weights = check_weights(xp, weights, scores)
-        return cls._derive(xp, None, None, scores, labels, weights)
+        return cls._derive(xp, None, None, labels, weights, scores)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -132,8 +132,8 @@ class Predictions:
                 return None
             return array[start:stop] if axis == 0 else array[:, start:stop, ...]
 
-        replicas = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
-        part = self._derive(self.xp, *replicas, cut(self._labels, 0), cut(self.weights, 0))
+        probs, votes, scores = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
+        part = self._derive(self.xp, probs, votes, cut(self._labels, 0), cut(self.weights, 0), scores)
         part._part_of = (self, start, stop)
         return part
 
@@ -144,7 +144,7 @@ class Predictions:
             return None if array is None else self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0)
 
         votes = drop(self.__dict__.get("votes", self._votes))
-        rest = self._derive(self.xp, drop(self._probs), votes, drop(self._scores), self._labels, self.weights)
+        rest = self._derive(self.xp, drop(self._probs), votes, self._labels, self.weights, drop(self._scores))
         if "by_class" in self.__dict__:
             rest.__dict__["by_class"] = drop(self.by_class)
         return rest
@@ -153,7 +153,7 @@ class Predictions:
         """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
         if self._probs is None:
             return self
-        return self._derive(self.xp, None, self.votes, None, self._labels, self.weights)
+        return self._derive(self.xp, None, self.votes, self._labels, self.weights)
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of a fixed number of elements.
