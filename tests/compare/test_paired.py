@@ -84,6 +84,20 @@ def test_the_projected_number_is_the_first_that_would_do():
     assert more == next(m for m in range(5, 200) if significant(m)) - 5 > 1
 
 
+def test_the_projection_uses_holms_step_even_where_the_adjusted_p_value_is_cut_off_at_one():
+    rng = np.random.default_rng(3)
+    base = Measurement(0.0, np.zeros(5), np.zeros(5), np.zeros(500))
+    recipes = []
+    for value in (0.001, 0.002, 0.003):
+        dropped = value + rng.normal(0, 0.01, 5)
+        recipes.append(Measurement(value, dropped, dropped, rng.normal(0, 0.001, 500)))
+    results = compare_with_baseline(recipes, base)
+    assert [r.adjusted for r in results] == [1, 1, 1]
+    order = np.argsort([r.p_value for r in results])
+    for step, i in enumerate(order):
+        assert results[i].more_replicas == replicas_to_settle(paired(recipes[i], base), 0.05 / (3 - step))
+
+
 def test_too_few_examples_cannot_be_mended_by_replicas():
     rng = np.random.default_rng(4)
     difference = Measurement(0.02, np.zeros(5), rng.normal(0.02, 0.01, 5), rng.normal(0, 1.0, 50))
