@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize
 
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics.definition import to_numpy
@@ -45,6 +44,8 @@ def fit_temperature(validation: Predictions) -> float:
         top = scaled.max(axis=2)
         normaliser = top + np.log(np.exp(scaled - top[..., None]).sum(axis=2))
         return float(np.average(np.mean(normaliser - scale * of_label, axis=0), weights=weights))
+
+    from scipy import optimize  # loaded where it is needed: measuring starts faster without
 
     best = optimize.minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics.definition import to_numpy
@@ -91,6 +90,8 @@ def kendall_tau(predictions: Predictions) -> Whole:
         >>> round(kendall_tau(np.array([[[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], [[0.6, 0.4], [0.9, 0.1], [0.3, 0.7]]])), 12)
         0.333333333333
     """
+    from scipy import stats  # takes longer to load than all the rest of this package
+
     scores = _positive(predictions)
     for m, of_replica in enumerate(scores):
         if (of_replica == of_replica[0]).all():
