@@ -87,6 +87,8 @@ class AlignedPredictions:
         self._views = tuple(views)
         self._rows = tuple(c.rows for c in contents)
         self._groups = tuple(groups)
+        labelled = next((c.labelled for c, v in zip(contents, views, strict=True) if v.layout.label), 0)
+        self._first_label_suffices = labelled == self._rows[0]
         self._drop = drop
         self._staged = False
         self._alignment: Alignment | None = None
@@ -232,13 +234,16 @@ class AlignedPredictions:
             return over_staged(self._views, self._groups)
         joined = self._alignment is not None and self._alignment.order == "joined"
         source = rules.from_join(self._views) if joined else rules.from_positions(self._views)
-        return over_views(self._views, self._groups, source)
+        return self._over(source)
+
+    def _over(self, source: str) -> Relation:
+        return over_views(self._views, self._groups, source, first_label_suffices=self._first_label_suffices)
 
     def _stage(self, names: Sequence[str] = ()) -> None:
         """Store the joined rows once; the table spills under the memory limit."""
         if self._staged:
             return
-        relation = over_views(self._views, self._groups, rules.from_join(self._views, names=names))
+        relation = self._over(rules.from_join(self._views, names=names))
         self._session.rows(relation.stage(), doing="joining the files by id")
         self._staged = True
 
@@ -251,7 +256,7 @@ class AlignedPredictions:
             return self._accept("by position", self._pass(rules.from_positions(views), rules.label_conflicts(views), sums))
         if rules.looks_equal(self._session, views, rows):
             checks = rules.order_checks(views) | rules.label_conflicts(views)
-            found = self._pass(rules.from_positions(views), checks, sums)
+            found = self._pass(rules.from_positions(views, rising=True), checks, sums)
             if not any(found[f"differ_{v.name}"] for v in views[1:]):
                 repeated, shown = rules.duplicates(self._session, views[0]) if found["not_rising"] else (0, [])
                 if not repeated:
@@ -321,7 +326,7 @@ class AlignedPredictions:
     ) -> dict[str, Any]:
         """One query: how many rows meet each check, how many there are and have labels, and the sums asked for."""
         whole = not views or len(views) == len(self._views)
-        relation = relation or over_views(self._views if whole else views, self._groups if whole else (), source)
+        relation = relation or self._over(source)
         if whole:
             inner = relation.select(checks)
         else:

@@ -47,9 +47,17 @@ def looks_equal(session: Session, views: Sequence[View], rows: Sequence[int]) ->
     return all(head == heads[0] for head in heads[1:])
 
 
-def from_positions(views: Sequence[View]) -> str:
-    """FROM clause that puts row n of every file side by side."""
-    return " POSITIONAL JOIN ".join(view.name for view in views)
+def from_positions(views: Sequence[View], *, rising: bool = False) -> str:
+    """FROM clause that puts row n of every file side by side; with ``rising`` the first has the column not_rising.
+
+    That column says that a row's id is not above its predecessor's: where it is never true, no id stands twice.
+    """
+    first = views[0]
+    name = first.name
+    if rising:
+        now = first.ids[0] if len(first.ids) == 1 else f"row({', '.join(first.ids)})"
+        name = f"(SELECT *, {now} <= lag({now}) OVER () AS not_rising FROM {first.name}) AS {first.name}"
+    return " POSITIONAL JOIN ".join([name, *[view.name for view in views[1:]]])
 
 
 def from_join(views: Sequence[View], *, how: str = "JOIN", names: Sequence[str] = ()) -> str:
@@ -72,9 +80,7 @@ def order_checks(views: Sequence[View]) -> dict[str, str]:
     """Conditions on files side by side: a row's id differs from the first file's, or is not above its predecessor's."""
     first = views[0]
     checks = {f"differ_{v.name}": any_of(f"{first.name}.{i} IS DISTINCT FROM {v.name}.{i}" for i in v.ids) for v in views[1:]}
-    now = ", ".join(f"{first.name}.{i}" for i in first.ids)
-    now = now if len(first.ids) == 1 else f"row({now})"
-    return checks | {"not_rising": f"{now} <= lag({now}) OVER ()"}
+    return checks | {"not_rising": f"{first.name}.not_rising"}
 
 
 def refuse_conflicts(found: Mapping[str, Any], views: Sequence[View], rows: int) -> None:
@@ -106,8 +112,8 @@ def duplicates(session: Session, view: View) -> tuple[int, list[tuple[Any, ...]]
 def refuse_duplicates(count: int, shown: Sequence[tuple[Any, ...]], view: View, rows: int) -> None:
     """Raise for ids that stand on several rows."""
     raise BadInput(
-        f"{view.source.name}: {count:,} ids stand on more than one of its {rows:,} rows (first: {_ids(shown)}); an id must name one "
-        "example. Pass the columns that together do to --id, or --on-missing drop to leave those ids out"
+        f"{view.source.name}: {count:,} ids stand on more than one of its {rows:,} rows (first: {_ids(shown)}); an id must name "
+        "one example. Pass the columns that together do to --id, or --on-missing drop to leave those ids out"
     )
 
 

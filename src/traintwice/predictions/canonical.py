@@ -96,10 +96,10 @@ def make_view(
         cell, kind_of_label = identifier(layout.label), family(source.columns[layout.label])
         number_or_nan = kind_of_label == "number"
         given = f"{cell} IS NOT NULL" + (f" AND NOT isnan(CAST({cell} AS DOUBLE))" if number_or_nan else "")
-        as_class = _number(cell) if layout.kind == "regression" else _class_of(cell, kind_of_label, names)
+        as_class = _number(source, layout.label) if layout.kind == "regression" else _class_of(source, layout.label, names)
         select += [f"{given} AS raw_y", f"{as_class} AS y"]
     if layout.weight is not None:
-        select.append(f"{_number(identifier(layout.weight))} AS w")
+        select.append(f"{_number(source, layout.weight)} AS w")
     select += [f"CAST({identifier(column)} AS VARCHAR) AS g{j}" for j, column in enumerate(layout.by)]
     if layout.time is not None:
         select.append(f"{identifier(layout.time)} AS t")
@@ -129,32 +129,34 @@ def _length_of_first(session: Session, source: Source, layout: Layout) -> int:
     return int(found[0][0])
 
 
-def _number(cell: str) -> str:
-    return f"TRY_CAST({cell} AS DOUBLE)"
+def _number(source: Source, column: str) -> str:
+    """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+    return f"{'TRY_CAST' if source.untyped else 'CAST'}({identifier(column)} AS DOUBLE)"
 
 
-def _class_of(cell: str, kind: str, names: tuple[str, ...] | None) -> str:
+def _class_of(source: Source, column: str, names: tuple[str, ...] | None) -> str:
     """The class 0 … K−1 of a label; NULL where it is none."""
+    cell, kind = identifier(column), family(source.columns[column])
     if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
         return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
     if kind == "number":
-        value = f"TRY_CAST({cell} AS DOUBLE)"
+        value = _number(source, column)
         return f"CASE WHEN {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-    return f"TRY_CAST({cell} AS BIGINT)"
+    return cell if source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped else f"TRY_CAST({cell} AS BIGINT)"
 
 
 def _predictions(source: Source, layout: Layout, classes: int | None, names: tuple[str, ...] | None) -> list[str]:
     cells = [identifier(column) for column in layout.columns]
     if layout.kind == "columns":
-        return [f"{_number(cell)} AS k{k}" for k, cell in enumerate(cells)]
+        return [f"{_number(source, column)} AS k{k}" for k, column in enumerate(layout.columns)]
     if layout.kind == "list":
         whole = f"CAST({cells[0]} AS DOUBLE[])"
         if not layout.logits:
             return [f"{whole} AS l"]
         return [f"CASE WHEN len({cells[0]}) = {classes} THEN {whole}[{k + 1}] END AS k{k}" for k in range(classes or 0)]
     if layout.kind == "votes":
-        return [f"{_class_of(cells[0], family(source.columns[layout.columns[0]]), names)} AS v"]
-    value = _number(cells[0])
+        return [f"{_class_of(source, layout.columns[0], names)} AS v"]
+    value = _number(source, layout.columns[0])
     if layout.kind == "score" and layout.logits:
         value = f"1 / (1 + exp(-{value}))"
     return [f"{value} AS {'s' if layout.kind == 'score' else 'x'}"]

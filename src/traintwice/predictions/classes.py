@@ -73,14 +73,14 @@ def _distinct(session: Session, columns: Sequence[tuple[Source, str]]) -> tuple[
     if len(names) > MOST_CLASSES:
         source, column = columns[0]
         raise BadInput(
-            f"{source.name}: {column!r} has more than {MOST_CLASSES:,} distinct texts, which is no set of labels; pass --label or "
-            "--probs to choose another column"
+            f"{source.name}: {column!r} has more than {MOST_CLASSES:,} distinct texts, which is no set of labels; pass --label "
+            "or --probs to choose another column"
         )
     return names
 
 
 def _different(first: str, names: tuple[str, ...] | None, other: str, theirs: tuple[str, ...] | None) -> str:
     return (
-        f"different label maps: {first} has the classes {listed(names or ())} and {other} has {listed(theirs or ())}; predictions "
-        "can be compared only where class k means the same in all files"
+        f"different label maps: {first} has the classes {listed(names or ())} and {other} has {listed(theirs or ())}; "
+        "predictions can be compared only where class k means the same in all files"
     )

@@ -9,16 +9,15 @@ from traintwice.errors import BadInput
 from traintwice.predictions.canonical import View
 from traintwice.predictions.predictions import SUM_TOLERANCE
 from traintwice.predictions.session import Session
-from traintwice.predictions.sql import any_of
+from traintwice.predictions.sql import all_of, any_of
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file was found to hold: rows, how many have a label, and the largest predicted or true class."""
+    """What a file was found to hold: rows, and how many have a label."""
 
     rows: int
     labelled: int
-    largest_class: int | None
 
 
 @dataclass(frozen=True)
@@ -33,26 +32,62 @@ class Fault:
 
 def check_contents(session: Session, view: View) -> Contents:
     """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured."""
-    faults = _faults(view)
     label = "count(y)" if view.layout.label else "0"
-    largest = {"v": "max(v)"}.get(view.predictions[0], "NULL")
-    if view.layout.label and view.layout.kind != "regression":
-        largest = f"greatest({largest}, max(y))" if largest != "NULL" else "max(y)"
-    counts = ", ".join(f"count(*) FILTER ({fault.condition}) AS bad{i}" for i, fault in enumerate(faults))
+    weight = "sum(w)" if view.layout.weight else "1"
     name = view.source.name
     found = session.record(
-        f"SELECT count(*) AS total, {label} AS labelled, {largest} AS largest, {counts} FROM {view.name}",
+        f"SELECT count(*) AS total, {label} AS labelled, {weight} AS weight, "
+        f"count_if(({_good(view)}) IS NOT TRUE) AS bad FROM {view.name}",
         doing=f"{name}: reading",
     )
-    total = found["total"]
-    if total == 0:
+    if found["total"] == 0:
         raise BadInput(f"{name} has columns but no rows")
+    if found["bad"]:
+        raise _explained(session, view, found["total"], found["bad"])
+    if found["weight"] == 0:
+        raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
+    return Contents(found["total"], found["labelled"])
+
+
+def _explained(session: Session, view: View, total: int, bad: int) -> BadInput:
+    """The first fault that a row has, after a pass found that some row has one."""
+    name = view.source.name
+    faults = _faults(view)
+    counts = ", ".join(f"count(*) FILTER ({fault.condition}) AS bad{i}" for i, fault in enumerate(faults))
+    found = session.record(f"SELECT {counts} FROM {view.name}", doing=f"{name}: reading")
     for i, fault in enumerate(faults):
-        if found[f"bad{i}"]:
-            raise BadInput(
-                f"{name}: {found[f'bad{i}']:,} of {total:,} rows {fault.says} ({_first(session, view, fault)}); {fault.advice}"
-            )
-    return Contents(total, found["labelled"], None if found["largest"] is None else int(found["largest"]))
+        count = found[f"bad{i}"]
+        if count:
+            return BadInput(f"{name}: {count:,} of {total:,} rows {fault.says} ({_first(session, view, fault)}); {fault.advice}")
+    return BadInput(f"{name}: {bad:,} of {total:,} rows hold no valid prediction, id, label or weight")
+
+
+def _good(view: View) -> str:
+    """The condition that every row must meet, in a form that DuckDB can often decide from a file's statistics."""
+    conditions = [f"{i} IS NOT NULL" for i in view.ids]
+    cells, kind = view.predictions, view.layout.kind
+    if cells == ("l",):
+        conditions += [f"len(l) = {view.classes}", f"list_count(l) = {view.classes}", "list_min(l) >= 0"]
+        conditions.append(f"abs(list_sum(l) - 1) <= {SUM_TOLERANCE}")
+    elif kind == "score":
+        conditions.append("s BETWEEN 0 AND 1")
+    elif kind == "regression":
+        conditions.append("isfinite(x)")
+    elif kind == "votes":
+        conditions.append("v >= 0")
+    else:
+        conditions += [f"{cell} >= 0" for cell in cells] + [f"abs({' + '.join(cells)} - 1) <= {SUM_TOLERANCE}"]
+    if view.layout.label:
+        conditions.append(f"NOT raw_y OR ({_label_is_good(view)})")
+    if view.layout.weight:
+        conditions.append("w >= 0 AND isfinite(w)")
+    return all_of(conditions)
+
+
+def _label_is_good(view: View) -> str:
+    if view.layout.kind == "regression":
+        return "isfinite(y)"
+    return "y >= 0" if view.classes is None else f"y BETWEEN 0 AND {view.classes - 1}"
 
 
 def show_id(values: tuple[Any, ...]) -> str:

@@ -130,7 +130,8 @@ def _agreed(layouts: list[Layout], sources: Sequence[Source]) -> list[Layout]:
         if sort.get(layout.kind) != sort.get(first.kind):
             raise BadInput(
                 f"{sources[0].name} holds {sort.get(first.kind, 'a regression')} ({first.describe()}) and {source.name} "
-                f"{sort.get(layout.kind, 'a regression')} ({layout.describe()}); pass --probs with columns that hold the same in all"
+                f"{sort.get(layout.kind, 'a regression')} ({layout.describe()}); pass --probs with columns that "
+                "hold the same in all"
             )
         if len(layout.id) != len(first.id):
             raise BadInput(f"{source.name}: {len(layout.id)} id columns against {len(first.id)} in {sources[0].name}; pass --id")

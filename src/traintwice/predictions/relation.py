@@ -20,18 +20,21 @@ class Relation:
         groups: names of the group columns.
         source: what stands after FROM.
         cell: the SQL of column c of replica m.
+        first_label_suffices: the first file with labels has one in every row, so no other is read for them.
     """
 
     views: tuple[View, ...]
     groups: tuple[str, ...]
     source: str
     cell: Callable[[int, str], str] = field(compare=False)
+    first_label_suffices: bool = False
 
     def shared(self) -> dict[str, str]:
         """Column name to SQL for what belongs to the example: i0 …, y, w, g0 …, t."""
         columns = {i: self.cell(0, i) for i in self.views[0].ids}
         labelled = [self.cell(m, "y") for m, view in enumerate(self.views) if view.layout.label]
-        columns["y"] = f"coalesce({', '.join(labelled)})" if labelled else "NULL::BIGINT"
+        several = len(labelled) > 1 and not self.first_label_suffices
+        columns["y"] = f"coalesce({', '.join(labelled)})" if several else labelled[0] if labelled else "NULL::BIGINT"
         columns["w"] = next((self.cell(m, "w") for m, view in enumerate(self.views) if view.layout.weight), "1.0::DOUBLE")
         for j, name in enumerate(self.groups):
             owner = next(m for m, view in enumerate(self.views) if name in view.layout.by)
@@ -68,7 +71,7 @@ class Relation:
     def _vote(self, m: int, probs: Sequence[str]) -> str:
         """Argmax, ties to the lowest class."""
         if len(probs) == 2:
-            return f"CAST({probs[1]} > {probs[0]} AS BIGINT)"
+            return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
         row = self.cell(m, "l") if self.views[m].predictions == ("l",) else f"[{', '.join(probs)}]"
         return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
@@ -88,9 +91,9 @@ class Relation:
         return f"CREATE OR REPLACE TEMP TABLE {STAGED} AS SELECT {', '.join(columns)} FROM {self.source}"
 
 
-def over_views(views: Sequence[View], groups: Sequence[str], source: str) -> Relation:
+def over_views(views: Sequence[View], groups: Sequence[str], source: str, *, first_label_suffices: bool = False) -> Relation:
     """The relation over a FROM clause of the views."""
-    return Relation(tuple(views), tuple(groups), source, lambda m, column: f"{views[m].name}.{column}")
+    return Relation(tuple(views), tuple(groups), source, lambda m, column: f"{views[m].name}.{column}", first_label_suffices)
 
 
 def over_staged(views: Sequence[View], groups: Sequence[str]) -> Relation:

@@ -92,7 +92,8 @@ class Session:
             yield
         except self._out_of_memory as reason:
             raise BadInput(
-                f"{doing}: the memory limit of {self.memory / 1e9:.3g} GB does not suffice ({brief(reason)}); pass --memory with more"
+                f"{doing}: the memory limit of {self.memory / 1e9:.3g} GB does not suffice ({brief(reason)}); "
+                "pass --memory with more"
             ) from reason
         except self.errors as reason:
             raise BadInput(f"{doing}: {brief(reason)}") from reason
@@ -120,8 +121,8 @@ class Session:
 def brief(reason: Exception) -> str:
     """What DuckDB says, without its advice on its own settings.
 
-    >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: 1,a\\nExpected 3\\n\\nPossible fixes:\\n* x"))
-    'CSV Error on Line: 2; Original Line: 1,a; Expected 3'
+    >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nExpected 3\\n\\nPossible fixes:\\n* x"))
+    'CSV Error on Line: 2; Expected 3'
     """
     lines: list[str] = []
     for line in str(reason).splitlines():
