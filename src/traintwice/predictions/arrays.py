@@ -21,11 +21,9 @@ def load(path: Path, kind: str) -> dict[str, np.ndarray]:
             from safetensors.numpy import load_file
 
             return dict(load_file(path))
-        loaded = np.load(path, allow_pickle=False)
-        if kind == "npy":
-            return {"": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as stream:  # opened here, so that it is closed whatever the file holds
+            loaded = np.load(stream, allow_pickle=False)
+            return {"": loaded} if kind == "npy" else {name: loaded[name] for name in loaded.files}
     except MemoryError:
         raise
     except Exception as reason:  # zip, header, dtype and format errors of three libraries have no common class

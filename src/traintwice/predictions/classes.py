@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from traintwice.errors import BadInput
 from traintwice.predictions.layout import Layout, listed
@@ -15,8 +16,13 @@ MOST_CLASSES = 65_535
 """More distinct labels than this are taken for a column of something else."""
 
 
-def shared_class_names(session: Session, sources: Sequence[Source], layouts: Sequence[Layout]) -> tuple[str, ...] | None:
+def shared_class_names(
+    session: Session, sources: Sequence[Source], layouts: Sequence[Layout]
+) -> tuple[tuple[str, ...] | None, list[Source]]:
     """The names of the classes in their order, or None where classes are integers that count from 0.
+
+    Where names were found in cells, an untyped column that looks like integers (7 beside cat) holds names too: the
+    sources come back with its type changed to text.
 
     Raises:
         BadInput: the files name different classes, or labels are text and nothing says which class each is.
@@ -29,7 +35,7 @@ def shared_class_names(session: Session, sources: Sequence[Source], layouts: Seq
                 raise BadInput(_different(first, names, other, theirs))
         if len(set(names or ())) < len(names or ()):
             raise BadInput(f"{first}: a class name is given twice ({listed(names or ())}); each class needs its own")
-        return names
+        return names, list(sources)
     texts: list[tuple[Source, str]] = []
     numbers: list[tuple[Source, str]] = []
     for source, layout in zip(sources, layouts, strict=True):
@@ -37,7 +43,7 @@ def shared_class_names(session: Session, sources: Sequence[Source], layouts: Seq
         for column in (*predicted, *([layout.label] if layout.label else [])):
             (texts if family(source.columns[column]) == "text" else numbers).append((source, column))
     if not texts or any(layout.kind == "regression" for layout in layouts):
-        return None
+        return None, list(sources)
     typed = [(source, column) for source, column in numbers if not source.untyped]
     if typed:
         (a, one), (b, two) = texts[0], typed[0]
@@ -53,7 +59,9 @@ def shared_class_names(session: Session, sources: Sequence[Source], layouts: Seq
             f"{source.name}: labels in {column!r} are text with {len(names)} distinct values ({listed(names)}) for {classes} "
             "classes; pass --classes with the names in the order of the classes"
         )
-    return names
+    named = {(source.name, column) for source, column in numbers}
+    retyped = [replace(s, columns={c: "VARCHAR" if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
+    return names, retyped
 
 
 def declare(session: Session, names: tuple[str, ...]) -> None:

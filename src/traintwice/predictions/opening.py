@@ -92,7 +92,7 @@ def open_predictions(
         sources = [with_types_from_cells(session, s) if s.untyped else s for s in sources]
         layouts = _agreed([recognise(source, options) for source in sources], sources)
         _refuse_absent(sources, layouts, options)
-        names = shared_class_names(session, sources, layouts)
+        names, sources = shared_class_names(session, sources, layouts)
         if names is not None:
             declare(session, names)
         id_types = types_of_ids(sources, layouts)
