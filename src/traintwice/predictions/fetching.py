@@ -166,7 +166,9 @@ def _column(session: Session, sql: str, source: str, rows: int) -> np.ndarray:
 def _whole(array: Any, rows: int, source: str) -> np.ndarray:
     if len(array) != rows:
         raise BadInput(f"{source}: changed while it was read ({len(array):,} of {rows:,} rows came back); run again")
-    return np.asarray(array.filled(None) if isinstance(array, np.ma.MaskedArray) and array.dtype == object else array)
+    if isinstance(array, np.ma.MaskedArray):  # only groups and time may be missing
+        return np.where(np.ma.getmaskarray(array), None if array.dtype == object else np.datetime64("NaT"), array.data)
+    return np.asarray(array)
 
 
 def _none(kind: str) -> str:

@@ -56,13 +56,15 @@ def write_predictions(
     if path.exists() and not path.is_file():
         raise BadInput(f"{path} is not a regular file; predictions are written to a temporary name beside it and then renamed")
     columns = _columns(probs, ids, labels, weights, class_names, str(path))
-    names = list(columns)
     session = Session()
     try:
         with session.explained(f"{path}: reading the arrays"):
             session.connection.register("columns_to_write", columns)
-        order = ' ORDER BY "id"' if ids is not None else ""
-        _write_whole(session, path, f"SELECT {', '.join(identifier(n) for n in names)} FROM columns_to_write{order}")
+        if ids is not None:
+            _check_ids(session, path)
+        order = " ORDER BY id" if ids is not None else ""
+        select = ", ".join(_as_text(name, column) for name, column in columns.items())
+        _write_whole(session, path, f"SELECT {select} FROM columns_to_write{order}")
     finally:
         session.close()
     return path
@@ -91,12 +93,23 @@ def _columns(
         given["y"] = np.asarray(labels) if class_names is None else np.asarray(class_names)[np.asarray(labels)]
     if weights is not None:
         given["w"] = weights
-    if ids is not None:
-        _, counts = np.unique(np.asarray(ids), return_counts=True)
-        if (counts > 1).any():
-            raise BadInput(f"{name}: {int((counts > 1).sum()):,} ids stand on more than one row; an id must name one example")
     columns, _ = as_columns(given, name)
     return columns
+
+
+def _as_text(name: str, column: np.ndarray) -> str:
+    """A column as it is written: text as text (DuckDB takes NumPy's for an enumeration, whose order is its own)."""
+    quoted = identifier(name)
+    return f"CAST({quoted} AS VARCHAR) AS {quoted}" if column.dtype.kind in "UO" else quoted
+
+
+def _check_ids(session: Session, path: Path) -> None:
+    repeated = "SELECT 1 FROM columns_to_write GROUP BY id HAVING count(*) > 1"
+    sql = f"SELECT (SELECT count(*) FROM ({repeated})), (SELECT count(*) FROM columns_to_write WHERE id IS NULL)"
+    ((twice, missing),) = session.rows(sql, doing=f"{path}: reading the ids")
+    if twice or missing:
+        told = f"{twice:,} ids stand on more than one row" if twice else f"{missing:,} rows have no id"
+        raise BadInput(f"{path}: {told}; an id must name one example")
 
 
 def _write_whole(session: Session, path: Path, select: str) -> None:
