@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned, open_predictions
+from traintwice.predictions import aligned, matching, open_predictions
 
 IDS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 
@@ -52,7 +52,7 @@ def test_refuses_exactly_what_is_not_one_to_one(files):
     clean = all(len(set(ids)) == len(ids) and set(ids) == set(files[0]) for ids in files)
     with open_predictions(tables) as opened:
         if not clean:
-            with pytest.raises(BadInput, match="more than one|missing|extra"):
+            with pytest.raises(BadInput, match=r"more than one|missing|extra"):
                 opened.read()
         else:
             assert votes_by_id(opened.read()) == by_definition(tables)
@@ -80,7 +80,7 @@ def test_a_difference_far_down_is_found():
     p = np.linspace(0, 1, 50_000)
     with open_predictions([{"id": ids, "p": p}, {"id": swapped, "p": p[swapped]}]) as opened:
         assert opened.summary.order == "joined"
-        assert opened.aggregate({"gap": "max(abs(p0_1 - p1_1))"}) == {"gap": 0.0}
+        assert opened.sums({"gap": "abs(p0_1 - p1_1)"}) == {"gap": 0.0}
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -110,7 +110,7 @@ def test_three_files_of_which_one_is_shuffled_keep_labels_and_groups():
         order = np.argsort(p.ids)
         assert p.labels[order].tolist() == y.tolist()
         assert p.groups["country"][order].tolist() == country.tolist()
-        assert opened.aggregate({"rows": "count(*)", "right": "count_if(v2 = y)"}, by=["country"]) == [
+        assert opened.sums_by({"right": "v2 = y"}, ["country"]) == [
             {"country": "BR", "rows": 2, "right": 2},
             {"country": "DE", "rows": 1, "right": 1},
             {"country": "FR", "rows": 1, "right": 1},
@@ -158,7 +158,7 @@ def test_labels_that_either_file_has_are_joined():
     )
     with open_predictions([old, new]) as opened:
         assert opened.read().labels.tolist() == [1, 0]
-        assert opened.aggregate({"right": "count_if(v0 = y)"}) == {"right": 2}
+        assert opened.sums({"right": "v0 = y"}) == {"right": 2}
 
 
 def test_small_memory_spills(tmp_path):
@@ -169,5 +169,27 @@ def test_small_memory_spills(tmp_path):
     p = rng.random(400_000)
     tables = [{"id": texts, "p": p}, {"id": texts[order], "p": p[order]}]
     with open_predictions(tables, memory="120MB") as opened:
-        assert opened.aggregate({"gap": "max(abs(p0_1 - p1_1))", "rows": "count(*)"}) == {"gap": 0.0, "rows": 400_000}
+        assert opened.sums({"gap": "abs(p0_1 - p1_1)", "rows": "1"}) == {"gap": 0.0, "rows": 400_000}
         assert sum(part.examples for part in opened.batches()) == 400_000
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 100])
+def test_ranges_side_by_side_add_up(rows, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", rows)
+    rng = np.random.default_rng(0)
+    p, q = rng.random((2, 100))
+    with open_predictions([{"id": np.arange(100), "p": p}, {"id": np.arange(100), "p": q}]) as opened:
+        for _ in range(2):  # the pass that matches, and one that finds the rows matched
+            found = opened.sums({"gap": "abs(p0_1 - p1_1)", "flips": "v0 <> v1"})
+            np.testing.assert_allclose(found["gap"], np.abs(p - q).sum(), rtol=1e-14)
+            assert found["flips"] == ((p > 0.5) != (q > 0.5)).sum()
+        assert (opened.summary.rows, opened.summary.order) == (100, "same order")
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_a_repeated_id_is_found_wherever_ranges_meet(at, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3)
+    ids = np.arange(10)
+    ids[at] = ids[at - 1]
+    with open_predictions([{"id": ids, "p": np.ones(10)}] * 2) as opened, pytest.raises(BadInput, match=f"first: {at - 1}"):
+        opened.read()

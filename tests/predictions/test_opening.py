@@ -62,11 +62,9 @@ WRITERS = {
 def test_every_format_and_layout(name, tmp_path):
     WRITERS[name](tmp_path / name)
     WRITERS["a.csv"](tmp_path / "second.csv")
-    with (
-        open_predictions([tmp_path / name, tmp_path / "second.csv"], logits="logit" in name, regression=False)
-        if ("logit" not in name)
-        else open_predictions(tmp_path / name, logits=True) as opened
-    ):
+    logits = "logit" in name
+    paths = [tmp_path / name] if logits else [tmp_path / name, tmp_path / "second.csv"]
+    with open_predictions(paths, logits=logits) as opened:
         p = opened.read()
         assert opened.summary.rows == 3
         relation = opened.connection.execute(f"SELECT p0_0, p0_1, p0_2, v0, y FROM ({opened.relation()})").fetchall()
@@ -100,7 +98,7 @@ def test_regression():
         np.testing.assert_array_equal(block.values, x)
         assert block.labels[0] == 1.25
         assert np.isnan(block.labels[1])
-        assert opened.aggregate({"gap": "avg(abs(x0 - x1))"}) == {"gap": 2.75}
+        assert opened.sums({"gap": "abs(x0 - x1)"}) == {"gap": 5.5}
         assert opened.summary.layouts[0] == "one number (regression) in x · id id · labels in y"
         with pytest.raises(BadInput, match=r"read them with scores\(\)"):
             opened.read()

@@ -28,11 +28,13 @@ class Alignment:
     Attributes:
         order: rows matched by position as asked; found in the same order, every id compared; or joined by id.
         rows: rows that all files share.
+        labelled: how many of them have a label.
         dropped: for each file the rows that were left out, with ``on_missing="drop"``.
     """
 
     order: Order
     rows: int
+    labelled: int
     dropped: tuple[int, ...]
 
 
@@ -47,17 +49,22 @@ def looks_equal(session: Session, views: Sequence[View], rows: Sequence[int]) ->
     return all(head == heads[0] for head in heads[1:])
 
 
-def from_positions(views: Sequence[View], *, rising: bool = False) -> str:
-    """FROM clause that puts row n of every file side by side; with ``rising`` the first has the column not_rising.
+def from_positions(views: Sequence[View], *, rising: bool = False, rows: tuple[int, int] | None = None) -> str:
+    """FROM clause that puts row n of every file side by side, for all rows or those in a range.
 
-    That column says that a row's id is not above its predecessor's: where it is never true, no id stands twice.
+    With ``rising`` the first file has the column not_rising: a row's id is not above its predecessor's (the row before the
+    range counts). Where it is never true, no id stands twice.
     """
-    first = views[0]
-    name = first.name
+    within = f" WHERE r >= {rows[0]} AND r < {rows[1]}" if rows else ""
+    parts = [f"(SELECT * FROM {view.name}{within}) AS {view.name}" for view in views]
     if rising:
+        first = views[0]
         now = first.ids[0] if len(first.ids) == 1 else f"row({', '.join(first.ids)})"
-        name = f"(SELECT *, {now} <= lag({now}) OVER () AS not_rising FROM {first.name}) AS {first.name}"
-    return " POSITIONAL JOIN ".join([name, *[view.name for view in views[1:]]])
+        wider = f" WHERE r >= {max(rows[0] - 1, 0)} AND r < {rows[1]}" if rows else ""
+        from_start = f" WHERE r >= {rows[0]}" if rows else ""
+        compared = f"SELECT *, {now} <= lag({now}) OVER () AS not_rising FROM {first.name}{wider}"
+        parts[0] = f"(SELECT * FROM ({compared}){from_start}) AS {first.name}"
+    return " POSITIONAL JOIN ".join(parts)
 
 
 def from_join(views: Sequence[View], *, how: str = "JOIN", names: Sequence[str] = ()) -> str:
@@ -99,7 +106,7 @@ def duplicates(session: Session, view: View) -> tuple[int, list[tuple[Any, ...]]
     """How many ids stand on more than one row, and the first few; made by hash, spilling under the memory limit."""
     ids = ", ".join(view.ids)
     sql = (
-        f"CREATE OR REPLACE TEMP TABLE duplicated_{view.name} AS SELECT {ids}, count(*) AS times, min(r) AS r FROM {view.name} "
+        f"CREATE OR REPLACE TABLE duplicated_{view.name} AS SELECT {ids}, count(*) AS times, min(r) AS r FROM {view.name} "
         f"GROUP BY {ids} HAVING count(*) > 1"
     )
     doing = f"{view.source.name}: looking for duplicated ids"

@@ -110,7 +110,7 @@ def make_view(
     body = f"SELECT {', '.join(select)} FROM {source.relation}"
     if layout.logits and layout.kind in ("columns", "list"):
         body = _softmax(body, classes or 0)
-    session.rows(f"CREATE TEMP VIEW f{number} AS {body}", doing=f"{source.name}: reading")
+    session.rows(f"CREATE VIEW f{number} AS {body}", doing=f"{source.name}: reading")
     if classes is None and names is not None:
         classes = len(names)
     return View(f"f{number}", source, layout, classes)

@@ -66,7 +66,7 @@ def shared_class_names(
 
 def declare(session: Session, names: tuple[str, ...]) -> None:
     """Make the type ``class_names``, whose codes are the indices of the classes."""
-    session.rows("CREATE TEMP TABLE names_of_classes (position BIGINT, name VARCHAR)", doing="naming the classes")
+    session.rows("CREATE TABLE names_of_classes (position BIGINT, name VARCHAR)", doing="naming the classes")
     with session.explained("naming the classes"):
         session.connection.executemany("INSERT INTO names_of_classes VALUES (?, ?)", [list(pair) for pair in enumerate(names)])
     session.rows(

@@ -167,7 +167,8 @@ def _whole(array: Any, rows: int, source: str) -> np.ndarray:
     if len(array) != rows:
         raise BadInput(f"{source}: changed while it was read ({len(array):,} of {rows:,} rows came back); run again")
     if isinstance(array, np.ma.MaskedArray):  # only groups and time may be missing
-        return np.where(np.ma.getmaskarray(array), None if array.dtype == object else np.datetime64("NaT"), array.data)
+        missing: Any = None if array.dtype == object else np.datetime64("NaT")
+        return np.where(np.ma.getmaskarray(array), missing, array.data)
     return np.asarray(array)
 
 

@@ -55,7 +55,7 @@ def open_predictions(
         by_position: match row n with row n and compare no ids.
 
     Returns:
-        `AlignedPredictions`: `batches` streams, `read` takes all into memory, `aggregate` computes in SQL, `summary` says
+        `AlignedPredictions`: `batches` streams, `read` takes all into memory, `sums` computes in SQL, `summary` says
         what was found.
     Raises:
         BadInput: a file cannot be read, columns cannot be told (the message names the option to pass), rows do not match
@@ -64,8 +64,8 @@ def open_predictions(
         >>> old = {"id": np.array([1, 2, 3]), "p": np.array([0.9, 0.2, 0.4]), "y": np.array([1, 0, 0])}
         >>> new = {"id": np.array([3, 1, 2]), "p": np.array([0.6, 0.8, 0.1])}
         >>> with open_predictions([old, new]) as both:
-        ...     print(both.summary.describe().splitlines()[0], both.aggregate({"churn": "avg((v0 <> v1)::DOUBLE)"}))
-        2 files · 3 rows · joined by id {'churn': 0.3333333333333333}
+        ...     print(both.summary.describe().splitlines()[0], both.sums({"flips": "v0 <> v1"}))
+        2 files · 3 rows · joined by id {'flips': 1.0}
     """
     options = Options(
         id=_names(id),

@@ -88,7 +88,7 @@ class Relation:
             own += [c for c, there in (("y", view.layout.label), ("w", view.layout.weight), ("t", view.layout.time)) if there]
             own += [f"g{j}" for j in range(len(view.layout.by))]
             columns += [f"{self.cell(m, c)} AS {c}_{m}" for c in own]
-        return f"CREATE OR REPLACE TEMP TABLE {STAGED} AS SELECT {', '.join(columns)} FROM {self.source}"
+        return f"CREATE OR REPLACE TABLE {STAGED} AS SELECT {', '.join(columns)} FROM {self.source}"
 
 
 def over_views(views: Sequence[View], groups: Sequence[str], source: str, *, first_label_suffices: bool = False) -> Relation:

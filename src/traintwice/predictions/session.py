@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,21 @@ class Session:
             self.connection.execute(sql)
             names = [column[0] for column in self.connection.description]
             return dict(zip(names, self.connection.fetchone(), strict=True))
+
+    def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
+        """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
+        ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
+
+        def run(sql: str) -> dict[str, Any]:
+            cursor = self.connection.cursor()
+            try:
+                cursor.execute(sql)
+                return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+            finally:
+                cursor.close()
+
+        with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
+            return list(pool.map(run, queries))
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The columns of a query as NumPy arrays."""

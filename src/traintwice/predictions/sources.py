@@ -125,7 +125,7 @@ def _stage(
 ) -> Source:
     """Copy into a temporary table, which spills under the memory limit and can be read again in any range of rows."""
     table = f"source{number}"
-    session.rows(f"CREATE TEMP TABLE {table} AS SELECT * FROM {relation}", doing=f"{name}: reading")
+    session.rows(f"CREATE TABLE {table} AS SELECT * FROM {relation}", doing=f"{name}: reading")
     return Source(name, table, "rowid", _describe(session, table, name), untyped, class_names)
 
 
