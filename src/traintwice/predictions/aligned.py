@@ -12,7 +12,7 @@ from traintwice.predictions.alignment import Alignment
 from traintwice.predictions.canonical import View
 from traintwice.predictions.contents import Contents
 from traintwice.predictions.fetching import Block, blocks
-from traintwice.predictions.matching import Matcher, sum_of
+from traintwice.predictions.matching import Matcher, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions.session import Session
 
@@ -182,7 +182,7 @@ class AlignedPredictions:
                 raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self._groups) or 'none'})")
         _ = self.alignment
         keys = [f"g{self._groups.index(name)}" for name in by]
-        wanted = [*keys, "count(*)", *[sum_of(expression) for expression in expressions.values()]]
+        wanted = [*keys, "count(*)", *aggregates(self._session, self._matcher.relation(), expressions)]
         tail = f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
         found = self._session.rows(f"SELECT {', '.join(wanted)} FROM ({self.relation()}){tail}", doing="reading the predictions")
         self._check_unchanged()

@@ -161,8 +161,9 @@ class Matcher:
         if total <= RANGE_ROWS:
             return self._pass(self._over(rules.from_positions(self.views, rising=rising)), checks, sums)
         ranges = [(start, min(start + RANGE_ROWS, total)) for start in range(0, total, RANGE_ROWS)]
+        wanted = aggregates(self.session, self._over(rules.from_positions(self.views)), sums)
         queries = [
-            _query(self._over(rules.from_positions(self.views, rising=rising, rows=rows)).select(checks), checks, sums)
+            _query(self._over(rules.from_positions(self.views, rising=rising, rows=rows)).select(checks), checks, wanted)
             for rows in ranges
         ]
         parts = self.session.parallel_records(queries, doing="reading the predictions")
@@ -170,11 +171,12 @@ class Matcher:
 
     def _pass(self, relation: Relation, checks: Mapping[str, str], sums: Mapping[str, str]) -> dict[str, Any]:
         """How many rows there are, have labels and meet each check, and the sums."""
-        return self.session.record(_query(relation.select(checks), checks, sums), doing="reading the predictions")
+        wanted = aggregates(self.session, relation, sums)
+        return self.session.record(_query(relation.select(checks), checks, wanted), doing="reading the predictions")
 
     def _ids_only(self, source: str, checks: Mapping[str, str]) -> dict[str, Any]:
         inner = f"SELECT NULL AS y, {', '.join(f'{sql} AS {name}' for name, sql in checks.items())} FROM {source}"
-        return self.session.record(_query(inner, checks, {}), doing="comparing the ids")
+        return self.session.record(_query(inner, checks, ()), doing="comparing the ids")
 
     def _accept(self, order: rules.Order, found: dict[str, Any]) -> dict[str, Any]:
         rules.refuse_conflicts(found, self.views, found["total"])
@@ -183,15 +185,22 @@ class Matcher:
         return found
 
 
-def _query(inner: str, checks: Mapping[str, str], sums: Mapping[str, str]) -> str:
+def _query(inner: str, checks: Mapping[str, str], sums: Sequence[str]) -> str:
     wanted = ["count(*) AS total", "count(y) AS labelled", *[f"coalesce(count_if({name}), 0) AS {name}" for name in checks]]
-    wanted += [f"{sum_of(expression)} AS sum_{i}" for i, expression in enumerate(sums.values())]
+    wanted += [f"{aggregate} AS sum_{i}" for i, aggregate in enumerate(sums)]
     return f"SELECT {', '.join(wanted)} FROM ({inner})"
 
 
-def sum_of(expression: str) -> str:
-    """The SQL that sums an expression in float64; truth counts as 1, NULL as nothing."""
-    return f"coalesce(sum(CAST({expression} AS DOUBLE)), 0.0)"
+def aggregates(session: Session, relation: Relation, expressions: Mapping[str, str]) -> list[str]:
+    """The SQL that sums each expression in float64; truth is counted (which is faster than adding ones), NULL is nothing."""
+    if not expressions:
+        return []
+    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
+    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({relation.select()})", doing="reading the expressions")
+    return [
+        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
+        for e, row in zip(expressions.values(), described, strict=True)
+    ]
 
 
 def _total(parts: list[Any]) -> Any:
