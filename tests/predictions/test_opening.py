@@ -176,3 +176,21 @@ def test_importing_the_package_loads_no_duckdb():
     script = "import sys, traintwice.predictions; print([m for m in ('duckdb', 'torch', 'pandas') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("bad", "message"), [(np.nan, "NaN or infinite"), (1.5, r"outside \[0, 1\]"), (None, "is missing")])
+def test_one_bad_cell_among_many_whatever_the_statistics_say(tmp_path, bad, message):
+    """Parquet statistics leave NaN out, so a minimum of 0 and a maximum of 1 do not mean that every cell lies between."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    p = [0.25] * 5000
+    p[1234] = bad
+    parquet.write_table(pyarrow.table({"id": list(range(5000)), "p": p}), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=rf"1 of 5,000 rows have .*{message}.*first: row 1,234, id 1234"):
+        open_predictions(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("score", [0.5, np.nextafter(0.5, 0), np.nextafter(0.5, 1), 0.0, 1.0, 5e-324])
+def test_the_vote_in_sql_is_the_vote_in_numpy(score):
+    with open_predictions({"id": np.arange(1), "p": np.array([score])}) as opened:
+        assert opened.sums({"v": "v0"})["v"] == opened.read().votes[0, 0]

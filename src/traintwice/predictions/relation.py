@@ -70,6 +70,8 @@ class Relation:
 
     def _vote(self, m: int, probs: Sequence[str]) -> str:
         """Argmax, ties to the lowest class."""
+        if self.views[m].predictions == ("s",):  # s > 1 - s exactly where s > 1/2, in floating point too
+            return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
         if len(probs) == 2:
             return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
         row = self.cell(m, "l") if self.views[m].predictions == ("l",) else f"[{', '.join(probs)}]"
