@@ -178,19 +178,45 @@ def test_importing_the_package_loads_no_duckdb():
     assert ran.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("bad", "message"), [(np.nan, "NaN or infinite"), (1.5, r"outside \[0, 1\]"), (None, "is missing")])
-def test_one_bad_cell_among_many_whatever_the_statistics_say(tmp_path, bad, message):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(np.nan, "NaN or inf|not finite"), (np.inf, "NaN or inf|not finite"), (-0.5, "negative|outside"), (None, "missing")],
+)
+@pytest.mark.parametrize("layout", ["p", "p_0", "list", "x", "w", "logit_0"])
+def test_one_bad_cell_among_many_whatever_the_statistics_say(tmp_path, layout, bad, message):
     """Parquet statistics leave NaN out, so a minimum of 0 and a maximum of 1 do not mean that every cell lies between."""
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    p = [0.25] * 5000
-    p[1234] = bad
-    parquet.write_table(pyarrow.table({"id": list(range(5000)), "p": p}), tmp_path / "a.parquet")
-    with pytest.raises(BadInput, match=rf"1 of 5,000 rows have .*{message}.*first: row 1,234, id 1234"):
-        open_predictions(tmp_path / "a.parquet")
+    column, constant = [0.5] * 5000, [0.5] * 5000
+    column[1234] = bad
+    table = {"id": list(range(5000)), layout: column}
+    if layout == "list":
+        table = {"id": list(range(5000)), "p": [[a, b] for a, b in zip(column, constant, strict=True)]}
+    elif layout == "w":
+        table["p"] = constant
+    elif layout != "p":
+        table |= {"p_1": constant} if layout == "p_0" else {"logit_1": constant} if layout == "logit_0" else {}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    options = {"x": {"probs": "x", "regression": True}, "w": {"weight": "w"}, "logit_0": {"logits": True}}.get(layout, {})
+    if bad == -0.5 and layout in ("x", "logit_0"):
+        assert open_predictions(tmp_path / "a.parquet", **options).summary.rows == 5000
+        return
+    with pytest.raises(BadInput, match=rf"1 of 5,000 rows have .*({message}).*first: row 1,234, id 1234"):
+        open_predictions(tmp_path / "a.parquet", **options)
 
 
 @pytest.mark.parametrize("score", [0.5, np.nextafter(0.5, 0), np.nextafter(0.5, 1), 0.0, 1.0, 5e-324])
 def test_the_vote_in_sql_is_the_vote_in_numpy(score):
     with open_predictions({"id": np.arange(1), "p": np.array([score])}) as opened:
         assert opened.sums({"v": "v0"})["v"] == opened.read().votes[0, 0]
+
+
+@pytest.mark.parametrize("options", [{}, {"regression": True, "probs": "p"}])
+def test_labels_that_are_nan_are_missing_whatever_the_statistics_say(tmp_path, options):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    labels = [1.0, np.nan, None, 1.0]
+    parquet.write_table(pyarrow.table({"id": [1, 2, 3, 4], "p": [0.5] * 4, "y": labels}), tmp_path / "a.parquet")
+    with open_predictions(tmp_path / "a.parquet", **options) as opened:
+        assert opened.summary.labelled == 2
+        assert opened.sums({"labels": "y"}) == {"labels": 2.0}

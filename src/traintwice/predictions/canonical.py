@@ -95,8 +95,9 @@ def make_view(
     if layout.label is not None:
         cell, kind_of_label = identifier(layout.label), family(source.columns[layout.label])
         number_or_nan = kind_of_label == "number"
-        given = f"{cell} IS NOT NULL" + (f" AND NOT isnan(CAST({cell} AS DOUBLE))" if number_or_nan else "")
-        as_class = _number(source, layout.label) if layout.kind == "regression" else _class_of(source, layout.label, names)
+        given = f"{cell} IS NOT NULL" + (f" AND {_is_number(source, layout.label)}" if number_or_nan else "")
+        as_number = f"CASE WHEN {_is_number(source, layout.label)} THEN {_number(source, layout.label)} END"
+        as_class = as_number if layout.kind == "regression" else _class_of(source, layout.label, names)
         select += [f"{given} AS raw_y", f"{as_class} AS y"]
     if layout.weight is not None:
         select.append(f"{_number(source, layout.weight)} AS w")
@@ -134,6 +135,12 @@ def _number(source: Source, column: str) -> str:
     return f"{'TRY_CAST' if source.untyped else 'CAST'}({identifier(column)} AS DOUBLE)"
 
 
+def _is_number(source: Source, column: str) -> str:
+    """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+    value = _number(source, column)
+    return f"(isfinite({value}) OR isinf({value}))"
+
+
 def _class_of(source: Source, column: str, names: tuple[str, ...] | None) -> str:
     """The class 0 … K−1 of a label; NULL where it is none."""
     cell, kind = identifier(column), family(source.columns[column])
@@ -141,7 +148,7 @@ def _class_of(source: Source, column: str, names: tuple[str, ...] | None) -> str
         return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
     if kind == "number":
         value = _number(source, column)
-        return f"CASE WHEN {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+        return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
     return cell if source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped else f"TRY_CAST({cell} AS BIGINT)"
 
 
