@@ -29,12 +29,13 @@ def concentration(results: Results) -> str:
     return f"The least confident tenth of the examples carries {first['flips']:.0f} % of all flips of {name}."
 
 
-def commands() -> str:
+def commands(results: Results) -> str:
     """What to type to train it again, and to add replicas."""
+    more = 2 * results.experiment.replicas
     return (
         "pip install 'traintwice[torch,report,demo]'\n"
         "traintwice run experiment.toml --report again\n"
-        "traintwice run experiment.toml --report again --replicas 20   # trains only those that are missing"
+        f"traintwice run experiment.toml --report again --replicas {more}   # trains only those that are missing"
     )
 
 

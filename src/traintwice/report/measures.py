@@ -15,7 +15,7 @@ READING: dict[str, str] = {
     "churn_incorrect": "Of 100 wrong answers, how many a second training changes, to the right one or another wrong one.",
     "log_loss": "Mean of −log of the probability given to the true label, in nats: 0 is certain and right.",
     "surrogate_churn": "Churn that also sees probabilities move without changing the label. Confidence sways it: see (T).",
-    "pairwise_l1": "Distance between the probabilities of two trainings, summed over classes, 0 to 2; the same for any number of replicas.",
+    "pairwise_l1": "Distance between two trainings' probabilities, summed over classes, 0 to 2. Its expectation does not depend on M.",
     "delta_1": "Distance of one training from the average of all, summed over classes. It grows with M: compare equal M only.",
     "delta_2": "As Δ₁, with the root of summed squares for the distance.",
     "delta_label": "By what share the probability of the true label moves about its average. Compare equal M only.",

@@ -1,5 +1,5 @@
 "use strict";
-const narrow = window.matchMedia("(max-width: 54rem)");
+const narrow = window.matchMedia("screen and (max-width: 54rem)");
 const options = { renderer: "svg", ast: true, actions: { export: true, source: false, compiled: false, editor: false } };
 function draw() {
   for (const place of document.querySelectorAll("[data-chart]")) {
