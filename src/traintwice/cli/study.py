@@ -76,9 +76,8 @@ def load(path: Path, name: str | None) -> Results:
 def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
     """Write the report where one is wanted, and print table, findings and the report's path; or JSON alone."""
     index = reports.write(results, out) if out is not None else None
-    said = reports.sentences(verdict(results), results)
     if as_json:
-        print(json.dumps({**results.to_dict(), "findings": said}, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
         return
     console = Console(highlight=False, soft_wrap=False)
     table = results.table()
@@ -90,7 +89,7 @@ def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     console.print()
-    for sentence in said:
+    for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)
     if index is not None:
         console.print(f"\nReport: {index}", soft_wrap=True)

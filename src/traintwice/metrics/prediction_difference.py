@@ -53,7 +53,8 @@ def delta_1(predictions: Predictions) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, 2]. With two replicas it is their mean total variation distance. Do not compare between different M.
+        A number in [0, 2]. 0.05 reads: a replica moves 0.05 of probability, summed over classes, away from the
+        average of all. With two replicas it is their mean total variation distance. Do not compare between different M.
     Raises:
         TooFewReplicas: one replica is its own mean.
     Source:
@@ -75,7 +76,8 @@ def delta_2(predictions: Predictions) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, sqrt(2)]. Do not compare between different M.
+        A number in [0, sqrt(2)]. 0.05 reads: a replica's probabilities lie 0.05 away from the average of all, in a straight
+        line. Do not compare between different M.
     Raises:
         TooFewReplicas: one replica is its own mean.
     Source:

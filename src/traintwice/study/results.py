@@ -161,14 +161,14 @@ class Results:
             cells: dict[str, Any] = {m.definition.name: self.estimate(m, name, level=level) for m in which}
             cells |= {f"{m.definition.name}_matched": self.estimate(m, name, matched=True, level=level) for m in matched}
             if matched:
-                cells["temperature"] = result.temperature
+                cells["temperature"] = result.temperature if cells[f"{matched[0].definition.name}_matched"] else None
             rows.append(Row(name, {**cells, "train": result.cost.train, "serve": result.cost.serve}))
         return Table(self.title, tuple(columns), tuple(rows), self.notes(level=level))
 
     def notes(self, *, level: float = 0.95) -> tuple[str, ...]:
         """What must be said beneath any table of these results."""
         replicas = self.experiment.replicas
-        notes = [f"± is half a {level:.0%} interval for {TARGET_IN_WORDS['both']} (M = {replicas})."]
+        notes = [f"± is half a {level * 100:g} % interval for {TARGET_IN_WORDS['both']} (M = {replicas})."]
         if replicas < 3:
             notes.append(
                 f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."
