@@ -32,7 +32,9 @@ class Component:
 
     def __post_init__(self) -> None:
         if self.inputs is not None and (not self.inputs or min(self.inputs) < 0):
-            raise BadSpec(f"Component.inputs: got {list(self.inputs)}, expected positions of features, at least one, counted from 0")
+            raise BadSpec(
+                f"Component.inputs: got {list(self.inputs)}, expected positions of features, at least one, counted from 0"
+            )
         if not 0 < self.subset <= 1:
             raise BadSpec(f"Component.subset: got {self.subset}, expected a fraction greater than 0 and at most 1")
 

@@ -35,11 +35,11 @@ class Earlier:
 
     Args:
         recipe: how that model is trained; the study trains what is missing of it first.
-        replica: "own": replica m uses replica m of it, so that its randomness counts as this recipe's; "first": all use replica 0, as a team
-            does that has one deployed model.
+        replica: "own": replica m uses replica m of it, so that its randomness counts as this recipe's; "first": all use replica 0, as a
+            team does that has one deployed model.
     Source:
-        Warm start: AD section 1 (the commonest practice of daily retraining). Teacher: Hinton et al. 2015; ours: each replica trains its own
-        teacher unless told otherwise, since a shared teacher hides churn and is another recipe.
+        Warm start: AD section 1 (the commonest practice of daily retraining). Teacher: Hinton et al. 2015; ours: each replica trains
+        its own teacher unless told otherwise, since a shared teacher hides churn and is another recipe.
     """
 
     recipe: Recipe
@@ -109,7 +109,9 @@ class Recipe:
                 "expected one for each"
             )
         if any(c.subset < 1 for c in self.components) and self.own_batches is None:
-            raise BadSpec("Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches")
+            raise BadSpec(
+                "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
+            )
         needs_teacher = "teacher" in self.method.needs
         if needs_teacher != (self.teacher is not None):
             raise BadSpec(
@@ -118,7 +120,9 @@ class Recipe:
                 else "Recipe.teacher: given, but no term of the method learns from it"
             )
         if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:
-            raise BadSpec("Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on")
+            raise BadSpec(
+                "Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on"
+            )
 
     def change(self, **settings: Any) -> Recipe:
         """The same recipe with other settings: a row of a study is a change to its base recipe."""
@@ -158,8 +162,8 @@ class Recipe:
         A step's forward and backward pass are three units of work, a forward pass one. Sharpness-aware minimisation doubles the steps, a
         stale peer adds a forward pass, a shared part of the batch adds its share.
 
-        Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit; an earlier model
-        to start from is there anyway and is not counted; pictures or rows prepared for one component serve all.
+        Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit; an earlier
+        model to start from is there anyway and is not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)

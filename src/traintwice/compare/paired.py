@@ -88,19 +88,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare_with_baseline(recipes: Sequence[Measurement], baseline: Measurement, *, level: float = 0.95) -> list[Difference]:
+def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, level: float = 0.95) -> list[Difference]:
     """Every recipe minus the baseline, paired by replica, p-values Holm-adjusted over the recipes.
 
     Args:
-        recipes: the same metric of each recipe.
-        baseline: the same metric of the baseline.
+        pairs: the same metric of each recipe and of the baseline, on the same replicas.
         level: nominal coverage of the (unadjusted) intervals, and one minus the level of the adjusted test.
     Returns:
         One `Difference` for each recipe, in their order.
     Source:
         Ours (spec section 2): jackknife of the difference, both parts, Holm.
     """
-    differences = [paired(recipe, baseline) for recipe in recipes]
+    differences = [paired(recipe, baseline) for recipe, baseline in pairs]
     estimates = [interval(d, level=level) for d in differences]
     p_values = [_p_value(e) for e in estimates]
     results = []

@@ -56,7 +56,8 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
             yield Batch(rows, slice(0, 0))
         return
     steps = len(own_parts)
-    common = torch.from_numpy(np.resize(_order(recipe, np.arange(examples), seed=seed, replica=replica, stream=-1, epoch=epoch), steps * size))
+    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=-1, epoch=epoch)
+    common = torch.from_numpy(np.resize(shared_order, steps * size))
     for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
         width = rows.shape[1]
         yield Batch(torch.cat([rows, shared.expand(len(rows), -1)], dim=1), slice(width, width + size))

@@ -23,14 +23,16 @@ class Selected(nn.Module):
     def __init__(self, network: nn.Module, inputs: tuple[int, ...]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("positions", torch.tensor(inputs), persistent=False)
+        self.inputs = list(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits from the chosen features."""
-        return self.network(x[:, self.positions])  # type: ignore[no-any-return]
+        return self.network(x[:, self.inputs])  # type: ignore[no-any-return]
 
 
-def stream_of(recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0) -> np.random.Generator:
+def stream_of(
+    recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
+) -> np.random.Generator:
     """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness."""
     owner = 0 if source in recipe.fixed else replica
     return stream(seed, source, replica=owner, component=component, epoch=epoch)
@@ -77,11 +79,15 @@ def load(networks: list[nn.Module], weights: Weights) -> None:
         try:
             network.load_state_dict(own)
         except RuntimeError as error:
-            raise BadSpec(f"the earlier model's weights do not fit component {j}: {str(error).splitlines()[-1].strip()}") from None
+            raise BadSpec(
+                f"the earlier model's weights do not fit component {j}: {str(error).splitlines()[-1].strip()}"
+            ) from None
 
 
 def weights_of(networks: list[nn.Module]) -> dict[str, np.ndarray]:
     """Parameters and buffers of all components, as they are stored."""
     return {
-        f"{j}.{name}": value.detach().cpu().numpy().copy() for j, network in enumerate(networks) for name, value in network.state_dict().items()
+        f"{j}.{name}": value.detach().cpu().numpy().copy()
+        for j, network in enumerate(networks)
+        for name, value in network.state_dict().items()
     }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from traintwice.data import Dataset, Split
 from traintwice.engine.averager import averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.building import Weights, build, load, stream_of, weights_of
+from traintwice.engine.building import Weights, build, load, weights_of
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
 from traintwice.recipes import Recipe
@@ -190,7 +190,7 @@ class _Training:
             own = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             norm = torch.stack([p.grad.norm() for p in own if p.grad is not None]).norm()
             for p in own:
-                move = p.grad * (size / (norm + 1e-12))  # type: ignore[operator]  # it has a gradient
+                move = p.grad * (size / (norm + 1e-12))
                 p.data.add_(move)
                 moves.append((p, move))
         return moves
@@ -211,9 +211,7 @@ class _Training:
         inputs = torch.from_numpy(split.inputs).to(next(assert_gate.parameters()).dtype).flatten(1)
         return torch.softmax(assert_gate(inputs), dim=-1).T.float().contiguous().numpy()
 
-    def _teach(
-        self, data: Dataset, weights: Weights | None, *, seed: int, replica: int, dtype: torch.dtype
-    ) -> Tensor | None:
+    def _teach(self, data: Dataset, weights: Weights | None, *, seed: int, replica: int, dtype: torch.dtype) -> Tensor | None:
         """Logits of the teacher's components on all training examples, ``J N K``."""
         teacher = self.recipe.teacher
         if teacher is None or weights is None:

@@ -13,8 +13,9 @@ import tomli_w
 
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
-from traintwice.recipes import ALGORITHM, Recipe
-from traintwice.specs import decode, digest, encode
+from traintwice.recipes import Recipe
+from traintwice.specs import decode, encode
+from traintwice.study.identity import key_of
 
 SCHEMA_VERSION = 1
 
@@ -76,14 +77,8 @@ class Experiment:
         return next(iter(self.rows))
 
     def key(self, row: str, data: Dataset) -> str:
-        """Digest of what determines a row's replicas: algorithm, recipe, data and seed; what is kept at inference is not part of it."""
-        return digest(self.identity(row, data))
-
-    def identity(self, row: str, data: Dataset) -> dict[str, Any]:
-        """The plain values behind `key`."""
-        recipe = encode(self.rows[row])
-        del recipe["method"]["keep"]
-        return {"algorithm": ALGORITHM, "recipe": recipe, "data": data.digest, "seed": self.seed}
+        """Digest of what determines a row's replicas."""
+        return key_of(self.rows[row], data.digest, self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: the base recipe in full, every row as its changes."""

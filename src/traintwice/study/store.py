@@ -5,6 +5,7 @@
       studies/digits.json            the experiments run here
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
+      replicas/3f…/0004.weights.safetensors   where wanted, the weights
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
       locks/                         held while a replica is being trained
 
@@ -28,11 +29,13 @@ import safetensors
 import safetensors.numpy
 from filelock import FileLock
 
-from traintwice.errors import StoreError
+from traintwice.errors import Diverged, StoreError
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.specs import digest
 
 LAYOUT = 1
+
+_SUFFIX = {"logits": "safetensors", "weights": "weights.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -103,24 +106,40 @@ class Store:
         """A lock held while a replica is trained; the system frees it when its holder dies."""
         return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
 
-    def save(self, key: str, replica: int, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:
-        """Write a replica: first the logits, then the record that makes it exist.
+    def save(
+        self,
+        key: str,
+        replica: int,
+        arrays: Mapping[str, np.ndarray],
+        record: Mapping[str, Any],
+        *,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Write a replica: first the arrays, then the record that makes it exist.
 
+        Args:
+            key, replica: which.
+            arrays: predictions by split; empty for a replica that diverged, whose record says so.
+            record: where it comes from.
+            weights: of its networks, where they are wanted.
         Raises:
             StoreError: the disk is full or the directory not writable.
         """
-        logits, note = self._files(key, replica)
-        content = safetensors.numpy.save(dict(arrays))
-        full = {**record, "key": key, "replica": replica, "logits": _digest(content)}
+        note = self._file(key, replica, "json")
+        full: dict[str, Any] = {**record, "key": key, "replica": replica}
         try:
-            write_whole(logits, content)
+            for name, content in (("weights", weights), ("logits", arrays or None)):
+                if content is not None:
+                    packed = safetensors.numpy.save(dict(content))
+                    write_whole(self._file(key, replica, _SUFFIX[name]), packed)
+                    full[name] = _digest(packed)
             write_whole(note, _json({**full, "record": digest(full)}))
         except OSError as error:
-            raise StoreError(f"{logits.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
+            raise StoreError(f"{note.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
 
     def record(self, key: str, replica: int) -> dict[str, Any] | Damage | None:
         """The record of a replica; `Damage` where record or logits are not what was written; None where it does not exist."""
-        logits, note = self._files(key, replica)
+        note = self._file(key, replica, "json")
         try:
             found = json.loads(note.read_bytes())
             claimed = found.pop("record")
@@ -130,25 +149,42 @@ class Store:
             return Damage(key, replica, f"{note.name} is not a record")
         if digest(found) != claimed:
             return Damage(key, replica, f"{note.name} was changed after it was written")
-        try:
-            content = logits.read_bytes()
-        except FileNotFoundError:
-            return Damage(key, replica, f"{logits.name} is missing")
-        if _digest(content) != found["logits"]:
-            return Damage(key, replica, f"{logits.name} is truncated or was changed after it was written")
+        for name, suffix in _SUFFIX.items():
+            path = self._file(key, replica, suffix)
+            if name in found and not path.exists():
+                return Damage(key, replica, f"{path.name} is missing")
+            if name in found and _digest(path.read_bytes()) != found[name]:
+                return Damage(key, replica, f"{path.name} is truncated or was changed after it was written")
         return dict(found)
 
     def load(self, key: str, replica: int) -> dict[str, np.ndarray]:
         """Logits ``J N K`` of a replica by split.
 
         Raises:
-            StoreError: there is none, or it is damaged.
+            StoreError: there is none, it is damaged, or it diverged.
         """
+        return self._load(key, replica, "logits")
+
+    def load_weights(self, key: str, replica: int) -> dict[str, np.ndarray]:
+        """Parameters and buffers of a replica's networks: "0.name", "1.name" ...
+
+        Raises:
+            StoreError: there are none, they are damaged, or the replica diverged (`Diverged`).
+        """
+        return self._load(key, replica, "weights")
+
+    def _load(self, key: str, replica: int, what: str) -> dict[str, np.ndarray]:
         found = self.record(key, replica)
         if not isinstance(found, dict):
             reason = "is missing" if found is None else f"is damaged: {found.reason}"
             raise StoreError(f"{self.folder(key)}: replica {replica} {reason}; `traintwice run` trains it again")
-        return dict(safetensors.numpy.load(self._files(key, replica)[0].read_bytes()))
+        if "diverged" in found:
+            raise Diverged(f"replica {replica} of an earlier model diverged: {found['diverged']}")
+        if what not in found:
+            raise StoreError(
+                f"{self.folder(key)}: replica {replica} was stored without its {what}; run again with --save-weights"
+            )
+        return dict(safetensors.numpy.load(self._file(key, replica, _SUFFIX[what]).read_bytes()))
 
     def replicas(self, key: str) -> list[int]:
         """Numbers of the replicas that have a record, in order."""
@@ -189,7 +225,8 @@ class Store:
     def remove_replica(self, key: str, replica: int) -> int:
         """Delete a replica; returns the bytes freed."""
         freed = 0
-        for path in reversed(self._files(key, replica)):  # the record first: without it the replica does not exist
+        for suffix in ("json", *_SUFFIX.values()):  # the record first: without it the replica does not exist
+            path = self._file(key, replica, suffix)
             if path.exists():
                 freed += path.stat().st_size
                 path.unlink()
@@ -199,8 +236,8 @@ class Store:
         """Delete all replicas of a digest."""
         shutil.rmtree(self.folder(key))
 
-    def _files(self, key: str, replica: int) -> tuple[Path, Path]:
-        return self.folder(key) / f"{replica:04d}.safetensors", self.folder(key) / f"{replica:04d}.json"
+    def _file(self, key: str, replica: int, suffix: str) -> Path:
+        return self.folder(key) / f"{replica:04d}.{suffix}"
 
 
 def _digest(content: bytes) -> str:
