@@ -10,7 +10,7 @@ from traintwice.averaging import Averaging
 from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Network
+from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.schedules import Schedule
 
@@ -112,6 +112,8 @@ class Recipe:
             raise BadSpec(
                 "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
             )
+        if isinstance(self.network, SharedNetwork) and self.components:
+            raise BadSpec("Recipe.components: components of a shared network are alike; leave components out")
         needs_teacher = "teacher" in self.method.needs
         if needs_teacher != (self.teacher is not None):
             raise BadSpec(
@@ -171,10 +173,13 @@ class Recipe:
         """
         unit = base.network.multiply_adds(shape, classes)
         networks = [self.network_of(j).multiply_adds(shape, classes) / unit for j in range(self.method.components)]
+        kept = networks[:1] if self.method.kept_components == 1 else list(networks)
+        if isinstance(self.network, SharedNetwork):  # further components do not compute the trunk again
+            trunk = self.network.shared_multiply_adds(shape) / unit
+            networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
         share = self.own_batches.share if self.own_batches is not None else 0.0
         passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.needs_stale_peers else 0.0)
         train = sum(networks) * passes * self.epochs / base.epochs
         if self.teacher is not None:
             train += self.teacher.recipe.cost(base, shape, classes).train
-        kept = networks[:1] if self.method.kept_components == 1 else networks
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from traintwice.data import Dataset
 from traintwice.errors import BadSpec
+from traintwice.nets import SharedNetwork
 from traintwice.randomness import Source, stream
 from traintwice.recipes import Recipe
 
@@ -51,6 +52,9 @@ def build(
         BadSpec: features chosen that the data do not have.
     """
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
+    if isinstance(recipe.network, SharedNetwork):
+        together = recipe.network.build_together(data.shape, data.classes, streams)
+        return _started([network.to(dtype) for network in together], start)
     networks = []
     for j, rng in enumerate(streams):
         inputs = recipe.components[j].inputs if recipe.components else None
@@ -61,6 +65,10 @@ def build(
             shape = (len(inputs),)
         network = recipe.network_of(j).build(shape, data.classes, rng)
         networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
+    return _started(networks, start)
+
+
+def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:
     if start is not None:
         load(networks, start)
     return networks
