@@ -33,8 +33,8 @@ class MLP:
     Raises:
         BadSpec: a setting outside its range.
     Source:
-        The architecture of AD section 5 (784-1200-1200-10 ReLU, uniform weights, zero biases); ``input_scale`` is s of AD Table 3. Ours: the
-        range of the uniform, which the paper does not give.
+        The architecture of AD section 5 (784-1200-1200-10 ReLU, uniform weights, zero biases); ``input_scale`` is s of AD Table 3.
+        Ours: the range of the uniform, which the paper does not give.
     Example:
         >>> net = MLP((128, 128)).build((64,), 10, np.random.default_rng(0))
         >>> sum(p.numel() for p in net.parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod, sqrt
 
 import numpy as np
@@ -55,13 +56,13 @@ class SharedTrunk:
 
     def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
         """One module for each component; the trunk's layers are the same objects in all."""
-        trunk = [nn.Flatten()] if len(shape) > 1 else []
+        trunk: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
         trunk = [*trunk, *self._layers([prod(shape), *self.trunk], rngs[0])]
         return [nn.Sequential(*trunk, *self._layers([self.trunk[-1], *self.head, classes], rng)[:-1]) for rng in rngs]
 
     def _layers(self, widths: list[int], rng: np.random.Generator) -> list[nn.Module]:
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in pairwise(widths):
             layers += [linear(fan_in, fan_out, self.scale * sqrt(6 / (fan_in + fan_out)), rng), ACTIVATIONS[self.activation]()]
         return layers
 
@@ -76,9 +77,9 @@ class SharedTrunk:
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Of one component with its trunk."""
         widths = [prod(shape), *self.trunk, *self.head, classes]
-        return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        return sum(a * b for a, b in pairwise(widths))
 
     def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Of the trunk alone, which further components do not pay again."""
         widths = [prod(shape), *self.trunk]
-        return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        return sum(a * b for a, b in pairwise(widths))
