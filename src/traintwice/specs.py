@@ -21,10 +21,7 @@ T = TypeVar("T")
 
 FAMILIES: dict[Any, dict[str, type]] = {
     losses.Loss: {c.__name__: c for c in losses.ALL},
-    schedules.Schedule: {
-        c.__name__: c
-        for c in (schedules.Ramp, schedules.Jump, schedules.Complement, schedules.LinearDecay, schedules.CosineDecay)
-    },
+    schedules.Schedule: {c.__name__: c for c in schedules.ALL},
     nets.Network: {c.__name__: c for c in nets.ALL},
     optimizers.Optimizer: {c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam)},
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
