@@ -99,8 +99,15 @@ def test_help_loads_no_torch():
 
 
 def test_measures_arrays_where_torch_is_not_installed():
-    hide = "import sys; sys.modules['torch'] = None; import importlib.util as u; find = u.find_spec\n"
-    hide += "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+    hide = """
+import sys
+class NoTorch:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] == "torch" else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [NoTorch(finder) for finder in sys.meta_path]
+"""
     code = hide + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
     code += "try:\n    traintwice.Experiment\nexcept traintwice.TraintwiceError as e:\n    print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,11 +13,11 @@ import numpy as np
 from scipy import special
 
 from traintwice.errors import BadInput
-from traintwice.metrics import Measurement
+from traintwice.metrics import Measurement, Summary
 from traintwice.types import Estimate, Target
 
 
-def replica_variance(measurement: Measurement) -> float:
+def replica_variance(measurement: Measurement | Summary) -> float:
     """Replica part V_J of the variance: what another draw of M replicas would change, on these examples.
 
         V_J = (M − 1)/M · Σ_m (θ_(−m) − mean θ_(−·))²
@@ -26,7 +26,7 @@ def replica_variance(measurement: Measurement) -> float:
         measurement: of any metric.
     Returns:
         A variance in squared units of the metric; nan where leaving one replica out is undefined (two replicas of a pair
-        metric). Conservative: for exchangeable noise up to 2(M − 1)/(M − 2) times the true variance.
+        metric) or leaves no finite value. Conservative: for exchangeable noise up to 2(M − 1)/(M − 2) times the true variance.
     Source:
         Efron & Stein 1981. Ours: used for churn and every other mean over pairs.
     Example:
@@ -35,13 +35,13 @@ def replica_variance(measurement: Measurement) -> float:
         0.02777777777777778
     """
     dropped = measurement.dropped
-    if dropped is None:
+    if dropped is None or not np.isfinite(dropped).all():
         return math.nan
     replicas = len(dropped)
     return float((replicas - 1) / replicas * np.sum((dropped - dropped.mean()) ** 2))
 
 
-def example_variance(measurement: Measurement) -> float:
+def example_variance(measurement: Measurement | Summary) -> float:
     """Example part V_E of the variance: what another draw of N examples would change, with these replicas.
 
         V_E = var_n(z_n)/N, with z_n the influence of example n (for a plain mean z_n = u_n − mean u)
@@ -49,7 +49,8 @@ def example_variance(measurement: Measurement) -> float:
     Args:
         measurement: of any metric; weights are already in its influences.
     Returns:
-        A variance in squared units of the metric; nan with a single example.
+        A variance in squared units of the metric; nan with a single example, an infinite value, or a metric that has no
+        first-order influence of single examples.
     Source:
         The usual variance of a mean; for ratios the linearised ratio.
     Example:
@@ -57,11 +58,10 @@ def example_variance(measurement: Measurement) -> float:
         >>> example_variance(accuracy.measure(np.array([[0, 1, 1, 1]]), np.array([0, 1, 0, 1])))
         0.0625
     """
-    examples = measurement.examples
-    return float(np.var(measurement.influence, ddof=1) / examples) if examples > 1 else math.nan
+    return measurement.example_variance
 
 
-def interval(measurement: Measurement, *, level: float = 0.95, target: Target = "both") -> Estimate:
+def interval(measurement: Measurement | Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
     """The number with its interval.
 
         variance = V_J + V_E, degrees of freedom = (V_J + V_E)² / (V_J²/(M − 1) + V_E²/(N − 1)), Student's t
@@ -71,7 +71,7 @@ def interval(measurement: Measurement, *, level: float = 0.95, target: Target = 
         level: nominal coverage, in (0, 1).
         target: "both" (new replicas and new examples), "replicas" (this test set) or "examples" (these models alone). Where
             leaving one replica out is undefined, two models of a pair metric say, "both" becomes "examples" and the
-            estimate says so.
+            estimate says so; where a metric has no example part, or there is one example, "both" becomes "replicas".
     Returns:
         An `Estimate`, its bounds symmetric about the value and not clipped.
     Raises:
@@ -90,8 +90,10 @@ def interval(measurement: Measurement, *, level: float = 0.95, target: Target = 
     of_replicas, of_examples = replica_variance(measurement), example_variance(measurement)
     if math.isnan(of_replicas):
         if target == "replicas":
-            raise BadInput(f"an interval over new replicas needs at least 3 replicas, got {measurement.replicas}")
+            raise BadInput(_no_replica_part(measurement))
         target = "examples"
+    elif math.isnan(of_examples) and target == "both":
+        target = "replicas"
     if target == "examples":
         of_replicas = 0.0
     elif target == "replicas":
@@ -100,6 +102,15 @@ def interval(measurement: Measurement, *, level: float = 0.95, target: Target = 
     half = t_quantile(0.5 + level / 2, freedom) * error
     value = measurement.value
     return Estimate(value, value - half, value + half, error, freedom, measurement.replicas, measurement.examples, level, target)
+
+
+def _no_replica_part(measurement: Measurement | Summary) -> str:
+    if measurement.dropped is None:
+        return f"an interval over new replicas needs at least 3 replicas, got {measurement.replicas}"
+    return (
+        f"an interval over new replicas: without one of the {measurement.replicas} replicas the measure has no finite value; "
+        'ask for target="examples", or train more replicas'
+    )
 
 
 def _combine(of_replicas: float, replicas: int, of_examples: float, examples: int) -> tuple[float, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from traintwice import metrics
 from traintwice.compare.intervals import interval
-from traintwice.errors import Undefined
+from traintwice.errors import TooFewReplicas, Undefined
 from traintwice.metrics import Definition, Metric
 from traintwice.predictions import Predictions
 from traintwice.tables import Column, Row, Table
@@ -15,7 +16,21 @@ from traintwice.types import TARGET_IN_WORDS, Array, Estimate
 
 SCHEMA_VERSION = 1
 
-DEFAULT: tuple[Metric, ...] = tuple(m for m in metrics.ALL if m is not metrics.prediction_difference)
+DEFAULT: tuple[Metric, ...] = (
+    metrics.accuracy,
+    metrics.error,
+    metrics.log_loss,
+    metrics.churn,
+    metrics.churn_to_error,
+    metrics.churn_correct,
+    metrics.churn_incorrect,
+    metrics.surrogate_churn,
+    metrics.pairwise_l1,
+    metrics.delta_1,
+    metrics.delta_2,
+    metrics.delta_label,
+)
+"""What `measure` gives unless told otherwise; `traintwice.metrics.ALL` has more."""
 
 
 class Measures(Mapping[str, Estimate]):
@@ -24,11 +39,19 @@ class Measures(Mapping[str, Estimate]):
     Attributes:
         predictions: what was measured.
         left_out: metric name to the reason why it has no value here.
+        infinite: metric name to where its number becomes infinite.
     """
 
-    def __init__(self, predictions: Predictions, estimates: Mapping[Definition, Estimate], left_out: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        predictions: Predictions,
+        estimates: Mapping[Definition, Estimate],
+        left_out: Mapping[str, str],
+        infinite: Mapping[str, str] | None = None,
+    ) -> None:
         self.predictions = predictions
         self.left_out = dict(left_out)
+        self.infinite = dict(infinite or {})
         self._estimates = {definition.name: estimate for definition, estimate in estimates.items()}
         self._definitions = {definition.name: definition for definition in estimates}
 
@@ -53,7 +76,8 @@ class Measures(Mapping[str, Estimate]):
             for name, estimate in self._estimates.items()
         ]
         p = self.predictions
-        notes = [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
+        notes = [f"{self._definitions[name].title} is infinite: {where}" for name, where in self.infinite.items()]
+        notes += [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
         return Table(f"{p.replicas} replicas · {p.examples:,} examples", columns, tuple(rows), tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,6 +88,7 @@ class Measures(Mapping[str, Estimate]):
             "examples": self.predictions.examples,
             "measures": {name: estimate.to_dict() for name, estimate in self._estimates.items()},
             "left_out": self.left_out,
+            "infinite": self.infinite,
         }
 
     def __repr__(self) -> str:
@@ -105,13 +130,13 @@ def measure(
     left_out: dict[str, str] = {}
     for wanted in which:
         definition = wanted.definition
-        if definition.needs_labels and not p.has_labels:
-            left_out[definition.name] = "needs labels"
-        elif definition.needs_probs and not p.has_probs:
-            left_out[definition.name] = "needs probabilities"
-        else:
-            try:
-                estimates[definition] = interval(definition.measure(p), level=level)
-            except Undefined as reason:
-                left_out[definition.name] = str(reason)
-    return Measures(p, estimates, left_out)
+        missing = definition.missing(p)
+        if missing is not None:
+            left_out[definition.name] = missing
+            continue
+        try:
+            estimates[definition] = interval(definition.measure(p), level=level)
+        except (Undefined, TooFewReplicas) as reason:
+            left_out[definition.name] = str(reason)
+    infinite = {d.name: d.infinite(p) or "" for d, e in estimates.items() if math.isinf(e.value)}
+    return Measures(p, estimates, left_out, infinite)

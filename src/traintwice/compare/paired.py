@@ -102,12 +102,13 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
     differences = [paired(recipe, baseline) for recipe, baseline in pairs]
     estimates = [interval(d, level=level) for d in differences]
     p_values = [_p_value(e) for e in estimates]
+    by_size = sorted(range(len(p_values)), key=lambda i: p_values[i])
     results = []
-    for difference, estimate, p, adjusted in zip(differences, estimates, p_values, holm(p_values), strict=True):
-        result = Difference(estimate, p, adjusted, 0)
+    for i, adjusted in enumerate(holm(p_values)):
+        result = Difference(estimates[i], p_values[i], adjusted, 0)
         if not result.settled:
-            factor = adjusted / p if p > 0 else 1.0
-            result = replace(result, more_replicas=replicas_to_settle(difference, (1 - level) / max(factor, 1.0)))
+            tests_left = len(p_values) - by_size.index(i)  # what Holm multiplies this p-value by
+            result = replace(result, more_replicas=replicas_to_settle(differences[i], (1 - level) / tests_left))
         results.append(result)
     return results
 

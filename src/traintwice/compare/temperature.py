@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize
 
-from traintwice.errors import Undefined
+from traintwice.errors import BadInput, Undefined
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 
@@ -16,7 +15,7 @@ LOG_RANGE = (-3.0, 3.0)
 def fit_temperature(validation: Predictions) -> float:
     """The temperature that minimises log loss on validation examples, pooled over replicas.
 
-        T = argmin over T of mean_mn −log softmax(log P_mn / T)(y_n)
+        T = argmin over T of mean over m and n of −log softmax(log P_mn / T)(y_n)
 
     Args:
         validation: predictions on examples that are *not* the ones reported, with labels; M >= 1.
@@ -34,6 +33,7 @@ def fit_temperature(validation: Predictions) -> float:
     if float(validation.xp.min(validation.of_label)) <= 0:
         raise Undefined("temperature: a true label of the validation set has probability 0, which no temperature mends")
     probs, labels = to_numpy(validation.probs), to_numpy(validation.labels)
+    weights = None if validation.weights is None else to_numpy(validation.weights)
     with np.errstate(divide="ignore"):
         log_probs = np.log(probs)
     of_label = np.take_along_axis(log_probs, np.broadcast_to(labels[None, :, None], (*probs.shape[:2], 1)), axis=2)[..., 0]
@@ -43,7 +43,9 @@ def fit_temperature(validation: Predictions) -> float:
         scaled = scale * log_probs
         top = scaled.max(axis=2)
         normaliser = top + np.log(np.exp(scaled - top[..., None]).sum(axis=2))
-        return float(np.mean(normaliser - scale * of_label))
+        return float(np.average(np.mean(normaliser - scale * of_label, axis=0), weights=weights))
+
+    from scipy import optimize  # loaded where it is needed: measuring starts faster without
 
     best = optimize.minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-6})
     return float(np.exp(best.x))
@@ -57,10 +59,14 @@ def at_temperature(predictions: Predictions, temperature: float) -> Predictions:
         temperature: > 0.
     Returns:
         New `Predictions` with the same labels and weights.
+    Raises:
+        BadInput: the temperature is not positive.
     Example:
         >>> at_temperature(Predictions(np.array([[[0.8, 0.2]]])), 0.5).probs.round(4).tolist()
         [[[0.9412, 0.0588]]]
     """
+    if not temperature > 0:
+        raise BadInput(f"at_temperature: got a temperature of {temperature}, expected a number greater than 0")
     probs = to_numpy(predictions.probs)
     scaled = (probs / probs.max(axis=2, keepdims=True)) ** (1.0 / temperature)
     labels = to_numpy(predictions.labels) if predictions.has_labels else None

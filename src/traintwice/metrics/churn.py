@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from traintwice.metrics.functions import mean_metric, ratio_metric
 from traintwice.metrics.quality import accuracy, error
 from traintwice.predictions import Predictions
@@ -13,7 +15,7 @@ PAIRS_UP_TO = 20
 """Up to this many replicas, comparing pairs is faster than counting votes; both are exact and equal."""
 
 
-@mean_metric("churn", "pair")
+@mean_metric("churn", "pair", counts_out_of=lambda replicas: replicas - 1)
 def churn(predictions: Predictions) -> Array:
     r"""Fraction of examples whose predicted label differs between two trainings of the same recipe.
 
@@ -33,48 +35,61 @@ def churn(predictions: Predictions) -> Array:
         >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
         0.3333333333333333
     """
-    return disagreement(predictions.xp, predictions.votes)
+    return predictions.replicas - same_vote(predictions.xp, predictions.votes)
 
 
-def disagreement(xp: Any, votes: Array) -> Array:
-    """For each replica the fraction of the others whose vote differs, ``M N`` in float64."""
+def same_vote(xp: Any, votes: Array) -> Array:
+    """How many replicas, itself among them, vote as replica m does on example n; integers ``M N``."""
     replicas = int(votes.shape[0])
+    if replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):
+        return _same_vote_in_numpy(votes)
     if replicas <= PAIRS_UP_TO:
-        rows: list[Array] = [xp.zeros(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
+        rows: list[Array] = [xp.ones(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
         for a in range(replicas):
             for b in range(a + 1, replicas):
-                differs = xp.astype(votes[a, :] != votes[b, :], xp.uint8)
-                rows[a] = rows[a] + differs
-                rows[b] = rows[b] + differs
-        return xp.astype(xp.stack(rows, axis=0), xp.float64) / (replicas - 1)
-    same = xp.zeros(votes.shape, dtype=xp.int64)
+                same = xp.astype(votes[a, :] == votes[b, :], xp.uint8)
+                rows[a] += same
+                rows[b] += same
+        return xp.stack(rows, axis=0)
+    counts = xp.zeros(votes.shape, dtype=xp.int64)
     for label in xp.unique_values(votes):
         voted = votes == label
-        same = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], same)
-    return xp.astype(replicas - same, xp.float64) / (replicas - 1)
+        counts = xp.where(voted, xp.sum(xp.astype(voted, xp.int64), axis=0)[None, :], counts)
+    return counts
+
+
+def _same_vote_in_numpy(votes: np.ndarray) -> np.ndarray:
+    """The pairs of `same_vote`, with the comparisons added as bytes and in place."""
+    rows = np.ones(votes.shape, dtype=np.uint8)
+    same = np.empty(votes.shape[1], dtype=np.bool_)
+    for a in range(len(votes)):
+        for b in range(a + 1, len(votes)):
+            np.equal(votes[a], votes[b], out=same)
+            rows[a] += same.view(np.uint8)
+            rows[b] += same.view(np.uint8)
+    return rows
 
 
 def _split(predictions: Predictions, first_is: Array) -> Array:
-    """Contributions of P(ŷ_a ≠ ŷ_b and a is in the set ``first_is``), symmetric in the pair: ``M N``."""
-    xp, votes, replicas = predictions.xp, predictions.votes, predictions.replicas
-    rows: list[Array] = [xp.zeros(predictions.examples, dtype=xp.float64) for _ in range(replicas)]
-    for a in range(replicas):
-        for b in range(a + 1, replicas):
-            differs = xp.astype(votes[a, :] != votes[b, :], xp.float64)
-            both_orders = differs * (first_is[a, :] + first_is[b, :])
-            rows[a] = rows[a] + both_orders
-            rows[b] = rows[b] + both_orders
-    return xp.stack(rows, axis=0) / (2 * (replicas - 1))
+    """How many ordered pairs with replica m disagree and have their first model in the set; integers ``M N``.
+
+    Replicas that vote alike are in the set together, so the counts of votes say it all: of the others that differ from m,
+    all count where m is in the set, and those in the set count in the other order.
+    """
+    xp = predictions.xp
+    same, in_set = xp.astype(same_vote(xp, predictions.votes), xp.int64), xp.astype(first_is, xp.int64)
+    others_in_set = xp.sum(in_set, axis=0)[None, :] - in_set * same
+    return in_set * (predictions.replicas - same) + others_in_set
 
 
-@mean_metric("churn and first model right", "pair", needs_labels=True)
+@mean_metric("churn and first model right", "pair", counts_out_of=lambda replicas: 2 * (replicas - 1), needs_labels=True)
 def _churn_and_correct(predictions: Predictions) -> Array:
     return _split(predictions, predictions.correct)
 
 
-@mean_metric("churn and first model wrong", "pair", needs_labels=True)
+@mean_metric("churn and first model wrong", "pair", counts_out_of=lambda replicas: 2 * (replicas - 1), needs_labels=True)
 def _churn_and_incorrect(predictions: Predictions) -> Array:
-    return _split(predictions, 1.0 - predictions.correct)
+    return _split(predictions, ~predictions.correct)
 
 
 @ratio_metric("churn correct", _churn_and_correct, accuracy, unit="fraction")

@@ -1,26 +1,25 @@
-"""What a metric is: a function that gives contributions, and the things computed from them.
+"""What a metric is: a number, the rows of the replicas, the number without each replica, the influence of each example.
 
-A metric is written once, as a function from `Predictions` to contributions ``[M, N]`` whose mean over both axes is the
-number. From that follow the number, the rows of the replicas, the number with one replica left out (for the
-replica part of an interval) and the influence of each example (for the example part).
+Most metrics are means of contributions ``[M, N]``, or ratios of such means (`traintwice.metrics.means`): they need one pass
+over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics.whole`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from traintwice.errors import BadInput, Undefined
+from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
-"""How contributions change when a replica leaves. ``replica``: they do not. ``pair``: a contribution is a mean over
-the other replicas. ``deviation``: they hang on the mean over replicas and are computed again."""
+"""How a metric changes when a replica leaves. ``replica``: it is a mean over replicas. ``pair``: it is a mean over pairs of
+replicas, and a row is the mean over the pairs with that replica. ``deviation``: it hangs on all replicas together and is
+computed again without the one that leaves."""
 
 Unit = Literal["fraction", "number"]
 """``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
@@ -36,7 +35,7 @@ class Measurement:
         dropped: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
             two replicas, any metric of one).
         influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
-            the example part of the interval.
+            the example part of the interval. All nan where the metric has none, and says so.
     """
 
     value: float
@@ -54,6 +53,13 @@ class Measurement:
         """N."""
         return len(self.influence)
 
+    @property
+    def example_variance(self) -> float:
+        """Variance of the influences / N; nan with a single example or an infinite value."""
+        if self.examples < 2 or not np.isfinite(self.influence).all():
+            return float("nan")
+        return float(np.var(self.influence, ddof=1) / self.examples)
+
 
 @dataclass(frozen=True)
 class Definition(ABC):
@@ -65,6 +71,10 @@ class Definition(ABC):
         unit: see `Unit`.
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy beside it.
         needs_labels, needs_probs: what must be known of the predictions.
+        needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
+        or_scores: scores ``M N`` serve it as well as probabilities.
+        binary: it reads the probability of one positive class, so there must be two classes.
+        ordered: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
     """
 
     name: str
@@ -73,11 +83,24 @@ class Definition(ABC):
     soft: bool = False
     needs_labels: bool = False
     needs_probs: bool = False
+    needs_scores: bool = False
+    or_scores: bool = False
+    binary: bool = False
+    ordered: bool = False
 
     @property
     @abstractmethod
     def between_replicas(self) -> bool:
         """True where one replica is not enough."""
+
+    @property
+    @abstractmethod
+    def one_pass(self) -> bool:
+        """True where sums over parts of the examples can be merged (`traintwice.metrics.Accumulator`)."""
+
+    @abstractmethod
+    def value(self, predictions: Predictions) -> float:
+        """The number alone: cheaper than `measure`."""
 
     @abstractmethod
     def measure(self, predictions: Predictions) -> Measurement:
@@ -91,85 +114,73 @@ class Definition(ABC):
     def bind(self, **options: Any) -> Definition:
         """The same metric with options fixed."""
 
+    def missing(self, predictions: Predictions) -> str | None:
+        """What these predictions lack for the metric, in words; None where nothing is missing."""
+        if self.needs_labels and not predictions.has_labels:
+            return "needs labels"
+        if self.needs_scores and not predictions.has_scores:
+            return "needs scores"
+        if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
+            return "needs probabilities"
+        if predictions.has_scores and not (self.needs_scores or self.or_scores):
+            return "needs predicted labels"
+        if self.binary and predictions.classes not in (None, 2):
+            return f"needs two classes, there are {predictions.classes}"
+        if self.ordered and predictions.replicas != 2:
+            return f"compares one old with one new model, there are {predictions.replicas}"
+        return None
 
-@dataclass(frozen=True)
-class MeanOf(Definition):
-    """A metric that is the mean of its contributions over replicas and examples."""
-
-    kind: Kind = "replica"
-    contributions: Callable[..., Array] = lambda predictions: predictions.votes
-    options: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def between_replicas(self) -> bool:
-        return self.kind != "replica"
-
-    def bind(self, **options: Any) -> MeanOf:
-        return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
-
-    def values(self, predictions: Predictions) -> Array:
+    def check(self, predictions: Predictions) -> None:
+        """Raise where the metric cannot be computed on these predictions."""
         if self.between_replicas:
             predictions.require_pairs(self.title)
-        return self.contributions(predictions, **dict(self.options))
+        if self.ordered and predictions.replicas != 2:
+            raise BadInput(
+                f"{self.title}: got {predictions.replicas} replicas, expected 2: the old model first, the new one second "
+                "(probs[[0, 3]] picks two)"
+            )
+        if self.binary and predictions.classes not in (None, 2):
+            raise BadInput(
+                f"{self.title}: got {predictions.classes} classes, expected 2; for one class against the rest pass the columns "
+                "1 − p, p of that class"
+            )
 
-    def measure(self, predictions: Predictions) -> Measurement:
-        replicas, examples = predictions.replicas, predictions.examples
-        rows, left_out, means = np.zeros(replicas), np.zeros(replicas), np.empty(examples)
-        recompute = self.kind == "deviation" and replicas > 2
-        weights = np.ones(examples) if predictions.weights is None else to_numpy(predictions.weights)
-        for start, stop, block in predictions.blocks():
-            values, weight = to_numpy(self.values(block)), weights[start:stop]
-            rows += values @ weight
-            means[start:stop] = values.mean(axis=0)
-            if recompute:
-                for m in range(replicas):
-                    left_out[m] += to_numpy(self.values(block.without(m))).mean(axis=0) @ weight
-        total = weights.sum()
-        rows /= total
-        value = float(rows.mean())
-        with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
-            influence = weights * (means - value) * (examples / total)
-            dropped = self._dropped(value, rows, left_out / total if recompute else None)
-        return Measurement(value, rows, dropped, influence)
-
-    def _dropped(self, value: float, rows: np.ndarray, recomputed: np.ndarray | None) -> np.ndarray | None:
-        """The number without each replica, in closed form but for deviations (spec: theta_(-m))."""
-        replicas = len(rows)
-        if self.kind == "deviation":
-            return recomputed
-        if self.kind == "pair":
-            return (replicas * value - 2 * rows) / (replicas - 2) if replicas > 2 else None
-        return (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
+    def infinite(self, predictions: Predictions) -> str | None:
+        """Where the number becomes infinite, for a report; None where it is finite."""
+        return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class RatioOf(Definition):
-    """A metric that is one metric's number divided by another's."""
+@dataclass(frozen=True)
+class Conclusion:
+    """What sums over all examples come to.
 
-    numerator: Definition
-    denominator: Definition
+    Attributes:
+        value, rows, dropped: as in `Measurement`.
+        slopes: change of the value with each of the C means over examples, shape ``C``.
+        centre: those means, shape ``C``.
+    """
+
+    value: float
+    rows: np.ndarray
+    dropped: np.ndarray | None
+    slopes: np.ndarray
+    centre: np.ndarray
+
+
+class OnePass(Definition):
+    """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
 
     @property
-    def between_replicas(self) -> bool:
-        return self.numerator.between_replicas or self.denominator.between_replicas
+    def one_pass(self) -> bool:
+        return True
 
-    def bind(self, **options: Any) -> RatioOf:
-        if options:
-            raise BadInput(f"{self.name} takes no options, got {', '.join(options)}")
-        return self
+    @abstractmethod
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
+        """Sums over a block, each of which can be added to that of another, and what each example brings, shape ``C N``."""
 
-    def values(self, predictions: Predictions) -> Array:
-        return self.numerator.values(predictions), self.denominator.values(predictions)
-
-    def measure(self, predictions: Predictions) -> Measurement:
-        top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
-        if bottom.value == 0:
-            raise Undefined(f"{self.title} has no value here: its denominator, {self.denominator.title}, is zero")
-        value = top.value / bottom.value
-        with np.errstate(divide="ignore", invalid="ignore"):  # a replica without errors has no ratio of its own
-            rows = top.rows / bottom.rows
-            dropped = None if top.dropped is None or bottom.dropped is None else top.dropped / bottom.dropped
-        return Measurement(value, rows, dropped, (top.influence - value * bottom.influence) / bottom.value)
+    @abstractmethod
+    def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
+        """What the sums over all examples, of that total weight, come to."""
 
 
 def to_numpy(array: Array) -> np.ndarray:

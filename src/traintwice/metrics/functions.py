@@ -6,7 +6,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol
 
-from traintwice.metrics.definition import Definition, Kind, MeanOf, Measurement, RatioOf, Unit
+from traintwice.errors import BadInput
+from traintwice.metrics.definition import Definition, Kind, Measurement, Unit
+from traintwice.metrics.means import MeanOf, RatioOf
+from traintwice.metrics.whole import Whole, WholeOf
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -28,21 +31,31 @@ class Metric(Protocol):
 
 
 def mean_metric(
-    title: str,
-    kind: Kind,
-    *,
-    unit: Unit = "fraction",
-    soft: bool = False,
-    needs_labels: bool = False,
-    needs_probs: bool = False,
+    title: str, kind: Kind, *, counts_out_of: Callable[[int], int] | None = None, **needs: Any
 ) -> Callable[[Callable[..., Array]], Metric]:
-    """Decorate a function ``Predictions -> [M, N]`` whose mean is the metric."""
+    """Decorate a function ``Predictions -> [M, N]`` whose mean is the metric.
+
+    Args:
+        title: as in tables.
+        kind: see `Kind`.
+        counts_out_of: where the function returns counts, what divides them, from the number of replicas.
+        needs: ``unit``, ``soft`` and what the predictions must have, see `Definition`.
+    """
 
     def decorate(contributions: Callable[..., Array]) -> Metric:
         definition = MeanOf(
-            contributions.__name__, title, unit, soft, needs_labels, needs_probs, kind=kind, contributions=contributions
+            contributions.__name__, title, **needs, kind=kind, contributions=contributions, counts_out_of=counts_out_of
         )
-        return _as_function(definition, contributions)
+        return as_function(definition, contributions)
+
+    return decorate
+
+
+def whole_metric(title: str, kind: Kind, *, weighted: bool = True, **needs: Any) -> Callable[[Callable[..., Whole]], Metric]:
+    """Decorate a function ``Predictions -> Whole`` that reads all examples together."""
+
+    def decorate(compute: Callable[..., Whole]) -> Metric:
+        return as_function(WholeOf(compute.__name__, title, **needs, kind=kind, compute=compute, weighted=weighted), compute)
 
     return decorate
 
@@ -52,30 +65,42 @@ def ratio_metric(title: str, numerator: Metric, denominator: Metric, *, unit: Un
 
     def decorate(described: Callable[..., None]) -> Metric:
         top, bottom = numerator.definition, denominator.definition
+        if not (isinstance(top, MeanOf) and isinstance(bottom, MeanOf)):
+            raise BadInput(
+                f"{described.__name__}: a ratio is made of two means, got {numerator.__name__}, {denominator.__name__}"
+            )
         definition = RatioOf(
             name=described.__name__,
             title=title,
             unit=unit,
             needs_labels=top.needs_labels or bottom.needs_labels,
             needs_probs=top.needs_probs or bottom.needs_probs,
+            ordered=top.ordered or bottom.ordered,
             numerator=top,
             denominator=bottom,
         )
-        return _as_function(definition, described)
+        return as_function(definition, described)
 
     return decorate
 
 
-def _as_function(definition: Definition, described_by: Callable[..., Any]) -> Metric:
+def as_function(definition: Definition, described_by: Callable[..., Any]) -> Metric:
+    """The metric as its user calls it, with the name and docstring of ``described_by``."""
+
+    def wrap(predictions: Predictions | Array, labels: Array | None) -> Predictions:
+        if definition.needs_scores and not isinstance(predictions, Predictions):
+            return Predictions.from_scores(predictions, labels)
+        return Predictions.of(predictions, labels)
+
     def measure(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> Measurement:
-        return definition.bind(**options).measure(Predictions.of(predictions, labels))
+        return definition.bind(**options).measure(wrap(predictions, labels))
 
     def values(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> Array:
-        return definition.bind(**options).values(Predictions.of(predictions, labels))
+        return definition.bind(**options).values(wrap(predictions, labels))
 
     @wraps(described_by)
     def call(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> float:
-        return measure(predictions, labels, **options).value
+        return definition.bind(**options).value(wrap(predictions, labels))
 
     function: Any = call
     function.definition, function.values, function.measure = definition, values, measure

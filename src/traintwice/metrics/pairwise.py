@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from traintwice.metrics.functions import mean_metric
 from traintwice.predictions import Predictions
@@ -13,26 +16,51 @@ PAIRS_UP_TO = 20
 
 
 def mean_absolute_difference(xp: Any, values: Array) -> Array:
-    """Mean over the other replicas of Σ_k |x_mnk − x_bnk|, shape ``M N``, from values ``M N K``.
+    """Mean over the other replicas of Σ_k |x_mkn − x_bkn|, shape ``M N``, from values ``M K N``.
 
     Ours: pairs up to 20 replicas; beyond, Σ_b |x_(r) − x_b| = (2r − M) x_(r) + total − 2·(sum of the r smallest), r from 1.
     """
     replicas = int(values.shape[0])
+    if replicas <= PAIRS_UP_TO and isinstance(values, np.ndarray):
+        return _pairs_in_numpy(values) / (replicas - 1)
     if replicas <= PAIRS_UP_TO:
-        rows: list[Array] = [xp.zeros(values.shape[1], dtype=values.dtype) for _ in range(replicas)]
-        for a in range(replicas):
-            for b in range(a + 1, replicas):
-                distance = xp.sum(xp.abs(values[a, ...] - values[b, ...]), axis=1)
-                rows[a] = rows[a] + distance
-                rows[b] = rows[b] + distance
-        return xp.stack(rows, axis=0) / (replicas - 1)
+        distances = sum_over_others(xp, replicas, lambda a, b: xp.sum(xp.abs(values[a, ...] - values[b, ...]), axis=0))
+        return distances / (replicas - 1)
     order = xp.argsort(values, axis=0)
     ordered = xp.take_along_axis(values, order, axis=0)
     below = xp.cumulative_sum(ordered, axis=0)
     rank = xp.reshape(xp.arange(1, replicas + 1, dtype=values.dtype), (replicas, 1, 1))
     distances = (2 * rank - replicas) * ordered + below[-1:, ...] - 2 * below
     place = xp.argsort(order, axis=0)
-    return xp.sum(xp.take_along_axis(distances, place, axis=0), axis=2) / (replicas - 1)
+    return xp.sum(xp.take_along_axis(distances, place, axis=0), axis=1) / (replicas - 1)
+
+
+def _pairs_in_numpy(values: np.ndarray) -> np.ndarray:
+    """Sum over the other replicas of Σ_k |x − y|, as 2·Σ_k max(x, y) − Σ_k x − Σ_k y: one pass less over all classes."""
+    rows, sums = np.zeros((values.shape[0], values.shape[2])), values.sum(axis=1)
+    larger, distances = np.empty(values.shape[1:]), np.empty_like(rows)
+    for a in range(len(values)):
+        for b in range(a + 1, len(values)):
+            np.maximum(values[a], values[b], out=larger)
+            np.add.reduce(larger, axis=0, out=distances[b])
+        of_a = distances[a + 1 :]
+        of_a *= 2
+        of_a -= sums[a]
+        of_a -= sums[a + 1 :]
+        rows[a] += of_a.sum(axis=0)
+        rows[a + 1 :] += of_a
+    return rows
+
+
+def sum_over_others(xp: Any, replicas: int, between: Callable[[int, int], Array]) -> Array:
+    """Sum over the other replicas of a symmetric function of a pair, ``a, b -> N``; shape ``M N``."""
+    rows: list[Array | None] = [None] * replicas
+    for a in range(replicas):
+        for b in range(a + 1, replicas):
+            distance = between(a, b)
+            for m in (a, b):
+                rows[m] = distance if rows[m] is None else rows[m] + distance
+    return xp.stack(rows, axis=0)
 
 
 @mean_metric("pairwise L1", "pair", unit="number", soft=True, needs_probs=True)
@@ -56,4 +84,27 @@ def pairwise_l1(predictions: Predictions) -> Array:
         >>> round(pairwise_l1(np.array([[[0.9, 0.1]], [[0.6, 0.4]]])), 12)
         0.6
     """
-    return mean_absolute_difference(predictions.xp, predictions.probs)
+    return mean_absolute_difference(predictions.xp, predictions.by_class)
+
+
+@mean_metric("total variation", "pair", soft=True, needs_probs=True)
+def total_variation(predictions: Predictions) -> Array:
+    r"""Total variation distance between the probabilities of two replicas, mean over pairs and examples.
+
+        mean over pairs a < b and n of ½ · Σ_k |P_ank − P_bnk|
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 1], half of `pairwise_l1`; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings place 5
+        hundredths of probability on other classes. Its expectation does not depend on M.
+    Raises:
+        TooFewReplicas: one replica has nothing to differ from.
+    Source:
+        The usual definition. Ours: the mean over all pairs; with two replicas it is Δ1 of AD.
+    Example:
+        >>> round(total_variation(np.array([[[0.9, 0.1]], [[0.6, 0.4]]])), 12)
+        0.3
+    """
+    return mean_absolute_difference(predictions.xp, predictions.by_class) / 2

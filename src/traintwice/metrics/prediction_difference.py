@@ -8,16 +8,19 @@ from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
-def _deviation(predictions: Predictions, p: float) -> Array:
+def _deviation(predictions: Predictions, p: float, *, label_weighted: bool = False) -> Array:
     xp = predictions.xp
-    distance = xp.abs(predictions.probs - predictions.mean[None, ...])
-    if p == 1:
-        return xp.sum(distance, axis=2)
-    return xp.sum(distance**p, axis=2) ** (1.0 / p)
+    distance = xp.abs(predictions.by_class - predictions.mean[None, ...])
+    if p != 1:
+        distance = distance**p
+    if label_weighted:
+        distance = predictions.mean[None, ...] * distance
+    norm = xp.sum(distance, axis=1)
+    return norm if p == 1 else norm ** (1.0 / p)
 
 
 @mean_metric("Δ_p", "deviation", unit="number", soft=True, needs_probs=True)
-def prediction_difference(predictions: Predictions, *, p: float = 1.0) -> Array:
+def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_weighted: bool = False) -> Array:
     r"""Distance of a replica's probabilities from the mean over replicas, in the L_p norm.
 
         Δ_p = mean over m and n of ‖P_mn − P̄_n‖_p      (norm first, then averages)
@@ -26,6 +29,8 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
         p: order of the norm, >= 1.
+        label_weighted: each label counts by P̄_nk, so that labels nobody expects have no say:
+            (Σ_k P̄_nk |P_mnk − P̄_nk|^p)^(1/p).
     Returns:
         A number in [0, 2] for p = 1, smaller for larger p; ``values`` gives the contributions ``M N``. 0.05 reads: a
         replica's probabilities differ from the average of all replicas by 0.05 summed over classes. Its expectation grows with M
@@ -33,14 +38,15 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0) -> Array:
     Raises:
         TooFewReplicas: one replica is its own mean. BadInput: p < 1.
     Source:
-        AD eq. (1).
+        AD eq. (1); label weights in AD section 3. Ours: the weight stands inside the sum of the norm. On logits or scores:
+        `score_difference`.
     Example:
         >>> round(prediction_difference(np.array([[[0.9, 0.1]], [[0.6, 0.4]]])), 12)
         0.3
     """
     if not p >= 1:
         raise BadInput(f"prediction_difference: got p={p}, expected a number of at least 1")
-    return _deviation(predictions, p)
+    return _deviation(predictions, p, label_weighted=label_weighted)
 
 
 @mean_metric("Δ₁", "deviation", unit="number", soft=True, needs_probs=True)

@@ -24,7 +24,7 @@ def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
     Returns:
         A number in [0, K/2]; ``surrogate_churn.values(probs)`` gives the contributions ``M N``. 0.06 reads: on average two
         trainings differ by 6 hundredths of a changed label. Not comparable between methods of different confidence:
-        see `traintwice.compare.temperature_matched`.
+        see `traintwice.compare.at_temperature`.
     Raises:
         TooFewReplicas: one replica has nothing to disagree with. BadInput: alpha is not positive.
     Source:
@@ -35,8 +35,8 @@ def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
     """
     if not alpha > 0:
         raise BadInput(f"surrogate_churn: got alpha={alpha}, expected a number greater than 0")
-    xp, probs = predictions.xp, predictions.probs
-    scaled = probs / xp.max(probs, axis=2, keepdims=True)
+    xp, probs = predictions.xp, predictions.by_class
+    scaled = probs / xp.max(probs, axis=1, keepdims=True)
     if alpha != 1.0:
         positive = scaled > 0
         power = xp.exp(alpha * xp.log(xp.where(positive, scaled, xp.ones_like(scaled))))

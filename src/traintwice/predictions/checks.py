@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.predictions.top_class import smallest
 from traintwice.types import Array
 
 
@@ -27,12 +29,15 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
             f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
             "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
         )
-    finite = xp.isfinite(probs)
-    count, at = _first(xp, ~finite)
+    total = _row_sums(xp, probs)
+    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
+        return  # NaN fails both comparisons, infinity the second: two cheap passes say that all is well
+    count, at = _first(xp, ~xp.isfinite(probs))
     if count:
         raise BadInput(
-            f"probabilities: {count:,} of {finite.size:,} entries are NaN or infinite (first: replica {at[0]}, example "
-            f"{at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica "
+            f"{at[0]}, example {at[1]}, class {at[2]}); find out why the model emits "
+            "them, or leave those examples out for all replicas"
         )
     count, at = _first(xp, probs < 0)
     if count:
@@ -40,17 +45,23 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
             f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
             "these look like logits: pass softmax(logits)"
         )
-    total = xp.sum(probs, axis=2, dtype=xp.float64)
     count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
-    if count:
-        raise BadInput(
-            f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
-            f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
-        )
+    raise BadInput(
+        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+    )
 
 
-def check_votes(xp: Any, votes: Array) -> None:
-    """Raise `BadInput` unless ``votes`` is an integer array of shape ``M N``."""
+def _row_sums(xp: Any, probs: Array) -> Array:
+    """Sums over classes, ``M N``; as a product with ones where that is fast and precise enough."""
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported by the caller
+            return probs @ np.ones(probs.shape[2], dtype=probs.dtype)
+    return xp.sum(probs, axis=2, dtype=xp.float64)
+
+
+def check_votes(xp: Any, votes: Array) -> Array:
+    """``votes``, one byte each where that holds them; or `BadInput` unless they are integers of shape ``M N``."""
     if votes.ndim != 2:
         raise BadInput(
             f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
@@ -63,21 +74,38 @@ def check_votes(xp: Any, votes: Array) -> None:
         )
     if min(votes.shape) < 1:
         raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    if xp.isdtype(votes.dtype, "unsigned integer") or bool(xp.min(votes) >= 0):
+        return smallest(xp, votes, int(xp.max(votes)))
     count, at = _first(xp, votes < 0)
+    raise BadInput(f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0")
+
+
+def check_scores(xp: Any, scores: Array) -> None:
+    """Raise `BadInput` unless ``scores`` are finite floating point numbers of shape ``M N`` or ``M N K``."""
+    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
+        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
+    if not xp.isdtype(scores.dtype, "real floating"):
+        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
+    count, at = _first(xp, ~xp.isfinite(scores))
     if count:
-        raise BadInput(
-            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
-        )
+        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
 
 
-def check_labels(xp: Any, labels: Array, examples: int, *, classes: int | None) -> Array:
-    """Labels as an array of shape ``N``, or `BadInput`."""
-    if not array_api_compat.is_array_api_obj(labels):
-        labels = xp.asarray(labels)
+def _beside(xp: Any, values: Array, known: Array) -> Array:
+    """``values`` as an array of the kind and on the device of ``known``."""
+    if array_api_compat.is_array_api_obj(values) and array_api_compat.array_namespace(values) is xp:
+        return values
+    return xp.asarray(values, device=array_api_compat.device(known))
+
+
+def check_labels(xp: Any, labels: Array, known: Array, *, classes: int | None) -> Array:
+    """Labels as an int64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
+    labels, examples = _beside(xp, labels, known), int(known.shape[1])
     if labels.ndim != 1 or int(labels.shape[0]) != examples:
         raise BadInput(f"labels: got shape {tuple(labels.shape)}, expected ({examples},), one label for each example")
     if not xp.isdtype(labels.dtype, "integral"):
         raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+    labels = xp.astype(labels, xp.int64)
     outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
     count, at = _first(xp, outside)
     if count:
@@ -86,9 +114,9 @@ def check_labels(xp: Any, labels: Array, examples: int, *, classes: int | None) 
     return labels
 
 
-def check_weights(xp: Any, weights: Array, examples: int) -> Array:
-    """Weights as a float64 array of shape ``N``, or `BadInput`."""
-    weights = xp.astype(xp.asarray(weights), xp.float64)
+def check_weights(xp: Any, weights: Array, known: Array) -> Array:
+    """Weights as a float64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
+    weights, examples = xp.astype(_beside(xp, weights, known), xp.float64), int(known.shape[1])
     if weights.ndim != 1 or int(weights.shape[0]) != examples:
         raise BadInput(f"weights: got shape {tuple(weights.shape)}, expected ({examples},), one weight for each example")
     count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))

@@ -7,21 +7,25 @@ from functools import cached_property
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.predictions.checks import (
     check_labels,
     check_probabilities,
+    check_scores,
     check_votes,
     check_weights,
 )
+from traintwice.predictions.top_class import top_class
 from traintwice.types import Array
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: float16 files are off by a few 1e-4."""
 
-BLOCK_ELEMENTS = 1 << 21
-"""Elements of a block of probabilities: fixed, so that sums are formed in the same order on every machine."""
+BLOCK_ELEMENTS = 1 << 17
+"""Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine, and few, so that it stays
+in cache."""
 
 
 class Predictions:
@@ -52,23 +56,58 @@ class Predictions:
         if probs.ndim == 3:
             check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
         else:
-            check_votes(xp, probs)
-        examples = int(probs.shape[1])
+            probs = check_votes(xp, probs)
         if labels is not None:
-            labels = check_labels(xp, labels, examples, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
+            labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
         if weights is not None:
-            weights = check_weights(xp, weights, examples)
+            weights = check_weights(xp, weights, probs)
         self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, labels, weights)
 
-    def _set(self, xp: Any, probs: Array | None, votes: Array | None, labels: Array | None, weights: Array | None) -> None:
+    def _set(
+        self,
+        xp: Any,
+        probs: Array | None,
+        votes: Array | None,
+        labels: Array | None,
+        weights: Array | None,
+        scores: Array | None = None,
+    ) -> None:
         self.xp = xp
         self._probs = probs
         self._votes = votes
+        self._scores = scores
         self._labels = labels
         self.weights = weights
-        known: Any = votes if probs is None else probs
+        self._part_of: tuple[Predictions, int, int] | None = None
+        known: Any = next(array for array in (probs, votes, scores) if array is not None)
         self.replicas, self.examples = int(known.shape[0]), int(known.shape[1])
-        self.classes: int | None = None if probs is None else int(probs.shape[2])
+        self.classes: int | None = None if known.ndim == 2 else int(known.shape[2])
+
+    @classmethod
+    def from_scores(cls, scores: Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
+        """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
+
+        Args:
+            scores: finite floating point numbers, shape ``M N`` or ``M N K``.
+            labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
+            weights: weight of each example, shape ``N``.
+        Returns:
+            `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
+        Raises:
+            BadInput: wrong shape or type, NaN or infinity.
+        Example:
+            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]))
+            Predictions(2 replicas x 2 examples, scores)
+        """
+        if not array_api_compat.is_array_api_obj(scores):
+            raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
+        xp = array_api_compat.array_namespace(scores)
+        check_scores(xp, scores)
+        if labels is not None:
+            labels = check_labels(xp, labels, scores, classes=int(scores.shape[2]) if scores.ndim == 3 else 2)
+        if weights is not None:
+            weights = check_weights(xp, weights, scores)
+        return cls._derive(xp, None, None, labels, weights, scores)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -79,9 +118,10 @@ class Predictions:
             return predictions
         return cls(predictions, labels, weights)
 
-    def _derive(self, probs: Array | None, votes: Array | None, labels: Array | None, weights: Array | None) -> Predictions:
-        part = object.__new__(Predictions)
-        part._set(self.xp, probs, votes, labels, weights)
+    @classmethod
+    def _derive(cls, *parts: Any) -> Predictions:
+        part = object.__new__(cls)
+        part._set(*parts)
         return part
 
     def slice(self, start: int, stop: int) -> Predictions:
@@ -92,8 +132,10 @@ class Predictions:
                 return None
             return array[start:stop] if axis == 0 else array[:, start:stop, ...]
 
-        votes = self._votes if self._votes is not None else self.__dict__.get("votes")
-        return self._derive(cut(self._probs, 1), cut(votes, 1), cut(self._labels, 0), cut(self.weights, 0))
+        probs, votes, scores = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
+        part = self._derive(self.xp, probs, votes, cut(self._labels, 0), cut(self.weights, 0), scores)
+        part._part_of = (self, start, stop)
+        return part
 
     def without(self, replica: int) -> Predictions:
         """The same examples with one replica left out."""
@@ -101,19 +143,40 @@ class Predictions:
         def drop(array: Array | None) -> Array | None:
             return None if array is None else self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0)
 
-        return self._derive(drop(self._probs), drop(self._votes), self._labels, self.weights)
+        votes = drop(self.__dict__.get("votes", self._votes))
+        rest = self._derive(self.xp, drop(self._probs), votes, self._labels, self.weights, drop(self._scores))
+        if "by_class" in self.__dict__:
+            rest.__dict__["by_class"] = drop(self.by_class)
+        return rest
 
-    def blocks(self) -> Iterator[tuple[int, int, Predictions]]:
-        """(start, stop, part) over the examples, in blocks of a fixed number of elements."""
-        rows = max(1, BLOCK_ELEMENTS // (self.replicas * (self.classes or 1)))
+    def without_probs(self) -> Predictions:
+        """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
+        if self._probs is None:
+            return self
+        return self._derive(self.xp, None, self.votes, self._labels, self.weights)
+
+    def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
+        """(start, stop, part) over the examples, in blocks of a fixed number of elements.
+
+        Args:
+            of_probs: whether probabilities are read, M·K numbers an example; else M labels, of a byte each.
+        """
+        whole = self if of_probs else self.without_probs()
+        elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
+        rows = max(1, elements // self.replicas)
         for start in range(0, self.examples, rows):
             stop = min(start + rows, self.examples)
-            yield start, stop, self if stop - start == self.examples else self.slice(start, stop)
+            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
 
     @property
     def has_probs(self) -> bool:
         """False where only predicted labels are known."""
         return self._probs is not None
+
+    @property
+    def has_scores(self) -> bool:
+        """True where they were made by `from_scores`."""
+        return self._scores is not None
 
     @property
     def has_labels(self) -> bool:
@@ -130,30 +193,56 @@ class Predictions:
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
+        return self.xp.astype(self._known_probs, self.xp.float64, copy=False)
+
+    @property
+    def _known_probs(self) -> Array:
         if self._probs is None:
             raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
-        return self.xp.astype(self._probs, self.xp.float64, copy=False)
+        return self._probs
+
+    @cached_property
+    def by_class(self) -> Array:
+        """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
+        if isinstance(self._known_probs, np.ndarray):
+            return np.array(self._known_probs.transpose(0, 2, 1), dtype=np.float64, order="C")
+        return self.xp.permute_dims(self.probs, (0, 2, 1))
+
+    @cached_property
+    def scores(self) -> Array:
+        """Scores in float64, shape ``M N`` or ``M N K``. Raises `BadInput` where there are none."""
+        if self._scores is None:
+            raise BadInput("this measure reads scores; pass Predictions.from_scores(scores) with shape (M, N) or (M, N, K)")
+        return self.xp.astype(self._scores, self.xp.float64, copy=False)
 
     @cached_property
     def votes(self) -> Array:
-        """Predicted label of every replica, shape ``M N``; ties go to the lowest class."""
-        return self._votes if self._votes is not None else self.xp.argmax(self._probs, axis=2)
+        """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
+        if self._votes is not None:
+            return self._votes
+        if self._probs is None:
+            raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
+        if self._part_of is not None:  # computed once for the whole, not once for every measure and block
+            whole, start, stop = self._part_of
+            return whole.votes[:, start:stop]
+        return top_class(self.xp, self._probs)
 
     @cached_property
     def correct(self) -> Array:
-        """1.0 where a replica predicts the true label, else 0.0; shape ``M N``."""
-        return self.xp.astype(self.votes == self.labels[None, :], self.xp.float64)
+        """True where a replica predicts the true label; shape ``M N``."""
+        return self.votes == self.labels[None, :]
 
     @cached_property
     def mean(self) -> Array:
-        """P̄, the mean over replicas, shape ``N K``."""
-        return self.xp.mean(self.probs, axis=0)
+        """P̄, the mean over replicas, shape ``K N`` as `by_class`."""
+        return self.xp.mean(self.by_class, axis=0)
 
     @cached_property
     def of_label(self) -> Array:
         """Probability given to the true label, shape ``M N``."""
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
-        return self.xp.take_along_axis(self.probs, index, axis=2)[:, :, 0]
+        known = self.xp.take_along_axis(self._known_probs, index, axis=2)[:, :, 0]
+        return self.xp.astype(known, self.xp.float64, copy=False)
 
     @cached_property
     def confidence(self) -> Array:
@@ -170,6 +259,8 @@ class Predictions:
             )
 
     def __repr__(self) -> str:
-        kind = f"probabilities of {self.classes} classes" if self.has_probs else "predicted labels"
+        kind = (
+            "scores" if self.has_scores else f"probabilities of {self.classes} classes" if self.has_probs else "predicted labels"
+        )
         extra = f"{', labels' if self.has_labels else ''}{', weights' if self.weights is not None else ''}"
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {kind}{extra})"

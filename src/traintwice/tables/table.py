@@ -85,13 +85,14 @@ class Table:
     def to_rich(self) -> RichTable:
         """A Rich table for the terminal."""
         from rich.table import Table as RichTable
+        from rich.text import Text  # plain text: square brackets in a name are not markup
 
         table = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         table.add_column("", no_wrap=True)
         for column in self.columns:
-            table.add_column(column.title, justify="left" if column.unit == "text" else "right", no_wrap=True)
+            table.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
         for row, cells in zip(self.rows, self.strings(), strict=True):
-            table.add_row(row.name, *cells)
+            table.add_row(*[Text(cell) for cell in [row.name, *cells]])
         return table
 
     def to_text(self) -> str:

@@ -1,0 +1,89 @@
+"""Metrics that read all examples together: they need an order of the examples, or whole pairs of replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.metrics.definition import Definition, Kind, Measurement
+from traintwice.predictions import Predictions
+from traintwice.types import Array
+
+
+class Whole(NamedTuple):
+    """What a function of all examples returns.
+
+    Attributes:
+        value: the number.
+        rows: of each replica, shape ``M``.
+        influence: of each example, shape ``N``; None where no first-order influence exists or is known.
+    """
+
+    value: float
+    rows: np.ndarray
+    influence: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class WholeOf(Definition):
+    """A metric computed from all examples at once; its sums over parts do not merge.
+
+    Attributes:
+        kind: see `Kind`; it says whether the number without a replica follows from the rows or is computed again.
+        compute: a function from `Predictions` to `Whole`.
+        weighted: False where weights of examples have no meaning for it.
+        options: bound keyword arguments of ``compute``.
+    """
+
+    kind: Kind = "replica"
+    compute: Callable[..., Whole] = lambda predictions: Whole(0.0, np.zeros(predictions.replicas), None)
+    weighted: bool = True
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def between_replicas(self) -> bool:
+        return self.kind != "replica"
+
+    @property
+    def one_pass(self) -> bool:
+        return False
+
+    def bind(self, **options: Any) -> WholeOf:
+        return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
+
+    def values(self, predictions: Predictions) -> Array:
+        raise BadInput(f"{self.title} is not a mean of contributions of single examples; `measure` gives its rows and influences")
+
+    def value(self, predictions: Predictions) -> float:
+        return self._whole(predictions).value
+
+    def measure(self, predictions: Predictions) -> Measurement:
+        if not self.needs_probs:
+            predictions = predictions.without_probs()
+        value, rows, influence = self._whole(predictions)
+        if influence is None:
+            influence = np.full(predictions.examples, np.nan)
+        return Measurement(value, rows, self._dropped(predictions, value, rows), influence)
+
+    def _whole(self, predictions: Predictions) -> Whole:
+        self.check(predictions)
+        if predictions.weights is not None and not self.weighted:
+            raise BadInput(f"{self.title} has no weighted form here; leave the weights out")
+        return self.compute(predictions, **dict(self.options))
+
+    def _dropped(self, predictions: Predictions, value: float, rows: np.ndarray) -> np.ndarray | None:
+        replicas = len(rows)
+        if self.kind == "replica":
+            return (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
+        if replicas < 3:
+            return None
+        if self.kind == "pair":
+            return (replicas * value - 2 * rows) / (replicas - 2)
+        try:
+            return np.array([self.value(predictions.without(m)) for m in range(replicas)])
+        except TooFewReplicas:
+            return None

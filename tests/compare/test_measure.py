@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from traintwice.compare import interval, measure
+from traintwice.errors import TooFewReplicas
+from traintwice.metrics import ALL, accuracy, churn, churn_to_error, log_loss, surrogate_churn
+from traintwice.predictions import Predictions
+
+
+def test_every_estimate_is_the_metric_with_its_interval(draw):
+    probs, y = draw()
+    m = measure(probs, y)
+    assert m["churn"] == interval(churn.measure(probs))
+    assert m["log_loss"] == interval(log_loss.measure(probs, y))
+    assert set(m) >= {"accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1", "pairwise_l1"}
+    assert not m.left_out
+
+
+def test_what_cannot_be_measured_is_named(draw):
+    probs, _ = draw()
+    m = measure(probs.argmax(axis=2))
+    assert list(m) == ["churn"]
+    assert m.left_out["accuracy"] == "needs labels"
+    assert m.left_out["surrogate_churn"] == "needs probabilities"
+    right = measure(np.zeros((3, 5), int), np.zeros(5, int), which=(accuracy, churn_to_error))
+    assert "denominator, error, is zero" in right.left_out["churn_to_error"]
+
+
+def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
+    m = measure(*draw(), which=ALL)
+    assert set(m) | set(m.left_out) == {metric.__name__ for metric in ALL}
+    assert m.left_out["rank_loss"] == "needs two classes, there are 3"
+    assert m.left_out["negative_flips"] == "compares one old with one new model, there are 4"
+    assert m.left_out["regression_difference"] == "needs scores"
+    assert m["discrepancy"].target == "replicas"  # the largest pair has no example part
+    two = measure(*draw(2, 40, 2), which=ALL)
+    assert {"negative_flips", "rank_loss", "kendall_tau"} <= set(two)
+    assert "ambiguity of 3 replicas: got 2" in two.left_out["ambiguity"]
+    assert np.isnan(two["kendall_tau"].half_width)  # neither replicas to leave out nor an example part
+    probs, y = draw(3, 40, 2)
+    scores = measure(Predictions.from_scores(np.log(probs[:, :, 1]), y), which=ALL)
+    assert set(scores) == {
+        "rank_loss",
+        "kendall_tau",
+        "top_k_overlap",
+        "regression_difference",
+        "relative_regression_difference",
+        "score_difference",
+    }
+
+
+def test_weights_and_level_are_passed_on(draw):
+    probs, y = draw()
+    w = np.linspace(0, 1, 40)
+    m = measure(probs, y, weights=w, which=(surrogate_churn,), level=0.8)
+    assert m["surrogate_churn"] == interval(surrogate_churn.measure(Predictions(probs, y, w)), level=0.8)
+
+
+def test_one_replica_is_too_few(draw):
+    with pytest.raises(TooFewReplicas):
+        measure(draw(1)[0])
+
+
+def test_is_a_mapping_that_prints_and_exports(draw):
+    m = measure(*draw())
+    assert len(m) == len(list(m)) == len(m.table().rows)
+    assert "churn" in repr(m)
+    assert "4 replicas · 40 examples" in repr(m)
+    assert m._repr_html_().startswith("<table>")
+    data = json.loads(json.dumps(m.to_dict(), allow_nan=False))
+    assert_allclose(data["measures"]["churn"]["value"], m["churn"].value)
+    assert (data["replicas"], data["examples"]) == (4, 40)
+
+
+def test_an_infinite_log_loss_is_said_and_its_row_named(draw):
+    probs, y = draw()
+    probs[2, 5] = np.eye(3)[(y[5] + 1) % 3]
+    m = measure(probs, y)
+    assert "log loss is infinite: first at replica 2, example 5" in repr(m)
+    assert m.to_dict()["measures"]["log_loss"]["value"] == "infinite"

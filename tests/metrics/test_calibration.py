@@ -1,0 +1,81 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from traintwice.errors import BadInput
+from traintwice.metrics import calibration_error, calibration_error_equal_mass
+from traintwice.predictions import Predictions
+
+
+def by_definition(p, y, edges, weights=None):
+    weights = np.ones(len(y)) if weights is None else weights
+    total = 0.0
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
+    for low, high in pairwise(edges):
+        inside = (confidence > low) & (confidence <= high)
+        if inside.any():
+            w = weights[inside]
+            total += w.sum() * abs(np.average(right[inside], weights=w) - np.average(confidence[inside], weights=w))
+    return total / weights.sum()
+
+
+@pytest.mark.parametrize("M", [1, 2, 10])
+@pytest.mark.parametrize("K", [2, 5])
+@pytest.mark.parametrize("bins", [1, 15])
+def test_equal_width_equals_the_definition(draw, M, K, bins):
+    p, y = draw(M, 200, K)
+    expected = [by_definition(q, y, np.arange(bins + 1) / bins) for q in p]
+    assert_allclose(calibration_error.measure(p, y, bins=bins).rows, expected, rtol=1e-11)
+    w = np.random.default_rng(1).exponential(size=200)
+    weighted = [by_definition(q, y, np.arange(bins + 1) / bins, w) for q in p]
+    assert_allclose(calibration_error.measure(Predictions(p, y, w), bins=bins).rows, weighted, rtol=1e-11)
+
+
+def test_bins_are_open_below_and_closed_above():
+    p = np.array([[[0.6, 0.4], [0.61, 0.39]]])  # 0.6 lies in (0.4, 0.6], 0.61 in (0.6, 0.8]
+    assert calibration_error(p, np.array([0, 1]), bins=5) == pytest.approx((0.4 + 0.61) / 2)
+    assert calibration_error(p, np.array([0, 1]), bins=2) == pytest.approx(abs(0.4 - 0.61) / 2)
+
+
+def test_equal_mass_puts_as_many_in_each_bin(draw):
+    p, y = draw(1, 60, 3)
+    order = np.argsort(p[0].max(axis=1))
+    right = (p[0].argmax(axis=1) == y).astype(float)
+    groups = np.split(order, 6)
+    expected = sum(abs(right[g].sum() - p[0].max(axis=1)[g].sum()) for g in groups) / 60
+    assert_allclose(calibration_error_equal_mass(p, y, bins=6), expected, rtol=1e-12)
+    tied = np.full((1, 10, 2), 0.5)
+    assert calibration_error_equal_mass(tied, np.array([0, 1] * 5), bins=4) == 0
+    times = np.random.default_rng(0).integers(0, 4, 60)
+    weighted = calibration_error_equal_mass(Predictions(p, y, times))
+    repeated = calibration_error_equal_mass(np.repeat(p, times, axis=1), np.repeat(y, times))
+    assert_allclose(weighted, repeated, rtol=1e-12)
+
+
+def test_a_calibrated_model_has_a_small_error_that_its_interval_reaches():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.5, 1, 40_000)
+    probs = np.stack([p, 1 - p], axis=1)[None]
+    y = (rng.random(40_000) > p).astype(int)
+    measured = calibration_error.measure(probs, y)
+    assert 0 < measured.value < 0.015
+    assert measured.example_variance == pytest.approx(np.mean(p * (1 - p)) / 40_000, rel=0.05)
+
+
+def test_influence_of_equal_mass_while_the_edges_stay(draw):
+    p, y = draw(3, 60, 3)
+    measured = calibration_error_equal_mass.measure(p, y, bins=7)
+    for n in (0, 31):
+        w = np.ones(60)
+        w[n] += 1e-6
+        slope = (calibration_error_equal_mass(Predictions(p, y, w), bins=7) - measured.value) / 1e-6
+        assert slope == pytest.approx(measured.influence[n] / 60, rel=1e-4)
+
+
+def test_bad_options(draw):
+    with pytest.raises(BadInput, match="got 0 bins"):
+        calibration_error(*draw(), bins=0)
+    with pytest.raises(BadInput, match="calibration_error_equal_mass: got 0 bins"):
+        calibration_error_equal_mass(*draw(), bins=0)

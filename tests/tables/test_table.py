@@ -1,0 +1,103 @@
+import csv
+import io
+import json
+import math
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from traintwice.tables import Column, Row, Table
+from traintwice.types import Estimate
+
+E = Estimate(0.0265, 0.0195, 0.0335, 0.0031, 9.0, 10, 800)
+
+
+@pytest.fixture
+def table():
+    return Table(
+        "digits & <10> replicas",
+        (Column("churn", "churn", "fraction"), Column("note", "a|b", "text"), Column("cost", "train", "cost")),
+        (Row("base <b>", {"churn": E, "note": "x|y", "cost": 1.0}), Row("other", {"churn": None, "cost": math.inf})),
+        ("a note & more",),
+    )
+
+
+def test_strings(table):
+    assert table.strings() == [["2.65 ±0.70 %", "x|y", "1x"], ["–", "–", "infinite"]]
+    mixed = Table("", (Column("v", "v", "mixed"),), (Row("a", {"v": 0.5}, "fraction"), Row("b", {"v": 0.5}, "number")))
+    assert mixed.strings() == [["50.00 %"], ["0.500"]]
+    assert Table("", table.columns, ()).strings() == []
+
+
+def test_text_is_aligned(table):
+    title, blank, head, first, second, note = table.to_text().splitlines()
+    assert (title, blank, note) == ("digits & <10> replicas", "", "a note & more")
+    assert head.index("churn") + len("churn") == first.index(" %") + 2  # numbers to the right
+    assert head.index("a|b") == first.index("x|y")  # text to the left
+    assert second.startswith("other ")
+    assert str(table) == table.to_text()
+
+
+def test_markdown_escapes_pipes(table):
+    lines = table.to_markdown().splitlines()
+    assert lines[0] == "**digits & <10> replicas**"
+    assert lines[2] == "|  | churn | a\\|b | train |"
+    assert lines[3] == "|---|---:|---|---:|"
+    assert lines[4] == "| base <b> | 2.65 ±0.70 % | x\\|y | 1x |"
+    assert "a note & more" in lines
+    cells = [line.replace("\\|", "").count("|") for line in lines[2:6]]
+    assert cells == [5, 5, 5, 5]
+
+
+def test_csv_has_raw_numbers_and_bounds(table):
+    rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert list(rows[0]) == ["name", "churn", "churn_low", "churn_high", "note", "cost"]
+    assert [float(rows[0][k]) for k in ("churn", "churn_low", "churn_high", "cost")] == [0.0265, 0.0195, 0.0335, 1.0]
+    assert rows[1] == {"name": "other", "churn": "", "churn_low": "", "churn_high": "", "note": "", "cost": "inf"}
+
+
+def test_json_is_strict(table):
+    data = json.loads(json.dumps(table.to_dict(), allow_nan=False))
+    assert data["rows"][0]["churn"]["value"] == 0.0265
+    assert data["rows"][1] == {"name": "other", "churn": None, "note": None, "cost": "infinite"}
+    assert data["columns"][1] == {"key": "note", "title": "a|b", "unit": "text"}
+    assert (data["title"], data["notes"]) == ("digits & <10> replicas", ["a note & more"])
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_escapes_everything(table):
+    reader = Reader()
+    reader.feed(table.to_html())
+    assert set(reader.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "p"}
+    assert reader.tags.count("td") == 6
+    assert {"digits & <10> replicas", "base <b>", "x|y", "a|b", "a note & more"} <= set(reader.text)
+    assert table._repr_html_() == table.to_html()
+    quoted = Table("", (Column("c", 'say "x"'),), (Row("r", {"c": 1.0}),)).to_html()
+    assert 'data-title="say &quot;x&quot;"' in quoted
+
+
+def test_rich_table_shows_the_same_cells(table):
+    console = Console(width=120, file=io.StringIO(), color_system=None)
+    console.print(table.to_rich())
+    shown = console.file.getvalue()
+    for text in ("base <b>", "2.65 ±0.70 %", "x|y", "infinite", "train"):
+        assert text in shown
+
+
+def test_rich_prints_square_brackets_as_they_are():
+    console = Console(width=120, file=io.StringIO(), color_system=None)
+    console.print(Table("", (Column("c", "[red]title"),), (Row("[bold]name", {"c": "[1]"}),)).to_rich())
+    for text in ("[red]title", "[bold]name", "[1]"):
+        assert text in console.file.getvalue()
