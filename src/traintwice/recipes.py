@@ -121,6 +121,8 @@ class Recipe:
                 if needs_teacher
                 else "Recipe.teacher: given, but no term of the method learns from it"
             )
+        if self.teacher is not None and self.own_batches is not None:
+            raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
         if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:
             raise BadSpec(
                 "Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on"
@@ -178,7 +180,7 @@ class Recipe:
             trunk = self.network.shared_multiply_adds(shape) / unit
             networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
         share = self.own_batches.share if self.own_batches is not None else 0.0
-        passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.needs_stale_peers else 0.0)
+        passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
         train = sum(networks) * passes * self.epochs / base.epochs
         if self.teacher is not None:
             train += self.teacher.recipe.cost(base, shape, classes).train

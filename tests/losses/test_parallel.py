@@ -70,7 +70,8 @@ def of_both(given, tmp_path_factory):
     tests = next(path for path in sys.path if path.endswith("losses"))
     code = textwrap.dedent(WORKER).format(tests=tests)
     workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(rank), str(folder)], stderr=subprocess.PIPE, text=True) for rank in range(2)
+        subprocess.Popen([sys.executable, "-c", code, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
     ]
     for worker in workers:
         _, said = worker.communicate(timeout=120)

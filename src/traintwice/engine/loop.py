@@ -14,8 +14,10 @@ from traintwice.data import Dataset, Split
 from traintwice.engine.averager import averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
 from traintwice.engine.building import Weights, build, load, weights_of
+from traintwice.engine.signals import Signals
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
+from traintwice.methods import Memories
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
@@ -82,7 +84,7 @@ def train(
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
     if training.gate is not None:
-        outputs |= {f"{name}.gate": training.gate_weights(data.splits[name]) for name in ("validation", "test")}
+        outputs |= {f"{name}.gate": gate_weights(training.gate, data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
             raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
@@ -110,7 +112,9 @@ class _Training:
         self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
-        self.peers: list[nn.Module] | None = None
+        self.peers: list[nn.Module] = []
+        self.signals = Signals(self.networks, recipe.method.signals)
+        self.memories: Memories | None = None
         self.teacher_logits = self._teach(data, teacher, seed=seed, replica=replica, dtype=dtype)
 
     def step(self, batch: Batch, step: int) -> None:
@@ -120,38 +124,41 @@ class _Training:
             for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * factor
-        self._gradients(batch, step)
+        remembered = self._gradients(batch, step)
         if self.recipe.sharpness:
             ascent = self._ascend(self.recipe.sharpness)
             self._gradients(batch, step)
             for parameter, move in ascent:
                 parameter.data.sub_(move)
+        self.memories = remembered
         if self.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters(), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
 
-    def _gradients(self, batch: Batch, step: int) -> None:
+    def _gradients(self, batch: Batch, step: int) -> Memories:
         out = self._outputs(batch, step)
-        loss = self.recipe.method.loss(out, step)
+        loss, memories = self.recipe.method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
-            raise Diverged(f"{self.recipe.method.blame(out, step)} at step {step}", step)
+            raise Diverged(f"{self.recipe.method.not_finite(out, step, self.memories)} at step {step}", step)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        return memories
 
     def _outputs(self, batch: Batch, step: int) -> Outputs:
         rows = batch.rows
-        together = rows.ndim == 1
-        inputs = [self.inputs[rows]] * len(self.networks) if together else [self.inputs[own] for own in rows]
-        logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
+        inputs = [self.inputs[rows]] * len(self.networks) if rows.ndim == 1 else [self.inputs[own] for own in rows]
+        with self.signals.recording() as signals:
+            logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
             logits,
             self.labels[rows],
-            shared=batch.shared,
             peers=self._peer_logits(inputs, step),
-            teacher=None if self.teacher_logits is None else self.teacher_logits[:, rows] if together else self._taught(rows),
-            gate=None if self.gate is None else torch.softmax(self.gate(inputs[0].flatten(1)), dim=-1),
+            teacher=None if self.teacher_logits is None else self.teacher_logits[:, rows],
+            gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
+            signals=signals,
+            shared=batch.shared,
         )
 
     def _peer_logits(self, inputs: Sequence[Tensor], step: int) -> Tensor | None:
@@ -162,7 +169,7 @@ class _Training:
         if step % lag == 0:
             self.peers = [copy.deepcopy(network) for network in self.networks]
         with torch.no_grad():
-            return torch.stack([peer(x) for peer, x in zip(self.peers or [], inputs, strict=True)])
+            return torch.stack([peer(x) for peer, x in zip(self.peers, inputs, strict=True)])
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """One for the weights of each component; parts that components share belong to the first."""
@@ -197,32 +204,27 @@ class _Training:
 
     def _gate(self, data: Dataset, dtype: torch.dtype) -> nn.Module:
         """A linear map from the input to one weight per component; zero weights begin as the plain mean."""
-        gate = nn.utils.skip_init(nn.Linear, int(np.prod(data.shape)), self.recipe.method.components)  # type: ignore[no-untyped-call]
+        gate: nn.Linear = nn.utils.skip_init(nn.Linear, int(np.prod(data.shape)), self.recipe.method.components)  # type: ignore[no-untyped-call]
         for parameter in gate.parameters():
             nn.init.zeros_(parameter)
-        return gate.to(dtype)  # type: ignore[no-any-return]
-
-    @torch.no_grad()
-    def gate_weights(self, split: Split) -> np.ndarray:
-        """Weights of the mixture on a split, ``J N`` float32."""
-        assert_gate = self.gate
-        if assert_gate is None:
-            return np.ones((1, len(split)), dtype=np.float32)
-        inputs = torch.from_numpy(split.inputs).to(next(assert_gate.parameters()).dtype).flatten(1)
-        return torch.softmax(assert_gate(inputs), dim=-1).T.float().contiguous().numpy()
+        return gate.to(dtype)
 
     def _teach(self, data: Dataset, weights: Weights | None, *, seed: int, replica: int, dtype: torch.dtype) -> Tensor | None:
-        """Logits of the teacher's components on all training examples, ``J N K``."""
+        """Logits of the teacher's kept networks on all training examples, ``T N K``."""
         teacher = self.recipe.teacher
         if teacher is None or weights is None:
             return None
         networks = build(teacher.recipe, data, seed=seed, replica=replica, start=None, dtype=dtype)
         load(networks, weights)
-        return torch.from_numpy(predict(networks, data.train)).to(dtype)
+        kept = networks[: 1 if teacher.recipe.method.keep == "first" else None]
+        return torch.from_numpy(predict(kept, data.train)).to(dtype)
 
-    def _taught(self, rows: Tensor) -> Tensor:
-        """Teacher's logits where every component has its own examples, ``T J B K``."""
-        return self.teacher_logits[:, rows]  # type: ignore[index]
+
+@torch.no_grad()
+def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
+    """Weights of the mixture on a split, ``J N`` float32."""
+    inputs = torch.from_numpy(split.inputs).to(next(gate.parameters()).dtype).flatten(1)
+    return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
 
 
 @torch.no_grad()

@@ -95,6 +95,23 @@ class Method:
         return ages.pop() if ages else 0
 
     @property
+    def couples(self) -> bool:
+        """Whether a term reads several components together."""
+        return any(getattr(_inner(term), "couples", False) for term in self.terms)
+
+    def not_finite(self, out: Outputs, step: int, memories: Memories | None = None) -> str:
+        """Which term of a sum that is not finite is to blame, in words: the logits, or the first term whose own value is not finite."""
+        for j in range(out.components):
+            if not bool(out.logits[..., j, :, :].isfinite().all()):
+                return f"the logits of component {j} are not finite"
+        for i, term in enumerate(self.terms):
+            alone = replace(self, terms=(replace(term, weight=1.0),), keep="first")
+            value = alone.advance(out, step, None if memories is None else (memories[i],))[0]
+            if not bool(value.isfinite().all()):
+                return f"the term {term.loss!r} is {float(value.flatten()[0])}"
+        return "the weighted sum of the terms is not finite"
+
+    @property
     def signals(self) -> frozenset[str]:
         """Names of the sub-networks whose outputs the terms read."""
         return frozenset(_inner(term).signal for term in self.terms if "signals" in getattr(term.loss, "needs", frozenset()))

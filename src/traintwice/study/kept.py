@@ -30,11 +30,11 @@ def kept_probs(logits: np.ndarray, keep: Keep, *, components: int, gate: np.ndar
         return np.asarray(_softmax(z[:, ::components]).mean(axis=1))
     if keep == "mean-logit":
         return _softmax(z.mean(axis=1))
-    if keep == "mean-prob" or gate is None:
-        return np.asarray(_softmax(z).mean(axis=1))
-    weights = np.tile(gate.astype(np.float64), (1, z.shape[1] // components, 1))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.asarray((_softmax(z) * weights[..., None]).sum(axis=1))
+    if keep == "gate" and gate is not None:
+        weights = np.tile(gate.astype(np.float64), (1, z.shape[1] // components, 1))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.asarray((_softmax(z) * weights[..., None]).sum(axis=1))
+    return np.asarray(_softmax(z).mean(axis=1))
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:
