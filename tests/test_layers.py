@@ -18,6 +18,7 @@ LAYERS = {
     "versions": 0,
     "predictions": 1,
     "tables": 1,
+    "averaging": 1,
     "randomness": 1,
     "schedules": 1,
     "optimizers": 1,
@@ -26,6 +27,7 @@ LAYERS = {
     "data": 1,
     "metrics": 2,
     "methods": 2,
+    "components": 2,
     "compare": 3,
     "recipes": 3,
     "specs": 4,
@@ -38,7 +40,10 @@ LAYERS = {
 """Room to layer; a room imports from its own and from lower layers."""
 
 MEASURE_WING = {"errors", "types", "predictions", "tables", "metrics", "compare"}
-TRAIN_WING = {"randomness", "schedules", "optimizers", "losses", "nets", "data", "methods", "recipes", "specs", "engine"}
+TRAIN_WING = {
+    *("averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
+    *("methods", "components", "recipes", "specs", "engine"),
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -6,15 +6,16 @@ import pytest
 from traintwice.errors import StoreError
 from traintwice.specs import digest
 from traintwice.study import Store, plan
-from traintwice.study.worker import _train_one
+from traintwice.study.identity import identity
+from traintwice.study.worker import train_into
 
 
 @pytest.fixture
 def trained(small, data, tmp_path):
     store = Store(tmp_path / "runs")
     for row in small.rows:
-        store.prepare(small.key(row, data), small.identity(row, data))
-        _train_one(small, data, store, row, 1)
+        store.prepare(small.key(row, data), identity(small.rows[row], data.digest, small.seed))
+        train_into(store, small.rows[row], small.data, data, seed=small.seed, replica=1)
     return store
 
 

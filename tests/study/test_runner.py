@@ -32,7 +32,7 @@ def test_processes_give_the_bits_of_a_plain_call(small, data, undisturbed):
     results = gather(small, undisturbed, data)
     for row, recipe in small.rows.items():
         for m in range(3):
-            alone = train(recipe, data, seed=small.seed, replica=m).logits["test"]
+            alone = train(recipe, data, seed=small.seed, replica=m).outputs["test"]
             assert alone.tobytes() == results[row].logits["test"][m].tobytes()
 
 
@@ -115,13 +115,35 @@ def test_damage_is_mended_to_the_same_bytes(small, undisturbed, tmp_path):
     assert logits_of(store) == logits_of(undisturbed)
 
 
-def test_a_failing_replica_does_not_stop_the_others(small, tmp_path):
-    failing = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e30}'])
-    with pytest.raises(TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: the loss is"):
-        run(failing, store=tmp_path / "runs")
-    store, data = Store(tmp_path / "runs"), failing.data.load()
-    assert store.replicas(failing.key("baseline", data)) == [0, 1, 2]
-    assert store.replicas(failing.key("ensemble", data)) == []
+def test_a_diverging_replica_does_not_stop_the_others(small, tmp_path):
+    diverging = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e30}'])
+    results = run(diverging, store=tmp_path / "runs")
+    assert results["baseline"].test.replicas == 3
+    assert "ensemble" not in results.rows
+    assert sorted(results.diverged["ensemble"]) == [0, 1, 2]
+    (note,) = [n for n in results.notes() if "diverged" in n]
+    assert note.startswith(
+        "ensemble: 3 of 3 replicas diverged (replica 0: the logits of component 0 are not finite at step 1); too few"
+    )
+    store = Store(tmp_path / "runs")
+    assert not prepare(diverging, diverging.data.load(), store).missing  # it would diverge again
+
+
+def test_a_diverging_baseline_is_an_error(small, tmp_path):
+    with pytest.raises(
+        TrainingFailed, match=r"baseline: 3 of 3 replicas diverged .*; without a baseline there is nothing to compare"
+    ):
+        run(small.override(['optimizer={type="SGD", lr=1e30}']), store=tmp_path / "runs")
+
+
+def test_a_replica_that_cannot_be_trained_is_named_and_the_others_are_kept(small, tmp_path):
+    impossible = small.override(["rows.ensemble.components=[{inputs=[0, 99]}, {}]"])
+    with pytest.raises(
+        TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: Component.inputs: got"
+    ):
+        run(impossible, store=tmp_path / "runs")
+    store, data = Store(tmp_path / "runs"), impossible.data.load()
+    assert store.replicas(impossible.key("baseline", data)) == [0, 1, 2]
 
 
 def test_a_killed_worker_is_reported(small, tmp_path):
