@@ -4,7 +4,18 @@ import pytest
 
 from traintwice import schedules
 from traintwice.errors import BadSpec
-from traintwice.schedules import Complement, CosineDecay, CyclicCosine, Jump, LinearDecay, Ramp, StepDecay, WarmUp, at_step, resolve
+from traintwice.schedules import (
+    Complement,
+    CosineDecay,
+    CyclicCosine,
+    Jump,
+    LinearDecay,
+    Ramp,
+    StepDecay,
+    WarmUp,
+    at_step,
+    resolve,
+)
 
 
 def test_ramp_is_linear_then_flat():

@@ -124,7 +124,8 @@ def test_decorrelation(batch, matrix, signal, center, normalize):
 def test_label_smoothing_as_in_torch(batch):
     logits, labels = batch
     by_torch = sum(
-        torch.nn.functional.cross_entropy(torch.from_numpy(z), torch.from_numpy(labels), label_smoothing=0.3).item() for z in logits
+        torch.nn.functional.cross_entropy(torch.from_numpy(z), torch.from_numpy(labels), label_smoothing=0.3).item()
+        for z in logits
     )
     assert value(LabelSmoothing(0.3), logits, labels) == close(by_torch)
     assert value(LabelSmoothing(0.0), logits, labels) == close(value(CrossEntropy(), logits, labels))

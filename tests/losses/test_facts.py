@@ -1,4 +1,4 @@
-"""What follows from the definitions of the losses, and bites: D1 to D4 and the identities between them. (D5: tests/metrics/test_components.py)"""
+"""What follows from the definitions of the losses, and bites: D1 to D4 and identities between losses; D5 is tested with its measure."""
 
 import math
 
@@ -74,9 +74,7 @@ def test_d2_loss_scales_with_the_fourth_power_unless_normalised(matrix):
 
 def test_d2_normalised_covariance_is_pearson_correlation():
     logits = normal(3, 64, 4)
-    by_numpy = sum(
-        np.corrcoef(logits[:, :, k].numpy())[i, j] ** 2 for k in range(4) for i, j in ((0, 1), (0, 2), (1, 2))
-    )
+    by_numpy = sum(np.corrcoef(logits[:, :, k].numpy())[i, j] ** 2 for k in range(4) for i, j in ((0, 1), (0, 2), (1, 2)))
     assert Decorrelation("covariance", normalize=True)(out_of(logits)).item() == pytest.approx(by_numpy)
 
 
@@ -84,7 +82,9 @@ def test_d3_residue_loss_of_two_is_their_mean_squared_difference_over_four_squar
     logits = normal(2, 9, 3)
     by_hand = sum((((logits[0, :, k] - logits[1, :, k]) ** 2).mean() / 4) ** 2 for k in range(3))
     torch.testing.assert_close(Decorrelation("residue")(out_of(logits)), by_hand)
-    torch.testing.assert_close(Decorrelation("residue", normalize=True)(out_of(logits)).item(), 3.0)  # one for each class: a constant
+    torch.testing.assert_close(
+        Decorrelation("residue", normalize=True)(out_of(logits)).item(), 3.0
+    )  # one for each class: a constant
     assert said(anti_distillation(matrix="residue", normalize=True), "is a constant")
 
 

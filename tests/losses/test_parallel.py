@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 import torch
-from examples import MEMBERS, change, outputs, value
+from loss_examples import MEMBERS, change, outputs, value
 
 WORKER = """
 import sys
@@ -14,7 +14,7 @@ sys.path.insert(0, {tests!r})
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from examples import MEMBERS, value
+from loss_examples import MEMBERS, value
 from traintwice.losses import Outputs
 
 torch.set_num_threads(1)
@@ -70,7 +70,8 @@ def of_both(given, tmp_path_factory):
     tests = next(path for path in sys.path if path.endswith("losses"))
     code = textwrap.dedent(WORKER).format(tests=tests)
     workers = [
-        subprocess.Popen([sys.executable, "-c", code, str(rank), str(folder)], stderr=subprocess.PIPE, text=True) for rank in range(2)
+        subprocess.Popen([sys.executable, "-c", code, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
     ]
     for worker in workers:
         _, said = worker.communicate(timeout=120)

@@ -176,7 +176,7 @@ def test_memory_has_to_be_carried(out):
     method = anti_distillation(rho=0.5)
     assert method.remembers
     assert not anti_distillation().remembers
-    with pytest.raises(BadSpec, match="method.advance"):
+    with pytest.raises(BadSpec, match=r"method\.advance"):
         method.loss(out)
 
 
@@ -197,6 +197,7 @@ def test_warnings_come_once_and_only_where_they_bite():
     assert any("renewed every 50 steps" in w for w in co_distillation(kind="ce", lag_steps=50).warnings())
     doubled = Method(anti_distillation().terms * 2, 2)
     assert doubled.warnings() == anti_distillation().warnings()
+
 
 @pytest.mark.parametrize(
     ("make", "message"),
