@@ -7,7 +7,7 @@ from dataclasses import is_dataclass
 
 import pytest
 import torch
-from examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
+from loss_examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
 
 from traintwice import losses, specs
 from traintwice.losses import Entropy, Outputs, RunningDecorrelation

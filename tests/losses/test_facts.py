@@ -1,4 +1,4 @@
-"""What follows from the definitions of the losses, and bites: D1 to D4 and the identities between them (D5: with the measures)."""
+"""What follows from the definitions of the losses, and bites: D1 to D4 and identities between losses; D5 is tested with its measure."""
 
 import math
 

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 import torch
-from examples import MEMBERS, change, outputs, value
+from loss_examples import MEMBERS, change, outputs, value
 
 WORKER = """
 import sys
@@ -14,7 +14,7 @@ sys.path.insert(0, {tests!r})
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
-from examples import MEMBERS, value
+from loss_examples import MEMBERS, value
 from traintwice.losses import Outputs
 
 torch.set_num_threads(1)

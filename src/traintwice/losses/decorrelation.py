@@ -95,8 +95,7 @@ class Decorrelation:
             )
             if self.normalize and components == 2:
                 found.append(
-                    "Decorrelation('residue', normalize=True) of two components is a constant: what is left of each is the "
-                    "other's negative"
+                    "Decorrelation('residue', normalize=True) of two components is a constant: their residues are each other's negative"
                 )
         if self.signal == "logits" and self.center == "none":
             found.append(f"Decorrelation: {GAUGE}")
