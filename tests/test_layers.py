@@ -30,6 +30,7 @@ LAYERS = {
     "components": 2,
     "compare": 3,
     "recipes": 3,
+    "controls": 4,
     "specs": 4,
     "engine": 4,
     "study": 5,
@@ -42,7 +43,7 @@ LAYERS = {
 MEASURE_WING = {"errors", "types", "predictions", "tables", "metrics", "compare"}
 TRAIN_WING = {
     *("averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "recipes", "specs", "engine"),
+    *("methods", "components", "recipes", "controls", "specs", "engine"),
 }
 
 

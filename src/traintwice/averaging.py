@@ -72,7 +72,7 @@ class Snapshots:
     """Weights at evenly spaced moments of one training, the last at its end; their outputs are averaged at inference.
 
     Args:
-        count: how many, >= 2. With a schedule that returns to a high rate after each (`CosineCycles`) it is the snapshot ensemble.
+        count: how many, >= 2. With a schedule that returns to a high rate after each (`CyclicCosine`) it is the snapshot ensemble.
     Raises:
         BadSpec: fewer than two.
     Source:

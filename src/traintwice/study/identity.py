@@ -23,7 +23,6 @@ def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
 
 def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
     method: dict[str, Any] = {name: value for name, value in recipe["method"].items() if name != "keep"}
-    earlier: dict[str, Any] = {
-        name: {**recipe[name], "recipe": _trained(recipe[name]["recipe"])} for name in ("start", "teacher") if name in recipe
-    }
-    return {**recipe, "method": method, **earlier}
+    # What a teacher keeps decides what its student sees, so it stays; a start is weights and nothing else.
+    start = {"start": {**recipe["start"], "recipe": _trained(recipe["start"]["recipe"])}} if "start" in recipe else {}
+    return {**recipe, "method": method, **start}
