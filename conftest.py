@@ -10,5 +10,7 @@ def _names_of_doctests(doctest_namespace):
     from traintwice import errors, predictions, types
 
     doctest_namespace["Predictions"] = predictions.Predictions
+    doctest_namespace["open_predictions"] = predictions.open_predictions
+    doctest_namespace["write_predictions"] = predictions.write_predictions
     doctest_namespace["Estimate"] = types.Estimate
     doctest_namespace["UnknownName"] = errors.UnknownName

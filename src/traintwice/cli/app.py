@@ -68,6 +68,7 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of other threads, processors or versions in one row.")
     ] = False,
+    save_weights: Annotated[bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:
@@ -80,7 +81,7 @@ def run(
 
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
     try:
-        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, quiet=quiet)
+        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, save_weights=save_weights, quiet=quiet)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -139,3 +140,41 @@ def store(
     from traintwice.cli.storage import print_store
 
     print_store(Console(), path, prune=prune, as_json=json)
+
+
+Row = Annotated[str, typer.Option("--row", help="Which recipe of the study.")]
+Replica = Annotated[int, typer.Option("--replica", help="Which of its replicas.")]
+Study = Annotated[str | None, typer.Option("--study", help="Which study, where the store has several.")]
+
+
+@app.command()
+def export(
+    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
+    formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
+) -> None:
+    """Write a trained model for serving, and check that what was written predicts the same."""
+    require("torch", extra="torch", purpose="export")
+    from traintwice.cli.models import export_model
+    from traintwice.study.export import FORMATS
+
+    export_model(Console(), store, study=study, row=row, replica=replica, out=out, formats=formats or list(FORMATS))
+
+
+@app.command()
+def predict(
+    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
+    inputs: Annotated[Path, typer.Argument(help="A .npy file of inputs, or a .npz file with inputs and, where known, labels.")],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
+) -> None:
+    """Predict new data with a trained model, as a file that `traintwice measure` and `diff` read."""
+    require("torch", extra="torch", purpose="prediction")
+    from traintwice.cli.models import predict_file
+
+    predict_file(Console(), store, study=study, row=row, replica=replica, inputs=inputs, out=out)

@@ -35,11 +35,15 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
 
 
-def train(experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, quiet: bool) -> Results:
+def train(experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    if not quiet:
+        for row, recipe in experiment.rows.items():
+            for warning in recipe.method.warnings(classes=data.classes):
+                print(f"note, {row}: {warning}", file=sys.stderr)
     for damage in made.damaged:
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr

@@ -88,7 +88,10 @@ def train(
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
             raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
-    return Trained(outputs, weights_of(networks), step)
+    weights = weights_of(networks)
+    if training.gate is not None:
+        weights |= {f"gate.{name}": value.detach().numpy().copy() for name, value in training.gate.state_dict().items()}
+    return Trained(outputs, weights, step)
 
 
 class _Training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import array_api_compat
@@ -125,3 +126,10 @@ def check_weights(xp: Any, weights: Array, known: Array) -> Array:
     if float(xp.sum(weights)) <= 0:
         raise BadInput("weights: all are zero; at least one example must count")
     return weights
+
+
+def check_lengths(columns: Mapping[str, Any], examples: int) -> None:
+    """Raise `BadInput` unless every column that is given has one entry for each example."""
+    for name, column in columns.items():
+        if column is not None and len(column) != examples:
+            raise BadInput(f"{name}: got {len(column):,} entries, expected {examples:,}, one for each example")

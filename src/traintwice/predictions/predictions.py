@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.predictions.checks import (
     check_labels,
+    check_lengths,
     check_probabilities,
     check_scores,
     check_votes,
@@ -35,6 +36,10 @@ class Predictions:
         probs: probabilities, shape ``M N K``, each row summing to one; or predicted labels, integers of shape ``M N``.
         labels: true labels, integers 0 … K−1, shape ``N``; None where they are not known.
         weights: weight of each example, shape ``N``, not negative; None weighs all alike.
+        ids: what identifies each example, length ``N``.
+        groups: for each group column the value of each example, length ``N``.
+        time: when each example was seen, length ``N``.
+        class_names: names of the K classes.
 
     Raises:
         BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of
@@ -46,7 +51,17 @@ class Predictions:
         (2, 2, [[0, 1], [0, 0]])
     """
 
-    def __init__(self, probs: Array, labels: Array | None = None, weights: Array | None = None) -> None:
+    def __init__(
+        self,
+        probs: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        time: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
         if not array_api_compat.is_array_api_obj(probs):
             raise BadInput(
                 f"predictions: got {type(probs).__name__}, expected an array of shape (replicas, examples, classes) "
@@ -61,7 +76,11 @@ class Predictions:
             labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
         if weights is not None:
             weights = check_weights(xp, weights, probs)
+        check_lengths({"ids": ids, "time": time, **(groups or {})}, int(probs.shape[1]))
         self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, labels, weights)
+        self._describe(ids, groups, time, class_names)
+        if self.class_names is not None and self.classes is not None and len(self.class_names) != self.classes:
+            raise BadInput(f"class_names: got {len(self.class_names)}, expected {self.classes}, one for each class")
 
     def _set(
         self,
@@ -82,6 +101,35 @@ class Predictions:
         known: Any = next(array for array in (probs, votes, scores) if array is not None)
         self.replicas, self.examples = int(known.shape[0]), int(known.shape[1])
         self.classes: int | None = None if known.ndim == 2 else int(known.shape[2])
+        self._describe(None, None, None, None)
+
+    def _describe(
+        self, ids: Array | None, groups: Mapping[str, Array] | None, time: Array | None, class_names: Sequence[str] | None
+    ) -> None:
+        self.ids = ids
+        self.groups = dict(groups or {})
+        self.time = time
+        self.class_names = None if class_names is None else tuple(class_names)
+
+    @classmethod
+    def trusted(
+        cls,
+        probs: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        time: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Predictions:
+        """The same without checks, for rows that were checked where they came from (a file, another `Predictions`)."""
+        made = object.__new__(cls)
+        probabilities = probs.ndim == 3
+        xp = array_api_compat.array_namespace(probs)
+        made._set(xp, probs if probabilities else None, None if probabilities else probs, labels, weights)
+        made._describe(ids, groups, time, class_names)
+        return made
 
     @classmethod
     def from_scores(cls, scores: Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -135,6 +183,49 @@ class Predictions:
         probs, votes, scores = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
         part = self._derive(self.xp, probs, votes, cut(self._labels, 0), cut(self.weights, 0), scores)
         part._part_of = (self, start, stop)
+        groups = {name: cut(values, 0) for name, values in self.groups.items()}
+        part._describe(cut(self.ids, 0), groups, cut(self.time, 0), self.class_names)
+        return part
+
+    def described(
+        self,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        time: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Predictions:
+        """The same predictions with these descriptions of their rows, unchecked."""
+        same = self.slice(0, self.examples)
+        same._describe(ids, groups, time, class_names)
+        return same
+
+    def where(self, chosen: np.ndarray) -> Predictions:
+        """The examples chosen by a mask, or in the order of indices; unchecked."""
+
+        def pick(array: Array | None, axis: int) -> Array | None:
+            if array is None:
+                return None
+            return array[chosen] if axis == 0 else array[:, chosen, ...]
+
+        probs, votes, scores = (pick(array, 1) for array in (self._probs, self._votes, self._scores))
+        part = self._derive(self.xp, probs, votes, pick(self._labels, 0), pick(self.weights, 0), scores)
+        groups = {name: pick(values, 0) for name, values in self.groups.items()}
+        part._describe(pick(self.ids, 0), groups, pick(self.time, 0), self.class_names)
+        return part
+
+    def models(self, start: int, stop: int) -> Predictions:
+        """Replicas start … stop−1 on the same examples, unchecked."""
+
+        def cut(array: Array | None) -> Array | None:
+            return None if array is None else array[start:stop, ...]
+
+        part = self._derive(self.xp, cut(self._probs), cut(self._votes), self._labels, self.weights, cut(self._scores))
+        if "votes" in self.__dict__:
+            part.__dict__["votes"] = cut(self.votes)
+        if "by_class" in self.__dict__:
+            part.__dict__["by_class"] = cut(self.by_class)
+        part._describe(self.ids, self.groups, self.time, self.class_names)
         return part
 
     def without(self, replica: int) -> Predictions:
@@ -145,6 +236,7 @@ class Predictions:
 
         votes = drop(self.__dict__.get("votes", self._votes))
         rest = self._derive(self.xp, drop(self._probs), votes, self._labels, self.weights, drop(self._scores))
+        rest._describe(self.ids, self.groups, self.time, self.class_names)
         if "by_class" in self.__dict__:
             rest.__dict__["by_class"] = drop(self.by_class)
         return rest
@@ -153,7 +245,9 @@ class Predictions:
         """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
         if self._probs is None:
             return self
-        return self._derive(self.xp, None, self.votes, self._labels, self.weights)
+        part = self._derive(self.xp, None, self.votes, self._labels, self.weights)
+        part._describe(self.ids, self.groups, self.time, self.class_names)
+        return part
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of a fixed number of elements.

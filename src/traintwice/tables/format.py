@@ -47,3 +47,14 @@ def format_cell(cell: Any, unit: str, decimals: int) -> str:
     if isinstance(cell, Estimate) and not math.isnan(cell.half_width):
         text += f" ±{cell.half_width * 100 if percent else cell.half_width:.{decimals}f}"
     return text + (" %" if percent else "")
+
+
+def points(value: float, *, signed: bool = False) -> str:
+    """A difference of fractions in percentage points, two digits of it at least.
+
+    >>> points(0.0041), points(-0.018, signed=True), points(0.123)
+    ('0.41', '-1.8', '12.3')
+    """
+    scaled = 100 * value
+    decimals = 1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4
+    return f"{scaled:{'+' if signed else ''}.{decimals}f}"

@@ -1,0 +1,180 @@
+"""Every file as a view with the same column names, whatever its layout: what the rest of the package reads.
+
+r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether one was given; w the weight; g0, g1 … the
+groups; t the time; k0, k1 … or l, s, v, x the predictions of the five layouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from traintwice.errors import BadInput
+from traintwice.predictions.layout import Layout
+from traintwice.predictions.session import Session
+from traintwice.predictions.sources import Source
+from traintwice.predictions.sql import identifier
+from traintwice.predictions.types_of_columns import family
+
+
+@dataclass(frozen=True)
+class View:
+    """A file in canonical form, as the DuckDB view ``name``."""
+
+    name: str
+    source: Source
+    layout: Layout
+    classes: int | None
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """The columns of the predictions."""
+        if self.layout.kind == "columns":
+            return tuple(f"k{k}" for k in range(len(self.layout.columns)))
+        if self.layout.kind == "list":
+            return tuple(f"k{k}" for k in range(self.classes or 0)) if self.layout.logits else ("l",)
+        return {"score": ("s",), "votes": ("v",), "regression": ("x",)}[self.layout.kind]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The columns of the ids."""
+        return tuple(f"i{j}" for j in range(len(self.layout.id)))
+
+
+def types_of_ids(sources: Sequence[Source], layouts: Sequence[Layout]) -> tuple[str | None, ...]:
+    """The type in which each id column is compared; None compares as it is.
+
+    Raises:
+        BadInput: the ids of two files differ in type (7 and "7"), or have a type that cannot identify rows.
+    """
+    return tuple(_type_of_id(sources, [layout.id[j] for layout in layouts]) for j in range(len(layouts[0].id)))
+
+
+def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
+    kinds: dict[str, tuple[Source, str]] = {}
+    untyped_text = False
+    types = set()
+    for source, name in zip(sources, names, strict=True):
+        kind = family(source.columns[name])
+        if source.untyped:
+            untyped_text |= kind != "integer"
+        elif kind in ("integer", "text", "boolean", "time"):
+            kinds.setdefault(kind, (source, name))
+        else:
+            raise BadInput(
+                f"{source.name}: id column {name!r} has type {source.columns[name]}, which does not identify rows exactly; "
+                "write ids as integers or text, or pass another column to --id"
+            )
+        types.add(source.columns[name])
+    if len(kinds) > 1 or (untyped_text and "integer" in kinds):
+        told = [f"{s.name} has {s.columns[n]} in {n!r}" for s, n in kinds.values()]
+        if len(told) == 1:
+            told += [f"{s.name} has text in {n!r}" for s, n in zip(sources, names, strict=True) if s.untyped][:1]
+        raise BadInput(f"ids differ in type: {', '.join(told)}; 7 and '7' are different ids, so write them alike in all files")
+    if "text" in kinds or untyped_text or "UHUGEINT" in types:
+        return "VARCHAR"
+    if len(types) == 1 and not any(source.untyped for source in sources):
+        return None
+    if "time" in kinds or "boolean" in kinds:
+        return next(s.columns[n] for s, n in kinds.values())
+    return "HUGEINT" if types & {"HUGEINT", "UBIGINT"} else "BIGINT"
+
+
+def make_view(
+    session: Session,
+    number: int,
+    source: Source,
+    layout: Layout,
+    id_types: Sequence[str | None],
+    names: tuple[str, ...] | None,
+) -> View:
+    """Create the view of one file."""
+    select = [f"{source.row} AS r"]
+    for j, (column, kind) in enumerate(zip(layout.id, id_types, strict=True)):
+        select.append(f"{identifier(column) if kind is None else f'CAST({identifier(column)} AS {kind})'} AS i{j}")
+    if layout.label is not None:
+        cell, kind_of_label = identifier(layout.label), family(source.columns[layout.label])
+        number_or_nan = kind_of_label == "number"
+        given = f"{cell} IS NOT NULL" + (f" AND {_is_number(source, layout.label)}" if number_or_nan else "")
+        as_number = f"CASE WHEN {_is_number(source, layout.label)} THEN {_number(source, layout.label)} END"
+        as_class = as_number if layout.kind == "regression" else _class_of(source, layout.label, names)
+        select += [f"{given} AS raw_y", f"{as_class} AS y"]
+    if layout.weight is not None:
+        select.append(f"{_number(source, layout.weight)} AS w")
+    select += [f"CAST({identifier(column)} AS VARCHAR) AS g{j}" for j, column in enumerate(layout.by)]
+    if layout.time is not None:
+        select.append(f"{identifier(layout.time)} AS t")
+    classes = layout.classes
+    if layout.kind == "list" and classes is None:
+        classes = _length_of_first(session, source, layout)
+    select += _predictions(source, layout, classes, names)
+    body = f"SELECT {', '.join(select)} FROM {source.relation}"
+    if layout.logits and layout.kind in ("columns", "list"):
+        body = _softmax(body, classes or 0)
+    session.rows(f"CREATE VIEW f{number} AS {body}", doing=f"{source.name}: reading")
+    if classes is None and names is not None:
+        classes = len(names)
+    return View(f"f{number}", source, layout, classes)
+
+
+def _length_of_first(session: Session, source: Source, layout: Layout) -> int:
+    cell = identifier(layout.columns[0])
+    found = session.rows(
+        f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1", doing=f"{source.name}: reading"
+    )
+    if not found or found[0][0] < 2:
+        what = f"has {found[0][0]} entries in its first row" if found else "is missing in every row"
+        raise BadInput(
+            f"{source.name}: the list {layout.columns[0]!r} {what}; expected one probability for each of two or more classes"
+        )
+    return int(found[0][0])
+
+
+def _number(source: Source, column: str) -> str:
+    """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+    return f"{'TRY_CAST' if source.untyped else 'CAST'}({identifier(column)} AS DOUBLE)"
+
+
+def _is_number(source: Source, column: str) -> str:
+    """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+    value = _number(source, column)
+    return f"(isfinite({value}) OR isinf({value}))"
+
+
+def _class_of(source: Source, column: str, names: tuple[str, ...] | None) -> str:
+    """The class 0 … K−1 of a label; NULL where it is none."""
+    cell, kind = identifier(column), family(source.columns[column])
+    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+    if kind == "number":
+        value = _number(source, column)
+        return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+    return cell if source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped else f"TRY_CAST({cell} AS BIGINT)"
+
+
+def _predictions(source: Source, layout: Layout, classes: int | None, names: tuple[str, ...] | None) -> list[str]:
+    cells = [identifier(column) for column in layout.columns]
+    if layout.kind == "columns":
+        return [f"{_number(source, column)} AS k{k}" for k, column in enumerate(layout.columns)]
+    if layout.kind == "list":
+        whole = f"CAST({cells[0]} AS DOUBLE[])"
+        if not layout.logits:
+            return [f"{whole} AS l"]
+        return [f"CASE WHEN len({cells[0]}) = {classes} THEN {whole}[{k + 1}] END AS k{k}" for k in range(classes or 0)]
+    if layout.kind == "votes":
+        return [f"{_class_of(source, layout.columns[0], names)} AS v"]
+    value = _number(source, layout.columns[0])
+    if layout.kind == "score" and layout.logits:
+        value = f"1 / (1 + exp(-{value}))"
+    return [f"{value} AS {'s' if layout.kind == 'score' else 'x'}"]
+
+
+def _softmax(body: str, classes: int) -> str:
+    """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
+    every = [f"k{k}" for k in range(classes)]
+    shifted = ", ".join(f"exp({k} - top) AS {k}" for k in every)
+    divided = ", ".join(f"{k} / total AS {k}" for k in every)
+    return (
+        f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {' + '.join(every)} AS total FROM "
+        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
+    )

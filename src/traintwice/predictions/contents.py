@@ -1,0 +1,230 @@
+"""What the cells of a file must hold; every message counts the offending rows and shows the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from traintwice.errors import BadInput
+from traintwice.predictions.canonical import View
+from traintwice.predictions.predictions import SUM_TOLERANCE
+from traintwice.predictions.session import Session
+from traintwice.predictions.sql import all_of, any_of
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file was found to hold: rows, and how many have a label."""
+
+    rows: int
+    labelled: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A condition no row may meet, what to say of the rows that do, what to show of the first, and what to do."""
+
+    condition: str
+    says: str
+    shows: str
+    advice: str
+
+
+def check_contents(session: Session, view: View) -> Contents:
+    """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured."""
+    label = "count(y)" if view.layout.label else "0"
+    weight = "sum(w)" if view.layout.weight else "1"
+    name = view.source.name
+    found = session.record(
+        f"SELECT count(*) AS total, {label} AS labelled, {weight} AS weight, "
+        f"count_if(({_good(view)}) IS NOT TRUE) AS bad FROM {view.name}",
+        doing=f"{name}: reading",
+    )
+    if found["total"] == 0:
+        raise BadInput(f"{name} has columns but no rows")
+    if found["bad"]:
+        raise _explained(session, view, found["total"], found["bad"])
+    if found["weight"] == 0:
+        raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
+    return Contents(found["total"], found["labelled"])
+
+
+def _explained(session: Session, view: View, total: int, bad: int) -> BadInput:
+    """The first fault that a row has, after a pass found that some row has one."""
+    name = view.source.name
+    faults = _faults(view)
+    counts = ", ".join(f"count(*) FILTER ({fault.condition}) AS bad{i}" for i, fault in enumerate(faults))
+    found = session.record(f"SELECT {counts} FROM {view.name}", doing=f"{name}: reading")
+    for i, fault in enumerate(faults):
+        count = found[f"bad{i}"]
+        if count:
+            return BadInput(f"{name}: {count:,} of {total:,} rows {fault.says} ({_first(session, view, fault)}); {fault.advice}")
+    return BadInput(f"{name}: {bad:,} of {total:,} rows hold no valid prediction, id, label or weight")
+
+
+def _good(view: View) -> str:
+    """The condition that every row must meet.
+
+    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: a column with minimum 0 and
+    maximum 1 passes "between 0 and 1" unread. `isfinite` has no such short cut, so it stands beside every comparison.
+    """
+    conditions = [f"{i} IS NOT NULL" for i in view.ids]
+    cells, kind = view.predictions, view.layout.kind
+    if cells == ("l",):
+        conditions += [f"len(l) = {view.classes}", f"list_count(l) = {view.classes}", "list_min(l) >= 0"]
+        conditions.append(f"isfinite(list_sum(l)) AND abs(list_sum(l) - 1) <= {SUM_TOLERANCE}")
+    elif kind == "score":
+        conditions.append("isfinite(s) AND s BETWEEN 0 AND 1")
+    elif kind == "regression":
+        conditions.append("isfinite(x)")
+    elif kind == "votes":
+        conditions.append("v >= 0")
+    else:
+        total = " + ".join(cells)
+        conditions += [f"isfinite({total})", *[f"{cell} >= 0" for cell in cells], f"abs({total} - 1) <= {SUM_TOLERANCE}"]
+    if view.layout.label:
+        conditions.append(f"NOT raw_y OR ({_label_is_good(view)})")
+    if view.layout.weight:
+        conditions.append("w >= 0 AND isfinite(w)")
+    return all_of(conditions)
+
+
+def _label_is_good(view: View) -> str:
+    if view.layout.kind == "regression":
+        return "isfinite(y)"
+    return "y >= 0" if view.classes is None else f"y BETWEEN 0 AND {view.classes - 1}"
+
+
+def show_id(values: tuple[Any, ...]) -> str:
+    """An id as it stands in messages.
+
+    >>> show_id(("a17",)), show_id((3, "x"))
+    ("'a17'", "(3, 'x')")
+    """
+    shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
+    shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+
+
+def _first(session: Session, view: View, fault: Fault) -> str:
+    ids = "".join(f", {i}" for i in view.ids)
+    doing = f"{view.source.name}: reading"
+    # found by an aggregate: a WHERE would skip row groups whose statistics know nothing of NaN
+    ((row,),) = session.rows(f"SELECT min(r) FILTER ({fault.condition}) FROM {view.name}", doing=doing)
+    sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"
+    shown, *values = session.rows(sql, doing=doing)[0]
+    where = f", id {show_id(tuple(values))}" if values and None not in values else ""
+    return f"first: row {row:,}{where}: {shown}"
+
+
+def _faults(view: View) -> list[Fault]:
+    faults = []
+    if view.ids:
+        faults.append(
+            Fault(
+                any_of(f"{i} IS NULL" for i in view.ids),
+                "have no id",
+                "'NULL'",
+                "every row needs one; remove them or choose another --id",
+            )
+        )
+    faults += _faults_of_predictions(view)
+    if view.layout.label and view.layout.kind == "regression":
+        faults.append(
+            Fault("raw_y AND (y IS NULL OR NOT isfinite(y))", "have a label that is no finite number", "y", "mend or remove them")
+        )
+    elif view.layout.label:
+        top = view.classes
+        outside = "y < 0" + (f" OR y >= {top}" if top is not None else "")
+        among = f"0 … {top - 1}" if top is not None else "0, 1, 2 …"
+        faults.append(
+            Fault(
+                f"raw_y AND (y IS NULL OR {outside})",
+                f"have a label in {view.layout.label!r} that is not one of the classes {among}",
+                "y",
+                "classes count from 0; pass another --label, or --classes with the names of the classes",
+            )
+        )
+    if view.layout.weight:
+        faults.append(
+            Fault(
+                "w IS NULL OR NOT isfinite(w) OR w < 0",
+                f"have a weight in {view.layout.weight!r} that is missing, negative or not finite",
+                "w",
+                "weights are numbers >= 0",
+            )
+        )
+    return faults
+
+
+def _faults_of_predictions(view: View) -> list[Fault]:
+    kind, cells = view.layout.kind, view.predictions
+    column = view.layout.columns[0]
+    if cells == ("l",):
+        return _faults_of_lists(view)
+    if kind == "votes":
+        return [
+            Fault("v IS NULL", f"have no predicted label in {column!r}", "'no class'", "every replica must predict every row"),
+            Fault("v < 0", "have a negative predicted label", "v", "classes count from 0"),
+        ]
+    no_number = "is missing or not a number" if view.source.untyped else "is missing"
+    logits = view.layout.logits
+    what = "a logit" if logits else "a prediction" if kind == "regression" else "a probability"
+    shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in cells[:12])})"
+    faults = [
+        Fault(
+            any_of(f"{c} IS NULL" for c in cells), f"have {what} that {no_number}", shown, "every replica must predict every row"
+        ),
+        Fault(
+            any_of(f"NOT isfinite({c})" for c in cells),
+            f"have {what} that is NaN or infinite",
+            shown,
+            "find out why the model emits them, or leave those rows out of all files",
+        ),
+    ]
+    if kind == "score" and not logits:
+        faults.append(
+            Fault(
+                "s < 0 OR s > 1",
+                f"have a score in {column!r} outside [0, 1]",
+                "s",
+                "pass --logits if it is a logit, --regression if it is no probability",
+            )
+        )
+    elif kind in ("columns", "list") and not logits:
+        faults += [
+            Fault(any_of(f"{c} < 0" for c in cells), "have a negative probability", shown, "pass --logits if these are logits"),
+            Fault(
+                f"abs({' + '.join(cells)} - 1) > {SUM_TOLERANCE}",
+                "have probabilities that do not sum to 1",
+                f"'sum ' || ({' + '.join(cells)})",
+                "choose the columns with --probs, or pass --logits if these are logits",
+            ),
+        ]
+    return faults
+
+
+def _faults_of_lists(view: View) -> list[Fault]:
+    classes = view.classes
+    return [
+        Fault(
+            f"l IS NULL OR len(l) <> {classes}",
+            f"do not have {classes} probabilities, as the first row has",
+            "coalesce(len(l) || ' entries', 'missing')",
+            "every row needs one for each class",
+        ),
+        Fault("len(l) <> list_count(l)", "have a missing probability", "l", "every replica must predict every row"),
+        Fault(
+            "NOT isfinite(list_sum(l))",
+            "have a probability that is NaN or infinite",
+            "l",
+            "find out why the model emits them, or leave those rows out of all files",
+        ),
+        Fault("list_min(l) < 0", "have a negative probability", "l", "pass --logits if these are logits"),
+        Fault(
+            f"abs(list_sum(l) - 1) > {SUM_TOLERANCE}",
+            "have probabilities that do not sum to 1",
+            "'sum ' || list_sum(l)",
+            "choose the columns with --probs, or pass --logits if these are logits",
+        ),
+    ]

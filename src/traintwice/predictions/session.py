@@ -1,0 +1,154 @@
+"""One DuckDB connection with a memory limit and a private folder to spill into."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from traintwice.errors import BadInput
+
+UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+
+LEAST_MEMORY = 64 * 10**6
+"""DuckDB cannot read one row group of a usual Parquet file in less."""
+
+
+def memory_in_bytes(memory: int | str | None) -> int:
+    """Bytes meant by ``"2GB"``, ``"500 MiB"`` or a number; None is half of what this machine (or container) has.
+
+    >>> memory_in_bytes("2GB"), memory_in_bytes("1.5 GiB"), memory_in_bytes(10**9)
+    (2000000000, 1610612736, 1000000000)
+    """
+    if memory is None:
+        return machine_memory() // 2
+    if isinstance(memory, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory)
+        if match is None or match[2].upper() not in UNITS:
+            raise BadInput(f"memory: got {memory!r}, expected a size such as '2GB' or '500MiB'")
+        memory = int(float(match[1]) * UNITS[match[2].upper()])
+    if memory < LEAST_MEMORY:
+        raise BadInput(f"memory: got {memory:,} bytes, expected at least {LEAST_MEMORY:,} (64MB)")
+    return memory
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine, or of the container where that is less."""
+    total = int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8 * 10**9
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return min(total, int(text)) if text.isdigit() else total
+
+
+class Session:
+    """A private in-memory DuckDB database. Errors of DuckDB come out as `BadInput`, saying what was being done.
+
+    Args:
+        memory: limit in bytes or as text; beyond it DuckDB spills to a temporary folder that `close` removes.
+    """
+
+    def __init__(self, memory: int | str | None = None) -> None:
+        import duckdb
+
+        self.memory = memory_in_bytes(memory)
+        self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+        self.errors: type[Exception] = duckdb.Error
+        self._out_of_memory: type[Exception] = duckdb.OutOfMemoryException
+        self.connection: Any = duckdb.connect(
+            config={
+                "memory_limit": f"{self.memory // 1000}KB",
+                "temp_directory": str(self.folder),
+                "autoinstall_known_extensions": "false",  # reading a file never reaches for the network
+            }
+        )
+        self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
+        self._finalizer = weakref.finalize(self, _release, self.connection, self.folder)
+
+    def close(self) -> None:
+        """Close the connection and remove what was spilled; may be called twice."""
+        self._finalizer()
+
+    @contextmanager
+    def explained(self, doing: str) -> Iterator[None]:
+        """Turn an error of DuckDB into `BadInput` that starts with ``doing``."""
+        try:
+            yield
+        except self._out_of_memory as reason:
+            raise BadInput(
+                f"{doing}: the memory limit of {self.memory / 1e9:.3g} GB does not suffice ({brief(reason)}); "
+                "pass --memory with more"
+            ) from reason
+        except self.errors as reason:
+            raise BadInput(f"{doing}: {brief(reason)}") from reason
+
+    def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self.explained(doing):
+            result: list[tuple[Any, ...]] = self.connection.execute(sql, list(parameters)).fetchall()
+        return result
+
+    def record(self, sql: str, *, doing: str) -> dict[str, Any]:
+        """The one row of a query, by column name."""
+        with self.explained(doing):
+            self.connection.execute(sql)
+            names = [column[0] for column in self.connection.description]
+            return dict(zip(names, self.connection.fetchone(), strict=True))
+
+    def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
+        """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
+        ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
+
+        def run(sql: str) -> dict[str, Any]:
+            cursor = self.connection.cursor()
+            try:
+                cursor.execute(sql)
+                return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
+            finally:
+                cursor.close()
+
+        with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
+            return list(pool.map(run, queries))
+
+    def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
+        """The columns of a query as NumPy arrays."""
+        with self.explained(doing):
+            result: dict[str, Any] = self.connection.execute(sql).fetchnumpy()
+        return result
+
+
+def brief(reason: Exception) -> str:
+    """What DuckDB says, without its advice on its own settings.
+
+    >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nExpected 3\\n\\nPossible fixes:\\n* x"))
+    'CSV Error on Line: 2; Expected 3'
+    """
+    lines: list[str] = []
+    for line in str(reason).splitlines():
+        if re.match(r"\s*(Possible|\* |LINE \d|Try )", line) or (lines and not line.strip()):
+            break
+        lines.append(line.strip())
+    text = re.sub(r"^[A-Z][A-Za-z ]{2,30} Error: ", "", "; ".join(lines))
+    return text if len(text) <= 400 else text[:400] + " …"
+
+
+def _release(connection: Any, folder: Path) -> None:
+    connection.close()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,195 @@
+"""Rows are matched as a dictionary from id to row would match them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from traintwice.errors import BadInput
+from traintwice.predictions import aligned, matching, open_predictions
+
+IDS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
+
+
+def table(ids, seed):
+    rng = np.random.default_rng(seed)
+    return {"id": np.array(ids), "p": rng.random(len(ids)).round(3)}
+
+
+def by_definition(tables):
+    """id to the votes of every replica, for ids that stand exactly once in every table."""
+    found = []
+    for content in tables:
+        ids = content["id"].tolist()
+        found.append({i: int(p > 0.5) for i, p in zip(ids, content["p"].tolist(), strict=True) if ids.count(i) == 1})
+    return {i: [f[i] for f in found] for i in found[0] if all(i in f for f in found)}
+
+
+def votes_by_id(predictions):
+    return dict(zip(predictions.ids.tolist(), predictions.votes.T.tolist(), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(files=st.lists(IDS, min_size=2, max_size=4))
+def test_dropping_keeps_what_a_dictionary_keeps(files):
+    tables = [table(ids, seed) for seed, ids in enumerate(files)]
+    expected = by_definition(tables)
+    if not expected:
+        with pytest.raises(BadInput):  # noqa: SIM117
+            with open_predictions(tables, on_missing="drop") as opened:
+                opened.read()
+        return
+    with open_predictions(tables, on_missing="drop") as opened:
+        assert votes_by_id(opened.read()) == expected
+        assert opened.summary.rows == len(expected)
+        assert opened.summary.dropped == tuple(len(ids) - len(expected) for ids in files)
+
+
+@settings(max_examples=60, deadline=None)
+@given(files=st.lists(IDS, min_size=2, max_size=3))
+def test_refuses_exactly_what_is_not_one_to_one(files):
+    tables = [table(ids, seed) for seed, ids in enumerate(files)]
+    clean = all(len(set(ids)) == len(ids) and set(ids) == set(files[0]) for ids in files)
+    with open_predictions(tables) as opened:
+        if not clean:
+            with pytest.raises(BadInput, match=r"more than one|missing|extra"):
+                opened.read()
+        else:
+            assert votes_by_id(opened.read()) == by_definition(tables)
+            same = all(ids == files[0] for ids in files)
+            assert opened.summary.order == ("same order" if same else "joined")
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations(list(range(9))), replicas=st.integers(2, 4), data=st.data())
+def test_any_order_gives_the_same_rows(order, replicas, data):
+    tables = [table(list(range(9)), seed) for seed in range(replicas)]
+    which = data.draw(st.integers(0, replicas - 1))
+    shuffled = [
+        {name: column[list(order)] for name, column in content.items()} if m == which else content
+        for m, content in enumerate(tables)
+    ]
+    with open_predictions(shuffled) as opened:
+        assert votes_by_id(opened.read()) == by_definition(tables)
+
+
+def test_a_difference_far_down_is_found():
+    ids = np.arange(50_000)
+    swapped = ids.copy()
+    swapped[[49_000, 49_001]] = swapped[[49_001, 49_000]]
+    p = np.linspace(0, 1, 50_000)
+    with open_predictions([{"id": ids, "p": p}, {"id": swapped, "p": p[swapped]}]) as opened:
+        assert opened.summary.order == "joined"
+        assert opened.sums({"gap": "abs(p0_1 - p1_1)"}) == {"gap": 0.0}
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_unsorted_ids_in_the_same_order_take_the_fast_path(descending):
+    ids = np.array(["b", "a", "c"] if not descending else ["c", "b", "a"])
+    with open_predictions([{"id": ids, "p": np.ones(3)}, {"id": ids, "p": np.zeros(3)}]) as opened:
+        assert opened.summary.order == "same order"
+        assert opened.read().ids.tolist() == ids.tolist()
+
+
+def test_composite_ids():
+    one = {"user": np.array([1, 1, 2]), "item": np.array(["a", "b", "a"]), "p": np.array([0.9, 0.1, 0.9])}
+    two = {"item": np.array(["a", "a", "b"]), "user": np.array([2, 1, 1]), "p": np.array([0.9, 0.1, 0.1])}
+    with open_predictions([one, two], id=["user", "item"]) as opened:
+        assert votes_by_id(opened.read()) == {(1, "a"): [1, 0], (1, "b"): [0, 0], (2, "a"): [1, 1]}
+    with pytest.raises(BadInput, match=r"1 ids stand on more than one of its 3 rows \(first: 1\)"):  # noqa: SIM117
+        with open_predictions([one, one], id="user") as opened:
+            opened.read()
+
+
+def test_three_files_of_which_one_is_shuffled_keep_labels_and_groups():
+    y, country = np.array([1, 0, 1, 0]), np.array(["BR", "DE", "BR", "FR"])
+    base = {"id": np.arange(4), "p": np.array([0.9, 0.2, 0.7, 0.4])}
+    shuffled = {name: column[[2, 0, 3, 1]] for name, column in (base | {"y": y, "country": country}).items()}
+    with open_predictions([base, base, shuffled], by="country", label="y") as opened:
+        p = opened.read()
+        order = np.argsort(p.ids)
+        assert p.labels[order].tolist() == y.tolist()
+        assert p.groups["country"][order].tolist() == country.tolist()
+        assert opened.sums_by({"right": "v2 = y"}, ["country"]) == [
+            {"country": "BR", "rows": 2, "right": 2},
+            {"country": "DE", "rows": 1, "right": 1},
+            {"country": "FR", "rows": 1, "right": 1},
+        ]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_are_the_rows_whatever_their_size(shuffle, monkeypatch):
+    rng = np.random.default_rng(0)
+    ids = np.arange(1000)
+    order = rng.permutation(1000) if shuffle else ids
+    raw = rng.random((2, 1000, 3)) + 0.1
+    probs = raw / raw.sum(axis=2, keepdims=True)
+    labels = rng.integers(0, 3, 1000)
+    old = {"id": ids, "probs": probs[0], "y": labels, "w": rng.random(1000)}
+    new = {"id": order, "probs": probs[1][order]}
+    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 6 * 64)
+    with open_predictions([old, new], weight="w") as opened:
+        parts = list(opened.batches())
+        whole = opened.read()
+    assert len(parts) == 16
+    assert max(part.examples for part in parts) == 64
+    at = np.argsort(np.concatenate([part.ids for part in parts]))
+    np.testing.assert_array_equal(np.concatenate([part.probs for part in parts], axis=1)[:, at], probs)
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts])[at], labels)
+    np.testing.assert_array_equal(np.concatenate([part.weights for part in parts])[at], old["w"])
+    np.testing.assert_array_equal(whole.probs[:, np.argsort(whole.ids)], probs)
+
+
+def test_rows_without_a_label_come_apart():
+    old = {"id": np.arange(4), "p": np.array([0.9, 0.2, 0.7, 0.4]), "y": np.array([1.0, np.nan, 0.0, np.nan])}
+    with open_predictions([old, {"id": np.arange(4), "p": old["p"]}]) as opened:
+        assert [(part.ids.tolist(), part.has_labels) for part in opened.batches()] == [([0, 2], True), ([1, 3], False)]
+        assert not opened.read().has_labels
+        assert opened.read(labelled_only=True).labels.tolist() == [1, 0]
+        assert opened.summary.labelled == 2
+        assert "labels in y: 2 rows, 2 rows have none" in opened.summary.describe()
+
+
+def test_labels_that_either_file_has_are_joined():
+    p = np.array([0.9, 0.2])
+    old, new = (
+        {"id": np.arange(2), "p": p, "y": np.array([1.0, np.nan])},
+        {"id": np.arange(2), "p": p, "y": np.array([np.nan, 0.0])},
+    )
+    with open_predictions([old, new]) as opened:
+        assert opened.read().labels.tolist() == [1, 0]
+        assert opened.sums({"right": "v0 = y"}) == {"right": 2}
+
+
+def test_small_memory_spills(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = np.arange(400_000)
+    order = rng.permutation(ids)
+    texts = np.char.add("a rather long identifier of one row, number ", ids.astype(str))
+    p = rng.random(400_000)
+    tables = [{"id": texts, "p": p}, {"id": texts[order], "p": p[order]}]
+    with open_predictions(tables, memory="120MB") as opened:
+        assert opened.sums({"gap": "abs(p0_1 - p1_1)", "rows": "1"}) == {"gap": 0.0, "rows": 400_000}
+        assert sum(part.examples for part in opened.batches()) == 400_000
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 100])
+def test_ranges_side_by_side_add_up(rows, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", rows)
+    rng = np.random.default_rng(0)
+    p, q = rng.random((2, 100))
+    with open_predictions([{"id": np.arange(100), "p": p}, {"id": np.arange(100), "p": q}]) as opened:
+        for _ in range(2):  # the pass that matches, and one that finds the rows matched
+            found = opened.sums({"gap": "abs(p0_1 - p1_1)", "flips": "v0 <> v1"})
+            np.testing.assert_allclose(found["gap"], np.abs(p - q).sum(), rtol=1e-14)
+            assert found["flips"] == ((p > 0.5) != (q > 0.5)).sum()
+        assert (opened.summary.rows, opened.summary.order) == (100, "same order")
+
+
+@pytest.mark.parametrize("at", range(1, 10))
+def test_a_repeated_id_is_found_wherever_ranges_meet(at, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3)
+    ids = np.arange(10)
+    ids[at] = ids[at - 1]
+    with open_predictions([{"id": ids, "p": np.ones(10)}] * 2) as opened, pytest.raises(BadInput, match=f"first: {at - 1}"):
+        opened.read()
