@@ -68,7 +68,9 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of other threads, processors or versions in one row.")
     ] = False,
-    save_weights: Annotated[bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")] = False,
+    save_weights: Annotated[
+        bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:

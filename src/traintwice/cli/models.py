@@ -14,7 +14,9 @@ from traintwice.study import Store
 from traintwice.study.export import export, model_of, predict
 
 
-def export_model(console: Console, path: Path, *, study: str | None, row: str, replica: int, out: Path, formats: list[str]) -> None:
+def export_model(
+    console: Console, path: Path, *, study: str | None, row: str, replica: int, out: Path, formats: list[str]
+) -> None:
     """Write a stored model for serving; prints the files."""
     results = load(path, study)
     for name, file in export(results, Store(path, create=False), row, replica, out, tuple(formats)).items():
@@ -42,4 +44,4 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     with found:
         if "inputs" not in found:
             raise BadInput(f"{path}: holds {', '.join(found.files)}, expected an array named inputs")
-        return found["inputs"], found["labels"] if "labels" in found else None
+        return found["inputs"], found.get("labels")

@@ -35,7 +35,9 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
 
 
-def train(experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool) -> Results:
+def train(
+    experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool
+) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
     store = Store(path)
     data = experiment.data.load()

@@ -43,7 +43,9 @@ def predict(model: Deployed, inputs: np.ndarray, *, batch_size: int = 1024) -> n
     return torch.cat([model(part) for part in torch.split(x, batch_size)]).numpy()
 
 
-def export(results: Results, store: Store, row: str, replica: int, out: Path, formats: tuple[str, ...] = FORMATS) -> dict[str, Path]:
+def export(
+    results: Results, store: Store, row: str, replica: int, out: Path, formats: tuple[str, ...] = FORMATS
+) -> dict[str, Path]:
     """Write a replica's model for serving, and check that what was written predicts the same.
 
     Args:
