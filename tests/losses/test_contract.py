@@ -11,7 +11,7 @@ from loss_examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
 
 from traintwice import losses, specs
 from traintwice.losses import Entropy, Outputs, RunningDecorrelation
-from traintwice.methods import Method, Term
+from traintwice.methods import Method, Term, co_distillation
 
 each = pytest.mark.parametrize("loss", MEMBERS, ids=repr)
 
@@ -195,6 +195,17 @@ def test_says_what_it_needs(loss):
             value(loss, missing)
     else:
         torch.testing.assert_close(value(loss, missing), value(loss, out))
+
+
+def test_a_method_with_a_ramp_compiles_in_one_piece():
+    method = co_distillation(2.0, ramp_epochs=1).resolve(10)
+    out = outputs(components=2, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler's own
+        torch.compiler.reset()
+        compiled = torch.compile(lambda z, y, t: method.loss(Outputs(z, y), t), fullgraph=True, backend="aot_eager")
+        for step in (0, 3, 20):
+            torch.testing.assert_close(compiled(out.logits, out.labels, step), method.loss(out, step))
 
 
 COMPILED = [losses.CrossEntropy(), losses.Decorrelation("covariance"), losses.Agreement(), Entropy(), losses.Distillation()]

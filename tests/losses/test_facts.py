@@ -20,6 +20,7 @@ from traintwice.losses import (
     SymmetricKLToUniform,
 )
 from traintwice.methods import anti_distillation, anti_distillation_difference, entropy_regulariser, symmetric_kl_regulariser
+from traintwice.metrics import surrogate_churn
 
 
 def normal(*shape, seed=0):
@@ -184,6 +185,14 @@ def test_gram_schmidt_counts_what_is_common_once():
     overlap, own = 2 * (a * c).mean() ** 2, 2 * (a * a).mean() ** 2
     torch.testing.assert_close(Decorrelation()(out), own + 2 * overlap)
     torch.testing.assert_close(GramSchmidt(epsilon=1e-12)(out), own + overlap)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 2.0])
+def test_alpha_of_surrogate_churn_is_an_inverse_temperature(alpha):
+    """SChurn_α(f) = SChurn_1(softmax(α · logits)): what a loss does to the scale of the logits moves it, with no label changed."""
+    logits = normal(4, 30, 5)
+    sharpened = surrogate_churn((alpha * logits).softmax(-1).numpy())
+    assert surrogate_churn(logits.softmax(-1).numpy(), alpha=alpha) == pytest.approx(sharpened)
 
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), Entropy(), Agreement(), Difference(), SymmetricKLToUniform(top_k=2)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses.outputs import Outputs
+from traintwice.losses.outputs import Outputs, at_least_single
 from traintwice.losses.protocol import Need
 
 
@@ -57,7 +57,7 @@ class PeerCrossEntropy:
                     f"Outputs.peers: none given, and PeerCrossEntropy(lag_steps={self.lag_steps}) needs the logits of the components as "
                     "they were; pass peers=, or lag_steps=0 for the live ones"
                 )
-            of_peers = Outputs(out.peers, out.labels).probs
+            of_peers = torch.softmax(at_least_single(out.peers), dim=-1)
         else:
             of_peers = out.probs
         # For component j, the sum over all others.

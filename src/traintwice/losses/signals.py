@@ -18,7 +18,7 @@ OUTPUTS = ("logits", "probabilities")
 
 GAUGE = (
     "softmax is blind to a number added to all logits of a component, so this term on logits can be met with no change of any "
-    "probability; center='class' removes that freedom"
+    "probability; center='class' removes that freedom, which a network of a single logit does not have"
 )
 
 

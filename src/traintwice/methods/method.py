@@ -178,7 +178,7 @@ class Method:
             Ours.
         Example:
             >>> from traintwice.methods import anti_distillation
-            >>> for sentence in anti_distillation(matrix="residue", normalize=True, center="class").warnings():
+            >>> for sentence in anti_distillation(matrix="residue", signal="probabilities").warnings():
             ...     print(sentence)
             Decorrelation('residue') is smallest where components are identical: it pulls them together, as co-distillation does
         """
