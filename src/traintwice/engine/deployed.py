@@ -22,7 +22,7 @@ class Deployed(nn.Module):
     Shapes: inputs ``B ...`` -> probabilities ``B K``.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], keep: str, gate: nn.Module | None = None) -> None:
+    def __init__(self, networks: Sequence[nn.Module], keep: str, gate: nn.Linear | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.keep = keep
@@ -36,7 +36,7 @@ class Deployed(nn.Module):
         probs = torch.softmax(logits, -1)
         if self.gate is None:
             return probs.mean(0)
-        weights = torch.softmax(self.gate(x.flatten(1)), -1).repeat(1, len(self.networks) // self.gate.out_features)  # type: ignore[operator]
+        weights = torch.softmax(self.gate(x.flatten(1)), -1).repeat(1, len(self.networks) // self.gate.out_features)
         return (probs * (weights / weights.sum(-1, keepdim=True)).T.unsqueeze(-1)).sum(0)
 
 

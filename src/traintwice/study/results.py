@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -15,6 +15,7 @@ from traintwice.compare import Difference, at_temperature, compare_with_baseline
 from traintwice.data import Dataset
 from traintwice.errors import StoreError, TrainingFailed, Undefined, unknown
 from traintwice.metrics import Measurement, Metric
+from traintwice.metrics.components import ComponentDiagnostics, component_diagnostics
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study.experiment import Experiment
@@ -161,6 +162,14 @@ class Results:
         ]
         return metric.definition.measure(parts[0]), metric.definition.measure(parts[1])
 
+    def diagnostics(self, row: str) -> ComponentDiagnostics | None:
+        """How alike the components of a row are and how much varies across replicas together; None where there is one component."""
+        result = self[row]
+        components = result.recipe.method.components
+        if components == 1:
+            return None
+        return component_diagnostics(result.logits["test"][:, :components])
+
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""
         return [(a, b) for a, b in combinations(self.rows, 2) if np.array_equal(self[a].test.probs, self[b].test.probs)]
@@ -218,6 +227,7 @@ class Results:
             "data_digest": self.data.digest,
             "table": self.table(matched=MATCHED, level=level).to_dict(),
             "against_baseline": {row: {"churn": _plain(churn[row]), "accuracy": _plain(accuracy[row])} for row in churn},
+            "components": {row: asdict(found) for row in self.rows if (found := self.diagnostics(row)) is not None},
             "diverged": {row: {str(m): reason for m, reason in lost.items()} for row, lost in self.diverged.items()},
             "environment": self.environment(),
         }
