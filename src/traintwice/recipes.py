@@ -167,7 +167,7 @@ class Recipe:
         stale peer adds a forward pass, a shared part of the batch adds its share.
 
         Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit; an earlier
-        model to start from is there anyway and is not counted.
+        model to start from, or one that all replicas learn from, is there anyway and is not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)
@@ -182,6 +182,6 @@ class Recipe:
         share = self.own_batches.share if self.own_batches is not None else 0.0
         passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
         train = sum(networks) * passes * self.epochs / base.epochs
-        if self.teacher is not None:
+        if self.teacher is not None and self.teacher.replica == "own":
             train += self.teacher.recipe.cost(base, shape, classes).train
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))
