@@ -12,6 +12,7 @@ from traintwice.data import Digits
 from traintwice.engine import train
 from traintwice.engine.batches import batches
 from traintwice.engine.building import build
+from traintwice.engine.peers import Peers
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Decorrelation, Distillation, GateCrossEntropy
 from traintwice.methods import Method, Term, anti_distillation, co_distillation, ensemble, ensemble_distillation
@@ -186,15 +187,14 @@ def test_a_student_follows_its_teacher():
 
 
 @pytest.mark.parametrize("lag", [1, 3])
-def test_peers_are_snapshots_of_the_components(lag):
-    """With a peer term alone the first lag steps learn from the initial weights of the other component."""
+def test_peers_are_the_components_of_lag_steps_ago(lag):
     recipe = SMALL.change(method=co_distillation(0.5, kind="ce", lag_steps=lag), epochs=1)
     networks = [n.double() for n in build(recipe, DATA, seed=0, replica=0, start=None, dtype=torch.float64)]
     optimizers = [recipe.optimizer.build(n.parameters()) for n in networks]
-    peers = []
+    past = []
     for step, rows in enumerate(np.array_split(stream(0, "order").permutation(100), [32, 64, 96])):
-        if step % lag == 0:
-            peers = [copy.deepcopy(n) for n in networks]
+        past.append([copy.deepcopy(n) for n in networks])
+        peers = past[max(step - lag, 0)]
         for j in range(2):
             optimizers[j].zero_grad()
             z = torch.log_softmax(networks[j](X[rows]), -1)
@@ -205,6 +205,15 @@ def test_peers_are_snapshots_of_the_components(lag):
             o.step()
     expected = torch.stack([n(torch.from_numpy(DATA.test.inputs).double()) for n in networks]).detach().numpy()
     np.testing.assert_allclose(logits(recipe), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_beyond_eight_steps_one_copy_is_renewed():
+    counter = torch.nn.Linear(1, 1)
+    peers, seen = Peers([counter], 10), []
+    for step in range(25):
+        torch.nn.init.constant_(counter.weight, step)
+        seen.append(int(peers.at(step)[0].weight.item()))
+    assert seen == [0] * 11 + [10] * 10 + [20] * 4
 
 
 def test_a_gate_learns_and_does_not_touch_the_components():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from traintwice.data import Dataset, Split
 from traintwice.engine.averager import averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
 from traintwice.engine.building import Weights, build, load, weights_of
+from traintwice.engine.peers import Peers
 from traintwice.engine.signals import Signals
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
@@ -115,7 +115,8 @@ class _Training:
         self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
-        self.peers: list[nn.Module] = []
+        lag = recipe.method.peer_lag
+        self.peers = Peers(self.networks, lag) if lag else None
         self.signals = Signals(self.networks, recipe.method.signals)
         self.memories: Memories | None = None
         self.teacher_logits = self._teach(data, teacher, seed=seed, replica=replica, dtype=dtype)
@@ -165,14 +166,11 @@ class _Training:
         )
 
     def _peer_logits(self, inputs: Sequence[Tensor], step: int) -> Tensor | None:
-        """Logits of a snapshot of all components, refreshed every T steps (so 1 to T steps old)."""
-        lag = self.recipe.method.peer_lag
-        if not lag:
+        """Logits of older copies of all components on the same examples."""
+        if self.peers is None:
             return None
-        if step % lag == 0:
-            self.peers = [copy.deepcopy(network) for network in self.networks]
         with torch.no_grad():
-            return torch.stack([peer(x) for peer, x in zip(self.peers, inputs, strict=True)])
+            return torch.stack([peer(x) for peer, x in zip(self.peers.at(step), inputs, strict=True)])
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """One for the weights of each component; parts that components share belong to the first."""
