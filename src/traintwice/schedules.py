@@ -134,6 +134,7 @@ class LinearDecay:
     def __post_init__(self) -> None:
         if not 0 <= self.to <= 1:
             raise BadSpec(f"LinearDecay: got to={self.to}, expected a number from 0 to 1")
+        _at_least_one("LinearDecay", self.steps)
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> LinearDecay:
         """The same decay over the training's steps."""
@@ -157,6 +158,9 @@ class CosineDecay:
     """
 
     steps: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least_one("CosineDecay", self.steps)
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> CosineDecay:
         """The same decay over the training's steps."""
@@ -232,6 +236,7 @@ class CyclicCosine:
     def __post_init__(self) -> None:
         if self.cycles < 1:
             raise BadSpec(f"CyclicCosine.cycles: got {self.cycles}, expected at least 1")
+        _at_least_one("CyclicCosine", self.steps)
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> CyclicCosine:
         """The same cycles over the training's steps."""
@@ -298,6 +303,11 @@ def _one_length(name: str, *, epochs: float | None, steps: int | None) -> None:
     given = [length for length in (epochs, steps) if length is not None]
     if len(given) != 1 or not given[0] > 0:
         raise BadSpec(f"{name}: got epochs={epochs}, steps={steps}; expected exactly one of them, greater than 0")
+
+
+def _at_least_one(name: str, steps: int | None) -> None:
+    if steps is not None and steps < 1:
+        raise BadSpec(f"{name}.steps: got {steps}, expected at least 1")
 
 
 def _steps(schedule: object, steps: int | None) -> int:

@@ -29,6 +29,9 @@ FAMILIES: dict[Any, dict[str, type]] = {
 }
 """Field type to the classes it may hold, by the name they carry in files."""
 
+LARGEST = 1e15
+"""Numbers beyond are mistakes: no setting means anything there, and arithmetic with them overflows."""
+
 _TAGGED = {cls for members in FAMILIES.values() for cls in members.values()}
 
 
@@ -97,8 +100,12 @@ def _decode(kind: Any, value: Any, path: str) -> Any:
 
 def _decode_plain(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) <= LARGEST:
+            raise _wrong(path, value, "a finite number")
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > LARGEST:
+            raise _wrong(path, value, "a smaller number")
         return value
     if kind in (bool, str) and isinstance(value, kind):
         return value
@@ -120,7 +127,7 @@ def _decode_member(family: Any, value: Any, path: str) -> Any:
     if not isinstance(value, Mapping) or "type" not in value:
         raise BadSpec(f"{path}: got {value!r}, expected a table with a type, one of {', '.join(sorted(members))}")
     name = value["type"]
-    if name not in members:
+    if not isinstance(name, str) or name not in members:
         raise unknown(f"{family.__name__.lower()}", str(name), members, hint=f"(at {path}.type)")
     return _decode_dataclass(members[name], {key: item for key, item in value.items() if key != "type"}, path)
 

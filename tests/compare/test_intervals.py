@@ -59,7 +59,10 @@ def test_interval_from_its_parts(draw):
 
 def test_two_models_get_an_interval_over_examples_that_says_so(draw):
     measured = churn.measure(draw(2)[0])
-    assert interval(measured).target == "examples"
+    hidden = interval(measured)
+    assert hidden.target == "both"
+    assert math.isnan(hidden.half_width)  # an interval over examples alone would hide how little is known
+    assert math.isfinite(interval(measured, target="examples").half_width)
     with pytest.raises(BadInput, match="needs at least 3 replicas, got 2"):
         interval(measured, target="replicas")
     assert interval(accuracy.measure(*draw(2))).target == "both"

@@ -46,8 +46,8 @@ def test_other_numerics_are_refused_unless_asked_for(small, data, trained):
     path = trained.folder(small.key("baseline", data)) / "0001.json"
     record = json.loads(path.read_text())
     record["numerics"]["threads"] = 2
-    del record["record"]
-    path.write_text(json.dumps({**record, "record": digest(record)}))
+    del record["record"], record["schema"]
+    path.write_text(json.dumps({"schema": 1, **record, "record": digest(record)}))
     with pytest.raises(StoreError, match=r"replica 1 of 'baseline' was trained with other numerics \(threads 2 there, 1 here\)"):
         plan(small, data, trained)
     assert len(plan(small, data, trained, mix_numerics=True).missing) == 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,10 @@ DEFAULT_REPORT = Path("traintwice-report")
 
 def main() -> None:
     """Run the command line; what the user can mend ends in one message and exit status 2."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is at stake, Ctrl-C simply ends the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "Δ" shows "?" and no traceback
     try:
         app()
     except TraintwiceError as error:
@@ -81,7 +87,10 @@ def run(
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
     from traintwice.cli import study as verbs
 
+    if not no_report:
+        verbs.check_writable(report)
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
     try:
         results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, save_weights=save_weights, quiet=quiet)
     except KeyboardInterrupt:
@@ -135,13 +144,16 @@ def store(
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete replicas that no study here needs, damaged and temporary files.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --prune: say what would be deleted, and delete nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what lies in a store and how large it is; prune it."""
     require("torch", extra="torch", purpose="reading a store")
     from traintwice.cli.storage import print_store
 
-    print_store(Console(), path, prune=prune, as_json=json)
+    print_store(Console(), path, prune=prune, dry_run=dry_run, as_json=json)
 
 
 Row = Annotated[str, typer.Option("--row", help="Which recipe of the study.")]

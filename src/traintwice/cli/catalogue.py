@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from traintwice import metrics, specs
 from traintwice.averaging import Averaging
@@ -107,7 +108,8 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
         changes = experiment.to_dict()["rows"]
         for row, recipe in experiment.rows.items():
             cost = recipe.cost(base, data.shape, data.classes)
-            table.add_row(row, f"{cost.train:.3g}x", f"{cost.serve:.3g}x", ", ".join(changes[row]) or "–")
+            changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
+            table.add_row(Text(row), f"{cost.train:.3g}x", f"{cost.serve:.3g}x", Text(changed or "–"))
         console.print(table)
         console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
 

@@ -42,8 +42,11 @@ class Difference:
 
     @property
     def settled(self) -> bool:
-        """True where the difference is beyond doubt at the estimate's level."""
-        return self.adjusted <= 1 - self.estimate.level
+        """True where the difference is beyond doubt at the estimate's level, as a claim about the recipes.
+
+        Two replicas of each say nothing about new replicas, so they settle nothing.
+        """
+        return self.estimate.target == "both" and self.adjusted <= 1 - self.estimate.level
 
 
 def paired(first: Measurement, second: Measurement) -> Measurement:

@@ -25,6 +25,7 @@ from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
 from traintwice.study.results import Results, gather
 from traintwice.study.store import Store
+from traintwice.study.worker import ANSWER
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
 
@@ -90,7 +91,7 @@ def prepare(
     made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
     for task in {task.key: task for task in made.missing}.values():
         store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
-    if known is None or known["replicas"] < experiment.replicas:
+    if known is None:
         store.save_study(experiment.name, wanted)
     return made
 
@@ -107,11 +108,17 @@ def train_missing(
     """
     if jobs is not None and jobs < 1:
         raise BadInput(f"jobs: got {jobs}, expected at least 1")
-    if not made.missing:
-        return
+    if made.missing:
+        yield from _train(experiment, store, made, jobs or cores())
+    known = store.study(experiment.name)
+    if known is None or known["replicas"] < experiment.replicas:
+        store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
+
+
+def _train(experiment: Experiment, store: Store, made: Plan, jobs: int) -> Generator[Finished, None, None]:
     waiting = _Waiting(made.missing)
     failed: dict[Task, str] = {}
-    workers = [_Worker(experiment, store) for _ in range(min(jobs or cores(), len(made.missing)))]
+    workers = [_Worker(experiment, store) for _ in range(min(jobs, len(made.missing)))]
     answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
     try:
         for worker in workers:
@@ -140,6 +147,8 @@ def train_missing(
                     "again to go on"
                 )
     finally:
+        for worker in workers:
+            worker.stop()
         for worker in workers:
             worker.close()
     if failed:
@@ -213,7 +222,8 @@ class _Worker:
     def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
         def pass_on() -> None:
             for line in self._output:
-                answers.put((self, json.loads(line)))
+                if line.startswith(ANSWER):
+                    answers.put((self, json.loads(line.removeprefix(ANSWER))))
             answers.put((self, {"outcome": "died", "reason": self._last_words()}))
 
         self._listener = threading.Thread(target=pass_on, daemon=True)
@@ -221,7 +231,8 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task = task
-        self._send({"recipe": encode(task.recipe), "replica": task.replica, "save_weights": task.save_weights})
+        plain = {"key": task.key, "recipe": encode(task.recipe), "replica": task.replica, "save_weights": task.save_weights}
+        self._send(plain)
 
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # its death is reported by the listening thread
@@ -236,9 +247,13 @@ class _Worker:
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
         return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'it said nothing'})"
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Close its input, at which it ends."""
         with suppress(BrokenPipeError):
             self._input.close()
+
+    def close(self) -> None:
+        """Wait for its end."""
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ from traintwice.files import TEMPORARY, write_whole
 from traintwice.specs import digest
 
 LAYOUT = 1
+SCHEMA_VERSION = 1
+WRITE_TAKES_SECONDS = 60
+
+_FOLDERS = ("studies", "replicas", "locks")
 
 _SUFFIX = {"logits": "safetensors", "weights": "weights.safetensors"}
 
@@ -62,22 +67,24 @@ class Store:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path}: is a file, expected a directory; choose another --store")
         if not marker.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(not _ours(entry) for entry in self.path.iterdir()):
                 raise StoreError(
                     f"{self.path}: is not a store of traintwice (no store.json) and not empty; choose another --store"
                 )
             if not create:
                 raise StoreError(f"{self.path}: no store here; `traintwice run` makes one")
+        elif _read_json(marker).get("layout") != LAYOUT:
+            layout = _read_json(marker).get("layout")
+            raise StoreError(f"{self.path}: has layout {layout!r}, this version reads {LAYOUT}; choose another --store")
+        if create:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                for name in ("studies", "replicas", "locks"):
+                if not marker.exists():
+                    write_whole(marker, _json({"layout": LAYOUT}))
+                for name in _FOLDERS:
                     (self.path / name).mkdir(exist_ok=True)
-                write_whole(marker, _json({"layout": LAYOUT}))
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
-        layout = _read_json(marker).get("layout")
-        if layout != LAYOUT:
-            raise StoreError(f"{self.path}: has layout {layout!r}, this version reads {LAYOUT}; choose another --store")
 
     def folder(self, key: str) -> Path:
         """Where the replicas of one digest lie."""
@@ -91,11 +98,16 @@ class Store:
         """
         note = self.folder(key) / "recipe.json"
         if note.exists():
-            if digest(_read_json(note)) != key:
+            try:
+                known = _read_json(note)
+            except StoreError:
+                known = None  # what it said follows from the recipe: it is written again
+            if known is not None and digest({k: v for k, v in known.items() if k != "schema"}) != key:
                 raise StoreError(
                     f"{note}: belongs to another recipe than its folder says; move {self.folder(key)} away and run again"
                 )
-            return
+            if known is not None:
+                return
         try:
             self.folder(key).mkdir(parents=True, exist_ok=True)
             write_whole(note, _json(identity))
@@ -143,15 +155,16 @@ class Store:
         try:
             found = json.loads(note.read_bytes())
             claimed = found.pop("record")
+            found.pop("schema")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Damage(key, replica, f"{note.name} is not a record")
         if digest(found) != claimed:
             return Damage(key, replica, f"{note.name} was changed after it was written")
         for name, suffix in _SUFFIX.items():
             path = self._file(key, replica, suffix)
-            if name in found and not path.exists():
+            if name in found and not path.is_file():
                 return Damage(key, replica, f"{path.name} is missing")
             if name in found and _digest(path.read_bytes()) != found[name]:
                 return Damage(key, replica, f"{path.name} is truncated or was changed after it was written")
@@ -206,9 +219,20 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
 
     def study(self, name: str) -> dict[str, Any] | None:
-        """The experiment of a name as plain values; None where there is none."""
+        """The experiment of a name as plain values; None where there is none.
+
+        Raises:
+            StoreError: the note of it is damaged.
+        """
         path = self.path / "studies" / f"{name}.json"
-        return _read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read_json(path)
+        if not {"rows", "replicas", "recipe"} <= set(found):
+            raise StoreError(
+                f"{path}: is not the note of a study; delete it and run the study again (finished replicas are kept)"
+            )
+        return found
 
     def studies(self) -> list[str]:
         """Names of the experiments run here."""
@@ -219,22 +243,36 @@ class Store:
         return sum(p.stat().st_size for p in self.folder(key).rglob("*") if p.is_file())
 
     def leftovers(self) -> Iterator[Path]:
-        """Temporary files of interrupted writes."""
-        yield from self.path.rglob(f"{TEMPORARY}*")
+        """Temporary files of interrupted writes: those too old to be a write that is going on."""
+        for path in self.path.rglob(f"{TEMPORARY}*"):
+            if time.time() - path.stat().st_mtime > WRITE_TAKES_SECONDS:
+                yield path
 
     def remove_replica(self, key: str, replica: int) -> int:
         """Delete a replica; returns the bytes freed."""
         freed = 0
         for suffix in ("json", *_SUFFIX.values()):  # the record first: without it the replica does not exist
             path = self._file(key, replica, suffix)
-            if path.exists():
-                freed += path.stat().st_size
+            try:
+                size = path.stat().st_size
                 path.unlink()
+                freed += size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be deleted ({error.strerror})") from None
         return freed
 
     def remove(self, key: str) -> None:
-        """Delete all replicas of a digest."""
-        shutil.rmtree(self.folder(key))
+        """Delete all replicas of a digest.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            shutil.rmtree(self.folder(key))
+        except OSError as error:
+            raise StoreError(f"{self.folder(key)}: cannot be deleted ({error.strerror})") from None
 
     def _file(self, key: str, replica: int, suffix: str) -> Path:
         return self.folder(key) / f"{replica:04d}.{suffix}"
@@ -244,15 +282,22 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def _ours(entry: Path) -> bool:
+    """Whether an entry of a directory is what an interrupted making of a store leaves."""
+    return entry.name in _FOLDERS or entry.name.startswith(TEMPORARY)
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps({"schema": SCHEMA_VERSION, **value}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from None
+        raise StoreError(
+            f"{path}: cannot be read ({error}); delete it and run the study again, finished replicas are kept"
+        ) from None
     if not isinstance(value, dict):
         raise StoreError(f"{path}: got {type(value).__name__}, expected a JSON object")
     return value

@@ -14,24 +14,28 @@ import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import torch
 from filelock import Timeout
 
 from traintwice.data import Dataset, Source
 from traintwice.engine import Numerics, train
-from traintwice.errors import Diverged, TraintwiceError
+from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
 from traintwice.study.identity import key_of
 from traintwice.study.store import Store
 from traintwice.versions import versions
 
+ANSWER = "traintwice: "
+"""How a line of answer begins; other lines on the pipe are somebody's print."""
+
 
 def main() -> None:
     """Read where data and store are, then one task a line, until the input ends."""
     torch.set_num_threads(1)
+    answers = _claim_standard_output()
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
     setup = json.loads(lines.get())
@@ -39,8 +43,15 @@ def main() -> None:
     data, store = source.load(), Store(setup["store"], create=False)
     while True:
         task = json.loads(lines.get())
-        recipe = decode(Recipe, task["recipe"], "recipe")
-        print(json.dumps(_answer(recipe, source, data, store, setup["seed"], task["replica"], task["save_weights"])), flush=True)
+        answers.write(ANSWER + json.dumps(_answer(task, source, data, store, setup["seed"])) + "\n")
+        answers.flush()
+
+
+def _claim_standard_output() -> IO[str]:
+    """The pipe to the parent; whatever else this process prints goes to standard error."""
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return pipe
 
 
 def _read_until_closed(lines: queue.Queue[str]) -> None:
@@ -50,15 +61,18 @@ def _read_until_closed(lines: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _answer(
-    recipe: Recipe, source: Source, data: Dataset, store: Store, seed: int, replica: int, save_weights: bool
-) -> dict[str, Any]:
+def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int) -> dict[str, Any]:
     try:
-        return train_into(store, recipe, source, data, seed=seed, replica=replica, save_weights=save_weights)
+        recipe = decode(Recipe, task["recipe"], "recipe")
+        if key_of(recipe, data.digest, seed) != task["key"]:
+            raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
+        return train_into(store, recipe, source, data, seed=seed, replica=task["replica"], save_weights=task["save_weights"])
     except Timeout:
         return {"outcome": "busy"}
     except TraintwiceError as error:
         return {"outcome": "failed", "reason": str(error)}
+    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch on a setting that no check foresaw
+        return {"outcome": "failed", "reason": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
 
 
 def train_into(
