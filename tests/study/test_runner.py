@@ -122,17 +122,14 @@ def test_a_diverging_replica_does_not_stop_the_others(small, tmp_path):
     assert "ensemble" not in results.rows
     assert sorted(results.diverged["ensemble"]) == [0, 1, 2]
     (note,) = [n for n in results.notes() if "diverged" in n]
-    assert note.startswith(
-        "ensemble: 3 of 3 replicas diverged (replica 0: the logits of component 0 are not finite at step 1); too few"
-    )
+    assert note.startswith("ensemble: 3 of 3 replicas diverged (replica 0: the logits of")
+    assert note.endswith("too few are left to measure.")
     store = Store(tmp_path / "runs")
     assert not prepare(diverging, diverging.data.load(), store).missing  # it would diverge again
 
 
 def test_a_diverging_baseline_is_an_error(small, tmp_path):
-    with pytest.raises(
-        TrainingFailed, match=r"baseline: 3 of 3 replicas diverged .*; without a baseline there is nothing to compare"
-    ):
+    with pytest.raises(TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; without a baseline there is nothing"):
         run(small.override(['optimizer={type="SGD", lr=1e15}', "epochs=3"]), store=tmp_path / "runs")
 
 
