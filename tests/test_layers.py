@@ -19,6 +19,7 @@ LAYERS = {
     "decoding": 1,
     "predictions": 1,
     "tables": 1,
+    "averaging": 1,
     "randomness": 1,
     "schedules": 1,
     "optimizers": 1,
@@ -27,8 +28,10 @@ LAYERS = {
     "data": 1,
     "metrics": 2,
     "methods": 2,
+    "components": 2,
     "compare": 3,
     "recipes": 3,
+    "controls": 4,
     "specs": 4,
     "engine": 4,
     "study": 5,
@@ -39,7 +42,10 @@ LAYERS = {
 """Room to layer; a room imports from its own and from lower layers."""
 
 MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare"}
-TRAIN_WING = {"randomness", "schedules", "optimizers", "losses", "nets", "data", "methods", "recipes", "specs", "engine"}
+TRAIN_WING = {
+    *("averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
+    *("methods", "components", "recipes", "controls", "specs", "engine"),
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -1,9 +1,18 @@
 import pytest
 
 from traintwice.errors import BadSpec
-from traintwice.methods import anti_distillation, co_distillation, ensemble, entropy_regulariser
+from traintwice.methods import (
+    anti_distillation,
+    co_distillation,
+    ensemble,
+    ensemble_distillation,
+    entropy_regulariser,
+    logged_distillation,
+    regularised_co_distillation,
+    symmetric_kl_regulariser,
+)
 from traintwice.nets import MLP
-from traintwice.recipes import Cost, Recipe
+from traintwice.recipes import Cost, Earlier, Recipe
 from traintwice.schedules import LinearDecay, Ramp
 
 BASE = Recipe(network=MLP((128, 128)))
@@ -43,3 +52,25 @@ def test_steps():
 def test_ranges(settings):
     with pytest.raises(BadSpec, match="got 0, expected at least 1"):
         Recipe(**settings)
+
+
+def test_cost_column_of_table_2_of_the_churn_paper():
+    """1x 1x 1x 3x 2x 2x 2x to train and 1x to serve, computed."""
+    pair = BASE.change(method=ensemble(2))
+    rows = [
+        BASE,
+        BASE.change(method=entropy_regulariser()),
+        BASE.change(method=symmetric_kl_regulariser()),
+        BASE.change(method=ensemble_distillation(), teacher=Earlier(pair)),
+        BASE.change(method=co_distillation(kind="ce", lag_steps=0)),
+        BASE.change(method=co_distillation(kind="skl")),
+        BASE.change(method=regularised_co_distillation()),
+    ]
+    costs = [row.cost(BASE, (64,), 10) for row in rows]
+    assert [cost.train for cost in costs] == [1, 1, 1, 3, 2, 2, 2]
+    assert all(cost.serve == 1 for cost in costs)
+
+
+def test_a_deployed_teacher_is_there_anyway():
+    student = BASE.change(method=logged_distillation(), teacher=Earlier(BASE, replica="first"))
+    assert student.cost(BASE, (64,), 10) == Cost(1, 1)

@@ -4,7 +4,18 @@ import pytest
 
 from traintwice import schedules
 from traintwice.errors import BadSpec
-from traintwice.schedules import Complement, CosineDecay, Jump, LinearDecay, Ramp, at_step, resolve
+from traintwice.schedules import (
+    Complement,
+    CosineDecay,
+    CyclicCosine,
+    Jump,
+    LinearDecay,
+    Ramp,
+    StepDecay,
+    WarmUp,
+    at_step,
+    resolve,
+)
 
 
 def test_ramp_is_linear_then_flat():
@@ -56,3 +67,46 @@ def test_range_of_linear_decay():
 @pytest.mark.parametrize("schedule", [Ramp(1.0, epochs=2), Jump(1.0, steps=3), Complement(0.25), LinearDecay(), CosineDecay(7)])
 def test_prints_as_itself(schedule):
     assert eval(repr(schedule), vars(schedules)) == schedule  # noqa: S307
+
+
+def test_step_decay_falls_at_each_moment():
+    decay = StepDecay(0.5, epochs=(1, 2.5)).resolve(10)
+    assert decay == StepDecay(0.5, steps=(10, 25))
+    assert [decay(t) for t in (0, 9, 10, 24, 25, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_cycles_start_again():
+    cycles = CyclicCosine(3).resolve(5, 10)
+    assert cycles.cycle_steps == 4  # 4 + 4 + 2
+    assert [cycles(t) for t in (0, 4, 8)] == [1.0, 1.0, 1.0]
+    assert cycles(3) == pytest.approx((1 + math.cos(math.pi * 3 / 4)) / 2)
+
+
+def test_warm_up_multiplies_what_follows():
+    schedule = WarmUp(StepDecay(epochs=(3,)), epochs=2).resolve(5)
+    assert [schedule(t) for t in (0, 4, 9, 14, 15)] == pytest.approx([0.1, 0.5, 1.0, 1.0, 0.1])
+
+
+def test_every_schedule_refuses_a_step_before_it_is_resolved():
+    for schedule in (StepDecay(epochs=(1,)), CyclicCosine(), WarmUp(epochs=1), Ramp(1.0, epochs=1), LinearDecay(), CosineDecay()):
+        with pytest.raises(BadSpec, match="resolve"):
+            schedule(1)
+        assert 0 <= schedule.resolve(10, 20)(1) <= 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StepDecay(),
+        lambda: StepDecay(epochs=(1,), steps=(3,)),
+        lambda: StepDecay(steps=(3, 3)),
+        lambda: StepDecay(steps=()),
+        lambda: StepDecay(0.0, steps=(3,)),
+        lambda: CyclicCosine(0),
+        lambda: WarmUp(),
+        lambda: WarmUp(steps=0),
+    ],
+)
+def test_bad_schedules(make):
+    with pytest.raises(BadSpec, match="expected"):
+        make()

@@ -11,6 +11,9 @@ from traintwice.errors import BadSpec, TraintwiceError, unknown
 
 T = TypeVar("T")
 
+LARGEST = 1e15
+"""Numbers beyond are mistakes: no setting means anything there, and arithmetic with them overflows."""
+
 Expand = Callable[["Decoder", Any, Any, str], Any]
 """From a dataclass, a value and its path to the value in long form, or to the finished object."""
 
@@ -85,7 +88,7 @@ class Decoder:
         if not isinstance(value, Mapping) or "type" not in value:
             raise BadSpec(f"{path}: got {value!r}, expected a table with a type, one of {', '.join(sorted(members))}")
         name = value["type"]
-        if name not in members:
+        if not isinstance(name, str) or name not in members:
             raise unknown(f"{family.__name__.lower()}", str(name), members, hint=f"(at {path}.type)")
         return self._dataclass(members[name], {key: item for key, item in value.items() if key != "type"}, path)
 
@@ -112,8 +115,12 @@ class Decoder:
 
 def _plain(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) <= LARGEST:
+            raise _wrong(path, value, "a finite number")
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > LARGEST:
+            raise _wrong(path, value, "a smaller number")
         return value
     if kind in (bool, str) and isinstance(value, kind):
         return value

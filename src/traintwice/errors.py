@@ -45,6 +45,18 @@ class TrainingFailed(TraintwiceError):
     """A worker process died, or the training of a replica raised."""
 
 
+class Diverged(TrainingFailed):
+    """The loss or the logits of a replica became infinite or NaN; its training was stopped.
+
+    Attributes:
+        step: the optimiser step at which it was seen.
+    """
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
     """An `UnknownName` that offers the closest known names, or all of them where they are few.
 

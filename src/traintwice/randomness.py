@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-Source = Literal["initialisation", "order", "split"]
+Source = Literal["initialisation", "order", "subset", "split"]
 """What the numbers are drawn for."""
 
 

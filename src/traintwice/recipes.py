@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
+from traintwice.averaging import Averaging
+from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Network
+from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.schedules import Schedule
 
 ALGORITHM = 1
 """Raised when training code changes results, so that a store never mixes replicas of two algorithms."""
+
+Fixable = Literal["initialisation", "order", "subset"]
+"""Sources of randomness that a recipe may fix: all replicas then share replica 0's stream."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,31 @@ class Cost:
 
     train: float
     serve: float
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A model trained before, whose weights this training starts from, or whose predictions it learns from.
+
+    Args:
+        recipe: how that model is trained; the study trains what is missing of it first.
+        replica: "own": replica m uses replica m of it, so that its randomness counts as this recipe's; "first": all use replica 0, as a
+            team does that has one deployed model.
+    Source:
+        Warm start: AD section 1 (the commonest practice of daily retraining). Teacher: Hinton et al. 2015; ours: each replica trains
+        its own teacher unless told otherwise, since a shared teacher hides churn and is another recipe.
+    """
+
+    recipe: Recipe
+    replica: Literal["own", "first"] = "own"
+
+    def __post_init__(self) -> None:
+        if self.replica not in ("own", "first"):
+            raise BadSpec(f"Earlier.replica: got {self.replica!r}, expected 'own' or 'first'")
+
+    def replica_for(self, replica: int) -> int:
+        """Which of its replicas a replica uses."""
+        return replica if self.replica == "own" else 0
 
 
 @dataclass(frozen=True)
@@ -35,8 +65,16 @@ class Recipe:
         lr_schedule: multiplies the optimiser's learning rate; None keeps it constant.
         epochs: passes over the training examples, >= 1.
         batch_size: examples in a mini-batch, >= 1; the last one of an epoch may be smaller, and none is left out.
+        averaging: which weights predict; None takes the last.
+        components: what each component has of its own, one entry for each; empty makes them alike.
+        own_batches: an order of mini-batches for each component; None lets all see the same.
+        clip_norm: gradients of a replica are scaled down to this norm; None does not.
+        sharpness: ρ of sharpness-aware minimisation, >= 0; 0 is plain training.
+        start: an earlier model to start from; None draws new weights.
+        teacher: an earlier model to learn from; methods with a distillation term need one.
+        fixed: sources of randomness that all replicas share.
     Raises:
-        BadSpec: a setting outside its range.
+        BadSpec: a setting outside its range, or two that contradict each other.
     Example:
         >>> Recipe().change(epochs=50).epochs
         50
@@ -48,15 +86,61 @@ class Recipe:
     lr_schedule: Schedule | None = None
     epochs: int = 25
     batch_size: int = 64
+    averaging: Averaging | None = None
+    components: tuple[Component, ...] = ()
+    own_batches: OwnBatches | None = None
+    clip_norm: float | None = None
+    sharpness: float = 0.0
+    start: Earlier | None = None
+    teacher: Earlier | None = None
+    fixed: tuple[Fixable, ...] = field(default=())
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise BadSpec(f"Recipe.{name}: got {getattr(self, name)}, expected at least 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise BadSpec(f"Recipe.clip_norm: got {self.clip_norm}, expected a number greater than 0")
+        if not self.sharpness >= 0:
+            raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
+        if self.components and len(self.components) != self.method.components:
+            raise BadSpec(
+                f"Recipe.components: got {len(self.components)} entries for the {self.method.components} components of the method, "
+                "expected one for each"
+            )
+        if any(c.subset < 1 for c in self.components) and self.own_batches is None:
+            raise BadSpec(
+                "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
+            )
+        if isinstance(self.network, SharedNetwork) and self.components:
+            raise BadSpec("Recipe.components: components of a shared network are alike; leave components out")
+        needs_teacher = "teacher" in self.method.needs
+        if needs_teacher != (self.teacher is not None):
+            raise BadSpec(
+                "Recipe.teacher: the method learns from a teacher and none is given"
+                if needs_teacher
+                else "Recipe.teacher: given, but no term of the method learns from it"
+            )
+        if self.teacher is not None and self.own_batches is not None:
+            raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
+        if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:
+            raise BadSpec(
+                "Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on"
+            )
 
     def change(self, **settings: Any) -> Recipe:
         """The same recipe with other settings: a row of a study is a change to its base recipe."""
         return replace(self, **settings)
+
+    def network_of(self, component: int) -> Network:
+        """The structure of a component."""
+        own = self.components[component].network if self.components else None
+        return own or self.network
+
+    def optimizer_of(self, component: int) -> Optimizer:
+        """The optimiser settings of a component."""
+        own = self.components[component].optimizer if self.components else None
+        return own or self.optimizer
 
     def steps_per_epoch(self, examples: int) -> int:
         """Mini-batches in a pass over so many examples."""
@@ -69,17 +153,35 @@ class Recipe:
         schedule = self.lr_schedule.resolve(per_epoch, total) if self.lr_schedule is not None else None
         return replace(self, method=self.method.resolve(per_epoch, total), lr_schedule=schedule)
 
+    def earlier(self) -> tuple[Earlier, ...]:
+        """The models that must be trained before this one."""
+        return tuple(e for e in (self.start, self.teacher) if e is not None)
+
     def cost(self, base: Recipe, shape: tuple[int, ...], classes: int) -> Cost:
         """What this recipe costs against a base recipe, for inputs of a shape.
 
-            train = J · epochs · multiply-adds / (base epochs · base multiply-adds),   serve = kept components · ...
+            train = Σ_j passes_j · multiply-adds_j · epochs / (base multiply-adds · base epochs) + train cost of the teacher
+            serve = Σ over kept networks of multiply-adds / base multiply-adds
 
-        Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit.
+        A step's forward and backward pass are three units of work, a forward pass one. Sharpness-aware minimisation doubles the steps, a
+        stale peer adds a forward pass, a shared part of the batch adds its share.
+
+        Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit; an earlier
+        model to start from, or one that all replicas learn from, is there anyway and is not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)
             Cost(train=2.0, serve=1.0)
         """
         unit = base.network.multiply_adds(shape, classes)
-        one = self.network.multiply_adds(shape, classes) / unit
-        return Cost(self.method.components * one * self.epochs / base.epochs, self.method.kept_components * one)
+        networks = [self.network_of(j).multiply_adds(shape, classes) / unit for j in range(self.method.components)]
+        kept = networks[:1] if self.method.kept_components == 1 else list(networks)
+        if isinstance(self.network, SharedNetwork):  # further components do not compute the trunk again
+            trunk = self.network.shared_multiply_adds(shape) / unit
+            networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
+        share = self.own_batches.share if self.own_batches is not None else 0.0
+        passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
+        train = sum(networks) * passes * self.epochs / base.epochs
+        if self.teacher is not None and self.teacher.replica == "own":
+            train += self.teacher.recipe.cost(base, shape, classes).train
+        return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))

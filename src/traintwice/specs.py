@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
-from traintwice import data, losses, nets, optimizers, schedules
+from traintwice import averaging, data, losses, nets, optimizers, schedules
 from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
@@ -21,12 +21,10 @@ T = TypeVar("T")
 
 FAMILIES: dict[Any, dict[str, type]] = {
     losses.Loss: {c.__name__: c for c in losses.ALL},
-    schedules.Schedule: {
-        c.__name__: c
-        for c in (schedules.Ramp, schedules.Jump, schedules.Complement, schedules.LinearDecay, schedules.CosineDecay)
-    },
+    schedules.Schedule: {c.__name__: c for c in schedules.ALL},
     nets.Network: {c.__name__: c for c in nets.ALL},
     optimizers.Optimizer: {c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam)},
+    averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},
 }
 """Field type to the classes it may hold, by the name they carry in files."""

@@ -103,7 +103,10 @@ def test_a_ratio_undefined_without_one_replica_has_no_replica_part():
     assert math.isnan(replica_variance(measured))
     with pytest.raises(BadInput, match="without one of the 3 replicas the measure has no finite value"):
         interval(measured, target="replicas")
-    assert interval(measured).target == "examples"
+    hidden = interval(measured)
+    assert hidden.target == "both"
+    assert math.isnan(hidden.half_width)  # an interval over examples alone would hide how little is known
+    assert math.isfinite(interval(measured, target="examples").half_width)
 
 
 def test_one_example_and_one_replica_give_no_width():

@@ -24,7 +24,7 @@ def test_drops_the_same_replica_from_both():
 
 def test_against_itself_nothing_differs_and_two_replicas_have_no_replica_part():
     a = churn.measure(votes(1))
-    [d] = compare_with_baseline([a], a)
+    [d] = compare_with_baseline([(a, a)])
     assert (d.estimate.value, d.p_value, d.settled, d.more_replicas) == (0, 1, False, None)
     assert paired(churn.measure(votes(1, M=2)), churn.measure(votes(2, M=2))).dropped is None
 
@@ -50,7 +50,7 @@ def test_holm_equals_the_definition():
 def test_p_value_and_holm_over_the_comparisons():
     base = votes(0, M=8, N=400)
     recipes = [votes(1, M=8, N=400, wrong=0.02), votes(2, M=8, N=400)]
-    results = compare_with_baseline([churn.measure(r) for r in recipes], churn.measure(base))
+    results = compare_with_baseline([(churn.measure(r), churn.measure(base)) for r in recipes])
     raw = []
     for result in results:
         e = result.estimate
@@ -66,7 +66,7 @@ def test_a_sure_difference_without_spread_is_settled():
         accuracy.measure(np.zeros((3, 9), int), np.zeros(9, int)),
         accuracy.measure(np.ones((3, 9), int), np.zeros(9, int)),
     )
-    [d] = compare_with_baseline([right], wrong)
+    [d] = compare_with_baseline([(right, wrong)])
     assert (d.estimate.value, d.p_value, d.settled) == (1.0, 0.0, True)
 
 
@@ -91,7 +91,7 @@ def test_the_projection_uses_holms_step_even_where_the_adjusted_p_value_is_cut_o
     for value in (0.001, 0.002, 0.003):
         dropped = value + rng.normal(0, 0.01, 5)
         recipes.append(Measurement(value, dropped, dropped, rng.normal(0, 0.001, 500)))
-    results = compare_with_baseline(recipes, base)
+    results = compare_with_baseline([(recipe, base) for recipe in recipes])
     assert [r.adjusted for r in results] == [1, 1, 1]
     order = np.argsort([r.p_value for r in results])
     for step, i in enumerate(order):
@@ -111,3 +111,10 @@ def test_under_no_difference_few_claims_are_made():
         e = interval(paired(churn.measure(a), churn.measure(b)))
         claims += not e.low <= 0 <= e.high
     assert claims / 200 <= 0.08
+
+
+def test_two_replicas_settle_nothing():
+    """However large the difference: it holds for these models alone."""
+    right, wrong = np.zeros((2, 400), int), np.array([[0] * 400, [1] * 400])
+    [d] = compare_with_baseline([(churn.measure(right), churn.measure(wrong))])
+    assert (d.estimate.value, d.estimate.target, d.settled) == (-1.0, "examples", False)

@@ -4,8 +4,8 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import train
-from traintwice.errors import TrainingFailed
-from traintwice.losses import CrossEntropy, Outputs
+from traintwice.errors import Diverged
+from traintwice.losses import CrossEntropy, LogitL2, Outputs
 from traintwice.methods import Method, Term, anti_distillation, baseline, co_distillation, ensemble, entropy_regulariser
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD
@@ -19,8 +19,8 @@ SMALL = Recipe(network=MLP((9, 7)), optimizer=SGD(0.1, 0.9), epochs=2, batch_siz
 
 def test_shapes_and_steps():
     done = train(SMALL.change(method=ensemble(3)), DATA, seed=0, replica=0)
-    assert {name: z.shape for name, z in done.logits.items()} == {"validation": (3, 20, 10), "test": (3, 30, 10)}
-    assert done.logits["test"].dtype == np.float32
+    assert {name: z.shape for name, z in done.outputs.items()} == {"validation": (3, 20, 10), "test": (3, 30, 10)}
+    assert done.outputs["test"].dtype == np.float32
     assert done.steps == 2 * 4
 
 
@@ -37,7 +37,7 @@ def test_is_a_plain_training_loop():
             torch.nn.functional.cross_entropy(network(x[rows]), y[rows]).backward()
             optimizer.step()
     expected = network(torch.from_numpy(DATA.test.inputs).double()).detach().float().numpy()
-    ours = train(SMALL, DATA, seed=5, replica=3, dtype=torch.float64).logits["test"][0]
+    ours = train(SMALL, DATA, seed=5, replica=3, dtype=torch.float64).outputs["test"][0]
     np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -46,16 +46,16 @@ def test_is_a_plain_training_loop():
 )
 def test_twice_the_same_bits(method):
     recipe = SMALL.change(method=method)
-    first, second = (train(recipe, DATA, seed=0, replica=1).logits["test"] for _ in range(2))
+    first, second = (train(recipe, DATA, seed=0, replica=1).outputs["test"] for _ in range(2))
     assert first.tobytes() == second.tobytes()
-    assert first.tobytes() != train(recipe, DATA, seed=0, replica=2).logits["test"].tobytes()
-    assert first.tobytes() != train(recipe, DATA, seed=1, replica=1).logits["test"].tobytes()
+    assert first.tobytes() != train(recipe, DATA, seed=0, replica=2).outputs["test"].tobytes()
+    assert first.tobytes() != train(recipe, DATA, seed=1, replica=1).outputs["test"].tobytes()
 
 
 def test_rows_share_their_streams():
     """Without coupling, the first component of an ensemble is the baseline's network, bit for bit."""
-    alone = train(SMALL, DATA, seed=0, replica=4).logits["test"]
-    together = train(SMALL.change(method=ensemble(2)), DATA, seed=0, replica=4).logits["test"]
+    alone = train(SMALL, DATA, seed=0, replica=4).outputs["test"]
+    together = train(SMALL.change(method=ensemble(2)), DATA, seed=0, replica=4).outputs["test"]
     assert alone[0].tobytes() == together[0].tobytes()
     assert together[0].tobytes() != together[1].tobytes()
 
@@ -63,27 +63,31 @@ def test_rows_share_their_streams():
 def test_decayed_rate_reaches_the_optimiser():
     """With the rate at zero from the second step on, more epochs change nothing."""
     frozen = SMALL.change(lr_schedule=LinearDecay(steps=1))
-    short, long = (train(frozen.change(epochs=e), DATA, seed=0, replica=0).logits["test"] for e in (1, 3))
+    short, long = (train(frozen.change(epochs=e), DATA, seed=0, replica=0).outputs["test"] for e in (1, 3))
     assert short.tobytes() == long.tobytes()
-    assert short.tobytes() != train(SMALL.change(epochs=1), DATA, seed=0, replica=0).logits["test"].tobytes()
+    assert short.tobytes() != train(SMALL.change(epochs=1), DATA, seed=0, replica=0).outputs["test"].tobytes()
 
 
 def test_weights_of_terms_reach_the_loss():
     """A cross entropy of weight 1/2 at twice the rate is the plain one under SGD without momentum."""
     plain = SMALL.change(optimizer=SGD(0.1))
     halved = SMALL.change(optimizer=SGD(0.2), method=Method((Term(CrossEntropy(), 0.5),)))
-    first, second = (train(r, DATA, seed=0, replica=0, dtype=torch.float64).logits["test"] for r in (plain, halved))
+    first, second = (train(r, DATA, seed=0, replica=0, dtype=torch.float64).outputs["test"] for r in (plain, halved))
     np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
 def test_learns():
     done = train(Recipe(epochs=10), Digits().load(), seed=0, replica=0)
-    assert (done.logits["test"][0].argmax(-1) == Digits().load().test.labels).mean() > 0.85
+    assert (done.outputs["test"][0].argmax(-1) == Digits().load().test.labels).mean() > 0.85
 
 
-def test_a_diverging_loss_is_named():
-    with pytest.raises(TrainingFailed, match=r"the loss is .* at the end of epoch 1 of 2; lower the learning rate"):
+def test_divergence_names_the_step_and_the_term():
+    with pytest.raises(Diverged, match=r"the logits of component 0 are not finite at step 1") as seen:
         train(SMALL.change(optimizer=SGD(1e30)), DATA, seed=0, replica=7)
+    assert seen.value.step == 1
+    unbounded = Method((Term(CrossEntropy()), Term(LogitL2(), -1e38)))
+    with pytest.raises(Diverged, match=r"the (term LogitL2|weighted sum of the terms|logits of component 0)"):
+        train(SMALL.change(method=unbounded), DATA, seed=0, replica=0)
 
 
 def test_outputs_are_what_the_loss_sees():

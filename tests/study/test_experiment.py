@@ -74,6 +74,16 @@ def test_numbers_have_one_digest(small, data):
         (["a b=3"], BadSpec, "not one TOML could have"),
         (["epochs=many"], BadSpec, "recipe.epochs: got 'many', expected a whole number"),
         (["epochs=manyx"], BadSpec, "multiple of the base"),
+        (["optimizer.lr=inf"], BadSpec, "recipe.optimizer.lr: got inf, expected a finite number"),
+        (["optimizer.weight_decay=1e300"], BadSpec, "expected a finite number"),
+        (["epochs=10000000000000000"], BadSpec, "expected a smaller number"),
+        (["epochs=infx"], BadSpec, "multiple of the base"),
+        (["epochs=nanx"], BadSpec, "multiple of the base"),
+        (['optimizer.type=["SGD"]'], UnknownName, "no optimizer named"),
+        (['lr_schedule={type="CosineDecay", steps=0}'], BadSpec, "CosineDecay.steps: got 0, expected at least 1"),
+        (['lr_schedule={type="LinearDecay", steps=-3}'], BadSpec, "LinearDecay.steps: got -3"),
+        (['rows.""={}'], BadSpec, "rows: got the name ''"),
+        (['rows."a\\nb"={}'], BadSpec, "printable"),
         (["replicas=1"], BadSpec, "replicas: got 1, expected at least 2"),
         (["replicas=-3"], BadSpec, "replicas: got -3, expected at least 2"),
         (["seed=-1"], BadSpec, "seed: got -1"),
@@ -97,6 +107,7 @@ def test_mistakes_in_settings(small, settings, kind, message):
         (b"nam = 'a'\n", r"mine.toml: no setting of an experiment named 'nam'. Did you mean 'name'\?"),
         (b"name = \n", r"mine.toml: not a TOML file"),
         (b"\xff\xfe", r"mine.toml: cannot be read"),
+        (b"name='a'\ndata=" + b"[" * 3000, "mine.toml: not a TOML file"),
         (b"name='a'\ndata={type='Digits'}\nrecipe=3\n", "mine.toml: recipe: got 3"),
         (b"name='a'\ndata={type='Digits'}\nrows={}\n", "mine.toml: rows: got none"),
         (b"name='a'\ndata={type='Digits', train='all'}\n", "mine.toml: data.train: got 'all', expected a whole number"),
@@ -107,6 +118,12 @@ def test_mistakes_in_files(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(TraintwiceError, match=message):
         Experiment.read(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path, small):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + small.to_toml().encode())
+    assert Experiment.read(path) == small
 
 
 def test_a_missing_file(tmp_path):

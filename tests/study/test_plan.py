@@ -6,15 +6,16 @@ import pytest
 from traintwice.errors import StoreError
 from traintwice.specs import digest
 from traintwice.study import Store, plan
-from traintwice.study.worker import _train_one
+from traintwice.study.identity import identity
+from traintwice.study.worker import train_into
 
 
 @pytest.fixture
 def trained(small, data, tmp_path):
     store = Store(tmp_path / "runs")
     for row in small.rows:
-        store.prepare(small.key(row, data), small.identity(row, data))
-        _train_one(small, data, store, row, 1)
+        store.prepare(small.key(row, data), identity(small.rows[row], data.digest, small.seed))
+        train_into(store, small.rows[row], small.data, data, seed=small.seed, replica=1)
     return store
 
 
@@ -45,8 +46,8 @@ def test_other_numerics_are_refused_unless_asked_for(small, data, trained):
     path = trained.folder(small.key("baseline", data)) / "0001.json"
     record = json.loads(path.read_text())
     record["numerics"]["threads"] = 2
-    del record["record"]
-    path.write_text(json.dumps({**record, "record": digest(record)}))
+    del record["record"], record["schema"]
+    path.write_text(json.dumps({"schema": 1, **record, "record": digest(record)}))
     with pytest.raises(StoreError, match=r"replica 1 of 'baseline' was trained with other numerics \(threads 2 there, 1 here\)"):
         plan(small, data, trained)
     assert len(plan(small, data, trained, mix_numerics=True).missing) == 4

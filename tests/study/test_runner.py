@@ -32,7 +32,7 @@ def test_processes_give_the_bits_of_a_plain_call(small, data, undisturbed):
     results = gather(small, undisturbed, data)
     for row, recipe in small.rows.items():
         for m in range(3):
-            alone = train(recipe, data, seed=small.seed, replica=m).logits["test"]
+            alone = train(recipe, data, seed=small.seed, replica=m).outputs["test"]
             assert alone.tobytes() == results[row].logits["test"][m].tobytes()
 
 
@@ -115,13 +115,32 @@ def test_damage_is_mended_to_the_same_bytes(small, undisturbed, tmp_path):
     assert logits_of(store) == logits_of(undisturbed)
 
 
-def test_a_failing_replica_does_not_stop_the_others(small, tmp_path):
-    failing = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e30}'])
-    with pytest.raises(TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: the loss is"):
-        run(failing, store=tmp_path / "runs")
-    store, data = Store(tmp_path / "runs"), failing.data.load()
-    assert store.replicas(failing.key("baseline", data)) == [0, 1, 2]
-    assert store.replicas(failing.key("ensemble", data)) == []
+def test_a_diverging_replica_does_not_stop_the_others(small, tmp_path):
+    diverging = small.override(['rows.ensemble.optimizer={type="SGD", lr=1e15}'])
+    results = run(diverging, store=tmp_path / "runs")
+    assert results["baseline"].test.replicas == 3
+    assert "ensemble" not in results.rows
+    assert sorted(results.diverged["ensemble"]) == [0, 1, 2]
+    (note,) = [n for n in results.notes() if "diverged" in n]
+    assert note.startswith("ensemble: 3 of 3 replicas diverged (replica 0: the logits of")
+    assert note.endswith("too few are left to measure.")
+    store = Store(tmp_path / "runs")
+    assert not prepare(diverging, diverging.data.load(), store).missing  # it would diverge again
+
+
+def test_a_diverging_baseline_is_an_error(small, tmp_path):
+    with pytest.raises(TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; without a baseline there is nothing"):
+        run(small.override(['optimizer={type="SGD", lr=1e15}', "epochs=3"]), store=tmp_path / "runs")
+
+
+def test_a_replica_that_cannot_be_trained_is_named_and_the_others_are_kept(small, tmp_path):
+    impossible = small.override(["rows.ensemble.components=[{inputs=[0, 99]}, {}]"])
+    with pytest.raises(
+        TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: Component.inputs: got"
+    ):
+        run(impossible, store=tmp_path / "runs")
+    store, data = Store(tmp_path / "runs"), impossible.data.load()
+    assert store.replicas(impossible.key("baseline", data)) == [0, 1, 2]
 
 
 def test_a_killed_worker_is_reported(small, tmp_path):
@@ -155,6 +174,35 @@ def test_another_study_of_the_same_name(small, undisturbed):
     other = small.override(["epochs=2"])
     with pytest.raises(StoreError, match=r"has a study named 'small' with other settings \(recipe.epochs 1 there, 2 here\)"):
         run(other, store=undisturbed)
+
+
+def test_two_runs_that_make_the_store_together(small, tmp_path):
+    code = "import sys; from traintwice.study import Store; [Store(f'{sys.argv[1]}/{i}') for i in range(300)]"
+    makers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    assert [m.wait() for m in makers] == [0, 0]
+
+
+def test_a_worker_that_prints_does_no_harm(small, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("print('hello from somebody')")
+    file = tmp_path / "small.toml"
+    file.write_text(small.to_toml())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, str(file), str(tmp_path / "runs")], env=environment, timeout=60, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undisturbed, tmp_path):
+    import shutil
+
+    shutil.copytree(undisturbed.path, tmp_path / "runs")
+    store, data = Store(tmp_path / "runs"), small.data.load()
+    more = replace(small, replicas=6)
+    news = train_missing(more, data, store, prepare(more, data, store), jobs=1)
+    next(news)
+    news.close()
+    assert store.study("small")["replicas"] == 3
 
 
 def test_no_jobs(small, tmp_path):

@@ -26,7 +26,7 @@ def test_what_was_saved_comes_back(store):
     assert store.record(KEY, 3) is None
     assert store.replicas(KEY) == [4]
     assert store.digests() == [KEY]
-    assert Store(store.path).identity(KEY) == IDENTITY
+    assert Store(store.path).identity(KEY) == {"schema": 1, **IDENTITY}
 
 
 def flip_bit(content: bytes) -> bytes:
@@ -82,6 +82,37 @@ def test_a_directory_of_something_else(tmp_path):
 def test_a_place_that_cannot_be_written():
     with pytest.raises(StoreError, match=r"/proc/runs: cannot be written \(.*\); choose another --store"):
         Store("/proc/runs")
+
+
+@pytest.mark.parametrize("left", [["studies"], ["studies", "replicas", "locks"], [".tmp-1"]])
+def test_a_store_whose_making_was_interrupted_is_made(tmp_path, left):
+    for name in left:
+        (tmp_path / name).mkdir()
+    assert Store(tmp_path).digests() == []
+
+
+def test_a_damaged_note_of_a_recipe_is_written_again(store):
+    (store.folder(KEY) / "recipe.json").write_bytes(b"\xff")
+    store.prepare(KEY, IDENTITY)
+    assert store.identity(KEY) == {"schema": 1, **IDENTITY}
+
+
+def test_a_damaged_note_of_a_study(store):
+    store.save_study("a", {"rows": {}, "replicas": 3, "recipe": {}})
+    assert store.study("a")["replicas"] == 3
+    (store.path / "studies/a.json").write_text('{"rows": {}}')
+    with pytest.raises(StoreError, match="is not the note of a study; delete it and run the study again"):
+        store.study("a")
+
+
+def test_a_directory_in_the_place_of_a_record(store):
+    (store.folder(KEY) / "0004.json").unlink()
+    (store.folder(KEY) / "0004.json").mkdir()
+    assert isinstance(store.record(KEY, 4), Damage)
+
+
+def test_every_file_says_its_schema(store):
+    assert all(json.loads(p.read_text())["schema"] == 1 for p in store.path.rglob("*.json"))
 
 
 def test_no_store(tmp_path):

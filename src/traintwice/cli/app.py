@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +28,10 @@ DEFAULT_REPORT = Path("traintwice-report")
 
 def main() -> None:
     """Run the command line; what the user can mend ends in one message and exit status 2."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is at stake, Ctrl-C simply ends the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "Δ" shows "?" and no traceback
     try:
         app()
     except TraintwiceError as error:
@@ -68,6 +74,9 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of other threads, processors or versions in one row.")
     ] = False,
+    save_weights: Annotated[
+        bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:
@@ -78,9 +87,12 @@ def run(
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
     from traintwice.cli import study as verbs
 
+    if not no_report:
+        verbs.check_writable(report)
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
     try:
-        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, quiet=quiet)
+        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, save_weights=save_weights, quiet=quiet)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -132,10 +144,51 @@ def store(
     prune: Annotated[
         bool, typer.Option("--prune", help="Delete replicas that no study here needs, damaged and temporary files.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --prune: say what would be deleted, and delete nothing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what lies in a store and how large it is; prune it."""
     require("torch", extra="torch", purpose="reading a store")
     from traintwice.cli.storage import print_store
 
-    print_store(Console(), path, prune=prune, as_json=json)
+    print_store(Console(), path, prune=prune, dry_run=dry_run, as_json=json)
+
+
+Row = Annotated[str, typer.Option("--row", help="Which recipe of the study.")]
+Replica = Annotated[int, typer.Option("--replica", help="Which of its replicas.")]
+Study = Annotated[str | None, typer.Option("--study", help="Which study, where the store has several.")]
+
+
+@app.command()
+def export(
+    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
+    formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
+) -> None:
+    """Write a trained model for serving, and check that what was written predicts the same."""
+    require("torch", extra="torch", purpose="export")
+    from traintwice.cli.models import export_model
+    from traintwice.study.export import FORMATS
+
+    export_model(Console(), store, study=study, row=row, replica=replica, out=out, formats=formats or list(FORMATS))
+
+
+@app.command()
+def predict(
+    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
+    inputs: Annotated[Path, typer.Argument(help="A .npy file of inputs, or a .npz file with inputs and, where known, labels.")],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
+) -> None:
+    """Predict new data with a trained model, as a file that `traintwice measure` and `diff` read."""
+    require("torch", extra="torch", purpose="prediction")
+    from traintwice.cli.models import predict_file
+
+    predict_file(Console(), store, study=study, row=row, replica=replica, inputs=inputs, out=out)

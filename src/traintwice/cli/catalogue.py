@@ -10,16 +10,19 @@ from typing import Any
 import tomli_w
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from traintwice import metrics, specs
+from traintwice.averaging import Averaging
+from traintwice.controls import CONTROLS
 from traintwice.data import Source
 from traintwice.errors import unknown
 from traintwice.losses import Loss
-from traintwice.methods import BUILDERS, Method
+from traintwice.methods import BUILDERS, Method, ensemble
 from traintwice.nets import Network
 from traintwice.optimizers import Optimizer
 from traintwice.presets import PRESETS
-from traintwice.recipes import Recipe
+from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import Schedule
 from traintwice.study import Experiment
 
@@ -29,9 +32,11 @@ def catalogue() -> dict[str, dict[str, Any]]:
     return {
         "studies": dict(PRESETS),
         "methods": dict(BUILDERS),
+        "controls": dict(CONTROLS),
         "losses": specs.FAMILIES[Loss],
         "measures": {metric.__name__: metric for metric in metrics.ALL},
         "networks": specs.FAMILIES[Network],
+        "averaging": specs.FAMILIES[Averaging],
         "optimisers": specs.FAMILIES[Optimizer],
         "schedules": specs.FAMILIES[Schedule],
         "data": specs.FAMILIES[Source],
@@ -103,26 +108,33 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
         changes = experiment.to_dict()["rows"]
         for row, recipe in experiment.rows.items():
             cost = recipe.cost(base, data.shape, data.classes)
-            table.add_row(row, f"{cost.train:.3g}x", f"{cost.serve:.3g}x", ", ".join(changes[row]) or "–")
+            changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
+            table.add_row(Text(row), f"{cost.train:.3g}x", f"{cost.serve:.3g}x", Text(changed or "–"))
         console.print(table)
         console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
 
 
 def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:
     plain = specs.encode(method)
-    cost = Recipe(method=method).cost(Recipe(), (1,), 2)
+    cost = _example_of(name, method).cost(Recipe(), (1,), 2)
     if toml:
         print(tomli_w.dumps({"method": plain}), end="")
     elif as_json:
-        print(
-            json.dumps(
-                {"schema": 1, "name": name, "method": plain, "train": cost.train, "serve": cost.serve, "text": text},
-                ensure_ascii=False,
-            )
-        )
+        costs = {"train": cost.train, "serve": cost.serve}
+        print(json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
     else:
         parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
-        print(
-            f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}\nCost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve."
-        )
+        print(f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}")
+        print(f"Cost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve.")
+        for warning in method.warnings():
+            print(f"Note: {warning}.")
         print(f'In a study\'s file: method = {{ builder = "{name}" }}')
+
+
+def _example_of(name: str, method: Method) -> Recipe:
+    """A recipe with the method: with an ensemble of two to learn from, or the deployed model, where it needs a teacher."""
+    if "teacher" not in method.needs:
+        return Recipe(method=method)
+    if name == "ensemble_distillation":
+        return Recipe(method=method, teacher=Earlier(Recipe(method=ensemble(2))))
+    return Recipe(method=method, teacher=Earlier(Recipe(), replica="first"))

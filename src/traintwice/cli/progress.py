@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from traintwice.study import Experiment, Plan
 
+EVERY_SECONDS = 10
+
 
 class Quiet:
     """Says nothing."""
@@ -22,18 +24,28 @@ class Quiet:
 
 
 class Lines(Quiet):
-    """One line for each recipe when its last replica is in."""
+    """How far it is every ten seconds, and one line for each recipe when its last replica is in."""
 
     def __init__(self, experiment: Experiment, plan: Plan) -> None:
-        self._plan, self._replicas, self._started = plan, experiment.replicas, time.monotonic()
+        self._plan, self._replicas = plan, experiment.replicas
         self._left = Counter(task.key for task in plan.missing)
+        self._total, self._started = len(plan.missing), time.monotonic()
+        self._said = self._started
 
     def advance(self, key: str) -> None:
         self._left[key] -= 1
+        now, left = time.monotonic(), self._left.total()
         if self._left[key] == 0:
             for row in (row for row, of_row in self._plan.keys.items() if of_row == key):
-                seconds = time.monotonic() - self._started
-                print(f"{row}: {self._replicas}/{self._replicas} replicas after {seconds:.0f} s", file=sys.stderr, flush=True)
+                print(
+                    f"{row}: {self._replicas}/{self._replicas} replicas after {now - self._started:.0f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        elif now - self._said >= EVERY_SECONDS:
+            remaining = (now - self._started) / (self._total - left) * left
+            print(f"{self._total - left} of {self._total} replicas, about {remaining:.0f} s left", file=sys.stderr, flush=True)
+            self._said = now
 
 
 class Bars(Quiet):
@@ -48,7 +60,7 @@ class Bars(Quiet):
             self._of_key.setdefault(key, []).append(int(bar))
 
     def advance(self, key: str) -> None:
-        for bar in self._of_key[key]:
+        for bar in self._of_key.get(key, ()):  # an earlier model has none
             self._bars.advance(bar)  # type: ignore[arg-type]
 
 
@@ -62,6 +74,6 @@ def progress_for(experiment: Experiment, plan: Plan, *, quiet: bool) -> Iterator
         yield Lines(experiment, plan)
     else:
         left = TimeRemainingColumn(elapsed_when_finished=True)
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), left)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), left)
         with Progress(*columns, console=console) as bars:
             yield Bars(experiment, plan, bars)

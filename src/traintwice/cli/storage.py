@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from traintwice.recipes import Recipe
 from traintwice.study import Damage, Experiment, Store
+from traintwice.study.identity import key_of
 
 
 def needed(store: Store) -> dict[str, list[str]]:
-    """Digest to the rows that need it, "study: row", over all studies of a store."""
+    """Digest to the rows that need it, "study: row", over all studies of a store; a row needs its earlier models too."""
     rows: dict[str, list[str]] = {}
     for name in store.studies():
         experiment = Experiment.from_dict(store.study(name) or {}, source=f"{store.path}: study {name}")
         data = experiment.data.load()
-        for row in experiment.rows:
-            rows.setdefault(experiment.key(row, data), []).append(f"{name}: {row}")
+        for row, recipe in experiment.rows.items():
+            for part, of in _with_earlier(recipe, f"{name}: {row}"):
+                rows.setdefault(key_of(part, data.digest, experiment.seed), []).append(of)
     return rows
 
 
-def print_store(console: Console, path: Path, *, prune: bool, as_json: bool) -> None:
+def _with_earlier(recipe: Recipe, of: str) -> Iterator[tuple[Recipe, str]]:
+    yield recipe, of
+    for earlier in recipe.earlier():
+        yield from _with_earlier(earlier.recipe, f"{of} (earlier model)")
+
+
+def print_store(console: Console, path: Path, *, prune: bool, dry_run: bool, as_json: bool) -> None:
     """List the replicas of a store by recipe, or delete what no study needs.
 
     Raises:
@@ -31,18 +43,15 @@ def print_store(console: Console, path: Path, *, prune: bool, as_json: bool) -> 
     store = Store(path, create=False)
     rows = needed(store)
     if prune:
-        freed, what = _prune(store, rows)
+        freed, what = _prune(store, rows, dry_run=dry_run)
         if as_json:
-            print(json.dumps({"schema": 1, "removed": what, "freed_bytes": freed}))
+            print(json.dumps({"schema": 1, "removed": what, "freed_bytes": freed, "dry_run": dry_run}))
         else:
             for line in what:
-                console.print(f"removed {line}", highlight=False)
-            console.print(f"{_size(freed)} freed", highlight=False)
+                console.print(f"{'would remove' if dry_run else 'removed'} {line}", highlight=False, markup=False)
+            console.print(f"{_size(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
         return
-    listed = [
-        {"key": key, "rows": rows.get(key, []), "replicas": len(store.replicas(key)), "bytes": store.size(key)}
-        for key in store.digests()
-    ]
+    listed = [_entry(store, key, rows.get(key, [])) for key in store.digests()]
     if as_json:
         print(json.dumps({"schema": 1, "store": str(path), "recipes": listed}, ensure_ascii=False))
         return
@@ -50,30 +59,39 @@ def print_store(console: Console, path: Path, *, prune: bool, as_json: bool) -> 
     for title in ("recipe", "replicas", "size", "needed by"):
         table.add_column(title, justify="left" if title in ("recipe", "needed by") else "right")
     for entry in listed:
-        wanted = entry["rows"]
-        by = ", ".join(wanted) if isinstance(wanted, list) and wanted else "no study (--prune deletes it)"
-        table.add_row(str(entry["key"])[:12], str(entry["replicas"]), _size(int(str(entry["bytes"]))), by)
+        by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
+        damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
+        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
     console.print(table)
-    console.print(f"\n{path}: {_size(sum(store.size(key) for key in store.digests()))} in {len(listed)} recipes", highlight=False)
+    total = sum(entry["bytes"] for entry in listed)
+    console.print(f"\n{path}: {_size(total)} in {len(listed)} recipes", highlight=False, markup=False)
 
 
-def _prune(store: Store, rows: dict[str, list[str]]) -> tuple[int, list[str]]:
+def _entry(store: Store, key: str, rows: list[str]) -> dict[str, Any]:
+    numbers = store.replicas(key)
+    damaged = sum(isinstance(store.record(key, m), Damage) for m in numbers)
+    return {"key": key, "rows": rows, "replicas": len(numbers) - damaged, "damaged": damaged, "bytes": store.size(key)}
+
+
+def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[int, list[str]]:
     freed, what = 0, []
     for key in store.digests():
         if key not in rows:
             freed += store.size(key)
             what.append(f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs")
-            store.remove(key)
+            if not dry_run:
+                store.remove(key)
             continue
         for replica in store.replicas(key):
             found = store.record(key, replica)
             if isinstance(found, Damage):
-                freed += store.remove_replica(key, replica)
+                freed += 0 if dry_run else store.remove_replica(key, replica)
                 what.append(f"replica {replica} of {key[:12]}: {found.reason}")
     for leftover in list(store.leftovers()):
         freed += leftover.stat().st_size
-        leftover.unlink()
         what.append(f"{leftover.name}, left by an interrupted write")
+        if not dry_run:
+            leftover.unlink(missing_ok=True)
     return freed, what
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from traintwice import report as reports
 from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
+from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment, Results, Store, gather, prepare, train_missing, verdict
 
@@ -24,10 +25,10 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     Raises:
         UnknownName: no such preset. BadSpec: the file or a setting is wrong.
     """
-    if study.endswith(".toml") or Path(study).is_file():
-        experiment = Experiment.read(Path(study))
-    elif study in PRESETS:
+    if study in PRESETS:
         experiment = PRESETS[study]()
+    elif study.endswith(".toml") or Path(study).is_file():
+        experiment = Experiment.read(Path(study))
     else:
         raise unknown("study", study, PRESETS, hint="A file's name must end in .toml.")
     plain = experiment.override(settings).to_dict()
@@ -35,11 +36,17 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
 
 
-def train(experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, quiet: bool) -> Results:
+def train(
+    experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool
+) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    if not quiet:
+        for row, recipe in experiment.rows.items():
+            for warning in recipe.method.warnings(classes=data.classes):
+                print(f"note, {row}: {warning}", file=sys.stderr)
     for damage in made.damaged:
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
@@ -73,13 +80,35 @@ def load(path: Path, name: str | None) -> Results:
     return gather(experiment, store, experiment.data.load())
 
 
+def check_writable(out: Path) -> None:
+    """Raise before anything is trained where a report could not be written in the end.
+
+    Raises:
+        StoreError: the directory cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f"{TEMPORARY}probe"
+        write_whole(probe, b"")
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"{out}: the report cannot be written there ({error.strerror}); choose another --report") from None
+
+
 def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
-    """Write the report where one is wanted, and print table, findings and the report's path; or JSON alone."""
-    index = reports.write(results, out) if out is not None else None
+    """Print table and findings, then write the report where one is wanted and print its path; or JSON alone."""
     if as_json:
         print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
-        return
-    console = Console(highlight=False, soft_wrap=False)
+    else:
+        _print_results(results)
+    if out is not None:
+        index = reports.write(results, out)
+        if not as_json:
+            print(f"\nReport: {index}")
+
+
+def _print_results(results: Results) -> None:
+    console = Console(highlight=False, markup=False)
     table = results.table()
     console.print(table.title, style="bold")
     for part in table.split(console.width, first=FIRST_COLUMNS):
@@ -91,5 +120,3 @@ def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
     console.print()
     for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)
-    if index is not None:
-        console.print(f"\nReport: {index}", soft_wrap=True)

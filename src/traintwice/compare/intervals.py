@@ -91,6 +91,10 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     if math.isnan(of_replicas):
         if target == "replicas":
             raise BadInput(_no_replica_part(measurement))
+        if target == "both" and measurement.dropped is not None:
+            # Without one of its replicas the measure has no value: an interval over examples alone would hide how little is known.
+            nan = math.nan
+            return Estimate(measurement.value, nan, nan, nan, nan, measurement.replicas, measurement.examples, level, target)
         target = "examples"
     elif math.isnan(of_examples) and target == "both":
         target = "replicas"

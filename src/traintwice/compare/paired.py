@@ -40,8 +40,11 @@ class Difference:
 
     @property
     def settled(self) -> bool:
-        """True where the difference is beyond doubt at the estimate's level."""
-        return self.adjusted <= 1 - self.estimate.level
+        """True where the difference is beyond doubt at the estimate's level, as a claim about the recipes.
+
+        Two replicas of each say nothing about new replicas, so they settle nothing.
+        """
+        return self.estimate.target == "both" and self.adjusted <= 1 - self.estimate.level
 
 
 def paired(first: Measurement, second: Measurement) -> Measurement:
@@ -86,19 +89,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare_with_baseline(recipes: Sequence[Measurement], baseline: Measurement, *, level: float = 0.95) -> list[Difference]:
+def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, level: float = 0.95) -> list[Difference]:
     """Every recipe minus the baseline, paired by replica, p-values Holm-adjusted over the recipes.
 
     Args:
-        recipes: the same metric of each recipe.
-        baseline: the same metric of the baseline.
+        pairs: the same metric of each recipe and of the baseline, on the same replicas.
         level: nominal coverage of the (unadjusted) intervals, and one minus the level of the adjusted test.
     Returns:
         One `Difference` for each recipe, in their order.
     Source:
         Ours (spec section 2): jackknife of the difference, both parts, Holm.
     """
-    differences = [paired(recipe, baseline) for recipe in recipes]
+    differences = [paired(recipe, baseline) for recipe, baseline in pairs]
     estimates = [interval(d, level=level) for d in differences]
     p_values = [p_value_of(e) for e in estimates]
     by_size = sorted(range(len(p_values)), key=lambda i: p_values[i])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, Split
-from traintwice.errors import TrainingFailed
+from traintwice.engine.averager import averager, renew_batch_statistics
+from traintwice.engine.batches import Batch, batches
+from traintwice.engine.building import Weights, build, load, weights_of
+from traintwice.engine.peers import Peers
+from traintwice.engine.signals import Signals
+from traintwice.errors import Diverged
 from traintwice.losses import Outputs
-from traintwice.randomness import stream
+from traintwice.methods import Memories
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
@@ -24,15 +30,27 @@ class Trained:
     """The outcome of a training.
 
     Attributes:
-        logits: split name to raw logits of every component, ``J N K`` float32.
+        outputs: named arrays by split: "test" holds raw logits of every kept network, ``J N K`` float32 (``S·J N K`` with S snapshots);
+            "test.gate" the weights of the mixture, ``J N``, where the method has a gate.
+        weights: parameters and buffers of every kept network.
         steps: optimiser steps taken.
     """
 
-    logits: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
     steps: int
 
 
-def train(recipe: Recipe, data: Dataset, *, seed: int, replica: int, dtype: torch.dtype = torch.float32) -> Trained:
+def train(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    seed: int,
+    replica: int,
+    start: Weights | None = None,
+    teacher: Weights | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Trained:
     """Train one replica and predict the validation and test examples.
 
     Args:
@@ -40,46 +58,179 @@ def train(recipe: Recipe, data: Dataset, *, seed: int, replica: int, dtype: torc
         data: on what.
         seed: of the experiment.
         replica: which one; its weights and mini-batches come from streams of their own.
+        start, teacher: weights of the earlier models that the recipe names.
         dtype: of weights and inputs.
     Returns:
-        Raw logits of every component, before anything is averaged or dropped.
+        Raw logits of every network that is kept, before anything is averaged or dropped.
     Raises:
-        TrainingFailed: the loss or the logits became infinite or NaN; the message says when.
+        Diverged: a loss or logits became infinite or NaN; names the step and the term.
     Source:
-        Ours. All components see the same mini-batches; the smaller batch that ends an epoch is used.
+        Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
-    recipe = recipe.resolve(len(data.train))
-    networks = [
-        recipe.network.build(data.shape, data.classes, stream(seed, "initialisation", replica=replica, component=j)).to(dtype)
-        for j in range(recipe.method.components)
-    ]
-    optimizer = recipe.optimizer.build([p for network in networks for p in network.parameters()])
-    inputs, labels = torch.from_numpy(data.train.inputs).to(dtype), torch.from_numpy(data.train.labels)
+    plain, recipe = recipe, recipe.resolve(len(data.train))
+    training = _Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
+    per_epoch = recipe.steps_per_epoch(len(data.train))
+    kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
     step = 0
     for epoch in range(recipe.epochs):
-        order = torch.from_numpy(stream(seed, "order", replica=replica, epoch=epoch).permutation(len(data.train)))
-        for batch in torch.split(order, recipe.batch_size):
-            if recipe.lr_schedule is not None:
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.optimizer.lr * at_step(recipe.lr_schedule, step)
-            x = inputs[batch]
-            logits = torch.stack([network(x) for network in networks])
-            loss = recipe.method.loss(Outputs(logits, labels[batch]), step)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+        for batch in batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch):
+            training.step(batch, step)
+            kept.after_step(step)
             step += 1
+    sets = kept.finish()
+    if plain.averaging is not None:
+        for networks in sets:
+            renew_batch_statistics(networks, training.inputs, recipe.batch_size)
+    networks = [network for networks in sets for network in networks]
+    outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
+    if training.gate is not None:
+        outputs |= {f"{name}.gate": gate_weights(training.gate, data.splits[name]) for name in tuple(outputs)}
+    for name, logits in outputs.items():
+        if not np.isfinite(logits).all():
+            raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
+    weights = weights_of(networks)
+    if training.gate is not None:
+        weights |= {f"gate.{name}": value.detach().numpy().copy() for name, value in training.gate.state_dict().items()}
+    return Trained(outputs, weights, step)
+
+
+class _Training:
+    """Networks, optimiser and what the losses need, between two steps."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        *,
+        seed: int,
+        replica: int,
+        start: Weights | None,
+        teacher: Weights | None,
+        dtype: torch.dtype,
+    ) -> None:
+        self.recipe = recipe
+        self.inputs = torch.from_numpy(data.train.inputs).to(dtype)
+        self.labels = torch.from_numpy(data.train.labels)
+        self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
+        self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
+        self.optimizers = self._optimizers()
+        self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        lag = recipe.method.peer_lag
+        self.peers = Peers(self.networks, lag) if lag else None
+        self.signals = Signals(self.networks, recipe.method.signals)
+        self.memories: Memories | None = None
+        self.teacher_logits = self._teach(data, teacher, seed=seed, replica=replica, dtype=dtype)
+
+    def step(self, batch: Batch, step: int) -> None:
+        """One step of every component."""
+        if self.recipe.lr_schedule is not None:
+            factor = at_step(self.recipe.lr_schedule, step)
+            for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor
+        remembered = self._gradients(batch, step)
+        if self.recipe.sharpness:
+            ascent = self._ascend(self.recipe.sharpness)
+            self._gradients(batch, step)
+            for parameter, move in ascent:
+                parameter.data.sub_(move)
+        self.memories = remembered
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters(), self.recipe.clip_norm, foreach=False)
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def _gradients(self, batch: Batch, step: int) -> Memories:
+        out = self._outputs(batch, step)
+        loss, memories = self.recipe.method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
-            raise TrainingFailed(
-                f"the loss is {loss.item()} at the end of epoch {epoch + 1} of {recipe.epochs}; "
-                "lower the learning rate or the weight of an unbounded term"
-            )
-    return Trained({name: predict(networks, split) for name, split in data.splits.items() if name != "train"}, step)
+            raise Diverged(f"{self.recipe.method.not_finite(out, step, self.memories)} at step {step}", step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return memories
+
+    def _outputs(self, batch: Batch, step: int) -> Outputs:
+        rows = batch.rows
+        inputs = [self.inputs[rows]] * len(self.networks) if rows.ndim == 1 else [self.inputs[own] for own in rows]
+        with self.signals.recording() as signals:
+            logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
+        return Outputs(
+            logits,
+            self.labels[rows],
+            peers=self._peer_logits(inputs, step),
+            teacher=None if self.teacher_logits is None else self.teacher_logits[:, rows],
+            gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
+            signals=signals,
+            shared=batch.shared,
+        )
+
+    def _peer_logits(self, inputs: Sequence[Tensor], step: int) -> Tensor | None:
+        """Logits of older copies of all components on the same examples."""
+        if self.peers is None:
+            return None
+        with torch.no_grad():
+            return torch.stack([peer(x) for peer, x in zip(self.peers.at(step), inputs, strict=True)])
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """One for the weights of each component; parts that components share belong to the first."""
+        taken: set[int] = set()
+        optimizers = []
+        for j, network in enumerate(self.networks):
+            own = [p for p in network.parameters() if id(p) not in taken]
+            taken |= {id(p) for p in own}
+            optimizers.append(self.recipe.optimizer_of(j).build(own))
+        if self.gate is not None:
+            optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
+        return optimizers
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
+
+    @torch.no_grad()
+    def _ascend(self, size: float) -> list[tuple[nn.Parameter, Tensor]]:
+        """Move every component's weights by ``size`` along its gradient; returns the moves, to be taken back.
+
+        Source: Foret et al. 2021, w + ρ g / ‖g‖. Ours: the norm is that of one component, so that components do not mix.
+        """
+        moves = []
+        for optimizer in self.optimizers:
+            own = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            norm = torch.stack([p.grad.norm() for p in own if p.grad is not None]).norm()
+            for p in own:
+                move = p.grad * (size / (norm + 1e-12))
+                p.data.add_(move)
+                moves.append((p, move))
+        return moves
+
+    def _gate(self, data: Dataset, dtype: torch.dtype) -> nn.Module:
+        """A linear map from the input to one weight per component; zero weights begin as the plain mean."""
+        gate: nn.Linear = nn.utils.skip_init(nn.Linear, int(np.prod(data.shape)), self.recipe.method.components)  # type: ignore[no-untyped-call]
+        for parameter in gate.parameters():
+            nn.init.zeros_(parameter)
+        return gate.to(dtype)
+
+    def _teach(self, data: Dataset, weights: Weights | None, *, seed: int, replica: int, dtype: torch.dtype) -> Tensor | None:
+        """Logits of the teacher's kept networks on all training examples, ``T N K``."""
+        teacher = self.recipe.teacher
+        if teacher is None or weights is None:
+            return None
+        networks = build(teacher.recipe, data, seed=seed, replica=replica, start=None, dtype=dtype)
+        load(networks, weights)
+        kept = networks[: 1 if teacher.recipe.method.keep == "first" else None]
+        return torch.from_numpy(predict(kept, data.train)).to(dtype)
+
+
+@torch.no_grad()
+def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
+    """Weights of the mixture on a split, ``J N`` float32."""
+    inputs = torch.from_numpy(split.inputs).to(next(gate.parameters()).dtype).flatten(1)
+    return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
 
 
 @torch.no_grad()
 def predict(networks: list[nn.Module], split: Split) -> np.ndarray:
-    """Logits of every component on a split, ``J N K`` float32."""
+    """Logits of every network on a split, ``J N K`` float32."""
     dtype = next(networks[0].parameters()).dtype
     inputs = torch.from_numpy(split.inputs).to(dtype)
     logits: list[Tensor] = []

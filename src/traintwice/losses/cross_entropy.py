@@ -28,5 +28,4 @@ class CrossEntropy:
     """
 
     def __call__(self, out: Outputs) -> Tensor:
-        of_label = out.log_probs.gather(-1, out.label_of_component.unsqueeze(-1)).squeeze(-1)
-        return -of_label.mean(-1).sum(-1)
+        return -out.mean(out.of_label(out.log_probs)).sum(-1)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
 from traintwice.losses.outputs import Outputs
+from traintwice.losses.protocol import Need
+from traintwice.losses.signals import GAUGE, Center, check_signal, needs_of, read_signal
 
+Matrix: TypeAlias = Literal["second-moment", "covariance", "residue"]
 MATRICES = ("second-moment", "covariance", "residue")
 
 
@@ -25,7 +28,8 @@ class Decorrelation:
 
     Args:
         matrix: see above.
-        signal: "logits" (A in the paper's tables) or "probabilities" (B).
+        signal: "logits" (A in the paper's tables), "probabilities" (B), or the name of a sub-network's output, ``*M J B D``, whose
+            D entries take the place of the classes.
         center: "class" first takes from each component's signal its mean over classes. Softmax is blind to that mean, and
             without this the loss on logits can be driven to 0 with no change of the probabilities.
         normalize: divide A_ij by sqrt(A_ii A_jj) (cosine for second moments, Pearson correlation for covariances). Without it
@@ -33,8 +37,10 @@ class Decorrelation:
 
     Shapes: logits ``*M J B K`` -> ``*M``. Units: fourth power of the signal's, >= 0. J = 1 gives 0. The residue form is smallest where
     components are identical: with J = 2 it is Σ_k (mean_b (s_1 − s_2)² / 4)² and pulls them together.
+    Not the mean of its values on parts of a batch: with gradient accumulation the moments are those of the micro-batch.
 
-    Source: AD eqs. (2)-(5), λ is the weight of the term. Ours: mean over the batch, sum over classes; ``center`` and ``normalize``.
+    Source: AD eqs. (2)-(5), λ is the weight of the term; other outputs than the last, AD section 4. Ours: mean over the batch, sum over
+    classes; ``center`` and ``normalize``.
 
     Example:
         >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
@@ -42,31 +48,68 @@ class Decorrelation:
         4.0
     """
 
-    matrix: Literal["second-moment", "covariance", "residue"] = "second-moment"
-    signal: Literal["logits", "probabilities"] = "logits"
-    center: Literal["none", "class"] = "none"
+    matrix: Matrix = "second-moment"
+    signal: str = "logits"
+    center: Center = "none"
     normalize: bool = False
 
+    couples: ClassVar[bool] = True
+    per_batch: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("matrix", self.matrix, MATRICES),
-            ("signal", self.signal, ("logits", "probabilities")),
-            ("center", self.center, ("none", "class")),
-        ):
-            if value not in known:
-                raise BadSpec(f"Decorrelation.{name}: got {value!r}, expected one of {', '.join(map(repr, known))}")
+        if self.matrix not in MATRICES:
+            raise BadSpec(f"Decorrelation.matrix: got {self.matrix!r}, expected one of {', '.join(map(repr, MATRICES))}")
+        check_signal("Decorrelation", self.signal, self.center)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A sub-network's output, where it is named."""
+        return needs_of(self.signal)
 
     def __call__(self, out: Outputs) -> Tensor:
-        signal = (out.logits if self.signal == "logits" else out.probs).to(out.log_probs.dtype)
-        if self.center == "class":
-            signal = signal - signal.mean(-1, keepdim=True)
+        return self.of_moments(self.moments(out))
+
+    def moments(self, out: Outputs) -> Tensor:
+        """A of (2), (3) or (4), ``*M K J J``."""
+        out = out.coupled
+        signal = read_signal(out, self.signal, self.center)
         if self.matrix == "covariance":
-            signal = signal - signal.mean(-2, keepdim=True)
+            signal = signal - out.mean(signal, -2).unsqueeze(-2)
         elif self.matrix == "residue":
             signal = signal - signal.mean(-3, keepdim=True)
-        per_class = signal.movedim(-1, -3)  # *M K J B
-        moments = per_class @ per_class.mT / per_class.shape[-1]
+        return second_moments(out, signal)
+
+    def of_moments(self, moments: Tensor) -> Tensor:
+        """(5) of a matrix ``*M K J J``."""
         if self.normalize:
             scale = moments.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
             moments = moments * scale.unsqueeze(-1) * scale.unsqueeze(-2)
         return torch.triu(moments, diagonal=1).square().sum((-3, -2, -1))
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """What its user may not expect."""
+        found = []
+        if self.matrix == "residue":
+            found.append(
+                "Decorrelation('residue') is smallest where components are identical: it pulls them together, as co-distillation does"
+            )
+            if self.normalize and components == 2:
+                found.append(
+                    "Decorrelation('residue', normalize=True) of two components is a constant: their residues are each other's negative"
+                )
+        if self.signal == "logits" and self.center == "none":
+            found.append(f"Decorrelation: {GAUGE}")
+        if self.signal != "probabilities" and not self.normalize:
+            found.append(
+                f"Decorrelation: it scales with the fourth power of the {self.signal}, so shrinking them is rewarded; normalize=True takes "
+                "that away, and logit_l2 is the control that does nothing else"
+            )
+        return tuple(found)
+
+
+def second_moments(out: Outputs, signal: Tensor) -> Tensor:
+    """mean_b s_ib s_jb for each class, ``*M J B K`` -> ``*M K J J``, in the signal's own precision under autocast too."""
+    per_class = signal.movedim(-1, -3)
+    with torch.autocast(signal.device.type, enabled=False):
+        products = per_class @ per_class.mT
+    return out.total(products) / out.examples

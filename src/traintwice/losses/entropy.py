@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from traintwice.losses.outputs import Outputs
+from traintwice.losses.top_k import check_top_k, largest, top_k_cautions
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,34 @@ class Entropy:
 
         H = Σ_j mean_b −Σ_k f_jbk log f_jbk
 
+    Args:
+        top_k: sum over the k largest predictions of each example only, 1 < k < K; left out, over all.
+        renormalise: divide those k by their sum first; False is the literal partial sum.
+
     Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, in [0, J log K]; 0.05 reads: nearly all the probability lies on one class. Added
     with weight α it sharpens predictions (minimum entropy); with a negative weight it is the confidence penalty.
 
-    Source: CH eq. (6), whose α blends it with the cross entropy: ``blend(alpha, CrossEntropy(), Entropy())``. Ours: sum over components.
+    Source: CH eq. (6), whose α blends it with the cross entropy: ``blend(alpha, CrossEntropy(), Entropy())``; top-k, CH section 4.
+    Ours: sum over components; renormalised by default, so that it is an entropy; k >= K is an error when called.
 
     Example:
         >>> import torch
-        >>> round(Entropy()(Outputs(torch.zeros(1, 4, 3), torch.tensor([0, 1, 2, 0]))).item(), 4)  # log 3
-        1.0986
+        >>> out = Outputs(torch.zeros(1, 4, 3), torch.tensor([0, 1, 2, 0]))
+        >>> round(Entropy()(out).item(), 4), round(Entropy(top_k=2)(out).item(), 4)  # log 3, log 2
+        (1.0986, 0.6931)
     """
 
+    top_k: int | None = None
+    renormalise: bool = True
+
+    def __post_init__(self) -> None:
+        check_top_k("Entropy", self.top_k, self.renormalise)
+
     def __call__(self, out: Outputs) -> Tensor:
-        return -(out.probs * out.log_probs).sum(-1).mean(-1).sum(-1)
+        log_probs, _ = largest("Entropy", out, self.top_k, self.renormalise)
+        probs = out.probs if self.top_k is None else log_probs.exp()
+        return -out.mean((probs * log_probs).sum(-1)).sum(-1)
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """What its user may not expect."""
+        return top_k_cautions("Entropy", self.top_k, classes)

@@ -1,15 +1,19 @@
-"""What a loss sees: the logits of all components on one mini-batch, and the labels."""
+"""What a loss sees: the logits of all components on one mini-batch, the labels, and what some losses need beside them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from traintwice.errors import BadInput
+from traintwice.losses.gather import sum_over_processes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,15 @@ class Outputs:
         logits: ``*M J B K``; leading axes pass through every loss and nothing mixes them. A network of one logit (binary)
             gives ``K = 1`` and is read as logits (0, z).
         labels: classes ``*M B``, shared by the components, or ``*M J B`` where each component has its own examples.
+        peers: logits that older copies of all components give on the same batch, ``*M J B K``; constants.
+        teacher: logits of a trained model, ``*M B K``, or of several, ``*M T B K``; constants. Probabilities p are given as
+            log p, -inf where p is 0.
+        gate: logits of the mixture's weights for each example, ``*M B J``.
+        signals: outputs of named sub-networks of every component, ``*M J B D`` each.
+        shared: the examples of the batch that all components see; with labels ``*M J B``, losses that couple components read
+            these alone. ``slice(None)`` where all are.
+        group: the processes over which the batch is spread, for DistributedDataParallel: every mean over the batch, and so value
+            and gradient, is that of the whole batch.
     Raises:
         BadInput: shapes that do not fit together.
     Example:
@@ -30,6 +43,12 @@ class Outputs:
 
     logits: Tensor
     labels: Tensor
+    peers: Tensor | None = None
+    teacher: Tensor | None = None
+    gate: Tensor | None = None
+    signals: Mapping[str, Tensor] | None = None
+    shared: slice | None = None
+    group: ProcessGroup | None = None
 
     def __post_init__(self) -> None:
         if self.logits.ndim < 3:
@@ -37,44 +56,135 @@ class Outputs:
                 f"Outputs: got logits of shape {tuple(self.logits.shape)}, expected (..., components, batch, classes); a single "
                 "network's logits become logits.unsqueeze(0)"
             )
-        *leading, components, batch, _ = self.logits.shape
-        if tuple(self.labels.shape) not in ((*leading, batch), (*leading, components, batch)):
+        *leading, components, batch, classes = self.logits.shape
+        self._check("labels", self.labels, (*leading, batch), (*leading, components, batch))
+        self._check("peers", self.peers, (*leading, components, batch, classes))
+        several = self.teacher.shape[-3] if self.teacher is not None and self.teacher.ndim == self.logits.ndim else 1
+        self._check("teacher", self.teacher, (*leading, batch, classes), (*leading, several, batch, classes))
+        self._check("gate", self.gate, (*leading, batch, components))
+        for name, signal in (self.signals or {}).items():
+            self._check(f"signal {name!r}", signal, (*leading, components, batch, signal.shape[-1]))
+        if classes == 1:
+            for name in ("logits", "peers", "teacher"):
+                value = getattr(self, name)
+                if value is not None:
+                    object.__setattr__(self, name, torch.cat([torch.zeros_like(value), value], dim=-1))
+
+    def _check(self, name: str, given: Tensor | None, *expected: tuple[int, ...]) -> None:
+        if given is not None and tuple(given.shape) not in expected:
             raise BadInput(
-                f"Outputs: got labels of shape {tuple(self.labels.shape)} for logits {tuple(self.logits.shape)}, expected "
-                f"{(*leading, batch)} or {(*leading, components, batch)}"
+                f"Outputs: got {name} of shape {tuple(given.shape)} for logits {tuple(self.logits.shape)}, expected "
+                f"{' or '.join(dict.fromkeys(map(str, expected)))}"
             )
-        if self.logits.shape[-1] == 1:
-            object.__setattr__(self, "logits", torch.cat([torch.zeros_like(self.logits), self.logits], dim=-1))
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """Computed when first asked for. (functools.cached_property holds a lock, which torch.compile cannot trace.)"""
+        if name not in self.__dict__:
+            object.__setattr__(self, name, make())
+        return self.__dict__[name]  # type: ignore[no-any-return]
 
     @property
     def components(self) -> int:
         """J."""
         return self.logits.shape[-3]
 
-    @cached_property
+    @property
     def log_probs(self) -> Tensor:
         """Log-softmax of the logits in at least float32, ``*M J B K``."""
-        logits = self.logits
-        return torch.log_softmax(logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits, dim=-1)
+        return self._once("_log_probs", lambda: torch.log_softmax(at_least_single(self.logits), dim=-1))
 
-    @cached_property
+    @property
     def probs(self) -> Tensor:
         """Softmax of the logits, ``*M J B K``."""
-        return self.log_probs.exp()
+        return self._once("_probs", lambda: self.log_probs.exp())
 
-    @cached_property
+    @property
     def label_of_component(self) -> Tensor:
         """Labels ``*M J B``."""
         if self.labels.ndim == self.logits.ndim - 1:
             return self.labels
         return self.labels.unsqueeze(-2).expand(self.logits.shape[:-1])
 
+    def of_label(self, values: Tensor) -> Tensor:
+        """The entry of each example's label: ``*M J B K`` -> ``*M J B``."""
+        return values.gather(-1, self.label_of_component.unsqueeze(-1)).squeeze(-1)
 
-class Loss(Protocol):
-    """A frozen dataclass called on `Outputs`; returns one number per replica, shape ``*M``. Replicas never mix."""
+    @property
+    def coupled(self) -> Outputs:
+        """The part of the batch that all components see, which is what losses between components read.
 
-    def __call__(self, out: Outputs) -> Tensor:
-        """The loss, ``*M``."""
+        Raises:
+            BadInput: components have their own examples and none are said to be shared.
+        """
+        return self._once("_coupled", self._coupled_part)
+
+    def _coupled_part(self) -> Outputs:
+        own = self.labels.ndim == self.logits.ndim - 1
+        if self.shared is None:
+            if own and self.components > 1:
+                raise BadInput(
+                    "Outputs: got labels per component and no `shared`; a loss between components needs the slice of the batch that "
+                    "all of them see (slice(None) where they see the same examples)"
+                )
+            return self
+
+        def cut(values: Tensor) -> Tensor:
+            return values[..., self.shared, :]
+
+        labels = (self.labels[..., 0, :] if own else self.labels)[..., self.shared]
+        if labels.shape[-1] == 0:
+            raise BadInput(
+                f"Outputs.shared: {self.shared} leaves none of {self.logits.shape[-2]} examples to couple components on"
+            )
+        return replace(
+            self,
+            logits=cut(self.logits),
+            labels=labels,
+            peers=None if self.peers is None else cut(self.peers),
+            teacher=None if self.teacher is None else cut(self.teacher),
+            gate=None if self.gate is None else cut(self.gate),
+            signals=None if self.signals is None else {name: cut(signal) for name, signal in self.signals.items()},
+            shared=None,
+        )
+
+    def select(self, components: tuple[int, ...]) -> Outputs:
+        """The outputs of some of the components, in the order given.
+
+        Raises:
+            BadInput: a component that is not there.
+        """
+        if not set(components) <= set(range(self.components)):
+            raise BadInput(f"Outputs.select: got components {components} of {self.components}, counted from 0")
+        which = list(components)
+        return replace(
+            self,
+            logits=self.logits[..., which, :, :],
+            labels=self.labels[..., which, :] if self.labels.ndim == self.logits.ndim - 1 else self.labels,
+            peers=None if self.peers is None else self.peers[..., which, :, :],
+            gate=None if self.gate is None else self.gate[..., which],
+            signals=None if self.signals is None else {name: signal[..., which, :, :] for name, signal in self.signals.items()},
+        )
+
+    @property
+    def examples(self) -> int | Tensor:
+        """How many examples a mean over the batch is over: B, or the sum of B over the processes."""
+        if self.group is None:
+            return self.logits.shape[-2]
+        group = self.group
+        return self._once("_examples", lambda: sum_over_processes(self.log_probs.new_tensor(float(self.logits.shape[-2])), group))
+
+    def total(self, part: Tensor) -> Tensor:
+        """A sum over this process's examples, as the sum over all processes' examples."""
+        return part if self.group is None else sum_over_processes(part, self.group)
+
+    def mean(self, values: Tensor, dim: int = -1) -> Tensor:
+        """Mean over the batch, which is axis ``dim`` of ``values``."""
+        return values.mean(dim) if self.group is None else self.total(values.sum(dim)) / self.examples
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def pairs(components: int) -> list[tuple[int, int]]:

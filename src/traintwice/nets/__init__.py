@@ -1,9 +1,11 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
 
+from traintwice.nets.activations import ACTIVATIONS, SmeLU
 from traintwice.nets.mlp import MLP
-from traintwice.nets.network import Network
+from traintwice.nets.network import Network, SharedNetwork
+from traintwice.nets.shared_trunk import SharedTrunk
 
-ALL: tuple[type, ...] = (MLP,)
+ALL: tuple[type, ...] = (MLP, SharedTrunk)
 """Every network; the contract tests loop over it."""
 
-__all__ = ["ALL", "MLP", "Network"]
+__all__ = ["ACTIVATIONS", "ALL", "MLP", "Network", "SharedNetwork", "SharedTrunk", "SmeLU"]

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from traintwice.errors import BadSpec
+from traintwice.nets.activations import ACTIVATIONS
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,16 @@ class MLP:
 
     Args:
         hidden: widths of the hidden layers, each >= 1; empty for logistic regression.
-        activation: "relu", "gelu", "silu" or "tanh".
+        activation: "relu", "gelu", "silu", "tanh" or "smelu" (half-width 1).
         initialisation: "glorot" or "he".
-        scale: factor on the initial weights, > 0.
+        scale: factor on all initial weights, > 0.
+        input_scale: factor on the variance of the first layer's initial weights, > 0.
+        batch_norm: normalise every hidden layer before its activation.
     Raises:
         BadSpec: a setting outside its range.
     Source:
-        The architecture of AD section 5 (784-1200-1200-10 ReLU, uniform weights, zero biases). Ours: the range of the uniform, which
-        the paper does not give.
+        The architecture of AD section 5 (784-1200-1200-10 ReLU, uniform weights, zero biases); ``input_scale`` is s of AD Table 3.
+        Ours: the range of the uniform, which the paper does not give.
     Example:
         >>> net = MLP((128, 128)).build((64,), 10, np.random.default_rng(0))
         >>> sum(p.numel() for p in net.parameters())
@@ -39,9 +42,11 @@ class MLP:
     """
 
     hidden: tuple[int, ...] = (128, 128)
-    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
+    activation: Activation = "relu"
     initialisation: Literal["glorot", "he"] = "glorot"
     scale: float = 1.0
+    input_scale: float = 1.0
+    batch_norm: bool = False
 
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.hidden):
@@ -50,26 +55,25 @@ class MLP:
             raise BadSpec(f"MLP.activation: got {self.activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
         if self.initialisation not in ("glorot", "he"):
             raise BadSpec(f"MLP.initialisation: got {self.initialisation!r}, expected 'glorot' or 'he'")
-        if not self.scale > 0:
-            raise BadSpec(f"MLP.scale: got {self.scale}, expected a number greater than 0")
+        for name in ("scale", "input_scale"):
+            if not getattr(self, name) > 0:
+                raise BadSpec(f"MLP.{name}: got {getattr(self, name)}, expected a number greater than 0")
 
     def _widths(self, shape: tuple[int, ...], classes: int) -> list[tuple[int, int]]:
-        widths = [prod(shape), *self.hidden, classes]
-        return list(pairwise(widths))
+        return list(pairwise([prod(shape), *self.hidden, classes]))
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module, float32, its weights drawn layer by layer from ``rng``."""
         layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
-        for fan_in, fan_out in self._widths(shape, classes):
-            # skip_init: PyTorch's own initialisation would draw from the global generator.
-            layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
-            limit = self.scale * sqrt(6 / (fan_in + fan_out) if self.initialisation == "glorot" else 6 / fan_in)
-            weight = rng.uniform(-limit, limit, size=(fan_out, fan_in)).astype(np.float32)
-            with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(weight))
-                layer.bias.zero_()
-            layers += [layer, ACTIVATIONS[self.activation]()]
-        return nn.Sequential(*layers[:-1])
+        widths = self._widths(shape, classes)
+        for place, (fan_in, fan_out) in enumerate(widths):
+            scale = self.scale * (sqrt(self.input_scale) if place == 0 else 1.0)
+            limit = scale * sqrt(6 / (fan_in + fan_out) if self.initialisation == "glorot" else 6 / fan_in)
+            layers.append(linear(fan_in, fan_out, limit, rng))
+            if place < len(widths) - 1:
+                layers += [nn.BatchNorm1d(fan_out)] if self.batch_norm else []
+                layers.append(ACTIVATIONS[self.activation]())
+        return nn.Sequential(*layers)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
         """Its widths.
@@ -86,3 +90,14 @@ class MLP:
         2392800
         """
         return sum(fan_in * fan_out for fan_in, fan_out in self._widths(shape, classes))
+
+
+def linear(fan_in: int, fan_out: int, limit: float, rng: np.random.Generator) -> nn.Linear:
+    """A linear layer with weights uniform in ±limit from ``rng`` and zero biases."""
+    # skip_init: PyTorch's own initialisation would draw from the global generator.
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
+    weight = rng.uniform(-limit, limit, size=(fan_out, fan_in)).astype(np.float32)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.zero_()
+    return layer

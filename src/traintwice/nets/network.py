@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -19,3 +20,14 @@ class Network(Protocol):
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Multiplications of one forward pass of one example: the unit of the cost columns."""
+
+
+@runtime_checkable
+class SharedNetwork(Protocol):
+    """A network whose components share parts."""
+
+    def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
+        """One module for each component; shared parts are the same objects."""
+
+    def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Multiplications of the shared part."""

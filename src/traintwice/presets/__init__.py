@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from traintwice.presets.digits import digits
+from traintwice.presets.methods_digits import methods_digits
 from traintwice.study import Experiment
 
-PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits}
+PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits, "methods-digits": methods_digits}
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "digits"]
+__all__ = ["PRESETS", "digits", "methods_digits"]

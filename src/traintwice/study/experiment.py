@@ -13,13 +13,20 @@ import tomli_w
 
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
-from traintwice.recipes import ALGORITHM, Recipe
-from traintwice.specs import decode, digest, encode
+from traintwice.recipes import Recipe
+from traintwice.specs import decode, encode
+from traintwice.study.identity import key_of
 
 SCHEMA_VERSION = 1
 
+LONGEST_NAME = 80
+"""Characters in the name of a row: it must fit a table on a phone."""
+
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
+
+NONE = "none"
+"""In a row: what the base has and the row has not, such as a schedule."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -59,6 +66,9 @@ class Experiment:
             )
         if not self.rows:
             raise BadSpec("rows: got none, expected at least one recipe")
+        for row in self.rows:
+            if not row.strip() or not row.isprintable() or len(row) > LONGEST_NAME:
+                raise BadSpec(f"rows: got the name {row!r}, expected 1 to {LONGEST_NAME} printable characters")
         if self.replicas < 2:
             raise BadSpec(
                 f"replicas: got {self.replicas}, expected at least 2: one model has nothing to disagree with (10 is a good start)"
@@ -76,14 +86,8 @@ class Experiment:
         return next(iter(self.rows))
 
     def key(self, row: str, data: Dataset) -> str:
-        """Digest of what determines a row's replicas: algorithm, recipe, data and seed; what is kept at inference is not part of it."""
-        return digest(self.identity(row, data))
-
-    def identity(self, row: str, data: Dataset) -> dict[str, Any]:
-        """The plain values behind `key`."""
-        recipe = encode(self.rows[row])
-        del recipe["method"]["keep"]
-        return {"algorithm": ALGORITHM, "recipe": recipe, "data": data.digest, "seed": self.seed}
+        """Digest of what determines a row's replicas."""
+        return key_of(self.rows[row], data.digest, self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: the base recipe in full, every row as its changes."""
@@ -176,19 +180,19 @@ class Experiment:
             BadSpec: no such file, not TOML, or a setting that cannot be; the message names file and key.
         """
         try:
-            text = path.read_bytes().decode("utf-8")
+            text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise BadSpec(f"{path}: cannot be read ({error})") from None
         try:
             plain = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise BadSpec(f"{path}: not a TOML file ({error})") from None
         return cls.from_dict(plain, source=str(path))
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Plain values with changes applied: tables are merged key by key, but one that says its ``type`` replaces the whole; "2x"
-    doubles a number of the base.
+    doubles a number of the base, and "none" takes away what the base has.
 
     >>> merge({"epochs": 25, "optimizer": {"type": "SGD", "lr": 0.1}}, {"epochs": "2x", "optimizer": {"lr": 0.2}}, "")
     {'epochs': 50, 'optimizer': {'type': 'SGD', 'lr': 0.2}}
@@ -198,23 +202,29 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dic
         old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and not {"type", "builder"} & set(value):
             merged[key] = merge(old, value, f"{path}.{key}")
+        elif value == NONE and not isinstance(old, str):
+            merged.pop(key, None)
         elif isinstance(old, int | float) and isinstance(value, str) and value.endswith("x"):
-            try:
-                factor = float(value[:-1])
-            except ValueError:
-                raise BadSpec(f'{path}.{key}: got {value!r}, expected a number or a multiple of the base such as "2x"') from None
-            merged[key] = round(old * factor) if isinstance(old, int) else old * factor
+            merged[key] = _multiple(old, value, f"{path}.{key}")
         else:
             merged[key] = value
     return merged
 
 
+def _multiple(old: float, value: str, path: str) -> float:
+    try:
+        product = old * float(value[:-1])
+        return round(product) if isinstance(old, int) else product
+    except (ValueError, OverflowError):
+        raise BadSpec(f'{path}: got {value!r}, expected a number or a multiple of the base such as "2x"') from None
+
+
 def _changes(base: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Any]:
     """What `merge` must be told to turn base into full."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {key: NONE for key in base if key not in full}
     for key, value in full.items():
         old = base.get(key)
-        if value == old:
+        if key in base and value == old:
             continue
         if isinstance(old, Mapping) and isinstance(value, Mapping) and "type" not in value:
             changes[key] = _changes(old, value)

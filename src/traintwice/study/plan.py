@@ -1,4 +1,4 @@
-"""What is missing: the replicas that an experiment needs and a store does not have."""
+"""What is missing: the replicas that an experiment needs and a store does not have, earlier models first."""
 
 from __future__ import annotations
 
@@ -8,17 +8,31 @@ from typing import Any
 from traintwice.data import Dataset
 from traintwice.engine import Numerics
 from traintwice.errors import StoreError
+from traintwice.recipes import Recipe
 from traintwice.study.experiment import Experiment
+from traintwice.study.identity import key_of
 from traintwice.study.store import Damage, Store
 
 
 @dataclass(frozen=True)
 class Task:
-    """One replica to train. Rows that differ only in what is kept at inference share it."""
+    """One replica to train. Rows that differ only in what is kept at inference share it.
+
+    Attributes:
+        key: digest of what determines it.
+        row: the row that it is for.
+        replica: its number.
+        recipe: how it is trained.
+        requires: earlier models that it starts or learns from, as (digest, replica).
+        save_weights: another replica or the user wants its weights.
+    """
 
     key: str
     row: str
     replica: int
+    recipe: Recipe
+    requires: tuple[tuple[str, int], ...] = ()
+    save_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Plan:
 
     Attributes:
         keys: digest of each row.
-        missing: replicas to train, the same replica number of all rows together.
+        missing: replicas to train, the same replica number of all rows together, earlier models before those that need them.
         damaged: replicas found broken; they are among the missing.
     """
 
@@ -36,36 +50,54 @@ class Plan:
     damaged: tuple[Damage, ...]
 
 
-def plan(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False) -> Plan:
+def plan(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False, save_weights: bool = False) -> Plan:
     """Compare an experiment with a store.
 
     Args:
         experiment, data: what is wanted.
         store: what there is.
         mix_numerics: allow replicas trained with other threads, processor or versions beside new ones in one row.
+        save_weights: weights of all replicas are wanted, not only of those that others start or learn from.
     Returns:
         The plan.
     Raises:
         StoreError: finished replicas of a row were trained with other numerics than this machine's.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
-    rows = {key: row for row, key in reversed(keys.items())}
+    wanted: dict[tuple[str, int], Task] = {}
+    for replica in range(experiment.replicas):
+        for row, recipe in experiment.rows.items():
+            _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
     missing: list[Task] = []
     damaged: list[Damage] = []
-    found: dict[str, dict[int, dict[str, Any]]] = {key: {} for key in keys.values()}
-    for replica in range(experiment.replicas):
-        for key in found:
-            record = store.record(key, replica)
-            if isinstance(record, dict):
-                found[key][replica] = record["numerics"]
+    finished: dict[str, dict[int, dict[str, Any]]] = {}
+    for task in wanted.values():
+        record = store.record(task.key, task.replica)
+        if isinstance(record, Damage):
+            damaged.append(record)
+        elif isinstance(record, dict):
+            finished.setdefault(task.key, {})[task.replica] = record["numerics"]
+            if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
-            if isinstance(record, Damage):
-                damaged.append(record)
-            missing.append(Task(key, rows[key], replica))
+        missing.append(task)
     if not mix_numerics:
-        for key in {task.key for task in missing}:
-            _same_numerics(rows[key], found[key], store)
+        for task in {task.key: task for task in missing}.values():
+            _same_numerics(task.row, finished.get(task.key, {}), store)
     return Plan(keys, tuple(missing), tuple(damaged))
+
+
+def _want(
+    wanted: dict[tuple[str, int], Task], recipe: Recipe, row: str, replica: int, data: str, seed: int, save_weights: bool
+) -> tuple[str, int]:
+    """Add a replica, and before it the earlier models that it needs."""
+    requires = []
+    for earlier in recipe.earlier():
+        requires.append(_want(wanted, earlier.recipe, row, earlier.replica_for(replica), data, seed, True))
+    at = (key_of(recipe, data, seed), replica)
+    known = wanted.get(at)
+    save = save_weights or (known is not None and known.save_weights)
+    wanted[at] = Task(at[0], known.row if known else row, replica, recipe, tuple(requires), save)
+    return at
 
 
 def _same_numerics(row: str, finished: dict[int, dict[str, Any]], store: Store) -> None:

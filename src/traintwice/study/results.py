@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import Difference, at_temperature, compare_with_baseline, fit_temperature, interval
 from traintwice.data import Dataset
-from traintwice.errors import StoreError, Undefined, unknown
+from traintwice.errors import StoreError, TrainingFailed, Undefined, unknown
 from traintwice.metrics import Measurement, Metric
+from traintwice.metrics.components import ComponentDiagnostics, component_diagnostics
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study.experiment import Experiment
@@ -54,6 +55,7 @@ class RowResult:
 
     Attributes:
         name, recipe, cost: of the row.
+        numbers: of the replicas that did not diverge, in order; everything below is of these.
         logits: split name to raw logits ``M J N K``.
         validation, test: predictions of the kept output, with labels.
         records: one for each replica (seed, numerics, versions, seconds ...).
@@ -62,6 +64,7 @@ class RowResult:
     name: str
     recipe: Recipe
     cost: Cost
+    numbers: tuple[int, ...]
     logits: dict[str, np.ndarray]
     validation: Predictions
     test: Predictions
@@ -85,12 +88,20 @@ class Results:
         experiment: what was run.
         data: its data set.
         rows: by name, in the experiment's order; the first is the baseline.
+        diverged: row name to the replicas that diverged and why.
     """
 
-    def __init__(self, experiment: Experiment, data: Dataset, rows: dict[str, RowResult]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Dataset,
+        rows: dict[str, RowResult],
+        diverged: Mapping[str, Mapping[int, str]] | None = None,
+    ) -> None:
         self.experiment = experiment
         self.data = data
         self.rows = rows
+        self.diverged = diverged or {}
         self._measured: dict[tuple[str, str, bool], Measurement] = {}
 
     def __getitem__(self, row: str) -> RowResult:
@@ -134,10 +145,30 @@ class Results:
             Undefined: the metric has no value on some row.
         """
         others = [row for row in self.rows if row != self.baseline.name]
-        found = compare_with_baseline(
-            [self.measure(metric, row) for row in others], self.measure(metric, self.baseline.name), level=level
-        )
+        found = compare_with_baseline([self._pair(metric, row) for row in others], level=level)
         return dict(zip(others, found, strict=True))
+
+    def _pair(self, metric: Metric, row: str) -> tuple[Measurement, Measurement]:
+        """A row and the baseline, on the replicas that both have."""
+        first, second = self[row], self.baseline
+        if first.numbers == second.numbers:
+            return self.measure(metric, row), self.measure(metric, second.name)
+        common = [m for m in first.numbers if m in second.numbers]
+        if len(common) < 2:
+            raise Undefined(f"{row} and {second.name} share {len(common)} replicas that did not diverge; a comparison needs 2")
+        parts = [
+            Predictions(result.test.probs[[result.numbers.index(m) for m in common]], result.test.labels)
+            for result in (first, second)
+        ]
+        return metric.definition.measure(parts[0]), metric.definition.measure(parts[1])
+
+    def diagnostics(self, row: str) -> ComponentDiagnostics | None:
+        """How alike the components of a row are and how much varies across replicas together; None where there is one component."""
+        result = self[row]
+        components = result.recipe.method.components
+        if components == 1:
+            return None
+        return component_diagnostics(result.logits["test"][:, :components])
 
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""
@@ -174,6 +205,13 @@ class Results:
                 f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."
             )
         notes += [f"{a} and {b} predict bit for bit the same: a setting that does nothing?" for a, b in self.identical()]
+        for row, lost in self.diverged.items():
+            first, reason = next(iter(lost.items()))
+            left = self.experiment.replicas - len(lost)
+            rest = f"its numbers rest on the other {left}" if row in self.rows else "too few are left to measure"
+            notes.append(
+                f"{row}: {len(lost)} of {self.experiment.replicas} replicas diverged (replica {first}: {reason}); {rest}."
+            )
         mixed = [row for row, result in self.rows.items() if len({str(r["numerics"]) for r in result.records}) > 1]
         if mixed:
             notes.append(f"Replicas with different numerics (threads, processor or versions) in one row: {', '.join(mixed)}.")
@@ -189,6 +227,8 @@ class Results:
             "data_digest": self.data.digest,
             "table": self.table(matched=MATCHED, level=level).to_dict(),
             "against_baseline": {row: {"churn": _plain(churn[row]), "accuracy": _plain(accuracy[row])} for row in churn},
+            "components": {row: asdict(found) for row in self.rows if (found := self.diagnostics(row)) is not None},
+            "diverged": {row: {str(m): reason for m, reason in lost.items()} for row, lost in self.diverged.items()},
             "environment": self.environment(),
         }
 
@@ -214,29 +254,51 @@ class Results:
 def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
     """The results of an experiment whose replicas all lie in the store.
 
+    Replicas that diverged are left out and counted; a row of which fewer than two are left is left out and named.
+
     Raises:
-        StoreError: some are missing or damaged; the message counts them.
+        StoreError: some are missing or damaged; the message counts them. TrainingFailed: the baseline has nothing to measure.
     """
-    base = experiment.rows[experiment.baseline]
     keys = {row: experiment.key(row, data) for row in experiment.rows}
     records = {row: [store.record(key, m) for m in range(experiment.replicas)] for row, key in keys.items()}
     absent = {row: sum(not isinstance(r, dict) for r in found) for row, found in records.items()}
     if any(absent.values()):
         listed = ", ".join(f"{row} {count}" for row, count in absent.items() if count)
         raise StoreError(f"{store.path}: replicas missing or damaged ({listed}); `traintwice run` trains them")
-    rows = {}
+    rows, diverged = {}, {}
     for row, key in keys.items():
-        recipe = experiment.rows[row]
-        loaded = [store.load(key, m) for m in range(experiment.replicas)]
-        logits = {split: np.stack([arrays[split] for arrays in loaded]) for split in ("validation", "test")}
-        kept = {
-            split: Predictions(kept_probs(values, recipe.method.keep), data.splits[split].labels)
-            for split, values in logits.items()
-        }
-        found = tuple(r for r in records[row] if isinstance(r, dict))
-        cost = recipe.cost(base, data.shape, data.classes)
-        rows[row] = RowResult(row, recipe, cost, logits, kept["validation"], kept["test"], found)
-    return Results(experiment, data, rows)
+        known = [r for r in records[row] if isinstance(r, dict)]
+        lost = {m: r["diverged"] for m, r in enumerate(known) if "diverged" in r}
+        if lost:
+            diverged[row] = lost
+        if len(known) - len(lost) >= 2:
+            rows[row] = _row(row, experiment, data, store, key, {m: r for m, r in enumerate(known) if m not in lost})
+    if experiment.baseline not in rows:
+        first = next(iter(diverged[experiment.baseline].items()))
+        raise TrainingFailed(
+            f"{experiment.baseline}: {len(diverged[experiment.baseline])} of {experiment.replicas} replicas diverged (replica {first[0]}: "
+            f"{first[1]}); without a baseline there is nothing to compare"
+        )
+    return Results(experiment, data, rows, diverged)
+
+
+def _row(
+    row: str, experiment: Experiment, data: Dataset, store: Store, key: str, records: dict[int, dict[str, Any]]
+) -> RowResult:
+    recipe = experiment.rows[row]
+    loaded = [store.load(key, m) for m in records]
+    outputs = {name: np.stack([arrays[name] for arrays in loaded]) for name in loaded[0]}
+    method = recipe.method
+    kept = {
+        split: Predictions(
+            kept_probs(outputs[split], method.keep, components=method.components, gate=outputs.get(f"{split}.gate")),
+            data.splits[split].labels,
+        )
+        for split in ("validation", "test")
+    }
+    cost = recipe.cost(experiment.rows[experiment.baseline], data.shape, data.classes)
+    logits = {split: outputs[split] for split in kept}
+    return RowResult(row, recipe, cost, tuple(records), logits, kept["validation"], kept["test"], tuple(records.values()))
 
 
 def _plain(difference: Difference) -> dict[str, Any]:

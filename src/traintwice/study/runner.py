@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,13 @@ from typing import IO, Any
 
 from traintwice.data import Dataset
 from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.specs import encode
 from traintwice.study.experiment import Experiment
+from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
 from traintwice.study.results import Results, gather
 from traintwice.study.store import Store
+from traintwice.study.worker import ANSWER
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
 
@@ -32,10 +35,11 @@ _START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.worker
 
 @dataclass(frozen=True)
 class Finished:
-    """A replica is in the store."""
+    """A replica is in the store; where it diverged, only the record that says so."""
 
     task: Task
     seconds: float
+    diverged: bool = False
 
 
 def run(
@@ -44,6 +48,7 @@ def run(
     store: str | os.PathLike[str] | Store = "traintwice-runs",
     jobs: int | None = None,
     mix_numerics: bool = False,
+    save_weights: bool = False,
 ) -> Results:
     """Train the replicas that the store does not have, and return all of them.
 
@@ -52,19 +57,23 @@ def run(
         store: directory of finished replicas; made where it does not exist.
         jobs: worker processes, one thread each; left out, one for each core.
         mix_numerics: allow replicas trained with other threads, processor or versions beside new ones.
+        save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
     Returns:
         The results, the same bits however many processes trained them and however often they were interrupted.
     Raises:
-        StoreError: the store cannot be used. TrainingFailed: a replica diverged or a worker died; what finished is kept.
+        StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; what finished is kept.
     """
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
-    for _ in train_missing(experiment, data, store, prepare(experiment, data, store, mix_numerics=mix_numerics), jobs=jobs):
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    for _ in train_missing(experiment, data, store, made, jobs=jobs):
         pass
     return gather(experiment, store, data)
 
 
-def prepare(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False) -> Plan:
+def prepare(
+    experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False, save_weights: bool = False
+) -> Plan:
     """Plan, and note the study in the store.
 
     Raises:
@@ -79,10 +88,10 @@ def prepare(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics
                 f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
                 f"another name (--name {experiment.name}-2) or another --store"
             )
-    made = plan(experiment, data, store, mix_numerics=mix_numerics)
-    for row, key in made.keys.items():
-        store.prepare(key, experiment.identity(row, data))
-    if known is None or known["replicas"] < experiment.replicas:
+    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    for task in {task.key: task for task in made.missing}.values():
+        store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
+    if known is None:
         store.save_study(experiment.name, wanted)
     return made
 
@@ -99,42 +108,89 @@ def train_missing(
     """
     if jobs is not None and jobs < 1:
         raise BadInput(f"jobs: got {jobs}, expected at least 1")
-    if not made.missing:
-        return
-    tasks = deque(made.missing)
+    if made.missing:
+        yield from _train(experiment, store, made, jobs or cores())
+    known = store.study(experiment.name)
+    if known is None or known["replicas"] < experiment.replicas:
+        store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
+
+
+def _train(experiment: Experiment, store: Store, made: Plan, jobs: int) -> Generator[Finished, None, None]:
+    waiting = _Waiting(made.missing)
     failed: dict[Task, str] = {}
-    workers = [_Worker(experiment, store) for _ in range(min(jobs or cores(), len(tasks)))]
+    workers = [_Worker(experiment, store) for _ in range(min(jobs, len(made.missing)))]
     answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
     try:
         for worker in workers:
             worker.listen(answers)
-            worker.give(tasks.popleft())
-        busy = len(workers)
-        while busy:
+        idle, busy = list(workers), 0
+        while waiting or busy:
+            while idle and (task := waiting.next()) is not None:
+                idle.pop().give(task)
+                busy += 1
             worker, answer = answers.get()
             task = worker.task
-            if answer["outcome"] == "done":
-                yield Finished(task, answer["seconds"])
+            busy -= 1
+            idle.append(worker)
+            if answer["outcome"] in ("done", "diverged"):
+                waiting.done(task)
+                yield Finished(task, answer["seconds"], diverged=answer["outcome"] == "diverged")
             elif answer["outcome"] == "failed":
                 failed[task] = answer["reason"]
+                failed.update(waiting.abandon(task))
             elif answer["outcome"] == "busy":
-                tasks.append(task)  # another run is training it; look again later
+                waiting.again(task)  # another run is training it; look again later
                 time.sleep(WAIT_FOR_OTHERS_SECONDS)
             else:
                 raise TrainingFailed(
                     f"{answer['reason']} while training replica {task.replica} of {task.row!r}. Finished replicas are kept; run "
                     "again to go on"
                 )
-            if tasks:
-                worker.give(tasks.popleft())
-            else:
-                busy -= 1
     finally:
+        for worker in workers:
+            worker.stop()
         for worker in workers:
             worker.close()
     if failed:
         named = [f"{t.row}, replica {t.replica}: {failed[t]}" for t in made.missing if t in failed]
         raise TrainingFailed("\n".join([f"{len(failed)} of {len(made.missing)} replicas failed, the others are kept:", *named]))
+
+
+class _Waiting:
+    """Tasks that no worker has yet; one is ready when the earlier models that it needs are in the store."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = deque(tasks)
+        self._open = {(task.key, task.replica) for task in self._tasks}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def next(self) -> Task | None:
+        """The first task that is ready; None where all wait for others."""
+        for task in self._tasks:
+            if not self._open.intersection(task.requires):
+                self._tasks.remove(task)
+                return task
+        return None
+
+    def done(self, task: Task) -> None:
+        """A task is in the store."""
+        self._open.discard((task.key, task.replica))
+
+    def again(self, task: Task) -> None:
+        """A task is to be given out again, last."""
+        self._tasks.append(task)
+
+    def abandon(self, task: Task) -> dict[Task, str]:
+        """Take out the tasks that need one that failed, and those that need them."""
+        lost: dict[Task, str] = {}
+        for other in [t for t in self._tasks if (task.key, task.replica) in t.requires]:
+            if other in self._tasks:
+                self._tasks.remove(other)
+                lost[other] = f"needs replica {task.replica} of an earlier model, which failed"
+                lost.update(self.abandon(other))
+        return lost
 
 
 def cores() -> int:
@@ -161,12 +217,13 @@ class _Worker:
         )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        self._send({"experiment": experiment.to_dict(), "store": str(store.path.resolve())})
+        self._send({"data": encode(experiment.data), "seed": experiment.seed, "store": str(store.path.resolve())})
 
     def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
         def pass_on() -> None:
             for line in self._output:
-                answers.put((self, json.loads(line)))
+                if line.startswith(ANSWER):
+                    answers.put((self, json.loads(line.removeprefix(ANSWER))))
             answers.put((self, {"outcome": "died", "reason": self._last_words()}))
 
         self._listener = threading.Thread(target=pass_on, daemon=True)
@@ -174,7 +231,8 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task = task
-        self._send({"row": task.row, "replica": task.replica})
+        plain = {"key": task.key, "recipe": encode(task.recipe), "replica": task.replica, "save_weights": task.save_weights}
+        self._send(plain)
 
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # its death is reported by the listening thread
@@ -189,9 +247,13 @@ class _Worker:
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
         return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'it said nothing'})"
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Close its input, at which it ends."""
         with suppress(BrokenPipeError):
             self._input.close()
+
+    def close(self) -> None:
+        """Wait for its end."""
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

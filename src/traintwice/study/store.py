@@ -5,6 +5,7 @@
       studies/digits.json            the experiments run here
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
+      replicas/3f…/0004.weights.safetensors   where wanted, the weights
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
       locks/                         held while a replica is being trained
 
@@ -18,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +30,17 @@ import safetensors
 import safetensors.numpy
 from filelock import FileLock
 
-from traintwice.errors import StoreError
+from traintwice.errors import Diverged, StoreError
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.specs import digest
 
 LAYOUT = 1
+SCHEMA_VERSION = 1
+WRITE_TAKES_SECONDS = 60
+
+_FOLDERS = ("studies", "replicas", "locks")
+
+_SUFFIX = {"logits": "safetensors", "weights": "weights.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -59,22 +67,24 @@ class Store:
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path}: is a file, expected a directory; choose another --store")
         if not marker.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(not _ours(entry) for entry in self.path.iterdir()):
                 raise StoreError(
                     f"{self.path}: is not a store of traintwice (no store.json) and not empty; choose another --store"
                 )
             if not create:
                 raise StoreError(f"{self.path}: no store here; `traintwice run` makes one")
+        elif _read_json(marker).get("layout") != LAYOUT:
+            layout = _read_json(marker).get("layout")
+            raise StoreError(f"{self.path}: has layout {layout!r}, this version reads {LAYOUT}; choose another --store")
+        if create:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                for name in ("studies", "replicas", "locks"):
+                if not marker.exists():
+                    write_whole(marker, _json({"layout": LAYOUT}))
+                for name in _FOLDERS:
                     (self.path / name).mkdir(exist_ok=True)
-                write_whole(marker, _json({"layout": LAYOUT}))
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
-        layout = _read_json(marker).get("layout")
-        if layout != LAYOUT:
-            raise StoreError(f"{self.path}: has layout {layout!r}, this version reads {LAYOUT}; choose another --store")
 
     def folder(self, key: str) -> Path:
         """Where the replicas of one digest lie."""
@@ -88,11 +98,16 @@ class Store:
         """
         note = self.folder(key) / "recipe.json"
         if note.exists():
-            if digest(_read_json(note)) != key:
+            try:
+                known = _read_json(note)
+            except StoreError:
+                known = None  # what it said follows from the recipe: it is written again
+            if known is not None and digest({k: v for k, v in known.items() if k != "schema"}) != key:
                 raise StoreError(
                     f"{note}: belongs to another recipe than its folder says; move {self.folder(key)} away and run again"
                 )
-            return
+            if known is not None:
+                return
         try:
             self.folder(key).mkdir(parents=True, exist_ok=True)
             write_whole(note, _json(identity))
@@ -103,52 +118,86 @@ class Store:
         """A lock held while a replica is trained; the system frees it when its holder dies."""
         return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
 
-    def save(self, key: str, replica: int, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any]) -> None:
-        """Write a replica: first the logits, then the record that makes it exist.
+    def save(
+        self,
+        key: str,
+        replica: int,
+        arrays: Mapping[str, np.ndarray],
+        record: Mapping[str, Any],
+        *,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Write a replica: first the arrays, then the record that makes it exist.
 
+        Args:
+            key, replica: which.
+            arrays: predictions by split; empty for a replica that diverged, whose record says so.
+            record: where it comes from.
+            weights: of its networks, where they are wanted.
         Raises:
             StoreError: the disk is full or the directory not writable.
         """
-        logits, note = self._files(key, replica)
-        content = safetensors.numpy.save(dict(arrays))
-        full = {**record, "key": key, "replica": replica, "logits": _digest(content)}
+        note = self._file(key, replica, "json")
+        full: dict[str, Any] = {**record, "key": key, "replica": replica}
         try:
-            write_whole(logits, content)
+            for name, content in (("weights", weights), ("logits", arrays or None)):
+                if content is not None:
+                    packed = safetensors.numpy.save(dict(content))
+                    write_whole(self._file(key, replica, _SUFFIX[name]), packed)
+                    full[name] = _digest(packed)
             write_whole(note, _json({**full, "record": digest(full)}))
         except OSError as error:
-            raise StoreError(f"{logits.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
+            raise StoreError(f"{note.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
 
     def record(self, key: str, replica: int) -> dict[str, Any] | Damage | None:
         """The record of a replica; `Damage` where record or logits are not what was written; None where it does not exist."""
-        logits, note = self._files(key, replica)
+        note = self._file(key, replica, "json")
         try:
             found = json.loads(note.read_bytes())
             claimed = found.pop("record")
+            found.pop("schema")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Damage(key, replica, f"{note.name} is not a record")
         if digest(found) != claimed:
             return Damage(key, replica, f"{note.name} was changed after it was written")
-        try:
-            content = logits.read_bytes()
-        except FileNotFoundError:
-            return Damage(key, replica, f"{logits.name} is missing")
-        if _digest(content) != found["logits"]:
-            return Damage(key, replica, f"{logits.name} is truncated or was changed after it was written")
+        for name, suffix in _SUFFIX.items():
+            path = self._file(key, replica, suffix)
+            if name in found and not path.is_file():
+                return Damage(key, replica, f"{path.name} is missing")
+            if name in found and _digest(path.read_bytes()) != found[name]:
+                return Damage(key, replica, f"{path.name} is truncated or was changed after it was written")
         return dict(found)
 
     def load(self, key: str, replica: int) -> dict[str, np.ndarray]:
         """Logits ``J N K`` of a replica by split.
 
         Raises:
-            StoreError: there is none, or it is damaged.
+            StoreError: there is none, it is damaged, or it diverged.
         """
+        return self._load(key, replica, "logits")
+
+    def load_weights(self, key: str, replica: int) -> dict[str, np.ndarray]:
+        """Parameters and buffers of a replica's networks: "0.name", "1.name" ...
+
+        Raises:
+            StoreError: there are none, they are damaged, or the replica diverged (`Diverged`).
+        """
+        return self._load(key, replica, "weights")
+
+    def _load(self, key: str, replica: int, what: str) -> dict[str, np.ndarray]:
         found = self.record(key, replica)
         if not isinstance(found, dict):
             reason = "is missing" if found is None else f"is damaged: {found.reason}"
             raise StoreError(f"{self.folder(key)}: replica {replica} {reason}; `traintwice run` trains it again")
-        return dict(safetensors.numpy.load(self._files(key, replica)[0].read_bytes()))
+        if "diverged" in found:
+            raise Diverged(f"replica {replica} of an earlier model diverged: {found['diverged']}")
+        if what not in found:
+            raise StoreError(
+                f"{self.folder(key)}: replica {replica} was stored without its {what}; run again with --save-weights"
+            )
+        return dict(safetensors.numpy.load(self._file(key, replica, _SUFFIX[what]).read_bytes()))
 
     def replicas(self, key: str) -> list[int]:
         """Numbers of the replicas that have a record, in order."""
@@ -170,9 +219,20 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
 
     def study(self, name: str) -> dict[str, Any] | None:
-        """The experiment of a name as plain values; None where there is none."""
+        """The experiment of a name as plain values; None where there is none.
+
+        Raises:
+            StoreError: the note of it is damaged.
+        """
         path = self.path / "studies" / f"{name}.json"
-        return _read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read_json(path)
+        if not {"rows", "replicas", "recipe"} <= set(found):
+            raise StoreError(
+                f"{path}: is not the note of a study; delete it and run the study again (finished replicas are kept)"
+            )
+        return found
 
     def studies(self) -> list[str]:
         """Names of the experiments run here."""
@@ -183,39 +243,61 @@ class Store:
         return sum(p.stat().st_size for p in self.folder(key).rglob("*") if p.is_file())
 
     def leftovers(self) -> Iterator[Path]:
-        """Temporary files of interrupted writes."""
-        yield from self.path.rglob(f"{TEMPORARY}*")
+        """Temporary files of interrupted writes: those too old to be a write that is going on."""
+        for path in self.path.rglob(f"{TEMPORARY}*"):
+            if time.time() - path.stat().st_mtime > WRITE_TAKES_SECONDS:
+                yield path
 
     def remove_replica(self, key: str, replica: int) -> int:
         """Delete a replica; returns the bytes freed."""
         freed = 0
-        for path in reversed(self._files(key, replica)):  # the record first: without it the replica does not exist
-            if path.exists():
-                freed += path.stat().st_size
+        for suffix in ("json", *_SUFFIX.values()):  # the record first: without it the replica does not exist
+            path = self._file(key, replica, suffix)
+            try:
+                size = path.stat().st_size
                 path.unlink()
+                freed += size
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be deleted ({error.strerror})") from None
         return freed
 
     def remove(self, key: str) -> None:
-        """Delete all replicas of a digest."""
-        shutil.rmtree(self.folder(key))
+        """Delete all replicas of a digest.
 
-    def _files(self, key: str, replica: int) -> tuple[Path, Path]:
-        return self.folder(key) / f"{replica:04d}.safetensors", self.folder(key) / f"{replica:04d}.json"
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        try:
+            shutil.rmtree(self.folder(key))
+        except OSError as error:
+            raise StoreError(f"{self.folder(key)}: cannot be deleted ({error.strerror})") from None
+
+    def _file(self, key: str, replica: int, suffix: str) -> Path:
+        return self.folder(key) / f"{replica:04d}.{suffix}"
 
 
 def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def _ours(entry: Path) -> bool:
+    """Whether an entry of a directory is what an interrupted making of a store leaves."""
+    return entry.name in _FOLDERS or entry.name.startswith(TEMPORARY)
+
+
 def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps({"schema": SCHEMA_VERSION, **value}, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error})") from None
+        raise StoreError(
+            f"{path}: cannot be read ({error}); delete it and run the study again, finished replicas are kept"
+        ) from None
     if not isinstance(value, dict):
         raise StoreError(f"{path}: got {type(value).__name__}, expected a JSON object")
     return value

@@ -14,31 +14,44 @@ import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import torch
 from filelock import Timeout
 
-from traintwice.data import Dataset
+from traintwice.data import Dataset, Source
 from traintwice.engine import Numerics, train
-from traintwice.errors import TraintwiceError
-from traintwice.specs import encode
-from traintwice.study.experiment import Experiment
+from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
+from traintwice.recipes import Recipe
+from traintwice.specs import decode, encode
+from traintwice.study.identity import key_of
 from traintwice.study.store import Store
 from traintwice.versions import versions
 
+ANSWER = "traintwice: "
+"""How a line of answer begins; other lines on the pipe are somebody's print."""
+
 
 def main() -> None:
-    """Read the experiment, then one task a line, until the input ends."""
+    """Read where data and store are, then one task a line, until the input ends."""
     torch.set_num_threads(1)
+    answers = _claim_standard_output()
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
     setup = json.loads(lines.get())
-    experiment, store = Experiment.from_dict(setup["experiment"]), Store(setup["store"], create=False)
-    data = experiment.data.load()
+    source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
+    data, store = source.load(), Store(setup["store"], create=False)
     while True:
         task = json.loads(lines.get())
-        print(json.dumps(_answer(experiment, data, store, task["row"], task["replica"])), flush=True)
+        answers.write(ANSWER + json.dumps(_answer(task, source, data, store, setup["seed"])) + "\n")
+        answers.flush()
+
+
+def _claim_standard_output() -> IO[str]:
+    """The pipe to the parent; whatever else this process prints goes to standard error."""
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return pipe
 
 
 def _read_until_closed(lines: queue.Queue[str]) -> None:
@@ -48,31 +61,54 @@ def _read_until_closed(lines: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _answer(experiment: Experiment, data: Dataset, store: Store, row: str, replica: int) -> dict[str, Any]:
+def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int) -> dict[str, Any]:
     try:
-        return _train_one(experiment, data, store, row, replica)
+        recipe = decode(Recipe, task["recipe"], "recipe")
+        if key_of(recipe, data.digest, seed) != task["key"]:
+            raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
+        return train_into(store, recipe, source, data, seed=seed, replica=task["replica"], save_weights=task["save_weights"])
     except Timeout:
         return {"outcome": "busy"}
     except TraintwiceError as error:
         return {"outcome": "failed", "reason": str(error)}
+    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch on a setting that no check foresaw
+        return {"outcome": "failed", "reason": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
 
 
-def _train_one(experiment: Experiment, data: Dataset, store: Store, row: str, replica: int) -> dict[str, Any]:
-    key = experiment.key(row, data)
+def train_into(
+    store: Store, recipe: Recipe, source: Source, data: Dataset, *, seed: int, replica: int, save_weights: bool = False
+) -> dict[str, Any]:
+    """Train one replica and write it to a store, unless another process did so meanwhile.
+
+    Returns:
+        The answer to the parent: outcome "done" or "diverged", and seconds.
+    Raises:
+        filelock.Timeout: another process is training it. TraintwiceError: it cannot be trained or written.
+    """
+    key = key_of(recipe, data.digest, seed)
     with store.lock(key, replica):
-        if isinstance(store.record(key, replica), dict):  # another run finished it meanwhile
-            return {"outcome": "done", "seconds": 0.0}
+        found = store.record(key, replica)
+        if isinstance(found, dict) and ("diverged" in found or "weights" in found or not save_weights):
+            return {"outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
         started = time.perf_counter()
-        trained = train(experiment.rows[row], data, seed=experiment.seed, replica=replica)
-        seconds = time.perf_counter() - started
         record = {
-            "seed": experiment.seed,
-            "data": {"source": encode(experiment.data), "digest": data.digest},
+            "seed": seed,
+            "data": {"source": encode(source), "digest": data.digest},
             "numerics": asdict(Numerics.here(threads=torch.get_num_threads())),
             "versions": versions(),
-            "steps": trained.steps,
-            "seconds": round(seconds, 3),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        store.save(key, replica, trained.logits, record)
+        try:
+            start, teacher = (
+                None if e is None else store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(replica))
+                for e in (recipe.start, recipe.teacher)
+            )
+            trained = train(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher)
+        except Diverged as reason:
+            seconds = round(time.perf_counter() - started, 3)
+            store.save(key, replica, {}, {**record, "diverged": str(reason), "steps": reason.step, "seconds": seconds})
+            return {"outcome": "diverged", "seconds": seconds}
+        seconds = round(time.perf_counter() - started, 3)
+        weights = trained.weights if save_weights else None
+        store.save(key, replica, trained.outputs, {**record, "steps": trained.steps, "seconds": seconds}, weights=weights)
     return {"outcome": "done", "seconds": seconds}

@@ -57,16 +57,17 @@ class Table:
         """
         lead = [c for key in first for c in self.columns if c.key == key]
         shown = dict(zip([c.key for c in self.columns], zip(*self.strings(), strict=True), strict=True))
-        names = max(len(row.name) for row in self.rows)
-        parts: list[list[Column]] = [lead] if lead else []
-        room = 0
-        for column in [c for c in self.columns if c not in lead]:
-            needs = max(len(text) for text in (column.title, *shown[column.key])) + 2
-            if room < needs or not parts or parts[-1] is lead:
-                parts.append([])
-                room = width - names
-            parts[-1].append(column)
-            room -= needs
+        names = min(max(len(row.name) for row in self.rows), width // 2)  # longer ones are folded
+        parts: list[list[Column]] = []
+        for group in (lead, [c for c in self.columns if c not in lead]):
+            room = 0
+            for column in group:
+                needs = max(len(text) for text in (column.title, *shown[column.key])) + 2
+                if room < needs:
+                    parts.append([])
+                    room = width - names
+                parts[-1].append(column)
+                room -= needs
         return [Table(self.title, tuple(columns), self.rows, self.notes) for columns in parts]
 
     def strings(self) -> list[list[str]]:
@@ -88,7 +89,7 @@ class Table:
         from rich.text import Text  # plain text: square brackets in a name are not markup
 
         table = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        table.add_column("", no_wrap=True)
+        table.add_column("", overflow="fold")
         for column in self.columns:
             table.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
         for row, cells in zip(self.rows, self.strings(), strict=True):
@@ -114,7 +115,7 @@ class Table:
         """A GitHub-flavoured Markdown table."""
 
         def line(cells: list[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            return "| " + " | ".join(map(_markdown, cells)) + " |"
 
         rules = ["---", *["---" if c.unit == "text" else "---:" for c in self.columns]]
         lines = [line(["", *[c.title for c in self.columns]]), "|" + "|".join(rules) + "|"]
@@ -178,3 +179,8 @@ class Table:
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def _markdown(text: str) -> str:
+    """Text as a Markdown cell shows it: no markup of its own."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

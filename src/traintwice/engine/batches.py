@@ -1,0 +1,75 @@
+"""Which examples a step sees: an order of the training set for each epoch, shared by the components or their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from traintwice.engine.building import stream_of
+from traintwice.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positions of a step's examples in the training set.
+
+    Attributes:
+        rows: ``B`` where the components share them, else ``J B``.
+        shared: where in the batch the examples lie that all components see; None for all of it.
+    """
+
+    rows: Tensor
+    shared: slice | None = None
+
+
+def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+    """The mini-batches of an epoch, in order.
+
+    Args:
+        recipe: its batch size, subsets and whether components have batches of their own.
+        examples: N of the training set.
+        seed, replica, epoch: whose order it is.
+    Yields:
+        ceil(N / batch size) batches, the last one smaller where N is no multiple. With batches of their own, components read a shared
+        order (the one that a baseline would read) and orders of their own; a component with a smaller subset goes through
+        it more than once.
+    """
+    order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=0, epoch=epoch)
+    if recipe.own_batches is None:
+        for rows in torch.split(torch.from_numpy(order), recipe.batch_size):
+            yield Batch(rows)
+        return
+    parts = []
+    for j in range(recipe.method.components):
+        mine = _subset(recipe, examples, seed=seed, replica=replica, component=j)
+        # Component 0 reads the order of a baseline, so that replica m of both rows sees the same batches.
+        own = _order(recipe, mine, seed=seed, replica=replica, stream=j, epoch=epoch)
+        parts.append(np.resize(own, examples))
+    own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
+    size = round(recipe.own_batches.share * recipe.batch_size)
+    if size == 0:
+        for rows in own_parts:
+            yield Batch(rows, slice(0, 0))
+        return
+    steps = len(own_parts)
+    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=-1, epoch=epoch)
+    common = torch.from_numpy(np.resize(shared_order, steps * size))
+    for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
+        width = rows.shape[1]
+        yield Batch(torch.cat([rows, shared.expand(len(rows), -1)], dim=1), slice(width, width + size))
+
+
+def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, stream: int, epoch: int) -> np.ndarray:
+    return stream_of(recipe, seed, "order", replica=replica, component=stream, epoch=epoch).permutation(rows)
+
+
+def _subset(recipe: Recipe, examples: int, *, seed: int, replica: int, component: int) -> np.ndarray:
+    fraction = recipe.components[component].subset if recipe.components else 1.0
+    if fraction == 1.0:
+        return np.arange(examples)
+    drawn = stream_of(recipe, seed, "subset", replica=replica, component=component).permutation(examples)
+    return np.sort(drawn[: max(round(fraction * examples), 1)])

@@ -1,0 +1,101 @@
+"""The networks of a replica before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from traintwice.data import Dataset
+from traintwice.errors import BadSpec
+from traintwice.nets import SharedNetwork
+from traintwice.randomness import Source, stream
+from traintwice.recipes import Recipe
+
+Weights = Mapping[str, np.ndarray]
+"""Parameters and buffers of all components: "0.name", "1.name" ..."""
+
+
+class Selected(nn.Module):
+    """A network that sees some features of its input only."""
+
+    def __init__(self, network: nn.Module, inputs: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.inputs = list(inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits from the chosen features."""
+        return self.network(x[:, self.inputs])  # type: ignore[no-any-return]
+
+
+def stream_of(
+    recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
+) -> np.random.Generator:
+    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness."""
+    owner = 0 if source in recipe.fixed else replica
+    return stream(seed, source, replica=owner, component=component, epoch=epoch)
+
+
+def build(
+    recipe: Recipe, data: Dataset, *, seed: int, replica: int, start: Weights | None, dtype: torch.dtype
+) -> list[nn.Module]:
+    """The components of a replica with their initial weights.
+
+    Args:
+        recipe, data, seed, replica: what is trained.
+        start: weights of the earlier model that the recipe starts from.
+        dtype: of the weights.
+    Raises:
+        BadSpec: features chosen that the data do not have.
+    """
+    streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
+    if isinstance(recipe.network, SharedNetwork):
+        together = recipe.network.build_together(data.shape, data.classes, streams)
+        return _started([network.to(dtype) for network in together], start)
+    networks = []
+    for j, rng in enumerate(streams):
+        inputs = recipe.components[j].inputs if recipe.components else None
+        shape = data.shape
+        if inputs is not None:
+            if len(shape) != 1 or max(inputs) >= shape[0]:
+                raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
+            shape = (len(inputs),)
+        network = recipe.network_of(j).build(shape, data.classes, rng)
+        networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
+    return _started(networks, start)
+
+
+def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:
+    if start is not None:
+        load(networks, start)
+    return networks
+
+
+def load(networks: list[nn.Module], weights: Weights) -> None:
+    """Give networks stored weights; where fewer components were stored, the first serves the others too.
+
+    Raises:
+        BadSpec: the stored weights belong to another structure.
+    """
+    for j, network in enumerate(networks):
+        own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith(f"{j}.")}
+        if not own:
+            own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith("0.")}
+        try:
+            network.load_state_dict(own)
+        except RuntimeError as error:
+            raise BadSpec(
+                f"the earlier model's weights do not fit component {j}: {str(error).splitlines()[-1].strip()}"
+            ) from None
+
+
+def weights_of(networks: list[nn.Module]) -> dict[str, np.ndarray]:
+    """Parameters and buffers of all components, as they are stored."""
+    return {
+        f"{j}.{name}": value.detach().cpu().numpy().copy()
+        for j, network in enumerate(networks)
+        for name, value in network.state_dict().items()
+    }

@@ -1,0 +1,45 @@
+"""Training on the ensemble's own output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import torch
+from torch import Tensor
+
+from traintwice.losses.outputs import Outputs, at_least_single
+from traintwice.losses.teacher import Average, check_average
+
+
+@dataclass(frozen=True)
+class EnsembleCrossEntropy:
+    r"""Cross entropy of the components' average, with the gradient into all of them.
+
+    ``average="prob"``:   L = mean_b −log mean_j f_jb[y_b]
+    ``average="logit"``:  L = mean_b −log softmax(mean_j z_jb)[y_b]
+
+    Args:
+        average: see above.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0. J = 1 gives the cross entropy.
+    Source: AD section 2: gradients are normally kept from passing through the ensemble's output, "although some systems may allow such
+    propagation". This is for them; jointly trained components may come to rely on each other.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[0.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> round(EnsembleCrossEntropy()(out).item(), 4), round(EnsembleCrossEntropy("logit")(out).item(), 4)
+        (0.3705, 0.3133)
+    """
+
+    average: Average = "prob"
+
+    def __post_init__(self) -> None:
+        check_average("EnsembleCrossEntropy", self.average)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        if self.average == "prob":
+            return -out.mean(torch.logsumexp(out.of_label(out.log_probs), dim=-2) - log(out.components))
+        log_probs = torch.log_softmax(at_least_single(out.logits).mean(-3, keepdim=True), dim=-1)
+        return -out.mean(log_probs.gather(-1, out.label_of_component[..., :1, :, None]).squeeze(-1)).squeeze(-1)

@@ -1,0 +1,84 @@
+"""Anti-distillation that counts what three components have in common once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from traintwice.errors import BadSpec
+from traintwice.losses.outputs import Outputs
+from traintwice.losses.protocol import Need
+from traintwice.losses.signals import GAUGE, Center, check_signal, needs_of, read_signal
+
+
+@dataclass(frozen=True)
+class GramSchmidt:
+    r"""Squared projections of each component's outputs on what the components before it have not explained of each other.
+
+        e_i = z_i − Σ_{j<i} ⟨z_i, e_j⟩ / (⟨e_j, e_j⟩ + ε) · e_j,   L = Σ_k Σ_i Σ_{j<i} ((1/B) ⟨z_i, e_j⟩)²
+
+    with ⟨a, b⟩ = Σ_b a_b b_b over the mini-batch, for each class.
+
+    Args:
+        signal: "logits", "probabilities" or the name of a sub-network's output, ``*M J B D``.
+        center: see `Decorrelation`.
+        epsilon: ε > 0.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: fourth power of the signal's, >= 0. J = 1 gives 0; J = 2 gives `Decorrelation` of second
+    moments. With three components or more it depends on their order: the first is explained by nothing.
+    Not the mean of its values on parts of a batch: with gradient accumulation the moments are those of the micro-batch.
+
+    Source: AD section 4 ("techniques like Gram-Schmidt orthogonalization"). Ours: this form; taken literally, de-correlation of vectors
+    that were made orthogonal is 0 whatever the network does.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> GramSchmidt()(out).item()
+        4.0
+    """
+
+    signal: str = "logits"
+    center: Center = "none"
+    epsilon: float = 1e-6
+
+    couples: ClassVar[bool] = True
+    per_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_signal("GramSchmidt", self.signal, self.center)
+        if not self.epsilon > 0:
+            raise BadSpec(f"GramSchmidt.epsilon: got {self.epsilon}, expected a number greater than 0")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A sub-network's output, where it is named."""
+        return needs_of(self.signal)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        signal = read_signal(out, self.signal, self.center)
+        value = torch.zeros_like(signal[..., 0, 0, 0])
+        new: list[Tensor] = []  # e_j, *M B K
+        sizes: list[Tensor] = []  # <e_j, e_j> + ε, *M K
+        for i in range(out.components):
+            given = signal[..., i, :, :]
+            rest = given
+            for e, size in zip(new, sizes, strict=True):
+                product = out.total((given * e).sum(-2))
+                value = value + (product / out.examples).square().sum(-1)
+                rest = rest - (product / size).unsqueeze(-2) * e
+            new.append(rest)
+            sizes.append(out.total(rest.square().sum(-2)) + self.epsilon)
+        return value
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """What its user may not expect."""
+        found = []
+        if self.signal == "logits" and self.center == "none":
+            found.append(f"GramSchmidt: {GAUGE}")
+        if self.signal != "probabilities":
+            found.append(f"GramSchmidt: it scales with the fourth power of the {self.signal}, so shrinking them is rewarded")
+        return tuple(found)

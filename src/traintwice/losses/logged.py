@@ -1,0 +1,46 @@
+"""Learning from the logged predictions of the model that is deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from traintwice.losses.outputs import Outputs
+from traintwice.losses.protocol import Need
+from traintwice.losses.teacher import check_share, teacher_probs
+
+
+@dataclass(frozen=True)
+class LoggedDistillation:
+    r"""Cross entropy with targets between the old model's predictions and the labels: the mean over the batch, summed over components.
+
+        L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label
+
+    Args:
+        share: λ in [0, 1], the old model's share in the targets.
+
+    Shapes: logits ``*M J B K``, teacher ``*M B K`` (log of the logged probabilities) -> ``*M``. Units: nats, at least the entropy of t.
+    Source: Jiang et al. 2022 (churn reduction via distillation): the solution of training under a bound on churn against the old model has
+    such targets. Ours: the mean over the batch, sum over components.
+
+    Example:
+        >>> import torch
+        >>> old = torch.tensor([[0.5, 0.5]]).log()
+        >>> out = Outputs(torch.tensor([[[2.0, 0.0]]]), torch.tensor([0]), teacher=old)
+        >>> round(LoggedDistillation(0.5)(out).item(), 4)
+        0.6269
+    """
+
+    share: float = 0.5
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+
+    def __post_init__(self) -> None:
+        check_share("LoggedDistillation", self.share)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        of_old = (teacher_probs("LoggedDistillation", out) * out.log_probs).sum(-1)
+        return -out.mean(self.share * of_old + (1 - self.share) * out.of_label(out.log_probs)).sum(-1)

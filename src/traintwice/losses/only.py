@@ -1,0 +1,65 @@
+"""A loss of some of the components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from traintwice.errors import BadSpec
+from traintwice.losses.outputs import Outputs
+from traintwice.losses.protocol import Loss, Need
+
+
+@dataclass(frozen=True)
+class Only:
+    r"""A loss that reads some of the components, so that components may differ in their label loss or in what couples them.
+
+        L = loss(outputs of the components named)
+
+    Args:
+        loss: any loss without memory.
+        components: which, counted from 0, at least one.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: those of the loss.
+    Source: AD section 2 ("the training label loss can be the same or different for each of the ensemble components").
+
+    Example:
+        >>> import torch
+        >>> from traintwice.losses import CrossEntropy
+        >>> out = Outputs(torch.zeros(2, 4, 3), torch.tensor([0, 1, 2, 0]))
+        >>> round(Only(CrossEntropy(), (0,))(out).item(), 4)  # log 3, of one component
+        1.0986
+    """
+
+    loss: Loss
+    components: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.components or min(self.components) < 0 or len(set(self.components)) < len(self.components):
+            raise BadSpec(f"Only.components: got {self.components}, expected different numbers from 0, at least one")
+        if hasattr(self.loss, "init"):
+            raise BadSpec(f"Only.loss: got {self.loss!r}, which has a memory; expected a loss without one")
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the loss needs."""
+        return getattr(self.loss, "needs", frozenset())
+
+    @property
+    def per_batch(self) -> bool:
+        """As the loss."""
+        return getattr(self.loss, "per_batch", False)
+
+    @property
+    def couples(self) -> bool:
+        """As the loss."""
+        return getattr(self.loss, "couples", False)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        return self.loss(out.select(self.components))
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """What the loss says."""
+        say = getattr(self.loss, "cautions", None)
+        return say(len(self.components), classes) if say is not None else ()

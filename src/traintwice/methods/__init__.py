@@ -1,0 +1,75 @@
+"""Methods: what is minimised, by how many components, and what of them is kept. Data, with a builder for each that has a name."""
+
+from collections.abc import Callable
+
+from traintwice.methods.co_distillation import co_distillation, regularised_co_distillation
+from traintwice.methods.distillation import anchor, ensemble_distillation, focal_distillation, logged_distillation
+from traintwice.methods.ensembles import (
+    anti_distillation,
+    anti_distillation_cross_entropy,
+    anti_distillation_difference,
+    anti_distillation_gram_schmidt,
+    averaged_ensemble,
+    ensemble,
+)
+from traintwice.methods.method import Keep, Memories, Method, Term, blend
+from traintwice.methods.single import (
+    baseline,
+    confidence_penalty,
+    entropy_regulariser,
+    label_smoothing,
+    logit_l2,
+    symmetric_kl_regulariser,
+)
+
+BUILDERS: dict[str, Callable[..., Method]] = {
+    f.__name__: f
+    for f in (
+        baseline,
+        ensemble,
+        averaged_ensemble,
+        anti_distillation,
+        anti_distillation_gram_schmidt,
+        anti_distillation_difference,
+        anti_distillation_cross_entropy,
+        co_distillation,
+        regularised_co_distillation,
+        entropy_regulariser,
+        symmetric_kl_regulariser,
+        confidence_penalty,
+        label_smoothing,
+        logit_l2,
+        ensemble_distillation,
+        logged_distillation,
+        anchor,
+        focal_distillation,
+    )
+}
+"""The named methods; `traintwice list` shows them and the contract tests loop over them."""
+
+__all__ = [
+    "BUILDERS",
+    "Keep",
+    "Memories",
+    "Method",
+    "Term",
+    "anchor",
+    "anti_distillation",
+    "anti_distillation_cross_entropy",
+    "anti_distillation_difference",
+    "anti_distillation_gram_schmidt",
+    "averaged_ensemble",
+    "baseline",
+    "blend",
+    "co_distillation",
+    "confidence_penalty",
+    "ensemble",
+    "ensemble_distillation",
+    "entropy_regulariser",
+    "focal_distillation",
+    "label_smoothing",
+    "logged_distillation",
+    "logit_l2",
+    "regularised_co_distillation",
+    "symmetric_kl_regulariser",
+]

@@ -1,0 +1,61 @@
+"""Methods that learn from models trained before."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
+from traintwice.methods.method import Method, Term, blend
+from traintwice.schedules import Weight
+
+
+def ensemble_distillation(
+    weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
+) -> Method:
+    """One network that learns the labels and the softened predictions of an ensemble. This is the student; the teacher is a recipe.
+
+        (1 − w)·CE + w·T²·KL(teacher at T ‖ student at T)
+
+    Args:
+        weight: w in [0, 1].
+        temperature, average: see `Distillation`.
+    Source:
+        Hinton et al. 2015; ensemble distillation of CH Table 2. Ours: each replica learns from its own teacher, whose cost counts.
+    """
+    return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
+
+
+def logged_distillation(share: float = 0.5) -> Method:
+    """One network that learns from the labels mixed with the logged predictions of the model it replaces.
+
+    Args:
+        share: λ, the old model's share in the targets, see `LoggedDistillation`.
+    Source:
+        Jiang et al. 2022.
+    """
+    return Method((Term(LoggedDistillation(share)),))
+
+
+def anchor(share: float = 0.5, epsilon: float = 0.5) -> Method:
+    """One network held to what the model it replaces had right, and pressed less to correct what it had wrong.
+
+    Args:
+        share, epsilon: see `Anchor`.
+    Source:
+        Milani Fard et al. 2016 (anchor, RCP).
+    """
+    return Method((Term(Anchor(share, epsilon)),))
+
+
+def focal_distillation(weight: Weight = 1.0, *, base: float = 1.0, boost: float = 5.0, temperature: float = 1.0) -> Method:
+    """Cross entropy and distillation from an old model, strongest where that was right: against negative flips.
+
+        CE + weight·(base + boost·[old right])·T²·KL(old at T ‖ new at T)
+
+    Args:
+        weight: of the distillation.
+        base, boost, temperature: see `FocalDistillation`.
+    Source:
+        Yan et al. 2021 (positive-congruent training).
+    """
+    return Method((Term(CrossEntropy()), Term(FocalDistillation(base, boost, temperature), weight)))

@@ -1,0 +1,121 @@
+"""Examples of every loss, for the tests that loop over all of them, and mini-batches with everything a loss may read."""
+
+import torch
+
+from traintwice.losses import (
+    Agreement,
+    Anchor,
+    CrossEntropy,
+    CrossEntropyDifference,
+    Decorrelation,
+    Difference,
+    Distillation,
+    EnsembleCrossEntropy,
+    Entropy,
+    FocalDistillation,
+    GateCrossEntropy,
+    GramSchmidt,
+    LabelSmoothing,
+    LoggedDistillation,
+    LogitL2,
+    LossWithMemory,
+    Only,
+    Outputs,
+    PeerCrossEntropy,
+    RunningDecorrelation,
+    SymmetricKLToUniform,
+)
+
+MEMBERS = [
+    CrossEntropy(),
+    LabelSmoothing(0.2),
+    LogitL2(),
+    Entropy(),
+    Entropy(top_k=2),
+    Entropy(top_k=2, renormalise=False),
+    SymmetricKLToUniform(),
+    SymmetricKLToUniform(cap=0.5),
+    SymmetricKLToUniform(top_k=2),
+    SymmetricKLToUniform(top_k=2, renormalise=False),
+    Agreement("skl"),
+    Agreement("l1"),
+    Agreement("ce"),
+    PeerCrossEntropy(),
+    PeerCrossEntropy(lag_steps=3),
+    *[
+        Decorrelation(matrix, signal, center, normalize)
+        for matrix in ("second-moment", "covariance", "residue")
+        for signal in ("logits", "probabilities")
+        for center, normalize in (("none", False), ("class", False), ("none", True))
+    ],
+    Decorrelation("covariance", "tower"),
+    RunningDecorrelation(),
+    RunningDecorrelation(0.5, "covariance", "probabilities", "class", True),
+    GramSchmidt(),
+    GramSchmidt("probabilities", "class", 1e-3),
+    GramSchmidt("tower"),
+    Difference(),
+    Difference("inverse"),
+    Difference("negative", 1.0, "probabilities"),
+    Difference("inverse", 3.0, "logits", "class", 0.1),
+    Difference(signal="tower"),
+    CrossEntropyDifference(),
+    CrossEntropyDifference("inverse"),
+    Distillation(),
+    Distillation(3.0, "logit"),
+    LoggedDistillation(0.3),
+    Anchor(0.3, 0.2),
+    FocalDistillation(),
+    FocalDistillation(0.5, 2.0, 4.0),
+    EnsembleCrossEntropy(),
+    EnsembleCrossEntropy("logit"),
+    GateCrossEntropy(),
+    Only(LabelSmoothing(), (1,)),
+    Only(Agreement("l1"), (0, 1)),
+]
+
+FIXED_ORDER = (GramSchmidt, Only)
+"""Losses that tell components apart, by definition."""
+
+
+def outputs(*leading, components=3, batch=7, classes=4, scale=2.0, seed=0, dtype=torch.float64):
+    """A mini-batch with everything that a loss may read; logits, gate and signal are leaves that take gradients."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return scale * torch.randn(*leading, *shape, generator=generator, dtype=dtype)
+
+    return Outputs(
+        normal(components, batch, classes).requires_grad_(),
+        torch.randint(classes, (*leading, batch), generator=generator),
+        peers=normal(components, batch, classes),
+        teacher=normal(2, batch, classes),
+        gate=normal(batch, components).requires_grad_(),
+        signals={"tower": normal(components, batch, 5).requires_grad_()},
+    )
+
+
+def leaves(out):
+    return out.logits, out.gate, out.signals["tower"]
+
+
+def change(out, f, **others):
+    """The same mini-batch with every array passed through a function."""
+    return Outputs(
+        **{
+            "logits": f(out.logits),
+            "labels": f(out.labels),
+            "peers": f(out.peers),
+            "teacher": f(out.teacher),
+            "gate": f(out.gate),
+            "signals": {name: f(signal) for name, signal in out.signals.items()},
+            **others,
+        }
+    )
+
+
+def value(loss, out):
+    """The loss alone, at the first step where it has a memory."""
+    if isinstance(loss, LossWithMemory):
+        return loss(out, loss.init(tuple(loss.signal_of(out).shape)))[0]
+    return loss(out)

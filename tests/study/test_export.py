@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from traintwice.errors import BadInput, StoreError, UnknownName
+from traintwice.study import Store, gather, run
+from traintwice.study.export import export, model_of, predict
+
+
+@pytest.fixture(scope="module")
+def studied(small, tmp_path_factory):
+    """A study with saved weights: what is kept is one network, a mean, a mean of logits, a gated mixture, snapshots."""
+    rows = [
+        'rows.logits.method={builder="ensemble", keep="mean-logit"}',
+        'rows.gated.method={components=2, keep="gate", terms=[{loss={type="CrossEntropy"}}, {loss={type="GateCrossEntropy"}}]}',
+        'rows.snapshots.averaging={type="Snapshots", count=2}',
+        'rows.student={method="ensemble_distillation", teacher={recipe={network={type="MLP", hidden=[8]}, method="ensemble", epochs=1}}}',
+    ]
+    experiment = small.override(["epochs=2", *rows])
+    store = Store(tmp_path_factory.mktemp("studied") / "runs")
+    return run(experiment, store=store, save_weights=True), store
+
+
+@pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "snapshots", "student"])
+def test_the_deployed_model_predicts_what_was_measured(studied, row):
+    results, store = studied
+    probs = predict(model_of(results, store, row, 1), results.data.test.inputs)
+    np.testing.assert_allclose(probs, results[row].test.probs[1], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's exporter uses what PyTorch deprecates
+@pytest.mark.parametrize("row", ["baseline", "gated"])
+def test_every_format_predicts_the_same(studied, tmp_path, row):
+    results, store = studied
+    written = export(results, store, row, 0, tmp_path / "out")
+    assert sorted(written) == ["onnx", "pt2", "safetensors"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{row}-0000.{name}" for name in sorted(written)]
+
+
+def test_earlier_models_are_trained_first_and_stored_with_weights(studied):
+    results, store = studied
+    teacher = results["student"].recipe.teacher.recipe
+    from traintwice.study.identity import key_of
+
+    key = key_of(teacher, results.data.digest, results.experiment.seed)
+    assert store.replicas(key) == [0, 1, 2]
+    assert "1.2.weight" in store.load_weights(key, 0)
+
+
+def test_weights_that_were_not_saved(small, tmp_path):
+    store = Store(tmp_path / "runs")
+    results = run(small, store=store)
+    before = results["ensemble"].logits["test"].tobytes()
+    with pytest.raises(StoreError, match="was stored without its weights; run again with --save-weights"):
+        model_of(results, store, "ensemble", 0)
+    again = run(small, store=store, save_weights=True)
+    assert again["ensemble"].logits["test"].tobytes() == before
+    assert model_of(gather(small, store, again.data), store, "ensemble", 0)
+
+
+def test_mistakes(studied, tmp_path):
+    results, store = studied
+    with pytest.raises(UnknownName, match="Did you mean 'baseline'"):
+        export(results, store, "base-line", 0, tmp_path)
+    with pytest.raises(BadInput, match="replica: got 9, baseline has 0, 1, 2"):
+        export(results, store, "baseline", 9, tmp_path)
+    with pytest.raises(BadInput, match="format: got 'pb', expected one of safetensors, pt2, onnx"):
+        export(results, store, "baseline", 0, tmp_path, ("pb",))
+    with pytest.raises(StoreError, match="/proc/out: cannot be written"):
+        export(results, store, "baseline", 0, Path("/proc/out"), ("safetensors",))
