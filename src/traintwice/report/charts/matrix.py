@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -17,14 +18,17 @@ MOST_REPLICAS = 30
 LIGHT_TO_DARK = ["#f4f7fa", "#c6dbeb", "#7fb2d5", "#2f7fb3", "#0b4a78"]
 
 
-def churn_matrix(results: Results) -> Figure:
+def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: str = "matrix") -> Figure:
     """A square for each recipe, a field for each pair of replicas, all in one scale.
 
     Args:
         results: of a study.
+        rows: which to show; all by default.
+        name: of the figure.
     """
+    rows = list(results.rows if rows is None else rows)
     records, extremes = [], []
-    for row in results.rows:
+    for row in rows:
         matrix = pair_churn(to_numpy(results[row].test.votes)[:MOST_REPLICAS])
         replicas = len(matrix)
         pairs = [(a, b) for a in range(replicas) for b in range(replicas) if a != b]
@@ -32,9 +36,8 @@ def churn_matrix(results: Results) -> Figure:
         values = [100 * matrix[a, b] for a, b in pairs]
         extremes.append(f"{row}: {min(values):.1f} to {max(values):.1f} %")
     text = f"Churn between each pair of replicas, one square for each recipe. Smallest and largest pair: {'; '.join(extremes)}."
-    rows = list(results.rows)
     wide, narrow = (_draw(records, rows, text, *size) for size in ((3, 240), (2, 132)))
-    return Figure("matrix", text, wide, narrow)
+    return Figure(name, text, wide, narrow)
 
 
 def pair_churn(votes: np.ndarray) -> np.ndarray:
