@@ -15,11 +15,11 @@ from traintwice.study import Verdict
 from traintwice.tables.format import decimals_for, format_cell
 
 MEASURES = ("churn", "accuracy")
-LINE = {"wide": 21, "narrow": 36}
+LINE = {"wide": 21, "narrow": 38}
 """Height of a row; on a phone its name stands above its bar."""
 
-NAMES = 235
-"""Room for the names."""
+NAMES = {"wide": 235, "narrow": 185}
+"""Room for the names; a longer one is cut, and whole in the tooltip."""
 
 Record = dict[str, Any]
 Span = tuple[float, float]
@@ -132,8 +132,8 @@ def _bars(records: list[Record], name: str, span: Span, y: alt.Y, title: str) ->
     return layers
 
 
-def _rows(records: list[Record], *, names: bool) -> alt.Y:
-    axis = alt.Axis(title=None, labels=names, labelLimit=NAMES, labelColor=INK, ticks=False, domain=False, grid=True)
+def _rows(records: list[Record], *, names: bool, grid: bool = True) -> alt.Y:
+    axis = alt.Axis(title=None, labels=names, labelLimit=NAMES["wide"], labelColor=INK, ticks=False, domain=False, grid=grid)
     return alt.Y("row:N", sort=None, scale=alt.Scale(domain=[r["row"] for r in records]), axis=axis)
 
 
@@ -144,7 +144,7 @@ def _wide(records: list[Record], spans: dict[str, Span], text: str) -> dict[str,
     costs = [
         alt.Chart(alt.NamedData("differences"), title=alt.Title(title, fontSize=12, fontWeight="normal", color=INK, offset=10))
         .mark_text(baseline="middle", fontSize=12, color=QUIET, aria=False)
-        .encode(x=alt.value(22), y=_rows(records, names=False), text=f"{name}:N")
+        .encode(x=alt.value(22), y=_rows(records, names=False, grid=False), text=f"{name}:N")
         .properties(width=44, height=height)
         for name, title in (("train", "train"), ("serve", "serve"))
     ]
@@ -153,12 +153,16 @@ def _wide(records: list[Record], spans: dict[str, Span], text: str) -> dict[str,
 
 
 def _narrow(records: list[Record], span: Span, text: str) -> dict[str, Any]:
-    y = alt.Y("row:N", sort=None, scale=alt.Scale(domain=[r["row"] for r in records]), axis=None)
+    y = alt.Y("row:N", sort=None, scale=alt.Scale(domain=[r["row"] for r in records], padding=1), axis=None)
     base = alt.Chart(alt.NamedData("differences"))
     line: dict[str, Any] = {"dy": -15, "baseline": "middle", "fontSize": 12, "aria": False}
+    halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
+    left, right = (alt.X(datum=edge, scale=alt.Scale(domain=span, nice=False, zero=False)) for edge in span)
     chart = alt.layer(
         *_bars(records, "churn", span, y, "churn (points): fewer flips to the left"),
-        base.mark_text(**line, align="left", limit=NAMES, color=INK).encode(x=alt.value(0), y=y, text="row:N"),
-        base.mark_text(**line, align="right", color=QUIET).encode(x=alt.value("width"), y=y, text="beside:N"),
-    ).properties(width="container", height=LINE["narrow"] * len(records))
+        base.mark_text(**line, **halo, align="left", limit=NAMES["narrow"]).encode(x=left, y=y, text="row:N"),
+        base.mark_text(**line, align="left", limit=NAMES["narrow"], color=INK).encode(x=left, y=y, text="row:N"),
+        base.mark_text(**line, **halo, align="right").encode(x=right, y=y, text="beside:N"),
+        base.mark_text(**line, align="right", color=QUIET).encode(x=right, y=y, text="beside:N"),
+    ).properties(width="container", height=LINE["narrow"] * (len(records) + 1))
     return finish(chart, text, differences=records, zero=[{"at": 0}])

@@ -68,8 +68,8 @@ class Figure:
 
 
 def marks_of(rows: Sequence[str], kind: Sequence[Any]) -> list[Any]:
-    """A colour, shape or dash for every row, in order, from the beginning again where they run out."""
-    return [kind[i % len(kind)] for i in range(len(rows))]
+    """A colour, shape or dash for every row, in order; where they run out, again from the second: the first is the baseline's alone."""
+    return [kind[0], *(kind[1 + i % (len(kind) - 1)] for i in range(len(rows) - 1))]
 
 
 def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, Any]:
