@@ -53,11 +53,25 @@ def study():
             kept = Predictions(kept_probs(logits, "first", components=1), labels)
             records = tuple(record(m, str(number)) for m in range(replicas))
             results[name] = RowResult(
-                name, Recipe(), Cost(1.0 + number, 1.0), tuple(range(replicas)), {"test": logits, "validation": logits}, kept, kept, records
+                name,
+                Recipe(),
+                Cost(1.0 + number, 1.0),
+                tuple(range(replicas)),
+                {"test": logits, "validation": logits},
+                kept,
+                kept,
+                records,
             )
         return Results(experiment, data, results)
 
     return build
+
+
+@pytest.fixture
+def fifteen(study):
+    """Fifteen rows: one far calmer than the baseline, one far wilder than all, the rest like the baseline."""
+    rows = {"baseline": 0.1, "calm": 0.04, **{f"row {n}": 0.1 for n in range(12)}, "wild": 0.9}
+    return study(rows, examples=200)
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         commands=facts.commands(results),
         toml=results.experiment.to_toml(),
         environment=facts.environment(results),
-        data=[(f"chart-{f.name}", _inline_json({"wide": f.wide, "narrow": f.narrow})) for f in figures.values()],
+        data=[(f"chart-{f.name}", _inline_json(_specs(f))) for f in figures.values()],
         **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
     )
 
@@ -123,6 +123,17 @@ def _policy(scripts: Iterable[str]) -> str:
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _specs(figure: Figure) -> dict[str, Any]:
+    """Both widths of a chart, with the data sets that they share written once."""
+    wide, narrow = figure.wide["datasets"], figure.narrow["datasets"]
+    shared = {name: records for name, records in wide.items() if narrow[name] == records}
+    own = [
+        {**spec, "datasets": {name: records for name, records in spec["datasets"].items() if name not in shared}}
+        for spec in (figure.wide, figure.narrow)
+    ]
+    return {"wide": own[0], "narrow": own[1], "shared": shared}
 
 
 def _inline_json(value: Any) -> Markup:

@@ -75,7 +75,13 @@ def _ends(name: str, difference: Difference, span: Span, digits: int) -> Record:
         f"{name}_value": value,
         f"{name}_low": min(max(low, span[0]), span[1]),
         f"{name}_high": min(max(high, span[0]), span[1]),
-        f"{name}_cut": "both" if low < span[0] and high > span[1] else "left" if low < span[0] else "right" if high > span[1] else "",
+        f"{name}_cut": "both"
+        if low < span[0] and high > span[1]
+        else "left"
+        if low < span[0]
+        else "right"
+        if high > span[1]
+        else "",
         f"{name}_outside": "left" if value < span[0] else "right" if value > span[1] else "",
         f"{name}_settled": difference.settled,
         f"{name}_number": signed(value, digits),
@@ -139,7 +145,9 @@ def _rows(records: list[Record], *, names: bool, grid: bool = True) -> alt.Y:
 
 def _wide(records: list[Record], spans: dict[str, Span], text: str) -> dict[str, Any]:
     height = alt.Step(LINE["wide"])
-    churn = alt.layer(*_bars(records, "churn", spans["churn"], _rows(records, names=True), "churn (points): fewer flips to the left"))
+    churn = alt.layer(
+        *_bars(records, "churn", spans["churn"], _rows(records, names=True), "churn (points): fewer flips to the left")
+    )
     accuracy = alt.layer(*_bars(records, "accuracy", spans["accuracy"], _rows(records, names=False), "accuracy (points)"))
     costs = [
         alt.Chart(alt.NamedData("differences"), title=alt.Title(title, fontSize=12, fontWeight="normal", color=INK, offset=10))

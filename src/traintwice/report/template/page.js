@@ -6,7 +6,8 @@ const folded = (place) => place.closest("details");
 function draw(place) {
   const specs = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
   const failed = (error) => { place.textContent = "This chart could not be drawn (" + error.message + ")."; };
-  vegaEmbed(place, narrow.matches ? specs.narrow : specs.wide, options).catch(failed);
+  const spec = narrow.matches ? specs.narrow : specs.wide;
+  vegaEmbed(place, { ...spec, datasets: { ...specs.shared, ...spec.datasets } }, options).catch(failed);
 }
 function drawOpen() {
   for (const place of places) if (!folded(place) || folded(place).open) draw(place);
