@@ -38,7 +38,7 @@ def test_the_forest_writes_what_lies_outside_and_says_so(fifteen):
     assert f"wild, churn {wild['churn_text']}" in figure.note
     for spec in (figure.wide, figure.narrow):
         drawn = svg(spec)
-        assert wild["churn_number"] in drawn
+        assert f"▲ {wild['churn_number']}" in drawn
         assert all(row in drawn for row in fifteen.rows if row != "baseline")
 
 

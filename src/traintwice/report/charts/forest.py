@@ -21,6 +21,9 @@ LINE = {"wide": 21, "narrow": 38}
 NAMES = {"wide": 235, "narrow": 185}
 """Room for the names; a longer one is cut, and whole in the tooltip."""
 
+EDGE_MARKS = {"lower": "▼ ", "price": "▽ ", "higher": "▲ ", "unsettled": ""}
+"""What was found of a row whose own mark lies outside the axis, before its number."""
+
 Record = dict[str, Any]
 Span = tuple[float, float]
 
@@ -47,6 +50,10 @@ def forest(found: Verdict) -> Figure:
         record |= {"train": format_cell(f.cost.train, "cost", 0), "serve": format_cell(f.cost.serve, "cost", 0)}
         for name, difference in (("churn", f.churn), ("accuracy", f.accuracy)):
             record |= _ends(name, difference, spans[name], digits[name])
+        record |= {
+            "churn_edge": f"{EDGE_MARKS[record['kind']]}{record['churn_number']}",
+            "accuracy_edge": record["accuracy_number"],
+        }
         record["beside"] = f"{record['accuracy_number']} · {record['train']} · {record['serve']}"
         records.append(record)
     listed = "; ".join(f"{r['row']}: churn {r['churn_text']}, accuracy {r['accuracy_text']}" for r in records)
@@ -134,7 +141,7 @@ def _bars(records: list[Record], name: str, span: Span, y: alt.Y, title: str) ->
         if any(r[f"{name}_cut"] in (side, "both") for r in records):
             layers.append(cut.mark_point(**arrow).encode(x=at, y=y, tooltip=tooltip))
         if any(r[f"{name}_outside"] == side for r in records):
-            layers.append(outside.mark_text(**number).encode(x=at, y=y, text=f"{name}_number:N"))
+            layers.append(outside.mark_text(**number).encode(x=at, y=y, text=f"{name}_edge:N"))
     return layers
 
 
