@@ -50,14 +50,28 @@ def study():
             else:
                 votes = flipping(labels, replicas, kind, seed=number)
             logits = (3.0 * np.eye(CLASSES)[votes])[:, None].astype(np.float32)
-            kept = Predictions(kept_probs(logits, "first"), labels)
+            kept = Predictions(kept_probs(logits, "first", components=1), labels)
             records = tuple(record(m, str(number)) for m in range(replicas))
             results[name] = RowResult(
-                name, Recipe(), Cost(1.0 + number, 1.0), {"test": logits, "validation": logits}, kept, kept, records
+                name,
+                Recipe(),
+                Cost(1.0 + number, 1.0),
+                tuple(range(replicas)),
+                {"test": logits, "validation": logits},
+                kept,
+                kept,
+                records,
             )
         return Results(experiment, data, results)
 
     return build
+
+
+@pytest.fixture
+def fifteen(study):
+    """Fifteen rows: one far calmer than the baseline, one far wilder than all, the rest like the baseline."""
+    rows = {"baseline": 0.1, "calm": 0.04, **{f"row {n}": 0.1 for n in range(12)}, "wild": 0.9}
+    return study(rows, examples=200)
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +83,12 @@ def trained():
     data = experiment.data.load()
     results = {}
     for name, recipe in rows.items():
-        runs = [train(recipe, data, seed=0, replica=m).logits for m in range(3)]
+        runs = [train(recipe, data, seed=0, replica=m).outputs for m in range(3)]
         logits = {split: np.stack([run[split] for run in runs]) for split in ("validation", "test")}
-        kept = {s: Predictions(kept_probs(v, recipe.method.keep), data.splits[s].labels) for s, v in logits.items()}
+        kept = {s: Predictions(kept_probs(v, recipe.method.keep, components=1), data.splits[s].labels) for s, v in logits.items()}
         records = tuple(record(m, name) for m in range(3))
         cost = recipe.cost(base, data.shape, data.classes)
-        results[name] = RowResult(name, recipe, cost, logits, kept["validation"], kept["test"], records)
+        results[name] = RowResult(name, recipe, cost, tuple(range(3)), logits, kept["validation"], kept["test"], records)
     return Results(experiment, data, results)
 
 

@@ -1,11 +1,13 @@
 import base64
 import hashlib
 import json
+import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
+from traintwice.report.choice import choose
 from traintwice.report.page import page
 from traintwice.report.words import in_words
 from traintwice.study import MATCHED, verdict
@@ -98,7 +100,9 @@ def test_every_chart_has_its_data_and_its_words(made):
     for name in places:
         (content,) = [e["text"] for e in made.all("script") if e.get("id") == f"chart-{name}"]
         specs = json.loads(content)
-        assert set(specs) == {"wide", "narrow"}
+        assert set(specs) == {"wide", "narrow", "shared"}
+        assert all(not set(specs["shared"]) & set(specs[size]["datasets"]) for size in ("wide", "narrow"))
+        assert all(specs["shared"].values())
         assert specs["wide"]["description"] in "".join(e["text"] for e in made.all("noscript"))
 
 
@@ -123,6 +127,49 @@ def test_the_experiment_and_its_environment_stand_in_it(trained, made):
     values = [e["text"] for e in made.all("dd")]
     assert trained.data.digest in values
     assert any("engine loop, threads 1" in value for value in values)
+
+
+def test_many_rows_are_folded_but_none_is_lost(fifteen):
+    found = verdict(fifteen)
+    choice = choose(found, tuple(fifteen.rows))
+    made = Page(page(fifteen))
+    items = [e["text"] for e in made.all("li")]
+    brief = {b.row for b in choice.briefly}
+    assert brief
+    for said in in_words(found, fifteen):
+        assert any(said.text == e["text"] for e in made.all("p", "li")) == (said.row not in brief)
+    assert not any(item.startswith(f"{row}:") for item in items for row in brief)
+    (table,) = [e for e in made.all("table") if e.get("class") == "brief"]
+    for b in choice.briefly:
+        assert all(part in table["text"] for part in (b.row, b.churn, b.accuracy, b.settle))
+    assert "7 more that are not settled" in [e["text"] for e in made.all("summary")]
+
+
+def test_the_charts_of_many_rows(fifteen):
+    text = page(fifteen)
+    made = Page(text)
+    places = [e["data-chart"] for e in made.all("div") if "data-chart" in e]
+    assert places == ["forest", "accuracy-churn", "confidence", "confidence-rest", "matrix", "matrix-rest"]
+    for name in places:
+        assert (f'data-chart="{name}"' in "".join(re.findall(r"<details>.*?</details>", text, re.DOTALL))) == name.endswith(
+            "-rest"
+        )
+    notes = [e["text"] for e in made.all("figcaption")]
+    assert any("wild, churn" in note for note in notes)
+    assert len(notes) == 3
+    specs = {name: json.loads(e["text"]) for name in places for e in made.all("script") if e.get("id") == f"chart-{name}"}
+    panels = {r["panel"] for name in ("confidence", "confidence-rest") for r in specs[name]["shared"]["bins"]}
+    squares = {r["recipe"] for name in ("matrix", "matrix-rest") for r in specs[name]["shared"]["pairs"]}
+    assert panels | {"baseline"} == squares == set(fifteen.rows)
+    ids = [e["id"] for e in made.elements if "id" in e]
+    assert len(ids) == len(set(ids))
+    assert {e["href"][1:] for e in made.all("a")} <= set(ids)
+
+
+@pytest.mark.parametrize("options", [{"replicas": 2, "examples": 30}, {"replicas": 3, "examples": 1}])
+def test_odd_studies_of_many_rows_have_a_page(study, options):
+    made = Page(page(study({"baseline": "constant", **{f"row {n}": "constant" for n in range(11)}}, **options)))
+    assert "6 more that are not settled" in [e["text"] for e in made.all("summary")]
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from traintwice.report import facts
-from traintwice.report.charts import accuracy_churn, churn_by_confidence, churn_matrix
+from traintwice.report.charts import (
+    Figure,
+    accuracy_churn,
+    accuracy_churn_of_many,
+    churn_by_confidence,
+    churn_matrix,
+    forest,
+)
 from traintwice.report.charts.matrix import MOST_REPLICAS
+from traintwice.report.choice import Choice, choose
 from traintwice.report.flips import most_flipping
 from traintwice.report.measures import groups, reading
 from traintwice.report.words import Kind, in_words, percent
-from traintwice.study import MATCHED, Results, verdict
+from traintwice.study import MATCHED, Results, Verdict, verdict
 from traintwice.versions import versions
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -46,8 +54,9 @@ def page(results: Results, *, level: float = 0.95) -> str:
     Returns:
         An HTML document. Its content security policy forbids every connection and every script but its own two.
     """
-    figures = {f.name: f for f in (accuracy_churn(results, level=level), churn_by_confidence(results), churn_matrix(results))}
     found = verdict(results, level=level)
+    choice = choose(found, tuple(results.rows))
+    figures = {f.name: f for f in _figures(results, found, choice)}
     best = found.lower[0].row if found.lower else ""
     table = results.table(matched=MATCHED, level=level)
     scripts = {"vega": vega(), "drawing": (TEMPLATE / "page.js").read_text(encoding="utf-8")}
@@ -65,6 +74,8 @@ def page(results: Results, *, level: float = 0.95) -> str:
         policy=_policy(scripts.values()),
         said=in_words(found, results),
         kinds=KINDS,
+        choice=choice,
+        brief=[b.row for b in choice.briefly],
         level=percent(level),
         figure=figure,
         concentration=facts.concentration(results),
@@ -82,9 +93,19 @@ def page(results: Results, *, level: float = 0.95) -> str:
         commands=facts.commands(results),
         toml=results.experiment.to_toml(),
         environment=facts.environment(results),
-        data=[(f"chart-{f.name}", _inline_json({"wide": f.wide, "narrow": f.narrow})) for f in figures.values()],
+        data=[(f"chart-{f.name}", _inline_json(_specs(f))) for f in figures.values()],
         **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
     )
+
+
+def _figures(results: Results, found: Verdict, choice: Choice) -> list[Figure]:
+    """All charts of the page: of few rows everything, of many a forest plot and the rest folded away."""
+    if not choice.many:
+        return [accuracy_churn(results, level=found.level), churn_by_confidence(results), churn_matrix(results)]
+    figures = [forest(found), accuracy_churn_of_many(results, found)]
+    for draw, name in ((churn_by_confidence, "confidence"), (churn_matrix, "matrix")):
+        figures += [draw(results, choice.panels, name=name), draw(results, choice.folded, name=f"{name}-rest")]
+    return figures
 
 
 @lru_cache(maxsize=1)
@@ -102,6 +123,17 @@ def _policy(scripts: Iterable[str]) -> str:
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _specs(figure: Figure) -> dict[str, Any]:
+    """Both widths of a chart, with the data sets that they share written once."""
+    wide, narrow = figure.wide["datasets"], figure.narrow["datasets"]
+    shared = {name: records for name, records in wide.items() if narrow[name] == records}
+    own = [
+        {**spec, "datasets": {name: records for name, records in spec["datasets"].items() if name not in shared}}
+        for spec in (figure.wide, figure.narrow)
+    ]
+    return {"wide": own[0], "narrow": own[1], "shared": shared}
 
 
 def _inline_json(value: Any) -> Markup:

@@ -25,13 +25,14 @@ def accuracy_churn(results: Results, *, level: float = 0.95) -> Figure:
         results: of a study.
         level: of the intervals.
     """
-    records = _records(results, level)
+    records = records_of(results, level)
     listed = "; ".join(f"{r['recipe']}: churn {r['churn']:.2f} %, accuracy {r['accuracy']:.2f} %" for r in records)
     text = f"Accuracy against churn with intervals, one point for each recipe. {listed}."
     return Figure("accuracy-churn", text, _draw(records, text, "wide"), _draw(records, text, "narrow"))
 
 
-def _records(results: Results, level: float) -> list[dict[str, Any]]:
+def records_of(results: Results, level: float) -> list[dict[str, Any]]:
+    """Accuracy and churn of every row in percent, with their intervals."""
     records = []
     for row in results.rows:
         record: dict[str, Any] = {"recipe": row}

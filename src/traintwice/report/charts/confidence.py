@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -15,30 +16,32 @@ from traintwice.study import Results
 BINS = 10
 
 
-def churn_by_confidence(results: Results) -> Figure:
+def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, name: str = "confidence") -> Figure:
     """One panel for each recipe, the baseline in black in each; a point is a tenth of the test examples.
 
     Args:
         results: of a study. The confidence of an example is CH (5), largest minus second largest probability, mean over the
             replicas of that recipe.
+        rows: which to show, all by default; the baseline is in every panel anyway.
+        name: of the figure.
     """
-    tenths = {row: by_confidence(results, row) for row in results.rows}
+    baseline = results.baseline.name
+    rows = list(dict.fromkeys([baseline, *rows])) if rows is not None else list(results.rows)
+    tenths = {row: by_confidence(results, row) for row in rows}
     text = (
         "Churn by confidence of the examples, one panel for each recipe. "
         + "; ".join(f"{row}: {found[0]['churn']:.1f} % in the least confident bin" for row, found in tenths.items())
         + "."
     )
-    baseline = results.baseline.name
-    others = [row for row in results.rows if row != baseline] or [baseline]
+    others = [row for row in rows if row != baseline] or [baseline]
     records = [
         {"panel": panel, "recipe": row, **point}
         for panel in others
         for row in dict.fromkeys((baseline, panel))
         for point in tenths[row]
     ]
-    rows = list(results.rows)
     wide, narrow = (_draw(records, rows, others, text, *size) for size in ((3, 240, 155), (2, 128, 120)))
-    return Figure("confidence", text, wide, narrow)
+    return Figure(name, text, wide, narrow)
 
 
 def by_confidence(results: Results, row: str, bins: int = BINS) -> list[dict[str, Any]]:

@@ -16,6 +16,17 @@ PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (4, 4), (10, 4), (2, 5))
 
+KIND_COLOURS = {"baseline": "#000000", "lower": "#0072B2", "price": "#b34700", "higher": "#b34700", "unsettled": "#7d868f"}
+KIND_FILLS = {**KIND_COLOURS, "price": "#ffffff", "unsettled": "#ffffff"}
+KIND_SHAPES = {
+    "baseline": "circle",
+    "lower": "triangle-down",
+    "price": "triangle-down",
+    "higher": "triangle-up",
+    "unsettled": "circle",
+}
+"""The marks of the findings: by shape and filling as well as by colour."""
+
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 CONFIG: dict[str, Any] = {
@@ -46,17 +57,19 @@ class Figure:
         name: of its place in the page.
         alt: what a reader who does not see it must know.
         wide, narrow: Vega-Lite specifications, for screens and for phones.
+        note: what must be said under it, such as what it leaves out.
     """
 
     name: str
     alt: str
     wide: dict[str, Any]
     narrow: dict[str, Any]
+    note: str = ""
 
 
 def marks_of(rows: Sequence[str], kind: Sequence[Any]) -> list[Any]:
-    """A colour, shape or dash for every row, in order, from the beginning again where they run out."""
-    return [kind[i % len(kind)] for i in range(len(rows))]
+    """A colour, shape or dash for every row, in order; where they run out, again from the second: the first is the baseline's alone."""
+    return [kind[0], *(kind[1 + i % (len(kind) - 1)] for i in range(len(rows) - 1))]
 
 
 def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, Any]:

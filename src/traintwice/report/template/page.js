@@ -1,12 +1,19 @@
 "use strict";
 const narrow = window.matchMedia("screen and (max-width: 54rem)");
 const options = { renderer: "svg", ast: true, actions: { export: true, source: false, compiled: false, editor: false } };
-function draw() {
-  for (const place of document.querySelectorAll("[data-chart]")) {
-    const specs = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
-    const failed = (error) => { place.textContent = "This chart could not be drawn (" + error.message + ")."; };
-    vegaEmbed(place, narrow.matches ? specs.narrow : specs.wide, options).catch(failed);
-  }
+const places = [...document.querySelectorAll("[data-chart]")];
+const folded = (place) => place.closest("details");
+function draw(place) {
+  const specs = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
+  const failed = (error) => { place.textContent = "This chart could not be drawn (" + error.message + ")."; };
+  const spec = narrow.matches ? specs.narrow : specs.wide;
+  vegaEmbed(place, { ...spec, datasets: { ...specs.shared, ...spec.datasets } }, options).catch(failed);
 }
-narrow.addEventListener("change", draw);
-draw();
+function drawOpen() {
+  for (const place of places) if (!folded(place) || folded(place).open) draw(place);
+}
+for (const place of places.filter(folded)) {
+  folded(place).addEventListener("toggle", () => { if (folded(place).open) draw(place); });
+}
+narrow.addEventListener("change", drawOpen);
+drawOpen();
