@@ -5,10 +5,11 @@ A marked part is   <!-- kind: argument; argument -->anything<!-- /kind -->   and
     seen        numbers of some rows of the study beside the baseline's
     components  how alike the components of some rows are
     group       the rows of a class of cost, against the plainest way to spend as much
-    found       what the study settled among all rows
+    found       what the study settled against the baseline, among all rows or those of some classes of cost
+    within      rows whose accuracy keeps a margin
     cost        what a builder or a control costs to train and to serve, computed
     warnings    what `Method.warnings` says of a builder
-    date, replicas, examples   of the study
+    date, replicas, examples, rows, compared   of the study
 """
 
 from __future__ import annotations
@@ -43,6 +44,19 @@ GROUPS: dict[str, Callable[[float, float], bool]] = {
 
 REFERENCES = {"2x/1x": "twice the epochs", "2x/2x": "ensemble of 2"}
 """The plainest way to spend as much; the other classes are compared with the baseline."""
+
+FINDINGS = (
+    "Churn lower",
+    "Churn lower, and accuracy too",
+    "Churn higher",
+    "Churn higher, and accuracy lower",
+    "Churn not settled",
+    "Churn not settled, and accuracy lower",
+    "Accuracy higher",
+    "SChurn₁ at matched temperature lower",
+    "SChurn₁ at matched temperature higher",
+)
+"""What may be settled of a row, in the order in which a page says it."""
 
 Study = Mapping[str, Any]
 
@@ -150,22 +164,28 @@ def found(study: Study, *groups: str) -> str:
     """What is settled against the baseline, in lists of names."""
     against = study["against_baseline"]
     asked = [row for g in groups for row in rows_of_group(study["rows"], g)] if groups else list(against)
-    lists: dict[str, list[str]] = {}
+    lists: dict[str, list[str]] = {said: [] for said in FINDINGS}
     for row in (row for row in asked if row in against):
-        churn, accuracy, soft = (against[row][m] for m in ("churn", "accuracy", "surrogate_churn_matched"))
-        if churn["settled"]:
-            kind = "lower" if churn["difference"][0] < 0 else "higher"
-            price = ", accuracy lower too" if accuracy["settled"] and accuracy["difference"][0] < 0 else ""
-            lists.setdefault(f"Churn {kind} beyond doubt{price}", []).append(row)
-        else:
-            lists.setdefault("Churn not settled", []).append(row)
-            if accuracy["settled"]:
-                kind = "lower" if accuracy["difference"][0] < 0 else "higher"
-                lists.setdefault(f"Churn not settled, but accuracy {kind} beyond doubt", []).append(row)
-        if soft["settled"]:
-            kind = "lower" if soft["difference"][0] < 0 else "higher"
-            lists.setdefault(f"SChurn₁ at matched temperature {kind} beyond doubt", []).append(row)
-    return "\n" + "\n".join(f"- {said}: {'; '.join(lists[said])}." for said in sorted(lists)) + "\n"
+        churn, accuracy, soft = (_settled(against[row][m]) for m in ("churn", "accuracy", "surrogate_churn_matched"))
+        worse = ", and accuracy too" if churn == accuracy == "lower" else ", and accuracy lower" if accuracy == "lower" else ""
+        lists[f"Churn {churn or 'not settled'}{worse}"].append(row)
+        if accuracy == "higher":
+            lists["Accuracy higher"].append(row)
+        if soft:
+            lists[f"SChurn₁ at matched temperature {soft}"].append(row)
+    return "\n" + "".join(f"- {said}: {'; '.join(rows)}.\n" for said, rows in lists.items() if rows)
+
+
+def _settled(against: Mapping[str, Any]) -> str:
+    return ("lower" if against["difference"][0] < 0 else "higher") if against["settled"] else ""
+
+
+def within(study: Study, margin: str) -> str:
+    """Rows whose accuracy keeps a margin of so many points below the baseline's, by the low end of its interval, and the others."""
+    low = {row: 100 * against["accuracy"]["difference"][1] for row, against in study["against_baseline"].items()}
+    kept = [row for row in low if low[row] >= -float(margin)]
+    rest = [row for row in low if row not in kept]
+    return f"\n- Kept: {'; '.join(kept)}.\n- Lower, or these replicas cannot tell: {'; '.join(rest)}.\n"
 
 
 def cost(study: Study, what: str) -> str:
@@ -176,11 +196,14 @@ def cost(study: Study, what: str) -> str:
     return f"{train} to train, {serve} to serve"
 
 
-def warnings(study: Study, what: str) -> str:
-    """What a builder's method says of itself, as a list."""
-    name, settings = _named(what)
-    said = BUILDERS[name](**settings).warnings(classes=10)
-    return "\n" + "\n".join(f"- `{what}`: {sentence}." for sentence in said or ("no warning",)) + "\n"
+def warnings(study: Study, *builders: str) -> str:
+    """What the methods of some builders say of themselves, as a list with each sentence once."""
+    said: dict[str, str] = {}
+    for what in builders:
+        name, settings = _named(what)
+        for sentence in BUILDERS[name](**settings).warnings(classes=10):
+            said.setdefault(sentence, what)
+    return "\n" + "".join(f"- `{what}`: {sentence}.\n" for sentence, what in said.items())
 
 
 def _named(what: str) -> tuple[str, dict[str, Any]]:
@@ -193,11 +216,13 @@ KINDS: dict[str, Callable[..., str]] = {
     "group": group,
     "components": components,
     "found": found,
+    "within": within,
     "cost": cost,
     "warnings": warnings,
     "date": lambda study: study["date"],
     "replicas": lambda study: str(study["experiment"]["replicas"]),
     "examples": lambda study: str(study["test_examples"]),
+    "rows": lambda study: str(len(study["rows"])),
     "compared": lambda study: str(len(study["against_baseline"])),
 }
 """Kind of marked part to what makes it."""
