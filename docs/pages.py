@@ -58,6 +58,9 @@ FINDINGS = (
 )
 """What may be settled of a row, in the order in which a page says it."""
 
+BASE = next(iter(methods_digits().rows.values()))
+"""The recipe that costs are multiples of."""
+
 Study = Mapping[str, Any]
 
 
@@ -82,16 +85,15 @@ def rows_of_group(rows: Mapping[str, Any], group: str) -> list[str]:
 
 def recipe_of(name: str, **settings: Any) -> Recipe:
     """The study's base recipe with a builder's method or a control, at its defaults but for the settings."""
-    base = next(iter(methods_digits().rows.values()))
     if name in controls.CONTROLS:
         needed = {"wider": {"times": 2}, "narrow_ensemble": {"components": 2}, "with_activation": {"activation": "smelu"}}
         shaped = {"shape": (64,), "classes": 10} if name in ("wider", "narrow_ensemble") else {}
-        return controls.CONTROLS[name](base, **needed.get(name, {}), **shaped, **settings)
+        return controls.CONTROLS[name](BASE, **needed.get(name, {}), **shaped, **settings)
     method = BUILDERS[name](**settings)
     teacher = None
     if "teacher" in method.needs:
-        teacher = Earlier(base.change(method=ensemble(2))) if name == "ensemble_distillation" else Earlier(base, "first")
-    return base.change(method=method, teacher=teacher)
+        teacher = Earlier(BASE.change(method=ensemble(2))) if name == "ensemble_distillation" else Earlier(BASE, "first")
+    return BASE.change(method=method, teacher=teacher)
 
 
 def _table(head: list[str], body: list[list[str]]) -> str:
@@ -191,8 +193,7 @@ def within(study: Study, margin: str) -> str:
 def cost(study: Study, what: str) -> str:
     """Of a builder or control, such as ``co_distillation kind="ce" lag_steps=4``."""
     name, settings = _named(what)
-    base = next(iter(methods_digits().rows.values()))
-    train, serve = _cost(vars(recipe_of(name, **settings).cost(base, (64,), 10)))
+    train, serve = _cost(vars(recipe_of(name, **settings).cost(BASE, (64,), 10)))
     return f"{train} to train, {serve} to serve"
 
 

@@ -71,16 +71,19 @@ def summary(results: Results, date: str) -> dict[str, Any]:
         "components": whole["components"],
         "diverged": whole["diverged"],
         "identical": [list(pair) for pair in results.identical()],
-        "accuracy_of_replicas": {row: metrics.accuracy.values(*_test(results, row)).mean(axis=1).tolist() for row in results.rows},
-        "votes": {results.baseline.name: ["".join(map(str, v)) for v in _test(results, results.baseline.name)[0].argmax(-1)[:VOTERS]]},
-        "experiment": whole["experiment"],
+        "accuracy_of_replicas": {
+            row: metrics.accuracy.values(*_test(results, row)).mean(axis=1).tolist() for row in results.rows
+        },
+        "votes": {
+            results.baseline.name: ["".join(map(str, v)) for v in _test(results, results.baseline.name)[0].argmax(-1)[:VOTERS]]
+        },
         "data_digest": whole["data_digest"],
         "environment": {
             "versions": whole["environment"]["versions"],
             "numerics": [{k: v for k, v in n.items() if k != "processor"} for n in whole["environment"]["numerics"]],
         },
     }
-    return _rounded(plain)
+    return {**_rounded(plain), "experiment": whole["experiment"]}
 
 
 def _test(results: Results, row: str) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +112,7 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
-    return round(value, 6) if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def written(value: Any, depth: int = 0) -> str:
@@ -119,6 +122,10 @@ def written(value: Any, depth: int = 0) -> str:
     pad = " " * (depth + 1)
     lines = [f"{pad}{json.dumps(key, ensure_ascii=False)}: {written(item, depth + 1)}" for key, item in value.items()]
     return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
+
+
+def _undated(text: str) -> dict[str, Any]:
+    return {**json.loads(text), "date": None}
 
 
 def main() -> None:
@@ -133,7 +140,9 @@ def main() -> None:
         if not options.no_readme:
             readme(options.store)
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(written(summary(run(methods_digits(), store=options.store), options.date)) + "\n")
+        text = written(summary(run(methods_digits(), store=options.store), options.date)) + "\n"
+        if not RESULTS.exists() or _undated(text) != _undated(RESULTS.read_text()):  # the same numbers keep their date
+            RESULTS.write_text(text)
     study = json.loads(RESULTS.read_text())
     for page in PAGES:
         page.write_text(filled(page.read_text(), study))
