@@ -20,7 +20,7 @@ check: $(VENV)/.dev  ## lint and types only
 bench: $(VENV)/.dev  ## the benchmarks, one after the other
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
 
-docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README from their command
+docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their commands
 	$(BIN)/python docs/refresh.py
 	$(BIN)/pdoc --output-directory site traintwice
 
