@@ -1,6 +1,25 @@
-"""Results for people: sentences, tables, charts and one HTML page."""
+"""Results for people: sentences, tables, charts and HTML pages, of a study or of a diff.
 
-from traintwice.report.words import sentences
-from traintwice.report.write import plain, write
+The report of a study needs torch, that of a diff does not; each is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from traintwice.report.words import sentences
+    from traintwice.report.writing import plain, write
+
+_PLACES = {
+    "plain": "traintwice.report.writing",
+    "sentences": "traintwice.report.words",
+    "write": "traintwice.report.writing",
+}
 
 __all__ = ["plain", "sentences", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'traintwice.report' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

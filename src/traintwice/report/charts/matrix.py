@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from traintwice.metrics.definition import to_numpy
-from traintwice.report.charts.style import INK, Figure, finish
+from traintwice.report.style import INK, Figure, finish
 from traintwice.study import Results
 
 MOST_REPLICAS = 30
