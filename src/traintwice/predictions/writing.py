@@ -122,7 +122,7 @@ def _write_whole(session: Session, path: Path, select: str) -> None:
             f"{path}: cannot be written here ({reason.strerror}); choose a folder that exists and is writable"
         ) from reason
     try:
-        session.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet)")
+        session.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)")
         Path(temporary).chmod(0o666 & ~_umask())
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException as reason:
