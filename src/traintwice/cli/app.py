@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from traintwice.cli.arguments import Files
+from traintwice.cli.diff import diff
+from traintwice.cli.gate import gate
+from traintwice.cli.measure import measure
+from traintwice.cli.plan import plan
 from traintwice.errors import TraintwiceError, require
 
 app = typer.Typer(
@@ -25,13 +31,16 @@ DEFAULT_REPORT = Path("traintwice-report")
 
 
 def main() -> None:
-    """Run the command line; what the user can mend ends in one message and exit status 2."""
+    """Run the command line; what the user can mend ends in one message and exit status 2, a defect in a traceback and 3."""
     try:
         app()
     except TraintwiceError as error:
         indent = "\n" + " " * len("traintwice: ")
         print(f"traintwice: {indent.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
+    except Exception:  # never 1, which a gate uses for "over budget"
+        traceback.print_exc()
+        sys.exit(3)
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,6 +56,10 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+for verb in (diff, gate, measure, plan):
+    app.command(cls=Files)(verb)
 
 
 @app.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
-SEVERAL = ("--floor", "--new-floor", "--pilot")
+SEVERAL = ("--floor", "--new-floor", "--pilot", "--against")
 """Options that take several files."""
 
 
@@ -18,10 +18,10 @@ class Files(TyperCommand):
     end, so that ``--floor 'again*.csv' old.csv new.csv`` reads as it looks.
     """
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option's name before each of its values, as Click wants it."""
         takes_value = {name for p in self.params if isinstance(p, TyperOption) and not p.is_flag for name in p.opts}
-        needed = sum(1 for p in self.params if isinstance(p, TyperArgument) and p.required)
+        needed = sum(abs(p.nargs) for p in self.params if isinstance(p, TyperArgument))  # files: at least one
         return super().parse_args(ctx, spread(args, SEVERAL, takes_value, needed))
 
 
@@ -41,7 +41,7 @@ def spread(args: Sequence[str], several: Sequence[str], takes_value: set[str], n
             break
         words[at] = (None, word)
         lacking -= 1
-    return [part for owner, word in words for part in ([owner, word] if owner in several else [word])]
+    return [part for owner, word in words for part in ((owner, word) if owner and owner in several else (word,))]
 
 
 def _owners(args: Sequence[str], several: Sequence[str], takes_value: set[str]) -> Iterator[tuple[str | None, str]]:

@@ -59,16 +59,12 @@ Memory = Annotated[
     typer.Option(metavar="SIZE", help="Memory for reading and joining, such as 2GB; half the machine's by default."),
 ]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
-Json = Annotated[
-    bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)
-]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[
     bool, typer.Option("--markdown", help="Markdown on standard output, for a job summary.", rich_help_panel=OUTPUT)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=OUTPUT)]
-NoRows = Annotated[
-    bool, typer.Option("--no-rows", help="Keep ids and single rows out of every output.", rich_help_panel=OUTPUT)
-]
+NoRows = Annotated[bool, typer.Option("--no-rows", help="Keep ids and single rows out of every output.", rich_help_panel=OUTPUT)]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML page.", rich_help_panel=OUTPUT)
 ]
