@@ -10,7 +10,7 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import OnePass
 from traintwice.metrics.functions import Metric
-from traintwice.metrics.means import total_weight, weights_of
+from traintwice.metrics.means import Sums, total_weight, weights_of
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -111,6 +111,11 @@ class Accumulator:
             spread = self._moments.spread(done.slopes, done.centre)
             variance = self.examples / (self.examples - 1) * spread / self._weight**2
         return Summary(done.value, done.rows, done.dropped, variance, self.examples)
+
+    def first_sums(self) -> np.ndarray | None:
+        """Sums over the rows of each replica so far, for a metric that is a mean; None for others and before any example."""
+        sums = self._sums[0] if self._sums else None
+        return sums.rows if isinstance(sums, Sums) else None
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: the metric is named and found again there."""

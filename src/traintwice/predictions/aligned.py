@@ -109,6 +109,16 @@ class AlignedPredictions:
         return self._views[0].layout.kind == "regression"
 
     @property
+    def has_probs(self) -> bool:
+        """True where each file holds probabilities, and not predicted labels or a regression."""
+        return self._views[0].layout.kind not in ("votes", "regression")
+
+    @property
+    def has_weights(self) -> bool:
+        """True where a file has a column of weights."""
+        return any(v.layout.weight for v in self._views)
+
+    @property
     def has_labels(self) -> bool:
         """True where a file has a column of labels."""
         return any(v.layout.label for v in self._views)

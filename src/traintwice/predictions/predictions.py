@@ -187,6 +187,47 @@ class Predictions:
         part._describe(cut(self.ids, 0), groups, cut(self.time, 0), self.class_names)
         return part
 
+    def described(
+        self,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        time: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> Predictions:
+        """The same predictions with these descriptions of their rows, unchecked."""
+        same = self.slice(0, self.examples)
+        same._describe(ids, groups, time, class_names)
+        return same
+
+    def where(self, chosen: np.ndarray) -> Predictions:
+        """The examples chosen by a mask, or in the order of indices; unchecked."""
+
+        def pick(array: Array | None, axis: int) -> Array | None:
+            if array is None:
+                return None
+            return array[chosen] if axis == 0 else array[:, chosen, ...]
+
+        probs, votes, scores = (pick(array, 1) for array in (self._probs, self._votes, self._scores))
+        part = self._derive(self.xp, probs, votes, pick(self._labels, 0), pick(self.weights, 0), scores)
+        groups = {name: pick(values, 0) for name, values in self.groups.items()}
+        part._describe(pick(self.ids, 0), groups, pick(self.time, 0), self.class_names)
+        return part
+
+    def models(self, start: int, stop: int) -> Predictions:
+        """Replicas start … stop−1 on the same examples, unchecked."""
+
+        def cut(array: Array | None) -> Array | None:
+            return None if array is None else array[start:stop, ...]
+
+        part = self._derive(self.xp, cut(self._probs), cut(self._votes), self._labels, self.weights, cut(self._scores))
+        if "votes" in self.__dict__:
+            part.__dict__["votes"] = cut(self.votes)
+        if "by_class" in self.__dict__:
+            part.__dict__["by_class"] = cut(self.by_class)
+        part._describe(self.ids, self.groups, self.time, self.class_names)
+        return part
+
     def without(self, replica: int) -> Predictions:
         """The same examples with one replica left out."""
 

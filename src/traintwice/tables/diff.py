@@ -85,7 +85,8 @@ def notes(diff: Diff) -> Iterator[str]:
         yield f"{diff.waived:,} rows waived by their ids"
     if found.label is not None and found.labelled < found.rows:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label and count only where none is needed"
-    yield f"intervals: {100 * diff.level:g} %, about these two models and new rows{'' if diff.floor is None else '; of the excess, about new retrains too'}"
+    retrains = "" if diff.floor is None else "; that of the excess about new retrains too"
+    yield f"intervals: {100 * diff.level:g} %, about these two models and new rows{retrains}"
     if diff.slices_left_out:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
@@ -173,7 +174,8 @@ def _lines(diff: Diff) -> Iterator[Line]:
     for s in diff.swap_sets:
         positive = ""
         if s.entered_positive is not None and s.left_positive is not None:
-            positive = f"; positive: {value_of(s.entered_positive, 'fraction', 1)} of those entering, {value_of(s.left_positive, 'fraction', 1)} of those leaving"
+            came, went = (value_of(share, "fraction", 1) for share in (s.entered_positive, s.left_positive))
+            positive = f"; positive: {came} of those entering, {went} of those leaving"
         yield Line(f"top {s.rows:,} shared", value_of(s.overlap, "fraction", 1), f"{s.swapped:,} rows swapped{positive}")
 
 

@@ -64,10 +64,10 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
 
 
 def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
-    """The ends of an interval: "0.15 to 0.29"; "" where it has none.
+    """The ends of an interval: "0.150 to 0.290"; "" where it has none.
 
     >>> between(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
-    '0.15 to 0.29'
+    '0.150 to 0.290'
     """
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return ""
@@ -76,10 +76,10 @@ def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
 
 
 def change(estimate: Estimate, unit: str) -> str:
-    """A difference with its sign and interval: "+0.22 points (0.15 to 0.29)"; points are percent points.
+    """A difference with its sign and interval: "+0.220 points (0.150 to 0.290)"; points are percent points.
 
     >>> change(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
-    '+0.22 points (0.15 to 0.29)'
+    '+0.220 points (0.150 to 0.290)'
     """
     digits = decimals_for([estimate], unit)
     ends = between(estimate, unit, digits)
@@ -104,3 +104,14 @@ def probability(p: float) -> str:
     ('< 0.001', '= 0.031')
     """
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+
+
+def points(value: float, *, signed: bool = False) -> str:
+    """A difference of fractions in percentage points, two digits of it at least.
+
+    >>> points(0.0041), points(-0.018, signed=True), points(0.123)
+    ('0.41', '-1.8', '12.3')
+    """
+    scaled = 100 * value
+    decimals = 1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4
+    return f"{scaled:{'+' if signed else ''}.{decimals}f}"
