@@ -122,9 +122,9 @@ def diff(
         if rows is not None:
             compare.write_instability(rows, old, new, floor=files["floor"], **reading)
         if report is not None:
-            from traintwice.report import write_diff
+            from traintwice.report import joint_scores, write_diff
 
-            write_diff(found, report, joint=_joint(old, new, found, reading))
+            write_diff(found, report, joint=joint_scores(old, new, **reading))
     if json:
         output.show_json(found.to_dict())
     elif markdown:
@@ -133,14 +133,3 @@ def diff(
         output.show_sheet(diff_sheet(found))
         written = [("Report", report), ("Rows", rows)]
         output.show("".join(f"\n{what}: {path}\n" for what, path in written if path is not None))
-
-
-def _joint(old: str, new: str, found: Any, reading: dict[str, Any]) -> Any:
-    """How many rows have which score under the old and the new model, for the report's picture."""
-    from traintwice.predictions import open_predictions
-    from traintwice.report import joint_scores
-
-    if found.waived:
-        return None
-    with open_predictions([old, new], **reading) as both:
-        return joint_scores(both)

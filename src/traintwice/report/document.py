@@ -34,6 +34,8 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
         loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
+    environment.filters["zip"] = zip
+
     def figure(name: str) -> Markup:
         return Markup(environment.get_template("figure.html.j2").render(figure=drawn[name]))  # noqa: S704  (escaped in there)
 
