@@ -57,7 +57,7 @@ def density_chart(joint: Joint) -> Figure:
                 color=alt.Color(
                     "rows:Q",
                     scale=alt.Scale(type="log", range=BLUES),
-                    legend=alt.Legend(title="rows", orient="top", gradientLength=160, tickCount=4, format="~s", labelColor=INK),
+                    legend=alt.Legend(title="rows", orient="top", gradientLength=size // 3, tickCount=3, format="~s"),
                 ),
                 tooltip=[
                     alt.Tooltip("old:Q", title="old from", format=".3~f"),
@@ -67,7 +67,9 @@ def density_chart(joint: Joint) -> Figure:
                 ],
             )
         )
-        layers = [squares, _diagonal(joint, scale)]
+        mark: dict[str, Any] = {"color": QUIET, "strokeDash": [3, 3], "strokeWidth": 1, "aria": False}
+        ends = alt.Chart(alt.NamedData("ends"))
+        layers = [squares, ends.mark_line(**mark).encode(x=alt.X("end:Q", scale=scale), y=alt.Y("end:Q", scale=scale))]
         if flips:
             layers.append(
                 alt.Chart(alt.NamedData("cells"))
@@ -80,11 +82,12 @@ def density_chart(joint: Joint) -> Figure:
                     size=alt.Size(
                         "flips:Q",
                         scale=alt.Scale(rangeMin=6, rangeMax=(size / BINS) ** 2),
-                        legend=alt.Legend(title="labels changed", orient="top", tickCount=3, format="~s", symbolFillColor=ORANGE),
+                        legend=alt.Legend(title="labels changed", orient="top", tickCount=2, format="~s", symbolFillColor=ORANGE),
                     ),
                 )
             )
-        return finish(alt.layer(*layers).properties(width=size, height=size), text, cells=cells)
+        chart = alt.layer(*layers).properties(width=size, height=size)
+        return finish(chart, text, cells=cells, ends=[{"end": joint.low}, {"end": joint.high}])
 
     return Figure("density", text, draw(420), draw(250))
 
@@ -157,7 +160,8 @@ def confidence_chart(diff: Diff) -> Figure | None:
         }
         for b in bands
     ]
-    text = f"Churn by the old model's confidence: {records[0]['churn']:.1f} % in its lowest band, {records[-1]['churn']:.1f} % in its highest."
+    first, last = records[0]["churn"], records[-1]["churn"]
+    text = f"Churn by the old model's confidence: {first:.1f} % in its lowest band, {last:.1f} % in its highest."
 
     def draw(width: int, height: int) -> dict[str, Any]:
         base = alt.Chart(alt.NamedData("bands")).encode(
@@ -182,12 +186,6 @@ def confidence_chart(diff: Diff) -> Figure | None:
         return finish(chart, text, bands=records)
 
     return Figure("confidence", text, draw(520, 260), draw(250, 190))
-
-
-def _diagonal(joint: Joint, scale: alt.Scale) -> alt.Chart:
-    ends = alt.InlineData([{"a": joint.low}, {"a": joint.high}])
-    mark: dict[str, Any] = {"color": QUIET, "strokeDash": [3, 3], "strokeWidth": 1, "aria": False}
-    return alt.Chart(ends).mark_line(**mark).encode(x=alt.X("a:Q", scale=scale), y=alt.Y("a:Q", scale=scale))
 
 
 def _matrix(cells: list[dict[str, Any]], names: list[str], size: int, text: str) -> dict[str, Any]:
@@ -248,7 +246,7 @@ def _forest(records: list[dict[str, Any]], overall: float, width: int, label: in
         alt.Tooltip("q:Q", format=".2g"),
     ]
     layers = [
-        alt.Chart(alt.InlineData([{"overall": overall}]))
+        alt.Chart(alt.NamedData("all"))
         .mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
         .encode(x=alt.X("overall:Q", title="churn (%)", axis=alt.Axis(tickCount=5))),
         base.mark_rule(strokeWidth=1.8, aria=False).encode(x="low:Q", x2="high:Q", y=y, color=colour),
@@ -260,7 +258,9 @@ def _forest(records: list[dict[str, Any]], overall: float, width: int, label: in
                 x="floor:Q", y=y, tooltip=[alt.Tooltip("floor:Q", title="noise floor (%)", format=".2f")]
             )
         )
-    return finish(alt.layer(*layers).properties(width=width, height=alt.Step(22)), text, slices=records)
+    return finish(
+        alt.layer(*layers).properties(width=width, height=alt.Step(22)), text, slices=records, all=[{"overall": overall}]
+    )
 
 
 def _percent(bound: float, value: float) -> float:
