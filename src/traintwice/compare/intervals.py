@@ -139,3 +139,16 @@ def t_two_sided(statistic: float, freedom: float) -> float:
     """
     tail = special.ndtr(-abs(statistic)) if math.isinf(freedom) else special.stdtr(freedom, -abs(statistic))
     return float(2 * tail)
+
+
+def p_value_of(estimate: Estimate) -> float:
+    """Two-sided p-value of the number being zero; 1 where it has no standard error.
+
+    >>> round(p_value_of(Estimate(2.262, 0.0, 4.524, 1.0, 9, replicas=10, examples=800)), 3)
+    0.05
+    """
+    if not math.isfinite(estimate.value) or math.isnan(estimate.standard_error):
+        return 1.0
+    if estimate.standard_error == 0:
+        return 1.0 if estimate.value == 0 else 0.0
+    return t_two_sided(estimate.value / estimate.standard_error, estimate.degrees_of_freedom)

@@ -34,18 +34,18 @@ class Means:
         part = Moments.of(values, weights)
         self._moments = part if self._moments is None else self._moments + part
 
-    def value(self, of: Sequence[float]) -> float:
+    def value(self, of: Sequence[float] | np.ndarray) -> float:
         """The mean of a linear combination of the quantities; nan without rows."""
         return float(np.dot(of, self.sums) / self.weight) if self.weight else math.nan
 
-    def variance(self, of: Sequence[float]) -> float:
+    def variance(self, of: Sequence[float] | np.ndarray) -> float:
         """The example part of its variance; nan with fewer than two rows."""
         if self.rows < 2 or self._moments is None or not self.weight:
             return math.nan
         spread = self._moments.spread(np.asarray(of, dtype=float), self.sums / self.weight)
         return self.rows / (self.rows - 1) * spread / self.weight**2
 
-    def estimate(self, of: Sequence[float], *, replicas: int = 2, level: float = 0.95) -> Estimate:
+    def estimate(self, of: Sequence[float] | np.ndarray, *, replicas: int = 2, level: float = 0.95) -> Estimate:
         """The mean with its interval over new rows."""
         return example_estimate(self.value(of), self.variance(of), replicas=replicas, rows=self.rows, level=level)
 
@@ -98,19 +98,26 @@ class GroupedMeans:
             for d, other in enumerate(values):
                 self._second[c, d] += np.bincount(group, weights=counts * value * other, minlength=size)
 
-    def value(self, of: Sequence[float]) -> np.ndarray:
+    def value(self, of: Sequence[float] | np.ndarray) -> np.ndarray:
         """The mean of a linear combination in each group; nan where it has no weight."""
-        combined = np.asarray(of, dtype=float) @ self.sums
-        return np.divide(combined, self.weight, out=np.full(len(combined), np.nan), where=self.weight > 0)
+        combined = np.asarray((self._each(of) * self.sums).sum(axis=0))
+        return np.asarray(np.divide(combined, self.weight, out=np.full(len(combined), np.nan), where=self.weight > 0))
 
-    def variance(self, of: Sequence[float]) -> np.ndarray:
+    def variance(self, of: Sequence[float] | np.ndarray) -> np.ndarray:
         """The example part of its variance in each group; nan with fewer than two rows."""
-        slopes, means = np.asarray(of, dtype=float), self.value(of)
-        second = np.einsum("c,d,cdg->g", slopes, slopes, self._second)
-        spread = np.maximum(second - 2 * means * (slopes @ self._first) + means**2 * self.squares, 0.0)
+        slopes, means = self._each(of), self.value(of)
+        second = np.einsum("cg,dg,cdg->g", slopes, slopes, self._second)
+        first = (slopes * self._first).sum(axis=0)
+        spread = np.maximum(second - 2 * means * first + means**2 * self.squares, 0.0)
         enough = (self.rows > 1) & (self.weight > 0)
         scale = self.rows * spread
-        return np.divide(scale, (self.rows - 1) * self.weight**2, out=np.full(len(scale), np.nan), where=enough)
+        divisor = (self.rows - 1) * self.weight**2
+        return np.asarray(np.divide(scale, divisor, out=np.full(len(scale), np.nan), where=enough))
+
+    def _each(self, of: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Coefficients ``C`` for all groups, or ``C G`` for each, as ``C G``."""
+        slopes = np.asarray(of, dtype=float)
+        return np.broadcast_to(slopes[:, None] if slopes.ndim == 1 else slopes, self.sums.shape)
 
     def _grow(self, size: int) -> None:
         more = size - len(self.rows)

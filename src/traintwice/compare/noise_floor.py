@@ -56,7 +56,7 @@ class Pairs:
 
     def excess(self, olds: list[int] | None = None, news: list[int] | None = None) -> np.ndarray:
         """The coefficients of the pairs in the excess, for all models or for some."""
-        return self.cross(olds, news) - self.floor(olds, news)
+        return np.asarray(self.cross(olds, news) - self.floor(olds, news))
 
     def cross(self, olds: list[int] | None = None, news: list[int] | None = None) -> np.ndarray:
         """The coefficients in the churn of old against new."""
@@ -69,7 +69,7 @@ class Pairs:
         """The coefficients in the floor."""
         if not self.new_retrains:
             return self._mean(lambda a, b: (a, b) != (0, 1))
-        return (self.within(olds or self.olds) + self.within(news or self.news)) / 2
+        return np.asarray((self.within(olds or self.olds) + self.within(news or self.news)) / 2)
 
     def within(self, models: list[int]) -> np.ndarray:
         """The coefficients in the churn between some models."""
@@ -85,7 +85,7 @@ class Pairs:
         if not self.new_retrains:
             spread = float(np.var(churn[1:], ddof=1)) if self.retrains > 1 else math.nan
             return [(spread * (1 + 1 / self.retrains), max(self.retrains - 1, 1))]
-        parts = []
+        parts: list[tuple[float, float]] = []
         for models in (self.olds, self.news):
             if len(models) < 3:
                 return [(math.nan, 1)]

@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from traintwice.compare.intervals import (
     example_variance,
     interval,
+    p_value_of,
     replica_variance,
     t_quantile,
-    t_two_sided,
 )
 from traintwice.errors import BadInput
 from traintwice.metrics import Measurement
@@ -102,7 +100,7 @@ def compare_with_baseline(recipes: Sequence[Measurement], baseline: Measurement,
     """
     differences = [paired(recipe, baseline) for recipe in recipes]
     estimates = [interval(d, level=level) for d in differences]
-    p_values = [_p_value(e) for e in estimates]
+    p_values = [p_value_of(e) for e in estimates]
     by_size = sorted(range(len(p_values)), key=lambda i: p_values[i])
     results = []
     for i, adjusted in enumerate(holm(p_values)):
@@ -146,11 +144,3 @@ def replicas_to_settle(difference: Measurement, significance: float) -> int | No
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return max(low - replicas, 1)
-
-
-def _p_value(estimate: Estimate) -> float:
-    if not np.isfinite(estimate.value) or math.isnan(estimate.standard_error):
-        return 1.0
-    if estimate.standard_error == 0:
-        return 1.0 if estimate.value == 0 else 0.0
-    return t_two_sided(estimate.value / estimate.standard_error, estimate.degrees_of_freedom)

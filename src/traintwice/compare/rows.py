@@ -237,7 +237,7 @@ def _one_model(model: Any, columns: Columns) -> np.ndarray:
     if isinstance(model, Predictions):
         if model.replicas != 1:
             raise BadInput(f"got Predictions of {model.replicas} replicas, expected one model; probs[[m]] picks one")
-        return to_numpy(model.scores if model.has_scores else model.probs if model.has_probs else model.votes)[0]
+        return np.asarray(to_numpy(model.scores if model.has_scores else model.probs if model.has_probs else model.votes)[0])
     array = to_numpy(model)
     if array.ndim not in (1, 2):
         raise BadInput(f"got predictions of shape {array.shape}, expected (rows, classes) or (rows,) for one model")
@@ -246,7 +246,7 @@ def _one_model(model: Any, columns: Columns) -> np.ndarray:
     if columns.logits:
         array = np.stack([np.zeros(len(array)), array], axis=1) if array.ndim == 1 else array.astype(np.float64)
         powers = np.exp(array - array.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
     if array.ndim == 1 and array.dtype.kind == "f":
         if not ((array >= 0) & (array <= 1)).all():
             raise BadInput(

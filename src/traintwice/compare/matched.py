@@ -1,0 +1,68 @@
+"""Soft measures after each model was brought to its best temperature, which is fitted on rows held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from traintwice import metrics
+from traintwice.compare.intervals import interval
+from traintwice.compare.results import Measured, TemperatureMatched
+from traintwice.compare.rows import Rows, joined
+from traintwice.compare.temperature import at_temperature, fit_temperature
+from traintwice.errors import BadInput
+from traintwice.metrics import Accumulator
+from traintwice.predictions import Predictions
+
+EVERY = 5
+"""Every fifth labelled row is held out."""
+
+MOST_HELD_OUT = 100_000
+"""Rows a temperature is fitted to at most: by then it is known to a fraction of a percent."""
+
+SOFT = (metrics.total_variation, metrics.surrogate_churn, metrics.relative_delta_1)
+
+
+def temperature_matched(rows: Rows, level: float) -> TemperatureMatched:
+    """Two passes over the rows: one gathers those held out, one measures the others at the temperatures fitted.
+
+    Raises:
+        BadInput: no labels, or too few. Undefined: a true label has probability 0.
+    """
+    chosen = _held_out(rows)
+    temperatures = [fit_temperature(chosen.models(m, m + 1)) for m in (0, 1)]
+    streams = [Accumulator(metric) for metric in SOFT]
+    labelled = 0
+    for block in rows.blocks():
+        out, labelled = _is_held_out(block, labelled)
+        if out.all():
+            continue
+        rest = block.where(~out)
+        models = [at_temperature(rest.models(m, m + 1), temperature) for m, temperature in enumerate(temperatures)]
+        pair = Predictions.trusted(np.concatenate([models[0].probs, models[1].probs]), None, rest.weights)
+        for stream in streams:
+            stream.update(pair)
+    measures = []
+    for metric, stream in zip(SOFT, streams, strict=True):
+        d = metric.definition
+        measures.append(Measured(d.name, d.title, d.unit, d.soft, interval(stream.compute(), level=level)))
+    return TemperatureMatched(temperatures[0], temperatures[1], chosen.examples, tuple(measures))
+
+
+def _held_out(rows: Rows) -> Predictions:
+    parts, labelled = [], 0
+    for block in rows.blocks():
+        out, labelled = _is_held_out(block, labelled)
+        if out.any():
+            parts.append(block.models(0, 2).where(out))
+    if not parts:
+        raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
+    return joined(parts)
+
+
+def _is_held_out(block: Predictions, labelled: int) -> tuple[np.ndarray, int]:
+    """Which rows are held out, given how many labelled rows came before; and how many there are with these."""
+    if not block.has_labels:
+        return np.zeros(block.examples, dtype=bool), labelled
+    place = labelled + np.arange(block.examples)
+    out = (place % EVERY == EVERY - 1) & (place < EVERY * MOST_HELD_OUT)
+    return out, labelled + block.examples
