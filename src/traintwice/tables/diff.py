@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from traintwice.tables.format import between, change, decimals_for, number, probability, value_of
 from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.table import Cell, Column, Row, Table
-from traintwice.tables.width import visible
+from traintwice.tables.width import cut, visible
 
 if TYPE_CHECKING:
     from traintwice.compare import Diff, MovedRow, Slice
@@ -26,6 +26,9 @@ ONE_LINE = {"positive_flips": "right after wrong", "negative_flips": "wrong afte
 
 MOST_SLICES, MOST_MOVED, MOST_NAMED = 10, 5, 3
 """On the terminal; the HTML report has more, JSON everything."""
+
+LONGEST_NAME = 40
+"""Of a slice or class in a sentence; tables have the whole."""
 
 SIGNIFICANT = 0.05
 """Slices with a larger q-value are not named in a sentence."""
@@ -204,13 +207,16 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
     outstanding = [s for s in diff.slices if s.q_value < SIGNIFICANT and _worse(s, diff)]
     for s in outstanding[:MOST_NAMED]:
         excess = f"excess {number(s.excess.value, 'fraction', 1)}, " if s.excess is not None else ""
-        parts.append(f"{slice_name(s.column, s.value)} {value_of(s.churn, 'fraction', 1)} ({excess}q {probability(s.q_value)})")
+        parts.append(
+            f"{cut(slice_name(s.column, s.value), LONGEST_NAME)} {value_of(s.churn, 'fraction', 1)} ({excess}q {probability(s.q_value)})"
+        )
     for review in diff.reviews:
         if math.isclose(review.share, 0.1) and not math.isnan(review.caught):
             parts.append(f"{100 * review.caught:.0f} % of flips lie in the 10 % least stable rows")
     if diff.flow is not None and diff.flow.cells:
         cell = diff.flow.cells[0]
-        parts.append(f"most often {visible(cell.old)} → {visible(cell.new)}, {value_of(cell.share, 'fraction')} of all rows")
+        came, went = (cut(visible(name), LONGEST_NAME) for name in (cell.old, cell.new))
+        parts.append(f"most often {came} → {went}, {value_of(cell.share, 'fraction')} of all rows")
     if parts:
         yield "Where", " · ".join(parts)
 

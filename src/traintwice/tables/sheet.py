@@ -14,6 +14,9 @@ from traintwice.tables.width import columns_of, cut, pad, wrap
 NARROWEST = 40
 """Narrower terminals are written to as if they had so many columns."""
 
+BESIDE = 24
+"""With fewer columns left, words stand beneath their number."""
+
 GAP = 2
 
 
@@ -94,7 +97,7 @@ class Sheet:
         room = width - first - second - 2 * GAP
         for name, line in zip(names, self.lines, strict=True):
             head = pad(cut(name, first), first) + " " * GAP
-            if line.said and room >= min(columns_of(line.said), 30):
+            if line.said and room >= BESIDE:
                 said = wrap(line.said, room).splitlines()
                 yield head + pad(line.value, second) + " " * GAP + said[0]
                 yield from (" " * (first + second + 2 * GAP) + rest for rest in said[1:])

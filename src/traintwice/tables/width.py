@@ -37,13 +37,14 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int) -> str:
-    """Lines of at most so many columns, broken between words; a word too long for a line is broken within.
+    """Lines of at most so many columns, broken between words; a word too long for a line is broken within, and a number
+    keeps its percent sign.
 
     >>> wrap("one two three", 8)
     'one two\\nthree'
     """
     lines, line = [], ""
-    for word in text.split(" "):
+    for word in text.replace(" %", "\u00a0%").split(" "):
         if line and columns_of(line) + 1 + columns_of(word) > width:
             lines.append(line)
             line = ""
@@ -52,7 +53,8 @@ def wrap(text: str, width: int) -> str:
             head = cut(line, width + 1)[:-1]
             lines.append(head)
             line = line[len(head) :]
-    return "\n".join([*lines, line]) if line or not lines else "\n".join(lines)
+    broken = "\n".join([*lines, line]) if line or not lines else "\n".join(lines)
+    return broken.replace("\u00a0%", " %")
 
 
 def _width(character: str) -> int:

@@ -108,7 +108,7 @@ def flow_chart(diff: Diff) -> Figure | None:
             for j, count in enumerate(line)
             if i != j
         ]
-        wide, narrow = (_matrix(cells, names, size, text) for size in (min(46 * classes, 460), 215))
+        wide, narrow = (_matrix(cells, names, size, text) for size in (min(46 * classes, 460), 185))
         return Figure("flow", text, wide, narrow)
     shown = flow.cells[:MOST_CELLS]
     names = _unique([f"{cut(visible(c.old), 20)} → {cut(visible(c.new), 20)}" for c in shown])
@@ -189,7 +189,7 @@ def confidence_chart(diff: Diff) -> Figure | None:
 
 
 def _matrix(cells: list[dict[str, Any]], names: list[str], size: int, text: str) -> dict[str, Any]:
-    axis: dict[str, Any] = {"domain": False, "ticks": False, "grid": False, "labelLimit": 110}
+    axis: dict[str, Any] = {"domain": False, "ticks": False, "grid": False, "labelLimit": 110 if size > 200 else 80}
     chart = (
         alt.Chart(alt.NamedData("flow"))
         .mark_rect(aria=False, stroke="white", strokeWidth=1)
