@@ -128,7 +128,7 @@ def diff(
     if json:
         output.show_json(found.to_dict())
     elif markdown:
-        output.show(diff_sheet(found).to_markdown())
+        output.show(diff_sheet(found, every=True).to_markdown())
     else:
         output.show_sheet(diff_sheet(found))
         written = [("Report", report), ("Rows", rows)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from traintwice.tables.format import between, change, decimals_for, number, probability, value_of
@@ -24,6 +24,19 @@ ORDER = {
 ONE_LINE = {"positive_flips": "right after wrong", "negative_flips": "wrong after right", "lateral_flips": "wrong → wrong"}
 """Measures that share a line on the terminal: where labels changed, how."""
 
+DETAILS = (
+    "brier",
+    "calibration_error",
+    "churn_correct",
+    "churn_incorrect",
+    "churn_to_error",
+    "delta_label",
+    "relative_delta_1",
+    "relative_delta_positive",
+    "win_loss_ratio",
+)
+"""Measures that wait for who asks for all of them."""
+
 MOST_SLICES, MOST_MOVED, MOST_NAMED = 10, 5, 3
 """On the terminal; the HTML report has more, JSON everything."""
 
@@ -34,16 +47,23 @@ SIGNIFICANT = 0.05
 """Slices with a larger q-value are not named in a sentence."""
 
 
-def diff_sheet(diff: Diff) -> Sheet:
-    """Everything that fits on a screen: what was joined, quality, churn and its noise, flips, where it happens, what is missing."""
+def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
+    """What was joined, quality, churn and its noise, flips, where it happens, what is missing.
+
+    Args:
+        diff: of two models.
+        every: with every measure; else with those that fit on a screen, and how many more there are.
+    """
     tables = [t for t in (slices_table(diff, most=MOST_SLICES), moved_table(diff, most=MOST_MOVED)) if t is not None]
+    unseen = sum(m.name in DETAILS for m in (*diff.measures, *diff.quality))
+    more = (f"{unseen} more measures in --report, --markdown and --json",) if unseen and not every else ()
     return Sheet(
         headline=headline(diff),
         verdict=verdict_sentence(diff),
-        lines=tuple(_lines(diff)),
+        lines=tuple(_lines(diff, () if every else DETAILS)),
         paragraphs=tuple(_paragraphs(diff)),
         tables=tuple(tables),
-        notes=tuple(notes(diff)),
+        notes=(*notes(diff), *more),
     )
 
 
@@ -62,7 +82,7 @@ def headline(diff: Diff) -> str:
 def verdict_sentence(diff: Diff) -> str:
     """What the comparison comes to, in a sentence."""
     if diff.floor is not None:
-        return diff.floor.reason
+        return sentence(diff.floor.reason)
     if diff.regression or not any(m.name == "churn" for m in diff.measures):
         first = diff.measures[0]
         said = f"{first.title} between the two models is {value_of(first.estimate, first.unit)}"
@@ -93,7 +113,27 @@ def notes(diff: Diff) -> Iterator[str]:
     if diff.slices_left_out:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
-    yield from (f"left out: {visible(name)} ({visible(reason)})" for name, reason in diff.left_out.items())
+    yield from left_out(diff.left_out)
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop.
+
+    >>> sentence("within noise: ruled out")
+    'Within noise: ruled out.'
+    """
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
+    """What has no value here, by the reason why.
+
+    >>> list(left_out({"brier": "needs labels", "accuracy": "needs labels"}))
+    ['left out: brier, accuracy (needs labels)']
+    """
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(visible(name) for name, given in reasons.items() if given == reason)
+        yield f"left out: {names} ({visible(reason)})"
 
 
 def slice_name(column: str, value: str | None) -> str:
@@ -144,12 +184,12 @@ def row_name(row: MovedRow) -> str:
     return visible(str(row.id)) if row.id is not None else f"row {row.position:,}"
 
 
-def _lines(diff: Diff) -> Iterator[Line]:
-    for quality in diff.quality:
+def _lines(diff: Diff, without: Collection[str]) -> Iterator[Line]:
+    for quality in (q for q in diff.quality if q.name not in without):
         digits = decimals_for([quality.change], quality.unit)
         both = f"{value_of(quality.old, quality.unit, digits)} → {value_of(quality.new, quality.unit, digits)}"
         yield Line(quality.title, both, change(quality.change, quality.unit))
-    measures = {m.name: m for m in diff.measures}
+    measures = {m.name: m for m in diff.measures if m.name not in without}
     flips = [name for name in ONE_LINE if name in measures]
     if "churn" in measures:
         yield Line("churn", value_of(measures["churn"].estimate, "fraction"), _ends(measures["churn"].estimate, "fraction", diff))

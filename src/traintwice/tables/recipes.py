@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from traintwice.tables.diff import left_out, sentence
 from traintwice.tables.format import change, decimals_for, value_of
 from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.width import visible
@@ -27,6 +28,6 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     notes = [f"intervals: {100 * comparison.level:g} %, {how}"]
     if comparison.measures:
         notes[0] += f", about {TARGET_IN_WORDS[comparison.measures[0].difference.estimate.target]}"
-    notes += [f"left out: {name} ({visible(reason)})" for name, reason in comparison.left_out.items()]
+    notes += left_out(comparison.left_out)
     headline = f"{first} → {second} · {replicas} replicas · {comparison.rows:,} rows"
-    return Sheet(headline, comparison.sentence, tuple(lines), notes=tuple(notes))
+    return Sheet(headline, sentence(comparison.sentence), tuple(lines), notes=tuple(notes))

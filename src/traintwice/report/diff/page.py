@@ -6,7 +6,7 @@ from traintwice.compare.results import Diff
 from traintwice.report.diff.charts import confidence_chart, density_chart, flow_chart, forest_chart
 from traintwice.report.diff.joint import BINS, Joint
 from traintwice.report.document import render
-from traintwice.tables.diff import diff_sheet, moved_table, slices_table
+from traintwice.tables.diff import diff_sheet, moved_table, sentence, slices_table
 from traintwice.tables.width import visible
 from traintwice.versions import versions
 
@@ -29,15 +29,17 @@ def page(diff: Diff, joint: Joint | None = None) -> str:
     """
     drawn = (density_chart(joint) if joint is not None else None, flow_chart(diff), forest_chart(diff), confidence_chart(diff))
     figures = [figure for figure in drawn if figure is not None]
-    sheet = diff_sheet(diff)
+    sheet = diff_sheet(diff, every=True)
+    noise = diff.floor.verdict if diff.floor is not None else ""
     return render(
         "diff.html.j2",
         figures,
         names=(visible(diff.old), visible(diff.new)),
         version=versions()["traintwice"],
         sheet=sheet,
-        noise=diff.floor.verdict if diff.floor is not None else "",
-        mark=NOISE_IN_WORDS[diff.floor.verdict] if diff.floor is not None else "",
+        noise=noise,
+        mark=NOISE_IN_WORDS.get(noise, ""),
+        verdict=sentence(sheet.verdict.removeprefix(f"{noise.capitalize()}: ") if noise else sheet.verdict),
         shown={figure.name for figure in figures},
         kind=joint.kind if joint is not None else "",
         bins=BINS,
