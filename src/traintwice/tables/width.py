@@ -27,13 +27,7 @@ def cut(text: str, width: int) -> str:
     """
     if columns_of(text) <= width:
         return text
-    kept, room = "", width - 1
-    for character in text:
-        room -= _width(character)
-        if room < 0:
-            break
-        kept += character
-    return kept + "…"
+    return _head(text, width - 1) + "…"
 
 
 def wrap(text: str, width: int) -> str:
@@ -50,11 +44,21 @@ def wrap(text: str, width: int) -> str:
             line = ""
         line = f"{line} {word}" if line else word
         while columns_of(line) > width:
-            head = cut(line, width + 1)[:-1]
+            head = _head(line, width)
             lines.append(head)
             line = line[len(head) :]
     broken = "\n".join([*lines, line]) if line or not lines else "\n".join(lines)
     return broken.replace("\u00a0%", " %")
+
+
+def _head(text: str, width: int) -> str:
+    """The longest beginning that fits into so many columns."""
+    room = width
+    for at, character in enumerate(text):
+        room -= _width(character)
+        if room < 0:
+            return text[:at]
+    return text
 
 
 def _width(character: str) -> int:
