@@ -16,6 +16,7 @@ LAYERS = {
     "files": 0,
     "types": 0,
     "versions": 0,
+    "decoding": 1,
     "predictions": 1,
     "tables": 1,
     "randomness": 1,
@@ -37,7 +38,7 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"errors", "types", "predictions", "tables", "metrics", "compare"}
+MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare"}
 TRAIN_WING = {"randomness", "schedules", "optimizers", "losses", "nets", "data", "methods", "recipes", "specs", "engine"}
 
 

@@ -10,10 +10,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from traintwice import data, losses, nets, optimizers, schedules
+from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
 
@@ -75,83 +75,13 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
         >>> decode(schedules.Schedule, {"type": "Ramp", "to": 1, "epochs": 5})
         Ramp(to=1.0, epochs=5.0, steps=None)
     """
-    return _decode(cls, value, path)  # type: ignore[no-any-return]
+    return _DECODER.decode(cls, value, path)
 
 
-def _decode(kind: Any, value: Any, path: str) -> Any:
-    origin, args = get_origin(kind), get_args(kind)
-    if kind in FAMILIES:
-        return _decode_member(kind, value, path)
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, path)
-    if origin in (Union, UnionType):
-        return _decode_union(args, value, path)
-    if origin is Literal:
-        if value in args:
-            return value
-        raise BadSpec(f"{path}: got {value!r}, expected one of {', '.join(map(repr, args))}")
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise _wrong(path, value, "a list")
-        return tuple(_decode(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    return _decode_plain(kind, value, path)
-
-
-def _decode_plain(kind: Any, value: Any, path: str) -> Any:
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind in (bool, str) and isinstance(value, kind):
-        return value
-    raise _wrong(path, value, {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}[kind])
-
-
-def _decode_union(options: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value is None and NoneType in options:
-        return None
-    family = next((o for o in options if o in FAMILIES), None)
-    plain = [o for o in options if o is not NoneType and o is not family]
-    if family is not None and (isinstance(value, Mapping) or not plain):
-        return _decode(family, value, path)
-    return _decode(plain[0], value, path)
-
-
-def _decode_member(family: Any, value: Any, path: str) -> Any:
-    members = FAMILIES[family]
-    if not isinstance(value, Mapping) or "type" not in value:
-        raise BadSpec(f"{path}: got {value!r}, expected a table with a type, one of {', '.join(sorted(members))}")
-    name = value["type"]
-    if name not in members:
-        raise unknown(f"{family.__name__.lower()}", str(name), members, hint=f"(at {path}.type)")
-    return _decode_dataclass(members[name], {key: item for key, item in value.items() if key != "type"}, path)
-
-
-def _decode_dataclass(cls: Any, value: Any, path: str) -> Any:
-    if cls is Method:
-        value = _expand_builder(value, path)
-        if isinstance(value, Method):
-            return value
-    if not isinstance(value, Mapping):
-        raise _wrong(path, value, f"a table of the settings of {cls.__name__}")
-    hints = get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    at = f"{path}." if path else ""
-    for key in value:
-        if key not in fields:
-            raise unknown(f"setting of {cls.__name__}", str(key), fields, hint=f"(at {at}{key})")
-    for name, f in fields.items():
-        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise BadSpec(f"{at}{name}: missing; {cls.__name__} needs it")
-    settings = {key: _decode(hints[key], item, f"{at}{key}") for key, item in value.items()}
-    try:
-        return cls(**settings)
-    except TraintwiceError as error:
-        raise BadSpec(f"{path}: {error}" if path else str(error)) from None
-
-
-def _expand_builder(value: Any, path: str) -> Any:
+def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
     """A method given by the name of its builder: ``"ensemble"`` or ``{builder = "ensemble", components = 3}``."""
+    if cls is not Method:
+        return value
     if isinstance(value, str):
         value = {"builder": value}
     if not isinstance(value, Mapping) or "builder" not in value:
@@ -161,18 +91,11 @@ def _expand_builder(value: Any, path: str) -> Any:
         raise unknown("method", name, BUILDERS, hint=f"(at {path})")
     hints = get_type_hints(BUILDERS[name])
     del hints["return"]
-    settings = {}
-    for key, item in value.items():
-        if key == "builder":
-            continue
-        if key not in hints:
-            raise unknown(f"setting of {name}", key, hints, hint=f"(at {path}.{key})")
-        settings[key] = _decode(hints[key], item, f"{path}.{key}")
+    settings = decoder.settings(name, hints, {key: item for key, item in value.items() if key != "builder"}, path)
     try:
         return BUILDERS[name](**settings)
     except TraintwiceError as error:
         raise BadSpec(f"{path}: {error}") from None
 
 
-def _wrong(path: str, value: Any, expected: str) -> BadSpec:
-    return BadSpec(f"{path or 'settings'}: got {value!r}, expected {expected}")
+_DECODER = Decoder(FAMILIES, _expand_builder)

@@ -9,11 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare.intervals import interval
 from traintwice.compare.results import Measured, Quality
-from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics import Accumulator, Metric
-from traintwice.metrics.definition import to_numpy
+from traintwice.compare.streams import Stream
+from traintwice.errors import BadInput
+from traintwice.metrics import Metric
 from traintwice.metrics.functions import as_function
 from traintwice.metrics.means import MeanOf
 from traintwice.predictions import Predictions
@@ -36,10 +35,11 @@ BETWEEN: tuple[Metric, ...] = (
     metrics.delta_label,
     metrics.relative_delta_1,
     metrics.relative_delta_positive,
-    metrics.regression_difference,
-    metrics.relative_regression_difference,
 )
 """Measures between the old and the new model that `diff` gives unless told otherwise; all need one pass."""
+
+BETWEEN_NUMBERS: tuple[Metric, ...] = (metrics.regression_difference, metrics.relative_regression_difference)
+"""The same for a regression."""
 
 BOUNDS = {"lemma_2": metrics.lemma_2_bound, "tight_lemma_2": metrics.tight_lemma_2_bound}
 
@@ -71,42 +71,38 @@ def change_of(metric: Metric) -> Metric:
 
 
 class BothModels:
-    """Accumulators of every measure of the old and the new model.
+    """Every measure of the old and the new model.
 
     Args:
         which: measures between the two.
         quality: measures of each.
         level: of the intervals.
+
+    Attributes:
+        left_out: name of a measure to the reason why it has no value; complete after the results were asked for.
     """
 
     def __init__(self, which: Sequence[Metric], quality: Sequence[Metric], level: float) -> None:
         self.level = level
         self.left_out: dict[str, str] = {}
-        self.infinite: dict[str, str] = {}
-        self._position = 0
-        self._infinite_at: dict[str, tuple[int, str]] = {}
-        self._between = {m.__name__: _Stream(m) for m in which}
-        self._bounds = {name: _Stream(m) for name, m in BOUNDS.items()}
-        self._quality = {m.__name__: (_Stream(m), _Stream(m), _change(m), _Stream(m)) for m in quality}
+        self._between = {m.__name__: Stream(m) for m in which}
+        self._bounds = {name: Stream(m) for name, m in BOUNDS.items()}
+        self._quality = {m.__name__: (Stream(m), Stream(m), _change(m)) for m in quality}
 
     def add(self, block: Predictions) -> None:
         """Add rows: the old model is replica 0, the new one replica 1, others do not count here."""
         pair = block.models(0, 2)
         old, new = pair.models(0, 1), pair.models(1, 2)
-        for name, stream in [*self._between.items(), *self._bounds.items()]:
+        for stream in (*self._between.values(), *self._bounds.values()):
             stream.add(pair)
-            self._watch(name, stream, pair)
-        for name, (of_old, of_new, change, both) in self._quality.items():
+        for of_old, of_new, change in self._quality.values():
             of_old.add(old)
             of_new.add(new)
-            both.add(pair)
             if change is not None:
                 change.add(pair)
-            self._watch(name, both, pair)
-        self._position += block.examples
 
     def measures(self) -> tuple[Measured, ...]:
-        """Measures between the models; those without value are put into ``left_out``."""
+        """Measures between the models."""
         found = []
         for name, stream in self._between.items():
             estimate = self._estimate(name, stream)
@@ -116,9 +112,9 @@ class BothModels:
         return tuple(found)
 
     def quality(self) -> tuple[Quality, ...]:
-        """Measures of each model; those without value are put into ``left_out``."""
+        """Measures of each model."""
         found = []
-        for name, (of_old, of_new, change, _) in self._quality.items():
+        for name, (of_old, of_new, change) in self._quality.items():
             old, new = self._estimate(name, of_old), self._estimate(name, of_new)
             if old is None or new is None:
                 continue
@@ -135,71 +131,33 @@ class BothModels:
         """Upper bounds on churn by name."""
         found = {}
         errors = self._quality.get("accuracy")
-        if errors is not None and errors[0].accumulator.examples:
-            of_old, of_new = errors[0].accumulator.compute().value, errors[1].accumulator.compute().value
-            found["lemma_1"] = 2.0 - of_old - of_new
+        if errors is not None and errors[0].examples:
+            found["lemma_1"] = 2.0 - errors[0].compute().value - errors[1].compute().value
         for name, stream in self._bounds.items():
             estimate = self._estimate(name, stream)
             if estimate is not None:
                 found[name] = estimate.value
         return found
 
-    def _estimate(self, name: str, stream: _Stream) -> Estimate | None:
-        if not stream.accumulator.examples:
-            self.left_out[name] = stream.missing or "no rows"
-            return None
-        try:
-            with np.errstate(invalid="ignore"):
-                return interval(stream.accumulator.compute(), level=self.level)
-        except (Undefined, TooFewReplicas) as reason:
-            self.left_out[name] = str(reason)
-            return None
+    def infinite(self, *, name_rows: bool) -> dict[str, str]:
+        """Name of a measure to where it becomes infinite, with the id of the row where wanted."""
+        streams = [(name, stream, "both models") for name, stream in self._between.items()]
+        for name, (of_old, of_new, _) in self._quality.items():
+            streams += [(name, of_new, "the new model"), (name, of_old, "the old model")]
+        found = {}
+        for name, stream, model in streams:
+            at = stream.infinite
+            if at is not None:
+                row = f"row {at.row:,}{'' if at.id is None else f' (id {at.id})'}" if name_rows else "a row"
+                found[name] = f"first at {row} of {model}"
+        return found
 
-    def _watch(self, name: str, stream: _Stream, pair: Predictions) -> None:
-        """Note the first row at which a measure becomes infinite."""
-        if name in self.infinite or not stream.accumulator.examples or stream.missing_in(pair):
-            return
-        rows = stream.sums()
-        if rows is None or np.isfinite(rows).all():
-            return
-        definition = stream.metric.definition
-        if isinstance(definition, MeanOf):
-            model, row = np.nonzero(~np.isfinite(to_numpy(definition.values(pair))))
-            first = int(row.argmin())
-            which = "both models" if definition.between_replicas else ("the old model", "the new model")[int(model[first])]
-            place = int(row[first])
-            self.infinite[name] = f"first at row {self._position + place} of {which}"
-            if pair.ids is not None:
-                self._infinite_at[name] = (place, str(pair.ids[place]))
-
-    def name_rows(self) -> None:
-        """Add the id of the first infinite row to what is said of it."""
-        for name, (_, id_of) in self._infinite_at.items():
-            self.infinite[name] += f", id {id_of}"
+    def _estimate(self, name: str, stream: Stream) -> Estimate | None:
+        estimate, reason = stream.estimate(self.level)
+        if estimate is None:
+            self.left_out[name] = reason
+        return estimate
 
 
-class _Stream:
-    """An accumulator that is fed what its metric can be computed on."""
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        self.accumulator = Accumulator(metric)
-        self.missing: str | None = None
-
-    def missing_in(self, block: Predictions) -> str | None:
-        return self.metric.definition.missing(block)
-
-    def add(self, block: Predictions) -> None:
-        lacks = self.missing_in(block)
-        if lacks is None:
-            with np.errstate(invalid="ignore"):
-                self.accumulator.update(block)
-        else:
-            self.missing = lacks
-
-    def sums(self) -> np.ndarray | None:
-        return self.accumulator.first_sums()
-
-
-def _change(metric: Metric) -> _Stream | None:
-    return _Stream(change_of(metric)) if isinstance(metric.definition, MeanOf) else None
+def _change(metric: Metric) -> Stream | None:
+    return Stream(change_of(metric)) if isinstance(metric.definition, MeanOf) else None

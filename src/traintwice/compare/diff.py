@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from traintwice import metrics
-from traintwice.compare.both_models import BETWEEN, QUALITY
 from traintwice.compare.decisions import check_thresholds, check_top_k
 from traintwice.compare.noise_floor import Pairs
 from traintwice.compare.results import Diff
@@ -99,8 +98,8 @@ def diff(
     between = [m for m in one_pass if m.definition.between_replicas]
     whole = [*(RANKED if rank else ()), *[m for m in further if not m.definition.one_pass]]
     wanted = Wanted(
-        which=(*BETWEEN, *[m for m in between if m not in BETWEEN]),
-        quality=(*QUALITY, *[m for m in one_pass if m not in between and m not in QUALITY]),
+        which=tuple(between),
+        quality=tuple(m for m in one_pass if m not in between),
         whole=tuple(dict.fromkeys(whole)),
         thresholds=check_thresholds(thresholds),
         top_k=check_top_k(top_k),

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
 from traintwice import metrics
+from traintwice.compare.both_models import BETWEEN_NUMBERS
 from traintwice.compare.intervals import interval
-from traintwice.errors import TooFewReplicas, Undefined
+from traintwice.compare.rows import Columns, Rows, is_array, items_of, open_rows
+from traintwice.compare.streams import Stream
+from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Definition, Metric
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Summary
 from traintwice.tables import Column, Row, Table
 from traintwice.types import TARGET_IN_WORDS, Array, Estimate
 
 SCHEMA_VERSION = 1
+
+MOST_IN_MEMORY = 200_000_000
+"""Numbers of predictions of files that are held in memory for metrics that need all rows together: 1.6 GB."""
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -37,19 +44,22 @@ class Measures(Mapping[str, Estimate]):
     """Estimates by metric name, with what was left out and why. Displays as a table in a notebook.
 
     Attributes:
-        predictions: what was measured.
+        replicas, examples: M and N.
         left_out: metric name to the reason why it has no value here.
         infinite: metric name to where its number becomes infinite.
+        read: which files were read and how their rows were matched; None for an array.
     """
 
     def __init__(
         self,
-        predictions: Predictions,
+        replicas: int,
+        examples: int,
         estimates: Mapping[Definition, Estimate],
         left_out: Mapping[str, str],
         infinite: Mapping[str, str] | None = None,
+        read: Summary | None = None,
     ) -> None:
-        self.predictions = predictions
+        self.replicas, self.examples, self.read = replicas, examples, read
         self.left_out = dict(left_out)
         self.infinite = dict(infinite or {})
         self._estimates = {definition.name: estimate for definition, estimate in estimates.items()}
@@ -75,20 +85,20 @@ class Measures(Mapping[str, Estimate]):
             )
             for name, estimate in self._estimates.items()
         ]
-        p = self.predictions
         notes = [f"{self._definitions[name].title} is infinite: {where}" for name, where in self.infinite.items()]
         notes += [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
-        return Table(f"{p.replicas} replicas · {p.examples:,} examples", columns, tuple(rows), tuple(notes))
+        return Table(f"{self.replicas} replicas · {self.examples:,} examples", columns, tuple(rows), tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "schema": SCHEMA_VERSION,
-            "replicas": self.predictions.replicas,
-            "examples": self.predictions.examples,
+            "replicas": self.replicas,
+            "examples": self.examples,
             "measures": {name: estimate.to_dict() for name, estimate in self._estimates.items()},
             "left_out": self.left_out,
             "infinite": self.infinite,
+            **({} if self.read is None else {"read": asdict(self.read)}),
         }
 
     def __repr__(self) -> str:
@@ -99,32 +109,55 @@ class Measures(Mapping[str, Estimate]):
 
 
 def measure(
-    predictions: Predictions | Array,
+    predictions: Any,
     labels: Array | None = None,
     *,
     weights: Array | None = None,
     which: Sequence[Metric] = DEFAULT,
     level: float = 0.95,
+    id: str | Sequence[str] | None = None,
+    probs: str | Sequence[str] | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    classes: Sequence[str] | None = None,
+    logits: bool = False,
+    regression: bool = False,
+    memory: int | str | None = None,
+    on_missing: Literal["refuse", "drop"] = "refuse",
+    by_position: bool = False,
 ) -> Measures:
     """Measure the disagreement of any replicas, with intervals.
 
     Args:
-        predictions: probabilities ``M N K`` or predicted labels ``M N`` of M replicas on the same N examples.
+        predictions: probabilities ``M N K`` or predicted labels ``M N`` of M replicas on the same N examples; or files or tables of
+            predictions, one for each replica: a path, glob, directory, or a list of them.
         labels: true labels ``N``; without them the measures that need them are left out and named.
         weights: weight of each example ``N``.
         which: the metrics wanted, from `traintwice.metrics`.
         level: nominal coverage of the intervals.
+        id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: which columns of files are what;
+            see `open_predictions`. Files are read in blocks; metrics that need all rows together are left out beyond
+            `MOST_IN_MEMORY` numbers.
     Returns:
         `Measures`: a mapping from metric name to `Estimate`. With two replicas of unknown recipe the intervals are about
         those two models alone.
     Raises:
-        BadInput: see `Predictions`. TooFewReplicas: one replica.
+        BadInput: see `Predictions` and `open_predictions`. TooFewReplicas: one replica.
     Example:
         >>> m = measure(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]), np.array([0, 1, 1, 2]))
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
-    p = Predictions.of(predictions, labels, weights)
+    if is_array(predictions):
+        return _in_memory(Predictions.of(predictions, labels, weights), which, level)
+    if labels is not None or weights is not None:
+        raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
+    columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
+    with open_rows(items_of(predictions), [], columns) as rows:
+        return _of_rows(rows, which, level)
+
+
+def _in_memory(p: Predictions, which: Sequence[Metric], level: float) -> Measures:
     p.require_pairs("measure")
     estimates: dict[Definition, Estimate] = {}
     left_out: dict[str, str] = {}
@@ -139,4 +172,45 @@ def measure(
         except (Undefined, TooFewReplicas) as reason:
             left_out[definition.name] = str(reason)
     infinite = {d.name: d.infinite(p) or "" for d, e in estimates.items() if math.isinf(e.value)}
-    return Measures(p, estimates, left_out, infinite)
+    return Measures(p.replicas, p.examples, estimates, left_out, infinite)
+
+
+def _of_rows(rows: Rows, which: Sequence[Metric], level: float) -> Measures:
+    """Measures of files in one pass; those that need all rows together from a second, which holds them in memory."""
+    if rows.replicas < 2:
+        raise TooFewReplicas("measure: got 1 file, expected at least 2: a model alone has nothing to disagree with")
+    which = [m for m in which if not rows.regression or m.definition.needs_scores or m.definition.or_scores] or BETWEEN_NUMBERS
+    streams = {m.__name__: Stream(m) for m in which if m.definition.one_pass}
+    for block in rows.blocks():
+        for stream in streams.values():
+            stream.add(block)
+    whole, left_out = _whole(rows, [m for m in which if not m.definition.one_pass], level)
+    estimates: dict[Definition, Estimate] = {}
+    infinite: dict[str, str] = {}
+    for metric in which:
+        definition = metric.definition
+        if definition.name not in streams:
+            if definition.name in whole:
+                estimates[definition] = whole[definition.name]
+            continue
+        estimate, reason = streams[definition.name].estimate(level)
+        if estimate is None:
+            left_out[definition.name] = reason
+            continue
+        estimates[definition] = estimate
+        at = streams[definition.name].infinite
+        if at is not None:
+            infinite[definition.name] = f"first at row {at.row:,} of {rows.summary.files[at.replica]}"
+    read = rows.summary
+    return Measures(rows.replicas, read.rows, estimates, left_out, infinite, read)
+
+
+def _whole(rows: Rows, which: Sequence[Metric], level: float) -> tuple[Mapping[str, Estimate], dict[str, str]]:
+    if not which:
+        return {}, {}
+    numbers = rows.summary.rows * rows.replicas * (rows.classes or 1)
+    if numbers > MOST_IN_MEMORY:
+        reason = f"needs all rows together, {numbers:,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory"
+        return {}, {m.__name__: reason for m in which}
+    found = _in_memory(rows.read(), which, level)
+    return found, found.left_out

@@ -14,7 +14,7 @@ from traintwice.compare.intervals import (
     t_quantile,
 )
 from traintwice.errors import BadInput
-from traintwice.metrics import Measurement
+from traintwice.metrics import Measurement, Summary
 from traintwice.types import Estimate
 
 MOST_REPLICAS = 10_000
@@ -112,7 +112,7 @@ def compare_with_baseline(recipes: Sequence[Measurement], baseline: Measurement,
     return results
 
 
-def replicas_to_settle(difference: Measurement, significance: float) -> int | None:
+def replicas_to_settle(difference: Measurement | Summary, significance: float) -> int | None:
     """How many more replicas of both recipes would make a difference of this size significant.
 
     The replica part shrinks as 1/M, the example part stays. Ours: a projection from these replicas, not a power

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from traintwice.compare.bands import BandCounts
-from traintwice.compare.both_models import BothModels
+from traintwice.compare.both_models import BETWEEN, BETWEEN_NUMBERS, QUALITY, BothModels
 from traintwice.compare.decisions import DecisionCounts, TopRows
 from traintwice.compare.flow import FlowCounts
 from traintwice.compare.instability import Reviews, instability, no_instability
@@ -42,7 +42,11 @@ class Everything:
         self.left_out: dict[str, str] = {}
         self.rows = 0
         self.weighted = False
-        self.both = BothModels(wanted.which, wanted.quality, wanted.level)
+        between = BETWEEN_NUMBERS if rows.regression else BETWEEN
+        quality = () if rows.regression else QUALITY
+        self.both = BothModels(
+            tuple(dict.fromkeys((*between, *wanted.which))), tuple(dict.fromkeys((*quality, *wanted.quality))), wanted.level
+        )
         self.pairs = wanted.pairs
         self.of_pairs = Means(len(wanted.pairs.pairs)) if wanted.pairs else None
         self.moved = MostMoved(wanted.moved, rows.class_names) if wanted.moved else None
@@ -50,6 +54,7 @@ class Everything:
         self.slices = None if rows.regression else Slices(rows.groups, wanted.pairs, wanted.by_slice)
         if rows.regression:
             self.left_out["slices"] = self.left_out["flow"] = "a regression has no labels that change"
+            self.left_out["quality"] = "measures of quality here are of classes; the errors of a regression are not among them"
         self.confidence = BandCounts(CONFIDENCE_BANDS) if rows.has_probs else None
         self.scores = BandCounts(SCORE_BANDS) if binary else None
         self.decisions = self._if_binary("thresholds", DecisionCounts(wanted.thresholds) if wanted.thresholds else None, binary)
@@ -128,8 +133,6 @@ def streamed(rows: Rows, wanted: Wanted) -> Diff:
     slices: tuple[Slice, ...] = ()
     if parts.slices is not None:
         slices, few = parts.slices.result(wanted.min_support, wanted.level, names)
-    if not wanted.no_rows:
-        both.name_rows()
     if parts.reviews is not None and not (reviews := parts.reviews.result()):
         left_out["reviews"] = "no label changed"
     return Diff(
@@ -154,7 +157,7 @@ def streamed(rows: Rows, wanted: Wanted) -> Diff:
         matched=matched,
         no_rows=wanted.no_rows,
         left_out=both.left_out | left_out,
-        infinite=both.infinite,
+        infinite=both.infinite(name_rows=not wanted.no_rows),
         waived=rows.waived,
     )
 

@@ -17,7 +17,7 @@ class Wanted:
     """What a comparison is to contain; see `traintwice.compare.diff`.
 
     Attributes:
-        which, quality: measures between the models and of each, of one pass.
+        which, quality: further measures between the models and of each, of one pass.
         whole: measures that need all rows in memory.
         by_slice: measures of every slice.
         pairs: of models, where there are retrains.
