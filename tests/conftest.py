@@ -3,7 +3,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-
 import numpy as np
 import pytest
 import torch
@@ -24,7 +23,6 @@ from traintwice.compare import (
 )
 from traintwice.predictions import Summary
 from traintwice.types import Estimate
-
 
 # As in the worker processes: two threads change bits, and fight with the tests that run beside them.
 torch.set_num_threads(1)

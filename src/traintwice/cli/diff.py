@@ -88,7 +88,7 @@ def diff(
 
     output.refuse_unwritable(report, option="--report")
     output.refuse_unwritable(rows, option="--rows")
-    from traintwice import compare
+    from traintwice.compare.diff import diff as compare_two
     from traintwice.tables import diff_sheet
 
     reading = options.reading(
@@ -106,7 +106,7 @@ def diff(
     ) | {"on_missing": on_missing}
     files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
     with waiting(f"comparing {old} and {new}", quiet=quiet):
-        found = compare.diff(
+        found = compare_two(
             old,
             new,
             **files,

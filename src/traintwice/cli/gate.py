@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.options import OUTPUT
+from traintwice.cli.options import OUTPUT, READING
 from traintwice.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ def gate(
         ),
     ] = None,
     rule: Annotated[
-        Literal["point", "bound", "both"],
-        typer.Option(help="Hold the number, the bad end of its interval, or both against the limit.", rich_help_panel=BUDGETS),
-    ] = "point",
+        Literal["point", "bound", "both"] | None,
+        typer.Option(
+            help="Hold the number (point, the default), the bad end of its interval (bound), or both against the limit.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,9 +72,16 @@ def gate(
     logits: options.Logits = False,
     regression: options.Regression = False,
     by_position: options.ByPosition = False,
-    on_missing: options.OnMissing = "refuse",
-    level: options.Level = 0.95,
-    min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is held against a budget.")] = 100,
+    on_missing: Annotated[
+        Literal["refuse", "drop"] | None,
+        typer.Option(
+            help="What to do with ids that a file lacks or has twice: refuse (default) or drop.", rich_help_panel=READING
+        ),
+    ] = None,
+    level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
+    min_support: Annotated[
+        int | None, typer.Option(min=1, help="Fewest rows of a slice that is held against a budget; 100 by default.")
+    ] = None,
     memory: options.Memory = None,
     no_rows: options.NoRows = False,
     junit: Annotated[
@@ -100,17 +110,16 @@ def gate(
         logits=logits,
         regression=regression,
         by_position=by_position,
+        on_missing=on_missing,
+        level=level,
+        min_support=min_support,
         memory=memory,
+        rule=rule,
+        waive=waived(waive or []),
         no_rows=no_rows,
     )
-    given |= {} if on_missing == "refuse" else {"on_missing": on_missing}
-    given |= {} if level == 0.95 else {"level": level}
-    given |= {} if min_support == 100 else {"min_support": min_support}
     with waiting(f"holding {old} against its budgets", quiet=quiet):
-        if new is None:
-            result = _from_file(old, {**given, **options.reading(max=most, min=least, by=by, waive=waive)}, rule)
-        else:
-            result = _from_options(old, new, given, (most or [], least or [], by or []), rule=rule, waive=waive or [])
+        result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
         if report is not None:
             from traintwice.report import write_diff
 
@@ -119,28 +128,23 @@ def gate(
     raise typer.Exit(0 if result.passed else 1)
 
 
-def _from_file(path: str, given: dict[str, Any], rule: str) -> GateResult:
-    from traintwice import compare
+def _result(old: str, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
+    from traintwice.compare.gate import gate as hold
+    from traintwice.compare.gate import gate_file
 
-    if not path.endswith(".toml"):
-        raise BadInput(f"gate {path}: give the predictions of the new model too, or one file whose name ends in .toml")
-    given |= {} if rule == "point" else {"rule": rule}
-    if given:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise BadInput(f"{named}: say this in {path}, which holds all that the gate needs")
-    return compare.gate_file(path)
-
-
-def _from_options(
-    old: str, new: str, given: dict[str, Any], wanted: tuple[list[str], list[str], list[str]], *, rule: Any, waive: list[str]
-) -> GateResult:
-    from traintwice import compare
-
-    found = budgets(*wanted)
-    if not found:
-        raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (churn=0.02, say) or --min, or a TOML file")
-    columns = list(dict.fromkeys(b.by for b in found if b.by is not None and b.by != compare.PREDICTED))
-    return compare.gate(old, new, found, rule=rule, waive=waived(waive), **given, **({"by": columns} if columns else {}))
+    if new is not None:
+        if not wanted:
+            raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (churn=0.02, say) or --min, or a TOML file")
+        result = hold(old, new, wanted, **given)
+    elif not old.endswith(".toml"):
+        raise BadInput(f"gate {old}: give the predictions of the new model too, or one file whose name ends in .toml")
+    elif wanted or by:
+        raise BadInput(f"gate {old}: --max, --min and --by belong into the file, as [[budgets]]")
+    else:
+        result = gate_file(old, **given)
+    if not result.checks:
+        raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
+    return result
 
 
 def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
@@ -151,7 +155,7 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
     """
     from traintwice.compare import Budget
 
-    found = []
+    found: list[Budget] = []
     for side, given in (("max", most), ("min", least)):
         for text in given:
             match = re.fullmatch(r"\s*([\w.]+)(?:@(.+?))?\s*=\s*([^=%\s]+)\s*(%?)\s*", text)
@@ -159,8 +163,9 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
             if match is None or limit is None:
                 raise BadInput(f"--{side} {text}: expected MEASURE=LIMIT, such as churn=0.02, churn=2% or churn@country=0.05")
             columns = [match[2]] if match[2] else [None, *by]
-            limits = {side: limit / 100 if match[4] else limit}
-            found += [Budget(match[1], by=column, **limits) for column in columns]
+            limit = limit / 100 if match[4] else limit
+            highest, lowest = (limit, None) if side == "max" else (None, limit)
+            found += [Budget(match[1], max=highest, min=lowest, by=column) for column in columns]
     return found
 
 

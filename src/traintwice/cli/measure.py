@@ -35,7 +35,7 @@ def measure(
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or whether one recipe disagrees less than another."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice import compare, tables
+    from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
 
@@ -51,9 +51,11 @@ def measure(
         memory=memory,
     ) | {"on_missing": on_missing}
     if against:
+        from traintwice.compare.compare_recipes import compare_recipes
+
         names = (" ".join(files), " ".join(against))
         with waiting("comparing two recipes", quiet=quiet):
-            both = compare.compare_recipes(files, against, names=names, paired=paired, level=level, **reading)
+            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading)
         sheet = tables.recipes_sheet(both)
         if json:
             output.show_json({"schema": 1, **both.to_dict()})
@@ -62,11 +64,13 @@ def measure(
         else:
             output.show_sheet(sheet)
         return
+    from traintwice.compare.measure import measure as measure_all
+
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = compare.measure(files, level=level, **reading)
+        found = measure_all(files, level=level, **reading)
     if json:
         output.show_json(found.to_dict())
     elif markdown:
-        output.show(found.table().to_markdown())
+        output.show(tables.measures_sheet(found).to_markdown())
     else:
-        output.show_table(found.table())
+        output.show_sheet(tables.measures_sheet(found))

@@ -80,8 +80,8 @@ def split(words: Sequence[str] | None) -> list[str] | None:
 
 
 def reading(**given: Any) -> dict[str, Any]:
-    """Options of reading files, without those that were not given."""
-    return {name: value for name, value in given.items() if value not in (None, [], False)}
+    """Options without those that were not given."""
+    return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
 
 
 def one_form(**forms: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from traintwice.errors import BadInput, StoreError
 from traintwice.files import write_whole
-from traintwice.tables import Sheet, Table
+from traintwice.tables import Sheet
 
 STRESSED = {"beyond noise": "bold red", "within noise": "bold green", "cannot tell": "bold yellow", "over": "bold red"}
 """Words that carry a verdict, and how they look on a terminal."""
@@ -55,11 +54,6 @@ def show_sheet(sheet: Sheet) -> None:
         show(captured.get())
     else:
         show(text.plain + "\n")
-
-
-def show_table(table: Table) -> None:
-    """A table in the width of the terminal, in parts where it needs them."""
-    show(Sheet(table.title, "", tables=(replace(table, title=""),)).to_text(Console().width) + "\n")
 
 
 def write_file(path: Path, text: str, *, option: str) -> None:

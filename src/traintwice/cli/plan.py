@@ -36,9 +36,10 @@ def plan(
 ) -> None:
     """Plan a comparison: how many replicas and rows are needed to see a difference in churn."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice import compare, tables
+    from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
+    from traintwice.compare.plan import plan as plan_with
 
     reading = options.reading(
         id=id,
@@ -52,7 +53,7 @@ def plan(
     reading |= {"on_missing": on_missing} if pilot else {}
     sizes = options.reading(replicas=replicas, rows=rows)
     with waiting("reading the pilot", quiet=quiet):
-        found = compare.plan(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
+        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
     sheet = tables.plan_sheet(found)
     if json:
         output.show_json({"schema": 1, **found.to_dict()})

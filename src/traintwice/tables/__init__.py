@@ -2,9 +2,22 @@
 
 from traintwice.tables.diff import diff_sheet
 from traintwice.tables.gate import gate_sheet, junit
+from traintwice.tables.measures import measures_sheet
 from traintwice.tables.plan import plan_sheet
 from traintwice.tables.recipes import recipes_sheet
 from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.table import Column, Row, Table
 
-__all__ = ["Column", "Line", "Row", "Sheet", "Table", "diff_sheet", "gate_sheet", "junit", "plan_sheet", "recipes_sheet"]
+__all__ = [
+    "Column",
+    "Line",
+    "Row",
+    "Sheet",
+    "Table",
+    "diff_sheet",
+    "gate_sheet",
+    "junit",
+    "measures_sheet",
+    "plan_sheet",
+    "recipes_sheet",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from traintwice.tables.markdown import plain_markdown
@@ -108,10 +108,8 @@ class Sheet:
 
 
 def _table(table: Table, width: int) -> Sequence[str]:
-    from dataclasses import replace
-
     longest = max(width // 3, 12)
     rows = tuple(replace(row, name=cut(row.name, longest)) for row in table.rows)
     small = replace(table, rows=rows, notes=())
     texts = [part.to_text() for part in small.split(width)] if small.columns else [small.to_text()]
-    return [*texts, *[wrap(note, width) for note in table.notes]]
+    return [*[text.lstrip("\n") for text in texts], *[wrap(note, width) for note in table.notes]]
