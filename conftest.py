@@ -14,3 +14,7 @@ def _names_of_doctests(doctest_namespace):
     doctest_namespace["write_predictions"] = predictions.write_predictions
     doctest_namespace["Estimate"] = types.Estimate
     doctest_namespace["UnknownName"] = errors.UnknownName
+    from traintwice.compare import Budget, Components
+
+    doctest_namespace["Budget"] = Budget
+    doctest_namespace["Components"] = Components

@@ -7,7 +7,7 @@ the single measures, `traintwice.losses` and `traintwice.methods` what to minimi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from traintwice.compare import Measures, measure
+from traintwice.compare import Budget, Diff, GateResult, Measures, compare_recipes, diff, gate, measure, plan, write_rows
 from traintwice.errors import TraintwiceError, require
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
@@ -25,16 +25,24 @@ _NEEDS_TORCH = {
 }
 
 __all__ = [
+    "Budget",
+    "Diff",
     "Estimate",
     "Experiment",
+    "GateResult",
     "Measures",
     "Predictions",
     "Recipe",
     "Results",
     "Store",
     "TraintwiceError",
+    "compare_recipes",
+    "diff",
+    "gate",
     "measure",
+    "plan",
     "run",
+    "write_rows",
 ]
 
 

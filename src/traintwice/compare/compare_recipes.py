@@ -236,9 +236,7 @@ def _sentence(d: Definition, found: Difference, names: tuple[str, str], first: i
             if d.name == "churn"
             else (f"{d.title} of recipe {b} is {said(abs(e.value))}{unit} {'higher' if e.value > 0 else 'lower'} than of {a}")
         )
-        return f"{lead} ({e.level:.0%} interval {said(low)} to {said(high)}; {many}, {rows:,} rows)"
+        return f"{lead} ({100 * e.level:.0f} % interval {said(low)} to {said(high)}; {many}, {rows:,} rows)"
     more = f"; about {found.more_replicas} more replicas of each would tell" if found.more_replicas else ""
-    return (
-        f"{d.title}: recipe {b} minus recipe {a} is {said(e.value)}{unit} ({e.level:.0%} interval {said(e.low)} to {said(e.high)}; {many}, "
-        f"{rows:,} rows): not settled{more}"
-    )
+    span = f"{100 * e.level:.0f} % interval {said(e.low)} to {said(e.high)}; {many}, {rows:,} rows"
+    return f"{d.title}: recipe {b} minus recipe {a} is {said(e.value)}{unit} ({span}): not settled{more}"

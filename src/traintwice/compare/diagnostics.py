@@ -66,7 +66,7 @@ def unbiased_variance(predictions: Predictions | Array) -> float:
     Example:
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
         >>> round(unbiased_variance(votes), 4)
-        0.0208
+        0.0069
     """
     p = _checked(predictions)
     if p.examples < 2:

@@ -43,15 +43,20 @@ def gate_from(said: Mapping[str, Any]) -> GateFile:
     (Budget(measure='churn', max=0.02, min=None, by=None, rule=None, of='change'),)
     """
     hints = get_type_hints(GateFile)
-    plain = {
-        key: [value] if isinstance(value, str) and get_origin(hints.get(key)) is tuple else value for key, value in said.items()
-    }
-    if isinstance(plain.get("waive"), list):
-        plain["waive"] = [str(i) if isinstance(i, int) and not isinstance(i, bool) else i for i in plain["waive"]]
+    plain = {key: _as_list(value) if get_origin(hints.get(key)) is tuple else value for key, value in said.items()}
     found = Decoder().decode(GateFile, plain)
     if not found.budgets:
         raise BadSpec("budgets: missing; give at least one [[budgets]] with a measure and a max or min")
     return found
+
+
+def _as_list(value: Any) -> Any:
+    """A list of texts from one text, and from whole numbers, which ids may be; anything else as it is, for the decoder to judge."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return [str(value)]
+    if isinstance(value, list):
+        return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+    return value
 
 
 def gate_schema() -> dict[str, Any]:
@@ -84,7 +89,8 @@ def _kind(hint: Any) -> dict[str, Any]:
     if origin is Literal:
         return {"enum": list(args)}
     if origin is tuple and args[0] is str:
-        return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
+        one = {"type": ["string", "integer"]}
+        return {"anyOf": [one, {"type": "array", "items": one}]}
     if origin is tuple:
         return {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/{args[0].__name__}"}}
     return {"type": {str: "string", bool: "boolean", int: "integer", float: "number"}[hint]}

@@ -65,8 +65,9 @@ def plan(
         Spec section 2. Ours: without a pilot a replica's churn varies by 5 % of churn, a pair's by a further 5 %, and
         σ_u² = churn·(1 − churn)/2; the parts are taken not to change with M and N; recipes are not paired.
     Example:
-        >>> plan(0.05, 0.01).smallest
-        PlanRow(replicas=5, rows=10000, standard_error=0.0027156..., detects=0.0122..., power=0.6..., enough=False)
+        >>> print(plan(0.05, 0.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
+        At a churn of 5.0 %, finding a difference of 1.0 points with 80 % power takes 10 replicas of each recipe and 10,000 rows
+        (assumed: a replica's churn varies by 5 % of churn, a pair's by a further 5 %; a pilot of 4 or more replicas would tell).
     """
     if not 0 < level < 1 or not 0 < power < 1:
         raise BadInput(f"level, power: got {level} and {power}, expected numbers between 0 and 1")
@@ -118,7 +119,7 @@ def _from_churn(churn: float | None) -> Components:
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     said = (
-        f"assumed: a replica's churn varies by {OF_A_REPLICA:.0%} of churn, a pair's by a further {OF_A_PAIR:.0%}; a pilot of "
+        f"assumed: a replica's churn varies by {100 * OF_A_REPLICA:.0f} % of churn, a pair's by a further {100 * OF_A_PAIR:.0f} %; a pilot of "
         f"{LEAST_PILOT} or more replicas would tell"
     )
     return Components(churn, (OF_A_REPLICA * churn) ** 2, (OF_A_PAIR * churn) ** 2, math.sqrt(churn * (1 - churn) / 2), said)
@@ -175,7 +176,7 @@ def _sentence(
         last = table[-1]
         return f"{at}, {last.replicas} replicas and {last.rows:,} rows find a difference of {points(last.detects)} points ({parts.source})."
     aim = (
-        f"finding a difference of {points(detect)} points with {power:.0%} power"
+        f"finding a difference of {points(detect)} points with {100 * power:.0f} % power"
         if detect is not None
         else f"a standard error of {points(wanted or 0)} points"
     )

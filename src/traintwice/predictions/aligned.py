@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from traintwice.predictions.fetching import Block, blocks
 from traintwice.predictions.matching import Matcher, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions.session import Session
+from traintwice.predictions.sql import identifier
+from traintwice.predictions.writing import check_target, write_query
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,23 @@ class AlignedPredictions:
         found = self._session.rows(f"SELECT {', '.join(wanted)} FROM ({self.relation()}){tail}", doing="reading the predictions")
         self._check_unchanged()
         return [dict(zip([*by, "rows", *expressions], row, strict=True)) for row in found]
+
+    def write(self, path: str | Path, columns: Mapping[str, str]) -> Path:
+        """Write columns computed from the rows as Parquet, whole or not at all; no row reaches Python.
+
+        Args:
+            path: where to; ends in ``.parquet``.
+            columns: name to SQL over the columns of `relation`. The ids come first, under the names they have in the first file.
+        Raises:
+            BadInput: the file cannot be written; nothing is left behind.
+        """
+        path = check_target(path)
+        ids = {name: f"i{j}" for j, name in enumerate(self._views[0].layout.id)}
+        select = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in {**columns, **ids}.items())
+        names = ", ".join(identifier(name) for name in {**ids, **columns})
+        write_query(self._session, path, f"SELECT {names} FROM (SELECT {select} FROM ({self.relation()}))")
+        self._check_unchanged()
+        return path
 
     def batches(self) -> Iterator[Predictions]:
         """Blocks of bounded size, all files as replicas, with ids, labels, weights, groups and time.

@@ -50,11 +50,7 @@ def write_predictions(
         ...         print(one.read().ids, one.read().votes)
         [5 8] [[1 0]]
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".parquet", ".pq"):
-        raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{path} is not a regular file; predictions are written to a temporary name beside it and then renamed")
+    path = check_target(path)
     columns = _columns(probs, ids, labels, weights, class_names, str(path))
     session = Session()
     try:
@@ -64,7 +60,7 @@ def write_predictions(
             _check_ids(session, path)
         order = " ORDER BY id" if ids is not None else ""
         select = ", ".join(_as_text(name, column) for name, column in columns.items())
-        _write_whole(session, path, f"SELECT {select} FROM columns_to_write{order}")
+        write_query(session, path, f"SELECT {select} FROM columns_to_write{order}")
     finally:
         session.close()
     return path
@@ -112,8 +108,22 @@ def _check_ids(session: Session, path: Path) -> None:
         raise BadInput(f"{path}: {told}; an id must name one example")
 
 
-def _write_whole(session: Session, path: Path, select: str) -> None:
-    """COPY to a temporary name in the same folder, then rename; on any failure the temporary file goes."""
+def check_target(path: str | Path) -> Path:
+    """A path that Parquet can be written to.
+
+    Raises:
+        BadInput: another ending, or there is something that is no regular file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is not a regular file; predictions are written to a temporary name beside it and then renamed")
+    return path
+
+
+def write_query(session: Session, path: Path, select: str) -> None:
+    """The rows of a query as Parquet: COPY to a temporary name in the same folder, then rename; on any failure the temporary file goes."""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
