@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import traintwice.compare.diff as compare_diff
+from traintwice.compare import diff as compare_two
 from traintwice.tables import diff_sheet
 from traintwice.tables.diff import DETAILS, headline, left_out, moved_table, slices_table, verdict_sentence
 
@@ -84,7 +84,7 @@ def test_of_a_true_diff_every_measure_is_shown_or_counted(every):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)
     old, new = (rng.dirichlet(np.ones(3), 300) for _ in range(2))
-    found = compare_diff.diff(old, new, label=labels, moved=3)
+    found = compare_two(old, new, label=labels, moved=3)
     sheet = diff_sheet(found, every=every)
     shown = {line.name for line in sheet.lines}
     for measured in (*found.measures, *found.quality):
@@ -95,7 +95,7 @@ def test_of_a_true_diff_every_measure_is_shown_or_counted(every):
 def test_regression_has_a_sentence_without_churn():
     rng = np.random.default_rng(0)
     old = rng.normal(size=200)
-    found = compare_diff.diff(old, old + rng.normal(size=200) / 10, regression=True)
+    found = compare_two(old, old + rng.normal(size=200) / 10, regression=True)
     sheet = diff_sheet(found)
     assert "between the two models is" in sheet.verdict
     assert "churn" not in sheet.to_text().replace("left out", "").split("intervals:")[0]

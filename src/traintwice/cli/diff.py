@@ -88,7 +88,7 @@ def diff(
 
     output.refuse_unwritable(report, option="--report")
     output.refuse_unwritable(rows, option="--rows")
-    from traintwice.compare.diff import diff as compare_two
+    from traintwice.compare import diff as compare_two
     from traintwice.tables import diff_sheet
 
     reading = options.reading(
@@ -120,7 +120,9 @@ def diff(
             no_rows=no_rows,
         )
         if rows is not None:
-            compare.write_instability(rows, old, new, floor=files["floor"], **reading)
+            from traintwice.compare import write_rows
+
+            write_rows(rows, old, new, floor=files["floor"], **{k: v for k, v in reading.items() if k != "by"})
         if report is not None:
             from traintwice.report import joint_scores, write_diff
 

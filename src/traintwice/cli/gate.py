@@ -129,8 +129,8 @@ def gate(
 
 
 def _result(old: str, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
-    from traintwice.compare.gate import gate as hold
-    from traintwice.compare.gate import gate_file
+    from traintwice.compare import gate as hold
+    from traintwice.compare import gate_file
 
     if new is not None:
         if not wanted:

@@ -51,7 +51,7 @@ def measure(
         memory=memory,
     ) | {"on_missing": on_missing}
     if against:
-        from traintwice.compare.compare_recipes import compare_recipes
+        from traintwice.compare import compare_recipes
 
         names = (" ".join(files), " ".join(against))
         with waiting("comparing two recipes", quiet=quiet):
@@ -64,7 +64,7 @@ def measure(
         else:
             output.show_sheet(sheet)
         return
-    from traintwice.compare.measure import measure as measure_all
+    from traintwice.compare import measure as measure_all
 
     with waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(files, level=level, **reading)

@@ -39,7 +39,7 @@ def plan(
     from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
-    from traintwice.compare.plan import plan as plan_with
+    from traintwice.compare import plan as plan_with
 
     reading = options.reading(
         id=id,

@@ -55,7 +55,7 @@ def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
         every: with every measure; else with those that fit on a screen, and how many more there are.
     """
     tables = [t for t in (slices_table(diff, most=MOST_SLICES), moved_table(diff, most=MOST_MOVED)) if t is not None]
-    unseen = sum(m.name in DETAILS for m in (*diff.measures, *diff.quality))
+    unseen = sum(name in DETAILS for name in (*[m.name for m in diff.measures], *[q.name for q in diff.quality]))
     more = (f"{unseen} more measures in --report, --markdown and --json",) if unseen and not every else ()
     return Sheet(
         headline=headline(diff),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from traintwice.compare.diff import diff
+from traintwice.compare import diff
 from traintwice.report.diff.joint import BINS, joint_scores
 
 

@@ -167,7 +167,7 @@ def test_a_missing_package_is_named_with_its_extra(made, without, module):
 def test_a_report_of_files_loads_no_torch(tmp_path):
     code = (
         "import sys, numpy as np\n"
-        "from traintwice.compare.diff import diff\n"
+        "from traintwice.compare import diff\n"
         "from traintwice.report import write_diff\n"
         "write_diff(diff(np.array([0, 1, 1]), np.array([0, 1, 0])), 'd.html')\n"
         "assert 'torch' not in sys.modules"
