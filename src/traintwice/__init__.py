@@ -11,20 +11,12 @@ from traintwice.errors import TraintwiceError, require
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
-    from traintwice.compare import (
-        Budget,
-        Diff,
-        GateResult,
-        Measures,
-        Plan,
-        compare_recipes,
-        diff,
-        gate,
-        gate_file,
-        measure,
-        plan,
-        write_rows,
-    )
+    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan, write_rows
+    from traintwice.compare.compare_recipes import compare_recipes
+    from traintwice.compare.diff import diff
+    from traintwice.compare.gate import gate, gate_file
+    from traintwice.compare.measure import measure
+    from traintwice.compare.plan import plan
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.study import Experiment, Results, Store, run

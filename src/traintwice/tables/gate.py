@@ -83,7 +83,8 @@ def _cells(check: Check, result: GateResult) -> dict[str, str]:
 
 
 def _unit(budget: Budget, result: GateResult) -> str:
-    known: dict[str, str] = {m.name: m.unit for m in result.diff.measures} | {q.name: q.unit for q in result.diff.quality}
+    known: dict[str, str] = {m.name: m.unit for m in result.diff.measures}
+    known.update((q.name, q.unit) for q in result.diff.quality)
     known["excess"] = "fraction"
     return known.get(budget.measure, "number")
 
