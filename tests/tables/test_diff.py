@@ -51,8 +51,8 @@ def test_rows_left_out_and_waived_are_said(made):
     alignment = dataclasses.replace(found.alignment, dropped=(0, 3), order="joined")
     text = diff_sheet(made.diff_of(alignment=alignment, waived=2)).to_text()
     assert "5,000 rows joined by id" in text
-    assert "new.parquet: 3 rows left out, their ids missing elsewhere or on several rows" in text
-    assert "2 rows waived by their ids" in text
+    assert "new.parquet: 3 rows left out, ids missing elsewhere or on several rows" in text
+    assert "2 rows waived by id" in text
 
 
 def test_left_out_groups_names_by_reason():

@@ -105,7 +105,7 @@ def diff(
         memory=memory,
     ) | {"on_missing": on_missing}
     files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
-    with waiting(f"comparing {old} and {new}", quiet=quiet):
+    with waiting(f"comparing {old} and {new}", quiet=quiet), options.rows_kept_out(no_rows):
         found = compare_two(
             old,
             new,

@@ -118,7 +118,7 @@ def gate(
         waive=waived(waive or []),
         no_rows=no_rows,
     )
-    with waiting(f"holding {old} against its budgets", quiet=quiet):
+    with waiting(f"holding {old} against its budgets", quiet=quiet), options.rows_kept_out(no_rows):
         result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
         if report is not None:
             from traintwice.report import write_diff

@@ -103,9 +103,9 @@ def notes(diff: Diff) -> Iterator[str]:
         yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
     for name, count in zip(found.files, found.dropped, strict=True):
         if count:
-            yield f"{visible(name)}: {count:,} rows left out, their ids missing elsewhere or on several rows"
+            yield f"{visible(name)}: {rows_in_words(count)} left out, ids missing elsewhere or on several rows"
     if diff.waived:
-        yield f"{diff.waived:,} rows waived by their ids"
+        yield f"{rows_in_words(diff.waived)} waived by id"
     if found.label is not None and found.labelled < found.rows:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label and count only where none is needed"
     retrains = "" if diff.floor is None else "; that of the excess about new retrains too"
@@ -114,6 +114,15 @@ def notes(diff: Diff) -> Iterator[str]:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
     yield from left_out(diff.left_out)
+
+
+def rows_in_words(count: int) -> str:
+    """A number of rows.
+
+    >>> rows_in_words(1), rows_in_words(2000)
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def sentence(text: str) -> str:
