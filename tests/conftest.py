@@ -89,7 +89,7 @@ def diff_of(*, files=("old.parquet", "new.parquet"), classes=("cat", "dog", "ref
         scores=(),
         decisions=(Decisions(0.5, estimate(0.4), estimate(0.41), estimate(0.03), estimate(0.02), estimate(0.01)),),
         swap_sets=(SwapSet(0.1, 500, 0.93, 35, 0.6, 0.4),),
-        slices=tuple(slices) + (slice_of("predicted class", classes[-1], 0.142, 0.0001),),
+        slices=(*slices, slice_of("predicted class", classes[-1], 0.142, 0.0001)),
         slices_left_out=3,
         min_support=100,
         moved=tuple(

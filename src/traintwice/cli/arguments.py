@@ -35,9 +35,10 @@ def spread(args: Sequence[str], several: Sequence[str], takes_value: set[str], n
     """
     words = list(_owners(args, several, takes_value))
     lacking = needed - sum(owner is None for owner, _ in words)
-    for at in reversed(range(len(words))):
+    given_back = [at for at, (owner, _) in enumerate(words) if owner is not None and owner in several]
+    for at in reversed(given_back):
         owner, word = words[at]
-        if lacking <= 0 or owner not in several or sum(other == owner for other, _ in words) < 2:
+        if lacking <= 0 or sum(other == owner for other, _ in words) < 2:
             break
         words[at] = (None, word)
         lacking -= 1
