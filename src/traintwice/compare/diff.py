@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from traintwice import metrics
+from traintwice.compare.counted import can_count, counted
 from traintwice.compare.decisions import check_thresholds, check_top_k
 from traintwice.compare.noise_floor import Pairs
 from traintwice.compare.results import Diff
@@ -46,6 +47,7 @@ def diff(
     no_rows: bool = False,
     waive: Collection[str] = (),
     margin: float | None = None,
+    details: bool | None = None,
 ) -> Diff:
     r"""Compare the predictions of two models row by row.
 
@@ -72,6 +74,9 @@ def diff(
         no_rows: keep ids and rows out of the result.
         waive: ids of rows that do not count.
         margin: the smallest excess that matters for the verdict "within noise"; None takes half the floor.
+        details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
+            times faster and leaves out what needs the rows (bands, rows that moved, reviews, soft measures; ``left_out`` names
+            them). True never does, False does at any size.
     Returns:
         A `Diff`. Intervals are about these two models and new rows; that of the excess also about new retrains.
     Raises:
@@ -116,6 +121,8 @@ def diff(
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     with open_rows([model for group in models for model in group], names, columns) as rows:
         rows.waive = frozenset(str(i) for i in waive)
+        if rows.files is not None and can_count(rows, wanted, details):
+            return counted(rows, rows.files, wanted)
         return streamed(rows, wanted)
 
 

@@ -118,10 +118,9 @@ def pair_components(matrix: np.ndarray) -> tuple[float, float]:
 def _from_churn(churn: float | None) -> Components:
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
-    said = (
-        f"assumed: a replica's churn varies by {100 * OF_A_REPLICA:.0f} % of churn, a pair's by a further {100 * OF_A_PAIR:.0f} %; a pilot of "
-        f"{LEAST_PILOT} or more replicas would tell"
-    )
+    own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"
+    said = f"assumed: a replica's churn varies by {own} of churn, a pair's by a further {pair}; a pilot of {LEAST_PILOT} or more"
+    said += " replicas would tell"
     return Components(churn, (OF_A_REPLICA * churn) ** 2, (OF_A_PAIR * churn) ** 2, math.sqrt(churn * (1 - churn) / 2), said)
 
 

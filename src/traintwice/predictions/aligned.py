@@ -107,6 +107,11 @@ class AlignedPredictions:
         return len(self._views)
 
     @property
+    def most_rows(self) -> int:
+        """Rows of the longest file, known before rows are matched."""
+        return max(self._matcher.rows)
+
+    @property
     def is_regression(self) -> bool:
         """True where each file holds one number for each row that is no probability: see `scores`."""
         return self._views[0].layout.kind == "regression"
@@ -200,6 +205,20 @@ class AlignedPredictions:
         found = self._session.rows(f"SELECT {', '.join(wanted)} FROM ({self.relation()}){tail}", doing="reading the predictions")
         self._check_unchanged()
         return [dict(zip([*by, "rows", *expressions], row, strict=True)) for row in found]
+
+    def counts_by(self, expressions: Mapping[str, str]) -> list[dict[str, Any]]:
+        """How many rows have each combination of values of some expressions.
+
+        Args:
+            expressions: name to SQL over the columns of `relation`.
+        Returns:
+            A record for each combination that occurs: the values by name, and ``rows``.
+        """
+        select = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in expressions.items())
+        query = f"SELECT {select}, count(*) FROM ({self.relation()}) GROUP BY ALL"
+        found = self._session.rows(query, doing="reading the predictions")
+        self._check_unchanged()
+        return [dict(zip([*expressions, "rows"], row, strict=True)) for row in found]
 
     def write(self, path: str | Path, columns: Mapping[str, str]) -> Path:
         """Write columns computed from the rows as Parquet, whole or not at all; no row reaches Python.
