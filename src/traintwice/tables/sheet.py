@@ -110,6 +110,6 @@ class Sheet:
 def _table(table: Table, width: int) -> Sequence[str]:
     longest = max(width // 3, 12)
     rows = tuple(replace(row, name=cut(row.name, longest)) for row in table.rows)
-    small = replace(table, rows=rows, notes=())
-    texts = [part.to_text() for part in small.split(width)] if small.columns else [small.to_text()]
-    return [*[text.lstrip("\n") for text in texts], *[wrap(note, width) for note in table.notes]]
+    small = replace(table, title="", rows=rows, notes=())
+    texts = [part.to_text().lstrip("\n") for part in small.split(width)]
+    return [part for part in (wrap(table.title, width), *texts, *[wrap(note, width) for note in table.notes]) if part]
