@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import interval, measure
-from traintwice.errors import TooFewReplicas
-from traintwice.metrics import ALL, accuracy, churn, churn_to_error, log_loss, surrogate_churn
+from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.metrics import ALL, accuracy, churn, churn_to_error, fleiss_kappa, log_loss, surrogate_churn
 from traintwice.predictions import Predictions
 
 
@@ -81,3 +81,43 @@ def test_an_infinite_log_loss_is_said_and_its_row_named(draw):
     m = measure(probs, y)
     assert "log loss is infinite: first at replica 2, example 5" in repr(m)
     assert m.to_dict()["measures"]["log_loss"]["value"] == "infinite"
+
+
+def test_files_give_what_the_array_gives(draw, write, monkeypatch):
+    probs, y = draw()
+    paths = write(probs, y)
+    of_files, of_array = measure(paths, which=(*metrics_of_default(), fleiss_kappa)), measure(probs, y)
+    for name in of_array:
+        expected = of_array[name]
+        assert_allclose([of_files[name].value, of_files[name].high], [expected.value, expected.high], err_msg=name)
+    assert_allclose(of_files["fleiss_kappa"].value, fleiss_kappa(probs))
+    assert of_files.read.order == "same order"
+    assert json.dumps(of_files.to_dict())
+    assert_allclose(measure(list(probs))["churn"].low, of_array["churn"].low)
+    monkeypatch.setattr("traintwice.compare.measure.MOST_IN_MEMORY", 10)
+    assert "needs all rows together, 480 numbers" in measure(paths, which=(fleiss_kappa,)).left_out["fleiss_kappa"]
+
+
+def metrics_of_default():
+    from traintwice.compare.measure import DEFAULT
+
+    return DEFAULT
+
+
+def test_files_of_an_infinite_loss_and_of_numbers(draw, write):
+    probs, y = draw()
+    probs[2, 5] = np.eye(3)[(y[5] + 1) % 3]
+    m = measure(write(probs, y))
+    assert m.infinite["log_loss"] == "first at row 5 of " + m.read.files[2]
+    numbers = {"id": np.arange(40), "value": np.linspace(-3, 3, 40)}
+    other = {"id": np.arange(40), "value": np.linspace(-3, 3, 40) + 0.5}
+    assert_allclose(measure([numbers, other], probs="value", regression=True)["regression_difference"].value, 0.5)
+
+
+def test_one_file_is_too_few_and_arrays_of_labels_are_not_for_files(draw, write):
+    probs, y = draw()
+    paths = write(probs, y)
+    with pytest.raises(TooFewReplicas, match="got 1 file"):
+        measure(paths[0])
+    with pytest.raises(BadInput, match="name their columns with label="):
+        measure(paths, y)

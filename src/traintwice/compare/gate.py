@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
             raise BadInput(f"{path}: {name} is missing; a gate compares two files of predictions")
     beside = {name: getattr(asked, name) for name in ("old", "new", "floor", "new_floor")}
     files = {
-        name: [str(path.parent / f) for f in value] if isinstance(value, tuple) else value and str(path.parent / value)
+        name: [_beside(path, f) for f in value] if isinstance(value, tuple) else value and _beside(path, value)
         for name, value in beside.items()
     }
     settings: dict[str, Any] = {
@@ -94,6 +95,12 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     probs = settings["probs"]
     settings["probs"] = probs[0] if probs and len(probs) == 1 else probs
     return gate(**settings)
+
+
+def _beside(path: Path, name: str) -> str:
+    """A path or glob relative to a file; only ``name`` is read as a glob, not the folder."""
+    together = path.parent / name
+    return str(together) if together.exists() else str(Path(glob.escape(str(path.parent))) / name)
 
 
 def _metric(budget: Budget) -> Metric | None:
