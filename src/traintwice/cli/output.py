@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from traintwice.errors import BadInput, StoreError
 from traintwice.files import write_whole
 from traintwice.tables import Sheet
 
-STRESSED = {"beyond noise": "bold red", "within noise": "bold green", "cannot tell": "bold yellow", "over": "bold red"}
+STRESSED = {
+    r"beyond noise|^Beyond noise": "bold red",
+    r"within noise|^Within noise": "bold green",
+    r"cannot tell|^Cannot tell": "bold yellow",
+    r"\bover$|^over:|^Gate failed": "bold red",
+    r"^Gate passed": "bold green",
+}
 """Words that carry a verdict, and how they look on a terminal."""
 
 
@@ -47,7 +54,7 @@ def show_sheet(sheet: Sheet) -> None:
     text = Text(sheet.to_text(console.width))
     if console.is_terminal:
         for words, style in STRESSED.items():
-            text.highlight_words([words], style)
+            text.highlight_regex(re.compile(words, re.MULTILINE), style)
         text.stylize("bold", 0, text.plain.find("\n"))
         with console.capture() as captured:
             console.print(text, soft_wrap=True)

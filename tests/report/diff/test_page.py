@@ -67,7 +67,7 @@ def test_charts_hold_the_numbers(made, page, joint):
     assert sum(c["rows"] for c in cells) == 400
     assert sum(c["flips"] for c in cells) == sum(c[3] for c in joint.cells)
     slices = specs_of(page, "forest")["wide"]["datasets"]["slices"]
-    assert (slices[0]["slice"], round(slices[0]["churn"], 6), slices[0]["stands"]) == ("country=BR", 9.8, "stands out")
+    assert (slices[0]["slice"], round(slices[0]["churn"], 6), slices[0]["stands"]) == ("country=BR", 9.8, "more than its noise")
     assert round(slices[2]["floor"], 6) == 5.9
     flow = specs_of(page, "flow")["wide"]["datasets"]["flow"]
     assert {c["rows"] for c in flow} == {20}

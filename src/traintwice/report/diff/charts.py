@@ -124,6 +124,8 @@ def forest_chart(diff: Diff) -> Figure | None:
     overall = 100 * diff["churn"].value
     names = _unique([cut(slice_name(s.column, s.value), MOST_NAME) for s in diff.slices])
     records = []
+    kinds = ("more than its noise", "within its noise") if diff.floor is not None else ("unlike the rest", "like the rest")
+    stands, like = kinds
     for name, s in zip(names, diff.slices, strict=True):
         found = {
             "slice": name,
@@ -132,15 +134,15 @@ def forest_chart(diff: Diff) -> Figure | None:
             "low": _percent(s.churn.low, s.churn.value),
             "high": _percent(s.churn.high, s.churn.value),
             "q": None if s.q_value != s.q_value else s.q_value,
-            "stands": "stands out" if s.q_value < SIGNIFICANT else "like the rest",
+            "stands": stands if s.q_value < SIGNIFICANT else like,
         }
         if s.excess is not None:
             found["floor"] = 100 * (s.churn.value - s.excess.value)
         records.append(found)
-    outstanding = sum(r["stands"] == "stands out" for r in records)
-    text = f"Churn by slice, {len(records)} slices of which {outstanding} stand out; overall {overall:.2f} %."
+    outstanding = sum(r["stands"] == stands for r in records)
+    text = f"Churn by slice, {len(records)} slices, {outstanding} of them {stands}; overall {overall:.2f} %."
     wide, narrow = (
-        _forest(records[: MOST_SLICES[which]], overall, width, label, text)
+        _forest(records[: MOST_SLICES[which]], kinds, overall, width, label, text)
         for which, width, label in (("wide", 460, 220), ("narrow", 165, 110))
     )
     return Figure("forest", text, wide, narrow)
@@ -228,12 +230,14 @@ def _bars(bars: list[dict[str, Any]], names: list[str], width: int, text: str) -
     return finish(chart, text, flow=bars)
 
 
-def _forest(records: list[dict[str, Any]], overall: float, width: int, label: int, text: str) -> dict[str, Any]:
+def _forest(
+    records: list[dict[str, Any]], kinds: tuple[str, str], overall: float, width: int, label: int, text: str
+) -> dict[str, Any]:
     names = [r["slice"] for r in records]
     y = alt.Y("slice:N", sort=names, title=None, axis=alt.Axis(labelLimit=label, domain=False, ticks=False, grid=True))
     colour = alt.Color(
         "stands:N",
-        scale=alt.Scale(domain=["stands out", "like the rest"], range=[ORANGE, BLUE]),
+        scale=alt.Scale(domain=list(kinds), range=[ORANGE, BLUE]),
         legend=alt.Legend(title=None, orient="top"),
     )
     base = alt.Chart(alt.NamedData("slices"))
