@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_files_give_what_the_array_gives(draw, write, monkeypatch):
     assert of_files.read.order == "same order"
     assert json.dumps(of_files.to_dict())
     assert_allclose(measure(list(probs))["churn"].low, of_array["churn"].low)
-    monkeypatch.setattr("traintwice.compare.measure.MOST_IN_MEMORY", 10)
+    monkeypatch.setattr(sys.modules["traintwice.compare.measure"], "MOST_IN_MEMORY", 10)
     assert "needs all rows together, 480 numbers" in measure(paths, which=(fleiss_kappa,)).left_out["fleiss_kappa"]
 
 

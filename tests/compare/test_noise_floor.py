@@ -79,9 +79,10 @@ def test_a_new_recipe_is_beyond_noise_and_a_retrain_is_not():
 
 
 def test_how_many_more_retrains_would_tell_is_the_least_that_would():
-    votes = votes_of(np.random.default_rng(4), 5)
+    rng = np.random.default_rng(4)
+    votes = np.concatenate([votes_of(rng, 1, noise=noise) for noise in (0.1, 0.1, 0.05, 0.1, 0.2)])
     e = diff(votes[0], votes[1], floor=list(votes[2:])).floor.excess
-    margin = e.value + 2.6 * e.standard_error
+    margin = e.value + 0.7 * e.half_width
     few = diff(votes[0], votes[1], floor=list(votes[2:]), margin=margin).floor
     assert few.verdict == "cannot tell"
     assert f"about {few.more_retrains} more retrain" in few.reason

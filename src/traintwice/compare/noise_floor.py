@@ -200,7 +200,8 @@ def _reason(pairs: Pairs, excess: Estimate, margin: float, verdict: Judgement, m
     if math.isnan(excess.low):
         given = pairs.retrains if not pairs.new_retrains else min(pairs.retrains, pairs.new_retrains)
         told = f"{given} retrain{'s' if given > 1 else ''}{' of each recipe' if pairs.new_retrains else ''}"
-        return f"cannot tell: {told} {'show' if given > 1 else 'shows'} no spread to judge an excess of {said(excess.value)} by; give {ASK_FOR} or more"
+        verb = "show" if given > 1 else "shows"
+        return f"cannot tell: {told} {verb} no spread to judge an excess of {said(excess.value)} by; give {ASK_FOR} or more"
     span = f"the excess {what} may be {said(excess.low)} to {said(excess.high)}"
     if more is not None:
         each = " of each recipe" if pairs.new_retrains else ""
