@@ -35,8 +35,10 @@ def main() -> None:
     try:
         app()
     except TraintwiceError as error:
+        from traintwice.tables.width import visible  # ids and names from files may hold what steers a terminal
+
         indent = "\n" + " " * len("traintwice: ")
-        print(f"traintwice: {indent.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(2)
     except Exception:  # never 1, which a gate uses for "over budget"
         traceback.print_exc()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from traintwice.progress import listening
+from traintwice.tables.width import visible
 
 FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
 """Where there is no terminal: when the first line comes, and how often the next."""
@@ -17,6 +18,7 @@ FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
 @contextmanager
 def waiting(doing: str, *, quiet: bool) -> Iterator[None]:
     """Say how far it is while it takes long: a bar on a terminal, a line a minute elsewhere, nothing when quiet."""
+    doing = visible(doing)
     if quiet:
         yield
     elif sys.stderr.isatty():
