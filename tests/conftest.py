@@ -1,4 +1,104 @@
+"""Results of a comparison made by hand, for what prints and draws them."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
 import torch
+
+from traintwice.compare import (
+    Band,
+    Decisions,
+    Diff,
+    Flow,
+    FlowCell,
+    Measured,
+    MovedRow,
+    NoiseFloor,
+    Quality,
+    Review,
+    Slice,
+    SwapSet,
+)
+from traintwice.predictions import Summary
+from traintwice.types import Estimate
 
 # As in the worker processes: two threads change bits, and fight with the tests that run beside them.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """Functions that make results: diff_of, floor_of, slice_of, estimate."""
+    return SimpleNamespace(diff_of=diff_of, floor_of=floor_of, slice_of=slice_of, estimate=estimate)
+
+
+def estimate(value, half=0.004, rows=5000):
+    return Estimate(value, value - half, value + half, half / 2, float("inf"), 2, rows, target="examples")
+
+
+def floor_of(verdict="beyond noise", **changes):
+    return replace(
+        NoiseFloor(
+            5, 0, 0.0631, 0.059, estimate(0.0041, 0.0023), (0.058, 0.06, 0.059, 0.0585, 0.0595), None, None, verdict, 0.03, 0,
+            f"The change is {verdict}: 6.31 % of the rows get another label.",
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def slice_of(column, value, churn, q, **changes):
+    return replace(
+        Slice(column, value, 400, 0.08, estimate(churn, 0.02), estimate(0.001, 0.01), estimate(churn - 0.059, 0.02), q, q, {}),
+        **changes,
+    )
+
+
+def diff_of(*, files=("old.parquet", "new.parquet"), classes=("cat", "dog", "refund"), group="country", values=("BR", "DE"),
+            ids=("a17", "b02"), **changes):  # fmt: skip
+    """A diff of three classes with everything in it; any field can be given."""
+    counts = np.full((len(classes), len(classes)), 20) + np.diag([1500] * len(classes))
+    cells = tuple(
+        FlowCell(a, b, 20, 0.004) for i, a in enumerate(classes) for j, b in enumerate(classes) if i != j
+    )  # fmt: skip
+    slices = [slice_of(group, value, 0.05 + 0.03 * i, 0.2 if i else 0.0001) for i, value in enumerate(values)]
+    slices[0] = replace(slices[0], churn=estimate(0.098, 0.01))
+    made = Diff(
+        alignment=Summary(
+            files, 5000, 4990, "same order", ("3 classes in p_0 … p_2 · id row_id · labels in y",) * len(files), "y", None,
+            len(classes), classes, (0,) * len(files),
+        ),
+        level=0.95,
+        weighted=False,
+        regression=False,
+        quality=(
+            Quality("accuracy", "accuracy", "fraction", estimate(0.912), estimate(0.9142), estimate(0.0022, 0.0007)),
+            Quality("log_loss", "log loss", "number", estimate(0.31), estimate(0.3), estimate(-0.01, 0.002)),
+        ),
+        measures=(
+            Measured("churn", "churn", "fraction", False, estimate(0.0631)),
+            Measured("negative_flips", "negative flips", "fraction", False, estimate(0.0171)),
+            Measured("positive_flips", "positive flips", "fraction", False, estimate(0.0193)),
+            Measured("total_variation", "total variation", "number", True, estimate(0.08)),
+        ),
+        bounds={"lemma_1": 0.17},
+        floor=floor_of(),
+        flow=Flow(classes, tuple(map(tuple, counts.tolist())), cells, len(cells)),
+        confidence=tuple(Band(i / 10, (i + 1) / 10, 500, 480, 0.3 * (1 - i / 10), 0.2) for i in range(10)),
+        scores=(),
+        decisions=(Decisions(0.5, estimate(0.4), estimate(0.41), estimate(0.03), estimate(0.02), estimate(0.01)),),
+        swap_sets=(SwapSet(0.1, 500, 0.93, 35, 0.6, 0.4),),
+        slices=(*slices, slice_of("predicted class", classes[-1], 0.142, 0.0001)),
+        slices_left_out=3,
+        min_support=100,
+        moved=tuple(
+            MovedRow(id, i, classes[0], classes[1], 0.9, 0.1, classes[1], 0.8, 0.5) for i, id in enumerate(ids)
+        ),
+        reviews=(Review(0.01, 50, 0.1), Review(0.05, 250, 0.4), Review(0.1, 500, 0.61)),
+        matched=None,
+        no_rows=False,
+        left_out={"delta_label": "needs probabilities"},
+        infinite={},
+    )  # fmt: skip
+    return replace(made, **changes)

@@ -1,16 +1,22 @@
-"""The Python in README and docs runs as it is written."""
+"""What stands in README and docs runs as it is written: the Python, and the commands on small files."""
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCKS = [
-    pytest.param(block, id=f"{path.name}-{i}")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    for i, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL))
-]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks_of(path, language):
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), flags=re.DOTALL)
+
+
+BLOCKS = [pytest.param(block, id=f"{path.name}-{i}") for path in PAGES for i, block in enumerate(blocks_of(path, "python"))]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -27,8 +33,73 @@ def headings(text):
     }
 
 
+@pytest.fixture(scope="module")
+def small_files(tmp_path_factory):
+    """The files that docs/measure.md speaks of."""
+    folder = tmp_path_factory.mktemp("docs")
+    rng = np.random.default_rng(0)
+    logits = 1.5 * rng.normal(size=(400, 3))
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    country = rng.choice(["BR", "DE"], 400)
+    for name in ("old", "new", *[f"again{k}" for k in range(5)]):
+        powers = np.exp(logits + (0.6 if name == "new" else 0.3) * rng.normal(size=logits.shape))
+        probs = powers / powers.sum(axis=1, keepdims=True)
+        lines = [f"id{i},{','.join(map(repr, p))},{labels[i]},{country[i]}" for i, p in enumerate(probs.tolist())]
+        (folder / f"{name}.csv").write_text("\n".join(["row_id,p_0,p_1,p_2,y,country", *lines]) + "\n")
+    (toml,) = [block for block in blocks_of(ROOT / "docs" / "measure.md", "toml") if "budgets" in block]
+    (folder / "gate.toml").write_text(toml)
+    return folder
+
+
+COMMANDS = [
+    line.partition(" #")[0].strip()
+    for path in PAGES
+    for block in blocks_of(path, "sh")
+    for line in block.splitlines()
+    if re.match(r"traintwice (diff|gate|measure|plan) .*(old\.csv|again|gate\.toml|--churn)", line)
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(command, small_files, monkeypatch, capsys):
+    from traintwice.cli import main
+
+    monkeypatch.chdir(small_files)
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code or 0
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    assert len(out) > 100
+
+
+def test_the_walk_through_is_among_them():
+    assert len(COMMANDS) >= 11
+    assert {command.split()[1] for command in COMMANDS} == {"diff", "gate", "measure", "plan"}
+
+
+def test_the_action_to_copy_runs_what_there_is():
+    text = (ROOT / "examples" / "github-action.yml").read_text()
+    (command,) = re.findall(r"^\s+(traintwice gate .*?) >>", text, flags=re.MULTILINE)
+    from typer.main import get_command
+
+    from traintwice.cli.app import app
+
+    known = {name for p in get_command(app).commands["gate"].params for name in p.opts}
+    assert {word for word in shlex.split(command) if word.startswith("--")} <= known
+    toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
+    import tomllib
+
+    from traintwice.compare.gate_file import gate_from
+
+    assert len(gate_from(tomllib.loads(toml)).budgets) == 2
+
+
 def test_no_link_inside_the_repository_is_dead():
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", path.read_text()):
             if "://" not in target:
                 there = path.parent / target if target else path

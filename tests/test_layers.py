@@ -14,6 +14,7 @@ SOURCE = Path(traintwice.__file__).parent
 LAYERS = {
     "errors": 0,
     "files": 0,
+    "progress": 0,
     "types": 0,
     "versions": 0,
     "decoding": 1,
@@ -97,8 +98,20 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_importing_the_package_loads_neither_torch_nor_duckdb():
+    assert not loaded_by("import traintwice") & {"torch", "duckdb", "scipy", "numpy", "rich"}
     loaded = loaded_by("import traintwice, numpy as np; traintwice.measure(np.array([[0, 1], [1, 1]]))")
     assert not loaded & {"torch", "duckdb", "sklearn", "altair"}
+
+
+def test_comparing_files_loads_no_torch():
+    code = "import traintwice as t; old = {'id': [1, 2], 'p': [0.1, 0.9]}; t.diff(old, dict(old)); t.open_predictions"
+    assert not loaded_by(
+        f"import numpy as np; {code.replace('[1, 2]', 'np.arange(2)').replace('[0.1, 0.9]', 'np.ones(2) / 4')}"
+    ) & {
+        "torch",
+        "altair",
+        "sklearn",
+    }
 
 
 def test_help_loads_no_torch():

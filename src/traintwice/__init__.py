@@ -1,20 +1,31 @@
 """Train twice, predict the same: measure how much retrained models disagree, and train models that disagree less.
 
-Importing this package loads neither torch nor DuckDB; names that need them load them when they are first used. `traintwice.metrics` has
-the single measures, `traintwice.losses` and `traintwice.methods` what to minimise, `traintwice.report` the report.
+Importing this package loads next to nothing; every name is loaded when it is first used. `traintwice.metrics` has the single measures,
+`traintwice.losses` and `traintwice.methods` what to minimise, `traintwice.report` the reports.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from traintwice.compare import Budget, Diff, GateResult, Measures, compare_recipes, diff, gate, measure, plan, write_rows
 from traintwice.errors import TraintwiceError, require
-from traintwice.predictions import Predictions
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
+    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan, write_rows
+    from traintwice.compare.compare_recipes import compare_recipes
+    from traintwice.compare.diff import diff
+    from traintwice.compare.gate import gate, gate_file
+    from traintwice.compare.measure import measure
+    from traintwice.compare.plan import plan
+    from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.study import Experiment, Results, Store, run
+
+_COMPARE = ("Budget", "Diff", "GateResult", "Measures", "Plan", "compare_recipes", "diff", "gate", "gate_file", "measure", "plan")
+_PLACES = {
+    **dict.fromkeys([*_COMPARE, "write_rows"], "traintwice.compare"),
+    **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
+}
 
 _NEEDS_TORCH = {
     "Experiment": "traintwice.study",
@@ -31,6 +42,7 @@ __all__ = [
     "Experiment",
     "GateResult",
     "Measures",
+    "Plan",
     "Predictions",
     "Recipe",
     "Results",
@@ -39,15 +51,24 @@ __all__ = [
     "compare_recipes",
     "diff",
     "gate",
+    "gate_file",
     "measure",
+    "open_predictions",
     "plan",
     "run",
+    "write_predictions",
     "write_rows",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'traintwice' has no attribute {name!r}")
     require("torch", extra="torch", purpose=f"traintwice.{name}")
     return getattr(import_module(_NEEDS_TORCH[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,28 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from traintwice.cli import main
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment
-
-
-@pytest.fixture
-def traintwice(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty directory; returns exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
-
 
 SMALL = """
 name = "small"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from traintwice.cli.arguments import Files
+from traintwice.cli.diff import diff
+from traintwice.cli.gate import gate
+from traintwice.cli.measure import measure
+from traintwice.cli.plan import plan
 from traintwice.errors import TraintwiceError, require
 
 app = typer.Typer(
@@ -27,7 +33,7 @@ DEFAULT_REPORT = Path("traintwice-report")
 
 
 def main() -> None:
-    """Run the command line; what the user can mend ends in one message and exit status 2."""
+    """Run the command line; what the user can mend ends in one message and exit status 2, a defect in a traceback and 3."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is at stake, Ctrl-C simply ends the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -35,9 +41,14 @@ def main() -> None:
     try:
         app()
     except TraintwiceError as error:
+        from traintwice.tables.width import visible  # ids and names from files may hold what steers a terminal
+
         indent = "\n" + " " * len("traintwice: ")
-        print(f"traintwice: {indent.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(2)
+    except Exception:  # never 1, which a gate uses for "over budget"
+        traceback.print_exc()
+        sys.exit(3)
 
 
 def _print_version(wanted: bool) -> None:
@@ -53,6 +64,10 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+for verb in (diff, gate, measure, plan):
+    app.command(cls=Files)(verb)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from traintwice.compare.results import Diff, plain
 from traintwice.errors import BadInput
+from traintwice.tables import gate_sheet
 from traintwice.types import Estimate
 
 Rule = Literal["point", "bound", "both"]
@@ -129,6 +130,12 @@ class GateResult:
     def failed(self) -> tuple[Check, ...]:
         """The checks that broke their limit."""
         return tuple(check for check in self.checks if not check.passed)
+
+    def __str__(self) -> str:
+        return gate_sheet(self).to_text()
+
+    def _repr_html_(self) -> str:
+        return gate_sheet(self).to_html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

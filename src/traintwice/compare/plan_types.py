@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from traintwice.compare.results import plain
+from traintwice.tables import plan_sheet
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class Plan:
     table: tuple[PlanRow, ...]
     smallest: PlanRow | None
     sentence: str
+
+    def __str__(self) -> str:
+        return plan_sheet(self).to_text()
+
+    def _repr_html_(self) -> str:
+        return plan_sheet(self).to_html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -9,6 +9,7 @@ from typing import Any
 from traintwice.compare.paired import Difference
 from traintwice.compare.results import plain
 from traintwice.metrics.definition import Unit
+from traintwice.tables import recipes_sheet
 from traintwice.types import Estimate
 
 
@@ -61,6 +62,12 @@ class RecipeComparison:
             if measured.name == name:
                 return measured
         raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
+
+    def __str__(self) -> str:
+        return recipes_sheet(self).to_text()
+
+    def _repr_html_(self) -> str:
+        return recipes_sheet(self).to_html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from traintwice.metrics.definition import Unit
 from traintwice.predictions import Summary
+from traintwice.tables import diff_sheet
 from traintwice.types import Estimate, plain_number
 
 SCHEMA_VERSION = 1
@@ -327,6 +328,12 @@ class Diff:
             if quality.name == name:
                 return quality.change
         raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
+
+    def __str__(self) -> str:
+        return diff_sheet(self).to_text()
+
+    def _repr_html_(self) -> str:
+        return diff_sheet(self, every=True).to_html()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, nan as null and infinity as "infinite"."""

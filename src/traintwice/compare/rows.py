@@ -15,6 +15,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Summary, open_predictions
 from traintwice.predictions.formats import expand
+from traintwice.progress import tell
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ class Rows:
     def blocks(self) -> Iterator[Predictions]:
         """Blocks of rows, all models as replicas; a block either has labels in every row or in none."""
         self.waived = 0
+        done = 0
         for block in self._every_block():
+            done += block.examples
+            tell(done, self.summary.rows)
             if not self.waive:
                 yield block
             elif (part := self._without_waived(block)) is not None:

@@ -1,6 +1,30 @@
-"""Results for people: sentences, tables, charts and one HTML page."""
+"""Results for people: sentences, tables, charts and HTML pages, of a study or of a diff.
 
-from traintwice.report.words import sentences
-from traintwice.report.write import plain, write
+The report of a study needs torch, that of a diff does not; each is loaded when it is first used.
+"""
 
-__all__ = ["plain", "sentences", "write"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from traintwice.report.diff import Joint, diff_page, joint_scores, write_diff
+    from traintwice.report.words import sentences
+    from traintwice.report.writing import plain, write
+
+_PLACES = {
+    "Joint": "traintwice.report.diff",
+    "diff_page": "traintwice.report.diff",
+    "joint_scores": "traintwice.report.diff",
+    "write_diff": "traintwice.report.diff",
+    "plain": "traintwice.report.writing",
+    "sentences": "traintwice.report.words",
+    "write": "traintwice.report.writing",
+}
+
+__all__ = ["Joint", "diff_page", "joint_scores", "plain", "sentences", "write", "write_diff"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'traintwice.report' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

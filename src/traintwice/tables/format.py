@@ -49,6 +49,63 @@ def format_cell(cell: Any, unit: str, decimals: int) -> str:
     return text + (" %" if percent else "")
 
 
+def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str:
+    """A number without its unit, with a true minus sign and none before zero; fractions in percent.
+
+    >>> number(-0.0123, "fraction", 1), number(-0.0001, "fraction", 1), number(0.0123, "fraction", 1, sign=True)
+    ('−1.2', '0.0', '+1.2')
+    """
+    if math.isinf(value):
+        return "infinite" if value > 0 else "−infinite"
+    text = f"{abs(value) * (100 if unit == 'fraction' else 1):.{decimals}f}"
+    if float(text) == 0:
+        return text
+    return f"−{text}" if value < 0 else f"+{text}" if sign else text
+
+
+def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
+    """The ends of an interval: "0.150 to 0.290"; "" where it has none.
+
+    >>> between(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
+    '0.150 to 0.290'
+    """
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return ""
+    digits = decimals_for([estimate], unit) if decimals is None else decimals
+    return f"{number(estimate.low, unit, digits)} to {number(estimate.high, unit, digits)}"
+
+
+def change(estimate: Estimate, unit: str) -> str:
+    """A difference with its sign and interval: "+0.220 points (0.150 to 0.290)"; points are percent points.
+
+    >>> change(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
+    '+0.220 points (0.150 to 0.290)'
+    """
+    digits = decimals_for([estimate], unit)
+    ends = between(estimate, unit, digits)
+    return f"{number(estimate.value, unit, digits, sign=True)}{' points' if unit == 'fraction' else ''}{f' ({ends})' if ends else ''}"
+
+
+def value_of(estimate: Estimate | float, unit: str, decimals: int | None = None) -> str:
+    """The number alone, with its unit: "6.31 %".
+
+    >>> value_of(0.0631, "fraction")
+    '6.31 %'
+    """
+    digits = decimals_for([estimate], unit) if decimals is None else decimals
+    text = number(float(estimate), unit, digits)
+    return f"{text} %" if unit == "fraction" and not math.isinf(float(estimate)) else text
+
+
+def probability(p: float) -> str:
+    """A p- or q-value: "< 0.001" or "= 0.03".
+
+    >>> probability(0.0000001), probability(0.0312)
+    ('< 0.001', '= 0.031')
+    """
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+
+
 def points(value: float, *, signed: bool = False) -> str:
     """A difference of fractions in percentage points, two digits of it at least.
 

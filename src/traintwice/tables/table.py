@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from traintwice.tables.format import decimals_for, format_cell
+from traintwice.tables.markdown import plain_markdown
 from traintwice.types import Estimate, plain_number
 
 if TYPE_CHECKING:
@@ -115,12 +116,13 @@ class Table:
         """A GitHub-flavoured Markdown table."""
 
         def line(cells: list[str]) -> str:
-            return "| " + " | ".join(map(_markdown, cells)) + " |"
+            return "| " + " | ".join(plain_markdown(cell) for cell in cells) + " |"
 
         rules = ["---", *["---" if c.unit == "text" else "---:" for c in self.columns]]
         lines = [line(["", *[c.title for c in self.columns]]), "|" + "|".join(rules) + "|"]
         lines += [line([row.name, *cells]) for row, cells in zip(self.rows, self.strings(), strict=True)]
-        return "\n".join([f"**{self.title}**", "", *lines, *[f"\n{note}" for note in self.notes], ""])
+        notes = [f"\n{plain_markdown(note)}" for note in self.notes]
+        return "\n".join([f"**{plain_markdown(self.title)}**", "", *lines, *notes, ""])
 
     def to_csv(self) -> str:
         """Raw numbers: for an estimate the columns key, key_low, key_high; fractions stay fractions."""
@@ -179,8 +181,3 @@ class Table:
 
     def __str__(self) -> str:
         return self.to_text()
-
-
-def _markdown(text: str) -> str:
-    """Text as a Markdown cell shows it: no markup of its own."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

@@ -5,7 +5,7 @@ import vl_convert
 
 from traintwice import metrics
 from traintwice.report.charts import accuracy_churn_of_many, churn_by_confidence, churn_matrix, forest
-from traintwice.report.charts.style import KIND_COLOURS, KIND_FILLS, KIND_SHAPES, PALETTE, marks_of
+from traintwice.report.style import KIND_COLOURS, KIND_FILLS, KIND_SHAPES, PALETTE, marks_of
 from traintwice.study import verdict
 
 

@@ -5,6 +5,6 @@ from traintwice.report.charts.confidence import by_confidence, churn_by_confiden
 from traintwice.report.charts.crowd import accuracy_churn_of_many
 from traintwice.report.charts.forest import forest
 from traintwice.report.charts.matrix import churn_matrix
-from traintwice.report.charts.style import Figure
+from traintwice.report.style import Figure
 
 __all__ = ["Figure", "accuracy_churn", "accuracy_churn_of_many", "by_confidence", "churn_by_confidence", "churn_matrix", "forest"]

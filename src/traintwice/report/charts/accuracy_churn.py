@@ -10,7 +10,7 @@ import altair as alt
 from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.report.charts.labels import Point, place
-from traintwice.report.charts.style import INK, PALETTE, QUIET, SHAPES, Figure, finish, marks_of
+from traintwice.report.style import INK, PALETTE, QUIET, SHAPES, Figure, finish, marks_of
 from traintwice.study import Results
 
 HEIGHT = {"wide": 420, "narrow": 400}

@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice import metrics
 from traintwice.metrics.definition import to_numpy
-from traintwice.report.charts.style import DASHES, PALETTE, SHAPES, Figure, finish, marks_of
+from traintwice.report.style import DASHES, PALETTE, SHAPES, Figure, finish, marks_of
 from traintwice.study import Results
 
 BINS = 10

@@ -9,8 +9,8 @@ import altair as alt
 from traintwice.report.charts.accuracy_churn import HEIGHT, NOMINAL_WIDTH, records_of
 from traintwice.report.charts.labels import Point, place
 from traintwice.report.charts.span import span_of_most
-from traintwice.report.charts.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.report.choice import kinds_of
+from traintwice.report.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.study import Results, Verdict
 
 Record = dict[str, Any]

@@ -9,8 +9,8 @@ import altair as alt
 
 from traintwice.compare import Difference
 from traintwice.report.charts.span import span_of_most
-from traintwice.report.charts.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.report.choice import in_points, kinds_of, signed
+from traintwice.report.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.study import Verdict
 from traintwice.tables.format import decimals_for, format_cell
 

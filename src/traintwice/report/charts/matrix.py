@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice.metrics.definition import to_numpy
 from traintwice.report.charts.span import span_of_most
-from traintwice.report.charts.style import INK, Figure, finish
+from traintwice.report.style import INK, Figure, finish
 from traintwice.study import Results
 
 MOST_REPLICAS = 30

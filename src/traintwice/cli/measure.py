@@ -1,0 +1,76 @@
+"""`traintwice measure`: the disagreement of any number of models, or of two recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from traintwice.cli import options
+
+
+def measure(
+    files: Annotated[list[str], typer.Argument(help="Predictions of each replica: files, globs, directories.")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="FILES", help="Replicas of a second recipe; the two are compared."),
+    ] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
+    ] = False,
+    id: options.Ids = None,
+    label: options.Label = None,
+    probs: options.Probs = None,
+    weight: options.Weight = None,
+    classes: options.Classes = None,
+    logits: options.Logits = False,
+    regression: options.Regression = False,
+    by_position: options.ByPosition = False,
+    on_missing: options.OnMissing = "refuse",
+    level: options.Level = 0.95,
+    memory: options.Memory = None,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how much the replicas of a recipe disagree, or whether one recipe disagrees less than another."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice import tables
+    from traintwice.cli import output
+    from traintwice.cli.waiting import waiting
+
+    reading = options.reading(
+        id=id,
+        label=label,
+        probs=options.split(probs),
+        weight=weight,
+        classes=options.split(classes),
+        logits=logits,
+        regression=regression,
+        by_position=by_position,
+        memory=memory,
+    ) | {"on_missing": on_missing}
+    if against:
+        from traintwice.compare import compare_recipes
+
+        names = (" ".join(files), " ".join(against))
+        with waiting("comparing two recipes", quiet=quiet):
+            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading)
+        sheet = tables.recipes_sheet(both)
+        if json:
+            output.show_json({"schema": 1, **both.to_dict()})
+        elif markdown:
+            output.show(sheet.to_markdown())
+        else:
+            output.show_sheet(sheet)
+        return
+    from traintwice.compare import measure as measure_all
+
+    with waiting(f"measuring {len(files)} files", quiet=quiet):
+        found = measure_all(files, level=level, **reading)
+    if json:
+        output.show_json(found.to_dict())
+    elif markdown:
+        output.show(tables.measures_sheet(found).to_markdown())
+    else:
+        output.show_sheet(tables.measures_sheet(found))

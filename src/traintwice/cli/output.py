@@ -1,0 +1,89 @@
+"""What verbs write: one form on standard output, files whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from traintwice.errors import BadInput, StoreError
+from traintwice.files import write_whole
+from traintwice.tables import Sheet
+
+STRESSED = {
+    r"beyond noise|^Beyond noise": "bold red",
+    r"within noise|^Within noise": "bold green",
+    r"cannot tell|^Cannot tell": "bold yellow",
+    r"\bover$|^over:|^Gate failed": "bold red",
+    r"^Gate passed": "bold green",
+}
+"""Words that carry a verdict, and how they look on a terminal."""
+
+
+def show(text: str) -> None:
+    """Write to standard output at once, so that a full disk is an error and not a surprise at the end.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has left: nothing to say to nobody
+        raise SystemExit(2) from None
+    except OSError as error:
+        sys.stdout = sys.__stderr__  # so that nothing is flushed there again at exit
+        raise StoreError(f"standard output cannot be written ({error.strerror})") from None
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """One JSON document on standard output, strict: no NaN, and in ASCII, which every terminal and pipe takes."""
+    show(json.dumps(value, allow_nan=False) + "\n")
+
+
+def show_sheet(sheet: Sheet) -> None:
+    """A sheet in the width of the terminal, verdicts in colour where there is one."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    text = Text(sheet.to_text(console.width))
+    if console.is_terminal:
+        for words, style in STRESSED.items():
+            text.highlight_regex(re.compile(words, re.MULTILINE), style)
+        text.stylize("bold", 0, text.plain.find("\n"))
+        with console.capture() as captured:
+            console.print(text, soft_wrap=True)
+        show(captured.get())
+    else:
+        show(text.plain + "\n")
+
+
+def write_file(path: Path, text: str, *, option: str) -> None:
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from None
+
+
+def refuse_unwritable(path: Path | None, *, option: str) -> None:
+    """Say so before the work rather than after it, where a file cannot be written.
+
+    Raises:
+        BadInput: its folder is not there, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: there is no directory {path.parent}; make it, or choose another {option}")

@@ -1,0 +1,47 @@
+"""The report of a diff on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from traintwice.compare.results import Diff
+from traintwice.errors import StoreError, require
+from traintwice.files import write_whole
+from traintwice.report.diff.joint import Joint
+
+
+def diff_page(diff: Diff, joint: Joint | None = None) -> str:
+    """The report of a diff as an HTML document that loads nothing and runs no script but its own.
+
+    Args:
+        diff: what `traintwice.diff` returns.
+        joint: from `joint_scores`, for the picture of old against new scores.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed.
+    """
+    require("altair", extra="report", purpose="the report")
+    require("vl_convert", extra="report", purpose="the report")
+    from traintwice.report.diff.page import page
+
+    return page(diff, joint)
+
+
+def write_diff(diff: Diff, path: str | os.PathLike[str], *, joint: Joint | None = None) -> Path:
+    """Write the report of a diff, one HTML file that works offline.
+
+    Args:
+        diff: what `traintwice.diff` returns.
+        path: of the file; replaced where it exists, at once or not at all.
+        joint: from `joint_scores`, for the picture of old against new scores.
+    Returns:
+        The path.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
+    """
+    out = Path(path)
+    try:
+        write_whole(out, diff_page(diff, joint).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise StoreError(f"{out}: the report cannot be written here ({error.strerror}); choose another --report") from None
+    return out

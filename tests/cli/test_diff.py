@@ -1,0 +1,220 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def strict(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_says_what_was_joined_how_much_changed_and_where(files, traintwice):
+    status, out, err = traintwice("diff", "old.csv", "new.csv", "--by", "country")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert " ".join(lines[:2]).startswith(
+        "old.csv → new.csv · 600 rows in the same order, every id compared · 3 classes in p_0 … p_2 · id row_id"
+    )
+    for expected in (
+        "accuracy",
+        "churn",
+        "negative flips",
+        "these two models, new rows",
+        "country=BR",
+        "country=DE",
+        "Where: country=BR",
+    ):
+        assert expected in out
+    assert "--floor" in lines[-1] + lines[-2]
+    assert max(map(len, lines)) <= 100
+
+
+def test_retrains_quoted_or_expanded_are_the_same(files, traintwice):
+    quoted = traintwice("diff", "old.csv", "new.csv", "--floor", "again*.csv", "--json")
+    expanded = traintwice("diff", "old.csv", "new.csv", "--floor", *[f"again{k}.csv" for k in range(5)], "--json")
+    first = traintwice("diff", "--floor", *[f"again{k}.csv" for k in range(5)], "old.csv", "new.csv", "--json")
+    assert quoted == expanded == first
+    found = strict(quoted[1])
+    assert found["floor"]["retrains"] == 5
+    assert found["floor"]["verdict"] == "beyond noise"
+    text = traintwice("diff", "old.csv", "new.csv", "--floor", "again*.csv")[1]
+    assert "(old against 5 retrains of its recipe)" in text
+    assert "→ beyond noise" in text
+    assert text.splitlines()[-1].startswith("Beyond noise: ") or text.splitlines()[-2].startswith("Beyond noise: ")
+
+
+def test_retrains_of_both_recipes(files, traintwice):
+    status, out, _ = traintwice(
+        "diff",
+        "old.csv",
+        "new.csv",
+        "--floor",
+        "again0.csv",
+        "again1.csv",
+        "again2.csv",
+        "--new-floor",
+        "again3.csv",
+        "again4.csv",
+    )
+    assert status == 0
+    assert "(old against 3 retrains of its recipe, 2 of the new)" in out
+
+
+def test_another_order_is_joined_to_the_same_numbers(files, traintwice):
+    same, joined = (strict(traintwice("diff", "old.csv", name, "--json")[1]) for name in ("new.csv", "shuffled.csv"))
+    assert joined["alignment"]["order"] == "joined"
+    for one, other in zip(same["measures"], joined["measures"], strict=True):
+        assert other["estimate"]["value"] == pytest.approx(one["estimate"]["value"])
+
+
+def test_json_is_alone_on_standard_output_and_strict(files, traintwice):
+    status, out, _ = traintwice("diff", "old.csv", "new.csv", "--json")
+    found = strict(out)
+    assert status == 0
+    assert found["schema"] == 1
+    assert found["measures"][0]["name"] == "churn"
+    assert out.count("\n") == 1
+    assert out.isascii()
+
+
+def test_markdown(files, traintwice):
+    status, out, _ = traintwice("diff", "old.csv", "new.csv", "--markdown", "--by", "country")
+    assert status == 0
+    assert out.startswith("**")
+    assert "| churn |" in out
+    assert "| country=BR |" in out
+
+
+def test_rows_and_report_are_written(files, traintwice):
+    import duckdb
+
+    status, out, _ = traintwice("diff", "old.csv", "new.csv", "--rows", "rows.parquet", "--report", "diff.html")
+    assert status == 0
+    assert out.splitlines()[-3:] == ["Report: diff.html", "", "Rows: rows.parquet"]
+    columns = [row[0] for row in duckdb.sql("DESCRIBE SELECT * FROM 'rows.parquet'").fetchall()]
+    assert {"instability", "changed"} <= set(columns)
+    page = (files / "diff.html").read_text()
+    for chart in ("density", "flow", "forest", "confidence"):
+        assert f'data-chart="{chart}"' in page
+
+
+def test_ids_stay_out_of_every_output(files, traintwice):
+    outputs = [traintwice("diff", "old.csv", "new.csv", "--no-rows", *form)[1] for form in ([], ["--json"], ["--markdown"])]
+    traintwice("diff", "old.csv", "new.csv", "--no-rows", "--report", "diff.html")
+    outputs.append((files / "diff.html").read_text().partition("<script>")[0])
+    refused = traintwice("diff", "old.csv", "short.csv", "--no-rows")
+    assert refused[0] == 2
+    assert "1 of 600 ids of old.csv are missing from short.csv (which is kept out by --no-rows" in refused[2]
+    import re
+
+    for text in (*outputs, refused[2]):
+        assert not re.search(r"\bid\d+\b", text)
+    assert re.search(r"\bid\d+\b", traintwice("diff", "old.csv", "new.csv")[1])
+
+
+def test_what_may_be_dropped_is_said(files, traintwice):
+    status, out, _ = traintwice("diff", "old.csv", "short.csv", "--on-missing", "drop")
+    assert status == 0
+    assert "599 rows joined by id" in out
+    assert "old.csv: 1 row left out, ids missing elsewhere or on several rows" in out
+
+
+def test_every_option_reaches_the_comparison(files, traintwice):
+    (files / "a.csv").write_text("k1,k2,s,t,w,g\n" + "".join(f"{i},x,{i / 9!r},{i % 2},{i + 1},{i % 2}\n" for i in range(10)))
+    (files / "b.csv").write_text("k1,k2,s\n" + "".join(f"{i},x,{(9 - i) / 9!r}\n" for i in range(10)))
+    status, out, _ = traintwice(
+        "diff", "a.csv", "b.csv", "--id", "k1", "--id", "k2", "--probs", "s", "--label", "t", "--weight", "w", "--by", "g",
+        "--threshold", "0.3", "--top-k", "3", "--min-support", "2", "--level", "0.9", "--memory", "500MB", "--json",
+        "--classes", "no,yes",
+    )  # fmt: skip
+    found = strict(out)
+    assert status == 0
+    assert found["weighted"]
+    assert found["level"] == 0.9
+    assert [d["threshold"] for d in found["decisions"]] == [0.3]
+    assert [s["rows"] for s in found["swap_sets"]] == [3]
+    assert {(s["column"], s["value"]) for s in found["slices"]} >= {("g", "0"), ("g", "1"), ("predicted class", "yes")}
+    ranked = strict(traintwice("diff", "a.csv", "b.csv", "--id", "k1", "--probs", "s", "--label", "t", "--rank", "--json")[1])
+    assert "kendall_tau" in [m["name"] for m in ranked["measures"]]
+    by_position = traintwice("diff", "a.csv", "b.csv", "--by-position", "--probs", "s", "--regression", "--json")
+    assert strict(by_position[1])["regression"]
+    logits = traintwice(
+        "diff", "a.csv", "b.csv", "--id", "k1", "--probs", "s", "--logits", "--match-temperature", "--label", "t", "--json"
+    )
+    assert strict(logits[1])["alignment"]["layouts"][0].startswith("one logit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["old.csv", "none.csv"], "none.csv"),
+        (["old.csv", "short.csv"], "Pass --on-missing drop to compare the 599 rows that both have"),
+        (["old.csv", "new.csv", "--json", "--markdown"], "--json and --markdown exclude each other"),
+        (["old.csv", "new.csv", "--rows", "r.parquet", "--no-rows"], "--rows and --no-rows exclude each other"),
+        (["old.csv", "new.csv", "--report", "none/d.html"], "there is no directory none"),
+        (["old.csv", "new.csv", "--report", "."], "is a directory"),
+        (["old.csv", "new.csv", "--label", "z"], "'z'"),
+        (["old.csv", "new.csv", "--level", "2"], "level: got 2.0"),
+        (["old.csv", "new.csv", "--new-floor", "again0.csv"], "new_floor needs floor"),
+        (["old.csv", "old.csv"], "named twice"),
+        (["old.csv", "new.csv", "--floor", "nothing*.csv"], "nothing*.csv"),
+        (["old.csv", "new.csv", "--memory", "much"], "memory: got 'much'"),
+    ],
+)
+def test_mistakes_end_in_one_message_and_status_2(files, traintwice, arguments, message):
+    before = {p.name for p in files.iterdir()}
+    status, out, err = traintwice("diff", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("traintwice: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert {p.name for p in files.iterdir()} == before
+
+
+def test_usage_mistakes_are_status_2(traintwice):
+    for arguments in ([], ["a.csv"], ["a.csv", "b.csv", "--nonsense"], ["a.csv", "b.csv", "--level", "x"]):
+        assert traintwice("diff", *arguments)[0] == 2
+
+
+def test_loads_neither_torch_nor_altair(files):
+    code = (
+        "import sys; sys.argv = ['traintwice', 'diff', 'old.csv', 'new.csv', '--by', 'country', '--quiet']\n"
+        "from traintwice.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(sorted({'torch', 'altair', 'sklearn', 'pandas', 'pyarrow'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=files, capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="/dev/full")
+def test_a_full_disk_behind_standard_output_is_an_error(files):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, "-c", "from traintwice.cli import main; main()", "diff", "old.csv", "new.csv", "--json"]
+        done = subprocess.run(command, cwd=files, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "traintwice: standard output cannot be written (No space left on device)\n"
+
+
+def test_a_reader_who_leaves_early_hears_no_complaint(files):
+    command = [sys.executable, "-c", "from traintwice.cli import main; main()", "diff", "old.csv", "new.csv", "--json"]
+    process = subprocess.Popen(command, cwd=files, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 2
+    process.stderr.close()
+
+
+def test_a_defect_is_no_verdict(files, traintwice, monkeypatch):
+    import traintwice as package
+    from traintwice import compare
+
+    assert package.gate is compare.gate
+    monkeypatch.setattr(compare, "gate", lambda *a, **k: 1 / 0)
+    status, _, err = traintwice("gate", "old.csv", "new.csv", "--max", "churn=1")
+    assert status == 3
+    assert "ZeroDivisionError" in err

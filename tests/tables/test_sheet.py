@@ -1,0 +1,52 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from traintwice.tables import Column, Line, Row, Sheet, Table
+from traintwice.tables.width import columns_of
+
+NASTY = "</td><script>alert('x')</script>|*b*`c`"
+
+
+@pytest.fixture
+def sheet():
+    table = Table("a table", (Column("a", "alpha", "text"), Column("b", "beta", "text")), (Row("first", {"a": "1", "b": "2"}),))
+    lines = (Line("churn", "6.3 %", "(5.9 to 6.7, these two models, new rows)"), Line("floor", "5.9 %", "of noise", inner=True))
+    return Sheet("old → new", "It moved.", lines, (("Where", "country=BR"),), (table,), ("a note",))
+
+
+def test_text_has_everything_and_ends_with_the_verdict(sheet):
+    text = sheet.to_text()
+    assert text.splitlines()[0] == "old → new"
+    assert text.splitlines()[-1] == "It moved."
+    assert "churn    6.3 %  (5.9 to 6.7, these two models, new rows)" in text
+    assert "  floor  5.9 %  of noise" in text
+    assert "Where: country=BR" in text
+    assert "a note" in text
+    assert "alpha  beta" in text
+
+
+@pytest.mark.parametrize("width", [1, 40, 43, 60, 80])
+def test_narrow_terminals_lose_no_word(sheet, width):
+    text = sheet.to_text(width)
+    assert all(columns_of(line) <= max(width, 40) for line in text.splitlines())
+    wide = sheet.to_text(200).split()
+    assert sorted(set(wide)) == sorted(set(text.split()))
+
+
+def test_markdown_shows_names_as_they_are():
+    sheet = Sheet(
+        "h", NASTY, (Line(NASTY, "1", NASTY),), (), (Table(NASTY, (Column("a", NASTY, "text"),), (Row(NASTY, {"a": NASTY}),)),)
+    )
+    text = sheet.to_markdown()
+    assert "<script" not in text
+    assert all(line.replace("\\|", "").count("|") in (0, 3, 4) for line in text.splitlines())
+
+
+def test_html_holds_no_element_but_its_own():
+    sheet = Sheet(NASTY, NASTY, (Line(NASTY, NASTY, NASTY),), ((NASTY, NASTY),), (), (NASTY,))
+    tags = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: tags.append(tag)
+    parser.feed(sheet.to_html())
+    assert set(tags) == {"p", "b", "table", "caption", "tbody", "tr", "th", "td", "small"}
