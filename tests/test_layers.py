@@ -39,6 +39,7 @@ LAYERS = {
     "presets": 6,
     "report": 6,
     "cli": 7,
+    "__main__": 8,
 }
 """Room to layer; a room imports from its own and from lower layers."""
 

@@ -29,7 +29,7 @@ def test_unpaired_adds_the_replica_parts(draw):
 def test_paired_is_what_the_study_does(draw):
     (a, y), (b, _) = draw(5, 300, 3), draw(5, 300, 3, seed=1)
     found = compare_recipes(a, b, label=y, paired=True)["churn"].difference
-    (expected,) = compare_with_baseline([metrics.churn.measure(b)], metrics.churn.measure(a))
+    (expected,) = compare_with_baseline([(metrics.churn.measure(b), metrics.churn.measure(a))])
     assert_allclose(
         [found.estimate.value, found.estimate.low, found.p_value],
         [expected.estimate.value, expected.estimate.low, expected.p_value],

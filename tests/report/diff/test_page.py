@@ -53,23 +53,29 @@ def test_the_numbers_and_sentences_of_the_sheet_stand_in_it(made, page):
     assert "the first 10 % (500 rows) hold 61 % of all changed labels." in " ".join(text.split())
 
 
+def data_of(page, name):
+    """The data sets of a chart's wide form, shared with the narrow one or its own."""
+    specs = specs_of(page, name)
+    return {**specs["shared"], **specs["wide"]["datasets"]}
+
+
 def test_every_chart_has_its_data_and_its_words(page):
     places = [e["data-chart"] for e in page.all("div") if "data-chart" in e]
     assert places == ["density", "flow", "forest", "confidence"]
     for name in places:
         specs = specs_of(page, name)
-        assert set(specs) == {"wide", "narrow"}
+        assert set(specs) == {"wide", "narrow", "shared"}
         assert specs["wide"]["description"] in "".join(e["text"] for e in page.all("noscript"))
 
 
 def test_charts_hold_the_numbers(made, page, joint):
-    cells = specs_of(page, "density")["wide"]["datasets"]["cells"]
+    cells = data_of(page, "density")["cells"]
     assert sum(c["rows"] for c in cells) == 400
     assert sum(c["flips"] for c in cells) == sum(c[3] for c in joint.cells)
-    slices = specs_of(page, "forest")["wide"]["datasets"]["slices"]
+    slices = data_of(page, "forest")["slices"]
     assert (slices[0]["slice"], round(slices[0]["churn"], 6), slices[0]["stands"]) == ("country=BR", 9.8, "more than its noise")
     assert round(slices[2]["floor"], 6) == 5.9
-    flow = specs_of(page, "flow")["wide"]["datasets"]["flow"]
+    flow = data_of(page, "flow")["flow"]
     assert {c["rows"] for c in flow} == {20}
     assert len(flow) == 6
 
