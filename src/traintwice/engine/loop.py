@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, Split
-from traintwice.engine.averager import averager, renew_batch_statistics
+from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
 from traintwice.engine.building import Weights, build, load, weights_of
 from traintwice.engine.peers import Peers
 from traintwice.engine.signals import Signals
+from traintwice.engine.state import (
+    Keeper,
+    State,
+    copied,
+    into_networks,
+    into_optimizers,
+    of_networks,
+    of_optimizers,
+    under,
+    within,
+)
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
 from traintwice.methods import Memories
@@ -50,6 +62,7 @@ def train(
     start: Weights | None = None,
     teacher: Weights | None = None,
     dtype: torch.dtype = torch.float32,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train one replica and predict the validation and test examples.
 
@@ -60,6 +73,7 @@ def train(
         replica: which one; its weights and mini-batches come from streams of their own.
         start, teacher: weights of the earlier models that the recipe names.
         dtype: of weights and inputs.
+        keeper: keeps the state after some steps, and gives it back after an interruption; the outcome is the same bits.
     Returns:
         Raw logits of every network that is kept, before anything is averaged or dropped.
     Raises:
@@ -71,12 +85,19 @@ def train(
     training = _Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
     kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
+    run = _Run(training, kept)
     step = 0
-    for epoch in range(recipe.epochs):
-        for batch in batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch):
+    if keeper is not None and (resumed := keeper.resume()) is not None:
+        step, state = resumed
+        run.restore(state)
+    for epoch in range(step // per_epoch, recipe.epochs):
+        all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        for batch in islice(all_batches, step % per_epoch, None):
             training.step(batch, step)
             kept.after_step(step)
             step += 1
+            if keeper is not None:
+                keeper.after_step(step, run)
     sets = kept.finish()
     if plain.averaging is not None:
         for networks in sets:
@@ -92,6 +113,23 @@ def train(
     if training.gate is not None:
         weights |= {f"gate.{name}": value.detach().numpy().copy() for name, value in training.gate.state_dict().items()}
     return Trained(outputs, weights, step)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A training and the average of its weights, between two steps."""
+
+    training: _Training
+    kept: Averager
+
+    def state(self) -> State:
+        """All that the next step depends on."""
+        return {**under("training", self.training.state()), **under("averager", self.kept.state())}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self.training.restore(within("training", state))
+        self.kept.restore(within("averager", state))
 
 
 class _Training:
@@ -139,6 +177,28 @@ class _Training:
             nn.utils.clip_grad_norm_(self._parameters(), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+
+    def state(self) -> State:
+        """All that it carries from one step to the next."""
+        state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
+        if self.gate is not None:
+            state |= under("gate", of_networks([self.gate]))
+        if self.peers is not None:
+            state |= under("peers", self.peers.state())
+        for i, memory in enumerate(self.memories or ()):
+            state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        into_networks(self.networks, within("networks", state))
+        into_optimizers(self.optimizers, within("optimizers", state))
+        if self.gate is not None:
+            into_networks([self.gate], within("gate", state))
+        if self.peers is not None:
+            self.peers.restore(within("peers", state))
+        terms = range(len(self.recipe.method.terms))
+        self.memories = tuple(within(f"memories.{i}", state) or None for i in terms)
 
     def _gradients(self, batch: Batch, step: int) -> Memories:
         out = self._outputs(batch, step)
