@@ -71,6 +71,9 @@ def run(
     save_weights: Annotated[
         bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
     ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="How often a training in progress is written down, to go on from there after an interruption.")
+    ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:
@@ -83,7 +86,15 @@ def run(
 
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
     try:
-        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, save_weights=save_weights, quiet=quiet)
+        results = verbs.train(
+            experiment,
+            store,
+            jobs=jobs,
+            mix_numerics=mix_numerics,
+            save_weights=save_weights,
+            quiet=quiet,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None

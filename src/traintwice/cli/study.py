@@ -13,7 +13,7 @@ from traintwice import report as reports
 from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.presets import PRESETS
-from traintwice.study import Experiment, Results, Store, gather, prepare, train_missing, verdict
+from traintwice.study import Every, Experiment, Results, Store, gather, prepare, train_missing, verdict
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
@@ -36,7 +36,14 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
 
 
 def train(
-    experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool
+    experiment: Experiment,
+    path: Path,
+    *,
+    jobs: int | None,
+    mix_numerics: bool,
+    save_weights: bool,
+    quiet: bool,
+    checkpoint_seconds: float = 60.0,
 ) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
     store = Store(path)
@@ -50,12 +57,17 @@ def train(
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
         )
+    notes: list[str] = []
     with (
         progress_for(experiment, made, quiet=quiet) as progress,
-        closing(train_missing(experiment, data, store, made, jobs=jobs)) as news,
+        closing(train_missing(experiment, data, store, made, jobs=jobs, checkpoint=Every(checkpoint_seconds))) as news,
     ):
         for finished in news:
             progress.advance(finished.task.key)
+            if finished.note:
+                notes.append(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}")
+    for note in notes:
+        print(f"traintwice: {note}", file=sys.stderr)
     return gather(experiment, store, data)
 
 

@@ -1,5 +1,6 @@
 """Studies: train what is missing, gather, measure."""
 
+from traintwice.study.checkpoint import Every
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
@@ -11,6 +12,7 @@ __all__ = [
     "MATCHED",
     "MEASURES",
     "Damage",
+    "Every",
     "Experiment",
     "Finding",
     "Finished",
