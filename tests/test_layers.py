@@ -18,6 +18,7 @@ LAYERS = {
     "versions": 0,
     "predictions": 1,
     "tables": 1,
+    "augmentation": 1,
     "averaging": 1,
     "randomness": 1,
     "schedules": 1,
@@ -42,7 +43,7 @@ LAYERS = {
 
 MEASURE_WING = {"errors", "types", "predictions", "tables", "metrics", "compare"}
 TRAIN_WING = {
-    *("averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
+    *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "recipes", "controls", "specs", "engine"),
 }
 

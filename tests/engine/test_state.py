@@ -3,6 +3,7 @@
 import pytest
 import safetensors.torch
 
+from traintwice.augmentation import CropFlip, Shift
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits
@@ -40,6 +41,19 @@ RECIPES = {
     "gate": {"method": GATED},
     "SAM, clipped": {"sharpness": 0.05, "clip_norm": 0.5},
     "own batches": {"method": ensemble(2), "own_batches": OwnBatches(0.25), "components": (Component(), Component(subset=0.5))},
+    "augmentation, dropout": {"augmentation": Shift(), "network": MLP((6, 5), dropout=0.3), "averaging": EMA()},
+    "dropout with peers and batch norm": {
+        "network": MLP((6,), dropout=0.3, batch_norm=True),
+        "method": co_distillation(kind="ce", lag_steps=2),
+        "sharpness": 0.05,
+        "averaging": SWA(0.0),
+    },
+    "own batches, augmentation, emulated hardware": {
+        "method": ensemble(2),
+        "own_batches": OwnBatches(0.25),
+        "augmentation": CropFlip(1),
+        "hardware": "emulated",
+    },
     "shared trunk": {"network": SharedTrunk((6,)), "method": ensemble(2), "averaging": EMA()},
 }
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.data import Digits
 from traintwice.engine import Numerics, train
@@ -28,10 +29,11 @@ from traintwice.study.worker import train_into
 SOURCE = Digits(train=64, validation=20, test=40)
 DATA = SOURCE.load()
 RECIPE = Recipe(
-    network=MLP((8,), batch_norm=True),
+    network=MLP((8,), batch_norm=True, dropout=0.2),
+    augmentation=Shift(),
     method=Method((Term(CrossEntropy()), Term(RunningDecorrelation(0.9), 0.05)), 2, "mean-prob"),
     averaging=EMA(),
-    epochs=200,
+    epochs=50,
     batch_size=8,
 )
 KEY = key_of(RECIPE, DATA.digest, 0)
@@ -86,6 +88,11 @@ def start(store):
     return process
 
 
+def steps_of(store):
+    path = store.checkpoint(KEY, 1)
+    return json.loads(path.read_bytes().partition(b"\n")[0])["steps"] if path.exists() else 0
+
+
 def test_killed_at_random_moments(tmp_path):
     import torch
 
@@ -96,11 +103,12 @@ def test_killed_at_random_moments(tmp_path):
         into(whole, every=Every())
     finally:
         torch.set_num_threads(before)
-    seconds = whole.record(KEY, 1)["seconds"]
     moments = random.Random(0)
-    for _ in range(3):
+    for least in (20, 120, 240):
         process = start(broken)
-        time.sleep(moments.uniform(0.1, 0.5) * max(seconds, 1.0))
+        while steps_of(broken) < least + moments.randrange(60):
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.02))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
@@ -108,7 +116,9 @@ def test_killed_at_random_moments(tmp_path):
     assert process.wait() == 0
     process.stdout.close()
     assert bytes_of(broken) == bytes_of(whole)
-    assert broken.record(KEY, 1)["resumed"]
+    resumed = broken.record(KEY, 1)["resumed"]
+    assert len(resumed) == 3
+    assert any(step % 8 for step in resumed)  # in the middle of an epoch
     assert not list(broken.path.rglob("*.checkpoint"))
 
 

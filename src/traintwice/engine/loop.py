@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, Split
+from traintwice.engine.augmenting import Examples
 from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.building import Weights, build, load, weights_of
+from traintwice.engine.building import Weights, build, load, stream_of, weights_of
+from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.signals import Signals
 from traintwice.engine.state import (
@@ -30,6 +32,7 @@ from traintwice.engine.state import (
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
 from traintwice.methods import Memories
+from traintwice.nets import enter_dropout
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
@@ -91,6 +94,7 @@ def train(
         step, state = resumed
         run.restore(state)
     for epoch in range(step // per_epoch, recipe.epochs):
+        training.examples.enter(epoch)
         all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
         for batch in islice(all_batches, step % per_epoch, None):
             training.step(batch, step)
@@ -101,6 +105,7 @@ def train(
     sets = kept.finish()
     if plain.averaging is not None:
         for networks in sets:
+            training.enter_dropout(networks, step)
             renew_batch_statistics(networks, training.inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
@@ -146,10 +151,14 @@ class _Training:
         teacher: Weights | None,
         dtype: torch.dtype,
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.seed, self.replica = recipe, seed, replica
         self.inputs = torch.from_numpy(data.train.inputs).to(dtype)
         self.labels = torch.from_numpy(data.train.labels)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
+        if recipe.hardware == "emulated":
+            poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
+        self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)
+        self.drops = self.enter_dropout(self.networks, 0)
         self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -212,7 +221,9 @@ class _Training:
 
     def _outputs(self, batch: Batch, step: int) -> Outputs:
         rows = batch.rows
-        inputs = [self.inputs[rows]] * len(self.networks) if rows.ndim == 1 else [self.inputs[own] for own in rows]
+        inputs = self.examples.of(batch)
+        if self.drops:
+            self.enter_dropout(self.networks, step)
         with self.signals.recording() as signals:
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
@@ -229,8 +240,19 @@ class _Training:
         """Logits of older copies of all components on the same examples."""
         if self.peers is None:
             return None
+        peers = self.peers.at(step)
+        if self.drops:
+            self.enter_dropout(peers, step)  # the masks of the components that they are copies of
         with torch.no_grad():
-            return torch.stack([peer(x) for peer, x in zip(self.peers.at(step), inputs, strict=True)])
+            return torch.stack([peer(x) for peer, x in zip(peers, inputs, strict=True)])
+
+    def enter_dropout(self, networks: list[nn.Module], step: int) -> bool:
+        """Let the dropout layers of all components draw the masks of a step; returns whether there are any."""
+        found = False
+        for j, network in enumerate(networks):
+            rng = stream_of(self.recipe, self.seed, "dropout", replica=self.replica, component=j, epoch=step)
+            found |= enter_dropout(network, rng)
+        return found
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """One for the weights of each component; parts that components share belong to the first."""

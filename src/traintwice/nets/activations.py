@@ -17,6 +17,7 @@ class SmeLU(nn.Module):
     Source:
         Lin & Shamir 2022 (SmeLU): smooth activations make trainings more alike at no cost to serve.
     Example:
+        >>> import torch
         >>> SmeLU(1.0)(torch.tensor([-2.0, 0.0, 2.0])).tolist()
         [0.0, 0.25, 2.0]
     """
