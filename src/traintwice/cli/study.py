@@ -13,7 +13,7 @@ from traintwice import report as reports
 from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.presets import PRESETS
-from traintwice.study import Every, Experiment, Results, Store, gather, prepare, train_missing, verdict
+from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
@@ -106,6 +106,12 @@ def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
     console.print()
     for note in table.notes:
         console.print(note, style="dim")
+    if (shares := source_shares(results)) is not None:
+        console.print()
+        console.print(shares.title, style="bold")
+        console.print(shares.to_rich())
+        for note in shares.notes:
+            console.print(note, style="dim")
     console.print()
     for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)

@@ -5,6 +5,7 @@ from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
 from traintwice.study.runner import Finished, prepare, run, train_missing
+from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
 from traintwice.study.verdict import Finding, Verdict, verdict
 
@@ -25,6 +26,7 @@ __all__ = [
     "plan",
     "prepare",
     "run",
+    "source_shares",
     "train_missing",
     "verdict",
 ]
