@@ -85,7 +85,7 @@ def train(
         Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
     plain, recipe = recipe, recipe.resolve(len(data.train))
-    training = _Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
+    training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
     kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
     run = _Run(training, kept)
@@ -124,7 +124,7 @@ def train(
 class _Run:
     """A training and the average of its weights, between two steps."""
 
-    training: _Training
+    training: Training
     kept: Averager
 
     def state(self) -> State:
@@ -137,7 +137,7 @@ class _Run:
         self.kept.restore(within("averager", state))
 
 
-class _Training:
+class Training:
     """Networks, optimiser and what the losses need, between two steps."""
 
     def __init__(

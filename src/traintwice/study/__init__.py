@@ -1,6 +1,7 @@
 """Studies: train what is missing, gather, measure."""
 
 from traintwice.study.checkpoint import Every
+from traintwice.study.determinism import Audit, audit
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
@@ -12,6 +13,7 @@ from traintwice.study.verdict import Finding, Verdict, verdict
 __all__ = [
     "MATCHED",
     "MEASURES",
+    "Audit",
     "Damage",
     "Every",
     "Experiment",
@@ -22,6 +24,7 @@ __all__ = [
     "RowResult",
     "Store",
     "Verdict",
+    "audit",
     "gather",
     "plan",
     "prepare",
