@@ -20,6 +20,7 @@ LAYERS = {
     "decoding": 1,
     "predictions": 1,
     "tables": 1,
+    "augmentation": 1,
     "averaging": 1,
     "randomness": 1,
     "schedules": 1,
@@ -45,7 +46,7 @@ LAYERS = {
 
 MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare"}
 TRAIN_WING = {
-    *("averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
+    *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "recipes", "controls", "specs", "engine"),
 }
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-Source = Literal["initialisation", "order", "subset", "split"]
+Source = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
 """What the numbers are drawn for."""
 
 
@@ -25,7 +25,7 @@ def stream(seed: int, source: Source, *, replica: int = 0, component: int = 0, e
         seed: the experiment's seed.
         source: what the numbers are for.
         replica, component: whose numbers they are; component 0 where all components share them.
-        epoch: which pass over the data, for the mini-batch order.
+        epoch: which pass over the data, for the mini-batch order and augmentation; which step, for dropout.
     Returns:
         A NumPy generator that no other call with other arguments shares numbers with.
     Source:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
+from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging
 from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
@@ -17,7 +18,7 @@ from traintwice.schedules import Schedule
 ALGORITHM = 1
 """Raised when training code changes results, so that a store never mixes replicas of two algorithms."""
 
-Fixable = Literal["initialisation", "order", "subset"]
+Fixable = Literal["initialisation", "order", "subset", "augmentation", "dropout"]
 """Sources of randomness that a recipe may fix: all replicas then share replica 0's stream."""
 
 
@@ -73,6 +74,10 @@ class Recipe:
         start: an earlier model to start from; None draws new weights.
         teacher: an earlier model to learn from; methods with a distillation term need one.
         fixed: sources of randomness that all replicas share.
+        augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher and the
+            batch statistics of averaged weights see them as they are.
+        hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
+            hardware rounded each time differently. On a CPU hardware can be fixed only.
     Raises:
         BadSpec: a setting outside its range, or two that contradict each other.
     Example:
@@ -94,6 +99,8 @@ class Recipe:
     start: Earlier | None = None
     teacher: Earlier | None = None
     fixed: tuple[Fixable, ...] = field(default=())
+    augmentation: Augmentation | None = None
+    hardware: Literal["fixed", "emulated"] = "fixed"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -103,6 +110,8 @@ class Recipe:
             raise BadSpec(f"Recipe.clip_norm: got {self.clip_norm}, expected a number greater than 0")
         if not self.sharpness >= 0:
             raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
+        if self.hardware not in ("fixed", "emulated"):
+            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed' or 'emulated'")
         if self.components and len(self.components) != self.method.components:
             raise BadSpec(
                 f"Recipe.components: got {len(self.components)} entries for the {self.method.components} components of the method, "
@@ -141,6 +150,25 @@ class Recipe:
         """The optimiser settings of a component."""
         own = self.components[component].optimizer if self.components else None
         return own or self.optimizer
+
+    def free(self) -> tuple[str, ...]:
+        """What differs between replicas: sources of randomness that are not fixed, and earlier models that have such.
+
+        >>> Recipe(fixed=("order",)).free()
+        ('initialisation',)
+        """
+        networks = [self.network_of(j) for j in range(self.method.components)]
+        present = {
+            "initialisation": self.start is None,
+            "order": True,
+            "subset": any(component.subset < 1 for component in self.components),
+            "augmentation": self.augmentation is not None,
+            "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),
+            "hardware": self.hardware == "emulated",
+        }
+        earlier = {"start": self.start, "teacher": self.teacher}
+        own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]
+        return (*(source for source, there in present.items() if there and source not in self.fixed), *own)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Mini-batches in a pass over so many examples."""

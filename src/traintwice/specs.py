@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
-from traintwice import averaging, data, losses, nets, optimizers, schedules
+from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
 from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
@@ -24,6 +24,7 @@ FAMILIES: dict[Any, dict[str, type]] = {
     schedules.Schedule: {c.__name__: c for c in schedules.ALL},
     nets.Network: {c.__name__: c for c in nets.ALL},
     optimizers.Optimizer: {c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam)},
+    augmentation.Augmentation: {c.__name__: c for c in augmentation.ALL},
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},
 }

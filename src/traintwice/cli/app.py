@@ -92,6 +92,9 @@ def run(
     save_weights: Annotated[
         bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
     ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="How often a training in progress is written down, to go on from there after an interruption.")
+    ] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:
@@ -107,7 +110,15 @@ def run(
     experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
     try:
-        results = verbs.train(experiment, store, jobs=jobs, mix_numerics=mix_numerics, save_weights=save_weights, quiet=quiet)
+        results = verbs.train(
+            experiment,
+            store,
+            jobs=jobs,
+            mix_numerics=mix_numerics,
+            save_weights=save_weights,
+            quiet=quiet,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -127,6 +138,30 @@ def report(
     from traintwice.cli import study as verbs
 
     verbs.show_results(verbs.load(store, study), report, as_json=json)
+
+
+@app.command()
+def check(
+    study: Annotated[str, typer.Argument(help="A preset or a TOML file whose recipe is trained.")] = "digits",
+    row: Annotated[str | None, typer.Option("--row", help="Which recipe of the study; its baseline by default.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; 10000 is the check of the churn paper.")] = 1000,
+    threads: Annotated[list[int] | None, typer.Option(min=2, help="Numbers of threads to compare with one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as optimizer.lr=0.1."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Train one recipe twice with everything fixed, compare all weights after every step; status 1 where they part."""
+    require("torch", extra="torch", purpose="training")
+    from traintwice.cli import study as verbs
+    from traintwice.cli.check import print_check
+
+    experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
+    console = Console(highlight=False)
+    if not print_check(console, experiment, row=row, steps=steps, threads=threads or [2], as_json=json):
+        raise typer.Exit(1)
 
 
 @app.command(name="list")

@@ -14,7 +14,7 @@ from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
-from traintwice.study import Experiment, Results, Store, gather, prepare, train_missing, verdict
+from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
@@ -37,7 +37,14 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
 
 
 def train(
-    experiment: Experiment, path: Path, *, jobs: int | None, mix_numerics: bool, save_weights: bool, quiet: bool
+    experiment: Experiment,
+    path: Path,
+    *,
+    jobs: int | None,
+    mix_numerics: bool,
+    save_weights: bool,
+    quiet: bool,
+    checkpoint_seconds: float = 60.0,
 ) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
     store = Store(path)
@@ -51,12 +58,17 @@ def train(
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
         )
+    notes: list[str] = []
     with (
         progress_for(experiment, made, quiet=quiet) as progress,
-        closing(train_missing(experiment, data, store, made, jobs=jobs)) as news,
+        closing(train_missing(experiment, data, store, made, jobs=jobs, checkpoint=Every(checkpoint_seconds))) as news,
     ):
         for finished in news:
             progress.advance(finished.task.key)
+            if finished.note:
+                notes.append(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}")
+    for note in notes:
+        print(f"traintwice: {note}", file=sys.stderr)
     return gather(experiment, store, data)
 
 
@@ -117,6 +129,12 @@ def _print_results(results: Results) -> None:
     console.print()
     for note in table.notes:
         console.print(note, style="dim")
+    if (shares := source_shares(results)) is not None:
+        console.print()
+        console.print(shares.title, style="bold")
+        console.print(shares.to_rich())
+        for note in shares.notes:
+            console.print(note, style="dim")
     console.print()
     for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)

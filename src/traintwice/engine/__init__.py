@@ -2,5 +2,6 @@
 
 from traintwice.engine.loop import Trained, train
 from traintwice.engine.numerics import Numerics
+from traintwice.engine.state import Keeper, State, Stateful
 
-__all__ = ["Numerics", "Trained", "train"]
+__all__ = ["Keeper", "Numerics", "State", "Stateful", "Trained", "train"]

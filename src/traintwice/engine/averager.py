@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from traintwice.averaging import EMA, SWA, Averaging, Snapshots
+from traintwice.engine.state import State, copied, copies_of_networks, of_networks, parts, under
 from traintwice.errors import BadSpec
 
 WARM_UP = 10
@@ -23,6 +25,12 @@ class Averager(Protocol):
 
     def finish(self) -> list[list[nn.Module]]:
         """Sets of networks that predict; each set has every component."""
+
+    def state(self) -> State:
+        """What it has gathered, the trained networks aside."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what was gathered."""
 
 
 def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: int, steps_per_epoch: int) -> Averager:
@@ -52,6 +60,13 @@ class Last:
         """The trained networks."""
         return [self.networks]
 
+    def state(self) -> State:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to do."""
+
 
 class _Mean(Last):
     """Keeps averaged parameters beside the trained ones."""
@@ -74,6 +89,15 @@ class _Mean(Last):
         for parameter, mean in zip((p for network in averaged for p in network.parameters()), self.means, strict=True):
             parameter.copy_(mean)
         return [averaged]
+
+    def state(self) -> State:
+        """The means."""
+        return {str(i): copied(mean) for i, mean in enumerate(self.means)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put the means back."""
+        for i, mean in enumerate(self.means):
+            mean.copy_(state[str(i)])
 
 
 class Exponential(_Mean):
@@ -103,6 +127,15 @@ class Plain(_Mean):
             self.seen += 1
             self.move(1.0 / self.seen)
 
+    def state(self) -> State:
+        """The means, and over how many epochs they are."""
+        return {**super().state(), "seen": torch.tensor(self.seen)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put both back."""
+        super().restore(state)
+        self.seen = int(state["seen"])
+
 
 class Several(Last):
     """Copies of the weights at chosen moments."""
@@ -120,6 +153,14 @@ class Several(Last):
     def finish(self) -> list[list[nn.Module]]:
         """The copies, oldest first."""
         return self.taken
+
+    def state(self) -> State:
+        """Weights of the copies."""
+        return {name: value for i, nets in enumerate(self.taken) for name, value in under(str(i), of_networks(nets)).items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Make the copies again."""
+        self.taken = [copies_of_networks(self.networks, own) for own in parts(state)]
 
 
 @torch.no_grad()

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, Split
-from traintwice.engine.averager import averager, renew_batch_statistics
+from traintwice.engine.augmenting import Examples
+from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.building import Weights, build, load, weights_of
+from traintwice.engine.building import Weights, build, load, stream_of, weights_of
+from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.signals import Signals
+from traintwice.engine.state import (
+    Keeper,
+    State,
+    copied,
+    into_networks,
+    into_optimizers,
+    of_networks,
+    of_optimizers,
+    under,
+    within,
+)
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
 from traintwice.methods import Memories
+from traintwice.nets import enter_dropout
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
@@ -50,6 +65,7 @@ def train(
     start: Weights | None = None,
     teacher: Weights | None = None,
     dtype: torch.dtype = torch.float32,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train one replica and predict the validation and test examples.
 
@@ -60,6 +76,7 @@ def train(
         replica: which one; its weights and mini-batches come from streams of their own.
         start, teacher: weights of the earlier models that the recipe names.
         dtype: of weights and inputs.
+        keeper: keeps the state after some steps, and gives it back after an interruption; the outcome is the same bits.
     Returns:
         Raw logits of every network that is kept, before anything is averaged or dropped.
     Raises:
@@ -68,18 +85,27 @@ def train(
         Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
     plain, recipe = recipe, recipe.resolve(len(data.train))
-    training = _Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
+    training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
     kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
+    run = _Run(training, kept)
     step = 0
-    for epoch in range(recipe.epochs):
-        for batch in batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch):
+    if keeper is not None and (resumed := keeper.resume()) is not None:
+        step, state = resumed
+        run.restore(state)
+    for epoch in range(step // per_epoch, recipe.epochs):
+        training.examples.enter(epoch)
+        all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        for batch in islice(all_batches, step % per_epoch, None):
             training.step(batch, step)
             kept.after_step(step)
             step += 1
+            if keeper is not None:
+                keeper.after_step(step, run)
     sets = kept.finish()
     if plain.averaging is not None:
         for networks in sets:
+            training.enter_dropout(networks, step)
             renew_batch_statistics(networks, training.inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
@@ -94,7 +120,24 @@ def train(
     return Trained(outputs, weights, step)
 
 
-class _Training:
+@dataclass(frozen=True)
+class _Run:
+    """A training and the average of its weights, between two steps."""
+
+    training: Training
+    kept: Averager
+
+    def state(self) -> State:
+        """All that the next step depends on."""
+        return {**under("training", self.training.state()), **under("averager", self.kept.state())}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        self.training.restore(within("training", state))
+        self.kept.restore(within("averager", state))
+
+
+class Training:
     """Networks, optimiser and what the losses need, between two steps."""
 
     def __init__(
@@ -108,10 +151,14 @@ class _Training:
         teacher: Weights | None,
         dtype: torch.dtype,
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.seed, self.replica = recipe, seed, replica
         self.inputs = torch.from_numpy(data.train.inputs).to(dtype)
         self.labels = torch.from_numpy(data.train.labels)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
+        if recipe.hardware == "emulated":
+            poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
+        self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)
+        self.drops = self.enter_dropout(self.networks, 0)
         self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -140,6 +187,28 @@ class _Training:
         for optimizer in self.optimizers:
             optimizer.step()
 
+    def state(self) -> State:
+        """All that it carries from one step to the next."""
+        state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
+        if self.gate is not None:
+            state |= under("gate", of_networks([self.gate]))
+        if self.peers is not None:
+            state |= under("peers", self.peers.state())
+        for i, memory in enumerate(self.memories or ()):
+            state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        into_networks(self.networks, within("networks", state))
+        into_optimizers(self.optimizers, within("optimizers", state))
+        if self.gate is not None:
+            into_networks([self.gate], within("gate", state))
+        if self.peers is not None:
+            self.peers.restore(within("peers", state))
+        terms = range(len(self.recipe.method.terms))
+        self.memories = tuple(within(f"memories.{i}", state) or None for i in terms)
+
     def _gradients(self, batch: Batch, step: int) -> Memories:
         out = self._outputs(batch, step)
         loss, memories = self.recipe.method.advance(out, step, self.memories)
@@ -152,7 +221,9 @@ class _Training:
 
     def _outputs(self, batch: Batch, step: int) -> Outputs:
         rows = batch.rows
-        inputs = [self.inputs[rows]] * len(self.networks) if rows.ndim == 1 else [self.inputs[own] for own in rows]
+        inputs = self.examples.of(batch)
+        if self.drops:
+            self.enter_dropout(self.networks, step)
         with self.signals.recording() as signals:
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
@@ -169,8 +240,19 @@ class _Training:
         """Logits of older copies of all components on the same examples."""
         if self.peers is None:
             return None
+        peers = self.peers.at(step)
+        if self.drops:
+            self.enter_dropout(peers, step)  # the masks of the components that they are copies of
         with torch.no_grad():
-            return torch.stack([peer(x) for peer, x in zip(self.peers.at(step), inputs, strict=True)])
+            return torch.stack([peer(x) for peer, x in zip(peers, inputs, strict=True)])
+
+    def enter_dropout(self, networks: list[nn.Module], step: int) -> bool:
+        """Let the dropout layers of all components draw the masks of a step; returns whether there are any."""
+        found = False
+        for j, network in enumerate(networks):
+            rng = stream_of(self.recipe, self.seed, "dropout", replica=self.replica, component=j, epoch=step)
+            found |= enter_dropout(network, rng)
+        return found
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """One for the weights of each component; parts that components share belong to the first."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
+
+from traintwice.engine.state import State, copies_of_networks, of_networks, parts, under
 
 EXACT_UP_TO = 8
 """Lags up to this many steps are exact, with as many copies kept; beyond, one copy is renewed every T steps."""
@@ -25,9 +28,17 @@ class Peers:
     def __init__(self, networks: list[nn.Module], lag: int) -> None:
         self.networks, self.lag = networks, lag
         self._copies: deque[list[nn.Module]] = deque(maxlen=lag + 1 if lag <= EXACT_UP_TO else 1)
+        self._now: tuple[int, list[nn.Module]] = (-1, [])
 
     def at(self, step: int) -> list[nn.Module]:
-        """The peers of a step; call it for every step, in order, before its update."""
+        """The peers of a step; call it for every step, in order, before its update. Asked again within a step (sharpness-aware
+        minimisation runs the networks twice), it gives the same.
+        """
+        if self._now[0] != step:
+            self._now = (step, self._next(step))
+        return self._now[1]
+
+    def _next(self, step: int) -> list[nn.Module]:
         if self.lag <= EXACT_UP_TO:
             self._copies.append(copy.deepcopy(self.networks))
             return self._copies[0]
@@ -37,3 +48,12 @@ class Peers:
         in_use = self._copies[0] if self._copies else renewed
         self._copies.append(renewed)
         return in_use
+
+    def state(self) -> State:
+        """Weights of the copies, between two steps."""
+        return {name: value for i, nets in enumerate(self._copies) for name, value in under(str(i), of_networks(nets)).items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Make the copies again."""
+        self._copies.clear()
+        self._copies.extend(copies_of_networks(self.networks, own) for own in parts(state))

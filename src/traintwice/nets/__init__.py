@@ -1,6 +1,7 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
 
 from traintwice.nets.activations import ACTIVATIONS, SmeLU
+from traintwice.nets.dropout import Dropout, enter_dropout
 from traintwice.nets.mlp import MLP
 from traintwice.nets.network import Network, SharedNetwork
 from traintwice.nets.shared_trunk import SharedTrunk
@@ -8,4 +9,4 @@ from traintwice.nets.shared_trunk import SharedTrunk
 ALL: tuple[type, ...] = (MLP, SharedTrunk)
 """Every network; the contract tests loop over it."""
 
-__all__ = ["ACTIVATIONS", "ALL", "MLP", "Network", "SharedNetwork", "SharedTrunk", "SmeLU"]
+__all__ = ["ACTIVATIONS", "ALL", "MLP", "Dropout", "Network", "SharedNetwork", "SharedTrunk", "SmeLU", "enter_dropout"]

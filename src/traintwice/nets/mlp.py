@@ -13,6 +13,7 @@ from torch import nn
 
 from traintwice.errors import BadSpec
 from traintwice.nets.activations import ACTIVATIONS
+from traintwice.nets.dropout import Dropout
 
 Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
@@ -30,6 +31,7 @@ class MLP:
         scale: factor on all initial weights, > 0.
         input_scale: factor on the variance of the first layer's initial weights, > 0.
         batch_norm: normalise every hidden layer before its activation.
+        dropout: share of each hidden layer's activations set to 0 in training, in [0, 1).
     Raises:
         BadSpec: a setting outside its range.
     Source:
@@ -47,6 +49,7 @@ class MLP:
     scale: float = 1.0
     input_scale: float = 1.0
     batch_norm: bool = False
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.hidden):
@@ -58,6 +61,8 @@ class MLP:
         for name in ("scale", "input_scale"):
             if not getattr(self, name) > 0:
                 raise BadSpec(f"MLP.{name}: got {getattr(self, name)}, expected a number greater than 0")
+        if not 0 <= self.dropout < 1:
+            raise BadSpec(f"MLP.dropout: got {self.dropout}, expected a share from 0 to below 1")
 
     def _widths(self, shape: tuple[int, ...], classes: int) -> list[tuple[int, int]]:
         return list(pairwise([prod(shape), *self.hidden, classes]))
@@ -73,6 +78,7 @@ class MLP:
             if place < len(widths) - 1:
                 layers += [nn.BatchNorm1d(fan_out)] if self.batch_norm else []
                 layers.append(ACTIVATIONS[self.activation]())
+                layers += [Dropout(self.dropout)] if self.dropout else []
         return nn.Sequential(*layers)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:

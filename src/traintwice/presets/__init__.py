@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from traintwice.presets.ablation_digits import ablation_digits
 from traintwice.presets.digits import digits
 from traintwice.presets.methods_digits import methods_digits
 from traintwice.study import Experiment
 
-PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits, "methods-digits": methods_digits}
+PRESETS: dict[str, Callable[[], Experiment]] = {
+    "digits": digits,
+    "methods-digits": methods_digits,
+    "ablation-digits": ablation_digits,
+}
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "digits", "methods_digits"]
+__all__ = ["PRESETS", "ablation_digits", "digits", "methods_digits"]

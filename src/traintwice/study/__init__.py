@@ -1,16 +1,21 @@
 """Studies: train what is missing, gather, measure."""
 
+from traintwice.study.checkpoint import Every
+from traintwice.study.determinism import Audit, audit
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
 from traintwice.study.runner import Finished, prepare, run, train_missing
+from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [
     "MATCHED",
     "MEASURES",
+    "Audit",
     "Damage",
+    "Every",
     "Experiment",
     "Finding",
     "Finished",
@@ -19,10 +24,12 @@ __all__ = [
     "RowResult",
     "Store",
     "Verdict",
+    "audit",
     "gather",
     "plan",
     "prepare",
     "run",
+    "source_shares",
     "train_missing",
     "verdict",
 ]

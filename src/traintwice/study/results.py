@@ -174,6 +174,26 @@ class Results:
         """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""
         return [(a, b) for a, b in combinations(self.rows, 2) if np.array_equal(self[a].test.probs, self[b].test.probs)]
 
+    def distinct(self, row: str) -> int:
+        """How many of a row's replicas are distinct models, by the bits of their predictions."""
+        return len({z.tobytes() for z in self[row].logits["test"]})
+
+    def _alike(self) -> list[str]:
+        """Sentences about rows whose replicas are not all distinct."""
+        notes = []
+        for name, result in self.rows.items():
+            count, distinct, free = len(result.numbers), self.distinct(name), result.recipe.free()
+            if distinct == 1 and not free:
+                notes.append(f"{name}: every source is fixed: the replicas are one model.")
+            elif distinct < count:
+                reason = f"{' and '.join(free)} made no difference between some" if free else "though every source is fixed"
+                notes.append(
+                    f"{name}: its {count} replicas are {distinct} distinct model{'s' * (distinct > 1)}, bit for bit: {reason}."
+                )
+            elif not free:
+                notes.append(f"{name}: every source is fixed, and no two replicas are alike: this hardware is not deterministic.")
+        return notes
+
     def table(self, which: Sequence[Metric] = MEASURES, *, matched: Sequence[Metric] = (), level: float = 0.95) -> Table:
         """One line per row: measures with intervals, then the cost of training and serving.
 
@@ -205,6 +225,7 @@ class Results:
                 f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."
             )
         notes += [f"{a} and {b} predict bit for bit the same: a setting that does nothing?" for a, b in self.identical()]
+        notes += self._alike()
         for row, lost in self.diverged.items():
             first, reason = next(iter(lost.items()))
             left = self.experiment.replicas - len(lost)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import IO, Any
 from traintwice.data import Dataset
 from traintwice.errors import BadInput, StoreError, TrainingFailed
 from traintwice.specs import encode
+from traintwice.study.checkpoint import EVERY_MINUTE, Every
 from traintwice.study.experiment import Experiment
 from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
@@ -35,11 +37,19 @@ _START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.worker
 
 @dataclass(frozen=True)
 class Finished:
-    """A replica is in the store; where it diverged, only the record that says so."""
+    """A replica is in the store; where it diverged, only the record that says so.
+
+    Attributes:
+        task: which.
+        seconds: that its training took.
+        diverged: it did.
+        note: what its user should know of it, such as a checkpoint that could not be used.
+    """
 
     task: Task
     seconds: float
     diverged: bool = False
+    note: str | None = None
 
 
 def run(
@@ -49,6 +59,7 @@ def run(
     jobs: int | None = None,
     mix_numerics: bool = False,
     save_weights: bool = False,
+    checkpoint: Every = EVERY_MINUTE,
 ) -> Results:
     """Train the replicas that the store does not have, and return all of them.
 
@@ -58,6 +69,7 @@ def run(
         jobs: worker processes, one thread each; left out, one for each core.
         mix_numerics: allow replicas trained with other threads, processor or versions beside new ones.
         save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
+        checkpoint: how often a training in progress is written down, to go on from there after an interruption.
     Returns:
         The results, the same bits however many processes trained them and however often they were interrupted.
     Raises:
@@ -66,8 +78,9 @@ def run(
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
     made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
-    for _ in train_missing(experiment, data, store, made, jobs=jobs):
-        pass
+    for finished in train_missing(experiment, data, store, made, jobs=jobs, checkpoint=checkpoint):
+        if finished.note:
+            warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
     return gather(experiment, store, data)
 
 
@@ -97,7 +110,13 @@ def prepare(
 
 
 def train_missing(
-    experiment: Experiment, data: Dataset, store: Store, made: Plan, *, jobs: int | None = None
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    made: Plan,
+    *,
+    jobs: int | None = None,
+    checkpoint: Every = EVERY_MINUTE,
 ) -> Generator[Finished, None, None]:
     """Train the missing replicas of a plan in worker processes; yields each as it lands in the store.
 
@@ -109,16 +128,16 @@ def train_missing(
     if jobs is not None and jobs < 1:
         raise BadInput(f"jobs: got {jobs}, expected at least 1")
     if made.missing:
-        yield from _train(experiment, store, made, jobs or cores())
+        yield from _train(experiment, store, made, jobs or cores(), checkpoint)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
         store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
 
 
-def _train(experiment: Experiment, store: Store, made: Plan, jobs: int) -> Generator[Finished, None, None]:
+def _train(experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every) -> Generator[Finished, None, None]:
     waiting = _Waiting(made.missing)
     failed: dict[Task, str] = {}
-    workers = [_Worker(experiment, store) for _ in range(min(jobs, len(made.missing)))]
+    workers = [_Worker(experiment, store, checkpoint) for _ in range(min(jobs, len(made.missing)))]
     answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
     try:
         for worker in workers:
@@ -134,7 +153,7 @@ def _train(experiment: Experiment, store: Store, made: Plan, jobs: int) -> Gener
             idle.append(worker)
             if answer["outcome"] in ("done", "diverged"):
                 waiting.done(task)
-                yield Finished(task, answer["seconds"], diverged=answer["outcome"] == "diverged")
+                yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
             elif answer["outcome"] == "failed":
                 failed[task] = answer["reason"]
                 failed.update(waiting.abandon(task))
@@ -203,7 +222,7 @@ class _Worker:
 
     task: Task
 
-    def __init__(self, experiment: Experiment, store: Store) -> None:
+    def __init__(self, experiment: Experiment, store: Store, checkpoint: Every) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         self._process = subprocess.Popen(
@@ -217,7 +236,8 @@ class _Worker:
         )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        self._send({"data": encode(experiment.data), "seed": experiment.seed, "store": str(store.path.resolve())})
+        where = {"store": str(store.path.resolve()), "checkpoint": encode(checkpoint)}
+        self._send({"data": encode(experiment.data), "seed": experiment.seed, **where})
 
     def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
         def pass_on() -> None:

@@ -6,6 +6,7 @@
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
       replicas/3f…/0004.weights.safetensors   where wanted, the weights
+      replicas/3f…/0004.checkpoint   while it is being trained: how far it is (`traintwice.study.checkpoint`)
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
       locks/                         held while a replica is being trained
 
@@ -144,7 +145,7 @@ class Store:
                 if content is not None:
                     packed = safetensors.numpy.save(dict(content))
                     write_whole(self._file(key, replica, _SUFFIX[name]), packed)
-                    full[name] = _digest(packed)
+                    full[name] = digest_of_bytes(packed)
             write_whole(note, _json({**full, "record": digest(full)}))
         except OSError as error:
             raise StoreError(f"{note.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
@@ -166,7 +167,7 @@ class Store:
             path = self._file(key, replica, suffix)
             if name in found and not path.is_file():
                 return Damage(key, replica, f"{path.name} is missing")
-            if name in found and _digest(path.read_bytes()) != found[name]:
+            if name in found and digest_of_bytes(path.read_bytes()) != found[name]:
                 return Damage(key, replica, f"{path.name} is truncated or was changed after it was written")
         return dict(found)
 
@@ -242,11 +243,16 @@ class Store:
         """Bytes of a folder."""
         return sum(p.stat().st_size for p in self.folder(key).rglob("*") if p.is_file())
 
+    def checkpoint(self, key: str, replica: int) -> Path:
+        """Where the checkpoint of a replica lies while it is being trained."""
+        return self._file(key, replica, "checkpoint")
+
     def leftovers(self) -> Iterator[Path]:
-        """Temporary files of interrupted writes: those too old to be a write that is going on."""
+        """Temporary files of interrupted writes, too old to be a write that is going on; checkpoints of replicas that are finished."""
         for path in self.path.rglob(f"{TEMPORARY}*"):
             if time.time() - path.stat().st_mtime > WRITE_TAKES_SECONDS:
                 yield path
+        yield from (p for p in self.path.rglob("*.checkpoint") if p.with_suffix(".json").exists())
 
     def remove_replica(self, key: str, replica: int) -> int:
         """Delete a replica; returns the bytes freed."""
@@ -278,7 +284,8 @@ class Store:
         return self.folder(key) / f"{replica:04d}.{suffix}"
 
 
-def _digest(content: bytes) -> str:
+def digest_of_bytes(content: bytes) -> str:
+    """BLAKE2b of a file's content."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 

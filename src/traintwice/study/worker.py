@@ -11,7 +11,6 @@ import os
 import queue
 import sys
 import threading
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -24,6 +23,7 @@ from traintwice.engine import Numerics, train
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
+from traintwice.study.checkpoint import EVERY_MINUTE, Checkpoint, Every
 from traintwice.study.identity import key_of
 from traintwice.study.store import Store
 from traintwice.versions import versions
@@ -41,9 +41,10 @@ def main() -> None:
     setup = json.loads(lines.get())
     source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
     data, store = source.load(), Store(setup["store"], create=False)
+    every = decode(Every, setup["checkpoint"], "checkpoint")
     while True:
         task = json.loads(lines.get())
-        answers.write(ANSWER + json.dumps(_answer(task, source, data, store, setup["seed"])) + "\n")
+        answers.write(ANSWER + json.dumps(_answer(task, source, data, store, setup["seed"], every)) + "\n")
         answers.flush()
 
 
@@ -61,12 +62,13 @@ def _read_until_closed(lines: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int) -> dict[str, Any]:
+def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int, every: Every) -> dict[str, Any]:
     try:
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
-        return train_into(store, recipe, source, data, seed=seed, replica=task["replica"], save_weights=task["save_weights"])
+        chosen = {"seed": seed, "replica": task["replica"], "save_weights": task["save_weights"], "every": every}
+        return train_into(store, recipe, source, data, **chosen)
     except Timeout:
         return {"outcome": "busy"}
     except TraintwiceError as error:
@@ -76,12 +78,20 @@ def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, s
 
 
 def train_into(
-    store: Store, recipe: Recipe, source: Source, data: Dataset, *, seed: int, replica: int, save_weights: bool = False
+    store: Store,
+    recipe: Recipe,
+    source: Source,
+    data: Dataset,
+    *,
+    seed: int,
+    replica: int,
+    save_weights: bool = False,
+    every: Every = EVERY_MINUTE,
 ) -> dict[str, Any]:
-    """Train one replica and write it to a store, unless another process did so meanwhile.
+    """Train one replica and write it to a store, unless another process did so meanwhile; go on from its checkpoint where there is one.
 
     Returns:
-        The answer to the parent: outcome "done" or "diverged", and seconds.
+        The answer to the parent: outcome "done" or "diverged", seconds, and why a checkpoint was ignored, where one was.
     Raises:
         filelock.Timeout: another process is training it. TraintwiceError: it cannot be trained or written.
     """
@@ -90,25 +100,30 @@ def train_into(
         found = store.record(key, replica)
         if isinstance(found, dict) and ("diverged" in found or "weights" in found or not save_weights):
             return {"outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
-        started = time.perf_counter()
+        numerics = Numerics.here(threads=torch.get_num_threads())
+        checkpoint = Checkpoint(store, key, replica, numerics, every)
         record = {
             "seed": seed,
             "data": {"source": encode(source), "digest": data.digest},
-            "numerics": asdict(Numerics.here(threads=torch.get_num_threads())),
+            "numerics": asdict(numerics),
             "versions": versions(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        outputs, weights, outcome = {}, None, "done"
         try:
             start, teacher = (
                 None if e is None else store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(replica))
                 for e in (recipe.start, recipe.teacher)
             )
-            trained = train(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher)
+            trained = train(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, keeper=checkpoint)
+            outputs, weights = trained.outputs, trained.weights if save_weights else None
+            record["steps"] = trained.steps
         except Diverged as reason:
-            seconds = round(time.perf_counter() - started, 3)
-            store.save(key, replica, {}, {**record, "diverged": str(reason), "steps": reason.step, "seconds": seconds})
-            return {"outcome": "diverged", "seconds": seconds}
-        seconds = round(time.perf_counter() - started, 3)
-        weights = trained.weights if save_weights else None
-        store.save(key, replica, trained.outputs, {**record, "steps": trained.steps, "seconds": seconds}, weights=weights)
-    return {"outcome": "done", "seconds": seconds}
+            outcome = "diverged"
+            record |= {"diverged": str(reason), "steps": reason.step}
+        seconds = round(checkpoint.seconds, 3)
+        record |= {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        if checkpoint.resumed:
+            record["resumed"] = checkpoint.resumed
+        store.save(key, replica, outputs, record, weights=weights)
+        checkpoint.remove()
+    return {"outcome": outcome, "seconds": seconds, "note": checkpoint.ignored}

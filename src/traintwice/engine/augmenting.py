@@ -1,0 +1,65 @@
+"""Augmented training examples of a mini-batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from traintwice.data import Dataset
+from traintwice.engine.batches import Batch
+from traintwice.engine.building import stream_of
+from traintwice.errors import BadSpec
+from traintwice.recipes import Recipe
+
+SHARED = -1
+"""Stream of the part of a batch that all components see, where they have batches of their own."""
+
+
+class Examples:
+    """Training inputs as the components see them.
+
+    Args:
+        recipe, data, seed, replica: what is trained.
+        inputs: of the training set ``N ...``.
+    Raises:
+        BadSpec: pictures are to be changed, and the data are none.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, inputs: Tensor, *, seed: int, replica: int) -> None:
+        self.recipe, self.inputs = recipe, inputs
+        self.seed, self.replica = seed, replica
+        self._drawn: dict[int, Tensor] = {}
+        if recipe.augmentation is not None and data.pixels is None:
+            raise BadSpec(
+                f"Recipe.augmentation: {recipe.augmentation!r} changes pictures, and the examples of {data.name} are none"
+            )
+        self._pixels = data.pixels or ()
+
+    def enter(self, epoch: int) -> None:
+        """Draw what happens to each example in an epoch."""
+        if self.recipe.augmentation is None:
+            return
+        streams = [0] if self.recipe.own_batches is None else [*range(self.recipe.method.components), SHARED]
+        for j in streams:
+            rng = stream_of(self.recipe, self.seed, "augmentation", replica=self.replica, component=j, epoch=epoch)
+            self._drawn[j] = torch.from_numpy(self.recipe.augmentation.draw(rng, len(self.inputs)))
+
+    def of(self, batch: Batch) -> list[Tensor]:
+        """Inputs of each component, the same object where they share them."""
+        if batch.rows.ndim == 1:
+            return [self._read(batch.rows, 0)] * self.recipe.method.components
+        together = batch.shared or slice(0, 0)
+        if together.start == together.stop:
+            return [self._read(rows, j) for j, rows in enumerate(batch.rows)]
+        common = self._read(batch.rows[0, together], SHARED)
+        return [torch.cat([self._read(rows[: together.start], j), common]) for j, rows in enumerate(batch.rows)]
+
+    def _read(self, rows: Tensor, stream: int) -> Tensor:
+        plain = self.inputs[rows]
+        if self.recipe.augmentation is None:
+            return plain
+        height, width = self._pixels[:2]
+        first = plain.ndim == 4 and plain.shape[2:] == (height, width)  # channels come first
+        pictures = plain.movedim(1, 3) if first else plain.reshape(len(plain), height, width, -1)
+        changed = self.recipe.augmentation.apply(pictures, self._drawn[stream][rows])
+        return (changed.movedim(3, 1) if first else changed.reshape(plain.shape)).contiguous()

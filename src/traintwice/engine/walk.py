@@ -1,0 +1,40 @@
+"""A training one step at a time, to look at its weights on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from traintwice.data import Dataset
+from traintwice.engine.batches import batches
+from traintwice.engine.loop import Training
+from traintwice.recipes import Recipe
+
+
+def walk(recipe: Recipe, data: Dataset, *, seed: int, replica: int, steps: int) -> Iterator[dict[str, Tensor]]:
+    """Parameters and buffers of all components before the first step and after each.
+
+    Args:
+        recipe: that starts and learns from no earlier model; its epochs are made as many as so many steps need.
+        data, seed, replica: what is trained.
+        steps: how many, >= 1.
+    Yields:
+        The tensors themselves, by name ("0.name" of component 0 ...): they change with the next step.
+    """
+    per_epoch = recipe.steps_per_epoch(len(data.train))
+    recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
+    training = Training(recipe, data, seed=seed, replica=replica, start=None, teacher=None, dtype=torch.float32)
+    named = {f"{j}.{name}": value for j, net in enumerate(training.networks) for name, value in net.state_dict().items()}
+    yield named
+    step = 0
+    for epoch in range(recipe.epochs):
+        training.examples.enter(epoch)
+        for batch in batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch):
+            training.step(batch, step)
+            yield named
+            step += 1
+            if step == steps:
+                return

@@ -1,0 +1,173 @@
+"""The determinism audit: the same training twice, compared by the bits of its weights after every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from traintwice.data import Source
+from traintwice.engine import Numerics
+from traintwice.errors import BadSpec
+from traintwice.recipes import Recipe
+from traintwice.specs import encode
+from traintwice.study.twin import Step, Twin, here
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where two trainings parted.
+
+    Attributes:
+        step: optimiser steps taken, 0 for the initial weights.
+        parameter: the first that differs, "0.name" of component 0 ...
+        size: largest absolute difference between the two at that step.
+    """
+
+    step: int
+    parameter: str
+    size: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A second training beside the first.
+
+    Attributes:
+        name: how it was run.
+        threads: of it.
+        divergence: where it parted from the first; None where every bit is the same at every step.
+    """
+
+    name: str
+    threads: int
+    divergence: Divergence | None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit found.
+
+    Attributes:
+        recipe, steps: what was trained, and for how many optimiser steps.
+        numerics: of the first training.
+        compared: the others; the first is in the same process, the second in another, the rest with other threads.
+    """
+
+    recipe: Recipe
+    steps: int
+    numerics: Numerics
+    compared: tuple[Compared, ...]
+
+    @property
+    def deterministic(self) -> bool:
+        """Trainings with the same numerics are bit-identical on this machine."""
+        return all(c.divergence is None for c in self.compared if c.threads == self.numerics.threads)
+
+    def sentences(self) -> list[str]:
+        """What was seen, and what churn cannot be avoided on this machine."""
+        said = []
+        for c in self.compared:
+            if c.divergence is None:
+                said.append(f"{c.name}: identical weights after each of {self.steps:,} steps.")
+            else:
+                d = c.divergence
+                said.append(f"{c.name}: other weights from step {d.step:,} on, first in {d.parameter}, by up to {d.size:.3g}.")
+        if self.deterministic:
+            said.append(
+                "With every source of randomness fixed, this recipe gives the same model each time on this machine: no churn is "
+                "unavoidable here, and what a study measures comes from the sources that it leaves free."
+            )
+        else:
+            said.append(
+                "With every source of randomness fixed, this recipe still gives another model each time on this machine: the churn that "
+                "comes of that cannot be avoided here. A study with every source fixed measures it."
+            )
+        if any(c.divergence is not None for c in self.compared if c.threads != self.numerics.threads):
+            said.append(
+                "Another number of threads is another model: replicas record theirs, and a store does not mix them in one row unless "
+                "told to."
+            )
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "schema": 1,
+            "recipe": encode(self.recipe),
+            "steps": self.steps,
+            "numerics": asdict(self.numerics),
+            "compared": [asdict(c) for c in self.compared],
+            "deterministic": self.deterministic,
+            "findings": self.sentences(),
+        }
+
+
+def audit(
+    recipe: Recipe, source: Source, *, seed: int = 0, replica: int = 0, steps: int = 1000, threads: Sequence[int] = (2,)
+) -> Audit:
+    """Train one replica several times side by side and compare all weights after every step.
+
+    Args:
+        recipe: what to train; all its streams are those of one replica, so that every source of randomness is fixed.
+        source: the data.
+        seed, replica: which streams.
+        steps: how many optimiser steps, >= 1.
+        threads: further numbers of threads to compare with one.
+    Returns:
+        What parted, where, and by how much. The first training has one thread, as every worker of a study has.
+    Raises:
+        BadSpec: no steps, or a recipe that needs an earlier model. TrainingFailed: a second process died.
+    Source:
+        CH section 2.3: everything fixed on a CPU, identical weights after 10,000 steps; on GPU and TPU they part within 100.
+    """
+    if steps < 1:
+        raise BadSpec(f"steps: got {steps}, expected at least 1")
+    if recipe.earlier():
+        raise BadSpec("the recipe starts or learns from an earlier model; check that model's recipe instead")
+    data = source.load()
+    settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps}
+    others = [Twin(recipe, source, settings, threads=count) for count in (1, *threads)]
+    names = ["another process", *(f"{count} threads" for count in threads)]
+    try:
+        with _threads(1):
+            first, second = here(recipe, data, settings), here(recipe, data, settings)
+            sides: list[_Side] = [_Side("the same process", 1, second)]
+            sides += [_Side(name, p.threads, p.steps()) for name, p in zip(names, others, strict=True)]
+            for step, mine in enumerate(first):
+                for side in sides:
+                    side.compare(step, mine)
+    finally:
+        for process in others:
+            process.close()
+    return Audit(recipe, steps, Numerics.here(threads=1), tuple(Compared(s.name, s.threads, s.divergence) for s in sides))
+
+
+class _Side:
+    """A second training, followed until it parts from the first."""
+
+    def __init__(self, name: str, threads: int, steps: Iterator[Step]) -> None:
+        self.name, self.threads, self.steps = name, threads, steps
+        self.divergence: Divergence | None = None
+
+    def compare(self, step: int, mine: Step) -> None:
+        if self.divergence is not None:
+            return
+        digests, weights = next(self.steps)
+        for name, digest in mine[0].items():
+            if digests[name] != digest:
+                self.divergence = Divergence(step, name, float((weights[name].double() - mine[1][name].double()).abs().max()))
+                return
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,121 @@
+"""A training followed one step at a time, in this process or in another: what the determinism audit compares.
+
+In another process it speaks JSON lines and waits after each step, so that its weights can be looked at where they differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from traintwice.data import Dataset, Source
+from traintwice.engine.walk import walk
+from traintwice.errors import TrainingFailed
+from traintwice.recipes import Recipe
+from traintwice.specs import decode, encode
+
+_START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.twin import main; main()"
+
+Step = tuple[dict[str, str], dict[str, Tensor]]
+"""Digest by parameter, and the parameters."""
+
+
+def here(recipe: Recipe, data: Dataset, settings: dict[str, Any]) -> Iterator[Step]:
+    """The training in this process: digests and weights before the first step and after each."""
+    for weights in walk(recipe, data, **settings):
+        yield digests_of(weights), weights
+
+
+def digests_of(weights: dict[str, Tensor]) -> dict[str, str]:
+    """BLAKE2b of the bytes of each parameter."""
+    return {name: hashlib.blake2b(value.numpy().tobytes(), digest_size=8).hexdigest() for name, value in weights.items()}
+
+
+class _Remote(dict[str, Tensor]):
+    """Weights in another process, fetched when they are looked at."""
+
+    def __init__(self, process: Twin) -> None:
+        super().__init__()
+        self.process = process
+
+    def __missing__(self, name: str) -> Tensor:
+        found = self.process.ask(name)
+        return torch.from_numpy(np.array(found["values"], dtype=np.float64))
+
+
+class Twin:
+    """The same training in another process, one step at a time: it waits after each, so that its weights can be looked at."""
+
+    def __init__(self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int) -> None:
+        self.threads = threads
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
+        self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
+        self._say({"recipe": encode(recipe), "data": encode(source), "threads": threads, **settings})
+
+    def steps(self) -> Iterator[Step]:
+        """Digests after each step; the weights are fetched where they are wanted."""
+        while True:
+            yield self.ask(None), _Remote(self)
+
+    def ask(self, parameter: str | None) -> dict[str, Any]:
+        """The next step's digests, or the values of a parameter as it is now."""
+        self._say({"parameter": parameter})
+        line = self._output.readline()
+        if not line:
+            raise TrainingFailed(f"the training with {self.threads} threads in another process ended before its time")
+        return json.loads(line)  # type: ignore[no-any-return]
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            print(json.dumps(message), file=self._input, flush=True)
+        except BrokenPipeError:
+            raise TrainingFailed(f"the training with {self.threads} threads in another process ended before its time") from None
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self._output.close()
+        try:
+            self._input.close()
+        except BrokenPipeError:
+            return
+
+
+def main() -> None:
+    """The other process: read what to train, then answer one question a line until the input ends."""
+    setup = json.loads(sys.stdin.readline())
+    torch.set_num_threads(setup["threads"])
+    data = decode(Source, setup["data"], "data").load()  # type: ignore[type-abstract]
+    steps = walk(
+        decode(Recipe, setup["recipe"], "recipe"), data, seed=setup["seed"], replica=setup["replica"], steps=setup["steps"]
+    )
+    weights: dict[str, Tensor] = {}
+    for line in sys.stdin:
+        name = json.loads(line)["parameter"]
+        if name is None:
+            weights = next(steps)
+            answer: dict[str, Any] = digests_of(weights)
+        else:
+            answer = {"values": weights[name].double().tolist()}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
