@@ -86,6 +86,9 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
         def steps(self):
             return self.inner
 
+        def begin(self):
+            pass
+
         def close(self):
             pass
 

@@ -137,7 +137,11 @@ def audit(
             first, second = here(recipe, data, settings), here(recipe, data, settings)
             sides: list[_Side] = [_Side("the same process", 1, second)]
             sides += [_Side(name, p.threads, p.steps()) for name, p in zip(names, others, strict=True)]
-            for step, mine in enumerate(first):
+            for step in range(steps + 1):
+                for side, process in zip(sides[1:], others, strict=True):
+                    if side.divergence is None:
+                        process.begin()
+                mine = next(first)
                 for side in sides:
                     side.compare(step, mine)
     finally:

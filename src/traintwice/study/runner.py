@@ -95,7 +95,9 @@ def prepare(
     known = store.study(experiment.name)
     wanted = experiment.to_dict()
     if known is not None:
-        known = Experiment.from_dict(known, source=f"{store.path}: study {experiment.name}").to_dict()  # settings it did not know yet
+        known = Experiment.from_dict(
+            known, source=f"{store.path}: study {experiment.name}"
+        ).to_dict()  # settings it did not know yet
         different = _differences({**known, "replicas": 0}, {**wanted, "replicas": 0})
         if different:
             raise StoreError(

@@ -58,7 +58,9 @@ class Twin:
 
     def __init__(self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int) -> None:
         self.threads = threads
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        self._begun = False
+        count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[2])],
             stdin=subprocess.PIPE,
@@ -74,11 +76,22 @@ class Twin:
     def steps(self) -> Iterator[Step]:
         """Digests after each step; the weights are fetched where they are wanted."""
         while True:
-            yield self.ask(None), _Remote(self)
+            self.begin()
+            self._begun = False
+            yield self._answer(), _Remote(self)
 
-    def ask(self, parameter: str | None) -> dict[str, Any]:
-        """The next step's digests, or the values of a parameter as it is now."""
+    def begin(self) -> None:
+        """Let it take its next step while others take theirs."""
+        if not self._begun:
+            self._say({"parameter": None})
+            self._begun = True
+
+    def ask(self, parameter: str) -> dict[str, Any]:
+        """The values of a parameter as it is now."""
         self._say({"parameter": parameter})
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
         line = self._output.readline()
         if not line:
             raise TrainingFailed(f"the training with {self.threads} threads in another process ended before its time")
