@@ -74,8 +74,8 @@ class Recipe:
         start: an earlier model to start from; None draws new weights.
         teacher: an earlier model to learn from; methods with a distillation term need one.
         fixed: sources of randomness that all replicas share.
-        augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher and the
-            batch statistics of averaged weights see them as they are.
+        augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher sees
+            the student's view; the batch statistics of averaged weights are of the pictures as they are.
         hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
             hardware rounded each time differently. On a CPU hardware can be fixed only.
     Raises:
@@ -130,6 +130,8 @@ class Recipe:
                 if needs_teacher
                 else "Recipe.teacher: given, but no term of the method learns from it"
             )
+        if self.teacher is not None and self.teacher.recipe.method.keep == "gate":
+            raise BadSpec("Recipe.teacher: a gated mixture cannot teach here; let the teacher keep 'mean-prob' or 'mean-logit'")
         if self.teacher is not None and self.own_batches is not None:
             raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
         if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from traintwice.augmentation import Shift
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits
 from traintwice.engine import train
 from traintwice.engine.batches import batches
 from traintwice.engine.building import build
+from traintwice.engine.loop import Training
 from traintwice.engine.peers import Peers
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Decorrelation, Distillation, GateCrossEntropy
@@ -186,6 +188,39 @@ def test_a_student_follows_its_teacher():
     assert alike[0] > alike[1] + 0.2
 
 
+def test_a_student_has_streams_of_its_own():
+    """Else it would begin as its teacher's first component began, and see the same batches."""
+    teacher = SMALL.change(method=ensemble(2))
+    student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(teacher))
+    alone = build(student, DATA, seed=0, replica=0, start=None, dtype=torch.float64)[0].state_dict()["0.weight"]
+    for network in build(teacher, DATA, seed=0, replica=0, start=None, dtype=torch.float64):
+        assert not torch.equal(alone, network.state_dict()["0.weight"])
+    orders = [next(iter(batches(r, 100, seed=0, replica=0, epoch=0))).rows for r in (student, teacher)]
+    assert not torch.equal(*orders)
+
+
+def test_a_teacher_of_snapshots_teaches_with_all_and_starts_with_the_last():
+    three = SMALL.change(averaging=Snapshots(3))
+    done = train(three, DATA, seed=0, replica=0, dtype=torch.float64)
+    frozen = SMALL.change(start=Earlier(three), optimizer=SGD(1e-30))
+    np.testing.assert_allclose(logits(frozen, start=done.weights)[0], done.outputs["test"][2], rtol=1e-6)
+    student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(three)).resolve(100)
+    training = Training(student, DATA, seed=0, replica=0, start=None, teacher=done.weights, dtype=torch.float64)
+    assert len(training.teachers) == 3
+
+
+def test_a_teacher_sees_the_students_view():
+    teacher = train(SMALL, DATA, seed=0, replica=0, dtype=torch.float64)
+    student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(SMALL), augmentation=Shift()).resolve(100)
+    training = Training(student, DATA, seed=0, replica=0, start=None, teacher=teacher.weights, dtype=torch.float64)
+    training.examples.enter(0)
+    batch = next(iter(batches(student, 100, seed=0, replica=0, epoch=0)))
+    view = training.examples.of(batch)[0]
+    expected = training.teachers[0](view)
+    assert not torch.equal(view, X[batch.rows])
+    torch.testing.assert_close(training._outputs(batch, 0).teacher[0], expected)
+
+
 @pytest.mark.parametrize("lag", [1, 3])
 def test_peers_are_the_components_of_lag_steps_ago(lag):
     recipe = SMALL.change(method=co_distillation(0.5, kind="ce", lag_steps=lag), epochs=1)
@@ -271,6 +306,13 @@ def test_costs(change, train_cost, serve_cost):
         ({"method": ensemble_distillation()}, "learns from a teacher and none is given"),
         ({"teacher": Earlier(SMALL)}, "no term of the method learns from it"),
         ({"method": co_distillation(), "own_batches": OwnBatches()}, "share is 0, but the method couples"),
+        (
+            {
+                "method": ensemble_distillation(),
+                "teacher": Earlier(SMALL.change(method=Method((Term(CrossEntropy()), Term(GateCrossEntropy())), 2, "gate"))),
+            },
+            "a gated mixture cannot teach",
+        ),
         ({"clip_norm": 0.0}, "clip_norm: got 0.0"),
         ({"sharpness": -1.0}, "sharpness: got -1.0"),
     ],

@@ -34,8 +34,13 @@ class Selected(nn.Module):
 def stream_of(
     recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
 ) -> np.random.Generator:
-    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness."""
+    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness.
+
+    A student's streams come after those of its teacher's components, so that it is no continuation of one of them.
+    """
     owner = 0 if source in recipe.fixed else replica
+    if recipe.teacher is not None and component >= 0:
+        component += recipe.teacher.recipe.method.components
     return stream(seed, source, replica=owner, component=component, epoch=epoch)
 
 
@@ -52,6 +57,8 @@ def build(
         BadSpec: features chosen that the data do not have.
     """
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
+    if start is not None and recipe.start is not None:
+        start = last_set(start, recipe.start.recipe)
     if isinstance(recipe.network, SharedNetwork):
         together = recipe.network.build_together(data.shape, data.classes, streams)
         return _started([network.to(dtype) for network in together], start)
@@ -66,6 +73,16 @@ def build(
         network = recipe.network_of(j).build(shape, data.classes, rng)
         networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
     return _started(networks, start)
+
+
+def last_set(weights: Weights, recipe: Recipe) -> Weights:
+    """The weights at the end of a training whose recipe keeps several sets of them."""
+    models = recipe.averaging.models if recipe.averaging is not None else 1
+    skipped = (models - 1) * recipe.method.components
+    if not skipped:
+        return weights
+    parts = {name: name.partition(".") for name in weights if name.partition(".")[0].isdigit()}
+    return {f"{int(j) - skipped}.{rest}": weights[name] for name, (j, _, rest) in parts.items() if int(j) >= skipped}
 
 
 def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:

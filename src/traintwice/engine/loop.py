@@ -14,7 +14,8 @@ from traintwice.data import Dataset, Split
 from traintwice.engine.augmenting import Examples
 from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.building import Weights, build, load, stream_of, weights_of
+from traintwice.engine.building import Weights, build, stream_of, weights_of
+from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.signals import Signals
@@ -166,7 +167,10 @@ class Training:
         self.peers = Peers(self.networks, lag) if lag else None
         self.signals = Signals(self.networks, recipe.method.signals)
         self.memories: Memories | None = None
-        self.teacher_logits = self._teach(data, teacher, seed=seed, replica=replica, dtype=dtype)
+        self.teachers = self._teachers(data, teacher, dtype)
+        # Without augmentation a teacher says the same of an example in every epoch.
+        constant = bool(self.teachers) and recipe.augmentation is None
+        self.teacher_logits = torch.from_numpy(predict(self.teachers, data.train)).to(dtype) if constant else None
 
     def step(self, batch: Batch, step: int) -> None:
         """One step of every component."""
@@ -230,7 +234,7 @@ class Training:
             logits,
             self.labels[rows],
             peers=self._peer_logits(inputs, step),
-            teacher=None if self.teacher_logits is None else self.teacher_logits[:, rows],
+            teacher=self._taught(inputs[0], rows),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
             signals=signals,
             shared=batch.shared,
@@ -292,15 +296,21 @@ class Training:
             nn.init.zeros_(parameter)
         return gate.to(dtype)
 
-    def _teach(self, data: Dataset, weights: Weights | None, *, seed: int, replica: int, dtype: torch.dtype) -> Tensor | None:
-        """Logits of the teacher's kept networks on all training examples, ``T N K``."""
+    def _teachers(self, data: Dataset, weights: Weights | None, dtype: torch.dtype) -> list[nn.Module]:
+        """The networks that the teacher serves, in evaluation mode."""
         teacher = self.recipe.teacher
         if teacher is None or weights is None:
+            return []
+        return [network.to(dtype) for network in deployed(teacher.recipe, data, weights).networks]
+
+    def _taught(self, x: Tensor, rows: Tensor) -> Tensor | None:
+        """Logits of the teacher's networks for the student's view of a mini-batch, ``T B K``."""
+        if self.teacher_logits is not None:
+            return self.teacher_logits[:, rows]
+        if not self.teachers:
             return None
-        networks = build(teacher.recipe, data, seed=seed, replica=replica, start=None, dtype=dtype)
-        load(networks, weights)
-        kept = networks[: 1 if teacher.recipe.method.keep == "first" else None]
-        return torch.from_numpy(predict(kept, data.train)).to(dtype)
+        with torch.no_grad():
+            return torch.stack([teacher(x) for teacher in self.teachers])
 
 
 @torch.no_grad()

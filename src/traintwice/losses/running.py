@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -61,7 +61,7 @@ class RunningDecorrelation:
     @property
     def plain(self) -> Decorrelation:
         """The loss without memory."""
-        return Decorrelation(**{f.name: getattr(self, f.name) for f in fields(Decorrelation)})
+        return Decorrelation(self.matrix, self.signal, self.center, self.normalize)
 
     @property
     def needs(self) -> frozenset[Need]:

@@ -168,7 +168,7 @@ class Results:
         components = result.recipe.method.components
         if components == 1:
             return None
-        return component_diagnostics(result.logits["test"][:, :components])
+        return component_diagnostics(result.logits["test"][:, -components:])
 
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""

@@ -290,8 +290,8 @@ def digest_of_bytes(content: bytes) -> str:
 
 
 def _ours(entry: Path) -> bool:
-    """Whether an entry of a directory is what an interrupted making of a store leaves."""
-    return entry.name in _FOLDERS or entry.name.startswith(TEMPORARY)
+    """Whether an entry of a directory is what the making of a store, interrupted or going on elsewhere, leaves."""
+    return entry.name in (*_FOLDERS, "store.json") or entry.name.startswith(TEMPORARY)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
