@@ -54,7 +54,11 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
 
     >>> number(-0.0123, "fraction", 1), number(-0.0001, "fraction", 1), number(0.0123, "fraction", 1, sign=True)
     ('−1.2', '0.0', '+1.2')
+    >>> number(float("nan"), "number", 1, sign=True)  # the difference of two infinite numbers
+    '–'
     """
+    if math.isnan(value):
+        return "–"
     if math.isinf(value):
         return "infinite" if value > 0 else "−infinite"
     text = f"{abs(value) * (100 if unit == 'fraction' else 1):.{decimals}f}"
