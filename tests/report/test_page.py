@@ -2,7 +2,6 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
@@ -13,44 +12,16 @@ from traintwice.report.words import in_words
 from traintwice.study import MATCHED, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """A page as elements (name, attributes, text of its own and of what is in it)."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self._open = [], []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attributes):
-        element = {"tag": tag, "text": "", **dict(attributes)}
-        self.elements.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self._open:
-            element["text"] += data
-
-    def all(self, *tags):
-        return [e for e in self.elements if e["tag"] in tags]
 
 
 @pytest.fixture(scope="module")
-def made(trained):
-    return Page(page(trained))
+def made(trained, parsed):
+    return parsed(page(trained))
 
 
-def test_every_row_is_named_and_nothing_in_a_name_is_markup(study):
+def test_every_row_is_named_and_nothing_in_a_name_is_markup(study, parsed):
     results = study({"baseline": 0.3, NASTY: 0.05, "ünï <i>côde</i>": 0.31}, examples=90)
-    made = Page(page(results))
+    made = parsed(page(results))
     assert [e["text"] for e in made.all("th") if e.get("scope") == "col"] == list(results.rows)
     assert any(NASTY in e["text"] for e in made.all("li"))
     assert made.all("i", "script") == [e for e in made.all("i", "script") if e["tag"] == "script" or "style" in e]
@@ -129,10 +100,10 @@ def test_the_experiment_and_its_environment_stand_in_it(trained, made):
     assert any("engine loop, threads 1" in value for value in values)
 
 
-def test_many_rows_are_folded_but_none_is_lost(fifteen):
+def test_many_rows_are_folded_but_none_is_lost(fifteen, parsed):
     found = verdict(fifteen)
     choice = choose(found, tuple(fifteen.rows))
-    made = Page(page(fifteen))
+    made = parsed(page(fifteen))
     items = [e["text"] for e in made.all("li")]
     brief = {b.row for b in choice.briefly}
     assert brief
@@ -145,9 +116,9 @@ def test_many_rows_are_folded_but_none_is_lost(fifteen):
     assert "7 more that are not settled" in [e["text"] for e in made.all("summary")]
 
 
-def test_the_charts_of_many_rows(fifteen):
+def test_the_charts_of_many_rows(fifteen, parsed):
     text = page(fifteen)
-    made = Page(text)
+    made = parsed(text)
     places = [e["data-chart"] for e in made.all("div") if "data-chart" in e]
     assert places == ["forest", "accuracy-churn", "confidence", "confidence-rest", "matrix", "matrix-rest"]
     for name in places:
@@ -167,8 +138,8 @@ def test_the_charts_of_many_rows(fifteen):
 
 
 @pytest.mark.parametrize("options", [{"replicas": 2, "examples": 30}, {"replicas": 3, "examples": 1}])
-def test_odd_studies_of_many_rows_have_a_page(study, options):
-    made = Page(page(study({"baseline": "constant", **{f"row {n}": "constant" for n in range(11)}}, **options)))
+def test_odd_studies_of_many_rows_have_a_page(study, parsed, options):
+    made = parsed(page(study({"baseline": "constant", **{f"row {n}": "constant" for n in range(11)}}, **options)))
     assert "6 more that are not settled" in [e["text"] for e in made.all("summary")]
 
 
@@ -181,7 +152,7 @@ def test_odd_studies_of_many_rows_have_a_page(study, options):
         ({"baseline": 0.3, "other": 0.1}, {"replicas": 31, "examples": 7}),
     ],
 )
-def test_odd_studies_have_a_page(study, rows, options):
-    made = Page(page(study(rows, **options), level=0.9))
+def test_odd_studies_have_a_page(study, parsed, rows, options):
+    made = parsed(page(study(rows, **options), level=0.9))
     assert "90 %" in made.all("main")[0]["text"]
     assert ("the first 30 replicas" in made.all("main")[0]["text"]) == (options.get("replicas") == 31)

@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,7 +14,6 @@ from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from traintwice.data import Dataset
@@ -25,14 +23,12 @@ from traintwice.study.checkpoint import EVERY_MINUTE, Every
 from traintwice.study.experiment import Experiment
 from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
+from traintwice.study.processes import command_of
 from traintwice.study.results import Results, gather
 from traintwice.study.store import Store
 from traintwice.study.worker import ANSWER
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
-
-_START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.worker import main; main()"
-"""Finds this very package, installed or not, and (with -P) nothing in the folder that the user happens to stand in."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +225,7 @@ class _Worker:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[2])],
+            command_of("traintwice.study.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

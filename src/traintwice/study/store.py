@@ -152,6 +152,11 @@ class Store:
 
     def record(self, key: str, replica: int) -> dict[str, Any] | Damage | None:
         """The record of a replica; `Damage` where record or logits are not what was written; None where it does not exist."""
+        found = self._read(key, replica)
+        return found[0] if isinstance(found, tuple) else found
+
+    def _read(self, key: str, replica: int) -> tuple[dict[str, Any], dict[str, bytes]] | Damage | None:
+        """The record and the very bytes that were checked against it, by what they are."""
         note = self._file(key, replica, "json")
         try:
             found = json.loads(note.read_bytes())
@@ -163,13 +168,17 @@ class Store:
             return Damage(key, replica, f"{note.name} is not a record")
         if digest(found) != claimed:
             return Damage(key, replica, f"{note.name} was changed after it was written")
+        contents = {}
         for name, suffix in _SUFFIX.items():
+            if name not in found:
+                continue
             path = self._file(key, replica, suffix)
-            if name in found and not path.is_file():
+            if not path.is_file():
                 return Damage(key, replica, f"{path.name} is missing")
-            if name in found and digest_of_bytes(path.read_bytes()) != found[name]:
+            contents[name] = path.read_bytes()
+            if digest_of_bytes(contents[name]) != found[name]:
                 return Damage(key, replica, f"{path.name} is truncated or was changed after it was written")
-        return dict(found)
+        return dict(found), contents
 
     def load(self, key: str, replica: int) -> dict[str, np.ndarray]:
         """Logits ``J N K`` of a replica by split.
@@ -188,17 +197,18 @@ class Store:
         return self._load(key, replica, "weights")
 
     def _load(self, key: str, replica: int, what: str) -> dict[str, np.ndarray]:
-        found = self.record(key, replica)
-        if not isinstance(found, dict):
-            reason = "is missing" if found is None else f"is damaged: {found.reason}"
+        read = self._read(key, replica)
+        if not isinstance(read, tuple):
+            reason = "is missing" if read is None else f"is damaged: {read.reason}"
             raise StoreError(f"{self.folder(key)}: replica {replica} {reason}; `traintwice run` trains it again")
+        found, contents = read
         if "diverged" in found:
             raise Diverged(f"replica {replica} of an earlier model diverged: {found['diverged']}")
-        if what not in found:
+        if what not in contents:
             raise StoreError(
                 f"{self.folder(key)}: replica {replica} was stored without its {what}; run again with --save-weights"
             )
-        return dict(safetensors.numpy.load(self._file(key, replica, _SUFFIX[what]).read_bytes()))
+        return dict(safetensors.numpy.load(contents[what]))
 
     def replicas(self, key: str) -> list[int]:
         """Numbers of the replicas that have a record, in order."""

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -23,8 +22,7 @@ from traintwice.engine.walk import walk
 from traintwice.errors import TrainingFailed
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
-
-_START = "import sys; sys.path.append(sys.argv[1]); from traintwice.study.twin import main; main()"
+from traintwice.study.processes import command_of
 
 Step = tuple[dict[str, str], dict[str, Tensor]]
 """Digest by parameter, and the parameters."""
@@ -62,7 +60,7 @@ class Twin:
         count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, str(Path(__file__).resolve().parents[2])],
+            command_of("traintwice.study.twin"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
