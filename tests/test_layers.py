@@ -14,6 +14,7 @@ SOURCE = Path(traintwice.__file__).parent
 LAYERS = {
     "errors": 0,
     "files": 0,
+    "processes": 0,
     "progress": 0,
     "types": 0,
     "versions": 0,

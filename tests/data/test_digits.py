@@ -15,6 +15,13 @@ def test_every_data_set_loads_the_same_arrays_twice(source):
     assert set(np.unique(first.test.labels)) <= set(range(first.classes))
 
 
+def test_digits_are_what_scikit_learn_loads():
+    theirs, ours = load_digits(), Digits().load()
+    found = {(row.tobytes(), label) for s in ours.splits.values() for row, label in zip(s.inputs, s.labels.tolist(), strict=True)}
+    rows = (theirs.data / 16).astype(np.float32)
+    assert found == {(row.tobytes(), label) for row, label in zip(rows, theirs.target.tolist(), strict=True)}
+
+
 def test_splits_are_disjoint_and_whole():
     d = Digits().load()
     rows = np.concatenate([split.inputs for split in d.splits.values()]) * 16

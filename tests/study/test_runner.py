@@ -12,6 +12,7 @@ import pytest
 
 from traintwice.engine import train
 from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.processes import started_early
 from traintwice.study import Store, gather, prepare, run, train_missing
 from traintwice.study.store import TEMPORARY
 
@@ -208,3 +209,14 @@ def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undistu
 def test_no_jobs(small, tmp_path):
     with pytest.raises(BadInput, match="jobs: got 0, expected at least 1"):
         run(small, store=tmp_path / "runs", jobs=0)
+
+
+def test_workers_that_wait_already_are_used(small, data, tmp_path):
+    store = Store(tmp_path / "runs")
+    made = prepare(small, data, store)
+    with started_early(1) as started:
+        (first,) = started
+        finished = list(train_missing(small, data, store, made, jobs=1, started=started))
+        assert started == []
+        assert first.process.returncode == 0
+    assert len(finished) == len(made.missing)

@@ -19,6 +19,7 @@ from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure
 from traintwice.cli.plan import plan
 from traintwice.errors import TraintwiceError, require
+from traintwice.processes import started_early
 
 app = typer.Typer(
     name="traintwice",
@@ -103,22 +104,24 @@ def run(
     if not no_report:
         require("altair", extra="report", purpose="the report (or pass --no-report)")
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
-    from traintwice.cli import study as verbs
-
-    if not no_report:
-        verbs.check_writable(report)
-    experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
     try:
-        results = verbs.train(
-            experiment,
-            store,
-            jobs=jobs,
-            mix_numerics=mix_numerics,
-            save_weights=save_weights,
-            quiet=quiet,
-            checkpoint_seconds=checkpoint_seconds,
-        )
+        with started_early(jobs) as started:  # the imports below take as long as theirs
+            from traintwice.cli import study as verbs
+
+            if not no_report:
+                verbs.check_writable(report)
+            experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
+            results = verbs.train(
+                experiment,
+                store,
+                jobs=jobs,
+                mix_numerics=mix_numerics,
+                save_weights=save_weights,
+                quiet=quiet,
+                checkpoint_seconds=checkpoint_seconds,
+                started=started,
+            )
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
+from traintwice.processes import Started
 from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
@@ -45,8 +47,9 @@ def train(
     save_weights: bool,
     quiet: bool,
     checkpoint_seconds: float = 60.0,
+    started: list[Started] | None = None,
 ) -> Results:
-    """Train what is missing, with progress on standard error, and gather."""
+    """Train what is missing, with progress on standard error, and gather; ``started`` are workers that wait already."""
     store = Store(path)
     data = experiment.data.load()
     made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
@@ -59,9 +62,10 @@ def train(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
         )
     notes: list[str] = []
+    chosen: Any = {"jobs": jobs, "checkpoint": Every(checkpoint_seconds), "started": started}
     with (
         progress_for(experiment, made, quiet=quiet) as progress,
-        closing(train_missing(experiment, data, store, made, jobs=jobs, checkpoint=Every(checkpoint_seconds))) as news,
+        closing(train_missing(experiment, data, store, made, **chosen)) as news,
     ):
         for finished in news:
             progress.advance(finished.task.key)

@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import tempfile
 import threading
 import time
 import warnings
@@ -18,12 +17,12 @@ from typing import IO, Any
 
 from traintwice.data import Dataset
 from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode
 from traintwice.study.checkpoint import EVERY_MINUTE, Every
 from traintwice.study.experiment import Experiment
 from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
-from traintwice.study.processes import command_of
 from traintwice.study.results import Results, gather
 from traintwice.study.store import Store
 from traintwice.study.worker import ANSWER
@@ -116,27 +115,36 @@ def train_missing(
     *,
     jobs: int | None = None,
     checkpoint: Every = EVERY_MINUTE,
+    started: list[Started] | None = None,
 ) -> Generator[Finished, None, None]:
     """Train the missing replicas of a plan in worker processes; yields each as it lands in the store.
 
     A replica that fails does not stop the others. Closing the iterator (Ctrl-C does) ends the workers; what is in the store stays.
 
+    Args:
+        experiment, data, store, made: what is wanted, and the plan.
+        jobs: worker processes; left out, one for each core.
+        checkpoint: how often a training in progress is written down.
+        started: workers that wait already; those that are used are taken out of the list.
     Raises:
         BadInput: jobs < 1. TrainingFailed: after all others were trained, where replicas failed; at once, where workers die.
     """
     if jobs is not None and jobs < 1:
         raise BadInput(f"jobs: got {jobs}, expected at least 1")
     if made.missing:
-        yield from _train(experiment, store, made, jobs or cores(), checkpoint)
+        yield from _train(experiment, store, made, jobs or cores(), checkpoint, [] if started is None else started)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
         store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
 
 
-def _train(experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every) -> Generator[Finished, None, None]:
+def _train(
+    experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every, started: list[Started]
+) -> Generator[Finished, None, None]:
     waiting = _Waiting(made.missing)
     failed: dict[Task, str] = {}
-    workers = [_Worker(experiment, store, checkpoint) for _ in range(min(jobs, len(made.missing)))]
+    wanted = range(min(jobs, len(made.missing)))
+    workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
     answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
     try:
         for worker in workers:
@@ -211,28 +219,13 @@ class _Waiting:
         return lost
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Worker:
     """A process of `traintwice.study.worker`, spoken to in JSON lines."""
 
     task: Task
 
-    def __init__(self, experiment: Experiment, store: Store, checkpoint: Every) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
-        self._process = subprocess.Popen(
-            command_of("traintwice.study.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for the parent, which closes the worker's input
-        )
+    def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
+        self._process, self._errors = started.process, started.errors
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
         where = {"store": str(store.path.resolve()), "checkpoint": encode(checkpoint)}

@@ -20,9 +20,9 @@ from torch import Tensor
 from traintwice.data import Dataset, Source
 from traintwice.engine.walk import walk
 from traintwice.errors import TrainingFailed
+from traintwice.processes import command_of
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
-from traintwice.study.processes import command_of
 
 Step = tuple[dict[str, str], dict[str, Tensor]]
 """Digest by parameter, and the parameters."""

@@ -6,6 +6,7 @@ its parent ends, however that ends.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -38,6 +39,7 @@ def main() -> None:
     answers = _claim_standard_output()
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
+    importlib.import_module("torch._dynamo")  # the first optimiser would; now it is while the parent plans
     setup = json.loads(lines.get())
     source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
     data, store = source.load(), Store(setup["store"], create=False)
