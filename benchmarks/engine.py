@@ -1,0 +1,203 @@
+"""How fast replicas are trained, beside the usual loop, a tuned loop, hand-written JAX and an ensemble package.
+
+    PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
+
+Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
+of steps on mini-batches of the same size, with SGD of momentum 0.9 (or AdaGrad), in float32, each in a process of its own on one core;
+they take turns, and the median of the repeats counts. Compiling and choosing is not in the times; it is told apart. All data are random.
+Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among them: it
+cannot be imported without torchvision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import traintwice
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from rivals.case import CASES, OPTIMIZERS, Case
+from rivals.server import PEAK_SIDE, PEAK_TIMES, RIVALS
+
+TOLERANCE = 0.15
+"""How far a rival's speed relative to the tuned loop may be from what it was when first measured, before that is said."""
+
+OURS = ("ours, loop", "ours, stacked")
+
+
+class Rival:
+    """A server process; see rivals/server.py."""
+
+    def __init__(self, name: str, case: str, optimizer: str, cores: list[int]) -> None:
+        self.name = name
+        count = str(len(cores))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(traintwice.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+            ),
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), count),
+            "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if len(cores) > 1 else 'false'}",
+            "JAX_PLATFORMS": "cpu",
+        }
+        server = str(Path(__file__).resolve().parent / "rivals" / "server.py")
+        pin = (lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None
+        self._process = subprocess.Popen(
+            [sys.executable, server, name, case, optimizer, count],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            preexec_fn=pin,
+        )
+        self.answer: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Let it run once more."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> dict[str, Any]:
+        """What it says when it is done."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name}: ended with status {self._process.wait()}")
+        self.answer = json.loads(line)
+        return self.answer
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def measure(names: list[str], key: str, args: argparse.Namespace, copies: list[list[int]]) -> dict[str, Any]:
+    """Median seconds of each rival, run as so many copies at once, each on its cores; and why some are not there."""
+    found: dict[str, Any] = {}
+    servers: dict[str, list[Rival]] = {}
+    for name in names:
+        started = [Rival(name, key, args.optimizer, cores) for cores in copies]
+        answers = [rival.wait() for rival in started]
+        if "not_here" in answers[0]:
+            found[name] = {"not_here": answers[0]["not_here"]}
+            for rival in started:
+                rival.close()
+        else:
+            servers[name] = started
+            found[name] = {"ready": answers[0]["ready"], "how": answers[0]["how"], "seconds": []}
+    for _ in range(args.repeat):
+        for name, rivals in servers.items():
+            for rival in rivals:
+                rival.begin()
+            took = [rival.wait()["cpu" if args.cpu_time else "wall"] for rival in rivals]
+            found[name]["seconds"].append(max(took))
+    for rivals in servers.values():
+        for rival in rivals:
+            rival.close()
+    return found
+
+
+def rates(case: Case, found: dict[str, Any], copies: int) -> dict[str, float]:
+    """Examples a second of all copies together."""
+    return {n: copies * case.examples / median(f["seconds"]) for n, f in found.items() if "seconds" in f and n != "matmul"}
+
+
+def print_case(case: Case, found: dict[str, Any], rate: dict[str, float], peak: float) -> dict[str, Any]:
+    """The table of a case, and whether its aims are met."""
+    print(f"\n{case.name}: {case.steps * case.epochs} steps, peak {peak / 1e9:.1f} GFLOP/s")
+    print(f"  {'':18}{'examples/s':>12}{'x tuned loop':>14}{'of peak':>9}{'spread':>14}{'before':>9}")
+    tuned = rate["tuned loop"]
+    for name, f in found.items():
+        if name == "matmul":
+            continue
+        if "not_here" in f:
+            print(f"  {name:18}left out: {f['not_here']}")
+            continue
+        low, high = (case.examples / (rate[name] * s) for s in (max(f["seconds"]), min(f["seconds"])))
+        share = rate[name] * case.flops / peak
+        line = f"{rate[name]:12,.0f}{rate[name] / tuned:14.2f}{share:9.0%}{f'{low:.2f}-{high:.2f}':>14}{f['ready']:8.1f}s"
+        print(f"  {name:18}{line}")
+    if found["tuned loop"]["how"]:
+        print(f"  tuned loop: {found['tuned loop']['how']} was the fastest optimiser")
+    ours = max((name for name in OURS if name in rate), key=lambda name: rate[name])
+    aims = {}
+    for rival, wanted in case.wanted.items():
+        if rival == "peak":
+            reached = rate[ours] * case.flops / peak
+        elif rival in rate:
+            reached = rate[ours] / rate[rival]
+        else:
+            continue
+        aims[rival] = {"wanted": wanted, "reached": reached}
+        print(f"  {ours} against {rival}: {reached:.2f} (aim {wanted:.2f}) {'reached' if reached >= wanted else 'NOT reached'}")
+    weak = {}
+    for rival, before in case.expected.items():
+        if rival in rate:
+            now = rate[rival] / tuned
+            weak[rival] = {"expected": before, "found": now}
+            verdict = "within" if abs(now / before - 1) <= TOLERANCE else "OUTSIDE"
+            print(
+                f"  {rival} is {now:.2f} times the tuned loop, {before:.2f} when first measured elsewhere: {verdict} {TOLERANCE:.0%}"
+            )
+    return {"ours": ours, "aims": aims, "rivals": weak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", choices=sorted(CASES), help="all by default")
+    parser.add_argument("--rival", action="append", choices=sorted(set(RIVALS) - {"matmul"}), help="all by default")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="threads and cores of each rival")
+    parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="sgd")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="processor time in the place of wall time, for a machine that is shared"
+    )
+    parser.add_argument("--json", type=Path, help="write everything there too")
+    args = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    names = [n for n in RIVALS if args.rival is None or n in {*args.rival, "tuned loop", "matmul"}]
+    clock = "processor time" if args.cpu_time else "wall time"
+    print(
+        f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {args.repeat}; 'before' is spent once: imports, compiling"
+    )
+    results = {}
+    for key in args.case or CASES:
+        case = replace(CASES[key], optimizer=OPTIMIZERS[args.optimizer])
+        found = measure(names, key, args, [cores[: args.threads]])
+        rate = rates(case, found, 1)
+        peak = 2 * PEAK_SIDE**3 * PEAK_TIMES / median(found["matmul"]["seconds"])
+        told = print_case(case, found, rate, peak)
+        results[key] = {"rivals": found, "rates": rate, "peak": peak, **told}
+        if args.threads == 1 and len(cores) > 1:
+            pair = rates(case, measure(["tuned loop", told["ours"]], key, args, [[cores[0]], [cores[1]]]), 2)
+            together, alone = pair[told["ours"]], pair["tuned loop"]
+            print(
+                f"  two processes: {told['ours']} {together / alone:.0%} of two copies of the tuned loop (aim at least 95%), ",
+                end="",
+            )
+            print(f"{together / rate[told['ours']]:.2f} times one process")
+            results[key]["two_processes"] = pair
+    if args.json is not None:
+        settings = {**vars(args), "json": None, "machine": machine()}
+        args.json.write_text(json.dumps({"settings": settings, "cases": results}, indent=1))
+
+
+def machine() -> dict[str, str]:
+    """Processor and versions."""
+    from traintwice.engine import Numerics
+
+    numerics = Numerics.here(threads=1)
+    return {"processor": numerics.processor, "torch": numerics.torch, "numpy": numerics.numpy}
+
+
+if __name__ == "__main__":
+    main()
