@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,10 @@ def _array(path: Path, axes: int) -> np.ndarray:
     head = 4 + 4 * axes
     if content[:4] != bytes((0, 0, UNSIGNED_BYTES, axes)):
         raise ValueError(f"begins with {content[:4].hex(' ')}, expected 00 00 08 {axes:02x}")
+    if len(content) < head:
+        raise ValueError(f"has {len(content):,} bytes, and the lengths of {axes} axes alone take {head}")
     shape = tuple(int(length) for length in np.frombuffer(content[4:head], dtype=">u4"))
-    expected = head + int(np.prod(shape))
-    if len(shape) != axes or len(content) != expected:
+    expected = head + prod(shape)
+    if len(content) != expected:
         raise ValueError(f"has {len(content):,} bytes, expected {expected:,} for {' × '.join(map(str, shape))} values")
     return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)

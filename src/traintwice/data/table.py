@@ -152,7 +152,7 @@ class Table:
             raise BadInput(
                 f"{self.file}: column {name!r} has {len(known):,} values, more than {self.most_values}; leave it out, or raise most_values"
             )
-        return np.equal(values.astype(str)[:, None], known).astype(np.float32)
+        return np.asarray(values.astype(str)[:, None] == known, dtype=np.float32)
 
 
 def _filled(values: Any) -> np.ndarray:
