@@ -5,6 +5,7 @@ from traintwice.data.cifar import CIFAR10, CIFAR100
 from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed
 from traintwice.data.digits import Digits
 from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
+from traintwice.data.loader import Loaded, Loader
 from traintwice.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from traintwice.data.mnist_5k import MNIST5k
 from traintwice.data.svhn import SVHN
@@ -12,7 +13,7 @@ from traintwice.data.table import Table
 
 ALL: tuple[type, ...] = (
     *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),
-    *(ImageFolder, ImageNet, INaturalist, Arrays, Table),
+    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader),
 )
 """Every data set; the contract tests loop over it."""
 
@@ -35,6 +36,8 @@ __all__ = [
     "INaturalist",
     "ImageFolder",
     "ImageNet",
+    "Loaded",
+    "Loader",
     "MNIST5k",
     "Scaling",
     "Source",

@@ -51,7 +51,7 @@ class Examples:
         """The same mini-batches, each given out after the reading of the next was begun, where inputs are on disk."""
         waiting: Batch | None = None
         for batch in batches:
-            if batch.rows.ndim == 1:
+            if batch.rows.ndim == 1 and batch.given is None:
                 self.inputs.expect(batch.rows)
             if waiting is not None:
                 yield waiting
@@ -61,6 +61,8 @@ class Examples:
 
     def of(self, batch: Batch) -> list[Tensor]:
         """Inputs of each component, the same object where they share them."""
+        if batch.given is not None:
+            return [batch.given[0].to(self.inputs.dtype)] * self.recipe.method.components
         if batch.rows.ndim == 1:
             return [self._read(batch.rows, 0)] * self.recipe.method.components
         together = batch.shared or slice(0, 0)

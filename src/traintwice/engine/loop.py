@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset, Split
+from traintwice.data import Dataset, Loaded, Split
 from traintwice.engine.augmenting import Examples
 from traintwice.engine.averager import Averager, averager, renew_batch_statistics
-from traintwice.engine.batches import Batch, batches
+from traintwice.engine.batches import Batch, epoch_of
 from traintwice.engine.building import Weights, build, stream_of, weights_of
 from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
@@ -97,7 +97,7 @@ def train(
         run.restore(state)
     for epoch in range(step // per_epoch, recipe.epochs):
         training.examples.enter(epoch)
-        all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        all_batches = epoch_of(recipe, data, seed=seed, replica=replica, epoch=epoch)
         for batch in training.examples.ahead(islice(all_batches, step % per_epoch, None)):
             training.step(batch, step)
             kept.after_step(step)
@@ -169,8 +169,8 @@ class Training:
         self.signals = Signals(self.networks, recipe.method.signals)
         self.memories: Memories | None = None
         self.teachers = self._teachers(data, teacher, dtype)
-        # Without augmentation a teacher says the same of an example in every epoch.
-        constant = bool(self.teachers) and recipe.augmentation is None
+        # Without augmentation a teacher says the same of an example in every epoch; a loader of the user's does not say which it gives.
+        constant = bool(self.teachers) and recipe.augmentation is None and not isinstance(data.train.inputs, Loaded)
         self.teacher_logits = torch.from_numpy(predict(self.teachers, data.train)).to(dtype) if constant else None
 
     def step(self, batch: Batch, step: int) -> None:
@@ -233,7 +233,7 @@ class Training:
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
             logits,
-            self.labels[rows],
+            self.labels[rows] if batch.given is None else batch.given[1],
             peers=self._peer_logits(inputs, step),
             teacher=self._taught(inputs[0], rows),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from traintwice.data import Scaling, Split, Streamed
+from traintwice.data import Loaded, Scaling, Split, Streamed
 
 
 class Inputs:
@@ -58,6 +58,11 @@ class Inputs:
         if self._whole is not None:
             yield from map(self.scaled, torch.split(self._whole, size))
             return
+        if self._ahead is not None and isinstance(self._ahead.inputs, Loaded):  # in the order in which they come first
+            steps = -(-self._examples // size)
+            first = self._ahead.inputs.epoch(seed=0, replica=0, epoch=0, steps=steps)
+            yield from (torch.from_numpy(inputs).to(self.dtype) for inputs, _ in first)
+            return
         batches = torch.arange(self._examples).split(size)  # type: ignore[no-untyped-call]
         for rows, following in zip(batches, [*batches[1:], None], strict=True):
             self.expect(rows)
@@ -85,15 +90,15 @@ class _Ahead:
     """Reads mini-batches from disk in a thread, while the network works on the one before."""
 
     def __init__(self, inputs: Streamed) -> None:
-        self._inputs = inputs
+        self.inputs = inputs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="traintwice-read")
         self._begun: dict[bytes, Future[np.ndarray]] = {}
 
     def begin(self, rows: Tensor) -> None:
         key = rows.numpy().tobytes()
         if key not in self._begun:
-            self._begun[key] = self._thread.submit(self._inputs.read, rows.numpy())
+            self._begun[key] = self._thread.submit(self.inputs.read, rows.numpy())
 
     def take(self, rows: Tensor) -> Tensor:
         begun = self._begun.pop(rows.numpy().tobytes(), None)
-        return torch.from_numpy(begun.result() if begun is not None else self._inputs.read(rows.numpy()))
+        return torch.from_numpy(begun.result() if begun is not None else self.inputs.read(rows.numpy()))
