@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from traintwice.data import Dataset, Loaded
 from traintwice.engine.building import stream_of
+from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 
 
@@ -20,10 +22,33 @@ class Batch:
     Attributes:
         rows: ``B`` where the components share them, else ``J B``.
         shared: where in the batch the examples lie that all components see; None for all of it.
+        given: inputs and labels themselves, where a loader of the user's gives them; ``rows`` is then empty.
     """
 
     rows: Tensor
     shared: slice | None = None
+    given: tuple[Tensor, Tensor] | None = None
+
+
+def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+    """The mini-batches of an epoch: by `batches`, or as the user's own loader gives them.
+
+    Raises:
+        BadSpec: the recipe asks for an order or views of its own, which a loader does not leave to it.
+    """
+    loaded = data.train.inputs
+    if not isinstance(loaded, Loaded):
+        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        return
+    subsets = any(component.subset < 1 for component in recipe.components)
+    if recipe.augmentation is not None or recipe.own_batches is not None or subsets:
+        raise BadSpec(
+            f"{loaded.source.maker}: gives mini-batches as they are; augmentation, batches of their own and subsets for components "
+            "belong into it"
+        )
+    owner, none = 0 if "order" in recipe.fixed else replica, torch.empty(0, dtype=torch.int64)
+    for inputs, labels in loaded.epoch(seed=seed, replica=owner, epoch=epoch, steps=recipe.steps_per_epoch(len(data.train))):
+        yield Batch(none, given=(torch.from_numpy(inputs), torch.from_numpy(labels)))
 
 
 def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:

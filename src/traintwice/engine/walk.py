@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from traintwice.data import Dataset
-from traintwice.engine.batches import batches
+from traintwice.engine.batches import epoch_of
 from traintwice.engine.loop import Training
 from traintwice.recipes import Recipe
 
@@ -32,7 +32,7 @@ def walk(recipe: Recipe, data: Dataset, *, seed: int, replica: int, steps: int) 
     step = 0
     for epoch in range(recipe.epochs):
         training.examples.enter(epoch)
-        for batch in batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch):
+        for batch in epoch_of(recipe, data, seed=seed, replica=replica, epoch=epoch):
             training.step(batch, step)
             yield named
             step += 1

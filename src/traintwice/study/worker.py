@@ -19,7 +19,7 @@ from typing import IO, Any
 import torch
 from filelock import Timeout
 
-from traintwice.data import Dataset, Source
+from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import Numerics, train
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
@@ -104,12 +104,14 @@ def train_into(
             return {"outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
         numerics = Numerics.here(threads=torch.get_num_threads())
         checkpoint = Checkpoint(store, key, replica, numerics, every)
-        record = {
+        record: dict[str, Any] = {
             "seed": seed,
             "data": {"source": encode(source), "digest": data.digest},
             "numerics": asdict(numerics),
             "versions": versions(),
         }
+        if isinstance(data.train.inputs, Loaded):
+            record["data"] |= {"own_randomness": "the loader's: a resumed training need not end in the same bits"}
         outputs, weights, outcome = {}, None, "done"
         try:
             start, teacher = (
