@@ -165,6 +165,18 @@ def test_couples_only_what_all_components_see(loss):
 
 
 @each
+def test_says_whether_it_reads_what_all_components_see(loss):
+    """With no shared example it either works or is refused before training, by name."""
+    out = outputs(components=2)
+    apart = change(out, lambda x: x, labels=out.labels.repeat(2, 1), shared=slice(0, 0))
+    if Method((Term(loss),), 2).reads_shared:
+        with pytest.raises(losses.outputs.BadInput, match="leaves none"):
+            value(loss, apart)
+    else:
+        assert value(loss, apart).isfinite()
+
+
+@each
 def test_is_a_mean_over_parts_of_the_batch_unless_it_says_so(loss):
     out = outputs(batch=8)
     halves = [

@@ -209,6 +209,8 @@ def test_warnings_come_once_and_only_where_they_bite():
         (lambda: anti_distillation(1), "nothing to couple"),
         (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term that trains one"),
         (lambda: averaged_ensemble(1), "nothing to couple"),
+        (lambda: Method((Term(Only(CrossEntropy(), (0, 2))),), 2), r"Only.components: got \[0, 2\] of 2 components"),
+        (lambda: Method((Term(Only(Only(CrossEntropy(), (1,)), (1,))),), 2), r"Only.components: got \[1\] of 1 component,"),
         (lambda: anti_distillation_gram_schmidt(1), "nothing to couple"),
         (lambda: confidence_penalty(0.1), "expected a number below 0"),
         (lambda: co_distillation(lag_steps=3), "only kind='ce' learns from older"),

@@ -14,7 +14,7 @@ from traintwice.data import Dataset, Split
 from traintwice.engine.augmenting import Examples
 from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.building import Weights, build, stream_of, weights_of
+from traintwice.engine.building import Weights, build, build_gate, stream_of, weights_of
 from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
@@ -47,8 +47,8 @@ class Trained:
 
     Attributes:
         outputs: named arrays by split: "test" holds raw logits of every kept network, ``J N K`` float32 (``S·J N K`` with S snapshots);
-            "test.gate" the weights of the mixture, ``J N``, where the method has a gate.
-        weights: parameters and buffers of every kept network.
+            "test.gate" the weights of the mixture, one for each of these, where the method has a gate.
+        weights: parameters and buffers of every kept network ("0.name", "1.name" ...), and of a gate for each set of them ("gate.0.name").
         steps: optimiser steps taken.
     """
 
@@ -88,7 +88,7 @@ def train(
     plain, recipe = recipe, recipe.resolve(len(data.train))
     training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
-    kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
+    kept = averager(plain.averaging, training.followed, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
     run = _Run(training, kept)
     step = 0
     if keeper is not None and (resumed := keeper.resume()) is not None:
@@ -104,20 +104,19 @@ def train(
             if keeper is not None:
                 keeper.after_step(step, run)
     sets = kept.finish()
+    gates = [networks.pop() for networks in sets] if training.gate is not None else []
     if plain.averaging is not None:
         for networks in sets:
             training.enter_dropout(networks, step)
             renew_batch_statistics(networks, training.inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
-    if training.gate is not None:
-        outputs |= {f"{name}.gate": gate_weights(training.gate, data.splits[name]) for name in tuple(outputs)}
+    if gates:
+        outputs |= {f"{name}.gate": gate_weights(gates, data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
             raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
-    weights = weights_of(networks)
-    if training.gate is not None:
-        weights |= {f"gate.{name}": value.detach().numpy().copy() for name, value in training.gate.state_dict().items()}
+    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
     return Trained(outputs, weights, step)
 
 
@@ -160,7 +159,7 @@ class Training:
             poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
         self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)
         self.drops = self.enter_dropout(self.networks, 0)
-        self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
+        self.gate = build_gate(recipe, data, start=start, dtype=dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         lag = recipe.method.peer_lag
@@ -187,9 +186,15 @@ class Training:
                 parameter.data.sub_(move)
         self.memories = remembered
         if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters(), self.recipe.clip_norm, foreach=False)
+            for optimizer in self.optimizers:  # one for each component, so that components do not mix
+                nn.utils.clip_grad_norm_(_parameters(optimizer), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+
+    @property
+    def followed(self) -> list[nn.Module]:
+        """What is averaged and served: the components, and the gate behind them."""
+        return [*self.networks, *([self.gate] if self.gate is not None else [])]
 
     def state(self) -> State:
         """All that it carries from one step to the next."""
@@ -270,9 +275,6 @@ class Training:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers
 
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
-
     @torch.no_grad()
     def _ascend(self, size: float) -> list[tuple[nn.Parameter, Tensor]]:
         """Move every component's weights by ``size`` along its gradient; returns the moves, to be taken back.
@@ -281,20 +283,13 @@ class Training:
         """
         moves = []
         for optimizer in self.optimizers:
-            own = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            own = [p for p in _parameters(optimizer) if p.grad is not None]
             norm = torch.stack([p.grad.norm() for p in own if p.grad is not None]).norm()
             for p in own:
                 move = p.grad * (size / (norm + 1e-12))
                 p.data.add_(move)
                 moves.append((p, move))
         return moves
-
-    def _gate(self, data: Dataset, dtype: torch.dtype) -> nn.Module:
-        """A linear map from the input to one weight per component; zero weights begin as the plain mean."""
-        gate: nn.Linear = nn.utils.skip_init(nn.Linear, int(np.prod(data.shape)), self.recipe.method.components)  # type: ignore[no-untyped-call]
-        for parameter in gate.parameters():
-            nn.init.zeros_(parameter)
-        return gate.to(dtype)
 
     def _teachers(self, data: Dataset, weights: Weights | None, dtype: torch.dtype) -> list[nn.Module]:
         """The networks that the teacher serves, in evaluation mode."""
@@ -313,11 +308,16 @@ class Training:
             return torch.stack([teacher(x) for teacher in self.teachers])
 
 
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 @torch.no_grad()
-def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
-    """Weights of the mixture on a split, ``J N`` float32."""
-    inputs = torch.from_numpy(split.inputs).to(next(gate.parameters()).dtype).flatten(1)
-    return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
+def gate_weights(gates: list[nn.Module], split: Split) -> np.ndarray:
+    """Weights of the mixture of all sets of networks on a split, ``S·J N`` float32, summing to one."""
+    inputs = torch.from_numpy(split.inputs).to(next(gates[0].parameters()).dtype).flatten(1)
+    weights = torch.cat([torch.softmax(gate(inputs), dim=-1) for gate in gates], dim=-1) / len(gates)
+    return weights.T.float().contiguous().numpy()
 
 
 @torch.no_grad()

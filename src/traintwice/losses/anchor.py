@@ -41,6 +41,7 @@ class Anchor:
     epsilon: float = 0.5
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_share("Anchor", self.share)

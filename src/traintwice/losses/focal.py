@@ -41,6 +41,7 @@ class FocalDistillation:
     temperature: float = 1.0
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_temperature("FocalDistillation", self.temperature)

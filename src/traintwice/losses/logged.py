@@ -36,6 +36,7 @@ class LoggedDistillation:
     share: float = 0.5
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_share("LoggedDistillation", self.share)

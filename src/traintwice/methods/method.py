@@ -44,7 +44,8 @@ class Method:
         components: J, how many networks one replica trains together, >= 1.
         keep: see `Keep`.
     Raises:
-        BadSpec: no term, no component, an unknown ``keep``, or a gate that is kept and not trained.
+        BadSpec: no term, no component, an unknown ``keep``, a gate that is kept and not trained, or a term of a component that is not
+            there.
     Example:
         >>> from traintwice.methods import ensemble
         >>> ensemble(2)
@@ -64,6 +65,8 @@ class Method:
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:
             raise BadSpec("Method.keep: got 'gate' and no term that trains one; add Term(GateCrossEntropy())")
+        for term in self.terms:
+            _check_chosen(term.loss, self.components)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -95,9 +98,11 @@ class Method:
         return ages.pop() if ages else 0
 
     @property
-    def couples(self) -> bool:
-        """Whether a term reads several components together."""
-        return any(getattr(_inner(term), "couples", False) for term in self.terms)
+    def reads_shared(self) -> tuple[str, ...]:
+        """Names of the losses that read examples which all components see."""
+        inner = [_inner(term) for term in self.terms]
+        found = (type(loss).__name__ for loss in inner if getattr(loss, "couples", False) or getattr(loss, "reads_shared", False))
+        return tuple(dict.fromkeys(found))
 
     def not_finite(self, out: Outputs, step: int, memories: Memories | None = None) -> str:
         """Which term of a sum that is not finite is to blame, in words: the logits, or the first term whose own value is not finite."""
@@ -208,6 +213,16 @@ def _inner(term: Term) -> Any:
     while isinstance(loss, Only):
         loss = loss.loss
     return loss
+
+
+def _check_chosen(loss: object, components: int) -> None:
+    """Raise `BadSpec` where `Only` names a component that is not there."""
+    if isinstance(loss, Only):
+        if max(loss.components) >= components:
+            raise BadSpec(
+                f"Only.components: got {list(loss.components)} of {components} component{'s' * (components > 1)}, which count from 0"
+            )
+        _check_chosen(loss.loss, len(loss.components))
 
 
 def blend(alpha: Weight, first: Loss, second: Loss) -> tuple[Term, Term]:
