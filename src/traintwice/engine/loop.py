@@ -166,6 +166,7 @@ class Training:
         self.peers = Peers(self.networks, lag) if lag else None
         self.signals = Signals(self.networks, recipe.method.signals)
         self.memories: Memories | None = None
+        self.last: tuple[Outputs, int] | None = None  # for what is said when the next step is not finite
         self.teachers = self._teachers(data, teacher, dtype)
         # Without augmentation a teacher says the same of an example in every epoch.
         constant = bool(self.teachers) and recipe.augmentation is None
@@ -222,7 +223,8 @@ class Training:
         out = self._outputs(batch, step)
         loss, memories = self.recipe.method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
-            raise Diverged(f"{self.recipe.method.not_finite(out, step, self.memories)} at step {step}", step)
+            raise Diverged(f"at step {step} {self.recipe.method.not_finite(out, step, self.memories, before=self.last)}", step)
+        self.last = out, step
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

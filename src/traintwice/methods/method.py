@@ -15,6 +15,7 @@ from torch import Tensor
 
 from traintwice.errors import BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
+from traintwice.methods.blame import culprit
 from traintwice.schedules import Complement, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
@@ -104,17 +105,20 @@ class Method:
         found = (type(loss).__name__ for loss in inner if getattr(loss, "couples", False) or getattr(loss, "reads_shared", False))
         return tuple(dict.fromkeys(found))
 
-    def not_finite(self, out: Outputs, step: int, memories: Memories | None = None) -> str:
-        """Which term of a sum that is not finite is to blame, in words: the logits, or the first term whose own value is not finite."""
-        for j in range(out.components):
-            if not bool(out.logits[..., j, :, :].isfinite().all()):
-                return f"the logits of component {j} are not finite"
-        for i, term in enumerate(self.terms):
-            alone = replace(self, terms=(replace(term, weight=1.0),), keep="first")
-            value = alone.advance(out, step, None if memories is None else (memories[i],))[0]
-            if not bool(value.isfinite().all()):
-                return f"the term {term.loss!r} is {float(value.flatten()[0])}"
-        return "the weighted sum of the terms is not finite"
+    def not_finite(
+        self, out: Outputs, step: int, memories: Memories | None = None, *, before: tuple[Outputs, int] | None = None
+    ) -> str:
+        """What is to blame where the sum is not finite, in words.
+
+        A term whose weight is 0 at the step is never to blame. Of several terms that are not finite, and where it is the logits that are
+        not, the one is named that pushed the outputs outwards most when all was finite still: the largest −⟨∂(weight · loss)/∂z, z⟩,
+        by how much a step down its gradient lengthens them.
+
+        Args:
+            out, step, memories: of the sum, as for `advance`.
+            before: outputs and step of the last sum that was finite, where there was one.
+        """
+        return culprit(self, out, step, memories, before)
 
     @property
     def signals(self) -> frozenset[str]:
