@@ -338,6 +338,17 @@ def test_a_loss_may_read_a_sub_network():
         logits(SMALL.change(method=missing))
 
 
+def test_a_sub_network_has_its_name_where_a_component_sees_some_features():
+    read = Method((Term(CrossEntropy()), Term(Decorrelation(signal="0"), 0.1)), 2, "mean-prob")
+    some = SMALL.change(method=read, components=(Component(), Component(inputs=tuple(range(32)))))
+    training = Training(some.resolve(100), DATA, seed=0, replica=0, start=None, teacher=None, dtype=torch.float64)
+    training.examples.enter(0)
+    batch = next(iter(batches(some, 100, seed=0, replica=0, epoch=0)))
+    seen = training._outputs(batch, 0).signals["0"]
+    first, second = training.networks
+    torch.testing.assert_close(seen, torch.stack([first[0](X[batch.rows]), second.network[0](X[batch.rows][:, :32])]))
+
+
 def test_components_may_share_a_trunk():
     recipe = SMALL.change(network=SharedTrunk((9,), (5,)), method=ensemble(2))
     networks = build(recipe, DATA, seed=0, replica=0, start=None, dtype=torch.float64)

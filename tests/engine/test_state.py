@@ -57,6 +57,7 @@ RECIPES = {
         "augmentation": CropFlip(1),
         "hardware": "emulated",
     },
+    "shared trunk, dropout": {"network": SharedTrunk((6,), (5,), dropout=0.3), "method": co_distillation(kind="ce", lag_steps=1)},
     "shared trunk": {"network": SharedTrunk((6,)), "method": ensemble(2), "averaging": EMA()},
 }
 
