@@ -27,6 +27,7 @@ from traintwice.losses import (
     RunningDecorrelation,
     SymmetricKLToUniform,
 )
+from traintwice.schedules import Jump, Ramp
 
 
 def softmax(z):
@@ -416,8 +417,10 @@ def test_top_k_of_all_classes_is_a_dead_switch():
         (lambda: Distillation(0.0), "greater than 0"),
         (lambda: Distillation(average="mean"), "expected one of 'prob', 'logit'"),
         (lambda: LoggedDistillation(1.5), "from 0 to 1"),
-        (lambda: Anchor(epsilon=0.0), "at most 1"),
-        (lambda: FocalDistillation(0.0, 0.0), "one above 0"),
+        (lambda: LoggedDistillation(Ramp(1.5, epochs=1)), "a schedule of such"),
+        (lambda: LabelSmoothing(Jump(1.0, steps=3)), r"expected a number in \[0, 1\)"),
+        (lambda: Anchor(epsilon=-0.1), "Anchor.epsilon: got -0.1, expected a number from 0 to 1"),
+        (lambda: FocalDistillation(0.0, -1.0), "expected neither negative"),
         (lambda: Only(CrossEntropy(), ()), "at least one"),
         (lambda: Only(CrossEntropy(), (0, 0)), "different numbers"),
         (lambda: Only(RunningDecorrelation(), (0, 1)), "which has a memory"),

@@ -25,6 +25,8 @@ class Loss(Protocol):
       minimises something else;
     - ``couples = True``: with one component there is nothing to do, and with several it reads the examples that all of them see;
     - ``reads_shared = True``: it does not couple, and reads the examples that all components see;
+    - ``resolve(steps_per_epoch, total_steps)`` and ``at(step)``: the same loss with its own schedules in steps, and as it is at a step, for
+      weights inside it (`traintwice.losses.mixed`);
     - ``cautions(components, classes)``: sentences about what it does that its user may not expect.
     """
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from traintwice.errors import BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
+from traintwice.losses.mixed import at, resolved
 from traintwice.methods.blame import culprit
 from traintwice.schedules import Complement, Weight, at_step, resolve
 
@@ -132,7 +133,8 @@ class Method:
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Method:
         """The same method with schedules in steps."""
-        terms = tuple(replace(term, weight=resolve(term.weight, steps_per_epoch, total_steps)) for term in self.terms)
+        length = (steps_per_epoch, total_steps)
+        terms = tuple(Term(resolved(term.loss, *length), resolve(term.weight, *length)) for term in self.terms)
         return replace(self, terms=terms)
 
     def loss(self, out: Outputs, step: int = 0) -> Tensor:
@@ -169,7 +171,7 @@ class Method:
                     memory = term.loss.init(tuple(term.loss.signal_of(out).shape))
                 value, kept[i] = term.loss(out, memory)
             else:
-                value = term.loss(out)
+                value = at(term.loss, step)(out)
             value = value if weight == 1.0 else weight * value
             total = value if total is None else total + value
         return out.logits.sum((-3, -2, -1)) * 0.0 if total is None else total, tuple(kept)
