@@ -31,7 +31,6 @@ def test_the_deployed_model_predicts_what_was_measured(studied, row):
     np.testing.assert_allclose(probs, results[row].test.probs[1], atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's exporter uses what PyTorch deprecates
 @pytest.mark.parametrize("row", ["baseline", "gated"])
 def test_every_format_predicts_the_same(studied, tmp_path, row):
     results, store = studied
