@@ -27,7 +27,7 @@ def train(method, data, epochs):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return Deployed(networks[: method.kept_components], method.keep).eval()
+    return Deployed.of(method, networks)
 
 
 parser = ArgumentParser(description=__doc__)

@@ -7,6 +7,7 @@ from torch import nn
 from traintwice.engine import Deployed, export_model
 from traintwice.engine.exporting import _without_known_noise
 from traintwice.errors import BadInput, TrainingFailed
+from traintwice.methods import co_distillation, ensemble
 
 
 @pytest.fixture
@@ -25,6 +26,18 @@ def test_what_is_written_predicts_the_same_elsewhere(model, tmp_path):
     }
     program = torch.export.load(tmp_path / "new" / "model.pt2").module()
     torch.testing.assert_close(program(x[:3]), model(x[:3]))
+
+
+def test_what_is_deployed_is_what_a_method_keeps(model):
+    networks, gate, x = list(model.networks), nn.Linear(4, 2), torch.randn(5, 4)
+    probs = torch.stack([network(x).softmax(-1) for network in networks])
+    torch.testing.assert_close(Deployed.of(co_distillation(), networks)(x), probs[0])
+    torch.testing.assert_close(Deployed.of(ensemble(2), networks)(x), probs.mean(0))
+    mixed = torch.einsum("bj,jbk->bk", gate(x).softmax(-1), probs)
+    torch.testing.assert_close(Deployed.of(ensemble(2, "gate"), networks, [gate])(x), mixed)
+    for method, several, gates in ((ensemble(2), networks[:1], []), (ensemble(2, "gate"), networks, []), (ensemble(2), [], [])):
+        with pytest.raises(BadInput, match=r"Deployed.of: got \d networks and 0 gates, expected 2 networks"):
+            Deployed.of(method, several, gates)
 
 
 class Unsaved(nn.Module):

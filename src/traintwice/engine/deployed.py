@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from traintwice.data import Dataset
 from traintwice.engine.building import Weights, build, build_gate, gate_of, load
+from traintwice.errors import BadInput
+from traintwice.methods import Method
 from traintwice.recipes import Recipe
 
 
@@ -27,6 +29,32 @@ class Deployed(nn.Module):
         self.networks = nn.ModuleList(networks)
         self.keep = keep
         self.gates = nn.ModuleList(gates)
+
+    @classmethod
+    def of(cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = ()) -> Deployed:
+        """What a method keeps of its components, in evaluation mode.
+
+        Args:
+            method: says what is kept.
+            networks: all of its J components, of every kept set of weights one after the other.
+            gates: from inputs to J logits, one for each set, where the method keeps a gate.
+        Raises:
+            BadInput: another number of networks or gates.
+        Example:
+            >>> from traintwice.methods import co_distillation
+            >>> model = Deployed.of(co_distillation(), [nn.Linear(4, 3), nn.Linear(4, 3)])
+            >>> len(model.networks), model(torch.zeros(5, 4)).shape
+            (1, torch.Size([5, 3]))
+        """
+        sets, rest = divmod(len(networks), method.components)
+        wanted = sets if method.keep == "gate" else 0
+        if rest or not sets or len(gates) != wanted:
+            raise BadInput(
+                f"Deployed.of: got {len(networks)} networks and {len(gates)} gates, expected {method.components} networks, or a multiple "
+                f"of that, and {'a gate for each such set' if method.keep == 'gate' else 'no gate'}"
+            )
+        kept = networks[:: method.components] if method.keep == "first" else networks
+        return cls(kept, method.keep, gates).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities for a batch."""
@@ -51,7 +79,6 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
         A module in evaluation mode, on the CPU, in float32.
     """
     sets = recipe.averaging.models if recipe.averaging is not None else 1
-    components = recipe.method.components
     networks = [
         network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
     ]
@@ -60,5 +87,4 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
     if recipe.method.keep == "gate":
         gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
         load(gates, gate_of(weights))
-    kept = networks[::components] if recipe.method.keep == "first" else networks
-    return Deployed(kept, recipe.method.keep, gates).eval()
+    return Deployed.of(recipe.method, networks, gates)
