@@ -48,7 +48,7 @@ class OwnBatches:
 
     Args:
         share: size of the shared part as a fraction of the batch size, >= 0. With 0 the components are independent trainings, and a
-            method that couples them is refused.
+            method that reads what all of them see (a coupling, a trained average, a gate) is refused.
     Raises:
         BadSpec: a negative share.
     Source:
@@ -60,3 +60,11 @@ class OwnBatches:
     def __post_init__(self) -> None:
         if not self.share >= 0:
             raise BadSpec(f"OwnBatches.share: got {self.share}, expected a number of at least 0")
+
+    def size(self, batch_size: int) -> int:
+        """Examples of a batch that all components see.
+
+        >>> OwnBatches(0.25).size(64)
+        16
+        """
+        return round(self.share * batch_size)

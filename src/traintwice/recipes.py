@@ -15,7 +15,7 @@ from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.schedules import Schedule
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Raised when training code changes results, so that a store never mixes replicas of two algorithms."""
 
 Fixable = Literal["initialisation", "order", "subset", "augmentation", "dropout"]
@@ -66,16 +66,19 @@ class Recipe:
         lr_schedule: multiplies the optimiser's learning rate; None keeps it constant.
         epochs: passes over the training examples, >= 1.
         batch_size: examples in a mini-batch, >= 1; the last one of an epoch may be smaller, and none is left out.
-        averaging: which weights predict; None takes the last.
+        averaging: which weights predict, those of a gate too; None takes the last.
         components: what each component has of its own, one entry for each; empty makes them alike.
         own_batches: an order of mini-batches for each component; None lets all see the same.
-        clip_norm: gradients of a replica are scaled down to this norm; None does not.
+        clip_norm: gradients of each component, and of a gate, are scaled down to this norm, each by its own; None does not. Parts that
+            components share count to the first.
         sharpness: ρ of sharpness-aware minimisation, >= 0; 0 is plain training.
-        start: an earlier model to start from; None draws new weights.
+        start: an earlier model to start from, its gate included where both have one; None draws new weights.
         teacher: an earlier model to learn from; methods with a distillation term need one.
         fixed: sources of randomness that all replicas share.
         augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher sees
             the student's view; the batch statistics of averaged weights are of the pictures as they are.
+        views: with augmentation, whether the components of a replica see the "same" change of an example or each its "own". With own
+            batches, examples outside their shared part are changed for each component anyway. A gate sees the first component's view.
         hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
             hardware rounded each time differently. On a CPU hardware can be fixed only.
     Raises:
@@ -100,6 +103,7 @@ class Recipe:
     teacher: Earlier | None = None
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
+    views: Literal["same", "own"] = "same"
     hardware: Literal["fixed", "emulated"] = "fixed"
 
     def __post_init__(self) -> None:
@@ -134,9 +138,34 @@ class Recipe:
             raise BadSpec("Recipe.teacher: a gated mixture cannot teach here; let the teacher keep 'mean-prob' or 'mean-logit'")
         if self.teacher is not None and self.own_batches is not None:
             raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
-        if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:
+        self._check_views()
+        if self.own_batches is not None and self.method.reads_shared and self.own_batches.size(self.batch_size) == 0:
             raise BadSpec(
-                "Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on"
+                f"Recipe.own_batches: a share of {self.own_batches.share:g} of {self.batch_size} is no example, but "
+                f"{', '.join(self.method.reads_shared)} {'reads' if len(self.method.reads_shared) == 1 else 'read'} examples that all "
+                "components see; give a larger share"
+            )
+
+    def _check_views(self) -> None:
+        if self.views not in ("same", "own"):
+            raise BadSpec(f"Recipe.views: got {self.views!r}, expected 'same' or 'own'")
+        if self.views == "same":
+            return
+        if self.augmentation is None:
+            raise BadSpec(
+                "Recipe.views: got 'own' without augmentation, so that there are no views to differ; give one or leave it out"
+            )
+        if self.method.components == 1:
+            raise BadSpec(
+                "Recipe.views: got 'own' for a method of one component, which has nobody to share a view with; leave it out"
+            )
+        if self.teacher is not None:
+            raise BadSpec(
+                "Recipe.views: a teacher sees one view, that of the student, so its components share it; leave views out"
+            )
+        if self.own_batches is not None and self.own_batches.size(self.batch_size) == 0:
+            raise BadSpec(
+                "Recipe.views: with own batches and no shared part every view is a component's own already; leave views out"
             )
 
     def change(self, **settings: Any) -> Recipe:

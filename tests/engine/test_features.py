@@ -16,8 +16,16 @@ from traintwice.engine.building import build
 from traintwice.engine.loop import Training
 from traintwice.engine.peers import Peers
 from traintwice.errors import BadSpec
-from traintwice.losses import CrossEntropy, Decorrelation, Distillation, GateCrossEntropy
-from traintwice.methods import Method, Term, anti_distillation, co_distillation, ensemble, ensemble_distillation
+from traintwice.losses import Agreement, CrossEntropy, Decorrelation, Distillation, GateCrossEntropy, Only
+from traintwice.methods import (
+    Method,
+    Term,
+    anti_distillation,
+    averaged_ensemble,
+    co_distillation,
+    ensemble,
+    ensemble_distillation,
+)
 from traintwice.nets import MLP, SharedTrunk
 from traintwice.optimizers import SGD
 from traintwice.randomness import stream
@@ -161,6 +169,24 @@ def test_clipping_bounds_a_step():
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-4)
 
 
+def test_components_and_gate_are_clipped_by_their_own_norms():
+    """Without coupling, each component of a clipped ensemble is the network that it would be alone."""
+    clipped = SMALL.change(clip_norm=0.5)
+    gated = Method((Term(CrossEntropy()), Term(Only(CrossEntropy(), (1,)), 100.0), Term(GateCrossEntropy())), 2, "gate")
+    recipe = clipped.change(method=gated)
+    np.testing.assert_array_equal(logits(recipe)[0], logits(clipped)[0])
+    assert not np.array_equal(logits(SMALL)[0], logits(clipped)[0])
+    training = Training(recipe.resolve(100), DATA, seed=0, replica=0, start=None, teacher=None, dtype=torch.float64)
+    training.examples.enter(0)
+    training.step(next(iter(batches(recipe, 100, seed=0, replica=0, epoch=0))), 0)
+    norms = [
+        torch.cat([p.grad.flatten() for group in o.param_groups for p in group["params"]]).norm().item()
+        for o in training.optimizers
+    ]
+    assert norms[:2] == [pytest.approx(0.5, rel=1e-4)] * 2
+    assert 0 < norms[2] <= 0.5
+
+
 def test_fixed_sources_are_shared_by_replicas():
     free = [logits(SMALL, replica=m) for m in (0, 3)]
     assert not np.array_equal(*free)
@@ -261,12 +287,66 @@ def test_a_gate_learns_and_does_not_touch_the_components():
     np.testing.assert_array_equal(done.outputs["test"], logits(SMALL.change(method=ensemble(2))))
 
 
+GATED = SMALL.change(method=ensemble(2, "gate"))
+
+
+def gates_of(recipe, **settings):
+    """Weight and bias of the gate of every set of networks."""
+    weights = train(recipe, DATA, seed=0, replica=0, dtype=torch.float64, **settings).weights
+    return [
+        np.c_[weights[f"gate.{s}.weight"], weights[f"gate.{s}.bias"]] for s in range(len(weights)) if f"gate.{s}.bias" in weights
+    ]
+
+
+def test_a_gate_is_averaged_with_its_components():
+    each_epoch = [gates_of(GATED.change(epochs=epochs))[0] for epochs in (1, 2, 3)]
+    assert np.abs(each_epoch[2] - each_epoch[1]).max() > 1e-3
+    (mean,) = gates_of(GATED.change(averaging=SWA(0.34)))
+    np.testing.assert_allclose(mean, (each_epoch[1] + each_epoch[2]) / 2, rtol=1e-9, atol=1e-15)
+    snapshots = gates_of(GATED.change(averaging=Snapshots(3)))
+    assert len(snapshots) == 3
+    for found, expected in zip(snapshots, each_epoch, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    mixture = train(GATED.change(averaging=Snapshots(3)), DATA, seed=0, replica=0, dtype=torch.float64).outputs["test.gate"]
+    assert mixture.shape == (6, 30)
+    np.testing.assert_allclose(mixture.sum(0), 1, rtol=1e-6)
+    first = train(GATED.change(epochs=1), DATA, seed=0, replica=0, dtype=torch.float64).outputs["test.gate"]
+    np.testing.assert_allclose(mixture[:2], first / 3, rtol=1e-6)
+
+
+def test_a_gate_goes_on_from_the_earlier_one():
+    frozen = GATED.change(optimizer=SGD(1e-30))
+    for earlier in (GATED, GATED.change(averaging=Snapshots(3))):
+        weights = train(earlier, DATA, seed=0, replica=0, dtype=torch.float64).weights
+        (found,) = gates_of(frozen.change(start=Earlier(earlier)), start=weights)
+        np.testing.assert_allclose(found, gates_of(earlier)[-1], rtol=1e-6)
+    plain = SMALL.change(method=ensemble(2))
+    weights = train(plain, DATA, seed=0, replica=0, dtype=torch.float64).weights
+    (found,) = gates_of(frozen.change(start=Earlier(plain)), start=weights)
+    assert np.abs(found).max() < 1e-20
+    three = GATED.change(method=ensemble(3, "gate"))
+    weights = train(GATED, DATA, seed=0, replica=0, dtype=torch.float64).weights
+    with pytest.raises(BadSpec, match="gate weighs 2 components, this recipe trains 3"):
+        gates_of(three.change(start=Earlier(GATED)), start=weights)
+
+
 def test_a_loss_may_read_a_sub_network():
     read = Method((Term(CrossEntropy()), Term(Decorrelation(signal="0"), 0.1)), 2, "mean-prob")
     assert not np.array_equal(logits(SMALL.change(method=read)), logits(SMALL.change(method=ensemble(2))))
     missing = Method((Term(CrossEntropy()), Term(Decorrelation(signal="trunk"), 0.1)), 2, "mean-prob")
     with pytest.raises(BadSpec, match="signal 'trunk': component 0 has no sub-network of that name; it has 0, 1, 2"):
         logits(SMALL.change(method=missing))
+
+
+def test_a_sub_network_has_its_name_where_a_component_sees_some_features():
+    read = Method((Term(CrossEntropy()), Term(Decorrelation(signal="0"), 0.1)), 2, "mean-prob")
+    some = SMALL.change(method=read, components=(Component(), Component(inputs=tuple(range(32)))))
+    training = Training(some.resolve(100), DATA, seed=0, replica=0, start=None, teacher=None, dtype=torch.float64)
+    training.examples.enter(0)
+    batch = next(iter(batches(some, 100, seed=0, replica=0, epoch=0)))
+    seen = training._outputs(batch, 0).signals["0"]
+    first, second = training.networks
+    torch.testing.assert_close(seen, torch.stack([first[0](X[batch.rows]), second.network[0](X[batch.rows][:, :32])]))
 
 
 def test_components_may_share_a_trunk():
@@ -305,7 +385,17 @@ def test_costs(change, train_cost, serve_cost):
         ({"method": ensemble(2), "components": (Component(subset=0.5), Component())}, "needs own_batches"),
         ({"method": ensemble_distillation()}, "learns from a teacher and none is given"),
         ({"teacher": Earlier(SMALL)}, "no term of the method learns from it"),
-        ({"method": co_distillation(), "own_batches": OwnBatches()}, "share is 0, but the method couples"),
+        ({"method": co_distillation(), "own_batches": OwnBatches()}, "a share of 0 of 32 is no example, but Agreement reads"),
+        ({"method": co_distillation(), "own_batches": OwnBatches(0.01)}, "a share of 0.01 of 32 is no example"),
+        ({"method": ensemble(2, "gate"), "own_batches": OwnBatches()}, "but GateCrossEntropy reads"),
+        ({"method": averaged_ensemble(), "own_batches": OwnBatches()}, "but EnsembleCrossEntropy reads"),
+        (
+            {
+                "method": Method((*ensemble(2, "gate").terms, Term(Only(Agreement(), (0, 1)))), 3, "gate"),
+                "own_batches": OwnBatches(),
+            },
+            "but GateCrossEntropy, Agreement read ",
+        ),
         (
             {
                 "method": ensemble_distillation(),

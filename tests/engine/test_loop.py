@@ -5,13 +5,23 @@ import torch
 from traintwice.data import Digits
 from traintwice.engine import train
 from traintwice.errors import Diverged
-from traintwice.losses import CrossEntropy, LogitL2, Outputs
-from traintwice.methods import Method, Term, anti_distillation, baseline, co_distillation, ensemble, entropy_regulariser
+from traintwice.losses import CrossEntropy, Difference, LogitL2, Outputs
+from traintwice.methods import (
+    Method,
+    Term,
+    anti_distillation,
+    anti_distillation_difference,
+    baseline,
+    co_distillation,
+    ensemble,
+    entropy_regulariser,
+    symmetric_kl_regulariser,
+)
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
-from traintwice.schedules import LinearDecay
+from traintwice.schedules import Jump, LinearDecay
 
 DATA = Digits(train=100, validation=20, test=30).load()
 SMALL = Recipe(network=MLP((9, 7)), optimizer=SGD(0.1, 0.9), epochs=2, batch_size=32)
@@ -81,13 +91,44 @@ def test_learns():
     assert (done.outputs["test"][0].argmax(-1) == Digits().load().test.labels).mean() > 0.85
 
 
-def test_divergence_names_the_step_and_the_term():
-    with pytest.raises(Diverged, match=r"the logits of component 0 are not finite at step 1") as seen:
-        train(SMALL.change(optimizer=SGD(1e30)), DATA, seed=0, replica=7)
-    assert seen.value.step == 1
-    unbounded = Method((Term(CrossEntropy()), Term(LogitL2(), -1e38)))
-    with pytest.raises(Diverged, match=r"the (term LogitL2|weighted sum of the terms|logits of component 0)"):
-        train(SMALL.change(method=unbounded), DATA, seed=0, replica=0)
+DIVERGING = {
+    "a rate too high": (
+        {"optimizer": SGD(1e30)},
+        r"at step 1 the logits of component 0 are not finite; the steps may be too large: lower the learning rate",
+    ),
+    "difference": (
+        {"method": anti_distillation_difference(2, 1.0, signal="logits")},
+        r"the logits of component 0 are not finite; at the last finite step Difference\(.*\) enlarged them most: lower its weight",
+    ),
+    "difference of a sub-network": (
+        {"method": Method((*ensemble(2).terms, Term(Difference(signal="0"))), 2), "optimizer": SGD(1e20)},
+        r"at step 1 the logits of component 0 are not finite; at the last finite step Difference\(.*signal='0'.*\) enlarged them most",
+    ),
+    "symmetric KL": (
+        {"method": symmetric_kl_regulariser(0.9), "optimizer": SGD(1.0, 0.9)},
+        r"are not finite; at the last finite step SymmetricKLToUniform\(.*\) enlarged them most",
+    ),
+    "de-correlation": ({"method": anti_distillation(2, 100.0)}, r"the term Decorrelation\(.*\) is inf"),
+    "a weight": (
+        {"method": Method((Term(CrossEntropy()), Term(LogitL2(), -1e38))), "optimizer": SGD(1e-36)},
+        r"at step 1 the term LogitL2\(\) is \d\S*, and not finite times its weight -1e\+38",
+    ),
+    "not one whose weight is 0": (
+        {
+            "method": Method((Term(CrossEntropy()), Term(Difference(), 0.0), Term(LogitL2(), Jump(-1.0, steps=10))), 2),
+            "epochs": 9,
+        },
+        r"the term LogitL2\(\) is inf",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIVERGING)
+def test_divergence_names_the_step_and_the_cause(name):
+    change, message = DIVERGING[name]
+    with pytest.raises(Diverged, match=message) as seen:
+        train(SMALL.change(**{"epochs": 9, **change}), DATA, seed=0, replica=7)
+    assert f"at step {seen.value.step} " in str(seen.value)
 
 
 def test_outputs_are_what_the_loss_sees():

@@ -17,7 +17,7 @@ from traintwice.engine.building import build
 from traintwice.engine.hardware import poke
 from traintwice.engine.reading import Inputs
 from traintwice.errors import BadSpec
-from traintwice.methods import co_distillation, ensemble
+from traintwice.methods import Method, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD
 from traintwice.randomness import stream
@@ -88,6 +88,62 @@ def test_the_shared_part_of_own_batches_is_the_same_for_all():
         assert torch.equal(first[batch.shared], second[batch.shared])
     alone = SMALL.change(method=ensemble(2), own_batches=OwnBatches())
     np.testing.assert_array_equal(logits(alone.change(hardware="fixed"))[0], logits(SMALL.change(hardware="fixed"))[0])
+
+
+def views(recipe, *, epoch=0):
+    """For every mini-batch of an epoch, its rows and what each component is given for them."""
+    examples = Examples(recipe, DATA, X, seed=0, replica=0)
+    examples.enter(epoch)
+    return [(batch, examples.of(batch)) for batch in batches(recipe, 100, seed=0, replica=0, epoch=epoch)]
+
+
+def test_views_of_the_components_are_the_same_or_their_own():
+    pair = SMALL.change(method=ensemble(2))
+    own = pair.change(views="own")
+    assert all(torch.equal(first, second) for _, (first, second) in views(pair))
+    for epoch in range(2):
+        baseline = views(SMALL, epoch=epoch)
+        for (batch, (first, second)), (alone, (expected,)) in zip(views(own, epoch=epoch), baseline, strict=True):
+            assert torch.equal(batch.rows, alone.rows)
+            assert torch.equal(first, expected)
+            assert not torch.equal(first, second)
+    drawn = torch.from_numpy(Shift().draw(stream(0, "augmentation", component=1), 100))
+    batch, (_, second) = views(own)[0]
+    expected = Shift().apply(X[batch.rows].view(-1, 8, 8, 1), drawn[batch.rows]).view(-1, 64)
+    assert torch.equal(second, expected)
+    assert not np.array_equal(logits(own)[1], logits(pair)[1])
+
+
+def test_views_of_the_shared_part_are_the_same_or_their_own():
+    """A component sees an example of an epoch in one way, in its own part of the batch and in the shared one."""
+    recipe = SMALL.change(method=ensemble(2), own_batches=OwnBatches(0.5), views="own")
+    for batch, seen_by in views(recipe):
+        assert torch.equal(batch.rows[0, batch.shared], batch.rows[1, batch.shared])
+        assert not torch.equal(*(x[batch.shared] for x in seen_by))
+    of_first = {}
+    for batch, seen_by in views(recipe):
+        for row, x in zip(batch.rows[0].tolist(), seen_by[0], strict=True):
+            assert torch.equal(of_first.setdefault(row, x), x)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": ensemble(2), "augmentation": None}, "'own' without augmentation"),
+        ({}, "a method of one component"),
+        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own already"),
+        ({"method": ensemble_distillation(), "teacher": Earlier(SMALL)}, "a method of one component"),
+        (
+            {"method": Method(ensemble_distillation().terms, 2), "teacher": Earlier(SMALL)},
+            "a teacher sees one view",
+        ),
+    ],
+)
+def test_own_views_that_mean_nothing(change, message):
+    with pytest.raises(BadSpec, match=message):
+        SMALL.change(views="own", **change)
+    with pytest.raises(BadSpec, match=r"Recipe.views: got 'both', expected 'same' or 'own'"):
+        SMALL.change(views="both")
 
 
 def test_data_that_are_no_pictures():

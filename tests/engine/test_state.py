@@ -39,6 +39,9 @@ RECIPES = {
     "peers of three steps ago, SAM": {"method": co_distillation(kind="ce", lag_steps=3), "sharpness": 0.05},
     "stale peers": {"method": co_distillation(kind="ce", lag_steps=9), "epochs": 7},
     "gate": {"method": GATED},
+    "averaged gate": {"method": GATED, "averaging": EMA(0.8)},
+    "gates of snapshots": {"method": GATED, "averaging": Snapshots(2)},
+    "own views": {"method": ensemble(2), "augmentation": Shift(), "views": "own"},
     "SAM, clipped": {"sharpness": 0.05, "clip_norm": 0.5},
     "own batches": {"method": ensemble(2), "own_batches": OwnBatches(0.25), "components": (Component(), Component(subset=0.5))},
     "augmentation, dropout": {"augmentation": Shift(), "network": MLP((6, 5), dropout=0.3), "averaging": EMA()},
@@ -54,6 +57,7 @@ RECIPES = {
         "augmentation": CropFlip(1),
         "hardware": "emulated",
     },
+    "shared trunk, dropout": {"network": SharedTrunk((6,), (5,), dropout=0.3), "method": co_distillation(kind="ce", lag_steps=1)},
     "shared trunk": {"network": SharedTrunk((6,)), "method": ensemble(2), "averaging": EMA()},
 }
 

@@ -19,12 +19,18 @@ def exported(tmp_path_factory):
     command = [sys.executable, str(SCRIPT), "--epochs", "6", "--out", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     return done.stdout, folder
+
+
+def test_is_short():
+    lines = SCRIPT.read_text().split('"""', 2)[2].splitlines()
+    assert sum(bool(line.strip()) for line in lines) <= 40
 
 
 def test_says_what_it_did(exported):
     said, _ = exported
-    assert said.count("predictions equal within") == 2
+    assert said.count("these predict the same") == 2
     assert said.count("fourth power of the logits") == 1
 
 
@@ -43,6 +49,6 @@ def test_one_network_is_kept_of_a_pair_and_both_of_an_ensemble(exported):
     from safetensors.numpy import load_file
 
     networks = {
-        name: len(load_file(exported[1] / name / "weights.safetensors")) // 4 for name in ("co-distilled", "anti-distilled")
+        name: len(load_file(exported[1] / name / "model.safetensors")) // 4 for name in ("co-distilled", "anti-distilled")
     }
     assert networks == {"co-distilled": 1, "anti-distilled": 2}

@@ -10,8 +10,9 @@ import torch
 from loss_examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
 
 from traintwice import losses, specs
-from traintwice.losses import Entropy, Outputs, RunningDecorrelation
-from traintwice.methods import Method, Term, co_distillation
+from traintwice.losses import Outputs, RunningDecorrelation
+from traintwice.methods import Method, Term, co_distillation, label_smoothing
+from traintwice.schedules import Ramp
 
 each = pytest.mark.parametrize("loss", MEMBERS, ids=repr)
 
@@ -80,17 +81,19 @@ def test_order_of_examples_does_not_matter(loss):
 @each
 def test_gradient_is_the_derivative(loss):
     if isinstance(loss, RunningDecorrelation):
-        pytest.skip("its gradient is that of another function, by definition; tested in test_running.py")
-    if getattr(loss, "lag_steps", 1) == 0:
-        pytest.skip("live peers are constants to it and not to finite differences; tested in test_peers.py")
+        pytest.skip("its gradient is that of another function, by definition; against that one in test_definitions.py")
     out = outputs(components=2, batch=3, classes=3)
 
-    fixed = out.logits.detach().clone()
+    fixed, peers, same = out.logits.detach().clone(), out.peers, loss
+    if getattr(loss, "lag_steps", 1) == 0:  # live peers are constants to it: those of a peer that is as the component is now
+        peers, same = fixed, losses.PeerCrossEntropy(1)
+        live = torch.autograd.grad(loss(out), out.logits)
+        torch.testing.assert_close(live, torch.autograd.grad(same(change(out, lambda x: x, peers=peers)), out.logits))
 
     def of(logits, gate, tower):
         # A gate's gradient stops at the components.
         held = fixed if isinstance(loss, losses.GateCrossEntropy) else logits
-        return loss(Outputs(held, out.labels, out.peers, out.teacher, gate, {"tower": tower})) + 0 * logits.sum()
+        return same(Outputs(held, out.labels, peers, out.teacher, gate, {"tower": tower})) + 0 * logits.sum()
 
     assert torch.autograd.gradcheck(of, leaves(out))
 
@@ -165,6 +168,18 @@ def test_couples_only_what_all_components_see(loss):
 
 
 @each
+def test_says_whether_it_reads_what_all_components_see(loss):
+    """With no shared example it either works or is refused before training, by name."""
+    out = outputs(components=2)
+    apart = change(out, lambda x: x, labels=out.labels.repeat(2, 1), shared=slice(0, 0))
+    if Method((Term(loss),), 2).reads_shared:
+        with pytest.raises(losses.outputs.BadInput, match="leaves none"):
+            value(loss, apart)
+    else:
+        assert value(loss, apart).isfinite()
+
+
+@each
 def test_is_a_mean_over_parts_of_the_batch_unless_it_says_so(loss):
     out = outputs(batch=8)
     halves = [
@@ -208,22 +223,41 @@ def test_a_method_with_a_ramp_compiles_in_one_piece():
             torch.testing.assert_close(compiled(out.logits, out.labels, step), method.loss(out, step))
 
 
-COMPILED = [losses.CrossEntropy(), losses.Decorrelation("covariance"), losses.Agreement(), Entropy(), losses.Distillation()]
+def check_compiled(loss, backend):
+    """Value and gradients of the compiled loss are those of the plain one."""
+    out = outputs(components=2, batch=3, classes=3, dtype=torch.float32)
 
-
-@pytest.mark.parametrize("loss", COMPILED, ids=repr)
-def test_compiles_in_one_piece(loss):
-    out = outputs(components=2, dtype=torch.float32)
-
-    def of(logits, labels, teacher):
-        return loss(Outputs(logits, labels, teacher=teacher))
+    def of(logits, gate, tower):
+        return value(loss, Outputs(logits, out.labels, out.peers, out.teacher, gate, {"tower": tower}))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the compiler's own
         torch.compiler.reset()
-        compiled = torch.compile(of, fullgraph=True, backend="aot_eager")
-        result = compiled(out.logits, out.labels, out.teacher)
-        (gradient,) = torch.autograd.grad(result, out.logits)
-    expected = of(out.logits, out.labels, out.teacher)
+        result = torch.compile(of, fullgraph=True, backend=backend, dynamic=False)(*leaves(out))
+        gradients = torch.autograd.grad(result, leaves(out), allow_unused=True)
+    expected = of(*leaves(out))
     torch.testing.assert_close(result, expected)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, out.logits)[0])
+    wanted = torch.autograd.grad(expected, leaves(out), allow_unused=True)
+    for gradient, plain in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(torch.zeros(()) if gradient is None else gradient, torch.zeros(()) if plain is None else plain)
+
+
+@each
+def test_compiles_in_one_piece(loss):
+    check_compiled(loss, "eager")
+
+
+@pytest.mark.parametrize("loss", [losses.Decorrelation("covariance"), losses.Agreement(), losses.Distillation()], ids=repr)
+def test_compiles_forward_and_backward(loss):
+    check_compiled(loss, "aot_eager")
+
+
+def test_a_weight_that_is_ramped_inside_a_loss_compiles_in_one_piece():
+    method = label_smoothing(Ramp(0.4, steps=10))
+    out = outputs(components=1, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler's own
+        torch.compiler.reset()
+        compiled = torch.compile(lambda z, y, t: method.loss(Outputs(z, y), t), fullgraph=True, backend="eager")
+        for step in (0, 3, 20):
+            torch.testing.assert_close(compiled(out.logits, out.labels, step), method.loss(out, step))

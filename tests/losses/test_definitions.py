@@ -27,6 +27,7 @@ from traintwice.losses import (
     RunningDecorrelation,
     SymmetricKLToUniform,
 )
+from traintwice.schedules import Jump, Ramp
 
 
 def softmax(z):
@@ -121,6 +122,17 @@ def test_decorrelation(batch, matrix, signal, center, normalize):
     assert got == pytest.approx(total, rel=1e-9, abs=1e-12)
 
 
+def test_label_smoothing(batch):
+    logits, labels = batch
+    f, total = softmax(logits), 0.0
+    classes = f.shape[2]
+    for j, b in components_and_examples(f):
+        target = np.full(classes, 0.3 / classes)
+        target[labels[b]] += 0.7
+        total += cross_entropy(target, f[j, b]) / f.shape[1]
+    assert value(LabelSmoothing(0.3), logits, labels) == close(total)
+
+
 def test_label_smoothing_as_in_torch(batch):
     logits, labels = batch
     by_torch = sum(
@@ -190,6 +202,45 @@ def test_cross_entropy_with_stale_peers(batch):
                 total += np.mean([cross_entropy(g[i, b], f[j, b]) for b in range(f.shape[1])])
     got = value(PeerCrossEntropy(lag_steps=2), logits, labels, peers=peers)
     assert got == close(total / max(len(f) - 1, 1))
+
+
+@pytest.mark.parametrize("matrix", ["second-moment", "covariance", "residue"])
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.9])
+def test_running_decorrelation(batch, matrix, rho):
+    """Four steps of the running mean; its gradient by finite differences of what the last batch adds to it."""
+    labels, rng, loss = batch[1], np.random.default_rng(14), RunningDecorrelation(rho, matrix)
+    steps = [rng.normal(size=batch[0].shape) for _ in range(4)]
+    components, examples, classes = batch[0].shape
+
+    def moments(z):
+        s = z - {"second-moment": 0.0, "covariance": z.mean(1, keepdims=True), "residue": z.mean(0, keepdims=True)}[matrix]
+        return np.array(
+            [
+                [[sum(s[i, :, k] * s[j, :, k]) / examples for j in range(components)] for i in range(components)]
+                for k in range(classes)
+            ]
+        )
+
+    memory, running = loss.init(batch[0].shape), 0.0
+    for t, z in enumerate(steps, start=1):
+        logits = torch.from_numpy(z).requires_grad_()
+        got, memory = loss(Outputs(logits, torch.from_numpy(labels)), memory)
+        running = rho * running + (1 - rho) * moments(z)
+        estimate = running / (1 - rho**t)
+        assert got.item() == close(sum(estimate[:, i, j] @ estimate[:, i, j] for i in range(components) for j in range(i)))
+    if components == 1:
+        return
+    (gradient,) = torch.autograd.grad(got, logits)
+
+    def of_last(z):
+        a = moments(z) + (estimate - moments(steps[-1]))  # the rest is a constant
+        return sum(a[:, i, j] @ a[:, i, j] for i in range(components) for j in range(i))
+
+    for place in np.ndindex(batch[0].shape):
+        nudge = np.zeros(batch[0].shape)
+        nudge[place] = 1e-6
+        slope = (of_last(steps[-1] + nudge) - of_last(steps[-1] - nudge)) / 2e-6
+        assert gradient[place].item() == pytest.approx(slope, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize("signal", ["logits", "probabilities"])
@@ -416,8 +467,10 @@ def test_top_k_of_all_classes_is_a_dead_switch():
         (lambda: Distillation(0.0), "greater than 0"),
         (lambda: Distillation(average="mean"), "expected one of 'prob', 'logit'"),
         (lambda: LoggedDistillation(1.5), "from 0 to 1"),
-        (lambda: Anchor(epsilon=0.0), "at most 1"),
-        (lambda: FocalDistillation(0.0, 0.0), "one above 0"),
+        (lambda: LoggedDistillation(Ramp(1.5, epochs=1)), "a schedule of such"),
+        (lambda: LabelSmoothing(Jump(1.0, steps=3)), r"expected a number in \[0, 1\)"),
+        (lambda: Anchor(epsilon=-0.1), "Anchor.epsilon: got -0.1, expected a number from 0 to 1"),
+        (lambda: FocalDistillation(0.0, -1.0), "expected neither negative"),
         (lambda: Only(CrossEntropy(), ()), "at least one"),
         (lambda: Only(CrossEntropy(), (0, 0)), "different numbers"),
         (lambda: Only(RunningDecorrelation(), (0, 1)), "which has a memory"),

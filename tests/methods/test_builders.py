@@ -1,3 +1,7 @@
+import tomllib
+from dataclasses import fields, replace
+from typing import get_type_hints
+
 import pytest
 import torch
 
@@ -10,6 +14,7 @@ from traintwice.losses import (
     Distillation,
     Entropy,
     GateCrossEntropy,
+    LabelSmoothing,
     LogitL2,
     Only,
     Outputs,
@@ -32,11 +37,12 @@ from traintwice.methods import (
     ensemble,
     ensemble_distillation,
     entropy_regulariser,
+    focal_distillation,
     logit_l2,
     regularised_co_distillation,
     symmetric_kl_regulariser,
 )
-from traintwice.schedules import Complement, Ramp
+from traintwice.schedules import Complement, Jump, Ramp
 
 EXAMPLES = [
     *[builder() for builder in BUILDERS.values()],
@@ -92,6 +98,65 @@ def test_confidence_penalty_is_a_negative_alpha(out):
     torch.testing.assert_close(
         Method(blend(-0.1, CrossEntropy(), Entropy())).loss(out), 1.1 * CrossEntropy()(out) - 0.1 * Entropy()(out)
     )
+
+
+WEIGHTS = [
+    (name, setting)
+    for name, builder in BUILDERS.items()
+    for setting, hint in get_type_hints(builder).items()
+    if hint == schedules.Weight
+]
+"""Every builder with each of its weights."""
+
+
+def test_whatever_is_a_weight_takes_a_schedule():
+    called_so = {"weight", "alpha", "share", "smoothing", "epsilon", "base", "boost"}
+    assert {(name, s) for name, builder in BUILDERS.items() for s in get_type_hints(builder) if s in called_so} == set(WEIGHTS)
+
+
+@pytest.mark.parametrize("kind", [Ramp, Jump])
+@pytest.mark.parametrize(("name", "setting"), WEIGHTS)
+def test_every_weight_may_follow_a_schedule(name, setting, kind):
+    """At every step the sum is that of the method with the number that the schedule has there."""
+    builder, to = BUILDERS[name], -0.4 if name == "confidence_penalty" else 0.4
+    schedule = kind(to, epochs=2.0)
+    method = builder(**{setting: schedule})
+    assert eval(repr(method), {**vars(losses), **vars(schedules), **vars(methods)}) == method  # noqa: S307
+    assert specs.decode(Method, specs.encode(method)) == method
+    given = tomllib.loads(f'm = {{ builder = "{name}", {setting} = {{ type = "{kind.__name__}", to = {to}, epochs = 2 }} }}')
+    assert specs.decode(Method, given["m"], "m") == method
+    generator = torch.Generator().manual_seed(0)
+    out = Outputs(
+        torch.randn(method.components, 6, 5, generator=generator),
+        torch.tensor([0, 1, 2, 3, 4, 0]),
+        teacher=torch.randn(6, 5, generator=generator),
+    )
+    with pytest.raises(BadSpec, match="resolve"):
+        method.loss(out, 3)
+    found = method.resolve(5)
+    sums = []
+    for step in (0, 4, 9, 10, 30):
+        number = to * min(step / 10, 1.0) if kind is Ramp else to * (step >= 10)
+        plain = Method(tuple(_with_number(term, schedule, number) for term in method.terms), method.components, method.keep)
+        torch.testing.assert_close(found.loss(out, step), plain.loss(out))
+        sums.append(found.loss(out, step).item())
+    assert len(set(sums)) == (4 if kind is Ramp else 2)
+
+
+def _with_number(term, schedule, number):
+    """A term with a number in the place of a schedule, wherever that stands."""
+    if isinstance(term.weight, Complement):
+        return replace(term, weight=1 - number)
+    loss = replace(term.loss, **{f.name: number for f in fields(term.loss) if getattr(term.loss, f.name) == schedule})
+    return Term(loss, number if term.weight == schedule else term.weight)
+
+
+def test_a_loss_alone_has_no_step(out):
+    with pytest.raises(BadSpec, match=r"LabelSmoothing.smoothing: is Ramp\(.*loss.at\(step\)"):
+        LabelSmoothing(Ramp(0.4, steps=10))(out)
+    assert LabelSmoothing(Ramp(0.4, steps=10)).at(5) == LabelSmoothing(0.2)
+    some = Method((Term(Only(LabelSmoothing(Ramp(0.4, epochs=1)), (1,))),), 2)
+    assert some.resolve(10).loss(out, 5) == Only(LabelSmoothing(0.2), (1,))(out)
 
 
 def test_all_weights_zero_gives_a_differentiable_zero(out):
@@ -188,6 +253,29 @@ def test_a_term_of_weight_zero_remembers_nothing(out):
     assert memories[1]["steps"] == 1
 
 
+def test_of_several_terms_that_are_not_finite_the_one_that_drove_is_named():
+    """Logits so far apart that the log of a probability is infinite: the cross entropy is too, and did not do it."""
+    method = symmetric_kl_regulariser(0.5)
+    before = Outputs(torch.tensor([[[9.0, 0.0], [0.0, 9.0]]]), torch.tensor([0, 1]))
+    after = Outputs(torch.tensor([[[3e38, -3e38], [3e38, -3e38]]]), torch.tensor([1, 1]))
+    assert not CrossEntropy()(after).isfinite()
+    assert not SymmetricKLToUniform()(after).isfinite()
+    assert method.not_finite(after, 1).startswith("the term CrossEntropy() is inf")
+    assert method.not_finite(after, 1, before=(before, 0)).startswith("the term SymmetricKLToUniform(")
+    off = Method((Term(CrossEntropy(), 0.0), *method.terms[1:]))
+    assert off.not_finite(after, 1).startswith("the term SymmetricKLToUniform(")
+    halves = Method((Term(LogitL2(), 1.0), Term(LogitL2(), 2.0)))
+    large = Outputs(torch.tensor([[[1.3e19, 0.0]]]), torch.tensor([0]))
+    assert halves.not_finite(large, 0) == "the sum of 1.69e+38 and 3.38e+38, the weighted terms, is not finite"
+
+
+def test_the_memory_of_a_term_is_read_where_it_is_to_blame(out):
+    method = anti_distillation(2, rho=0.5)
+    _, memories = method.advance(out, 0)
+    huge = Outputs(1e15 * out.logits, out.labels)
+    assert method.not_finite(huge, 1, memories, before=(out, 0)).startswith("the term RunningDecorrelation(")
+
+
 def test_warnings_come_once_and_only_where_they_bite():
     assert baseline().warnings(classes=10, accumulation=4) == ()
     assert co_distillation().warnings(classes=10, accumulation=4) == ()
@@ -209,12 +297,16 @@ def test_warnings_come_once_and_only_where_they_bite():
         (lambda: anti_distillation(1), "nothing to couple"),
         (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term that trains one"),
         (lambda: averaged_ensemble(1), "nothing to couple"),
+        (lambda: Method((Term(Only(CrossEntropy(), (0, 2))),), 2), r"Only.components: got \[0, 2\] of 2 components"),
+        (lambda: Method((Term(Only(Only(CrossEntropy(), (1,)), (1,))),), 2), r"Only.components: got \[1\] of 1 component,"),
         (lambda: anti_distillation_gram_schmidt(1), "nothing to couple"),
         (lambda: confidence_penalty(0.1), "expected a number below 0"),
+        (lambda: confidence_penalty(Ramp(0.1, epochs=1)), "expected a number below 0"),
         (lambda: co_distillation(lag_steps=3), "only kind='ce' learns from older"),
         (lambda: regularised_co_distillation(cap=1.0), "which is bounded"),
         (lambda: regularised_co_distillation(regulariser="skl"), "'symmetric-kl'"),
         (lambda: anchor(2.0), "from 0 to 1"),
+        (lambda: focal_distillation(base=0.0, boost=0.0), "expected one above 0"),
         (lambda: co_distillation(Ramp(1.0, steps=2), ramp_epochs=1), "give one of them"),
     ],
 )

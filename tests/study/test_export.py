@@ -14,6 +14,8 @@ def studied(small, tmp_path_factory):
     rows = [
         'rows.logits.method={builder="ensemble", keep="mean-logit"}',
         'rows.gated.method={components=2, keep="gate", terms=[{loss={type="CrossEntropy"}}, {loss={type="GateCrossEntropy"}}]}',
+        'rows.gates={method={builder="ensemble", keep="gate"}, averaging={type="Snapshots", count=2}}',
+        'rows.mixed={method={builder="ensemble", keep="gate"}, averaging={type="EMA"}}',
         'rows.snapshots.averaging={type="Snapshots", count=2}',
         'rows.student={method="ensemble_distillation", teacher={recipe={network={type="MLP", hidden=[8]}, method="ensemble", epochs=1}}}',
     ]
@@ -22,14 +24,13 @@ def studied(small, tmp_path_factory):
     return run(experiment, store=store, save_weights=True), store
 
 
-@pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "snapshots", "student"])
+@pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "gates", "mixed", "snapshots", "student"])
 def test_the_deployed_model_predicts_what_was_measured(studied, row):
     results, store = studied
     probs = predict(model_of(results, store, row, 1), results.data.test.inputs)
     np.testing.assert_allclose(probs, results[row].test.probs[1], atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's exporter uses what PyTorch deprecates
 @pytest.mark.parametrize("row", ["baseline", "gated"])
 def test_every_format_predicts_the_same(studied, tmp_path, row):
     results, store = studied

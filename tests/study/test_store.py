@@ -29,6 +29,18 @@ def test_what_was_saved_comes_back(store):
     assert Store(store.path).identity(KEY) == {"schema": 1, **IDENTITY}
 
 
+def test_record_and_arrays_in_one_reading(store):
+    record, arrays = store.open(KEY, 4)
+    assert record == store.record(KEY, 4)
+    np.testing.assert_array_equal(arrays["test"], ARRAYS["test"])
+    store.save(KEY, 5, {}, {"diverged": "at step 3 ..."})
+    assert store.open(KEY, 5)[1] == {}
+    assert store.open(KEY, 3) is None
+    path = store.folder(KEY) / "0004.safetensors"
+    path.write_bytes(flip_bit(path.read_bytes()))
+    assert isinstance(store.open(KEY, 4), Damage)
+
+
 def flip_bit(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]

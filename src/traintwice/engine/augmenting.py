@@ -15,7 +15,7 @@ from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 
 SHARED = -1
-"""Stream of the part of a batch that all components see, where they have batches of their own."""
+"""Stream of the part of a batch that all components see, where they have batches of their own and share its view."""
 
 
 class Examples:
@@ -42,8 +42,8 @@ class Examples:
         """Draw what happens to each example in an epoch."""
         if self.recipe.augmentation is None:
             return
-        streams = [0] if self.recipe.own_batches is None else [*range(self.recipe.method.components), SHARED]
-        for j in streams:
+        own, each = self.recipe.views == "own", range(self.recipe.method.components)
+        for j in each if own else [0] if self.recipe.own_batches is None else [*each, SHARED]:
             rng = stream_of(self.recipe, self.seed, "augmentation", replica=self.replica, component=j, epoch=epoch)
             self._drawn[j] = torch.from_numpy(self.recipe.augmentation.draw(rng, len(self.inputs)))
 
@@ -61,10 +61,13 @@ class Examples:
 
     def of(self, batch: Batch) -> list[Tensor]:
         """Inputs of each component, the same object where they share them."""
+        components = self.recipe.method.components
         if batch.given is not None:
-            return [batch.given[0].to(self.inputs.dtype)] * self.recipe.method.components
+            return [batch.given[0].to(self.inputs.dtype)] * components
+        if self.recipe.views == "own":
+            return [self._read(rows, j) for j, rows in enumerate(batch.rows.expand(components, -1))]
         if batch.rows.ndim == 1:
-            return [self._read(batch.rows, 0)] * self.recipe.method.components
+            return [self._read(batch.rows, 0)] * components
         together = batch.shared or slice(0, 0)
         if together.start == together.stop:
             return [self._read(rows, j) for j, rows in enumerate(batch.rows)]

@@ -75,7 +75,7 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
         own = _order(recipe, mine, seed=seed, replica=replica, stream=j, epoch=epoch)
         parts.append(np.resize(own, examples))
     own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
-    size = round(recipe.own_batches.share * recipe.batch_size)
+    size = recipe.own_batches.size(recipe.batch_size)
     if size == 0:
         for rows in own_parts:
             yield Batch(rows, slice(0, 0))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from traintwice.randomness import Source, stream
 from traintwice.recipes import Recipe
 
 Weights = Mapping[str, np.ndarray]
-"""Parameters and buffers of all components: "0.name", "1.name" ..."""
+"""Parameters and buffers of all components: "0.name", "1.name" ..., and of a gate for each set of them: "gate.0.name" ..."""
 
 
 class Selected(nn.Module):
@@ -78,11 +79,42 @@ def build(
 def last_set(weights: Weights, recipe: Recipe) -> Weights:
     """The weights at the end of a training whose recipe keeps several sets of them."""
     models = recipe.averaging.models if recipe.averaging is not None else 1
-    skipped = (models - 1) * recipe.method.components
-    if not skipped:
-        return weights
+    networks = _from(weights, (models - 1) * recipe.method.components)
+    return networks | {f"gate.{name}": array for name, array in _from(gate_of(weights), models - 1).items()}
+
+
+def _from(weights: Weights, first: int) -> dict[str, np.ndarray]:
+    """The weights of the networks from one on, counted from there."""
     parts = {name: name.partition(".") for name in weights if name.partition(".")[0].isdigit()}
-    return {f"{int(j) - skipped}.{rest}": weights[name] for name, (j, _, rest) in parts.items() if int(j) >= skipped}
+    return {f"{int(j) - first}.{rest}": weights[name] for name, (j, _, rest) in parts.items() if int(j) >= first}
+
+
+def gate_of(weights: Weights) -> dict[str, np.ndarray]:
+    """The weights of gates alone, by set: "0.name" ..."""
+    return {name.removeprefix("gate."): array for name, array in weights.items() if name.startswith("gate.")}
+
+
+def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: torch.dtype) -> nn.Linear:
+    """A linear map from the input to one weight for each component, before the first step.
+
+    It goes on from the gate of the model that the recipe starts from; where that has none, zero weights begin as the plain mean.
+
+    Raises:
+        BadSpec: that gate weighs another number of components.
+    """
+    gate: nn.Linear = nn.utils.skip_init(nn.Linear, prod(data.shape), recipe.method.components)  # type: ignore[no-untyped-call]
+    for parameter in gate.parameters():
+        nn.init.zeros_(parameter)
+    earlier = gate_of(last_set(start, recipe.start.recipe)) if start is not None and recipe.start is not None else {}
+    if earlier:
+        weighed = len(earlier["0.bias"])
+        if weighed != gate.out_features:
+            raise BadSpec(
+                f"Recipe.start: the earlier model's gate weighs {weighed} components, this recipe trains {gate.out_features}; "
+                "start from a model of as many"
+            )
+        load([gate], earlier)
+    return gate.to(dtype)
 
 
 def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:
@@ -91,7 +123,7 @@ def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module
     return networks
 
 
-def load(networks: list[nn.Module], weights: Weights) -> None:
+def load(networks: Sequence[nn.Module], weights: Weights) -> None:
     """Give networks stored weights; where fewer components were stored, the first serves the others too.
 
     Raises:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset
-from traintwice.engine.building import Weights, build, load
+from traintwice.engine.building import Weights, build, build_gate, gate_of, load
+from traintwice.errors import BadInput
+from traintwice.methods import Method
 from traintwice.recipes import Recipe
 
 
@@ -18,15 +20,41 @@ class Deployed(nn.Module):
     Args:
         networks: kept components, of every kept set of weights one after the other.
         keep: "first", "mean-prob", "mean-logit" or "gate".
-        gate: from inputs to logits of the mixture's weights, for "gate".
+        gates: from inputs to logits of the mixture's weights, one for each kept set of weights, for "gate".
     Shapes: inputs ``B ...`` -> probabilities ``B K``.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], keep: str, gate: nn.Linear | None = None) -> None:
+    def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
         self.keep = keep
-        self.gate = gate
+        self.gates = nn.ModuleList(gates)
+
+    @classmethod
+    def of(cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = ()) -> Deployed:
+        """What a method keeps of its components, in evaluation mode.
+
+        Args:
+            method: says what is kept.
+            networks: all of its J components, of every kept set of weights one after the other.
+            gates: from inputs to J logits, one for each set, where the method keeps a gate.
+        Raises:
+            BadInput: another number of networks or gates.
+        Example:
+            >>> from traintwice.methods import co_distillation
+            >>> model = Deployed.of(co_distillation(), [nn.Linear(4, 3), nn.Linear(4, 3)])
+            >>> len(model.networks), model(torch.zeros(5, 4)).shape
+            (1, torch.Size([5, 3]))
+        """
+        sets, rest = divmod(len(networks), method.components)
+        wanted = sets if method.keep == "gate" else 0
+        if rest or not sets or len(gates) != wanted:
+            raise BadInput(
+                f"Deployed.of: got {len(networks)} networks and {len(gates)} gates, expected {method.components} networks, or a multiple "
+                f"of that, and {'a gate for each such set' if method.keep == 'gate' else 'no gate'}"
+            )
+        kept = networks[:: method.components] if method.keep == "first" else networks
+        return cls(kept, method.keep, gates).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities for a batch."""
@@ -34,10 +62,10 @@ class Deployed(nn.Module):
         if self.keep == "mean-logit":
             return torch.softmax(logits.mean(0), -1)
         probs = torch.softmax(logits, -1)
-        if self.gate is None:
+        if self.keep != "gate":
             return probs.mean(0)
-        weights = torch.softmax(self.gate(x.flatten(1)), -1).repeat(1, len(self.networks) // self.gate.out_features)
-        return (probs * (weights / weights.sum(-1, keepdim=True)).T.unsqueeze(-1)).sum(0)
+        weights = torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in self.gates], dim=-1) / len(self.gates)
+        return (probs * weights.T.unsqueeze(-1)).sum(0)
 
 
 def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
@@ -51,14 +79,12 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
         A module in evaluation mode, on the CPU, in float32.
     """
     sets = recipe.averaging.models if recipe.averaging is not None else 1
-    components = recipe.method.components
     networks = [
         network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
     ]
     load(networks, {name: array for name, array in weights.items() if not name.startswith("gate.")})
-    gate = None
+    gates = []
     if recipe.method.keep == "gate":
-        gate = nn.Linear(weights["gate.weight"].shape[1], components)
-        gate.load_state_dict({name: torch.from_numpy(weights[f"gate.{name}"]) for name in ("weight", "bias")})
-    kept = networks[::components] if recipe.method.keep == "first" else networks
-    return Deployed(kept, recipe.method.keep, gate).eval()
+        gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
+        load(gates, gate_of(weights))
+    return Deployed.of(recipe.method, networks, gates)

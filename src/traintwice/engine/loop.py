@@ -15,7 +15,7 @@ from traintwice.data import Dataset, Loaded, Split
 from traintwice.engine.augmenting import Examples
 from traintwice.engine.averager import Averager, averager, renew_batch_statistics
 from traintwice.engine.batches import Batch, epoch_of
-from traintwice.engine.building import Weights, build, stream_of, weights_of
+from traintwice.engine.building import Weights, build, build_gate, stream_of, weights_of
 from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
@@ -50,8 +50,8 @@ class Trained:
 
     Attributes:
         outputs: named arrays by split: "test" holds raw logits of every kept network, ``J N K`` float32 (``S·J N K`` with S snapshots);
-            "test.gate" the weights of the mixture, ``J N``, where the method has a gate.
-        weights: parameters and buffers of every kept network.
+            "test.gate" the weights of the mixture, one for each of these, where the method has a gate.
+        weights: parameters and buffers of every kept network ("0.name", "1.name" ...), and of a gate for each set of them ("gate.0.name").
         steps: optimiser steps taken.
     """
 
@@ -91,7 +91,7 @@ def train(
     plain, recipe = recipe, recipe.resolve(len(data.train))
     training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
-    kept = averager(plain.averaging, training.networks, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
+    kept = averager(plain.averaging, training.followed, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
     run = _Run(training, kept)
     step = 0
     if keeper is not None and (resumed := keeper.resume()) is not None:
@@ -107,20 +107,19 @@ def train(
             if keeper is not None:
                 keeper.after_step(step, run)
     sets = kept.finish()
+    gates = [networks.pop() for networks in sets] if training.gate is not None else []
     if plain.averaging is not None:
         for networks in sets:
             training.enter_dropout(networks, step)
             renew_batch_statistics(networks, training.inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
-    if training.gate is not None:
-        outputs |= {f"{name}.gate": gate_weights(training.gate, data.splits[name]) for name in tuple(outputs)}
+    if gates:
+        outputs |= {f"{name}.gate": gate_weights(gates, data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
             raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
-    weights = weights_of(networks)
-    if training.gate is not None:
-        weights |= {f"gate.{name}": value.detach().numpy().copy() for name, value in training.gate.state_dict().items()}
+    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
     return Trained(outputs, weights, step)
 
 
@@ -163,13 +162,14 @@ class Training:
             poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
         self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)
         self.drops = self.enter_dropout(self.networks, 0)
-        self.gate = self._gate(data, dtype) if "gate" in recipe.method.needs else None
+        self.gate = build_gate(recipe, data, start=start, dtype=dtype) if "gate" in recipe.method.needs else None
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         lag = recipe.method.peer_lag
         self.peers = Peers(self.networks, lag) if lag else None
         self.signals = Signals(self.networks, recipe.method.signals)
         self.memories: Memories | None = None
+        self.last: tuple[Outputs, int] | None = None  # for what is said when the next step is not finite
         self.teachers = self._teachers(data, teacher, dtype)
         # Without augmentation a teacher says the same of an example in every epoch; a loader of the user's does not say which it gives.
         constant = bool(self.teachers) and recipe.augmentation is None and not isinstance(data.train.inputs, Loaded)
@@ -190,9 +190,15 @@ class Training:
                 parameter.data.sub_(move)
         self.memories = remembered
         if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self._parameters(), self.recipe.clip_norm, foreach=False)
+            for optimizer in self.optimizers:  # one for each component, so that components do not mix
+                nn.utils.clip_grad_norm_(_parameters(optimizer), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+
+    @property
+    def followed(self) -> list[nn.Module]:
+        """What is averaged and served: the components, and the gate behind them."""
+        return [*self.networks, *([self.gate] if self.gate is not None else [])]
 
     def state(self) -> State:
         """All that it carries from one step to the next."""
@@ -220,7 +226,8 @@ class Training:
         out = self._outputs(batch, step)
         loss, memories = self.recipe.method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
-            raise Diverged(f"{self.recipe.method.not_finite(out, step, self.memories)} at step {step}", step)
+            raise Diverged(f"at step {step} {self.recipe.method.not_finite(out, step, self.memories, before=self.last)}", step)
+        self.last = out, step
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -273,9 +280,6 @@ class Training:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers
 
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
-
     @torch.no_grad()
     def _ascend(self, size: float) -> list[tuple[nn.Parameter, Tensor]]:
         """Move every component's weights by ``size`` along its gradient; returns the moves, to be taken back.
@@ -284,20 +288,13 @@ class Training:
         """
         moves = []
         for optimizer in self.optimizers:
-            own = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            own = [p for p in _parameters(optimizer) if p.grad is not None]
             norm = torch.stack([p.grad.norm() for p in own if p.grad is not None]).norm()
             for p in own:
                 move = p.grad * (size / (norm + 1e-12))
                 p.data.add_(move)
                 moves.append((p, move))
         return moves
-
-    def _gate(self, data: Dataset, dtype: torch.dtype) -> nn.Module:
-        """A linear map from the input to one weight per component; zero weights begin as the plain mean."""
-        gate: nn.Linear = nn.utils.skip_init(nn.Linear, int(np.prod(data.shape)), self.recipe.method.components)  # type: ignore[no-untyped-call]
-        for parameter in gate.parameters():
-            nn.init.zeros_(parameter)
-        return gate.to(dtype)
 
     def _teachers(self, data: Dataset, weights: Weights | None, dtype: torch.dtype) -> list[nn.Module]:
         """The networks that the teacher serves, in evaluation mode."""
@@ -316,12 +313,17 @@ class Training:
             return torch.stack([teacher(x) for teacher in self.teachers])
 
 
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 @torch.no_grad()
-def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
-    """Weights of the mixture on a split, ``J N`` float32."""
-    parts = Inputs(split, next(gate.parameters()).dtype).parts(PREDICT_BATCH)
+def gate_weights(gates: list[nn.Module], split: Split) -> np.ndarray:
+    """Weights of the mixture of all sets of networks on a split, ``S·J N`` float32, summing to one."""
+    parts = Inputs(split, next(gates[0].parameters()).dtype).parts(PREDICT_BATCH)
     inputs = torch.cat([part.flatten(1) for part in parts])
-    return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
+    weights = torch.cat([torch.softmax(gate(inputs), dim=-1) for gate in gates], dim=-1) / len(gates)
+    return weights.T.float().contiguous().numpy()
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from traintwice.engine.building import Selected
 from traintwice.errors import BadSpec
 
 
@@ -16,7 +17,8 @@ class Signals:
 
     Args:
         networks: the components.
-        names: of sub-networks, as in ``network.named_modules()`` ("3" is the fourth layer of a sequence).
+        names: of sub-networks, as in ``network.named_modules()`` ("3" is the fourth layer of a sequence), whether or not a component
+            sees all features.
     Raises:
         BadSpec: a component has no sub-network of that name.
     Source:
@@ -24,8 +26,9 @@ class Signals:
     """
 
     def __init__(self, networks: list[nn.Module], names: frozenset[str]) -> None:
-        self.networks, self.names = networks, sorted(names)
-        for j, network in enumerate(networks):
+        self.networks = [network.network if isinstance(network, Selected) else network for network in networks]
+        self.names = sorted(names)
+        for j, network in enumerate(self.networks):
             known = [name for name, _ in network.named_modules() if name]
             for name in self.names:
                 if name not in known:

@@ -38,6 +38,7 @@ class Distillation:
     average: Average = "prob"
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_temperature("Distillation", self.temperature)

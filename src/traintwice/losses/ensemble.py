@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ class EnsembleCrossEntropy:
     """
 
     average: Average = "prob"
+
+    reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_average("EnsembleCrossEntropy", self.average)

@@ -9,20 +9,22 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.mixed import Mixed, ends
 from traintwice.losses.outputs import Outputs, at_least_single
 from traintwice.losses.protocol import Need
 from traintwice.losses.teacher import check_temperature, kl_from, teacher_probs
+from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class FocalDistillation:
+class FocalDistillation(Mixed):
     r"""Distillation from an old model with more weight on examples that it had right: the mean over the batch, summed over components.
 
         L = Σ_j mean_b (base + boost·[old model right]) · T² · KL(old at T ‖ f_j at T)
 
     Args:
-        base: weight of every example, >= 0.
-        boost: further weight where the old model is right, >= 0.
+        base: weight of every example, >= 0, or a schedule.
+        boost: further weight where the old model is right, >= 0, or a schedule.
         temperature: T > 0.
 
     Shapes: logits ``*M J B K``, teacher ``*M B K`` -> ``*M``. Units: nats times T², >= 0; 0 where both models agree.
@@ -36,23 +38,24 @@ class FocalDistillation:
         1.9669
     """
 
-    base: float = 1.0
-    boost: float = 5.0
+    base: Weight = 1.0
+    boost: Weight = 5.0
     temperature: float = 1.0
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
+
+    weights: ClassVar[tuple[str, ...]] = ("base", "boost")
 
     def __post_init__(self) -> None:
         check_temperature("FocalDistillation", self.temperature)
-        if self.base < 0 or self.boost < 0 or self.base + self.boost == 0:
-            raise BadSpec(
-                f"FocalDistillation: got base={self.base}, boost={self.boost}; expected neither negative and one above 0"
-            )
+        if min((0.0, *ends(self.base), *ends(self.boost))) < 0:
+            raise BadSpec(f"FocalDistillation: got base={self.base}, boost={self.boost}; expected neither negative")
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         student = torch.log_softmax(at_least_single(out.logits) / self.temperature, dim=-1)
         teacher = teacher_probs("FocalDistillation", out, self.temperature)
         right = teacher_probs("FocalDistillation", out).argmax(-1) == out.label_of_component
-        weight = self.base + self.boost * right
+        weight = self.number("base") + self.number("boost") * right
         return self.temperature**2 * out.mean(weight * kl_from(teacher, student)).sum(-1)

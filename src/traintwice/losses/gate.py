@@ -30,6 +30,7 @@ class GateCrossEntropy:
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gate"})
+    reads_shared: ClassVar[bool] = True
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled

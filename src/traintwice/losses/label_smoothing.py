@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.mixed import Mixed, ends
 from traintwice.losses.outputs import Outputs
+from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LabelSmoothing:
+class LabelSmoothing(Mixed):
     r"""Cross entropy with targets (1 − ε)·label + ε·uniform: the mean over the batch, summed over components.
 
         L = Σ_j mean_b [(1 − ε)·(−log f_jb[y_b]) + ε·mean_k (−log f_jbk)]
 
     Args:
-        smoothing: ε in [0, 1); 0 is the plain cross entropy.
+        smoothing: ε in [0, 1), or a schedule; 0 is the plain cross entropy.
 
     Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0; its minimum is the entropy of the targets, not 0.
     Source: Szegedy et al. 2016, in the form of `torch.nn.functional.cross_entropy`: the label gets 1 − ε + ε/K. Ours: sum over components.
@@ -29,12 +32,15 @@ class LabelSmoothing:
         0.2269
     """
 
-    smoothing: float = 0.1
+    smoothing: Weight = 0.1
+
+    weights: ClassVar[tuple[str, ...]] = ("smoothing",)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smoothing < 1:
+        if not all(0 <= value < 1 for value in ends(self.smoothing)):
             raise BadSpec(f"LabelSmoothing.smoothing: got {self.smoothing}, expected a number in [0, 1)")
 
     def __call__(self, out: Outputs) -> Tensor:
+        smoothing = self.number("smoothing")
         of_label, of_all = out.of_label(out.log_probs), out.log_probs.mean(-1)
-        return -out.mean((1 - self.smoothing) * of_label + self.smoothing * of_all).sum(-1)
+        return -out.mean((1 - smoothing) * of_label + smoothing * of_all).sum(-1)

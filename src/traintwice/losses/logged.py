@@ -7,19 +7,21 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from traintwice.losses.mixed import Mixed
 from traintwice.losses.outputs import Outputs
 from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_share, teacher_probs
+from traintwice.losses.teacher import check_fraction, teacher_probs
+from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LoggedDistillation:
+class LoggedDistillation(Mixed):
     r"""Cross entropy with targets between the old model's predictions and the labels: the mean over the batch, summed over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label
 
     Args:
-        share: λ in [0, 1], the old model's share in the targets.
+        share: λ in [0, 1] or a schedule, the old model's share in the targets.
 
     Shapes: logits ``*M J B K``, teacher ``*M B K`` (log of the logged probabilities) -> ``*M``. Units: nats, at least the entropy of t.
     Source: Jiang et al. 2022 (churn reduction via distillation): the solution of training under a bound on churn against the old model has
@@ -33,14 +35,18 @@ class LoggedDistillation:
         0.6269
     """
 
-    share: float = 0.5
+    share: Weight = 0.5
 
     needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
+
+    weights: ClassVar[tuple[str, ...]] = ("share",)
 
     def __post_init__(self) -> None:
-        check_share("LoggedDistillation", self.share)
+        check_fraction("LoggedDistillation.share", self.share)
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
+        share = self.number("share")
         of_old = (teacher_probs("LoggedDistillation", out) * out.log_probs).sum(-1)
-        return -out.mean(self.share * of_old + (1 - self.share) * out.of_label(out.log_probs)).sum(-1)
+        return -out.mean(share * of_old + (1 - share) * out.of_label(out.log_probs)).sum(-1)

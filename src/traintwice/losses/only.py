@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.mixed import at, resolved
 from traintwice.losses.outputs import Outputs
 from traintwice.losses.protocol import Loss, Need
 
@@ -55,6 +56,14 @@ class Only:
     def couples(self) -> bool:
         """As the loss."""
         return getattr(self.loss, "couples", False)
+
+    def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Only:
+        """With the loss's schedules in steps."""
+        return replace(self, loss=resolved(self.loss, steps_per_epoch, total_steps))
+
+    def at(self, step: int) -> Only:
+        """With the loss as it is at a step."""
+        return replace(self, loss=at(self.loss, step))
 
     def __call__(self, out: Outputs) -> Tensor:
         return self.loss(out.select(self.components))

@@ -23,7 +23,10 @@ class Loss(Protocol):
     - ``needs``: frozenset of `Need`, what a trainer has to supply;
     - ``per_batch = True``: its value on a batch is not the mean of its values on parts of the batch, so that gradient accumulation
       minimises something else;
-    - ``couples = True``: with one component there is nothing to do;
+    - ``couples = True``: with one component there is nothing to do, and with several it reads the examples that all of them see;
+    - ``reads_shared = True``: it does not couple, and reads the examples that all components see;
+    - ``resolve(steps_per_epoch, total_steps)`` and ``at(step)``: the same loss with its own schedules in steps, and as it is at a step, for
+      weights inside it (`traintwice.losses.mixed`);
     - ``cautions(components, classes)``: sentences about what it does that its user may not expect.
     """
 

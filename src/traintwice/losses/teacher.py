@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
+from traintwice.losses.mixed import ends
 from traintwice.losses.outputs import Outputs, at_least_single
+from traintwice.schedules import Weight
 
 Average: TypeAlias = Literal["prob", "logit"]
 """How several models become one: the mean of their probabilities, or the softmax of the mean of their logits."""
@@ -20,10 +22,10 @@ def check_average(loss: str, average: str) -> None:
         raise BadSpec(f"{loss}.average: got {average!r}, expected one of 'prob', 'logit'")
 
 
-def check_share(loss: str, share: float) -> None:
-    """Raise `BadSpec` for a share outside [0, 1]."""
-    if not 0 <= share <= 1:
-        raise BadSpec(f"{loss}.share: got {share}, expected a number from 0 to 1")
+def check_fraction(name: str, weight: Weight) -> None:
+    """Raise `BadSpec` for a weight outside [0, 1]."""
+    if not all(0 <= value <= 1 for value in ends(weight)):
+        raise BadSpec(f"{name}: got {weight}, expected a number from 0 to 1, or a schedule of such")
 
 
 def check_temperature(loss: str, temperature: float) -> None:

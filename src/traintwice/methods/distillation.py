@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from traintwice.errors import BadSpec
 from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
 from traintwice.methods.method import Method, Term, blend
 from traintwice.schedules import Weight
@@ -25,7 +26,7 @@ def ensemble_distillation(
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
 
 
-def logged_distillation(share: float = 0.5) -> Method:
+def logged_distillation(share: Weight = 0.5) -> Method:
     """One network that learns from the labels mixed with the logged predictions of the model it replaces.
 
     Args:
@@ -36,7 +37,7 @@ def logged_distillation(share: float = 0.5) -> Method:
     return Method((Term(LoggedDistillation(share)),))
 
 
-def anchor(share: float = 0.5, epsilon: float = 0.5) -> Method:
+def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     """One network held to what the model it replaces had right, and pressed less to correct what it had wrong.
 
     Args:
@@ -47,7 +48,7 @@ def anchor(share: float = 0.5, epsilon: float = 0.5) -> Method:
     return Method((Term(Anchor(share, epsilon)),))
 
 
-def focal_distillation(weight: Weight = 1.0, *, base: float = 1.0, boost: float = 5.0, temperature: float = 1.0) -> Method:
+def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
     """Cross entropy and distillation from an old model, strongest where that was right: against negative flips.
 
         CE + weight·(base + boost·[old right])·T²·KL(old at T ‖ new at T)
@@ -55,7 +56,11 @@ def focal_distillation(weight: Weight = 1.0, *, base: float = 1.0, boost: float 
     Args:
         weight: of the distillation.
         base, boost, temperature: see `FocalDistillation`.
+    Raises:
+        BadSpec: base and boost are both 0, so that there is nothing to distil.
     Source:
         Yan et al. 2021 (positive-congruent training).
     """
+    if base == boost == 0:
+        raise BadSpec("focal_distillation: got base=0 and boost=0, expected one above 0")
     return Method((Term(CrossEntropy()), Term(FocalDistillation(base, boost, temperature), weight)))

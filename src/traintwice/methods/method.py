@@ -15,6 +15,8 @@ from torch import Tensor
 
 from traintwice.errors import BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
+from traintwice.losses.mixed import at, resolved
+from traintwice.methods.blame import culprit
 from traintwice.schedules import Complement, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
@@ -44,7 +46,8 @@ class Method:
         components: J, how many networks one replica trains together, >= 1.
         keep: see `Keep`.
     Raises:
-        BadSpec: no term, no component, an unknown ``keep``, or a gate that is kept and not trained.
+        BadSpec: no term, no component, an unknown ``keep``, a gate that is kept and not trained, or a term of a component that is not
+            there.
     Example:
         >>> from traintwice.methods import ensemble
         >>> ensemble(2)
@@ -64,6 +67,8 @@ class Method:
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:
             raise BadSpec("Method.keep: got 'gate' and no term that trains one; add Term(GateCrossEntropy())")
+        for term in self.terms:
+            _check_chosen(term.loss, self.components)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -95,21 +100,26 @@ class Method:
         return ages.pop() if ages else 0
 
     @property
-    def couples(self) -> bool:
-        """Whether a term reads several components together."""
-        return any(getattr(_inner(term), "couples", False) for term in self.terms)
+    def reads_shared(self) -> tuple[str, ...]:
+        """Names of the losses that read examples which all components see."""
+        inner = [_inner(term) for term in self.terms]
+        found = (type(loss).__name__ for loss in inner if getattr(loss, "couples", False) or getattr(loss, "reads_shared", False))
+        return tuple(dict.fromkeys(found))
 
-    def not_finite(self, out: Outputs, step: int, memories: Memories | None = None) -> str:
-        """Which term of a sum that is not finite is to blame, in words: the logits, or the first term whose own value is not finite."""
-        for j in range(out.components):
-            if not bool(out.logits[..., j, :, :].isfinite().all()):
-                return f"the logits of component {j} are not finite"
-        for i, term in enumerate(self.terms):
-            alone = replace(self, terms=(replace(term, weight=1.0),), keep="first")
-            value = alone.advance(out, step, None if memories is None else (memories[i],))[0]
-            if not bool(value.isfinite().all()):
-                return f"the term {term.loss!r} is {float(value.flatten()[0])}"
-        return "the weighted sum of the terms is not finite"
+    def not_finite(
+        self, out: Outputs, step: int, memories: Memories | None = None, *, before: tuple[Outputs, int] | None = None
+    ) -> str:
+        """What is to blame where the sum is not finite, in words.
+
+        A term whose weight is 0 at the step is never to blame. Of several terms that are not finite, and where it is the logits that are
+        not, the one is named that pushed the outputs outwards most when all was finite still: the largest −⟨∂(weight · loss)/∂z, z⟩,
+        by how much a step down its gradient lengthens them.
+
+        Args:
+            out, step, memories: of the sum, as for `advance`.
+            before: outputs and step of the last sum that was finite, where there was one.
+        """
+        return culprit(self, out, step, memories, before)
 
     @property
     def signals(self) -> frozenset[str]:
@@ -123,7 +133,8 @@ class Method:
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Method:
         """The same method with schedules in steps."""
-        terms = tuple(replace(term, weight=resolve(term.weight, steps_per_epoch, total_steps)) for term in self.terms)
+        length = (steps_per_epoch, total_steps)
+        terms = tuple(Term(resolved(term.loss, *length), resolve(term.weight, *length)) for term in self.terms)
         return replace(self, terms=terms)
 
     def loss(self, out: Outputs, step: int = 0) -> Tensor:
@@ -160,7 +171,7 @@ class Method:
                     memory = term.loss.init(tuple(term.loss.signal_of(out).shape))
                 value, kept[i] = term.loss(out, memory)
             else:
-                value = term.loss(out)
+                value = at(term.loss, step)(out)
             value = value if weight == 1.0 else weight * value
             total = value if total is None else total + value
         return out.logits.sum((-3, -2, -1)) * 0.0 if total is None else total, tuple(kept)
@@ -208,6 +219,16 @@ def _inner(term: Term) -> Any:
     while isinstance(loss, Only):
         loss = loss.loss
     return loss
+
+
+def _check_chosen(loss: object, components: int) -> None:
+    """Raise `BadSpec` where `Only` names a component that is not there."""
+    if isinstance(loss, Only):
+        if max(loss.components) >= components:
+            raise BadSpec(
+                f"Only.components: got {list(loss.components)} of {components} component{'s' * (components > 1)}, which count from 0"
+            )
+        _check_chosen(loss.loss, len(loss.components))
 
 
 def blend(alpha: Weight, first: Loss, second: Loss) -> tuple[Term, Term]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Entropy, LabelSmoothing, LogitL2, SymmetricKLToUniform
+from traintwice.losses.mixed import ends
 from traintwice.methods.method import Method, Term, blend
 from traintwice.schedules import Weight
 
@@ -55,16 +56,16 @@ def confidence_penalty(alpha: Weight = -0.1) -> Method:
     Args:
         alpha: α of CH eq. (6), below 0.
     Raises:
-        BadSpec: a number that is not negative.
+        BadSpec: a number, or the end of a ramp, that is not negative.
     Source:
         Pereyra et al. 2017, whose weight β is −α / (1 − α) here, up to the scale of the whole.
     """
-    if isinstance(alpha, float | int) and not alpha < 0:
+    if not min(ends(alpha), default=-1.0) < 0:
         raise BadSpec(f"confidence_penalty: got alpha={alpha}, expected a number below 0; entropy_regulariser takes those above")
     return Method(blend(alpha, CrossEntropy(), Entropy()))
 
 
-def label_smoothing(smoothing: float = 0.1) -> Method:
+def label_smoothing(smoothing: Weight = 0.1) -> Method:
     """Cross entropy with a little of the label's weight given to all classes. A control.
 
     Args:

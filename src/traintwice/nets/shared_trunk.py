@@ -12,6 +12,7 @@ from torch import nn
 
 from traintwice.errors import BadSpec
 from traintwice.nets.activations import ACTIVATIONS, Activation
+from traintwice.nets.dropout import Dropout
 from traintwice.nets.mlp import linear
 
 
@@ -24,6 +25,9 @@ class SharedTrunk:
         head: widths of each component's own hidden layers.
         activation: as of `MLP`.
         scale: factor on the initial weights, > 0.
+        input_scale: factor on the variance of the first layer's initial weights, > 0, as of `MLP`.
+        dropout: share of each hidden layer's activations set to 0 in training, in [0, 1); each component has masks of its own, in the
+            trunk too.
     Raises:
         BadSpec: a setting outside its range.
     Source:
@@ -39,6 +43,8 @@ class SharedTrunk:
     head: tuple[int, ...] = ()
     activation: Activation = "relu"
     scale: float = 1.0
+    input_scale: float = 1.0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.trunk or min(*self.trunk, *self.head, 1) < 1:
@@ -47,24 +53,36 @@ class SharedTrunk:
             )
         if self.activation not in ACTIVATIONS:
             raise BadSpec(f"SharedTrunk.activation: got {self.activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
-        if not self.scale > 0:
-            raise BadSpec(f"SharedTrunk.scale: got {self.scale}, expected a number greater than 0")
+        for name in ("scale", "input_scale"):
+            if not getattr(self, name) > 0:
+                raise BadSpec(f"SharedTrunk.{name}: got {getattr(self, name)}, expected a number greater than 0")
+        if not 0 <= self.dropout < 1:
+            raise BadSpec(f"SharedTrunk.dropout: got {self.dropout}, expected a share from 0 to below 1")
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """A single component."""
         return self.build_together(shape, classes, [rng])[0]
 
     def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
-        """One module for each component; the trunk's layers are the same objects in all."""
-        trunk: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
-        trunk = [*trunk, *self._layers([prod(shape), *self.trunk], rngs[0])]
-        return [nn.Sequential(*trunk, *self._layers([self.trunk[-1], *self.head, classes], rng)[:-1]) for rng in rngs]
+        """One module for each component; the trunk's layers with weights are the same objects in all."""
+        flat: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
+        trunk = self._linear([prod(shape), *self.trunk], rngs[0], input_scale=self.input_scale)
+        heads = [self._linear([self.trunk[-1], *self.head, classes], rng) for rng in rngs]
+        return [nn.Sequential(*flat, *self._hidden([*trunk, *head[:-1]]), head[-1]) for head in heads]
 
-    def _layers(self, widths: list[int], rng: np.random.Generator) -> list[nn.Module]:
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
-            layers += [linear(fan_in, fan_out, self.scale * sqrt(6 / (fan_in + fan_out)), rng), ACTIVATIONS[self.activation]()]
+    def _linear(self, widths: list[int], rng: np.random.Generator, *, input_scale: float = 1.0) -> list[nn.Linear]:
+        layers = []
+        for place, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            scale = self.scale * (sqrt(input_scale) if place == 0 else 1.0)
+            layers.append(linear(fan_in, fan_out, scale * sqrt(6 / (fan_in + fan_out)), rng))
         return layers
+
+    def _hidden(self, layers: list[nn.Linear]) -> list[nn.Module]:
+        """Each layer with its activation and, where there is dropout, a mask that draws from the component's own stream."""
+        found: list[nn.Module] = []
+        for layer in layers:
+            found += [layer, ACTIVATIONS[self.activation](), *([Dropout(self.dropout)] if self.dropout else [])]
+        return found
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
         """Its widths.

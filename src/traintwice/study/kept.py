@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from traintwice.errors import BadInput
 from traintwice.methods import Keep
 
 
@@ -13,11 +14,14 @@ def kept_probs(logits: np.ndarray, keep: Keep, *, components: int, gate: np.ndar
     Args:
         logits: ``M S·J N K``: all components of the first set of weights, then of the second snapshot, and so on.
         keep: "first" component, "mean-prob" (mean of the components' probabilities), "mean-logit" (softmax of the mean logits) or "gate"
-            (mean of the probabilities weighted by the gate). Snapshots are averaged in the same way, "first" and "gate" as probabilities.
+            (mean of the probabilities weighted by the gate). Snapshots are averaged in the same way, "first" as
+            probabilities.
         components: J.
-        gate: weights of the mixture ``M J N``, for "gate".
+        gate: weights of the mixture ``M S·J N``, for "gate".
     Returns:
         ``M N K`` in float64, rows summing to one.
+    Raises:
+        BadInput: a gate is kept and its weights are not given.
     Source:
         AD section 2, "Output 1" and "Output 2", and the gated mixture; CH keeps the first component.
     Example:
@@ -30,8 +34,11 @@ def kept_probs(logits: np.ndarray, keep: Keep, *, components: int, gate: np.ndar
         return np.asarray(_softmax(z[:, ::components]).mean(axis=1))
     if keep == "mean-logit":
         return _softmax(z.mean(axis=1))
-    if keep == "gate" and gate is not None:
-        weights = np.tile(gate.astype(np.float64), (1, z.shape[1] // components, 1))
+    if keep == "gate":
+        if gate is None or gate.shape != z.shape[:3]:
+            came = "none" if gate is None else f"an array of shape {gate.shape}"
+            raise BadInput(f"kept_probs: a gate is kept, expected its weights of shape {z.shape[:3]}, got {came}")
+        weights = gate.astype(np.float64)
         weights /= weights.sum(axis=1, keepdims=True)
         return np.asarray((_softmax(z) * weights[..., None]).sum(axis=1))
     return np.asarray(_softmax(z).mean(axis=1))

@@ -281,19 +281,19 @@ def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
         StoreError: some are missing or damaged; the message counts them. TrainingFailed: the baseline has nothing to measure.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
-    records = {row: [store.record(key, m) for m in range(experiment.replicas)] for row, key in keys.items()}
-    absent = {row: sum(not isinstance(r, dict) for r in found) for row, found in records.items()}
+    opened = {row: [store.open(key, m) for m in range(experiment.replicas)] for row, key in keys.items()}
+    absent = {row: sum(not isinstance(found, tuple) for found in all_of) for row, all_of in opened.items()}
     if any(absent.values()):
         listed = ", ".join(f"{row} {count}" for row, count in absent.items() if count)
         raise StoreError(f"{store.path}: replicas missing or damaged ({listed}); `traintwice run` trains them")
     rows, diverged = {}, {}
-    for row, key in keys.items():
-        known = [r for r in records[row] if isinstance(r, dict)]
-        lost = {m: r["diverged"] for m, r in enumerate(known) if "diverged" in r}
+    for row in keys:
+        known = {m: found for m, found in enumerate(opened[row]) if isinstance(found, tuple)}
+        lost = {m: record["diverged"] for m, (record, _) in known.items() if "diverged" in record}
         if lost:
             diverged[row] = lost
         if len(known) - len(lost) >= 2:
-            rows[row] = _row(row, experiment, data, store, key, {m: r for m, r in enumerate(known) if m not in lost})
+            rows[row] = _row(row, experiment, data, {m: found for m, found in known.items() if m not in lost})
     if experiment.baseline not in rows:
         first = next(iter(diverged[experiment.baseline].items()))
         raise TrainingFailed(
@@ -304,10 +304,10 @@ def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
 
 
 def _row(
-    row: str, experiment: Experiment, data: Dataset, store: Store, key: str, records: dict[int, dict[str, Any]]
+    row: str, experiment: Experiment, data: Dataset, replicas: dict[int, tuple[dict[str, Any], dict[str, np.ndarray]]]
 ) -> RowResult:
     recipe = experiment.rows[row]
-    loaded = [store.load(key, m) for m in records]
+    records, loaded = zip(*replicas.values(), strict=True)
     outputs = {name: np.stack([arrays[name] for arrays in loaded]) for name in loaded[0]}
     method = recipe.method
     kept = {
@@ -319,7 +319,7 @@ def _row(
     }
     cost = recipe.cost(experiment.rows[experiment.baseline], data.shape, data.classes)
     logits = {split: outputs[split] for split in kept}
-    return RowResult(row, recipe, cost, tuple(records), logits, kept["validation"], kept["test"], tuple(records.values()))
+    return RowResult(row, recipe, cost, tuple(replicas), logits, kept["validation"], kept["test"], records)
 
 
 def _plain(difference: Difference) -> dict[str, Any]:

@@ -155,6 +155,14 @@ class Store:
         found = self._read(key, replica)
         return found[0] if isinstance(found, tuple) else found
 
+    def open(self, key: str, replica: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | Damage | None:
+        """As `record`, with the replica's arrays, none where it diverged: its files are read and checked once for both."""
+        read = self._read(key, replica)
+        if not isinstance(read, tuple):
+            return read
+        found, contents = read
+        return found, dict(safetensors.numpy.load(contents["logits"])) if "logits" in contents else {}
+
     def _read(self, key: str, replica: int) -> tuple[dict[str, Any], dict[str, bytes]] | Damage | None:
         """The record and the very bytes that were checked against it, by what they are."""
         note = self._file(key, replica, "json")

@@ -1,0 +1,36 @@
+"""What is served of all components, against loops."""
+
+import numpy as np
+import pytest
+
+from traintwice.errors import BadInput
+from traintwice.study.kept import kept_probs
+
+LOGITS = np.random.default_rng(0).normal(size=(3, 4, 5, 2))  # three replicas, two snapshots of two components
+
+
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum()
+
+
+@pytest.mark.parametrize("keep", ["first", "mean-prob", "mean-logit", "gate"])
+def test_every_way_of_keeping(keep):
+    gate = np.random.default_rng(1).dirichlet(np.ones(4), size=(3, 5)).transpose(0, 2, 1)
+    found = kept_probs(LOGITS, keep, components=2, gate=gate)
+    for m in range(3):
+        for n in range(5):
+            f = [softmax(LOGITS[m, j, n]) for j in range(4)]
+            expected = {
+                "first": (f[0] + f[2]) / 2,
+                "mean-prob": sum(f) / 4,
+                "mean-logit": softmax(LOGITS[m, :, n].mean(0)),
+                "gate": sum(gate[m, j, n] * f[j] for j in range(4)),
+            }[keep]
+            np.testing.assert_allclose(found[m, n], expected, rtol=1e-12)
+
+
+def test_a_gate_without_its_weights_is_no_mean():
+    with pytest.raises(BadInput, match=r"expected its weights of shape \(3, 4, 5\), got none"):
+        kept_probs(LOGITS, "gate", components=2)
+    with pytest.raises(BadInput, match=r"got an array of shape \(3, 2, 5\)"):
+        kept_probs(LOGITS, "gate", components=2, gate=np.ones((3, 2, 5)) / 2)
