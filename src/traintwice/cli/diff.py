@@ -9,7 +9,7 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
-from traintwice.errors import BadInput, require
+from traintwice.errors import BadInput, cells_kept_out, require
 
 NOISE = "Noise of retraining"
 MORE = "More measures"
@@ -105,7 +105,7 @@ def diff(
         memory=memory,
     ) | {"on_missing": on_missing}
     files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
-    with waiting(f"comparing {old} and {new}", quiet=quiet), options.rows_kept_out(no_rows):
+    with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
             new,

@@ -10,7 +10,7 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT, READING
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, cells_kept_out
 
 if TYPE_CHECKING:
     from traintwice.compare import Budget, GateResult
@@ -118,7 +118,7 @@ def gate(
         waive=waived(waive or []),
         no_rows=no_rows,
     )
-    with waiting(f"holding {old} against its budgets", quiet=quiet), options.rows_kept_out(no_rows):
+    with waiting(f"holding {old} against its budgets", quiet=quiet), cells_kept_out(no_rows):
         result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
         if report is not None:
             from traintwice.report import write_diff

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,18 +82,6 @@ def split(words: Sequence[str] | None) -> list[str] | None:
 def reading(**given: Any) -> dict[str, Any]:
     """Options without those that were not given."""
     return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
-
-
-@contextmanager
-def rows_kept_out(wanted: bool) -> Iterator[None]:
-    """Where --no-rows is given, messages about data end before the ids and rows that they show."""
-    try:
-        yield
-    except BadInput as error:
-        said, shows_rows, _ = str(error).partition(" (first")
-        if not wanted or not shows_rows:
-            raise
-        raise BadInput(f"{said} (which is kept out by --no-rows; the same without it says more)") from None
 
 
 def one_form(**forms: bool) -> None:

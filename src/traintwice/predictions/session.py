@@ -97,7 +97,7 @@ class Session:
                 "pass --memory with more"
             ) from reason
         except self.errors as reason:
-            raise BadInput(f"{doing}: {brief(reason)}") from reason
+            raise BadInput(f"{doing}: {brief(reason)}", without_cells=f"{doing}: {without_cells(reason)}") from reason
 
     def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -147,6 +147,17 @@ def brief(reason: Exception) -> str:
         lines.append(line.strip())
     text = re.sub(r"^[A-Z][A-Za-z ]{2,30} Error: ", "", "; ".join(lines))
     return text if len(text) <= 400 else text[:400] + " …"
+
+
+def without_cells(reason: Exception) -> str:
+    """What DuckDB says without what it quotes from a file: only phrases known to hold none.
+
+    >>> without_cells(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: ann,7\\nExpected more"))
+    'it cannot be read (on Line: 2)'
+    """
+    known = r"on Line: \d+|Expected Number of Columns: \d+ Found: \d+|No magic bytes found|not utf-8|Malformed JSON|in line \d+"
+    told = "; ".join(dict.fromkeys(re.findall(known, str(reason))))
+    return f"it cannot be read ({told})" if told else "it cannot be read"
 
 
 def _release(connection: Any, folder: Path) -> None:
