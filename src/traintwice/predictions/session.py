@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
+from traintwice.progress import asking, tell
 
 UNITS = {
     "": 1,
@@ -80,6 +81,8 @@ class Session:
             }
         )
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
+        self.connection.execute("SET enable_progress_bar = true")  # so that it can be asked for,
+        self.connection.execute("SET enable_progress_bar_print = false")  # and is never written into standard output
         self._finalizer = weakref.finalize(self, _release, self.connection, self.folder)
 
     def close(self) -> None:
@@ -101,13 +104,13 @@ class Session:
 
     def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with self.explained(doing):
+        with self.explained(doing), asking(self.connection.query_progress):
             result: list[tuple[Any, ...]] = self.connection.execute(sql, list(parameters)).fetchall()
         return result
 
     def record(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The one row of a query, by column name."""
-        with self.explained(doing):
+        with self.explained(doing), asking(self.connection.query_progress):
             self.connection.execute(sql)
             names = [column[0] for column in self.connection.description]
             return dict(zip(names, self.connection.fetchone(), strict=True))
@@ -124,8 +127,12 @@ class Session:
             finally:
                 cursor.close()
 
+        found = []
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
-            return list(pool.map(run, queries))
+            for record in pool.map(run, queries):
+                found.append(record)
+                tell(100 * len(found) / len(queries), 100, "%")
+        return found
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The columns of a query as NumPy arrays."""
