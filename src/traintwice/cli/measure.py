@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from traintwice.cli import options
+from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files
 
 
+@reads_files
 def measure(
     files: Annotated[list[str], typer.Argument(help="Predictions of each replica: files, globs, directories.")],
     against: Annotated[
@@ -18,17 +20,8 @@ def measure(
     paired: Annotated[
         bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
     ] = False,
-    id: options.Ids = None,
-    label: options.Label = None,
-    probs: options.Probs = None,
-    weight: options.Weight = None,
-    classes: options.Classes = None,
-    logits: options.Logits = False,
-    regression: options.Regression = False,
-    by_position: options.ByPosition = False,
-    on_missing: options.OnMissing = "refuse",
+    reading: Reading = NOTHING_SAID,
     level: options.Level = 0.95,
-    memory: options.Memory = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
@@ -39,23 +32,12 @@ def measure(
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
 
-    reading = options.reading(
-        id=id,
-        label=label,
-        probs=options.split(probs),
-        weight=weight,
-        classes=options.split(classes),
-        logits=logits,
-        regression=regression,
-        by_position=by_position,
-        memory=memory,
-    ) | {"on_missing": on_missing}
     if against:
         from traintwice.compare import compare_recipes
 
         names = (" ".join(files), " ".join(against))
         with waiting("comparing two recipes", quiet=quiet):
-            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading)
+            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading.said())
         sheet = tables.recipes_sheet(both)
         if json:
             output.show_json({"schema": 1, **both.to_dict()})
@@ -67,7 +49,7 @@ def measure(
     from traintwice.compare import measure as measure_all
 
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, level=level, **reading)
+        found = measure_all(files, level=level, **reading.said())
     if json:
         output.show_json(found.to_dict())
     elif markdown:

@@ -53,7 +53,7 @@ class Columns:
 
     def block(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """The rows from start to stop."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         for names, array in self.parts:
             rows = _plain(array.rows(start, stop), names[0], self.source)
             found |= {n: np.ascontiguousarray(rows if rows.ndim == 1 else rows[:, k]) for k, n in enumerate(names)}
