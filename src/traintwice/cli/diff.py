@@ -57,6 +57,7 @@ def diff(
             "--match-temperature", help="Soft measures with both models at their best temperature too.", rich_help_panel=MORE
         ),
     ] = False,
+    also: options.Also = None,
     level: options.Level = 0.95,
     min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is shown.")] = 100,
     rows: Annotated[
@@ -94,6 +95,7 @@ def diff(
             **said,
             thresholds=threshold or (),
             top_k=top_k or (),
+            which=options.further(also),
             rank=rank,
             temperature_matched=match_temperature,
             level=level,

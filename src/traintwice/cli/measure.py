@@ -21,6 +21,7 @@ def measure(
         bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
     ] = False,
     reading: Reading = NOTHING_SAID,
+    also: options.Also = None,
     level: options.Level = 0.95,
     json: options.Json = False,
     markdown: options.Markdown = False,
@@ -34,10 +35,12 @@ def measure(
 
     if against:
         from traintwice.compare import compare_recipes
+        from traintwice.compare.compare_recipes import DEFAULT as RECIPES
 
         names = (" ".join(files), " ".join(against))
+        wanted = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
-            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading.said())
+            both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading.said())
         sheet = tables.recipes_sheet(both)
         if json:
             output.show_json({"schema": 1, **both.to_dict()})
@@ -47,9 +50,11 @@ def measure(
             output.show_sheet(sheet)
         return
     from traintwice.compare import measure as measure_all
+    from traintwice.compare.measure import DEFAULT
 
+    which = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, level=level, **reading.said())
+        found = measure_all(files, which=which, level=level, **reading.said())
     if json:
         output.show_json(found.to_dict())
     elif markdown:

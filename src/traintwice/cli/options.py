@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from traintwice.cli.reading import READING
+from traintwice.cli.reading import READING, split
 from traintwice.errors import BadInput
 
 OUTPUT = "Output"
@@ -17,6 +17,14 @@ By = Annotated[
     typer.Option("--by", metavar="COLUMN", help="Column of groups to look into; repeat for more.", rich_help_panel=READING),
 ]
 Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of time.", rich_help_panel=READING)]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="MEASURE",
+        help="A further measure, such as fleiss_kappa or hellinger; repeat, or separate by commas. all: every one.",
+    ),
+]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[
@@ -27,6 +35,20 @@ NoRows = Annotated[bool, typer.Option("--no-rows", help="Keep ids and single row
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML page.", rich_help_panel=OUTPUT)
 ]
+
+
+def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
+    """Names of measures; ``all`` stands for every one, or for every one of a single pass.
+
+    >>> further(["hellinger,fleiss_kappa"]), len(further(["all"])) > 40
+    (['hellinger', 'fleiss_kappa'], True)
+    """
+    wanted = split(words) or []
+    if "all" not in wanted:
+        return wanted
+    from traintwice.metrics import ALL
+
+    return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
 
 
 def one_form(**forms: bool) -> None:

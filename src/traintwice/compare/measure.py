@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from traintwice import metrics
 from traintwice.compare.both_models import BETWEEN_NUMBERS
+from traintwice.compare.diff import named
 from traintwice.compare.intervals import interval
 from traintwice.compare.rows import Columns, Rows, is_array, items_of, open_rows
 from traintwice.compare.streams import Stream
@@ -113,7 +114,7 @@ def measure(
     labels: Array | None = None,
     *,
     weights: Array | None = None,
-    which: Sequence[Metric] = DEFAULT,
+    which: Sequence[Metric | str] = DEFAULT,
     level: float = 0.95,
     id: str | Sequence[str] | None = None,
     probs: str | Sequence[str] | None = None,
@@ -133,7 +134,7 @@ def measure(
             predictions, one for each replica: a path, glob, directory, or a list of them.
         labels: true labels ``N``; without them the measures that need them are left out and named.
         weights: weight of each example ``N``.
-        which: the metrics wanted, from `traintwice.metrics`.
+        which: the metrics wanted, or their names, from `traintwice.metrics`.
         level: nominal coverage of the intervals.
         id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: which columns of files are what;
             see `open_predictions`. Files are read in blocks; metrics that need all rows together are left out beyond
@@ -148,13 +149,14 @@ def measure(
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
+    metrics_wanted = tuple(dict.fromkeys(named(metric) for metric in which))
     if is_array(predictions):
-        return _in_memory(Predictions.of(predictions, labels, weights), which, level)
+        return _in_memory(Predictions.of(predictions, labels, weights), metrics_wanted, level)
     if labels is not None or weights is not None:
         raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
     columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
     with open_rows(items_of(predictions), [], columns) as rows:
-        return _of_rows(rows, which, level)
+        return _of_rows(rows, metrics_wanted, level)
 
 
 def _in_memory(p: Predictions, which: Sequence[Metric], level: float) -> Measures:

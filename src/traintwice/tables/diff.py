@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from traintwice.tables.format import between, change, decimals_for, number, probability, value_of
 from traintwice.tables.sheet import Line, Sheet
-from traintwice.tables.table import Cell, Column, Row, Table
+from traintwice.tables.table import Cell, Column, Row, Table, Unit
 from traintwice.tables.width import cut, visible
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ def _lines(diff: Diff, without: Collection[str]) -> Iterator[Line]:
     for name, measured in measures.items():
         if name != "churn" and name not in flips:
             yield Line(measured.title, value_of(measured.estimate, measured.unit), _ends(measured.estimate, measured.unit))
+        if name == "regression_difference":
+            yield from _floor_lines(diff)
     if diff.matched is not None:
         matched = diff.matched
         for measured in matched.measures:
@@ -235,20 +237,22 @@ def _floor_lines(diff: Diff) -> Iterator[Line]:
     floor = diff.floor
     if floor is None:
         return
-    digits = decimals_for([floor.excess], "fraction")
+    unit: Unit = "number" if diff.regression else "fraction"
+    digits = decimals_for([floor.excess], unit)
     retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of its recipe"
     both = f", {floor.new_retrains} of the new" if floor.new_retrains else ""
     if floor.new_retrains:
         yield Line(
             "between recipes",
-            value_of(floor.churn, "fraction", digits),
+            value_of(floor.churn, unit, digits),
             "(mean over all pairs of an old and a new model)",
             inner=True,
         )
-    yield Line("noise floor", value_of(floor.floor, "fraction", digits), f"(old against {retrains}{both})", inner=True)
-    ends = between(floor.excess, "fraction", digits)
+    yield Line("noise floor", value_of(floor.floor, unit, digits), f"(old against {retrains}{both})", inner=True)
+    ends = between(floor.excess, unit, digits)
     said = f"({ends})" if ends else "(no interval: too few retrains)"
-    yield Line("excess", f"{number(floor.excess.value, 'fraction', digits)} points", f"{said} → {floor.verdict}", inner=True)
+    excess = f"{number(floor.excess.value, unit, digits)}{'' if diff.regression else ' points'}"
+    yield Line("excess", excess, f"{said} → {floor.verdict}", inner=True)
 
 
 def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
