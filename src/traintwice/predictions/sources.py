@@ -55,6 +55,8 @@ def open_source(session: Session, item: Any, number: int) -> Source:
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
         return _from_arrays(session, dict(item), name, number)
+    if hasattr(item, "collect_schema") and hasattr(item, "collect"):
+        item = item.collect()  # a lazy frame of Polars knows its columns once it is there
     if not hasattr(item, "columns") and not hasattr(item, "column_names") and hasattr(item, "shape"):
         return _from_arrays(session, {"": item}, name, number)
     names = getattr(item, "columns", None) if not hasattr(item, "column_names") else item.column_names
