@@ -1,5 +1,6 @@
 """Arrays in files come back block by block as they were saved, and take no more memory when there are more of them."""
 
+import os
 import subprocess
 import sys
 
@@ -109,3 +110,20 @@ def test_memory_does_not_grow_with_rows(tmp_path):
         for f in (small, path)
     ]
     assert peaks[1] - peaks[0] < 250, peaks
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root mounts")
+def test_no_room_to_unpack_into(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", id=np.arange(100_000), p=np.full(100_000, 0.5))
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    monkeypatch.setattr("tempfile.tempdir", str(small))
+    try:
+        with pytest.raises(BadInput, match=r"cannot be read \(No space left on device\); npz files are unpacked"):
+            open_predictions(tmp_path / "a.npz")
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)

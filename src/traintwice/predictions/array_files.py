@@ -70,10 +70,11 @@ def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
             return {"": _npy(path, str(path))}
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _member(archive, name, folder, str(path)) for name in archive.namelist()}
-    except MemoryError:
+    except (MemoryError, BadInput):
         raise
-    except BadInput:
-        raise
+    except OSError as reason:
+        room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
+        raise BadInput(f"{path}: cannot be read ({reason.strerror or reason}){room}") from reason
     except Exception as reason:  # zip, header, dtype and format errors of three libraries have no common class
         raise BadInput(f"{path}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
 

@@ -70,7 +70,12 @@ class Session:
         import duckdb
 
         self.memory = memory_in_bytes(memory)
-        self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+        except OSError as reason:
+            raise BadInput(
+                f"no temporary folder can be made ({reason.strerror}); set TMPDIR to a folder that is writable and has room"
+            ) from reason
         self.errors: type[Exception] = duckdb.Error
         self._out_of_memory: type[Exception] = duckdb.OutOfMemoryException
         self.connection: Any = duckdb.connect(
