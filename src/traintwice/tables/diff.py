@@ -212,7 +212,7 @@ def _lines(diff: Diff, without: Collection[str]) -> Iterator[Line]:
         yield Line(
             measured.title,
             value_of(measured.estimate, measured.unit),
-            f"({between(measured.estimate, measured.unit)}) {ONE_LINE[name]}",
+            f"{_ends(measured.estimate, measured.unit)} {ONE_LINE[name]}".strip(),
         )
     for name, measured in measures.items():
         if name != "churn" and name not in flips:
