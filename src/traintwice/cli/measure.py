@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from traintwice.cli import options
 from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files
+
+if TYPE_CHECKING:
+    from traintwice.metrics import Metric
 
 
 @reads_files
@@ -38,7 +41,7 @@ def measure(
         from traintwice.compare.compare_recipes import DEFAULT as RECIPES
 
         names = (" ".join(files), " ".join(against))
-        wanted = [*RECIPES, *options.further(also, one_pass=True)]
+        wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading.said())
         sheet = tables.recipes_sheet(both)
@@ -52,7 +55,7 @@ def measure(
     from traintwice.compare import measure as measure_all
     from traintwice.compare.measure import DEFAULT
 
-    which = [*DEFAULT, *options.further(also)]
+    which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(files, which=which, level=level, **reading.said())
     if json:
