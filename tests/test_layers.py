@@ -38,6 +38,7 @@ LAYERS = {
     "specs": 4,
     "engine": 4,
     "study": 5,
+    "integrations": 6,
     "presets": 6,
     "report": 6,
     "cli": 7,

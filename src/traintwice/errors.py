@@ -5,7 +5,8 @@ A message says what came, what was expected and what to do. The command line pri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -14,7 +15,15 @@ class TraintwiceError(ValueError):
 
 
 class BadInput(TraintwiceError):
-    """An array, file or argument does not have the form it must have."""
+    """An array, file or argument does not have the form it must have.
+
+    Attributes:
+        without_cells: the same message without anything that stands in a row; see `cells_kept_out`.
+    """
+
+    def __init__(self, message: str, *, without_cells: str | None = None) -> None:
+        super().__init__(message)
+        self.without_cells = message.partition(" (first")[0] if without_cells is None else without_cells
 
 
 class TooFewReplicas(TraintwiceError):
@@ -55,6 +64,24 @@ class Diverged(TrainingFailed):
     def __init__(self, message: str, step: int = 0) -> None:
         super().__init__(message)
         self.step = step
+
+
+@contextmanager
+def cells_kept_out(wanted: bool) -> Iterator[None]:
+    """Where wanted, errors about data end before ids, cells and numbers of rows.
+
+    >>> with cells_kept_out(True):
+    ...     raise BadInput("2 of 9 rows have no label (first: row 3, id 'ann')")
+    Traceback (most recent call last):
+    traintwice.errors.BadInput: 2 of 9 rows have no label; what stands in the rows is kept out, as asked
+    """
+    try:
+        yield
+    except BadInput as error:
+        if not wanted or error.without_cells == str(error):
+            raise
+        said = f"{error.without_cells}; what stands in the rows is kept out, as asked"
+        raise BadInput(said, without_cells=said) from None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:

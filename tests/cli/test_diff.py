@@ -108,7 +108,8 @@ def test_ids_stay_out_of_every_output(files, traintwice):
     outputs.append((files / "diff.html").read_text().partition("<script>")[0])
     refused = traintwice("diff", "old.csv", "short.csv", "--no-rows")
     assert refused[0] == 2
-    assert "1 of 600 ids of old.csv are missing from short.csv (which is kept out by --no-rows" in refused[2]
+    assert "1 of 600 ids of old.csv are missing from short.csv. Pass --on-missing drop" in refused[2]
+    assert "what stands in the rows is kept out" in refused[2].replace("\n            ", " ")
     import re
 
     for text in (*outputs, refused[2]):

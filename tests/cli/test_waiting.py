@@ -25,6 +25,10 @@ def test_a_line_says_how_far_it_is_and_how_long_it_takes(clock):
     assert lines.line() == "traintwice: comparing, 12 s so far, 250 of 1,000 rows, about 30 s left"
     lines.hear(10, 1000)
     assert lines.line() == "traintwice: comparing, 12 s so far, 10 of 1,000 rows"
+    lines.hear(1, 100, "%")
+    clock[0] = 22.0
+    lines.hear(25, 100, "%")
+    assert lines.line() == "traintwice: comparing, 22 s so far, 25 % of this step, about 30 s left"
     lines.stop()
 
 

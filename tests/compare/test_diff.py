@@ -266,3 +266,21 @@ def test_wrong_models_are_refused(draw, write):
         diff(probs[0][:, 0] * 2, probs[1][:, 0])
     with pytest.raises(UnknownName, match="Did you mean 'churn'"):
         diff(probs[0], probs[1], which=["chrun"])
+
+
+def test_weights_leave_out_what_has_no_weighted_form(draw, write):
+    probs, y = draw(2, 200, 2)
+    weights = np.linspace(0.5, 2, 200)
+    tables = [{"id": np.arange(200), "p": p[:, 1], "y": y, "w": weights} for p in probs]
+    for d in (diff(probs[0], probs[1], label=y, weight=weights, rank=True), diff(*tables, weight="w", rank=True)):
+        assert (d.left_out["kendall_tau"], d.left_out["top_k_overlap"]) == ("has no weighted form",) * 2
+        ranked = next(q for q in d.quality if q.name == "rank_loss")
+        assert_allclose(ranked.new.value, metrics.rank_loss(Predictions(probs[1:], y, weights)))
+
+
+def test_what_too_few_models_or_rows_leave_without_value_is_named(draw):
+    probs, y = draw(2, 5, 2)
+    d = diff(probs[0], probs[1], label=y, rank=True, which=[m for m in metrics.ALL if not m.definition.ordered])
+    assert d.left_out["ambiguity"] == "ambiguity of 3 replicas: got 2; train more, or pass of=2"
+    assert d.left_out["top_k_overlap"] == "top-10 overlap has no value here: there are 5 examples"
+    assert d.left_out["score_difference"] == "needs scores"

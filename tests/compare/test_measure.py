@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from traintwice.compare import interval, measure
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.metrics import ALL, accuracy, churn, churn_to_error, fleiss_kappa, log_loss, surrogate_churn
+from traintwice.metrics import ALL, accuracy, churn, churn_to_error, fleiss_kappa, log_loss, surrogate_churn, total_variation
 from traintwice.predictions import Predictions
 
 
@@ -122,3 +122,21 @@ def test_one_file_is_too_few_and_arrays_of_labels_are_not_for_files(draw, write)
         measure(paths[0])
     with pytest.raises(BadInput, match="name their columns with label="):
         measure(paths, y)
+
+
+def test_arrays_of_every_kind(draw):
+    probs, labels = draw(3, 50, 2)
+    whole = measure(probs, labels)
+    for given in (list(probs), probs[:, :, 1], list(probs[:, :, 1])):
+        same = measure(given, labels)
+        assert all(same[k].value == pytest.approx(whole[k].value) for k in whole)
+        assert set(same) == set(whole)
+    logits = measure(np.log(probs) + 3, labels, logits=True)
+    assert logits["surrogate_churn"].value == pytest.approx(whole["surrogate_churn"].value)
+    numbers = measure(probs[:, :, 0] * 100, regression=True)
+    assert numbers["regression_difference"].value == pytest.approx(100 * total_variation(probs))
+    with pytest.raises(BadInput, match="label, memory: are for files"):
+        measure(probs, label="y", memory="2GB")
+    with pytest.raises(BadInput, match="not all in"):
+        measure(probs[:, :, 0] * 100)
+    assert "fleiss_kappa" in measure(probs, which=["churn", "fleiss_kappa"])

@@ -38,12 +38,29 @@ def test_classes_are_named(tmp_path):
     assert found["new"].tolist() == ["cat", "cat"]
 
 
+@pytest.mark.parametrize("kind", ["probs", "votes", "named votes", "scores"])
+def test_arrays_are_written_as_files_are(draw, write, tmp_path, kind):
+    probs, _ = draw(5, 50, 3)
+    models = {"probs": probs, "scores": probs[:, :, 0] * 9}.get(kind, probs.argmax(axis=2))
+    options = {"classes": ["a", "b", "c"]} if kind == "named votes" else {"regression": True} if kind == "scores" else {}
+    ids = np.arange(50)[::-1]
+    found = read(write_rows(tmp_path / "rows.parquet", models[0], models[1], floor=list(models[2:]), id=ids, **options))
+    numbered = duckdb.sql(f"SELECT row FROM '{write_rows(tmp_path / 'n.parquet', models[0], models[1], **options)}'")
+    assert [row for (row,) in numbered.fetchall()] == list(range(50))
+    if kind == "scores":
+        assert sorted(found) == ["distance", "id", "new", "old"]
+        assert_allclose(found["distance"][::-1], np.abs(models[0] - models[1]))
+        return
+    votes = probs[:2].argmax(axis=2)
+    expected = np.array(["a", "b", "c"])[votes] if kind == "named votes" else votes
+    assert (found["new"][::-1] == expected[1]).all()
+    assert_allclose(found["instability"][::-1], instability(models[[0, 2, 3, 4]]), atol=1e-12)
+
+
 def test_what_cannot_be_written(draw, write, tmp_path):
     probs, _ = draw(2, 20, 3)
     paths = write(probs)
     with pytest.raises(BadInput, match=r"ends in \.parquet"):
         write_rows(tmp_path / "rows.csv", *paths)
-    with pytest.raises(BadInput, match="for arrays `instability` returns the column"):
-        write_rows(tmp_path / "rows.parquet", *probs)
     with pytest.raises(BadInput, match="expected one file or table each"):
         write_rows(tmp_path / "rows.parquet", paths, paths[1])

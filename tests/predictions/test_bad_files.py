@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from traintwice.compare import diff
 from traintwice.errors import BadInput, TraintwiceError
 from traintwice.predictions import open_predictions
 
@@ -527,6 +528,40 @@ def test_the_temporary_folder_goes(tmp_path, monkeypatch):
     with pytest.raises(BadInput):
         open_predictions([good(tmp_path)], label="none")
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+CANARY = "zebra"
+LEAKS = {
+    "ragged row": f"id,p\n1,0.5\n{CANARY},0.5,7\n",
+    "unclosed quote": f'id,p\n1,0.5\n"{CANARY},0.5\n',
+    "quote inside": f'id,p\n1,0.5\n{CANARY},"0.5"x\n',
+    "not UTF-8": b"id,p\n1,0.5\n" + CANARY.encode() + b"\xef,0.5\n",
+    "duplicated id": f"id,p\n{CANARY},0.5\n{CANARY},0.5\n",
+    "missing id": f"id,p\n1,0.5\n{CANARY},0.5\n",
+    "no number": f"id,p\n1,0.5\n{CANARY},high\n",
+    "score outside": f"id,p\n1,0.5\n{CANARY},7\n",
+    "text labels": f"id,p,y\n1,0.5,{CANARY}\n2,0.5,b\n3,0.5,c\n",
+    "too many labels": f"id,p_a,p_b,y\n1,0.5,0.5,{CANARY}\n",
+}
+
+
+@pytest.mark.parametrize("case", [*LEAKS, "JSON", "JSON types", "Parquet"])
+def test_no_cell_is_quoted_where_rows_are_kept_out(case, tmp_path):
+    if case.startswith("JSON"):
+        line = f'{{"id": "{CANARY}", "p": ' + ("\n" if case == "JSON" else '"high"}\n')
+        bad = text("bad.jsonl", '{"id": "a", "p": 0.5}\n' + line)(tmp_path)
+    elif case == "Parquet":
+        bad = parquet("bad.parquet", f"SELECT * FROM (VALUES ('{CANARY}', 'nan'::DOUBLE)) t(id, p)")(tmp_path)
+    else:
+        bad = text("bad.csv", LEAKS[case])(tmp_path)
+    old = text("old.csv", "id,p\n1,0.5\n2,0.5\n")(tmp_path)
+    with pytest.raises(BadInput) as told:
+        diff(old, bad, no_rows=True)
+    assert CANARY not in str(told.value)
+    assert "high" not in str(told.value)
+    assert "bad." in str(told.value), told.value
+    with pytest.raises(BadInput):
+        diff(old, bad)
 
 
 def test_there_are_enough_cases():

@@ -39,7 +39,7 @@ def test_two_significant_digits_of_the_typical_interval(cells, unit, decimals):
         (0.12345, "number", 3, "0.123"),
         (3.0, "cost", 2, "3x"),
         (1.25, "cost", 0, "1.25x"),
-        (estimate(-0.02, 0.005), "fraction", 2, "-2.00 ±0.50 %"),
+        (estimate(-0.02, 0.005), "fraction", 2, "−2.00 ±0.50 %"),
         (estimate(0.65, 0.1), "number", 2, "0.65 ±0.10"),
         (estimate(0.65, math.nan), "number", 2, "0.65"),
     ],

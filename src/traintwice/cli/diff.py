@@ -9,12 +9,14 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
-from traintwice.errors import BadInput, require
+from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
+from traintwice.errors import BadInput, cells_kept_out, require
 
 NOISE = "Noise of retraining"
 MORE = "More measures"
 
 
+@reads_files
 def diff(
     old: Annotated[str, typer.Argument(help="Predictions of the old model: a file.")],
     new: Annotated[str, typer.Argument(help="Predictions of the new model: a file.")],
@@ -31,17 +33,9 @@ def diff(
         list[str] | None,
         typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.", rich_help_panel=NOISE),
     ] = None,
-    id: options.Ids = None,
-    label: options.Label = None,
     by: options.By = None,
-    probs: options.Probs = None,
-    weight: options.Weight = None,
     time: options.Time = None,
-    classes: options.Classes = None,
-    logits: options.Logits = False,
-    regression: options.Regression = False,
-    by_position: options.ByPosition = False,
-    on_missing: options.OnMissing = "refuse",
+    reading: Reading = NOTHING_SAID,
     threshold: Annotated[
         list[float] | None,
         typer.Option(
@@ -63,9 +57,9 @@ def diff(
             "--match-temperature", help="Soft measures with both models at their best temperature too.", rich_help_panel=MORE
         ),
     ] = False,
+    also: options.Also = None,
     level: options.Level = 0.95,
     min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is shown.")] = 100,
-    memory: options.Memory = None,
     rows: Annotated[
         Path | None,
         typer.Option("--rows", metavar="FILE", help="Write an instability score for every row.", rich_help_panel=OUTPUT),
@@ -91,28 +85,17 @@ def diff(
     from traintwice.compare import diff as compare_two
     from traintwice.tables import diff_sheet
 
-    reading = options.reading(
-        id=id,
-        label=label,
-        by=by,
-        probs=options.split(probs),
-        weight=weight,
-        time=time,
-        classes=options.split(classes),
-        logits=logits,
-        regression=regression,
-        by_position=by_position,
-        memory=memory,
-    ) | {"on_missing": on_missing}
+    said = reading.said() | without_unsaid({"by": by, "time": time})
     files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
-    with waiting(f"comparing {old} and {new}", quiet=quiet), options.rows_kept_out(no_rows):
+    with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
             new,
             **files,
-            **reading,
+            **said,
             thresholds=threshold or (),
             top_k=top_k or (),
+            which=options.further(also),
             rank=rank,
             temperature_matched=match_temperature,
             level=level,
@@ -122,11 +105,11 @@ def diff(
         if rows is not None:
             from traintwice.compare import write_rows
 
-            write_rows(rows, old, new, floor=files["floor"], **{k: v for k, v in reading.items() if k != "by"})
+            write_rows(rows, old, new, floor=files["floor"], **{k: v for k, v in said.items() if k != "by"})
         if report is not None:
             from traintwice.report import joint_scores, write_diff
 
-            write_diff(found, report, joint=joint_scores(old, new, **reading))
+            write_diff(found, report, joint=joint_scores(old, new, **said))
     if json:
         output.show_json(found.to_dict())
     elif markdown:

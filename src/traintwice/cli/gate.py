@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.options import OUTPUT, READING
-from traintwice.errors import BadInput
+from traintwice.cli.options import OUTPUT
+from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
+from traintwice.errors import BadInput, cells_kept_out
 
 if TYPE_CHECKING:
     from traintwice.compare import Budget, GateResult
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BUDGETS = "Budgets"
 
 
+@reads_files
 def gate(
     old: Annotated[str, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file that says all.")],
     new: Annotated[str | None, typer.Argument(help="Predictions of the new model.")] = None,
@@ -64,25 +66,11 @@ def gate(
     new_floor: Annotated[
         list[str] | None, typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.")
     ] = None,
-    id: options.Ids = None,
-    label: options.Label = None,
-    probs: options.Probs = None,
-    weight: options.Weight = None,
-    classes: options.Classes = None,
-    logits: options.Logits = False,
-    regression: options.Regression = False,
-    by_position: options.ByPosition = False,
-    on_missing: Annotated[
-        Literal["refuse", "drop"] | None,
-        typer.Option(
-            help="What to do with ids that a file lacks or has twice: refuse (default) or drop.", rich_help_panel=READING
-        ),
-    ] = None,
+    reading: Reading = NOTHING_SAID,
     level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
     min_support: Annotated[
         int | None, typer.Option(min=1, help="Fewest rows of a slice that is held against a budget; 100 by default.")
     ] = None,
-    memory: options.Memory = None,
     no_rows: options.NoRows = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit XML.", rich_help_panel=OUTPUT)
@@ -99,26 +87,9 @@ def gate(
 
     output.refuse_unwritable(junit, option="--junit")
     output.refuse_unwritable(report, option="--report")
-    given = options.reading(
-        floor=floor,
-        new_floor=new_floor,
-        id=id,
-        label=label,
-        probs=options.split(probs),
-        weight=weight,
-        classes=options.split(classes),
-        logits=logits,
-        regression=regression,
-        by_position=by_position,
-        on_missing=on_missing,
-        level=level,
-        min_support=min_support,
-        memory=memory,
-        rule=rule,
-        waive=waived(waive or []),
-        no_rows=no_rows,
-    )
-    with waiting(f"holding {old} against its budgets", quiet=quiet), options.rows_kept_out(no_rows):
+    own = {"floor": floor, "new_floor": new_floor, "level": level, "min_support": min_support, "rule": rule, "no_rows": no_rows}
+    given = reading.said() | without_unsaid(own | {"waive": waived(waive or [])})
+    with waiting(f"holding {old} against its budgets", quiet=quiet), cells_kept_out(no_rows):
         result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
         if report is not None:
             from traintwice.report import write_diff

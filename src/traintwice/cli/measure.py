@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from traintwice.cli import options
+from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files
+
+if TYPE_CHECKING:
+    from traintwice.metrics import Metric
 
 
+@reads_files
 def measure(
     files: Annotated[list[str], typer.Argument(help="Predictions of each replica: files, globs, directories.")],
     against: Annotated[
@@ -18,17 +23,9 @@ def measure(
     paired: Annotated[
         bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
     ] = False,
-    id: options.Ids = None,
-    label: options.Label = None,
-    probs: options.Probs = None,
-    weight: options.Weight = None,
-    classes: options.Classes = None,
-    logits: options.Logits = False,
-    regression: options.Regression = False,
-    by_position: options.ByPosition = False,
-    on_missing: options.OnMissing = "refuse",
+    reading: Reading = NOTHING_SAID,
+    also: options.Also = None,
     level: options.Level = 0.95,
-    memory: options.Memory = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
@@ -39,23 +36,14 @@ def measure(
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
 
-    reading = options.reading(
-        id=id,
-        label=label,
-        probs=options.split(probs),
-        weight=weight,
-        classes=options.split(classes),
-        logits=logits,
-        regression=regression,
-        by_position=by_position,
-        memory=memory,
-    ) | {"on_missing": on_missing}
     if against:
         from traintwice.compare import compare_recipes
+        from traintwice.compare.compare_recipes import DEFAULT as RECIPES
 
         names = (" ".join(files), " ".join(against))
+        wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
-            both = compare_recipes(files, against, names=names, paired=paired, level=level, **reading)
+            both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading.said())
         sheet = tables.recipes_sheet(both)
         if json:
             output.show_json({"schema": 1, **both.to_dict()})
@@ -65,9 +53,11 @@ def measure(
             output.show_sheet(sheet)
         return
     from traintwice.compare import measure as measure_all
+    from traintwice.compare.measure import DEFAULT
 
+    which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, level=level, **reading)
+        found = measure_all(files, which=which, level=level, **reading.said())
     if json:
         output.show_json(found.to_dict())
     elif markdown:

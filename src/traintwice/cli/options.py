@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
+from traintwice.cli.reading import READING, split
 from traintwice.errors import BadInput
 
-READING = "What the columns mean"
 OUTPUT = "Output"
 
-Ids = Annotated[
-    list[str] | None,
-    typer.Option("--id", metavar="COLUMN", help="Column that names a row; repeat it for composite ids.", rich_help_panel=READING),
-]
-Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the true labels.", rich_help_panel=READING)]
 By = Annotated[
     list[str] | None,
     typer.Option("--by", metavar="COLUMN", help="Column of groups to look into; repeat for more.", rich_help_panel=READING),
 ]
-Probs = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--probs",
-        metavar="COLUMN",
-        help="Column of the predictions, in the order of the classes; repeat, or separate by commas. A prefix stands for "
-        "PREFIX_0, PREFIX_1 ...",
-        rich_help_panel=READING,
-    ),
-]
-Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of weights.", rich_help_panel=READING)]
 Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of time.", rich_help_panel=READING)]
-Classes = Annotated[
+Also = Annotated[
     list[str] | None,
     typer.Option(
-        "--classes",
-        metavar="NAME",
-        help="Name of a class, in the order of the predictions; repeat, or separate by commas.",
-        rich_help_panel=READING,
+        "--also",
+        metavar="MEASURE",
+        help="A further measure, such as fleiss_kappa or hellinger; repeat, or separate by commas. all: every one.",
     ),
-]
-Logits = Annotated[bool, typer.Option("--logits", help="The predictions are logits.", rich_help_panel=READING)]
-Regression = Annotated[
-    bool, typer.Option("--regression", help="The predictions are numbers, no probabilities.", rich_help_panel=READING)
-]
-ByPosition = Annotated[
-    bool, typer.Option("--by-position", help="Match row n with row n; no ids are compared.", rich_help_panel=READING)
-]
-OnMissing = Annotated[
-    Literal["refuse", "drop"],
-    typer.Option(help="What to do with ids that a file lacks or has twice.", rich_help_panel=READING),
-]
-Memory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="Memory for reading and joining, such as 2GB; half the machine's by default."),
 ]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)]
@@ -71,30 +37,18 @@ ReportFile = Annotated[
 ]
 
 
-def split(words: Sequence[str] | None) -> list[str] | None:
-    """Values given by repeating an option, by commas, or both.
+def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
+    """Names of measures; ``all`` stands for every one, or for every one of a single pass.
 
-    >>> split(["a,b", "c"]), split(None)
-    (['a', 'b', 'c'], None)
+    >>> further(["hellinger,fleiss_kappa"]), len(further(["all"])) > 40
+    (['hellinger', 'fleiss_kappa'], True)
     """
-    return [part for word in words for part in word.split(",")] if words else None
+    wanted = split(words) or []
+    if "all" not in wanted:
+        return wanted
+    from traintwice.metrics import ALL
 
-
-def reading(**given: Any) -> dict[str, Any]:
-    """Options without those that were not given."""
-    return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
-
-
-@contextmanager
-def rows_kept_out(wanted: bool) -> Iterator[None]:
-    """Where --no-rows is given, messages about data end before the ids and rows that they show."""
-    try:
-        yield
-    except BadInput as error:
-        said, shows_rows, _ = str(error).partition(" (first")
-        if not wanted or not shows_rows:
-            raise
-        raise BadInput(f"{said} (which is kept out by --no-rows; the same without it says more)") from None
+    return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
 
 
 def one_form(**forms: bool) -> None:

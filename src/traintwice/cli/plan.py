@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from traintwice.cli import options
+from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
 
 
+@reads_files
 def plan(
     churn: Annotated[
         float | None, typer.Option(help="Churn that is expected, 0.05 for 5 %; with --pilot it is measured.")
@@ -16,20 +18,13 @@ def plan(
     detect: Annotated[float | None, typer.Option(help="Difference in churn to be found, 0.005 for half a point.")] = None,
     pilot: Annotated[
         list[str] | None,
-        typer.Option("--pilot", metavar="FILES", help="Replicas there are already, three or more: files, globs, directories."),
+        typer.Option("--pilot", metavar="FILES", help="Replicas there are already, four or more: files, globs, directories."),
     ] = None,
     replicas: Annotated[list[int] | None, typer.Option(help="Number of replicas to look at; repeat for more.")] = None,
     rows: Annotated[list[int] | None, typer.Option(help="Number of rows to look at; repeat for more.")] = None,
     level: options.Level = 0.95,
     power: Annotated[float, typer.Option(help="Chance wanted of finding the difference.")] = 0.8,
-    id: options.Ids = None,
-    label: options.Label = None,
-    probs: options.Probs = None,
-    classes: options.Classes = None,
-    logits: options.Logits = False,
-    by_position: options.ByPosition = False,
-    on_missing: options.OnMissing = "refuse",
-    memory: options.Memory = None,
+    reading: Reading = NOTHING_SAID,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
@@ -41,19 +36,9 @@ def plan(
     from traintwice.cli.waiting import waiting
     from traintwice.compare import plan as plan_with
 
-    reading = options.reading(
-        id=id,
-        label=label,
-        probs=options.split(probs),
-        classes=options.split(classes),
-        logits=logits,
-        by_position=by_position,
-        memory=memory,
-    )
-    reading |= {"on_missing": on_missing} if pilot else {}
-    sizes = options.reading(replicas=replicas, rows=rows)
+    sizes = without_unsaid({"replicas": replicas, "rows": rows})
     with waiting("reading the pilot", quiet=quiet):
-        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
+        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading.said())
     sheet = tables.plan_sheet(found)
     if json:
         output.show_json({"schema": 1, **found.to_dict()})

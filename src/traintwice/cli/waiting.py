@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from traintwice.progress import listening
+from traintwice.progress import Unit, listening
 from traintwice.tables.width import visible
 
 FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
@@ -38,15 +38,15 @@ class Lines:
 
     def __init__(self, doing: str) -> None:
         self._doing, self._started, self._done = doing, time.monotonic(), threading.Event()
-        self._rows: tuple[int, int, float, float] | None = None
+        self._pass: tuple[float, float, Unit, float, float] | None = None
         self._teller = threading.Thread(target=self._tell, daemon=True)
         self._teller.start()
 
-    def hear(self, done: int, total: int) -> None:
-        """Rows done, and rows in all; fewer than before start a new pass."""
+    def hear(self, done: float, total: float, unit: Unit = "rows") -> None:
+        """What is done of a pass, and what there is in all; less than before, or another unit, starts a new pass."""
         now = time.monotonic()
-        started = now if self._rows is None or done < self._rows[0] else self._rows[2]
-        self._rows = (done, total, started, now)
+        goes_on = self._pass is not None and done >= self._pass[0] and unit == self._pass[2]
+        self._pass = (done, total, unit, self._pass[3] if self._pass and goes_on else now, now)
 
     def stop(self) -> None:
         """Say no more."""
@@ -56,11 +56,12 @@ class Lines:
     def line(self) -> str:
         """What there is to say now."""
         said = f"traintwice: {self._doing}, {time.monotonic() - self._started:.0f} s so far"
-        if self._rows is None:
+        if self._pass is None:
             return said
-        done, total, started, now = self._rows
+        done, total, unit, started, now = self._pass
         left = f", about {(now - started) / done * (total - done):.0f} s left" if now > started and done else ""
-        return f"{said}, {done:,} of {total:,} rows{left}"
+        reached = f"{done:,} of {total:,} rows" if unit == "rows" else f"{done:.0f} % of this step"
+        return f"{said}, {reached}{left}"
 
     def _tell(self) -> None:
         wait = FIRST_SECONDS
@@ -82,5 +83,5 @@ def _bar(doing: str) -> Iterator[None]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(doing, total=None)
-        with listening(lambda done, total: bars.update(bar, completed=done, total=total)):
+        with listening(lambda done, total, unit: bars.update(bar, completed=done, total=total)):
             yield

@@ -94,7 +94,7 @@ def compare_recipes(
     if paired and sizes[0] != sizes[1]:
         raise BadInput(f"paired: got {sizes[0]} replicas of {names[0]} and {sizes[1]} of {names[1]}, expected equally many")
     columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
-    comparisons = [_Comparison(named(metric)) for metric in which]
+    comparisons = [_Comparison(metric) for metric in dict.fromkeys(named(metric) for metric in which)]
     labels = [f"{name} {m + 1}" for name, size in zip(names, sizes, strict=True) for m in range(size)]
     total = 0
     with open_rows([*models[0], *models[1]], labels, columns) as rows:

@@ -13,7 +13,7 @@ from traintwice.compare.results import Diff
 from traintwice.compare.rows import Columns, items_of, open_rows
 from traintwice.compare.streamed import streamed
 from traintwice.compare.wanted import RANKED, Wanted
-from traintwice.errors import BadInput, unknown
+from traintwice.errors import BadInput, cells_kept_out, unknown
 from traintwice.metrics import Metric
 
 
@@ -71,7 +71,7 @@ def diff(
         rank: also measures that need an order of all rows (AUC, Kendall's tau): reads all rows into memory.
         temperature_matched: also soft measures after each model was brought to its best temperature.
         moved: how many of the rows that moved most are kept.
-        no_rows: keep ids and rows out of the result.
+        no_rows: keep ids and rows out of the result, and what stands in cells out of errors.
         waive: ids of rows that do not count.
         margin: the smallest excess that matters for the verdict "within noise"; None takes half the floor.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
@@ -119,7 +119,8 @@ def diff(
     )
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
-    with open_rows([model for group in models for model in group], names, columns) as rows:
+    every = [model for group in models for model in group]
+    with cells_kept_out(no_rows), open_rows(every, names, columns) as rows:
         rows.waive = frozenset(str(i) for i in waive)
         if rows.files is not None and can_count(rows, wanted, details):
             return counted(rows, rows.files, wanted)

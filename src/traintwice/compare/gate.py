@@ -83,7 +83,7 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     }
     settings: dict[str, Any] = {
         **files,
-        **{name: list(getattr(asked, name)) or None for name in ("id", "probs", "by")},
+        **{name: list(getattr(asked, name)) or None for name in ("id", "probs", "classes", "by")},
         **{
             name: getattr(asked, name)
             for name in ("label", "weight", "logits", "regression", "by_position", "on_missing", "memory")

@@ -52,6 +52,7 @@ class GateFile:
         old, new: files of predictions.
         floor, new_floor: retrains of each recipe.
         id, label, weight, by, probs: columns; see `traintwice.diff`.
+        classes: names of the classes in the order of the predictions.
         logits, regression, by_position, on_missing, memory: see `traintwice.diff`.
         rule: see `Rule`, for budgets that name none.
         level, min_support: of intervals and slices.
@@ -69,6 +70,7 @@ class GateFile:
     weight: str | None = None
     by: tuple[str, ...] = ()
     probs: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     logits: bool = False
     regression: bool = False
     by_position: bool = False

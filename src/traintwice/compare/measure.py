@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from traintwice import metrics
 from traintwice.compare.both_models import BETWEEN_NUMBERS
+from traintwice.compare.diff import named
 from traintwice.compare.intervals import interval
-from traintwice.compare.rows import Columns, Rows, is_array, items_of, open_rows
+from traintwice.compare.rows import Columns, Rows, from_arrays, is_array, items_of, open_rows
 from traintwice.compare.streams import Stream
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Definition, Metric
+from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions, Summary
 from traintwice.tables import Column, Row, Table
 from traintwice.types import TARGET_IN_WORDS, Array, Estimate
@@ -113,7 +115,7 @@ def measure(
     labels: Array | None = None,
     *,
     weights: Array | None = None,
-    which: Sequence[Metric] = DEFAULT,
+    which: Sequence[Metric | str] = DEFAULT,
     level: float = 0.95,
     id: str | Sequence[str] | None = None,
     probs: str | Sequence[str] | None = None,
@@ -129,15 +131,15 @@ def measure(
     """Measure the disagreement of any replicas, with intervals.
 
     Args:
-        predictions: probabilities ``M N K`` or predicted labels ``M N`` of M replicas on the same N examples; or files or tables of
-            predictions, one for each replica: a path, glob, directory, or a list of them.
+        predictions: probabilities ``M N K``, predicted labels ``M N`` or numbers ``M N`` of M replicas on the same N examples, or a
+            list of M arrays; or files or tables of predictions, one for each replica: a path, glob, directory, or a list of them.
         labels: true labels ``N``; without them the measures that need them are left out and named.
         weights: weight of each example ``N``.
-        which: the metrics wanted, from `traintwice.metrics`.
+        which: the metrics wanted, or their names, from `traintwice.metrics`.
         level: nominal coverage of the intervals.
         id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: which columns of files are what;
-            see `open_predictions`. Files are read in blocks; metrics that need all rows together are left out beyond
-            `MOST_IN_MEMORY` numbers.
+            see `open_predictions`. Beside arrays only classes, logits and regression have a meaning. Files are read in blocks;
+            metrics that need all rows together are left out beyond `MOST_IN_MEMORY` numbers.
     Returns:
         `Measures`: a mapping from metric name to `Estimate`. With two replicas of unknown recipe the intervals are about
         those two models alone.
@@ -148,17 +150,38 @@ def measure(
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
-    if is_array(predictions):
-        return _in_memory(Predictions.of(predictions, labels, weights), which, level)
+    metrics_wanted = tuple(dict.fromkeys(named(metric) for metric in which))
+    items = items_of(predictions)
+    if all(is_array(item) for item in items):
+        named_columns = {"id": id, "probs": probs, "label": label, "weight": weight, "memory": memory}
+        if given := [name for name, value in named_columns.items() if value is not None]:
+            raise BadInput(f"{', '.join(given)}: are for files; beside arrays pass labels= and weights= as arrays")
+        columns = Columns(label=labels, weight=weights, classes=classes, logits=logits, regression=regression)
+        return _in_memory(_replicas(predictions, items, columns), metrics_wanted, level)
     if labels is not None or weights is not None:
         raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
     columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
-    with open_rows(items_of(predictions), [], columns) as rows:
-        return _of_rows(rows, which, level)
+    with open_rows(items, [], columns) as rows:
+        return _of_rows(rows, metrics_wanted, level)
+
+
+def _replicas(given: Any, items: Sequence[Any], columns: Columns) -> Predictions:
+    """Replicas in one array, or in one array each; numbers and logits become what they stand for."""
+    if not is_array(given):
+        return from_arrays(items, columns)
+    plain = isinstance(given, Predictions) or not (columns.logits or columns.regression or columns.classes)
+    if plain and (isinstance(given, Predictions) or given.ndim != 2 or to_numpy(given).dtype.kind != "f"):
+        return Predictions.of(given, columns.label, columns.weight)
+    array = to_numpy(given)
+    if array.ndim not in (2, 3):
+        raise BadInput(f"predictions: got shape {array.shape}, expected (replicas, examples) or (replicas, examples, classes)")
+    return from_arrays(list(array), columns)
 
 
 def _in_memory(p: Predictions, which: Sequence[Metric], level: float) -> Measures:
     p.require_pairs("measure")
+    if p.has_scores:
+        which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or BETWEEN_NUMBERS
     estimates: dict[Definition, Estimate] = {}
     left_out: dict[str, str] = {}
     for wanted in which:

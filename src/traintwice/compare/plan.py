@@ -78,6 +78,8 @@ def plan(
             raise BadInput(f"{name}: got {wanted}, expected a fraction between 0 and 1, such as 0.005 for half a point")
     if min(replicas, default=0) < 2 or min(rows, default=0) < 1:
         raise BadInput("replicas, rows: expected at least 2 replicas and 1 row")
+    if columns.get("regression"):
+        raise BadInput("plan: plans are for churn, and the numbers of a regression have no labels that change")
     parts = _from_pilot(pilot, Columns(**columns)) if pilot is not None else _from_churn(churn)
     table = tuple(
         _row(parts, m, n, detect, standard_error, level, power) for m in sorted(set(replicas)) for n in sorted(set(rows))

@@ -194,7 +194,7 @@ def open_rows(models: Sequence[Any], names: Sequence[str], columns: Columns) -> 
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
     if all(arrays):
-        whole = _from_arrays(models, columns)
+        whole = from_arrays(models, columns)
         yield Rows(whole, names, tuple(whole.groups))
         return
     for name, value in (("label", columns.label), ("weight", columns.weight)):
@@ -205,7 +205,12 @@ def open_rows(models: Sequence[Any], names: Sequence[str], columns: Columns) -> 
         yield Rows(files, [], by)
 
 
-def _from_arrays(models: Sequence[Any], columns: Columns) -> Predictions:
+def from_arrays(models: Sequence[Any], columns: Columns) -> Predictions:
+    """The rows of several models that are arrays.
+
+    Raises:
+        BadInput: their shapes differ, or see `Predictions`.
+    """
     for name, value in (("id", columns.id), ("label", columns.label), ("weight", columns.weight)):
         if isinstance(value, str):
             raise BadInput(f"{name}: got the name {value!r}; beside arrays give an array with one entry for each row")

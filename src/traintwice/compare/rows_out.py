@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from traintwice.compare.instability import no_instability
 from traintwice.compare.rows import Columns, Rows, items_of, open_rows
 from traintwice.errors import BadInput
+from traintwice.metrics.definition import to_numpy
+from traintwice.predictions import AlignedPredictions, open_predictions
 from traintwice.predictions.sql import literal
 
 
@@ -19,14 +24,15 @@ def write_rows(path: str | Path, old: Any, new: Any, *, floor: Any = (), **colum
 
     Args:
         path: where to; ends in ``.parquet``.
-        old, new: files or tables of predictions.
+        old, new: files, tables or arrays of predictions; rows of arrays without ids are numbered in a column ``row``.
         floor: retrains of the old recipe, which sharpen the score.
         columns: which columns are what; see `diff`.
     Returns:
         The path. Columns: the ids, ``old`` and ``new`` (predicted classes), ``changed``, ``distance`` (total variation; for predicted
-        labels 0 or 1) and ``instability`` where it has a value. Computed by DuckDB: memory does not grow with rows.
+        labels 0 or 1) and ``instability`` where it has a value. For a regression the numbers themselves and the distance between
+        them. Computed by DuckDB: memory does not grow with rows.
     Raises:
-        BadInput: see `open_predictions`; arrays or a regression; the file cannot be written.
+        BadInput: see `open_predictions`; the file cannot be written.
     Source:
         Ours.
     Example:
@@ -41,13 +47,30 @@ def write_rows(path: str | Path, old: Any, new: Any, *, floor: Any = (), **colum
     models = [*items_of(old), *items_of(new), *retrains]
     if len(models) != 2 + len(retrains):
         raise BadInput("old and new: expected one file or table each")
-    with open_rows(models, [], Columns(**columns)) as rows:
-        if rows.files is None or rows.regression:
-            raise BadInput("rows are written for files or tables of classes; for arrays `instability` returns the column")
-        return rows.files.write(path, _columns(rows, [0, *range(2, len(models))]))
+    with open_rows(models, [], Columns(**columns)) as rows, _as_files(rows) as files:
+        return files.write(path, _columns(rows, [0, *range(2, len(models))]))
+
+
+@contextmanager
+def _as_files(rows: Rows) -> Iterator[AlignedPredictions]:
+    """The aligned files; arrays go through tables."""
+    if rows.files is not None:
+        yield rows.files
+        return
+    whole = rows.read()
+    ids = {"row": np.arange(whole.examples)} if whole.ids is None else {"id": to_numpy(whole.ids)}
+    predicted = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)
+    names = {} if whole.class_names is None or not whole.has_probs else {"classes": np.array(whole.class_names)}
+    if whole.class_names is not None and not whole.has_probs:
+        predicted = np.array(whole.class_names)[predicted]
+    tables = [{**ids, "predicted": of_model, **names} for of_model in predicted]
+    with open_predictions(tables, id=list(ids), probs="predicted", regression=whole.has_scores) as files:
+        yield files
 
 
 def _columns(rows: Rows, olds: Sequence[int]) -> dict[str, str]:
+    if rows.regression:
+        return {"old": "x0", "new": "x1", "distance": "abs(x0 - x1)"}
     names = rows.class_names
     texts = "" if names is None else f"[{', '.join(literal(name) for name in names)}]"
     found = {key: f"{texts}[v{m} + 1]" if texts else f"v{m}" for m, key in enumerate(("old", "new"))}

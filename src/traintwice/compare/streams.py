@@ -52,8 +52,12 @@ class Stream:
         """Add rows."""
         lacks = self.metric.definition.missing(block)
         if lacks is None:
-            with np.errstate(invalid="ignore"):  # infinite minus infinite
-                self._accumulator.update(block)
+            try:
+                with np.errstate(invalid="ignore"):  # infinite minus infinite
+                    self._accumulator.update(block)
+            except TooFewReplicas as reason:
+                lacks = str(reason)
+        if lacks is None:
             if self.infinite is None and not self._is_finite():
                 self.infinite = self._first_infinite(block)
         else:

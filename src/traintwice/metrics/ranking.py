@@ -115,7 +115,7 @@ def top_k_overlap(predictions: Predictions, *, k: int = 10) -> Whole:
     Returns:
         A number in [0, 1]; 1 is the same set. 0.8 reads: of the 10 best, two trainings share 8.
     Raises:
-        TooFewReplicas: one replica. BadInput: more than two classes, weights, or k outside 1 … N.
+        TooFewReplicas: one replica. BadInput: more than two classes, weights, or k below 1. Undefined: fewer than k examples.
     Source:
         The usual definition. Ours: examples tied at the last place share it, each in part, so that their order in the file does
         not matter. It has no example part of an interval, and is not one-pass: it needs an order.
@@ -123,8 +123,10 @@ def top_k_overlap(predictions: Predictions, *, k: int = 10) -> Whole:
         >>> top_k_overlap(np.array([[[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]], [[0.6, 0.4], [0.9, 0.1], [0.3, 0.7]]]), k=2)
         0.5
     """
-    if not 1 <= k <= predictions.examples:
-        raise BadInput(f"top_k_overlap: got k={k}, expected 1 to {predictions.examples}, the number of examples")
+    if k < 1:
+        raise BadInput(f"top_k_overlap: got k={k}, expected at least 1")
+    if k > predictions.examples:
+        raise Undefined(f"top-{k} overlap has no value here: there are {predictions.examples} examples")
     scores = _positive(predictions)
     last = np.sort(scores, axis=1)[:, -k][:, None]
     above, tied = scores > last, scores == last

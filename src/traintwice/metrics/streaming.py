@@ -11,6 +11,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.definition import OnePass
 from traintwice.metrics.functions import Metric
 from traintwice.metrics.means import Sums, total_weight, weights_of
+from traintwice.metrics.packing import Unpacking, packed
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -96,6 +97,32 @@ class Accumulator:
         if other._moments is not None:
             self._expect(other._replicas)
             self._add(other._sums, other.examples, other._weight, other._moments)
+
+    def pack(self) -> np.ndarray:
+        """What has been seen as one row of float64 numbers, for `merge_packed` in another process; empty before any example.
+
+        Counts stay exact up to 2^53. The length depends on the metric, M and K, not on the number of examples.
+        """
+        if self._moments is None:
+            return np.zeros(0)
+        m = self._moments
+        head = [self._replicas, self.examples, self._weight, m.weight, len(m.mean)]
+        return packed(head, self._replicas, [m.mean, m.products], self._sums)
+
+    def merge_packed(self, numbers: np.ndarray) -> Accumulator:
+        """Add what an accumulator of the same metric packed. Returns itself.
+
+        Raises:
+            BadInput: another number of replicas, or numbers that were cut short.
+        """
+        if not len(numbers):
+            return self
+        parts = Unpacking(numbers)
+        replicas, examples, weight, squares, means = parts.take(5).tolist()
+        moments = Moments(squares, parts.take(int(means)), parts.take(int(means) ** 2).reshape(int(means), int(means)))
+        self._expect(int(replicas))
+        self._add(tuple(parts.sums(int(replicas))), int(examples), weight, moments)
+        return self
 
     def compute(self) -> Summary:
         """The number and what its interval needs, equal to those of the whole array.

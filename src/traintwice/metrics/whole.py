@@ -55,6 +55,11 @@ class WholeOf(Definition):
     def bind(self, **options: Any) -> WholeOf:
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
 
+    def missing(self, predictions: Predictions) -> str | None:
+        if predictions.weights is not None and not self.weighted:
+            return "has no weighted form"
+        return super().missing(predictions)
+
     def values(self, predictions: Predictions) -> Array:
         raise BadInput(f"{self.title} is not a mean of contributions of single examples; `measure` gives its rows and influences")
 

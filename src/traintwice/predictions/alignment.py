@@ -118,32 +118,28 @@ def duplicates(session: Session, view: View) -> tuple[int, list[tuple[Any, ...]]
 
 def refuse_duplicates(count: int, shown: Sequence[tuple[Any, ...]], view: View, rows: int) -> None:
     """Raise for ids that stand on several rows."""
-    raise BadInput(
-        f"{view.source.name}: {count:,} ids stand on more than one of its {rows:,} rows (first: {_ids(shown)}); an id must name "
-        "one example. Pass the columns that together do to --id, or --on-missing drop to leave those ids out"
-    )
+    said = f"{view.source.name}: {count:,} ids stand on more than one of its {rows:,} rows"
+    advice = "an id must name one example. Pass the columns that together do to --id, or --on-missing drop to leave those ids out"
+    raise BadInput(f"{said} (first: {_ids(shown)}); {advice}", without_cells=f"{said}; {advice}")
 
 
 def refuse_unmatched(session: Session, first: View, other: View, missing: int, extra: int, rows: tuple[int, int]) -> None:
     """Raise for ids that only one of two files has."""
-    parts = []
+    said, shown = [], []
     if missing:
-        shown = _only_in(session, first, other)
-        parts.append(
-            f"{missing:,} of {rows[0]:,} ids of {first.source.name} are missing from {other.source.name} (first: {shown})"
-        )
+        said.append(f"{missing:,} of {rows[0]:,} ids of {first.source.name} are missing from {other.source.name}")
+        shown.append(_only_in(session, first, other))
     if extra:
-        shown = _only_in(session, other, first)
-        parts.append(
-            f"{extra:,} of {rows[1]:,} ids of {other.source.name} are extra, not in {first.source.name} (first: {shown})"
-        )
+        said.append(f"{extra:,} of {rows[1]:,} ids of {other.source.name} are extra, not in {first.source.name}")
+        shown.append(_only_in(session, other, first))
     shared = rows[0] - missing
     advice = (
         f"Pass --on-missing drop to compare the {shared:,} rows that both have"
         if shared
         else "They share no id: choose another --id"
     )
-    raise BadInput(f"{'; '.join(parts)}. {advice}")
+    told = [f"{part} (first: {ids})" for part, ids in zip(said, shown, strict=True)]
+    raise BadInput(f"{'; '.join(told)}. {advice}", without_cells=f"{'; '.join(said)}. {advice}")
 
 
 def _only_in(session: Session, view: View, other: View) -> str:

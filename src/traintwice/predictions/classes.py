@@ -32,9 +32,10 @@ def shared_class_names(
         first, names = given[0]
         for other, theirs in given[1:]:
             if theirs != names:
-                raise BadInput(_different(first, names, other, theirs))
+                raise _different(first, names, other, theirs)
         if len(set(names or ())) < len(names or ()):
-            raise BadInput(f"{first}: a class name is given twice ({listed(names or ())}); each class needs its own")
+            said = f"{first}: a class name is given twice"
+            raise BadInput(f"{said} ({listed(names or ())}); each class needs its own", without_cells=said)
         return names, list(sources)
     texts: list[tuple[Source, str]] = []
     numbers: list[tuple[Source, str]] = []
@@ -55,10 +56,9 @@ def shared_class_names(
     classes = next((layout.classes for layout in layouts if layout.classes is not None), None)
     if classes is not None and len(names) != classes:
         source, column = texts[0]
-        raise BadInput(
-            f"{source.name}: labels in {column!r} are text with {len(names)} distinct values ({listed(names)}) for {classes} "
-            "classes; pass --classes with the names in the order of the classes"
-        )
+        said = f"{source.name}: labels in {column!r} are text with {len(names)} distinct values"
+        advice = f"for {classes} classes; pass --classes with the names in the order of the classes"
+        raise BadInput(f"{said} ({listed(names)}) {advice}", without_cells=f"{said} {advice}")
     named = {(source.name, column) for source, column in numbers}
     retyped = [replace(s, columns={c: "VARCHAR" if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
     return names, retyped
@@ -87,8 +87,9 @@ def _distinct(session: Session, columns: Sequence[tuple[Source, str]]) -> tuple[
     return names
 
 
-def _different(first: str, names: tuple[str, ...] | None, other: str, theirs: tuple[str, ...] | None) -> str:
-    return (
-        f"different label maps: {first} has the classes {listed(names or ())} and {other} has {listed(theirs or ())}; "
-        "predictions can be compared only where class k means the same in all files"
+def _different(first: str, names: tuple[str, ...] | None, other: str, theirs: tuple[str, ...] | None) -> BadInput:
+    advice = "predictions can be compared only where class k means the same in all files"
+    return BadInput(
+        f"different label maps: {first} has the classes {listed(names or ())} and {other} has {listed(theirs or ())}; {advice}",
+        without_cells=f"different label maps of {first} and {other}; {advice}",
     )

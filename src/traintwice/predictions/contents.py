@@ -58,7 +58,8 @@ def _explained(session: Session, view: View, total: int, bad: int) -> BadInput:
     for i, fault in enumerate(faults):
         count = found[f"bad{i}"]
         if count:
-            return BadInput(f"{name}: {count:,} of {total:,} rows {fault.says} ({_first(session, view, fault)}); {fault.advice}")
+            said = f"{name}: {count:,} of {total:,} rows {fault.says}"
+            return BadInput(f"{said} ({_first(session, view, fault)}); {fault.advice}", without_cells=f"{said}; {fault.advice}")
     return BadInput(f"{name}: {bad:,} of {total:,} rows hold no valid prediction, id, label or weight")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
+from traintwice.progress import asking, tell
 
 UNITS = {
     "": 1,
@@ -69,7 +70,12 @@ class Session:
         import duckdb
 
         self.memory = memory_in_bytes(memory)
-        self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+        except OSError as reason:
+            raise BadInput(
+                f"no temporary folder can be made ({reason.strerror}); set TMPDIR to a folder that is writable and has room"
+            ) from reason
         self.errors: type[Exception] = duckdb.Error
         self._out_of_memory: type[Exception] = duckdb.OutOfMemoryException
         self.connection: Any = duckdb.connect(
@@ -80,6 +86,8 @@ class Session:
             }
         )
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
+        self.connection.execute("SET enable_progress_bar = true")  # so that it can be asked for,
+        self.connection.execute("SET enable_progress_bar_print = false")  # and is never written into standard output
         self._finalizer = weakref.finalize(self, _release, self.connection, self.folder)
 
     def close(self) -> None:
@@ -97,17 +105,17 @@ class Session:
                 "pass --memory with more"
             ) from reason
         except self.errors as reason:
-            raise BadInput(f"{doing}: {brief(reason)}") from reason
+            raise BadInput(f"{doing}: {brief(reason)}", without_cells=f"{doing}: {without_cells(reason)}") from reason
 
     def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with self.explained(doing):
+        with self.explained(doing), asking(self.connection.query_progress):
             result: list[tuple[Any, ...]] = self.connection.execute(sql, list(parameters)).fetchall()
         return result
 
     def record(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The one row of a query, by column name."""
-        with self.explained(doing):
+        with self.explained(doing), asking(self.connection.query_progress):
             self.connection.execute(sql)
             names = [column[0] for column in self.connection.description]
             return dict(zip(names, self.connection.fetchone(), strict=True))
@@ -124,8 +132,12 @@ class Session:
             finally:
                 cursor.close()
 
+        found = []
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
-            return list(pool.map(run, queries))
+            for record in pool.map(run, queries):
+                found.append(record)
+                tell(100 * len(found) / len(queries), 100, "%")
+        return found
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The columns of a query as NumPy arrays."""
@@ -147,6 +159,17 @@ def brief(reason: Exception) -> str:
         lines.append(line.strip())
     text = re.sub(r"^[A-Z][A-Za-z ]{2,30} Error: ", "", "; ".join(lines))
     return text if len(text) <= 400 else text[:400] + " …"
+
+
+def without_cells(reason: Exception) -> str:
+    """What DuckDB says without what it quotes from a file: only phrases known to hold none.
+
+    >>> without_cells(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: ann,7\\nExpected more"))
+    'it cannot be read (on Line: 2)'
+    """
+    known = r"on Line: \d+|Expected Number of Columns: \d+ Found: \d+|No magic bytes found|not utf-8|Malformed JSON|in line \d+"
+    told = "; ".join(dict.fromkeys(re.findall(known, str(reason))))
+    return f"it cannot be read ({told})" if told else "it cannot be read"
 
 
 def _release(connection: Any, folder: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
-from traintwice.predictions.arrays import as_columns, load
+from traintwice.predictions.array_files import open_arrays
+from traintwice.predictions.arrays import as_columns
 from traintwice.predictions.formats import format_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sql import literal
+from traintwice.predictions.sql import identifier, literal
 from traintwice.predictions.text_files import read_header, reader
 
 
@@ -52,6 +55,8 @@ def open_source(session: Session, item: Any, number: int) -> Source:
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
         return _from_arrays(session, dict(item), name, number)
+    if hasattr(item, "collect_schema") and hasattr(item, "collect"):
+        item = item.collect()  # a lazy frame of Polars knows its columns once it is there
     if not hasattr(item, "columns") and not hasattr(item, "column_names") and hasattr(item, "shape"):
         return _from_arrays(session, {"": item}, name, number)
     names = getattr(item, "columns", None) if not hasattr(item, "column_names") else item.column_names
@@ -91,27 +96,44 @@ def _open_file(session: Session, path: Path, number: int) -> Source:
         )
         source = _stage(session, relation, name, number)
     else:
-        source = _from_arrays(session, load(path, str(kind)), name, number)
+        with tempfile.TemporaryDirectory(dir=session.folder) as unpacked:
+            source = _from_arrays(session, open_arrays(path, str(kind), Path(unpacked)), name, number)
     if _stamp(path) != stamp:
         raise BadInput(f"{name} was replaced or changed while it was read; run again when it is no longer written to")
     return source
 
 
-def _from_arrays(session: Session, arrays: dict[str, Any], name: str, number: int) -> Source:
-    columns, class_names = as_columns(arrays, name)
-    if not columns or not len(next(iter(columns.values()))):
+def _from_arrays(session: Session, arrays: Mapping[str, Any], name: str, number: int) -> Source:
+    """Arrays go into their table block after block, so that memory does not grow with rows."""
+    columns = as_columns(arrays, name)
+    if not columns.names or not columns.length:
         raise BadInput(f"{name} holds no rows")
-    _refuse_duplicates(list(columns), name)
-    return _stage_object(session, columns, name, number, class_names)
+    _refuse_duplicates(columns.names, name)
+    texts = columns.texts  # NumPy's text would be an enumeration of what the first block holds
+    select = ", ".join(f"CAST({q} AS VARCHAR) AS {q}" if n in texts else q for n in columns.names for q in [identifier(n)])
+    table = f"source{number}"
+    for at, block in enumerate(columns.blocks()):
+        with _registered(session, block, name, number) as relation:
+            into = f"INSERT INTO {table}" if at else f"CREATE TABLE {table} AS"
+            session.rows(f"{into} SELECT {select} FROM {relation}", doing=f"{name}: reading")
+    return Source(name, table, "rowid", _describe(session, table, name), class_names=columns.class_names)
 
 
-def _stage_object(session: Session, item: Any, name: str, number: int, class_names: tuple[str, ...] | None = None) -> Source:
+def _stage_object(session: Session, item: Any, name: str, number: int) -> Source:
+    with _registered(session, item, name, number) as relation:
+        return _stage(session, relation, name, number)
+
+
+@contextmanager
+def _registered(session: Session, item: Any, name: str, number: int) -> Iterator[str]:
+    """A Python object under a name that DuckDB knows."""
+    relation = f"object{number}"
     with session.explained(f"{name}: reading a {type(item).__name__}"):
-        session.connection.register(f"object{number}", item)
+        session.connection.register(relation, item)
     try:
-        return _stage(session, f"object{number}", name, number, class_names=class_names)
+        yield relation
     finally:
-        session.connection.unregister(f"object{number}")
+        session.connection.unregister(relation)
 
 
 def _stage(
@@ -121,12 +143,11 @@ def _stage(
     number: int,
     *,
     untyped: bool = False,
-    class_names: tuple[str, ...] | None = None,
 ) -> Source:
     """Copy into a temporary table, which spills under the memory limit and can be read again in any range of rows."""
     table = f"source{number}"
     session.rows(f"CREATE TABLE {table} AS SELECT * FROM {relation}", doing=f"{name}: reading")
-    return Source(name, table, "rowid", _describe(session, table, name), untyped, class_names)
+    return Source(name, table, "rowid", _describe(session, table, name), untyped)
 
 
 def _describe(session: Session, relation: str, name: str) -> dict[str, str]:

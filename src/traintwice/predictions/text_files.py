@@ -32,7 +32,10 @@ def read_header(path: Path, kind: str) -> tuple[list[str], str]:
     csv.field_size_limit(LONGEST_LINE)
     names = next(csv.reader([text], delimiter=delimiter))
     if all(_is_number(name) for name in names):
-        raise BadInput(f"{path}: the first line holds only numbers ({text[:60]!r}); expected the names of the columns")
+        raise BadInput(
+            f"{path}: the first line holds only numbers ({text[:60]!r}); expected the names of the columns",
+            without_cells=f"{path}: the first line holds only numbers; expected the names of the columns",
+        )
     return names, delimiter
 
 

@@ -89,8 +89,8 @@ def _columns(
         given["y"] = np.asarray(labels) if class_names is None else np.asarray(class_names)[np.asarray(labels)]
     if weights is not None:
         given["w"] = weights
-    columns, _ = as_columns(given, name)
-    return columns
+    columns = as_columns(given, name)
+    return columns.block(0, columns.length)
 
 
 def _as_text(name: str, column: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from traintwice.tables.format import between, change, decimals_for, number, probability, value_of
 from traintwice.tables.sheet import Line, Sheet
-from traintwice.tables.table import Cell, Column, Row, Table
+from traintwice.tables.table import Cell, Column, Row, Table, Unit
 from traintwice.tables.width import cut, visible
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ MOST_SLICES, MOST_MOVED, MOST_NAMED = 10, 5, 3
 """On the terminal; the HTML report has more, JSON everything."""
 
 LONGEST_NAME = 40
-"""Of a slice or class in a sentence; tables have the whole."""
+"""Of a slice or class in a sentence."""
+
+LONGEST_ID = 200
+"""Of an id or a slice in a table; JSON and --rows have the whole."""
 
 SIGNIFICANT = 0.05
 """Slices with a larger q-value are not named in a sentence."""
@@ -149,7 +152,8 @@ def slice_name(column: str, value: str | None) -> str:
     """The name of a slice: country=BR, class 'refund', country is missing."""
     if value is None:
         return f"{visible(column)} is missing"
-    return f"class '{visible(value)}'" if column == "predicted class" else f"{visible(column)}={visible(value)}"
+    shown = cut(visible(value), LONGEST_ID)
+    return f"class '{shown}'" if column == "predicted class" else f"{visible(column)}={shown}"
 
 
 def slices_table(diff: Diff, *, most: int | None = None) -> Table | None:
@@ -158,9 +162,9 @@ def slices_table(diff: Diff, *, most: int | None = None) -> Table | None:
         return None
     columns = [Column("rows", "rows", "text"), Column("churn", "churn", "fraction")]
     if any(s.excess is not None for s in diff.slices):
-        columns.append(Column("excess", "excess", "fraction"))
+        columns.append(Column("excess", "excess, points", "points"))
     if any(s.accuracy_change is not None for s in diff.slices):
-        columns.append(Column("accuracy", "accuracy change", "fraction"))
+        columns.append(Column("accuracy", "accuracy change, points", "points"))
     extra = list(dict.fromkeys(name for s in diff.slices for name in s.measures))
     columns += [Column(name, name.replace("_", " "), "number") for name in extra]
     columns.append(Column("q", "q", "text"))
@@ -190,7 +194,7 @@ def moved_table(diff: Diff, *, most: int | None = None) -> Table | None:
 
 def row_name(row: MovedRow) -> str:
     """The id of a row, or its place."""
-    return visible(str(row.id)) if row.id is not None else f"row {row.position:,}"
+    return cut(visible(str(row.id)), LONGEST_ID) if row.id is not None else f"row {row.position:,}"
 
 
 def _lines(diff: Diff, without: Collection[str]) -> Iterator[Line]:
@@ -208,11 +212,13 @@ def _lines(diff: Diff, without: Collection[str]) -> Iterator[Line]:
         yield Line(
             measured.title,
             value_of(measured.estimate, measured.unit),
-            f"({between(measured.estimate, measured.unit)}) {ONE_LINE[name]}",
+            f"{_ends(measured.estimate, measured.unit)} {ONE_LINE[name]}".strip(),
         )
     for name, measured in measures.items():
         if name != "churn" and name not in flips:
             yield Line(measured.title, value_of(measured.estimate, measured.unit), _ends(measured.estimate, measured.unit))
+        if name == "regression_difference":
+            yield from _floor_lines(diff)
     if diff.matched is not None:
         matched = diff.matched
         for measured in matched.measures:
@@ -235,20 +241,22 @@ def _floor_lines(diff: Diff) -> Iterator[Line]:
     floor = diff.floor
     if floor is None:
         return
-    digits = decimals_for([floor.excess], "fraction")
+    unit: Unit = "number" if diff.regression else "fraction"
+    digits = decimals_for([floor.excess], unit)
     retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of its recipe"
     both = f", {floor.new_retrains} of the new" if floor.new_retrains else ""
     if floor.new_retrains:
         yield Line(
             "between recipes",
-            value_of(floor.churn, "fraction", digits),
+            value_of(floor.churn, unit, digits),
             "(mean over all pairs of an old and a new model)",
             inner=True,
         )
-    yield Line("noise floor", value_of(floor.floor, "fraction", digits), f"(old against {retrains}{both})", inner=True)
-    ends = between(floor.excess, "fraction", digits)
+    yield Line("noise floor", value_of(floor.floor, unit, digits), f"(old against {retrains}{both})", inner=True)
+    ends = between(floor.excess, unit, digits)
     said = f"({ends})" if ends else "(no interval: too few retrains)"
-    yield Line("excess", f"{number(floor.excess.value, 'fraction', digits)} points", f"{said} → {floor.verdict}", inner=True)
+    excess = f"{number(floor.excess.value, unit, digits)}{'' if diff.regression else ' points'}"
+    yield Line("excess", excess, f"{said} → {floor.verdict}", inner=True)
 
 
 def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
@@ -295,9 +303,9 @@ def _slice_cells(s: Slice) -> dict[str, Cell]:
 def _moved_cells(row: MovedRow) -> dict[str, Cell]:
     known = row.old_probability is not None and row.new_probability is not None
     return {
-        "change": f"{visible(row.old)} → {visible(row.new)}",
+        "change": " → ".join(cut(visible(name), LONGEST_NAME) for name in (row.old, row.new)),
         "probability": f"{row.old_probability:.3f} → {row.new_probability:.3f}" if known else None,
-        "label": visible(row.label) if row.label is not None else None,
+        "label": cut(visible(row.label), LONGEST_NAME) if row.label is not None else None,
         "distance": row.distance,
         "instability": row.instability,
     }

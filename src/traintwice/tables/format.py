@@ -16,11 +16,11 @@ def decimals_for(cells: Sequence[Any], unit: str) -> int:
     >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 9, 10, 800)], "fraction")
     2
     """
-    scale = 100.0 if unit == "fraction" else 1.0
+    scale = 100.0 if unit in ("fraction", "points") else 1.0
     halves = [c.half_width * scale for c in cells if isinstance(c, Estimate) and c.half_width > 0]
     if halves:
         return min(max(1 - math.floor(math.log10(median(halves))), 0), 6)
-    return 2 if unit == "fraction" else 3
+    return 2 if unit in ("fraction", "points") else 3
 
 
 def format_cell(cell: Any, unit: str, decimals: int) -> str:
@@ -30,6 +30,8 @@ def format_cell(cell: Any, unit: str, decimals: int) -> str:
     '2.65 ±0.70 %'
     >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
     ('2x', 'infinite', '–')
+    >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
+    ('−2.6', '+2.6')
     """
     if cell is None:
         return "–"
@@ -42,15 +44,14 @@ def format_cell(cell: Any, unit: str, decimals: int) -> str:
         return "infinite"
     if unit == "cost":
         return f"{value:.3g}x"
-    percent = unit == "fraction"
-    text = f"{value * 100 if percent else value:.{decimals}f}"
+    text = number(value, unit, decimals, sign=unit == "points")
     if isinstance(cell, Estimate) and not math.isnan(cell.half_width):
-        text += f" ±{cell.half_width * 100 if percent else cell.half_width:.{decimals}f}"
-    return text + (" %" if percent else "")
+        text += f" ±{number(cell.half_width, unit, decimals)}"
+    return text + (" %" if unit == "fraction" else "")
 
 
 def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str:
-    """A number without its unit, with a true minus sign and none before zero; fractions in percent.
+    """A number without its unit, with a true minus sign and none before zero; fractions and their points in percent.
 
     >>> number(-0.0123, "fraction", 1), number(-0.0001, "fraction", 1), number(0.0123, "fraction", 1, sign=True)
     ('−1.2', '0.0', '+1.2')
@@ -61,7 +62,7 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
         return "–"
     if math.isinf(value):
         return "infinite" if value > 0 else "−infinite"
-    text = f"{abs(value) * (100 if unit == 'fraction' else 1):.{decimals}f}"
+    text = f"{abs(value) * (100 if unit in ('fraction', 'points') else 1):.{decimals}f}"
     if float(text) == 0:
         return text
     return f"−{text}" if value < 0 else f"+{text}" if sign else text

@@ -16,7 +16,7 @@ from traintwice.types import Estimate, plain_number
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-Unit = Literal["fraction", "number", "cost", "text", "mixed"]
+Unit = Literal["fraction", "points", "number", "cost", "text", "mixed"]
 """``fraction``: printed in percent. ``cost``: a multiple of the baseline, "2x". ``mixed``: the row says which."""
 
 Cell = Estimate | float | str | None

@@ -98,7 +98,8 @@ def flow_chart(diff: Diff) -> Figure | None:
     if flow is None or not flow.cells:
         return None
     first = flow.cells[0]
-    text = f"Where labels went. Most often from {visible(first.old)} to {visible(first.new)}: {first.rows:,} rows."
+    old, new = (cut(visible(name), MOST_NAME) for name in (first.old, first.new))
+    text = f"Where labels went. Most often from {old} to {new}: {first.rows:,} rows."
     classes = len(flow.classes)
     if flow.counts is not None and 2 < classes <= MOST_MATRIX_CLASSES:
         names = _unique([cut(visible(c), 20) for c in flow.classes])

@@ -1,0 +1,37 @@
+"""Work tells how far it is only where somebody listens."""
+
+import threading
+
+from traintwice import progress
+from traintwice.predictions.session import Session
+from traintwice.progress import asking, listening
+
+
+def test_work_that_cannot_tell_is_asked(monkeypatch):
+    monkeypatch.setattr(progress, "ASK_SECONDS", 0.001)
+    answers, heard, enough = iter([-1.0, 40.0]), [], threading.Event()
+
+    def hear(done, total, unit):
+        heard.append((done, total, unit))
+        enough.set()
+
+    with listening(hear), asking(lambda: next(answers, -1.0)):
+        assert enough.wait(10)
+    assert heard == [(40.0, 100.0, "%")]
+    before = threading.active_count()
+    with asking(lambda: 40.0):
+        assert threading.active_count() == before
+
+
+def test_a_long_query_says_how_far_it_is_and_writes_nothing(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "ASK_SECONDS", 0.01)
+    heard, session = [], Session()
+    with listening(lambda done, total, unit: heard.append((done, total, unit))):
+        for _ in range(100):
+            if heard:
+                break
+            session.rows("SELECT count(DISTINCT hash(range)) FROM range(3000000)", doing="counting")
+    session.close()
+    assert heard
+    assert all(0 <= done <= 100 and (total, unit) == (100.0, "%") for done, total, unit in heard)
+    assert capfd.readouterr() == ("", "")
