@@ -44,11 +44,12 @@ def test_every_loss_has_a_row(made, loss):
     assert loss in {type(term.loss) for recipe in made[1].values() for term in recipe.method.terms}
 
 
-@pytest.mark.parametrize(
-    "choice",
-    ["'covariance'", "'residue'", "'probabilities'", "center='class'", "normalize=True", "rho=", "'inverse'", "power=1.0"]
-    + ["'mean-logit'", "'gate'", "components=3", "'skl'", "'l1'", "'ce'", "lag_steps=13", "cap=", "top_k=3"]
-    + ["SharedTrunk", "OwnBatches(share=0.5)", "input_scale=10.0", "replica='first'", "replica='own'"],
-)
+CHOICES = """
+    'covariance' 'residue' 'probabilities' center='class' normalize=True rho= 'inverse' power=1.0 'mean-logit' 'gate' components=3
+    'skl' 'l1' 'ce' lag_steps=13 cap= top_k=3 SharedTrunk OwnBatches(share=0.5) input_scale=10.0 replica='first' replica='own'
+"""
+
+
+@pytest.mark.parametrize("choice", CHOICES.split())
 def test_every_choice_of_form_is_made_by_some_row(made, choice):
     assert choice in repr(made[1])

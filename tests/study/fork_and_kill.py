@@ -1,7 +1,7 @@
 """A study in forks of one process, which begin at once where a new process imports for seconds; most are killed in the middle.
 
 python fork_and_kill.py FOLDER RECIPE DATA REPLICAS KILLS trains the replicas undisturbed into FOLDER/whole, then into FOLDER/broken,
-killed so many times at random moments. It prints what it saw at each kill.
+killed so many times at random moments. It writes what it saw at each kill.
 """
 
 import json
@@ -79,7 +79,7 @@ def main() -> None:
         files = {p.name: p.stat().st_mtime_ns for m in store.replicas(key) for p in store.folder(key).glob(f"{m:04d}.*s*")}
         seen.append({"steps": steps, "files": files})
     forked(study)
-    print(json.dumps(seen))
+    sys.stdout.write(json.dumps(seen))
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ def run(
         require("altair", extra="report", purpose="the report (or pass --no-report)")
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
     from traintwice.cli import study as verbs
+    from traintwice.cli.results import show_results
 
     if not no_report:
         verbs.check_writable(report)
@@ -122,7 +123,7 @@ def run(
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    verbs.show_results(results, None if no_report else report, as_json=json)
+    show_results(results, None if no_report else report, as_json=json)
 
 
 @app.command()
@@ -136,8 +137,9 @@ def report(
     require("torch", extra="torch", purpose="reading a study")
     require("altair", extra="report", purpose="the report")
     from traintwice.cli import study as verbs
+    from traintwice.cli.results import show_results
 
-    verbs.show_results(verbs.load(store, study), report, as_json=json)
+    show_results(verbs.load(store, study), report, as_json=json)
 
 
 @app.command()

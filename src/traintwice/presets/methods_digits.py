@@ -83,7 +83,7 @@ def _single(base: Recipe) -> dict[str, Recipe]:
 def _ensembles(base: Recipe) -> dict[str, Recipe]:
     """Several networks that no loss couples; what is kept of them, and what they share."""
     pair = base.change(method=methods.ensemble(2))
-    labels = tuple(methods.Term(Only(loss, (j,))) for j, loss in enumerate((CrossEntropy(), LabelSmoothing())))
+    labels = (methods.Term(Only(CrossEntropy(), (0,))), methods.Term(Only(LabelSmoothing(), (1,))))
     unlike = (Component(), Component(network=MLP((96, 96, 96), activation="gelu"), optimizer=AdaGrad(lr=0.03)))
     return {
         "ensemble of 2": pair,
