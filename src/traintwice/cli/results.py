@@ -21,14 +21,15 @@ def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
     else:
-        _print_results(Console(highlight=False, markup=False), results)
+        print_results(Console(highlight=False, markup=False), results)
     if out is not None:
         index = reports.write(results, out)
         if not as_json:
             print(f"\nReport: {index}")
 
 
-def _print_results(console: Console, results: Results) -> None:
+def print_results(console: Console, results: Results) -> None:
+    """Tables and sentences; of many rows one table and the sentences that the page does not fold away."""
     found = verdict(results)
     choice = choose(found, tuple(results.rows))
     table = results.table()
