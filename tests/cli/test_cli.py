@@ -54,6 +54,7 @@ def test_run_prints_table_findings_and_the_path_of_the_report(finished):
         "ensemble",
         "2x",
         "±",
+        "variance of mean",
     ):
         assert expected in printed
     assert printed.splitlines()[-1] == "Report: out/index.html"

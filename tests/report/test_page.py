@@ -116,6 +116,27 @@ def test_many_rows_are_folded_but_none_is_lost(fifteen, parsed):
     assert "7 more that are not settled" in [e["text"] for e in made.all("summary")]
 
 
+def test_all_measures_of_many_rows_stand_across(fifteen, parsed):
+    table = fifteen.table(matched=MATCHED)
+    text = page(fifteen)
+    (across,) = re.findall(r'<table class="across".*?</table>', text, re.DOTALL)
+    made = parsed(across)
+    assert [e["text"] for e in made.all("th") if e.get("scope") == "row"] == list(fifteen.rows)
+    titles = [e["text"] for e in made.all("th") if e.get("scope") == "col"]
+    assert sorted(titles) == sorted(column.title for column in table.columns)
+    printed = [e["text"] for e in made.all("td")][2:]  # the first two are empty corners
+    lines = [dict(zip(titles, printed[i : i + len(titles)], strict=True)) for i in range(0, len(printed), len(titles))]
+    shown = [dict(zip((c.title for c in table.columns), cells, strict=True)) for cells in table.strings()]
+    assert lines == shown
+    spans = [int(e["colspan"]) for e in made.all("th") if e.get("scope") == "colgroup"]
+    assert sum(spans) == len(titles)
+
+
+def test_parts_with_nothing_to_say_are_not_there(made):
+    ids = {e["id"] for e in made.elements if "id" in e}
+    assert not ids & {"components", "sources", "warnings"}
+
+
 def test_the_charts_of_many_rows(fifteen, parsed):
     text = page(fifteen)
     made = parsed(text)

@@ -2,15 +2,15 @@
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import traintwice
 from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.data import Digits
@@ -52,73 +52,36 @@ def new_store(path):
     return store
 
 
-def bytes_of(store):
-    return {p.name: p.read_bytes() for p in sorted(store.folder(KEY).glob("*.safetensors"))}
+@pytest.fixture
+def in_memory(tmp_path):
+    """A folder in memory, where the system has one: on a disk every checkpoint is waited for."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path) as folder:  # noqa: S108
+        yield Path(folder)
 
 
-SCRIPT = """
-import sys, json, torch
-torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[2])
-from traintwice.data import Digits
-from traintwice.recipes import Recipe
-from traintwice.specs import decode
-from traintwice.study import Every, Store
-from traintwice.study.worker import train_into
-recipe, source = decode(Recipe, json.loads(sys.argv[3])), decode(Digits, json.loads(sys.argv[4]))
-print("ready", flush=True)
-train_into(Store(sys.argv[1]), recipe, source, source.load(), seed=0, replica=1, save_weights=True, every=Every(steps=5))
-"""
+def test_killed_fifty_times(in_memory):
+    """Four replicas of 25 epochs of 8 steps, a checkpoint every 5 steps."""
+    recipe, replicas, kills = RECIPE.change(epochs=25), 4, 50
+    key = key_of(recipe, DATA.digest, 0)
+    plain = [json.dumps(value) for value in (encode(recipe), {k: v for k, v in encode(SOURCE).items() if k != "type"})]
+    command = [sys.executable, Path(__file__).with_name("fork_and_kill.py"), in_memory, *plain, str(replicas), str(kills)]
+    paths = os.pathsep.join([str(Path(traintwice.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    seen = json.loads(done.stdout)
+    whole, broken = Store(in_memory / "whole"), Store(in_memory / "broken")
 
-
-def start(store):
-    from traintwice import __file__ as package
-
-    source = os.path.dirname(os.path.dirname(package))  # noqa: PTH120
-    arguments = [
-        str(store.path),
-        source,
-        json.dumps(encode(RECIPE)),
-        json.dumps({k: v for k, v in encode(SOURCE).items() if k != "type"}),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
-def steps_of(store):
-    path = store.checkpoint(KEY, 1)
-    return json.loads(path.read_bytes().partition(b"\n")[0])["steps"] if path.exists() else 0
-
-
-def test_killed_at_random_moments(tmp_path):
-    import torch
-
-    whole, broken = new_store(tmp_path / "whole"), new_store(tmp_path / "broken")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        into(whole, every=Every())
-    finally:
-        torch.set_num_threads(before)
-    moments = random.Random(0)
-    for least in (20, 120, 240):
-        process = start(broken)
-        while steps_of(broken) < least + moments.randrange(60):
-            time.sleep(0.002)
-        time.sleep(moments.uniform(0, 0.02))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-    process = start(broken)
-    assert process.wait() == 0
-    process.stdout.close()
-    assert bytes_of(broken) == bytes_of(whole)
-    resumed = broken.record(KEY, 1)["resumed"]
-    assert len(resumed) == 3
-    assert any(step % 8 for step in resumed)  # in the middle of an epoch
+    assert len(seen) == kills
+    arrays = [p.name for p in sorted(whole.folder(key).glob("*.safetensors"))]
+    assert len(arrays) == 2 * replicas  # logits and weights
+    for name in arrays:
+        assert (broken.folder(key) / name).read_bytes() == (whole.folder(key) / name).read_bytes(), name
+    assert sum(steps % 8 > 0 for at_kill in seen for steps in at_kill["steps"]) >= 20  # resumed in the middle of an epoch
+    resumed = [broken.record(key, m).get("resumed", []) for m in range(replicas)]
+    assert sum(map(len, resumed)) >= 20  # and went on from there at least as far as to the next checkpoint
+    for at_kill in seen:
+        assert at_kill["files"] == {name: (broken.folder(key) / name).stat().st_mtime_ns for name in at_kill["files"]}
+    assert len(seen[-1]["files"]) >= 3  # some replica was finished before the last kill: logits, weights, record
     assert not list(broken.path.rglob("*.checkpoint"))
 
 

@@ -125,7 +125,9 @@ def run(
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    verbs.show_results(results, None if no_report else report, as_json=json)
+    from traintwice.cli.results import show_results
+
+    show_results(results, None if no_report else report, as_json=json)
 
 
 @app.command()
@@ -139,8 +141,9 @@ def report(
     require("torch", extra="torch", purpose="reading a study")
     require("altair", extra="report", purpose="the report")
     from traintwice.cli import study as verbs
+    from traintwice.cli.results import show_results
 
-    verbs.show_results(verbs.load(store, study), report, as_json=json)
+    show_results(verbs.load(store, study), report, as_json=json)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from traintwice.optimizers import Optimizer
 from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import Schedule
-from traintwice.study import Experiment
+from traintwice.study import Experiment, cautions
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -94,7 +95,8 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
     if toml:
         print(experiment.to_toml(), end="")
     elif as_json:
-        print(json.dumps(experiment.to_dict(), ensure_ascii=False))
+        warnings = [asdict(caution) for caution in cautions(experiment, classes=experiment.data.load().classes)]
+        print(json.dumps({**experiment.to_dict(), "warnings": warnings}, ensure_ascii=False))
     else:
         size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
         console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
@@ -111,6 +113,8 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
             changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
             table.add_row(Text(row), f"{cost.train:.3g}x", f"{cost.serve:.3g}x", Text(changed or "–"))
         console.print(table)
+        for caution in cautions(experiment, classes=data.classes):
+            console.print(f"\nNote, {caution}", highlight=False, markup=False)
         console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
 
 

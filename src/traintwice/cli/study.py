@@ -1,24 +1,18 @@
-"""What `run` and `report` do."""
+"""What `run` and `report` do, but for showing what came out."""
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from traintwice import report as reports
 from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
 from traintwice.processes import Started
-from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
-
-FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
+from traintwice.study import Every, Experiment, Results, Store, cautions, gather, prepare, train_missing
 
 
 def find(study: str, *, replicas: int | None, seed: int | None, settings: list[str], name: str | None) -> Experiment:
@@ -54,9 +48,8 @@ def train(
     data = experiment.data.load()
     made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
     if not quiet:
-        for row, recipe in experiment.rows.items():
-            for warning in recipe.method.warnings(classes=data.classes):
-                print(f"note, {row}: {warning}", file=sys.stderr)
+        for caution in cautions(experiment, classes=data.classes):
+            print(f"note, {caution}", file=sys.stderr)
     for damage in made.damaged:
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
@@ -109,36 +102,3 @@ def check_writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise StoreError(f"{out}: the report cannot be written there ({error.strerror}); choose another --report") from None
-
-
-def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
-    """Print table and findings, then write the report where one is wanted and print its path; or JSON alone."""
-    if as_json:
-        print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
-    else:
-        _print_results(results)
-    if out is not None:
-        index = reports.write(results, out)
-        if not as_json:
-            print(f"\nReport: {index}")
-
-
-def _print_results(results: Results) -> None:
-    console = Console(highlight=False, markup=False)
-    table = results.table()
-    console.print(table.title, style="bold")
-    for part in table.split(console.width, first=FIRST_COLUMNS):
-        console.print()
-        console.print(part.to_rich())
-    console.print()
-    for note in table.notes:
-        console.print(note, style="dim")
-    if (shares := source_shares(results)) is not None:
-        console.print()
-        console.print(shares.title, style="bold")
-        console.print(shares.to_rich())
-        for note in shares.notes:
-            console.print(note, style="dim")
-    console.print()
-    for sentence in reports.sentences(verdict(results), results):
-        console.print(sentence)

@@ -11,7 +11,7 @@ from torch import Tensor
 from traintwice.errors import BadSpec
 from traintwice.losses.outputs import Outputs
 from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, needs_of, read_signal
+from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 Matrix: TypeAlias = Literal["second-moment", "covariance", "residue"]
 MATRICES = ("second-moment", "covariance", "residue")
@@ -101,8 +101,8 @@ class Decorrelation:
             found.append(f"Decorrelation: {GAUGE}")
         if self.signal != "probabilities" and not self.normalize:
             found.append(
-                f"Decorrelation: it scales with the fourth power of the {self.signal}, so shrinking them is rewarded; normalize=True takes "
-                "that away, and logit_l2 is the control that does nothing else"
+                f"Decorrelation: it scales with the fourth power of {in_words(self.signal)}, so shrinking them is rewarded; normalize=True "
+                f"takes that away{', and logit_l2 is the control that does nothing else' if self.signal == 'logits' else ''}"
             )
         return tuple(found)
 

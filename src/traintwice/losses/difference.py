@@ -11,7 +11,7 @@ from torch import Tensor
 from traintwice.errors import BadSpec
 from traintwice.losses.outputs import Outputs, pairs
 from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, needs_of, read_signal
+from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 Form: TypeAlias = Literal["negative", "inverse"]
 
@@ -86,8 +86,8 @@ class Difference:
         found = []
         if self.form == "negative" and self.signal != "probabilities":
             found.append(
-                f"Difference on {self.signal} is unbounded below: components may run apart until a replica stops with a loss that is not "
-                "finite; use signal='probabilities' or form='inverse'"
+                f"Difference on {in_words(self.signal)} is unbounded below: components may run apart until a replica stops with a loss "
+                "that is not finite; use signal='probabilities' or form='inverse'"
             )
         if self.signal == "logits" and self.center == "none":
             found.append(f"Difference: {GAUGE}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from traintwice.errors import BadSpec
 from traintwice.losses.outputs import Outputs
 from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, needs_of, read_signal
+from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,7 @@ class GramSchmidt:
         if self.signal == "logits" and self.center == "none":
             found.append(f"GramSchmidt: {GAUGE}")
         if self.signal != "probabilities":
-            found.append(f"GramSchmidt: it scales with the fourth power of the {self.signal}, so shrinking them is rewarded")
+            found.append(
+                f"GramSchmidt: it scales with the fourth power of {in_words(self.signal)}, so shrinking them is rewarded"
+            )
         return tuple(found)

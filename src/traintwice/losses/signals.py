@@ -32,6 +32,15 @@ def check_signal(loss: str, signal: str, center: str) -> None:
         raise BadSpec(f"{loss}.center: got 'class' for the signal {signal!r}, whose entries are not classes; leave it 'none'")
 
 
+def in_words(signal: str) -> str:
+    """How a sentence calls a signal.
+
+    >>> in_words("logits"), in_words("0")
+    ('the logits', "the outputs of '0'")
+    """
+    return f"the {signal}" if signal in OUTPUTS else f"the outputs of {signal!r}"
+
+
 def needs_of(signal: str) -> frozenset[Need]:
     """What has to be supplied for a signal."""
     return frozenset() if signal in OUTPUTS else frozenset({"signals"})

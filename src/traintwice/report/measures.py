@@ -1,4 +1,4 @@
-"""The full table as a report shows it: measures down, recipes across, in groups, each with a line on how to read it."""
+"""The full table as a report shows it: measures in groups, each with a line on how to read it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ READING: dict[str, str] = {
 """How to read a column, by its key."""
 
 MATCHED_READING = "The same measure with every recipe at its best temperature, so that none looks calm only for being timid."
+
+COMPONENT_READING: dict[str, str] = {
+    "variance_within": "How much the probabilities of one component vary across replicas: variance summed over classes, mean of examples.",
+    "covariance_between": "How much of that two components of a replica share, in the same unit. At c = v another component changes "
+    "nothing; at c = 0 the variance of the mean falls as 1/J; below 0 faster.",
+    "variance_of_mean": "(v + (J − 1)·c) / J: how much the mean of the components varies across replicas. This is what churn comes from.",
+    "correlation": "Mean cosine between the logits of two components of a replica over the examples, class by class, as they are.",
+    "correlation_gauge_fixed": "The same after each example's mean over classes is taken away, which softmax does not see.",
+    "correlation_pearson": "The same after the mean over examples is taken away too.",
+    "confidence": "Largest minus second largest probability of a component, mean over the examples.",
+    "logit_scale": "Root of the mean square of a component's logits without their mean over classes: a loss that shrinks logits lowers it.",
+}
+"""How to read a column of the table of components, by its key."""
 
 GROUPS = {
     "labels": "Labels: right, and the same again",

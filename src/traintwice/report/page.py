@@ -14,10 +14,10 @@ from traintwice.report.charts.matrix import MOST_REPLICAS
 from traintwice.report.choice import Choice, choose
 from traintwice.report.document import render
 from traintwice.report.flips import most_flipping
-from traintwice.report.measures import groups, reading
+from traintwice.report.measures import COMPONENT_READING, groups, reading
 from traintwice.report.style import Figure
 from traintwice.report.words import Kind, in_words, percent
-from traintwice.study import MATCHED, Results, Verdict, verdict
+from traintwice.study import MATCHED, Results, Verdict, component_table, source_shares, verdict
 from traintwice.versions import versions
 
 KINDS: tuple[tuple[Kind, str, str], ...] = (
@@ -68,6 +68,10 @@ def page(results: Results, *, level: float = 0.95) -> str:
         table=table,
         groups=groups(table),
         reading=reading(table),
+        shares=source_shares(results, level=level),
+        components=(components := component_table(results)),
+        reading_components=[(c.title, COMPONENT_READING[c.key]) for c in components.columns] if components else [],
+        warnings=results.warnings(),
         commands=facts.commands(results),
         toml=results.experiment.to_toml(),
         environment=facts.environment(results),

@@ -19,7 +19,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         index.html        the page: findings, charts, examples, table, how it was made; one file that works offline
         table.md          the table for a pull request
         table.csv         the table as raw numbers, fractions as fractions
-        results.json      everything: experiment, table, comparisons, findings, environment
+        results.json      everything: experiment, table, comparisons, components, sources, warnings, findings, environment
         experiment.toml   what to run to make it again
 
     Args:

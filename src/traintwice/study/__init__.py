@@ -1,6 +1,8 @@
 """Studies: train what is missing, gather, measure."""
 
+from traintwice.study.cautions import Caution, cautions
 from traintwice.study.checkpoint import Every
+from traintwice.study.component_table import component_table
 from traintwice.study.determinism import Audit, audit
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
@@ -14,6 +16,7 @@ __all__ = [
     "MATCHED",
     "MEASURES",
     "Audit",
+    "Caution",
     "Damage",
     "Every",
     "Experiment",
@@ -25,6 +28,8 @@ __all__ = [
     "Store",
     "Verdict",
     "audit",
+    "cautions",
+    "component_table",
     "gather",
     "plan",
     "prepare",

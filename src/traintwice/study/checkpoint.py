@@ -18,7 +18,7 @@ from typing import Any
 import safetensors.torch
 
 from traintwice.engine import Numerics, State, Stateful
-from traintwice.errors import BadSpec, StoreError
+from traintwice.errors import BadSpec
 from traintwice.files import write_whole
 from traintwice.specs import digest
 from traintwice.study.store import Store, digest_of_bytes
@@ -66,6 +66,7 @@ class Checkpoint:
 
     def __init__(self, store: Store, key: str, replica: int, numerics: Numerics, every: Every) -> None:
         self.path = store.checkpoint(key, replica)
+        self._store = store
         self.every = every
         self.resumed: list[int] = []
         self.ignored: str | None = None
@@ -124,7 +125,7 @@ class Checkpoint:
         try:
             write_whole(self.path, line.encode() + b"\n" + body)
         except OSError as error:
-            raise StoreError(f"{self.path.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
+            raise self._store.unwritable(self.path.parent, error) from None
 
     def remove(self) -> None:
         """The replica is in the store."""

@@ -55,12 +55,14 @@ class Audit:
         recipe, steps: what was trained, and for how many optimiser steps.
         numerics: of the first training.
         compared: the others; the first is in the same process, the second in another, the rest with other threads.
+        unchecked: devices of this machine that no training of this package runs on, so that nothing is said of them.
     """
 
     recipe: Recipe
     steps: int
     numerics: Numerics
     compared: tuple[Compared, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def deterministic(self) -> bool:
@@ -75,11 +77,14 @@ class Audit:
                 said.append(f"{c.name}: identical weights after each of {self.steps:,} steps.")
             else:
                 d = c.divergence
-                said.append(f"{c.name}: other weights from step {d.step:,} on, first in {d.parameter}, by up to {d.size:.3g}.")
+                since = (
+                    f"from step {d.step:,} on" if d.step else "before the first step already: an earlier model came out otherwise"
+                )
+                said.append(f"{c.name}: other weights {since}, first in {d.parameter}, by up to {d.size:.3g}.")
         if self.deterministic:
             said.append(
-                "With every source of randomness fixed, this recipe gives the same model each time on this machine: no churn is "
-                "unavoidable here, and what a study measures comes from the sources that it leaves free."
+                f"With every source of randomness fixed, {self.steps:,} steps of this recipe give the same model each time on this "
+                "machine: no churn is unavoidable here, and what a study measures comes from the sources that it leaves free."
             )
         else:
             said.append(
@@ -91,6 +96,11 @@ class Audit:
                 "Another number of threads is another model: replicas record theirs, and a store does not mix them in one row unless "
                 "told to."
             )
+        if self.unchecked:
+            said.append(
+                f"All of this is of the {self.numerics.device}, on which studies train. This machine has {' and '.join(self.unchecked)} "
+                "too, of which nothing was checked."
+            )
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +111,7 @@ class Audit:
             "steps": self.steps,
             "numerics": asdict(self.numerics),
             "compared": [asdict(c) for c in self.compared],
+            "unchecked": list(self.unchecked),
             "deterministic": self.deterministic,
             "findings": self.sentences(),
         }
@@ -112,7 +123,8 @@ def audit(
     """Train one replica several times side by side and compare all weights after every step.
 
     Args:
-        recipe: what to train; all its streams are those of one replica, so that every source of randomness is fixed.
+        recipe: what to train; all its streams are those of one replica, so that every source of randomness is fixed. Earlier models that it
+            starts or learns from are trained anew beside each training, and are part of what is compared.
         source: the data.
         seed, replica: which streams.
         steps: how many optimiser steps, >= 1.
@@ -120,14 +132,12 @@ def audit(
     Returns:
         What parted, where, and by how much. The first training has one thread, as every worker of a study has.
     Raises:
-        BadSpec: no steps, or a recipe that needs an earlier model. TrainingFailed: a second process died.
+        BadSpec: no steps. Diverged: an earlier model did. TrainingFailed: a second process died.
     Source:
         CH section 2.3: everything fixed on a CPU, identical weights after 10,000 steps; on GPU and TPU they part within 100.
     """
     if steps < 1:
         raise BadSpec(f"steps: got {steps}, expected at least 1")
-    if recipe.earlier():
-        raise BadSpec("the recipe starts or learns from an earlier model; check that model's recipe instead")
     data = source.load()
     settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps}
     others = [Twin(recipe, source, settings, threads=count) for count in (1, *threads)]
@@ -147,7 +157,8 @@ def audit(
     finally:
         for process in others:
             process.close()
-    return Audit(recipe, steps, Numerics.here(threads=1), tuple(Compared(s.name, s.threads, s.divergence) for s in sides))
+    compared = tuple(Compared(s.name, s.threads, s.divergence) for s in sides)
+    return Audit(recipe, steps, Numerics.here(threads=1), compared, _other_devices())
 
 
 class _Side:
@@ -165,6 +176,12 @@ class _Side:
             if digests[name] != digest:
                 self.divergence = Divergence(step, name, float((weights[name].double() - mine[1][name].double()).abs().max()))
                 return
+
+
+def _other_devices() -> tuple[str, ...]:
+    """Devices of this machine beside its processor."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return tuple(name for name, there in present.items() if there)
 
 
 @contextmanager

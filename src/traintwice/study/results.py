@@ -18,6 +18,7 @@ from traintwice.metrics import Measurement, Metric
 from traintwice.metrics.components import ComponentDiagnostics, component_diagnostics
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
+from traintwice.study.cautions import Caution, cautions
 from traintwice.study.experiment import Experiment
 from traintwice.study.kept import kept_probs
 from traintwice.study.store import Store
@@ -163,12 +164,18 @@ class Results:
         return metric.definition.measure(parts[0]), metric.definition.measure(parts[1])
 
     def diagnostics(self, row: str) -> ComponentDiagnostics | None:
-        """How alike the components of a row are and how much varies across replicas together; None where there is one component."""
+        """How alike the components of a row are and how much varies across replicas together.
+
+        None where there is one component, or where all logits of one are 0, so that no correlation is defined.
+        """
         result = self[row]
         components = result.recipe.method.components
         if components == 1:
             return None
-        return component_diagnostics(result.logits["test"][:, -components:])
+        try:
+            return component_diagnostics(result.logits["test"][:, -components:])
+        except Undefined:
+            return None
 
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose kept predictions are bit-identical: usually a switch that does nothing."""
@@ -238,8 +245,12 @@ class Results:
             notes.append(f"Replicas with different numerics (threads, processor or versions) in one row: {', '.join(mixed)}.")
         return tuple(notes)
 
+    def warnings(self) -> tuple[Caution, ...]:
+        """What the methods of the rows do that their user may not expect; empty where there is nothing to say."""
+        return cautions(self.experiment, classes=self.data.classes)
+
     def to_dict(self, *, level: float = 0.95) -> dict[str, Any]:
-        """Plain values for JSON: spec, table, comparisons with the baseline, environment."""
+        """Plain values for JSON: spec, table, comparisons with the baseline, components, warnings, environment."""
         churn = self.compare(metrics.churn, level=level)
         accuracy = self.compare(metrics.accuracy, level=level)
         return {
@@ -249,6 +260,7 @@ class Results:
             "table": self.table(matched=MATCHED, level=level).to_dict(),
             "against_baseline": {row: {"churn": _plain(churn[row]), "accuracy": _plain(accuracy[row])} for row in churn},
             "components": {row: asdict(found) for row in self.rows if (found := self.diagnostics(row)) is not None},
+            "warnings": [asdict(caution) for caution in self.warnings()],
             "diverged": {row: {str(m): reason for m, reason in lost.items()} for row, lost in self.diverged.items()},
             "environment": self.environment(),
         }

@@ -16,6 +16,7 @@ a half-written one, and every file is checked against its digest when it is read
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -64,7 +65,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
         self.path = Path(path)
-        marker = self.path / "store.json"
+        marker = self._marker
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path}: is a file, expected a directory; choose another --store")
         if not marker.exists():
@@ -86,6 +87,16 @@ class Store:
                     (self.path / name).mkdir(exist_ok=True)
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
+
+    @property
+    def _marker(self) -> Path:
+        return self.path / "store.json"
+
+    def unwritable(self, place: Path, error: OSError) -> StoreError:
+        """What to say where a replica cannot be written."""
+        if not self._marker.exists():
+            return StoreError(f"{self.path}: the store was removed while it was in use; run again to train what was in it")
+        return StoreError(f"{place}: cannot be written ({error.strerror}); finished replicas are kept; mend that and run again")
 
     def folder(self, key: str) -> Path:
         """Where the replicas of one digest lie."""
@@ -116,7 +127,15 @@ class Store:
             raise StoreError(f"{self.path}: cannot be written ({error.strerror}); choose another --store") from None
 
     def lock(self, key: str, replica: int) -> FileLock:
-        """A lock held while a replica is trained; the system frees it when its holder dies."""
+        """A lock held while a replica is trained; the system frees it when its holder dies.
+
+        Raises:
+            StoreError: the store was removed, or its disk is full, so that the training would be for nothing.
+        """
+        if not self._marker.exists():
+            raise self.unwritable(self.path, FileNotFoundError())
+        if shutil.disk_usage(self.path).free == 0:
+            raise self.unwritable(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
 
     def save(
@@ -148,7 +167,7 @@ class Store:
                     full[name] = digest_of_bytes(packed)
             write_whole(note, _json({**full, "record": digest(full)}))
         except OSError as error:
-            raise StoreError(f"{note.parent}: cannot be written ({error.strerror}); finished replicas are kept") from None
+            raise self.unwritable(note.parent, error) from None
 
     def record(self, key: str, replica: int) -> dict[str, Any] | Damage | None:
         """The record of a replica; `Damage` where record or logits are not what was written; None where it does not exist."""

@@ -11,16 +11,21 @@ from traintwice.types import Estimate
 
 
 def decimals_for(cells: Sequence[Any], unit: str) -> int:
-    """Decimals for a column, so that its typical interval shows two significant digits.
+    """Decimals for a column, so that its typical interval shows two significant digits; without intervals, a typical number three.
 
     >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 9, 10, 800)], "fraction")
     2
+    >>> decimals_for([0.95, 2.0], "number"), decimals_for([0.00737, 0.0022, None], "number")
+    (3, 5)
     """
     scale = 100.0 if unit in ("fraction", "points") else 1.0
     halves = [c.half_width * scale for c in cells if isinstance(c, Estimate) and c.half_width > 0]
     if halves:
         return min(max(1 - math.floor(math.log10(median(halves))), 0), 6)
-    return 2 if unit in ("fraction", "points") else 3
+    if unit in ("fraction", "points"):
+        return 2
+    sizes = [abs(float(c)) for c in cells if isinstance(c, int | float) and math.isfinite(c) and c != 0]
+    return min(max(2 - math.floor(math.log10(median(sizes))), 3), 6) if sizes else 3
 
 
 def format_cell(cell: Any, unit: str, decimals: int) -> str:

@@ -1,0 +1,66 @@
+"""What `run` and `report` show: all of a few recipes; of many the table that matters and the findings, the rest on the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from traintwice import report as reports
+from traintwice.report.choice import choose
+from traintwice.report.words import in_words
+from traintwice.study import Results, component_table, source_shares, verdict
+from traintwice.tables import Table
+
+FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
+
+
+def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
+    """Print table and findings, then write the report where one is wanted and print its path; or JSON alone."""
+    if as_json:
+        print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
+    else:
+        print_results(Console(highlight=False, markup=False), results)
+    if out is not None:
+        index = reports.write(results, out)
+        if not as_json:
+            print(f"\nReport: {index}")
+
+
+def print_results(console: Console, results: Results) -> None:
+    """Tables and sentences; of many rows one table and the sentences that the page does not fold away."""
+    found = verdict(results)
+    choice = choose(found, tuple(results.rows))
+    table = results.table()
+    console.print(table.title, style="bold")
+    parts = table.split(console.width, first=FIRST_COLUMNS)
+    for part in parts[:1] if choice.many else parts:
+        console.print()
+        console.print(part.to_rich())
+    console.print()
+    for note in table.notes:
+        console.print(note, style="dim")
+    _print_part(console, source_shares(results))
+    if not choice.many:
+        _print_part(console, component_table(results))
+    console.print()
+    brief = [b.row for b in choice.briefly]
+    for said in in_words(found, results):
+        if said.kind == "terms" and brief:
+            console.print(f"Not settled either: {'; '.join(brief)}.")
+        if said.row not in brief:
+            console.print(said.text)
+    if choice.many:
+        console.print("The other measures, all differences and the components of each recipe: in the report, and in --json.")
+
+
+def _print_part(console: Console, table: Table | None) -> None:
+    if table is None:
+        return
+    console.print()
+    console.print(table.title, style="bold")
+    for part in table.split(console.width):
+        console.print(part.to_rich())
+    for note in table.notes:
+        console.print(note, style="dim")
