@@ -6,14 +6,13 @@ Every control is a function from a base recipe to a recipe, so a study's row is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import OwnBatches
 from traintwice.errors import BadSpec
 from traintwice.methods import co_distillation, ensemble
-from traintwice.nets import MLP
-from traintwice.nets.mlp import Activation
+from traintwice.nets import MLP, Activation, Network
 from traintwice.optimizers import Adam
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay
@@ -100,9 +99,9 @@ def small_initialisation(base: Recipe, scale: float = 0.3) -> Recipe:
     """Smaller initial weights: less of them is left in the trained network.
 
     Raises:
-        BadSpec: the network is no MLP.
+        BadSpec: a network whose initial weights have no such setting.
     """
-    return base.change(network=replace(_mlp(base), scale=scale))
+    return base.change(network=_with(base, scale=scale))
 
 
 def weight_decay(base: Recipe, amount: float = 1e-4) -> Recipe:
@@ -114,9 +113,9 @@ def with_activation(base: Recipe, activation: Activation) -> Recipe:
     """Another activation; smooth ones ("smelu", "gelu", "silu") are said to make trainings more alike.
 
     Raises:
-        BadSpec: the network is no MLP.
+        BadSpec: a network without such a setting.
     """
-    return base.change(network=replace(_mlp(base), activation=activation))
+    return base.change(network=_with(base, activation=activation))
 
 
 def steady(base: Recipe) -> Recipe:
@@ -166,6 +165,14 @@ def _mlp(recipe: Recipe) -> MLP:
     if not isinstance(recipe.network, MLP):
         raise BadSpec(f"this control changes the layers of an MLP, got {recipe.network!r}")
     return recipe.network
+
+
+def _with(recipe: Recipe, **settings: float | str) -> Network:
+    """The recipe's network with other settings."""
+    known = {f.name for f in fields(recipe.network)}  # type: ignore[arg-type]  # networks are dataclasses
+    if lacking := sorted(settings.keys() - known):
+        raise BadSpec(f"this control changes the {lacking[0]} of a network, and {recipe.network!r} has no such setting")
+    return replace(recipe.network, **settings)  # type: ignore[type-var]
 
 
 def _scaled(network: MLP, factor: float) -> MLP:

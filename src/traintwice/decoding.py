@@ -60,6 +60,10 @@ class Decoder:
             if not isinstance(value, list | tuple):
                 raise _wrong(path, value, "a list")
             return tuple(self.read(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+        if origin is Mapping:  # settings of somebody else's, who checks them
+            if not isinstance(value, Mapping):
+                raise _wrong(path, value, "a table")
+            return dict(value)
         return _plain(kind, value, path)
 
     def settings(self, what: str, hints: Mapping[str, Any], value: Mapping[str, Any], path: str) -> dict[str, Any]:

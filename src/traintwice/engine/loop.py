@@ -37,8 +37,9 @@ from traintwice.nets import enter_dropout
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
-PREDICT_BATCH = 1024
-"""Examples per forward pass when predicting: fixed, because matrix products of other shapes may round otherwise."""
+PREDICT_BATCH, PREDICT_NUMBERS = 1024, 1 << 22
+"""Examples per forward pass when predicting, and the numbers that their inputs may have together: fixed, because matrix products of other
+shapes may round otherwise; bounded by numbers too, because a thousand large pictures fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -325,9 +326,10 @@ def predict(networks: list[nn.Module], split: Split) -> np.ndarray:
     """Logits of every network on a split, ``J N K`` float32."""
     dtype = next(networks[0].parameters()).dtype
     inputs = torch.from_numpy(split.inputs).to(dtype)
+    at_once = max(min(PREDICT_BATCH, PREDICT_NUMBERS // inputs[0].numel()), 1)
     logits: list[Tensor] = []
     for network in networks:
         network.eval()
-        logits.append(torch.cat([network(part) for part in torch.split(inputs, PREDICT_BATCH)]))
+        logits.append(torch.cat([network(part) for part in torch.split(inputs, at_once)]))
         network.train()
     return torch.stack(logits).float().numpy()

@@ -1,12 +1,35 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
 
-from traintwice.nets.activations import ACTIVATIONS, SmeLU
+from traintwice.nets.activations import ACTIVATIONS, Activation, SmeLU
 from traintwice.nets.dropout import Dropout, enter_dropout
+from traintwice.nets.factory import Factory
+from traintwice.nets.lenet5 import LeNet5
 from traintwice.nets.mlp import MLP
 from traintwice.nets.network import Network, SharedNetwork
+from traintwice.nets.resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
+from traintwice.nets.resnet_v2 import RESNET_V2_50, ResNetV2
 from traintwice.nets.shared_trunk import SharedTrunk
 
-ALL: tuple[type, ...] = (MLP, SharedTrunk)
+ALL: tuple[type, ...] = (MLP, SharedTrunk, LeNet5, ResNet, ResNetV2, Factory)
 """Every network; the contract tests loop over it."""
 
-__all__ = ["ACTIVATIONS", "ALL", "MLP", "Dropout", "Network", "SharedNetwork", "SharedTrunk", "SmeLU", "enter_dropout"]
+__all__ = [
+    "ACTIVATIONS",
+    "ALL",
+    "MLP",
+    "RESNET_20",
+    "RESNET_32",
+    "RESNET_56",
+    "RESNET_V2_50",
+    "Activation",
+    "Dropout",
+    "Factory",
+    "LeNet5",
+    "Network",
+    "ResNet",
+    "ResNetV2",
+    "SharedNetwork",
+    "SharedTrunk",
+    "SmeLU",
+    "enter_dropout",
+]

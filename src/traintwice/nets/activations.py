@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import Tensor, nn
+
+Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
 
 class SmeLU(nn.Module):

@@ -12,10 +12,8 @@ import torch
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS
+from traintwice.nets.activations import ACTIVATIONS, Activation
 from traintwice.nets.dropout import Dropout
-
-Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
 
 @dataclass(frozen=True)

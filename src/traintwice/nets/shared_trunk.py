@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS
-from traintwice.nets.mlp import Activation, linear
+from traintwice.nets.activations import ACTIVATIONS, Activation
+from traintwice.nets.mlp import linear
 
 
 @dataclass(frozen=True)
