@@ -81,7 +81,9 @@ class CropFlip:
     def apply(self, pictures: Tensor, drawn: Tensor) -> Tensor:
         """The crops."""
         moved = _moved(pictures, drawn, self.padding)
-        return torch.where(drawn[:, 2].bool().view(-1, 1, 1, 1), moved.flip(2), moved)
+        mirrored = drawn[:, 2].nonzero().squeeze(1)
+        moved[mirrored] = moved[mirrored].flip(2)
+        return moved
 
 
 ALL: tuple[type, ...] = (Shift, CropFlip)
@@ -89,9 +91,8 @@ ALL: tuple[type, ...] = (Shift, CropFlip)
 
 
 def _moved(pictures: Tensor, drawn: Tensor, border: int) -> Tensor:
-    """``out[b, y, x] = pictures[b, y − down_b, x − right_b]``, 0 where that lies outside."""
+    """``out[b, y, x] = pictures[b, y − down_b, x − right_b]``, 0 where that lies outside; channels first in memory."""
     count, rows, columns, _ = pictures.shape
-    framed = torch.nn.functional.pad(pictures, (0, 0, border, border, border, border))
-    down = torch.arange(rows) + border - drawn[:, :1]
-    right = torch.arange(columns) + border - drawn[:, 1:2]
-    return framed[torch.arange(count).view(-1, 1, 1), down[:, :, None], right[:, None, :]]
+    framed = torch.nn.functional.pad(pictures.movedim(3, 1), (border, border, border, border))
+    windows = framed.unfold(2, rows, 1).unfold(3, columns, 1).movedim(1, 3)  # examples, down, right, channels, rows, columns
+    return windows[torch.arange(count), border - drawn[:, 0], border - drawn[:, 1]].movedim(1, 3)

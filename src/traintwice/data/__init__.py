@@ -1,9 +1,9 @@
 """Data sets as data: `load` gives arrays, split once and for all."""
 
-from traintwice.data.dataset import Dataset, Source, Split
+from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed
 from traintwice.data.digits import Digits
 
 ALL: tuple[type, ...] = (Digits,)
 """Every data set; the contract tests loop over it."""
 
-__all__ = ["ALL", "Dataset", "Digits", "Source", "Split"]
+__all__ = ["ALL", "Dataset", "Digits", "Scaling", "Source", "Split", "Streamed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from traintwice.engine.building import Weights, build, stream_of, weights_of
 from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
+from traintwice.engine.reading import Inputs
 from traintwice.engine.signals import Signals
 from traintwice.engine.state import (
     Keeper,
@@ -98,7 +100,7 @@ def train(
     for epoch in range(step // per_epoch, recipe.epochs):
         training.examples.enter(epoch)
         all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
-        for batch in islice(all_batches, step % per_epoch, None):
+        for batch in training.examples.ahead(islice(all_batches, step % per_epoch, None)):
             training.step(batch, step)
             kept.after_step(step)
             step += 1
@@ -154,7 +156,7 @@ class Training:
         dtype: torch.dtype,
     ) -> None:
         self.recipe, self.seed, self.replica = recipe, seed, replica
-        self.inputs = torch.from_numpy(data.train.inputs).to(dtype)
+        self.inputs = Inputs(data.train, dtype)
         self.labels = torch.from_numpy(data.train.labels)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
         if recipe.hardware == "emulated":
@@ -317,19 +319,19 @@ class Training:
 @torch.no_grad()
 def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
     """Weights of the mixture on a split, ``J N`` float32."""
-    inputs = torch.from_numpy(split.inputs).to(next(gate.parameters()).dtype).flatten(1)
+    parts = Inputs(split, next(gate.parameters()).dtype).parts(PREDICT_BATCH)
+    inputs = torch.cat([part.flatten(1) for part in parts])
     return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
 
 
 @torch.no_grad()
 def predict(networks: list[nn.Module], split: Split) -> np.ndarray:
     """Logits of every network on a split, ``J N K`` float32."""
-    dtype = next(networks[0].parameters()).dtype
-    inputs = torch.from_numpy(split.inputs).to(dtype)
-    at_once = max(min(PREDICT_BATCH, PREDICT_NUMBERS // inputs[0].numel()), 1)
-    logits: list[Tensor] = []
+    inputs = Inputs(split, next(networks[0].parameters()).dtype)
+    at_once = max(min(PREDICT_BATCH, PREDICT_NUMBERS // prod(inputs.shape)), 1)
     for network in networks:
         network.eval()
-        logits.append(torch.cat([network(part) for part in torch.split(inputs, at_once)]))
+    logits = torch.cat([torch.stack([network(part) for network in networks]) for part in inputs.parts(at_once)], dim=1)
+    for network in networks:
         network.train()
-    return torch.stack(logits).float().numpy()
+    return logits.float().numpy()
