@@ -53,12 +53,21 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         Claim("AD Table 2", "yet Δᴸ rises with more components, without AD", "ensemble of 4", PAIR, "delta_label", "higher"),
         Claim("AD Table 2", "PD falls with more components, with AD", "AD, 4 components", AD, "delta_1", "lower"),
         Claim("AD Table 2", "two components with AD beat more without", AD, "ensemble of 4", "delta_1", "lower"),
-        Claim("AD §4", "de-correlation is superior to pushing single predictions apart", AD, "AD, difference (inverse)", "churn", "lower"),
+        Claim(
+            "AD §4",
+            "de-correlation is superior to pushing single predictions apart",
+            AD,
+            "AD, difference (inverse)",
+            "churn",
+            "lower",
+        ),
         Claim("ours", "is Δ₁ lower at matched temperature?", AD, PAIR, "delta_1 (T)", "open"),
         Claim("ours", "does AD differ from a plain penalty on the logits?", AD, "logit L2, ensemble of 2", "churn", "open"),
         Claim("ours", "does the penalty on the logits alone lower churn?", "logit L2, ensemble of 2", PAIR, "churn", "open"),
         Claim("ours", "with the gauge fixed, is churn still lower?", "AD, gauge fixed", PAIR, "churn", "open"),
-        Claim("ours", "do independent batches of the components do as much?", "ensemble of 2, own batches", PAIR, "churn", "open"),
+        Claim(
+            "ours", "do independent batches of the components do as much?", "ensemble of 2, own batches", PAIR, "churn", "open"
+        ),
         Claim("ours", "is anything left of AD when the rate decays to 0?", "AD, decay", "ensemble of 2, decay", "churn", "open"),
         Claim("ours", "does decay alone beat AD?", "ensemble of 2, decay", AD, "churn", "open"),
     ),
@@ -67,7 +76,9 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         Claim("CH Table 2", "the entropy regulariser lowers churn", "entropy", BASE, "churn", "lower"),
         Claim("CH Table 2", "the symmetric KL regulariser lowers SChurn", "symmetric KL", BASE, "surrogate_churn", "lower"),
         Claim("CH §3.1", "the symmetric KL regulariser lowers churn", "symmetric KL", BASE, "churn", "lower"),
-        Claim("CH Table 4", "the entropy regulariser raises the calibration error", "entropy", BASE, "calibration_error", "higher"),
+        Claim(
+            "CH Table 4", "the entropy regulariser raises the calibration error", "entropy", BASE, "calibration_error", "higher"
+        ),
         Claim("CH Fig. 1", "it lowers churn by lowering the entropy", "entropy", BASE, "prediction_entropy", "lower"),
         Claim("CH Table 2", "co-distillation (SKL) lowers churn", CO, BASE, "churn", "lower"),
         Claim("CH Table 2", "co-distillation (SKL) lowers SChurn", CO, BASE, "surrogate_churn", "lower"),
@@ -82,21 +93,60 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         Claim("CH §3.2", "SKL is better than L1", CO, "co-distillation L1, β = 1", "churn", "lower"),
         Claim("CH App. C", "joint updates are better than independent ones", "co-distillation CE, joint", CE, "churn", "lower"),
         Claim("CH App. C", "a linear ramp is better than a step", CO, "co-distillation SKL, β = 1, step", "churn", "lower"),
-        Claim("CH Table 2", "with the entropy regulariser churn falls further", "co-distillation + entropy", CO, "churn", "lower"),
+        Claim(
+            "CH Table 2", "with the entropy regulariser churn falls further", "co-distillation + entropy", CO, "churn", "lower"
+        ),
         Claim("CH App. D", "with the symmetric KL too", "co-distillation + symmetric KL", CO, "churn", "lower"),
         Claim("CH §4", "co-distillation beats distillation of an ensemble", CO, "distillation of 2", "churn", "lower"),
         Claim("CH Table 2", "distillation of an ensemble lowers churn", "distillation of 2", BASE, "churn", "lower"),
-        Claim("CH Table 7", "co-distillation with entropy is as good as an ensemble", "co-distillation + entropy", "ensemble of 2", "churn", "same"),
+        Claim(
+            "CH Table 7",
+            "co-distillation with entropy is as good as an ensemble",
+            "co-distillation + entropy",
+            "ensemble of 2",
+            "churn",
+            "same",
+        ),
         Claim("CH Table 1", "fixed initialisation always decreases churn", "shared initialisation", BASE, "churn", "lower"),
-        Claim("CH §4", "fixed initialisation under co-distillation lowers churn", "co-distillation, shared initialisation", CO, "churn", "lower"),
+        Claim(
+            "CH §4",
+            "fixed initialisation under co-distillation lowers churn",
+            "co-distillation, shared initialisation",
+            CO,
+            "churn",
+            "lower",
+        ),
         Claim("CH Table 1", "identical order does not decrease churn", "same order", BASE, "churn", "not lower"),
         Claim("CH Table 1", "removing augmentation increases churn", "no augmentation", BASE, "churn", "higher"),
         Claim("CH Table 3", "without weight decay churn is higher", "no weight decay", BASE, "churn", "higher"),
-        Claim("CH Table 3", "without weight decay the entropy regulariser lowers churn", "no weight decay, entropy", "no weight decay", "churn", "lower"),
-        Claim("CH Table 3", "without weight decay co-distillation lowers churn", "no weight decay, co-distillation", "no weight decay", "churn", "lower"),
-        Claim("ours", "does co-distillation beat as much training spent on more epochs?", CO, "twice the epochs", "churn", "open"),
+        Claim(
+            "CH Table 3",
+            "without weight decay the entropy regulariser lowers churn",
+            "no weight decay, entropy",
+            "no weight decay",
+            "churn",
+            "lower",
+        ),
+        Claim(
+            "CH Table 3",
+            "without weight decay co-distillation lowers churn",
+            "no weight decay, co-distillation",
+            "no weight decay",
+            "churn",
+            "lower",
+        ),
+        Claim(
+            "ours", "does co-distillation beat as much training spent on more epochs?", CO, "twice the epochs", "churn", "open"
+        ),
         Claim("ours", "is SChurn of co-distillation lower at matched temperature?", CO, BASE, "surrogate_churn (T)", "open"),
-        Claim("ours", "is SChurn of the entropy regulariser lower at matched temperature?", "entropy", BASE, "surrogate_churn (T)", "open"),
+        Claim(
+            "ours",
+            "is SChurn of the entropy regulariser lower at matched temperature?",
+            "entropy",
+            BASE,
+            "surrogate_churn (T)",
+            "open",
+        ),
         Claim("ours", "does the ramp matter at all?", CO, "co-distillation SKL, β = 1, no ramp", "churn", "open"),
     ),
     "rivals": (
@@ -129,16 +179,32 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             "churn",
             "open",
         ),
-        Claim("ours", "steady, served once, against an ensemble of two plain networks", "steady", "ensemble of 2", "churn", "open"),
-        Claim("ours, 2x/2x", "ensemble of two steady networks against steady", "ensemble of 2, steady", "steady", "churn", "open"),
+        Claim(
+            "ours", "steady, served once, against an ensemble of two plain networks", "steady", "ensemble of 2", "churn", "open"
+        ),
+        Claim(
+            "ours, 2x/2x", "ensemble of two steady networks against steady", "ensemble of 2, steady", "steady", "churn", "open"
+        ),
     ),
 }
 """By study; the data sets are `traintwice.presets.claims.STAGES`."""
 
 UNTESTED: tuple[tuple[str, str, str], ...] = (
-    ("AD Table 1", "Δ₁ falls 21 times on the 60,000 images of MNIST, 1200 wide, 150 epochs", "`traintwice run ad.table1 --scale paper`"),
-    ("AD Table 3", "on hundreds of billions of advertisements", "private data; `traintwice run flights` asks the same of flights"),
-    ("CH Table 2", "on CIFAR-10, CIFAR-100, ImageNet and iNaturalist with residual networks", "`traintwice run churn.table2 --scale paper`"),
+    (
+        "AD Table 1",
+        "Δ₁ falls 21 times on the 60,000 images of MNIST, 1200 wide, 150 epochs",
+        "`traintwice run ad.table1 --scale paper`",
+    ),
+    (
+        "AD Table 3",
+        "on hundreds of billions of advertisements",
+        "private data; `traintwice run flights` asks the same of flights",
+    ),
+    (
+        "CH Table 2",
+        "on CIFAR-10, CIFAR-100, ImageNet and iNaturalist with residual networks",
+        "`traintwice run churn.table2 --scale paper`",
+    ),
     ("CH Table 6", "hardware alone makes churn, on GPU", "needs a GPU; emulated in `traintwice run churn.table6`"),
 )
 """What cannot be asked here, and what would ask it."""

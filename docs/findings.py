@@ -63,7 +63,9 @@ def summary(results: Results, claims: tuple[Claim, ...], date: str) -> dict[str,
         "rows": _rounded(rows),
         "claims": _rounded(found),
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
-        "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()] if results.data.classes < 11 else [],
+        "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
+        if results.data.classes < 11
+        else [],
         "data_digest": results.data.digest,
         "versions": results.environment()["versions"],
         "engine": sorted({str(n.get("engine", "loop")) for n in results.environment()["numerics"]}),
@@ -92,7 +94,7 @@ def outcome(claim: Claim, found: dict[str, Any]) -> str:
     """What one study says of a claim: yes, no, or not settled."""
     value, low, high = found["difference"]
     if claim.direction == "same":
-        return "yes" if -MARGIN <= low and high <= MARGIN else "no" if found["settled"] and abs(value) > MARGIN else "open"
+        return "yes" if low >= -MARGIN and high <= MARGIN else "no" if found["settled"] and abs(value) > MARGIN else "open"
     if claim.direction == "not lower":
         return "no" if found["settled"] and value < 0 else "yes"
     wanted = -1 if claim.direction == "lower" else 1
@@ -168,13 +170,15 @@ TITLES = {
 
 HEAD = """# What we found
 
-Every claim of both papers that small data can test, and the questions that neither paper asks. A cell is the reference row's value, then the
-difference with its 95 % interval over new replicas and new examples, paired by replica; fractions in percent and percent points. **Bold** is
-settled: p < 0.05 after Holm's adjustment over all comparisons of that study. "Holds" is settled in the claimed direction on every data set,
-"holds in part" on some; a claim of sameness holds where the whole interval lies within a point. Rows marked "ours" are questions without a
-claimed direction, so they have no verdict. These are small networks on small data: nothing here says what large ones do.
+Every claim of both papers that small data can test, and the questions that neither paper asks. A cell is the reference row's
+value, then the difference with its 95 % interval over new replicas and new examples, paired by replica; fractions in percent
+and percent points. **Bold** is settled: p < 0.05 after Holm's adjustment over all comparisons of that study. "Holds" is settled
+in the claimed direction on every data set, "holds in part" on some; a claim of sameness holds where the whole interval lies
+within a point. Rows marked "ours" are questions without a claimed direction, so they have no verdict. These are small networks
+on small data: nothing here says what large ones do.
 
-`python docs/findings.py --study NAME` runs a study and writes its numbers, `python docs/findings.py --pages` makes this page from them.
+`python docs/findings.py --study NAME` runs a study and writes its numbers, `python docs/findings.py --pages` makes this page
+from them.
 """
 
 

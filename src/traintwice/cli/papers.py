@@ -53,16 +53,16 @@ def run_artefact(
             print(f"{experiment.name}:", file=sys.stderr)
         return verbs.train(experiment, store, jobs=jobs, quiet=quiet, **options)
 
-    done = reproduce(
-        artefact, scale=scale, parts=[part.name for part in chosen], replicas=replicas, seed=seed or 0, train=train
-    )
+    done = reproduce(artefact, scale=scale, parts=[part.name for part in chosen], replicas=replicas, seed=seed or 0, train=train)
     if as_json:
         print(json.dumps(plain(done), ensure_ascii=False, allow_nan=False))
     else:
         console = Console(highlight=False, markup=False)
         for table in done.tables:
             console.print(table.title, style="bold")
-            console.print(table.to_rich())
+            for piece in table.split(console.width):
+                console.print(piece.to_rich())
+                console.print()
             for note in table.notes:
                 console.print(note, style="dim")
     if out is not None:

@@ -13,7 +13,6 @@ from traintwice import report as reports
 from traintwice.cli.progress import progress_for
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
-from traintwice.papers import ARTEFACTS
 from traintwice.presets import PRESETS
 from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
 
@@ -31,6 +30,8 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     elif study.endswith(".toml") or Path(study).is_file():
         experiment = Experiment.read(Path(study))
     else:
+        from traintwice.papers import ARTEFACTS
+
         raise unknown("study", study, [*PRESETS, *ARTEFACTS], hint="A file's name must end in .toml.")
     plain = experiment.override(settings).to_dict()
     given = {"replicas": replicas, "seed": seed, "name": name}
@@ -43,6 +44,8 @@ def is_of_a_paper(study: str, *, scale: str | None, parts: list[str], settings: 
     Raises:
         BadSpec: an option that only the other kind of study has.
     """
+    from traintwice.papers import ARTEFACTS
+
     if study not in ARTEFACTS:
         if scale is not None or parts:
             given = "--part" if parts else "--scale"

@@ -8,7 +8,7 @@ from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
 from traintwice.papers.grounds import of_anti_distillation
 from traintwice.papers.layouts import cells, measured, notes, rows_table
-from traintwice.tables import BesideTable
+from traintwice.tables import BesideTable, Pair
 
 LAMBDAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SIZES = (2, 4, 6, 8)
@@ -53,10 +53,10 @@ def _table_2(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
     (p,) = parts
     columns = (ACCURACY, *SOFT, measured(metrics.churn, "Δᴴ"))
     sides = [cells(p, columns, [f"{size}, {kind}" for size in SIZES]) for kind in ("no AD", "AD")]
-    lines = tuple((str(size), *sides[0][i], *sides[1][i]) for i, size in enumerate(SIZES))
+    lines: list[tuple[str | Pair, ...]] = [(str(size), *sides[0][i], *sides[1][i]) for i, size in enumerate(SIZES)]
     header = ("J", *[f"{kind}: {c.title}" for kind in ("no AD", f"AD, λ = {TABLE_2_WEIGHT:g}") for c in columns])
     added = "The column Δᴴ is ours: a soft measure is never shown without churn."
-    return (BesideTable("AD Table 2: size of the ensemble", header, lines, (*notes(parts), DELTA_NOTE, added)),)
+    return (BesideTable("AD Table 2: size of the ensemble", header, tuple(lines), (*notes(parts), DELTA_NOTE, added)),)
 
 
 def _table_1(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:

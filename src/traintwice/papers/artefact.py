@@ -112,7 +112,9 @@ class Artefact:
         return tuple(known[name] for name in names) if names else parts
 
 
-def study_of(artefact: Artefact, part: Part, scale: Scale, chosen: Chosen, *, replicas: int | None = None, seed: int = 0) -> Experiment:
+def study_of(
+    artefact: Artefact, part: Part, scale: Scale, chosen: Chosen, *, replicas: int | None = None, seed: int = 0
+) -> Experiment:
     """The study that a part reports."""
     name = f"{artefact.name}-{scale}-{part.name}"
     return Experiment(name, part.data, part.rows(chosen), replicas=replicas or part.replicas, seed=seed)

@@ -38,13 +38,15 @@ def panels(name: str, text: str, records: Records, *, across: str, rows: Sequenc
     return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
 
 
-def _panel(row: str, column: str, across: str, width: float) -> alt.LayerChart:
+def _panel(row: str, column: str, across: str, width: float) -> Any:
     base = alt.Chart(alt.NamedData("records")).transform_filter((alt.datum.row == row) & (alt.datum.column == column))
     x = alt.X("x:Q", title=across)
     scale = alt.Scale(zero=False, nice=True)
     return (
         alt.layer(
-            base.mark_rule(color=PALETTE[1], strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q", title=column, scale=scale), y2="high:Q"),
+            base.mark_rule(color=PALETTE[1], strokeWidth=1.5).encode(
+                x=x, y=alt.Y("low:Q", title=column, scale=scale), y2="high:Q"
+            ),
             base.mark_line(color=PALETTE[1], strokeWidth=1).encode(x=x, y=alt.Y("value:Q", scale=scale)),
             base.mark_point(color=PALETTE[1], filled=True, size=50, opacity=1).encode(x=x, y="value:Q"),
         )
@@ -83,12 +85,14 @@ def curves(
     return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
 
 
-def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float, points: bool) -> alt.LayerChart:
+def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float, points: bool) -> Any:
     base = alt.Chart(alt.NamedData("records"))
     if panel:
         base = base.transform_filter(alt.datum.panel == panel)
     many = [i % len(PALETTE) for i in range(len(kinds))]
-    colour = alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds))
+    colour = alt.Color(
+        "kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds)
+    )
     dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=[list(DASHES[i]) for i in many]), title=None)
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=list(kinds), range=[SHAPES[i] for i in many]), title=None)
     flexible = alt.Scale(zero=False, nice=True)

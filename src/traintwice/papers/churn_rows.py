@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from traintwice.methods import (
+    Method,
     co_distillation,
     ensemble,
     ensemble_distillation,
@@ -51,17 +52,19 @@ def recipe(ground: Ground, row: str, chosen: Chosen) -> Recipe:
     if row == DISTILLED:
         teacher = Earlier(base.change(method=ensemble(2)))
         return base.change(method=ensemble_distillation(temperature=ground.temperature), teacher=teacher)
-    method = {
+    made: dict[str, Callable[[], Method]] = {
         ENTROPY: lambda: entropy_regulariser(weight[ENTROPY], top_k=k),
         SKL: lambda: symmetric_kl_regulariser(weight[SKL], top_k=k),
         CE: lambda: co_distillation(weight[CE], kind="ce", ramp_epochs=ramp),
         CO: lambda: co_distillation(weight[CO], ramp_epochs=ramp),
         BOTH: lambda: regularised_co_distillation(weight[CO], weight[BOTH], top_k=k, ramp_epochs=ramp),
-    }[row]
-    return base.change(method=method())
+    }
+    return base.change(method=made[row]())
 
 
-def part_of(ground: Ground, rows: Sequence[str], scale: Scale, printed: Printed, *, grids: bool = True, replicas: int = 10) -> Part:
+def part_of(
+    ground: Ground, rows: Sequence[str], scale: Scale, printed: Printed, *, grids: bool = True, replicas: int = 10
+) -> Part:
     """A ground with some rows of the table.
 
     Args:

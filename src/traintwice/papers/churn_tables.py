@@ -8,9 +8,23 @@ from itertools import product
 
 from traintwice import metrics
 from traintwice.controls import weight_decay
+from traintwice.losses import Distillation
 from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
-from traintwice.papers.churn_rows import BASELINE, BOTH, CE, CO, DISTILLED, ENSEMBLE, ENTROPY, SKL, TABLE_2, TYPICAL, part_of, recipe
+from traintwice.papers.churn_rows import (
+    BASELINE,
+    BOTH,
+    CE,
+    CO,
+    DISTILLED,
+    ENSEMBLE,
+    ENTROPY,
+    SKL,
+    TABLE_2,
+    TYPICAL,
+    part_of,
+    recipe,
+)
 from traintwice.papers.grounds import Ground, of_churn, of_sources
 from traintwice.papers.layouts import SERVE, TRAIN, PaperColumn, cells, measured, notes, rows_table
 from traintwice.recipes import Fixable, Recipe
@@ -65,7 +79,9 @@ def _table_4(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
     """One line for each method, a column of calibration error for each data set."""
     columns = [cells(p, (ECE,), TABLE_2) for p in parts]
     costs = cells(parts[0], (TRAIN,), TABLE_2)
-    lines = [(row, costs[i][0], *[column[i][0] for column in columns]) for i, row in enumerate(TABLE_2)]
+    lines: list[tuple[str | Pair, ...]] = [
+        (row, costs[i][0], *[column[i][0] for column in columns]) for i, row in enumerate(TABLE_2)
+    ]
     header = ("Method", TRAIN.title, *[f"{p.part.heading}: ECE" for p in parts])
     return (BesideTable("CH Table 4: expected calibration error, 15 bins of equal width", header, tuple(lines), notes(parts)),)
 
@@ -78,9 +94,7 @@ def _table_3_parts(scale: Scale) -> tuple[Part, ...]:
         if ground.printed_for not in printed.CH_TABLE_3:
             continue
         numbers = printed.read(printed.CH_TABLE_3[ground.printed_for], ("accuracy 0", "accuracy 1e-4", "churn 0", "churn 1e-4"))
-        grounds = {
-            text: replace(ground, base=weight_decay(ground.base, amount)) for text, amount in (("0", 0.0), ("1e-4", 1e-4))
-        }
+        grounds = {text: replace(ground, base=weight_decay(ground.base, amount)) for text, amount in (("0", 0.0), ("1e-4", 1e-4))}
         beside = {
             f"{row}, weight decay {text}": {"accuracy": numbers[row][f"accuracy {text}"], "churn": numbers[row][f"churn {text}"]}
             for text in grounds
@@ -118,7 +132,8 @@ def _table_5(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
         return f"{p.chosen[of]:g}" if of in (CE, CO) and of in p.chosen else "–"
 
     def temperature(p: PartResults, row: str) -> str:
-        return f"{p.results[row].recipe.method.terms[-1].loss.temperature:g}" if row == DISTILLED else "–"  # type: ignore[attr-defined]
+        losses = [term.loss for term in p.results[row].recipe.method.terms]
+        return next((f"{loss.temperature:g}" for loss in losses if isinstance(loss, Distillation)), "–")
 
     columns = (
         PaperColumn("alpha", "α", "text", alpha),
@@ -177,8 +192,10 @@ def _across(title: str, parts: tuple[PartResults, ...], extra: tuple[str, ...] =
     rows = list(p.results.rows)
     columns = (ACCURACY, CHURN, SCHURN)
     body = cells(p, columns, rows)
-    lines = tuple((column.title, *[body[i][place] for i in range(len(rows))]) for place, column in enumerate(columns))
-    return (BesideTable(title, ("Held alike", *rows), lines, (*notes(parts), *extra)),)
+    lines: list[tuple[str | Pair, ...]] = [
+        (column.title, *[body[i][place] for i in range(len(rows))]) for place, column in enumerate(columns)
+    ]
+    return (BesideTable(title, ("Held alike", *rows), tuple(lines), (*notes(parts), *extra)),)
 
 
 TABLE_6_NOTE = (

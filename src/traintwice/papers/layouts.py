@@ -68,9 +68,7 @@ def cells(p: PartResults, columns: Sequence[PaperColumn], rows: Sequence[str]) -
         values = [column.of(p, row) for row in rows]
         decimals = decimals_for(values, column.unit)
         printed = [p.part.printed.get(row, {}).get(column.key, "") for row in rows]
-        by_column.append(
-            [Pair(format_cell(v, column.unit, decimals), paper) for v, paper in zip(values, printed, strict=True)]
-        )
+        by_column.append([Pair(format_cell(v, column.unit, decimals), paper) for v, paper in zip(values, printed, strict=True)])
     return [list(row) for row in zip(*by_column, strict=True)]
 
 

@@ -56,7 +56,7 @@ def claims_ad(stage: str) -> Experiment:
         "AD, covariance": ad(0.05, matrix="covariance"),
         "AD, probabilities": ad(0.05, signal="probabilities"),
         "AD, gauge fixed": ad(0.05, center="class"),
-        "AD, difference (inverse)": single.change(method=methods.anti_distillation_difference(2, 0.05, inverse=True)),
+        "AD, difference (inverse)": single.change(method=methods.anti_distillation_difference(2, 0.05, form="inverse")),
         "logit L2, ensemble of 2": pair.change(method=methods.logit_l2(components=2)),
         "ensemble of 2, own batches": controls.independent_ensemble(single),
         "ensemble of 4": single.change(method=methods.ensemble(4)),
@@ -85,9 +85,7 @@ def claims_churn(stage: str) -> Experiment:
         "baseline": base,
         "entropy": make(method=methods.entropy_regulariser(0.1)),
         "symmetric KL": make(method=methods.symmetric_kl_regulariser(0.1)),
-        "distillation of 2": make(
-            method=methods.ensemble_distillation(), teacher=Earlier(make(method=methods.ensemble(2)))
-        ),
+        "distillation of 2": make(method=methods.ensemble_distillation(), teacher=Earlier(make(method=methods.ensemble(2)))),
         "ensemble of 2": make(method=methods.ensemble(2)),
         "co-distillation SKL, β = 0.05": make(method=co(0.05, ramp_epochs=ramp)),
         "co-distillation SKL, β = 1": make(method=co(1.0, ramp_epochs=ramp)),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_LATEX |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "−": "$-$", "α": r"$\alpha$", "β": r"$\beta$"}  # noqa: RUF001
-_LATEX |= {"λ": r"$\lambda$", "γ": r"$\gamma$", "Δ": r"$\Delta$", "₁": "$_1$", "₂": "$_2$", "·": r"$\cdot$", "×": r"$\times$"}  # noqa: RUF001
+_LATEX |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "−": "$-$", "α": r"$\alpha$", "β": r"$\beta$"}
+_LATEX |= {"λ": r"$\lambda$", "γ": r"$\gamma$", "Δ": r"$\Delta$", "₁": "$_1$", "₂": "$_2$", "·": r"$\cdot$", "×": r"$\times$"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,25 @@ class BesideTable:
     rows: tuple[tuple[str | Pair, ...], ...]
     notes: tuple[str, ...] = ()
 
+    def split(self, width: int) -> list[BesideTable]:
+        """The table as several that each fit into so many characters, the headings of the rows repeated."""
+        needs = [max(len(text) for text in (title, *_texts(self, i))) + 2 for i, title in enumerate(self.header)]
+        headings = [i for i in range(len(self.header)) if all(isinstance(row[i], str) for row in self.rows)]
+        taken = sum(needs[i] for i in headings)
+        parts: list[list[int]] = []
+        room = 0
+        for i in (i for i in range(len(self.header)) if i not in headings):
+            if room < needs[i]:
+                parts.append([])
+                room = width - taken
+            parts[-1].append(i)
+            room -= needs[i]
+        return [self._of([*headings, *columns]) for columns in parts or [[]]]
+
+    def _of(self, columns: list[int]) -> BesideTable:
+        rows = tuple(tuple(row[i] for i in columns) for row in self.rows)
+        return BesideTable(self.title, tuple(self.header[i] for i in columns), rows, self.notes)
+
     def to_rich(self) -> RichTable:
         """For a terminal: the paper's numbers dim, beneath ours."""
         from rich.table import Table as RichTable
@@ -48,7 +67,7 @@ class BesideTable:
         table = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for place, title in enumerate(self.header):
             words = all(isinstance(row[place], str) for row in self.rows)
-            table.add_column(Text(title), justify="left" if words else "right", overflow="fold")
+            table.add_column(Text(title), justify="left" if words else "right", no_wrap=not words, overflow="fold")
         for row in self.rows:
             cells = []
             for cell in row:
@@ -79,7 +98,10 @@ class BesideTable:
         lines = ["| " + " | ".join(plain_markdown(title) for title in self.header) + " |"]
         lines.append("|" + " --- |" * len(self.header))
         lines += ["| " + " | ".join(shown(cell) for cell in row) + " |" for row in self.rows]
-        return "\n".join([f"**{plain_markdown(self.title)}**", "", *lines, "", *[f"{plain_markdown(n)}  " for n in self.notes]]) + "\n"
+        return (
+            "\n".join([f"**{plain_markdown(self.title)}**", "", *lines, "", *[f"{plain_markdown(n)}  " for n in self.notes]])
+            + "\n"
+        )
 
     def to_latex(self) -> str:
         """A ``tabular`` for a paper that uses booktabs and xcolor; the published numbers in grey."""
@@ -125,6 +147,11 @@ class BesideTable:
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def _texts(table: BesideTable, column: int) -> list[str]:
+    cells = [row[column] for row in table.rows]
+    return [text for c in cells for text in ((c,) if isinstance(c, str) else (c.ours, c.paper))]
 
 
 def latex(text: str) -> str:
