@@ -40,7 +40,7 @@ def panels(name: str, text: str, records: Records, *, across: str, rows: Sequenc
 
 def _panel(row: str, column: str, across: str, width: float) -> Any:
     base = alt.Chart(alt.NamedData("records")).transform_filter((alt.datum.row == row) & (alt.datum.column == column))
-    x = alt.X("x:Q", title=across)
+    x = alt.X("x:O", title=across, axis=alt.Axis(labelAngle=0))  # steps of equal width: the weights are nearly geometric
     scale = alt.Scale(zero=False, nice=True)
     return (
         alt.layer(

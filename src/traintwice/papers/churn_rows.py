@@ -27,7 +27,7 @@ ALPHAS: Mapping[Scale, tuple[float, ...]] = {
 }
 BETAS: Mapping[Scale, tuple[float, ...]] = {
     "paper": (0.003, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.3, 1.0, 3.0),
-    "small": (0.02, 0.08, 0.3, 1.0, 3.0),
+    "small": (0.02, 0.08, 0.3, 1.0),
 }
 """The paper's, 0.01 to 0.08, and beyond: eq. (9) as printed is a mean over examples, and such weights are small."""
 

@@ -71,14 +71,14 @@ LENET = Recipe(
 
 SMALL_MLP = Recipe(
     network=MLP((128, 128)),
-    optimizer=SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+    optimizer=SGD(lr=0.03, momentum=0.9, nesterov=True, weight_decay=1e-4),
     lr_schedule=_steps(2, 15, 22, 27),
     epochs=30,
     batch_size=64,
     augmentation=Shift(1),
 )
 SMALL_LENET = replace(
-    SMALL_MLP, network=LeNet5(), optimizer=SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4), batch_size=128
+    SMALL_MLP, network=LeNet5(), optimizer=SGD(lr=0.02, momentum=0.9, nesterov=True, weight_decay=1e-4), batch_size=128
 )
 """The shape of CIFAR's settings at a fifteenth of the length; pictures are shifted by up to a pixel, as digits have no mirror image."""
 

@@ -72,7 +72,7 @@ def claims_churn(stage: str) -> Experiment:
     s = STAGES[stage]
     base = Recipe(
         network=s.network,
-        optimizer=SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+        optimizer=SGD(lr=0.03, momentum=0.9, nesterov=True, weight_decay=1e-4),
         lr_schedule=WarmUp(StepDecay(0.1, epochs=(0.5 * s.epochs, 0.75 * s.epochs)), epochs=1),
         epochs=s.epochs,
         batch_size=s.batch_size,
