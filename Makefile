@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo data test check bench docs clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -19,6 +20,14 @@ check: $(VENV)/.dev  ## lint and types only
 
 bench: $(VENV)/.dev  ## the benchmarks, one after the other
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
+
+# Debian and Ubuntu have Fashion-MNIST as a package, which a mirror may offer where the internet is out of reach. No root is needed.
+data: $(VENV)/.data  ## Fashion-MNIST into TRAINTWICE_DATA or ~/.cache/traintwice: downloaded, or else out of the Debian package
+	$(BIN)/traintwice fetch FashionMNIST || { \
+	  echo "make: trying the Debian package dataset-fashion-mnist instead" >&2; \
+	  unpacked=$$(mktemp -d) && trap 'rm -rf "$$unpacked"' EXIT && (cd "$$unpacked" && apt-get download dataset-fashion-mnist && \
+	  dpkg-deb -x dataset-fashion-mnist_*.deb .) && mkdir -p "$(DATA)/FashionMNIST" && \
+	  cp "$$unpacked"/usr/share/datasets/fashion-mnist/*.gz "$(DATA)/FashionMNIST/" && $(BIN)/traintwice fetch FashionMNIST; }
 
 docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their commands
 	$(BIN)/python docs/refresh.py
@@ -37,6 +46,10 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Setting up the environment in $(VENV) (about a minute) ..."
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[torch,report,demo]'
+	@touch $@
+
+$(VENV)/.data: $(VENV)/.demo
+	$(INSTALL) --editable '.[data]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

@@ -188,6 +188,20 @@ def list_names(
 
 
 @app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that can be downloaded, such as FashionMNIST.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to put its files; else into a folder of its own in TRAINTWICE_DATA or ~/.cache/traintwice."),
+    ] = None,
+) -> None:
+    """Download a data set with its checksums, and read it once; nothing is downloaded that is there already."""
+    from traintwice.cli.fetch import fetch_data
+
+    fetch_data(Console(highlight=False, soft_wrap=True), name, folder)
+
+
+@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Anything that `traintwice list` lists, or a TOML file.")],
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,

@@ -1,9 +1,44 @@
 """Data sets as data: `load` gives arrays, split once and for all."""
 
+from traintwice.data.arrays import Arrays
+from traintwice.data.cifar import CIFAR10, CIFAR100
 from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed
 from traintwice.data.digits import Digits
+from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
+from traintwice.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
+from traintwice.data.mnist_5k import MNIST5k
+from traintwice.data.svhn import SVHN
+from traintwice.data.table import Table
 
-ALL: tuple[type, ...] = (Digits,)
+ALL: tuple[type, ...] = (
+    *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),
+    *(ImageFolder, ImageNet, INaturalist, Arrays, Table),
+)
 """Every data set; the contract tests loop over it."""
 
-__all__ = ["ALL", "Dataset", "Digits", "Scaling", "Source", "Split", "Streamed"]
+FETCHED: dict[str, type] = {cls.__name__: cls for cls in ALL if hasattr(cls, "fetch")}
+"""Name to data set, of those that are downloaded."""
+
+__all__ = [
+    "ALL",
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
+    "FETCHED",
+    "KMNIST",
+    "MNIST",
+    "SVHN",
+    "Arrays",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "INaturalist",
+    "ImageFolder",
+    "ImageNet",
+    "MNIST5k",
+    "Scaling",
+    "Source",
+    "Split",
+    "Streamed",
+    "Table",
+]
