@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from traintwice.augmentation import CropFlip, Shift
-from traintwice.data import CIFAR10, CIFAR100, MNIST, SVHN, Digits, ImageFolder, MNIST5k, Source
+from traintwice.data import CIFAR10, CIFAR100, MNIST, SVHN, Digits, ImageNet, INaturalist, MNIST5k, Source
 from traintwice.nets import MLP, RESNET_32, RESNET_56, LeNet5, ResNetV2
 from traintwice.optimizers import SGD, AdaGrad
 from traintwice.papers.artefact import Scale
@@ -101,7 +101,7 @@ def of_churn(scale: Scale) -> tuple[Ground, ...]:
         Ground(
             "imagenet",
             "ImageNet, ResNet-v2-50",
-            ImageFolder("imagenet"),
+            ImageNet(),
             IMAGENET,
             "ImageNet, ResNet-v2-50",
             top_k=10,
@@ -110,7 +110,7 @@ def of_churn(scale: Scale) -> tuple[Ground, ...]:
         Ground(
             "inaturalist",
             "iNaturalist, ResNet-v2-50",
-            ImageFolder("inaturalist"),
+            INaturalist(),
             IMAGENET,
             "iNaturalist, ResNet-v2-50",
             top_k=10,
