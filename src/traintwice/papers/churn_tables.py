@@ -37,6 +37,7 @@ CORRECT = measured(metrics.churn_correct, "Churn correct")
 INCORRECT = measured(metrics.churn_incorrect, "Churn incorrect")
 ECE = measured(metrics.calibration_error, "ECE")
 COLUMNS_2 = (TRAIN, ACCURACY, CHURN, SCHURN, CORRECT, INCORRECT)
+TABLE_7 = (BASELINE, ENSEMBLE, DISTILLED, CE, CO, BOTH)
 COLUMNS_7 = (TRAIN, SERVE, ACCURACY, CHURN, SCHURN, CORRECT, INCORRECT)
 
 
@@ -60,7 +61,7 @@ def _table_7_parts(scale: Scale) -> tuple[Part, ...]:
             continue
         numbers = printed.read(printed.CH_TABLE_2[ground.printed_for], _keys(COLUMNS_2))
         numbers |= printed.read(printed.CH_TABLE_7[ground.printed_for], _keys(COLUMNS_7))
-        parts.append(part_of(ground, (BASELINE, ENSEMBLE, DISTILLED, CE, CO, BOTH), scale, numbers))
+        parts.append(part_of(ground, TABLE_7, scale, {row: numbers[row] for row in TABLE_7}))
     return tuple(parts)
 
 
