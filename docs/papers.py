@@ -76,14 +76,15 @@ def page() -> str:
 
 HEAD = """# The papers' tables and figures
 
-Each table and figure of both papers has a name; `traintwice run NAME` makes it at a scale that two cores train within an hour, and
-`traintwice run NAME --scale paper` with the printed settings, which wants the real data and a GPU. `--part digits` runs one data set
-only, and the same command goes on where it was interrupted. What comes out is a table in the paper's order of columns, with the
-paper's numbers small beneath ours, as Markdown, LaTeX and JSON, and figures as SVG and PNG.
+Each table and figure of both papers has a name; `traintwice run NAME` makes it at a scale that two cores train within an hour,
+and `traintwice run NAME --scale paper` with the printed settings, which wants the real data and a GPU. `--part digits` runs one
+data set only, and the same command goes on where it was interrupted. What comes out is a table in the paper's order of columns,
+with the paper's numbers small beneath ours, as Markdown, LaTeX and JSON, and figures as SVG and PNG.
 
-AD is "Anti-Distillation: Improving Reproducibility of Deep Networks", CH is "On the Reproducibility of Neural Network Predictions". The paper's
-numbers are of other data and other networks, so only the order of rows may be compared. Where a weight is chosen from a grid it is
-chosen on other replicas and on the validation split; CH picked the smallest churn on the runs that it reports.
+AD is "Anti-Distillation: Improving Reproducibility of Deep Networks", CH is "On the Reproducibility of Neural Network
+Predictions". The paper's numbers are of other data and other networks, so only the order of rows may be compared. Where a
+weight is chosen from a grid it is chosen on other replicas and on the validation split; CH picked the smallest churn on the
+runs that it reports.
 """
 
 
