@@ -41,8 +41,9 @@ LAYERS = {
     "integrations": 6,
     "presets": 6,
     "report": 6,
-    "cli": 7,
-    "__main__": 8,
+    "papers": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 """Room to layer; a room imports from its own and from lower layers."""
 

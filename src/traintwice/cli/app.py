@@ -8,7 +8,7 @@ import traceback
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -96,6 +96,12 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="How often a training in progress is written down, to go on from there after an interruption.")
     ] = 60.0,
+    scale: Annotated[
+        str | None, typer.Option(help="Of a table or figure of a paper: small (the default), or paper for its full settings.")
+    ] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option("--part", help="Of a table or figure of a paper: this data set only; may be repeated.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
 ) -> None:
@@ -104,30 +110,37 @@ def run(
     if not no_report:
         require("altair", extra="report", purpose="the report (or pass --no-report)")
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
+    out = None if no_report else report
+    how: dict[str, Any] = {
+        "jobs": jobs,
+        "mix_numerics": mix_numerics,
+        "save_weights": save_weights,
+        "quiet": quiet,
+        "checkpoint_seconds": checkpoint_seconds,
+    }
     try:
         with started_early(jobs) as started:  # the imports below take as long as theirs
             from traintwice.cli import study as verbs
 
             if not no_report:
                 verbs.check_writable(report)
+            how["started"] = started
+            if verbs.is_of_a_paper(study, scale=scale, parts=parts or [], settings=settings or [], name=name):
+                from traintwice.cli.papers import run_artefact
+
+                which: dict[str, Any] = {"scale": scale or "small", "parts": parts or [], "replicas": replicas, "seed": seed}
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                run_artefact(study, **which, store=store, out=out, as_json=json, **how)
+                return
             experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
-            results = verbs.train(
-                experiment,
-                store,
-                jobs=jobs,
-                mix_numerics=mix_numerics,
-                save_weights=save_weights,
-                quiet=quiet,
-                checkpoint_seconds=checkpoint_seconds,
-                started=started,
-            )
+            results = verbs.train(experiment, store, **how)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     from traintwice.cli.results import show_results
 
-    show_results(results, None if no_report else report, as_json=json)
+    show_results(results, out, as_json=json)
 
 
 @app.command()

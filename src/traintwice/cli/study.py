@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.cli.progress import progress_for
-from traintwice.errors import StoreError, unknown
+from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
 from traintwice.processes import Started
@@ -26,10 +26,31 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     elif study.endswith(".toml") or Path(study).is_file():
         experiment = Experiment.read(Path(study))
     else:
-        raise unknown("study", study, PRESETS, hint="A file's name must end in .toml.")
+        from traintwice.papers import ARTEFACTS
+
+        raise unknown("study", study, [*PRESETS, *ARTEFACTS], hint="A file's name must end in .toml.")
     plain = experiment.override(settings).to_dict()
     given = {"replicas": replicas, "seed": seed, "name": name}
     return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
+
+
+def is_of_a_paper(study: str, *, scale: str | None, parts: list[str], settings: list[str], name: str | None) -> bool:
+    """Whether the argument of `run` is a table or figure of a paper.
+
+    Raises:
+        BadSpec: an option that only the other kind of study has.
+    """
+    from traintwice.papers import ARTEFACTS
+
+    if study not in ARTEFACTS:
+        if scale is not None or parts:
+            given = "--part" if parts else "--scale"
+            raise BadSpec(f"{given}: {study} is no table or figure of a paper; those are {', '.join(ARTEFACTS)}")
+        return False
+    if settings or name is not None:
+        given = "--set" if settings else "--name"
+        raise BadSpec(f"{given}: {study} is run as it stands; `traintwice show STUDY --toml` gives a study to edit")
+    return True
 
 
 def train(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from traintwice.presets.ablation_digits import ablation_digits
+from traintwice.presets.claims import STAGES, claims_ad, claims_churn, rivals
 from traintwice.presets.digits import digits
 from traintwice.presets.methods_digits import methods_digits
 from traintwice.study import Experiment
@@ -13,6 +15,9 @@ PRESETS: dict[str, Callable[[], Experiment]] = {
     "digits": digits,
     "methods-digits": methods_digits,
     "ablation-digits": ablation_digits,
+    **{f"claims.ad-{stage}": partial(claims_ad, stage) for stage in STAGES},
+    **{f"claims.churn-{stage}": partial(claims_churn, stage) for stage in STAGES},
+    **{f"rivals-{stage}": partial(rivals, stage) for stage in STAGES},
 }
 """Name on the command line to function."""
 

@@ -1,0 +1,107 @@
+"""Charts of the papers' figures, as specifications that become SVG and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from traintwice.report.style import DASHES, PALETTE, SHAPES, Figure, finish
+
+WIDE, NARROW = 860, 330
+"""Widths in which a figure is drawn."""
+
+Records = list[dict[str, Any]]
+
+
+def panels(name: str, text: str, records: Records, *, across: str, rows: Sequence[str], columns: Sequence[str]) -> Figure:
+    """A grid of small charts: a point with its interval for each value of a weight.
+
+    Args:
+        name, text: of the figure.
+        records: with keys row, column, x, value, low, high; where x is 0 stands the baseline.
+        across: title of the horizontal axis.
+        rows, columns: in order; a column is a measure with a scale of its own.
+    """
+
+    def drawn(width: int, several: bool) -> dict[str, Any]:
+        across_row = len(columns) if several else 1
+        each = width / across_row - 70
+        lines = []
+        for row in rows:
+            charts = [_panel(row, column, across, each) for column in columns]
+            lines.append(alt.hconcat(*charts) if several else alt.vconcat(*charts))
+        chart = alt.vconcat(*lines).resolve_scale(y="independent")
+        return finish(chart, text, records=records)
+
+    return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
+
+
+def _panel(row: str, column: str, across: str, width: float) -> Any:
+    base = alt.Chart(alt.NamedData("records")).transform_filter((alt.datum.row == row) & (alt.datum.column == column))
+    x = alt.X("x:O", title=across, axis=alt.Axis(labelAngle=0))  # steps of equal width: the weights are nearly geometric
+    scale = alt.Scale(zero=False, nice=True)
+    return (
+        alt.layer(
+            base.mark_rule(color=PALETTE[1], strokeWidth=1.5).encode(
+                x=x, y=alt.Y("low:Q", title=column, scale=scale), y2="high:Q"
+            ),
+            base.mark_line(color=PALETTE[1], strokeWidth=1).encode(x=x, y=alt.Y("value:Q", scale=scale)),
+            base.mark_point(color=PALETTE[1], filled=True, size=50, opacity=1).encode(x=x, y="value:Q"),
+        )
+        .properties(width=width, height=170, title=row)
+        .resolve_scale(y="shared")
+    )
+
+
+def curves(
+    name: str,
+    text: str,
+    records: Records,
+    *,
+    across: str,
+    up: str,
+    kinds: Sequence[str],
+    panel_names: Sequence[str] = (),
+    points: bool = False,
+) -> Figure:
+    """Lines, one for each kind, in one panel or side by side.
+
+    Args:
+        name, text: of the figure.
+        records: with keys x, y, kind, order and, with panels, panel; with points also the ends x_low, x_high, y_low, y_high.
+        across, up: titles of the axes.
+        kinds: in order; the first is the baseline.
+        panel_names: in order; empty for one panel.
+        points: mark the points and their intervals.
+    """
+
+    def drawn(width: int, several: bool) -> dict[str, Any]:
+        each = width / (len(panel_names) if several and panel_names else 1) - 90
+        charts = [_lines(panel, across, up, kinds, each, points) for panel in (panel_names or ("",))]
+        return finish(alt.hconcat(*charts) if several else alt.vconcat(*charts), text, records=records)
+
+    return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
+
+
+def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float, points: bool) -> Any:
+    base = alt.Chart(alt.NamedData("records"))
+    if panel:
+        base = base.transform_filter(alt.datum.panel == panel)
+    many = [i % len(PALETTE) for i in range(len(kinds))]
+    colour = alt.Color(
+        "kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds)
+    )
+    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=[list(DASHES[i]) for i in many]), title=None)
+    shape = alt.Shape("kind:N", scale=alt.Scale(domain=list(kinds), range=[SHAPES[i] for i in many]), title=None)
+    flexible = alt.Scale(zero=False, nice=True)
+    x, y = alt.X("x:Q", title=across, scale=flexible), alt.Y("y:Q", title=up, scale=flexible)
+    layers = [base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash, order="order:Q")]
+    if points:
+        rule: dict[str, Any] = {"opacity": 0.5, "strokeWidth": 1.2}
+        layers.append(base.mark_rule(**rule).encode(x=alt.X("x_low:Q", scale=flexible), x2="x_high:Q", y=y, color=colour))
+        layers.append(base.mark_rule(**rule).encode(x=x, y=alt.Y("y_low:Q", scale=flexible), y2="y_high:Q", color=colour))
+        layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
+    chart = alt.layer(*layers).properties(width=width, height=300)
+    return chart.properties(title=panel) if panel else chart

@@ -1,0 +1,87 @@
+"""Rows of several data sets as one table, in the order of columns of a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from traintwice.metrics import Metric
+from traintwice.papers.artefact import PartResults
+from traintwice.tables import BesideTable, Pair
+from traintwice.tables.format import decimals_for, format_cell
+
+Value: TypeAlias = Any
+"""An `Estimate`, a number, a text, or None where there is no value."""
+
+
+@dataclass(frozen=True)
+class PaperColumn:
+    """A column of a paper's table.
+
+    Args:
+        key: name of the metric, or of the value; the paper's numbers are found under it.
+        title: as the paper prints it.
+        unit: as in `traintwice.tables.Column`.
+        of: the value of a row; left out, it is the metric of that name.
+    """
+
+    key: str
+    title: str
+    unit: str
+    of: Callable[[PartResults, str], Value]
+
+
+def measured(metric: Metric, title: str) -> PaperColumn:
+    """A column of a metric with its interval."""
+    return PaperColumn(metric.definition.name, title, metric.definition.unit, lambda p, row: p.results.estimate(metric, row))
+
+
+TRAIN = PaperColumn("train", "Training cost", "cost", lambda p, row: p.results[row].cost.train)
+SERVE = PaperColumn("serve", "Inference cost", "cost", lambda p, row: p.results[row].cost.serve)
+
+
+def rows_table(title: str, parts: Sequence[PartResults], columns: Sequence[PaperColumn], *, first: str = "Method") -> BesideTable:
+    """A line for every row of every part.
+
+    Args:
+        title: one line.
+        parts: what came out.
+        columns: in the paper's order.
+        first: title of the column of row names.
+    """
+    several = len(parts) > 1
+    header = (*(("Data",) if several else ()), first, *[column.title for column in columns])
+    lines: list[tuple[str | Pair, ...]] = []
+    for p in parts:
+        body = cells(p, columns, list(p.results.rows))
+        for place, row in enumerate(p.results.rows):
+            heading = (p.part.heading if place == 0 else "",) if several else ()
+            lines.append((*heading, row, *body[place]))
+    return BesideTable(title, header, tuple(lines), notes(parts))
+
+
+def cells(p: PartResults, columns: Sequence[PaperColumn], rows: Sequence[str]) -> list[list[Pair]]:
+    """Cells of some rows; as many decimals as a column's intervals support."""
+    by_column = []
+    for column in columns:
+        values = [column.of(p, row) for row in rows]
+        decimals = decimals_for(values, column.unit)
+        printed = [p.part.printed.get(row, {}).get(column.key, "") for row in rows]
+        by_column.append([Pair(format_cell(v, column.unit, decimals), paper) for v, paper in zip(values, printed, strict=True)])
+    return [list(row) for row in zip(*by_column, strict=True)]
+
+
+def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
+    """What must be said beneath: replicas, intervals, whose the grey numbers are, and what was chosen how."""
+    said = []
+    for p in parts:
+        e, data = p.results.experiment, p.results.data
+        network = p.results.baseline.recipe.network.describe(data.shape, data.classes)
+        size = f"{len(data.train):,} training and {len(data.test):,} test examples, {p.results.baseline.recipe.epochs} epochs"
+        grey = f" Beneath: the paper's numbers for {p.part.printed_for}." if p.part.printed_for else ""
+        chosen = ", ".join(f"{row} {value:g}" for row, value in p.chosen.items())
+        how = f" Weights chosen on other replicas and the validation split: {chosen}." if chosen else ""
+        said.append(f"{p.part.heading}: {network}, {size}, M = {e.replicas}.{grey}{how}")
+    said.append("± is half a 95 % interval for new replicas and new examples; the paper's ± is a standard deviation.")
+    return tuple(said)

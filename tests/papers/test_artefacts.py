@@ -1,0 +1,121 @@
+import json
+
+import pytest
+
+from traintwice.data import Digits
+from traintwice.errors import BadSpec, UnknownName
+from traintwice.methods import entropy_regulariser
+from traintwice.metrics import accuracy, churn
+from traintwice.nets import MLP
+from traintwice.papers import ARTEFACTS, SCALES, Artefact, Part, reproduce
+from traintwice.papers import printed as numbers
+from traintwice.papers.artefact import Grid
+from traintwice.papers.choosing import ALLOWED_LOSS, OTHER_SEED, choose, row_of, study_to_choose
+from traintwice.papers.cost import estimate
+from traintwice.papers.layouts import measured, rows_table
+from traintwice.papers.reproducing import studies
+from traintwice.papers.writing import write
+from traintwice.recipes import Recipe
+from traintwice.study import Experiment, run
+
+EVERY = [(name, scale) for name in ARTEFACTS for scale in SCALES]
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_every_study_can_be_written_down_and_read_back(name, scale):
+    artefact = ARTEFACTS[name]
+    for part in artefact.parts(scale):
+        for experiment in studies(artefact, part, scale):
+            assert Experiment.from_dict(experiment.to_dict()) == experiment
+
+
+@pytest.mark.parametrize(("name", "scale"), EVERY)
+def test_the_papers_numbers_are_of_rows_that_there_are(name, scale):
+    for part in ARTEFACTS[name].parts(scale):
+        assert set(part.printed) <= set(part.rows({})), part.name
+
+
+def test_the_names_are_those_of_the_papers():
+    tables = [f"ad.table{i}" for i in (1, 2)] + [f"churn.table{i}" for i in range(1, 8)]
+    assert set(tables) | {f"churn.figure{i}" for i in range(1, 6)} <= set(ARTEFACTS)
+
+
+def test_training_costs_of_table_2_come_out_computed():
+    part = ARTEFACTS["churn.table2"].parts("small")[0]
+    rows = part.rows({})
+    base = next(iter(rows.values()))
+    assert [f"{recipe.cost(base, (64,), 10).train:g}x" for recipe in rows.values()] == [v["train"] for v in part.printed.values()]
+
+
+def test_headline_numbers_as_printed():
+    columns = [str(i) for i in range(6)]
+    table = numbers.read(numbers.CH_TABLE_2["CIFAR-10, ResNet-56"], columns)
+    assert table["Baseline"]["2"] == "5.72 ± 0.18"
+    assert table["Co-distill SKL + entropy"]["2"] == "4.21 ± 0.15"
+
+
+BASE = Recipe(network=MLP((8,)), epochs=1)
+
+
+def part(values=(0.05, 0.3)):
+    grid = Grid("entropy", "α", values, lambda value, chosen: BASE.change(method=entropy_regulariser(value)))
+    rows = lambda chosen: {"baseline": BASE, "entropy": BASE.change(method=entropy_regulariser(chosen.get("entropy", 0.1)))}  # noqa: E731
+    return Part("digits", "digits", Digits(), rows, ((grid,),), 2, {"entropy": {"churn": "5.59 ± 0.21"}}, "CIFAR-10")
+
+
+ARTEFACT = Artefact(
+    "tiny.table1",
+    "a tiny table",
+    lambda scale: (part(),),
+    lambda parts: (rows_table("Tiny", parts, (measured(accuracy, "Accuracy"), measured(churn, "Churn"))),),
+)
+
+
+def test_a_weight_is_chosen_on_other_replicas_and_other_examples(tmp_path):
+    seen = []
+
+    def train(experiment):
+        seen.append(experiment)
+        return run(experiment, store=tmp_path, jobs=1)
+
+    done = reproduce(ARTEFACT, replicas=2, train=train)
+    assert [e.seed for e in seen] == [OTHER_SEED, 0]
+    (p,) = done.parts
+    results = run(seen[0], store=tmp_path)
+    grid = p.part.stages[0][0]
+    by_hand = {}
+    for value in grid.values:
+        valid = results[row_of(grid, value)].validation
+        votes = valid.probs.argmax(-1)
+        by_hand[value] = ((votes[0] != votes[1]).mean(), (votes == valid.labels).mean())
+    floor = (results["baseline"].validation.probs.argmax(-1) == results["baseline"].validation.labels).mean() - ALLOWED_LOSS
+    good = [v for v in by_hand if by_hand[v][1] >= floor] or [min(by_hand)]
+    assert p.chosen == {"entropy": min(good, key=lambda v: (by_hand[v][0], v))}
+    assert p.results["entropy"].recipe.method == entropy_regulariser(p.chosen["entropy"])
+    written = {path.name for path in write(done, tmp_path / "out")}
+    assert written == {"tiny.table1.md", "tiny.table1.tex", "tiny.table1.json"}
+    plain = json.loads((tmp_path / "out" / "tiny.table1.json").read_text())
+    assert plain["tables"][0]["rows"][1][2]["paper"] == "5.59 ± 0.21"
+    assert plain["parts"][0]["chosen"] == p.chosen
+
+
+def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path):
+    destructive = Grid(
+        "entropy", "α", (0.05, 0.99), lambda v, c: BASE.change(method=entropy_regulariser(v), epochs=1 if v > 0.9 else 8)
+    )
+    whole = part()
+    study = study_to_choose(ARTEFACT, Part(**{**vars(whole), "stages": ((destructive,),)}), "small", 0, {}, replicas=2)
+    assert choose((destructive,), run(study, store=tmp_path, jobs=1)) == {"entropy": 0.05}
+
+
+def test_wrong_names_are_told():
+    with pytest.raises(BadSpec, match="--scale: got 'huge'"):
+        ARTEFACT.chosen_parts("huge")
+    with pytest.raises(UnknownName, match="digits"):
+        ARTEFACT.chosen_parts("small", ("digitz",))
+
+
+def test_cost_counts_every_training():
+    count, seconds = estimate(studies(ARTEFACT, part(), "small"), 2)
+    assert count == 5 * 3 + 2 * 2
+    assert seconds > 0

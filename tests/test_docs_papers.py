@@ -1,0 +1,34 @@
+"""docs/papers.md says what the kept evidence says."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from traintwice.papers import ARTEFACTS
+from traintwice.papers.reproducing import studies
+from traintwice.tables import BesideTable
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+sys.path.insert(0, str(DOCS))
+
+from papers import EVIDENCE, PAGE, page  # noqa: E402
+
+KEPT = sorted(EVIDENCE.glob("*.json"))
+
+
+def test_the_page_is_made_from_what_is_kept():
+    assert PAGE.read_text() == page()
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_what_is_kept_is_of_the_table_as_it_is_now(path):
+    kept = json.loads(path.read_text())
+    artefact = ARTEFACTS[kept["artefact"]]
+    parts = artefact.parts(kept["scale"])
+    tables = [BesideTable.from_dict(table) for table in kept["tables"]]
+    for part in parts:
+        experiment = studies(artefact, part, kept["scale"])[-1]
+        assert any(f"M = {experiment.replicas}" in note for table in tables for note in table.notes if part.heading in note)
+    assert kept["chosen"].keys() == {part.name for part in parts}
