@@ -73,6 +73,8 @@ def test_the_rest_by_definition():
     assert found.logit_scale == pytest.approx(np.sqrt(np.mean(centred**2)))
     v, c = variance_parts(softmax(z))
     assert (found.variance_within, found.covariance_between) == (v, c)
+    of_mean = softmax(z).mean(axis=1).var(axis=0, ddof=1).sum(axis=-1).mean()
+    assert found.variance_of_mean == pytest.approx(of_mean)
 
 
 def test_only_the_raw_correlation_sees_the_gauge():
