@@ -72,12 +72,16 @@ def main() -> None:
     whole = usage.ru_utime + usage.ru_stime
 
     store, study = into("broken", Every(steps=5))
-    moments, seen = random.Random(0), []
-    while len(seen) < kills and not forked(study, moments.uniform(0, 3 * whole / kills)):
+    of_each = recipe.epochs * recipe.steps_per_epoch(len(data.train))
+    moments, seen, left = random.Random(0), [], 1.0
+    # In proportion to what is left, so that the kills come before the end however little a fork costs here.
+    while len(seen) < kills and not forked(study, moments.uniform(0, 5 * left * whole / kills)):
+        finished = store.replicas(key)
         at = [store.checkpoint(key, replica) for replica in range(replicas)]
         steps = [json.loads(p.read_bytes().partition(b"\n")[0])["steps"] for p in at if p.exists()]
-        files = {p.name: p.stat().st_mtime_ns for m in store.replicas(key) for p in store.folder(key).glob(f"{m:04d}.*s*")}
+        files = {p.name: p.stat().st_mtime_ns for m in finished for p in store.folder(key).glob(f"{m:04d}.*s*")}
         seen.append({"steps": steps, "files": files})
+        left = 1 - (len(finished) * of_each + sum(steps)) / (replicas * of_each)
     forked(study)
     sys.stdout.write(json.dumps(seen))
 
