@@ -20,9 +20,9 @@ Batches = Iterable[tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Loader:
-    """Mini-batches from a function of yours, which may return a PyTorch DataLoader: ``make(split, seed=, replica=, epoch=, **settings)``.
+    """Mini-batches of your own making: whatever your function returns, such as a PyTorch DataLoader.
 
-    ``split`` is "train", "validation" or "test"; what is returned gives pairs (inputs, labels), inputs as the network takes them. For
+    The function is called as ``make(split, seed=, replica=, epoch=, **settings)``. ``split`` is "train", "validation" or "test"; what is returned gives pairs (inputs, labels), inputs as the network takes them. For
     "train" it is called at the beginning of each epoch, for the others once, with seed, replica and epoch 0; they are kept in memory
     and must be the same each time. The order of the training examples, and what is done to them, is the function's: use ``seed``,
     ``replica`` and ``epoch`` for it and nothing else, and a replica is the same whenever it is trained. Nothing here can check that,
