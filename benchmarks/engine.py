@@ -3,10 +3,10 @@
     PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
 
 Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
-of steps on mini-batches of the same size, with SGD of momentum 0.9 (or AdaGrad), in float32, each in a process of its own on one core;
-they take turns, and the median of the repeats counts. Compiling and choosing is not in the times; it is told apart. All data are random.
-Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among them: it
-cannot be imported without torchvision.
+of steps on mini-batches of the same size, with plain SGD (or momentum of 0.9, or AdaGrad), in float32, each in a process of its own on one
+core; they take turns, and the median of the repeats counts. Compiling and choosing is not in the times; it is told apart. All data are
+random. Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among
+them: it cannot be imported without torchvision.
 """
 
 from __future__ import annotations

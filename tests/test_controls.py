@@ -6,7 +6,8 @@ from traintwice import controls, specs
 from traintwice.controls import CONTROLS, narrow_ensemble, wider
 from traintwice.data import Digits
 from traintwice.engine import train
-from traintwice.nets import MLP
+from traintwice.errors import BadSpec
+from traintwice.nets import MLP, Factory, LeNet5
 from traintwice.recipes import Recipe
 
 BASE = Recipe(network=MLP((12, 10)), epochs=4, batch_size=32)
@@ -50,3 +51,13 @@ def test_costs_of_controls():
 def test_public_functions_are_all_listed():
     functions = [n for n, f in vars(controls).items() if inspect.isfunction(f) and f.__module__ == controls.__name__]
     assert {n for n in functions if not n.startswith("_")} == set(CONTROLS)
+
+
+def test_controls_of_initialisation_and_activation_change_any_network_that_has_them():
+    base = BASE.change(network=LeNet5("tanh", dropout=0.1))
+    assert controls.small_initialisation(base, 0.5).network == LeNet5("tanh", 0.5, 0.1)
+    assert controls.with_activation(base, "gelu").network == LeNet5("gelu", dropout=0.1)
+    with pytest.raises(BadSpec, match=r"changes the activation of a network, and Factory.* has no such setting"):
+        controls.with_activation(BASE.change(network=Factory("a:b")), "gelu")
+    with pytest.raises(BadSpec, match="changes the layers of an MLP, got LeNet5"):
+        wider(base, 2.0, (8, 8), 10)

@@ -15,7 +15,7 @@ from traintwice.optimizers import SGD, AdaGrad, Optimizer
 from traintwice.randomness import stream
 
 CLASSES = 10
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(lr=0.02, momentum=0.9), "adagrad": AdaGrad(lr=0.02)}
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(lr=0.05), "momentum": SGD(lr=0.02, momentum=0.9), "adagrad": AdaGrad(lr=0.02)}
 
 
 class NotHere(Exception):

@@ -32,8 +32,8 @@ def jax_loop(case: Case) -> Callable[[], None]:
     forward, weights_of = kind[type(case.network)]
     each = [weights_of(case.build(replica)) for replica in range(case.replicas)]
     weights = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    plain = case.data.train.inputs
-    inputs = jnp.asarray(np.moveaxis(plain, 1, -1) if plain.ndim == 4 else plain)  # XLA is fastest with channels last
+    pixels = case.data.train.inputs
+    inputs = jnp.asarray(np.moveaxis(pixels, 1, -1) if pixels.ndim == 4 else pixels)  # XLA is fastest with channels last
     labels = jnp.asarray(case.data.train.labels.astype(np.int32))
     strides = [stride if unit == 0 else 1 for units, _, stride in getattr(case.network, "blocks", ()) for unit in range(units)]
 
@@ -47,12 +47,14 @@ def jax_loop(case: Case) -> Callable[[], None]:
         trained, memory = _update(case, trained, memory, gradients)
         return (trained, kept, memory), None
 
-    def train(start: Arrays, orders: Any) -> Arrays:
-        trained, kept = start
-        memory = jax.tree.map(lambda w: jnp.full_like(w, 0.0 if isinstance(case.optimizer, SGD) else 0.1), trained)
+    def train(begin: Arrays, orders: Any) -> Arrays:
+        trained, kept = begin
+        plain = isinstance(case.optimizer, SGD) and not case.optimizer.momentum
+        start = 0.0 if isinstance(case.optimizer, SGD) else 0.1
+        memory = () if plain else jax.tree.map(lambda w: jnp.full_like(w, start), trained)
         return jax.lax.scan(step, (trained, kept, memory), orders)[0]
 
-    over = jax.vmap(train) if forward is _mlp else (lambda start, orders: jax.lax.map(lambda both: train(*both), (start, orders)))
+    over = jax.vmap(train) if forward is _mlp else (lambda begin, orders: jax.lax.map(lambda both: train(*both), (begin, orders)))
     compiled = jax.jit(over)
 
     def run() -> None:
@@ -75,6 +77,8 @@ def _update(case: Case, trained: Arrays, memory: Arrays, gradients: Arrays) -> t
     import jax.numpy as jnp
 
     lr = case.optimizer.lr
+    if isinstance(case.optimizer, SGD) and not case.optimizer.momentum:
+        return jax.tree.map(lambda w, g: w - lr * g, trained, gradients), memory
     if isinstance(case.optimizer, SGD):
         memory = jax.tree.map(lambda v, g: case.optimizer.momentum * v + g, memory, gradients)
         return jax.tree.map(lambda w, v: w - lr * v, trained, memory), memory

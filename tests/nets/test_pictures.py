@@ -1,6 +1,7 @@
 """Networks for pictures: parameter counts from the papers' lists by hand, weights, shapes, work."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_lenet5_is_its_formula():
 
 
 def test_shortcuts_of_resnet_take_every_other_pixel_and_add_zeros():
-    """With the residuals' last factors at zero, units without an activation that bends are their shortcuts."""
+    """With the factor of the residual's last batch norm at zero, a unit is the rectified shortcut: of positive inputs, the shortcut."""
     network = built(ResNet(((1, 4, 1), (1, 6, 2))))
     unit = network[5]
     torch.nn.init.zeros_(unit.second_norm.weight)
@@ -129,8 +130,6 @@ def test_units_of_resnet_v2_leave_the_input_alone():
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("activation", nets.ACTIVATIONS)
 def test_shapes_and_activations(name, activation):
-    from dataclasses import replace
-
     for shape in ((8, 9), (1, 8, 9), (3, 9, 8)):
         network = built(replace(SMALL[name], activation=activation), shape)
         assert network(torch.zeros(2, *shape)).shape == (2, 5)
