@@ -52,6 +52,11 @@ class View:
         groups = (f"g{j}" for j in range(len(self.layout.by)))
         return (*self.ids, *self.predictions, *(c for c, name in there if name), *groups)
 
+    @property
+    def label_is_class(self) -> bool:
+        """True where labels are read as they stand, so that one that is given is never lost."""
+        return self.over_source is not None and self.over_source["raw_y"] == f"{self.over_source['y']} IS NOT NULL"
+
     def scan(self, rows: tuple[int, int] | None = None) -> str:
         """FROM item of all rows, or of those in a range, over which `cell` is the SQL of a column.
 

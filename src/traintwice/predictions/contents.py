@@ -68,25 +68,30 @@ def suspicious(view: View, cell: Callable[[str], str], *, ids: bool) -> str:
     def not_finite(value: str) -> str:
         return f"CAST(NOT isfinite(coalesce(sum({value}), 0)) AS BIGINT)"
 
+    def those(condition: str) -> str:
+        return f"coalesce(count_if({condition}), 0)"
+
     kind, cells = view.layout.kind, [cell(column) for column in view.predictions]
     parts = [f"count(*) - count({cell(i)})" for i in view.ids] if ids else []
     if kind == "score":
-        parts += [f"count(*) - count_if({cells[0]} BETWEEN 0 AND 1)", not_finite(cells[0])]
+        parts += [f"count(*) - {those(f'{cells[0]} BETWEEN 0 AND 1')}", not_finite(cells[0])]
     elif kind == "regression":
         parts += [f"count(*) - count({cells[0]})", not_finite(cells[0])]
     elif kind == "votes":
-        parts.append(f"count(*) - count_if({cells[0]} >= 0)")
+        parts.append(f"count(*) - {those(f'{cells[0]} >= 0')}")
     else:
         total = " + ".join(cells)
-        parts.append(f"count(*) - count_if({all_of(f'{c} >= 0' for c in cells)})")
-        parts += [f"count(*) - count_if(abs({total} - 1) <= {SUM_TOLERANCE})", not_finite(total)]
+        parts.append(f"count(*) - {those(all_of(f'{c} >= 0' for c in cells))}")
+        parts += [f"count(*) - {those(f'abs({total} - 1) <= {SUM_TOLERANCE}')}", not_finite(total)]
     if view.layout.label:
-        parts.append(f"count_if({cell('raw_y')}) - count({cell('y')})")
+        if not view.label_is_class:
+            parts.append(f"{those(cell('raw_y'))} - count({cell('y')})")
         if kind == "regression":
             parts.append(not_finite(cell("y")))
         else:
+            label = cell("y")
             among = ">= 0" if view.classes is None else f"BETWEEN 0 AND {view.classes - 1}"
-            parts.append(f"count({cell('y')}) - count_if({cell('y')} {among})")
+            parts.append(f"count({cell('y')}) - {those(f'{label} {among}')}")
     return " + ".join(f"({part})" for part in parts)
 
 
