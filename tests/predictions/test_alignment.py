@@ -255,9 +255,9 @@ def test_a_file_without_one_score_is_found(tmp_path):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for name, p in (("a", [0.5, 0.5]), ("b", [None, None])):
         parquet.write_table(pyarrow.table({"id": [1, 2], "p": pyarrow.array(p, pyarrow.float64())}), tmp_path / f"{name}.parquet")
-    with open_predictions([tmp_path / "a.parquet", tmp_path / "b.parquet"]) as opened:
-        with pytest.raises(BadInput, match="2 of 2 rows have a probability that is missing"):
-            opened.sums({"rows": "1"})
+    missing = pytest.raises(BadInput, match="2 of 2 rows have a probability that is missing")
+    with open_predictions([tmp_path / "a.parquet", tmp_path / "b.parquet"]) as opened, missing:
+        opened.sums({"rows": "1"})
 
 
 def test_a_sum_too_large_for_a_float_is_no_fault():
@@ -268,7 +268,7 @@ def test_a_sum_too_large_for_a_float_is_no_fault():
 
 def test_columns_are_computed_in_steps():
     p = np.array([0.25, 0.5, 1.0])
-    with open_predictions([{"id": np.arange(3), "p": p}, {"id": np.arange(3), "p": p[::-1]}]) as opened:
+    with open_predictions([{"id": np.arange(3), "p": p}, {"id": np.arange(3), "p": p[::-1].copy()}]) as opened:
         for _ in range(2):
             found = opened.sums({"twice": "e", "large": "e > 1"}, [{"d": "p0_1 + p1_1"}, {"e": "d * 2"}])
             assert found == {"twice": 7.0, "large": 3.0}
