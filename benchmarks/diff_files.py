@@ -5,19 +5,21 @@
 
 Every measurement runs in a process of its own, so that its peak memory is its own; ours and the bare query take turns. The
 bare query for files in the same order joins by position, compares the ids and takes one mean; for shuffled files it is a hash
-join and one mean. Ours opens, checks every cell, matches the rows and sums the measures of two binary models, without and
-with the log loss of both (two logarithms for each row), or brings every row to Python in batches.
+join and one mean. `diff` is the command `traintwice diff` with its default measures, its start included; `sums` opens, checks
+every cell, matches the rows and sums churn and flips without the log loss (two logarithms for each row); `batches` brings every row
+to Python. Beside the time on the clock stands that of all processors together: the bare query by position runs in one thread,
+ours in all, and where others use the machine only the second is worth comparing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 MEASURES = {
@@ -27,11 +29,6 @@ MEASURES = {
     "negative_flips": "v0 = y AND v1 <> y",
     "positive_flips": "v0 <> y AND v1 = y",
     "total_variation": "abs(p0_1 - p1_1)",
-}
-
-LOG_LOSS = {
-    "log_loss_old": "-ln(CASE WHEN y = 1 THEN p0_1 ELSE p0_0 END)",
-    "log_loss_new": "-ln(CASE WHEN y = 1 THEN p1_1 ELSE p1_0 END)",
 }
 
 BARE = {
@@ -58,28 +55,43 @@ def make_files(folder: Path, rows: int) -> None:
     )
 
 
-def run_one(who: str, case: str, folder: Path, memory: str) -> dict[str, float]:
-    old, new = folder / "old.parquet", folder / ("new.parquet" if case == "same" else "shuffled.parquet")
-    import duckdb
+def files_of(case: str, folder: Path) -> tuple[Path, Path]:
+    return folder / "old.parquet", folder / ("new.parquet" if case == "same" else "shuffled.parquet")
 
+
+def run_one(who: str, case: str, folder: Path, memory: str) -> None:
+    old, new = files_of(case, folder)
     if who == "bare":
-        start = time.perf_counter()
+        import duckdb
+
         connection = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(folder / "spill")})
         connection.execute(BARE[case].format(old=old, new=new)).fetchall()
-    else:
-        import traintwice.predictions as predictions
+        return
+    import traintwice.predictions as predictions
 
-        start = time.perf_counter()
-        with predictions.open_predictions([old, new], id="row_id", probs="p", label="y", memory=memory) as both:
-            if who == "ours":
-                both.sums(MEASURES)
-            elif who == "with log loss":
-                both.sums(MEASURES | LOG_LOSS)
-            else:
-                for _ in both.batches():
-                    pass
+    with predictions.open_predictions([old, new], id="row_id", probs="p", label="y", memory=memory) as both:
+        if who == "sums":
+            both.sums(MEASURES)
+        else:
+            for _ in both.batches():
+                pass
+
+
+def measure(who: str, case: str, folder: Path, memory: str) -> dict[str, float]:
+    """Seconds, processor seconds and peak bytes of one process, from its start to its end."""
+    if who == "diff":
+        paths = [str(path) for path in files_of(case, folder)]
+        options = ["--id", "row_id", "--label", "y", "--probs", "p", "--memory", memory, "--json"]
+        command = [sys.executable, "-c", "from traintwice.cli import main; main()", "diff", *paths, *options]
+    else:
+        command = [sys.executable, __file__, "--one", who, case, "--folder", str(folder), "--memory", memory]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    return {"seconds": seconds, "processor": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}
 
 
 def main() -> None:
@@ -87,29 +99,30 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--who", nargs="+", default=["diff", "sums", "batches"], choices=["diff", "sums", "batches"])
     parser.add_argument("--folder", type=Path, help="where the files go, kept and used again; default: a temporary folder")
     parser.add_argument("--one", nargs=2, metavar=("WHO", "CASE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(run_one(*options.one, options.folder, options.memory)))
+        run_one(*options.one, options.folder, options.memory)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)) / f"rows-{options.rows}"
         if not (folder / "shuffled.parquet").exists():
             folder.mkdir(parents=True, exist_ok=True)
             make_files(folder, options.rows)
-        print(f"{options.rows:,} rows x 2, memory {options.memory}, best of {options.repeat}")
+        print(f"{datetime.now(tz=UTC):%Y-%m-%d}, {os.cpu_count()} cores, {options.rows:,} rows x 2, memory {options.memory}")
         for case, goal in (("same", 1.5), ("shuffled", 1.25)):
-            found: dict[str, list[dict[str, float]]] = {"bare": [], "ours": [], "with log loss": [], "batches": []}
+            found: dict[str, list[dict[str, float]]] = {who: [] for who in ("bare", *options.who)}
             for _ in range(options.repeat):
                 for who, results in found.items():
-                    command = [sys.executable, __file__, "--one", who, case, "--folder", str(folder), "--memory", options.memory]
-                    results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-            bare = min(r["seconds"] for r in found["bare"])
-            print(f"{case} order (goal {goal} times)")
-            for who, results in found.items():
-                best, peak = min(r["seconds"] for r in results), max(r["peak"] for r in results) / 1e6
-                print(f"  {who:14} {best:7.2f} s  {best / bare:5.2f} times  peak {peak:6.0f} MB")
+                    results.append(measure(who, case, folder, options.memory))
+            least = {who: {name: min(r[name] for r in results) for name in results[0]} for who, results in found.items()}
+            print(f"{case} order, least of {options.repeat} (goal {goal} times)")
+            for who, one in least.items():
+                peak = max(r["peak"] for r in found[who]) / 1e6
+                parts = [f"{one[name]:7.2f} s {one[name] / least['bare'][name]:5.2f} times" for name in ("seconds", "processor")]
+                print(f"  {who:8} clock {parts[0]}   processors {parts[1]}   peak {peak:6.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Rows are matched as a dictionary from id to row would match them."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -193,3 +195,80 @@ def test_a_repeated_id_is_found_wherever_ranges_meet(at, monkeypatch):
     ids[at] = ids[at - 1]
     with open_predictions([{"id": ids, "p": np.ones(10)}] * 2) as opened, pytest.raises(BadInput, match=f"first: {at - 1}"):
         opened.read()
+
+
+BAD = {
+    "a NaN": ({"p": np.nan}, r"1 of 10 rows have a probability that is NaN or infinite \(first: row 6, id 6: nan\)"),
+    "an infinity": ({"p": np.inf}, r"1 of 10 rows have a probability that is NaN or infinite \(first: row 6, id 6: inf\)"),
+    "a score above 1": ({"p": 1.5}, r"1 of 10 rows have a score in 'p' outside \[0, 1\] \(first: row 6, id 6: 1.5\)"),
+    "no score": ({"p": None}, r"1 of 10 rows have a probability that is missing \(first: row 6, id 6: missing\)"),
+    "no id": ({"id": None}, r"1 of 10 rows have no id \(first: row 6: NULL\)"),
+    "a third class": (
+        {"y": 2},
+        r"1 of 10 rows have a label in 'y' that is not one of the classes 0 … 1 \(first: row 6, id 6: 2\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("order", ["same", "same in ranges", "other", "other and some missing", "position"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_cell_is_found_in_the_pass_that_matches(case, which, order, tmp_path, monkeypatch):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3 if order == "same in ranges" else 100)
+    if case == "no id" and order == "position":
+        pytest.skip("ids are not read")
+    change, message = BAD[case]
+    paths = []
+    for m in range(2):
+        columns = {"id": list(range(10)), "p": [0.25] * 10, "y": [1] * 10}
+        if m == which:
+            for name, value in change.items():
+                columns[name][6] = value
+        elif order.startswith("other"):  # the file with the bad cell keeps its order, so that the row number is known
+            columns = {name: cells[::-1] for name, cells in columns.items()}
+            if "missing" in order:
+                columns = {name: cells[1:] for name, cells in columns.items()}
+        parquet.write_table(pyarrow.table(columns), tmp_path / f"{m}.parquet")
+        paths.append(tmp_path / f"{m}.parquet")
+    with open_predictions(paths, by_position=order == "position") as opened, pytest.raises(BadInput) as caught:
+        opened.sums({"rows": "1"})
+    assert re.search(message if order != "position" else message.replace(", id 6", ""), str(caught.value))
+
+
+@pytest.mark.parametrize("order", ["same", "same in ranges", "other"])
+def test_labels_of_both_files_are_found_whichever_lacks_some(order, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3 if order == "same in ranges" else 100)
+    ids, p = np.arange(10), np.linspace(0.05, 0.95, 10)
+    one, two = np.where(ids % 3, 1.0, np.nan), np.where(ids % 2, 1.0, np.nan)
+    back = ids[::-1].copy() if order == "other" else ids
+    tables = [{"id": ids, "p": p, "y": one}, {"id": ids[back], "p": p[back], "y": two[back]}]
+    for files in (tables, tables[::-1]):
+        with open_predictions(files) as opened:
+            labelled = (ids % 3 > 0) | (ids % 2 > 0)
+            assert opened.sums({"right": "v0 = y"}) == {"right": (labelled & (p > 0.5)).sum()}
+            assert opened.summary.labelled == labelled.sum()
+            assert opened.sums({"right": "v1 = y"}) == {"right": (labelled & (p > 0.5)).sum()}
+
+
+def test_a_file_without_one_score_is_found(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, p in (("a", [0.5, 0.5]), ("b", [None, None])):
+        parquet.write_table(pyarrow.table({"id": [1, 2], "p": pyarrow.array(p, pyarrow.float64())}), tmp_path / f"{name}.parquet")
+    missing = pytest.raises(BadInput, match="2 of 2 rows have a probability that is missing")
+    with open_predictions([tmp_path / "a.parquet", tmp_path / "b.parquet"]) as opened, missing:
+        opened.sums({"rows": "1"})
+
+
+def test_a_sum_too_large_for_a_float_is_no_fault():
+    ids, x = np.arange(4), np.full(4, 1e308)
+    with open_predictions([{"id": ids, "x": x}, {"id": ids, "x": x}], probs="x", regression=True) as opened:
+        assert opened.sums({"gap": "abs(x0 - x1)"}) == {"gap": 0.0}
+
+
+def test_columns_are_computed_in_steps():
+    p = np.array([0.25, 0.5, 1.0])
+    with open_predictions([{"id": np.arange(3), "p": p}, {"id": np.arange(3), "p": p[::-1].copy()}]) as opened:
+        for _ in range(2):
+            found = opened.sums({"twice": "e", "large": "e > 1"}, [{"d": "p0_1 + p1_1"}, {"e": "d * 2"}])
+            assert found == {"twice": 7.0, "large": 3.0}

@@ -42,12 +42,31 @@ UNLABELLED = Predictions.trusted(np.array([[0, 0], [0, 1]]))
 EVERY = Predictions.trusted(np.concatenate([LABELLED.votes, UNLABELLED.votes], axis=1))
 """All seven kinds, labels not attached."""
 
-SOFT = {
-    "tv": "abs(p0_1 - p1_1)",
-    "tv2": "(p0_1 - p1_1) * (p0_1 - p1_1)",
-}
+COLUMNS = {"a": "CAST(v0 AS DOUBLE)", "b": "CAST(v1 AS DOUBLE)", "d": "p0_1 - p1_1"}
+"""Columns that the sums over two binary models are made of: the predicted classes and the difference of their scores."""
 
-OF_LABEL = "CASE WHEN y = 1 THEN p{m}_1 WHEN y = 0 THEN p{m}_0 END"
+VOTES = {"a": "a", "b": "b", "ab": "a * b"}
+"""What is summed to count rows by the classes that the two models predict."""
+
+SOFT = {"tv": "abs(d)", "tv2": "d * d"}
+
+LABEL = {"y1": "CAST(y AS DOUBLE)", "y0": "1 - CAST(y AS DOUBLE)"}
+
+OF_LABEL = {f"q{m}": f"y1 * p{m}_1 + y0 * p{m}_0" for m in (0, 1)}
+"""The probability of the label, exactly: one of the two terms is zero."""
+
+LOSSES = {f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}
+
+QUALITY = {
+    **{f"{name}_y": f"{sql} * y1" for name, sql in VOTES.items()},
+    **{name: name for name in ("l0", "l1")},
+    **{f"{name}2": f"{name} * {name}" for name in ("l0", "l1")},
+    "gain2": "(l1 - l0) * (l1 - l0)",
+    "y": "y1",
+    "zero0": "q0 = 0",
+    "zero1": "q1 = 0",
+}
+"""What is summed where there are labels."""
 
 
 def can_count(rows: Rows, wanted: Wanted, details: bool | None) -> bool:
@@ -232,13 +251,7 @@ class _Binary:
     """Sums over the rows of two binary models, taken in the pass that matches the rows."""
 
     def __init__(self, files: AlignedPredictions, wanted: Wanted) -> None:
-        labelled = files.has_labels
-        of_one = {f"{name}_1": f"v0 = 1 AND {sql}" for name, sql in KINDS.items() if name != "changed"}
-        asked = {**KINDS, **of_one, "old_1": "v0 = 1", "down": "v0 = 1 AND v1 = 0", **SOFT}
-        if labelled:
-            asked |= _log_losses()
-        else:
-            asked = {name: asked[name] for name in ("changed", "old_1", "down", *SOFT)}
+        asked = VOTES | SOFT | (QUALITY if files.has_labels else {})
         self._thresholds = wanted.thresholds
         for i, t in enumerate(wanted.thresholds):
             asked |= {
@@ -246,15 +259,42 @@ class _Binary:
                 f"new_{i}_t": f"p1_1 >= {t!r}",
                 f"up_{i}_t": f"p0_1 < {t!r} AND p1_1 >= {t!r}",
             }
-        self._sums = dict.fromkeys([*KINDS, *of_one], 0.0) | files.sums(asked)
-        self._sums["changed_1"] = self._sums["down"]
+        steps = (COLUMNS | LABEL, OF_LABEL, LOSSES) if files.has_labels else (COLUMNS,)
+        self._sums = files.sums(asked, steps)
         self.rows = files.alignment.rows
         self.labelled = files.alignment.labelled
-        self.kinds = kinds_of(self._sums, self.rows)
+        every = self._by_votes("", self.rows)
+        labelled, positive = np.zeros((2, 2)), np.zeros((2, 2))
+        if self.labelled:
+            positive = self._by_votes("_y", self._sums["y"])
+            labelled = every
+        if 0 < self.labelled < self.rows:
+            self._sums |= files.sums({f"{name}_l": f"{sql} + 0 * y1" for name, sql in VOTES.items()}, (COLUMNS | LABEL,))
+            labelled = self._by_votes("_l", self.labelled)
+        self._cells = np.stack([labelled - positive, positive, every - labelled], axis=-1)
+        self.kinds = self._kinds(self._cells)
+
+    def _by_votes(self, ending: str, rows: float) -> np.ndarray:
+        """How many of some rows have each pair of predicted classes, from three sums over them."""
+        old, new, both = (self._sums[f"{name}{ending}"] for name in VOTES)
+        return np.array([[rows - old - new + both, new - both], [old - both, both]])
+
+    @staticmethod
+    def _kinds(cells: np.ndarray) -> np.ndarray:
+        """Rows of each of the seven kinds, from counts by old class, new class, and label (none last)."""
+        found = np.zeros(7)
+        for old, new, label in np.ndindex(2, 2, 2):
+            found[{(True, True): 0, (False, False): 1, (True, False): 2, (False, True): 3}[old == label, new == label]] += cells[
+                old, new, label
+            ]
+        found[5] = cells[0, 0, 2] + cells[1, 1, 2]
+        found[6] = cells[0, 1, 2] + cells[1, 0, 2]
+        return found
 
     def by_class(self) -> dict[object, np.ndarray]:
-        one = kinds_of({name: self._sums[f"{name}_1"] for name in KINDS}, self._sums["old_1"])
-        return {0: self.kinds - one, 1: one}
+        none = np.zeros((1, 2, 3))
+        first, second = self._cells[:1], self._cells[1:]
+        return {0: self._kinds(np.concatenate([first, none])), 1: self._kinds(np.concatenate([none, second]))}
 
     def quality(self, level: float, left_out: dict[str, str]) -> tuple[list[Quality], dict[str, str]]:
         found = _accuracy(self.kinds, level, left_out)
@@ -289,10 +329,8 @@ class _Binary:
         return tuple(found)
 
     def flow(self, classes: int | None, names: Sequence[str] | None) -> Flow:
-        s, flow = self._sums, FlowCounts()
-        up = s["changed"] - s["down"]
-        cells = {(0, 0): self.rows - s["old_1"] - up, (0, 1): up, (1, 0): s["down"], (1, 1): s["old_1"] - s["down"]}
-        for (old, new), count in cells.items():
+        flow = FlowCounts()
+        for (old, new), count in np.ndenumerate(self._cells.sum(axis=-1)):
             flow.add_cell(old, new, int(count))
         return flow.result(classes, names)
 
@@ -302,12 +340,3 @@ class _Binary:
         if rows > 1 and math.isfinite(value):
             variance = max(squares - rows * value**2, 0.0) / (rows - 1) / rows
         return example_estimate(value, variance, replicas=replicas, rows=rows, level=level)
-
-
-def _log_losses() -> dict[str, str]:
-    of_label = [f"({OF_LABEL.format(m=m)})" for m in (0, 1)]
-    loss = [f"(CASE WHEN {p} > 0 THEN -ln({p}) END)" for p in of_label]
-    found = {f"zero{m}": f"{p} = 0" for m, p in enumerate(of_label)}
-    for m, text in enumerate(loss):
-        found |= {f"l{m}": text, f"l{m}2": f"{text} * {text}"}
-    return found | {"gain2": f"({loss[1]} - {loss[0]}) * ({loss[1]} - {loss[0]})"}

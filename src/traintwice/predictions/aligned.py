@@ -11,7 +11,6 @@ from typing import Any, cast
 from traintwice.errors import BadInput
 from traintwice.predictions.alignment import Alignment
 from traintwice.predictions.canonical import View
-from traintwice.predictions.contents import Contents
 from traintwice.predictions.fetching import Block, blocks
 from traintwice.predictions.matching import Matcher, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
@@ -78,8 +77,9 @@ class AlignedPredictions:
         self,
         session: Session,
         views: Sequence[View],
-        contents: Sequence[Contents],
+        rows: Sequence[int],
         *,
+        unchecked: Sequence[View] = (),
         groups: Sequence[str] = (),
         class_names: tuple[str, ...] | None = None,
         drop: bool = False,
@@ -87,7 +87,7 @@ class AlignedPredictions:
         self._session = session
         self._views = tuple(views)
         self._groups = tuple(groups)
-        self._matcher = Matcher(session, views, contents, groups, drop=drop)
+        self._matcher = Matcher(session, views, rows, groups, unchecked=unchecked, drop=drop)
         self.class_names = class_names
         self.classes = next((v.classes for v in views if v.classes is not None), None)
 
@@ -172,20 +172,22 @@ class AlignedPredictions:
         _ = self.alignment
         return self._matcher.relation().select()
 
-    def sums(self, expressions: Mapping[str, str]) -> dict[str, float]:
+    def sums(self, expressions: Mapping[str, str], steps: Sequence[Mapping[str, str]] = ()) -> dict[str, float]:
         """Sums over the rows, computed in DuckDB in parallel; no row reaches Python.
 
         Args:
             expressions: name to SQL over the columns of `relation`, such as ``{"flips": "v0 <> v1"}``; truth counts as 1, NULL
                 as nothing. An expression must have a value on every row (no logarithm of zero).
+            steps: columns that are computed first, each step from the columns before it; what several expressions need is
+                then computed once.
         Returns:
             Name to sum in float64, which is exact for counts; formed in the same order on every machine where files come in
             the same order. The first call matches the rows in the same pass.
         Raises:
-            BadInput: rows do not match; see `open_predictions`.
+            BadInput: rows do not match or hold no predictions; see `open_predictions`.
         """
         matched = self._matcher.alignment is not None
-        found = self._matcher.sums(expressions) if matched else self._matcher.match(expressions)
+        found = self._matcher.sums(expressions, steps) if matched else self._matcher.match(expressions, steps)
         self._check_unchanged()
         return found
 
@@ -200,7 +202,7 @@ class AlignedPredictions:
                 raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self._groups) or 'none'})")
         _ = self.alignment
         keys = [f"g{self._groups.index(name)}" for name in by]
-        wanted = [*keys, "count(*)", *aggregates(self._session, self._matcher.relation(), expressions)]
+        wanted = [*keys, "count(*)", *aggregates(self._session, self.relation(), expressions)]
         tail = f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
         found = self._session.rows(f"SELECT {', '.join(wanted)} FROM ({self.relation()}){tail}", doing="reading the predictions")
         self._check_unchanged()

@@ -49,22 +49,15 @@ def looks_equal(session: Session, views: Sequence[View], rows: Sequence[int]) ->
     return all(head == heads[0] for head in heads[1:])
 
 
-def from_positions(views: Sequence[View], *, rising: bool = False, rows: tuple[int, int] | None = None) -> str:
-    """FROM clause that puts row n of every file side by side, for all rows or those in a range.
+def from_positions(views: Sequence[View], rows: tuple[int, int] | None = None) -> str:
+    """FROM clause that puts row n of every file side by side, for all rows or those in a range."""
+    return " POSITIONAL JOIN ".join(view.scan(rows) for view in views)
 
-    With ``rising`` the first file has the column not_rising: a row's id is not above its predecessor's (the row before the
-    range counts). Where it is never true, no id stands twice.
-    """
-    within = f" WHERE r >= {rows[0]} AND r < {rows[1]}" if rows else ""
-    parts = [f"(SELECT * FROM {view.name}{within}) AS {view.name}" for view in views]
-    if rising:
-        first = views[0]
-        now = first.ids[0] if len(first.ids) == 1 else f"row({', '.join(first.ids)})"
-        wider = f" WHERE r >= {max(rows[0] - 1, 0)} AND r < {rows[1]}" if rows else ""
-        from_start = f" WHERE r >= {rows[0]}" if rows else ""
-        compared = f"SELECT *, {now} <= lag({now}) OVER () AS not_rising FROM {first.name}{wider}"
-        parts[0] = f"(SELECT * FROM ({compared}){from_start}) AS {first.name}"
-    return " POSITIONAL JOIN ".join(parts)
+
+def from_pairs(first: View, other: View) -> str:
+    """FROM clause that puts every row of two files beside those of the other with the same id, or beside nothing."""
+    same = all_of(f"{first.cell(i)} = {other.cell(i)}" for i in first.ids)
+    return f"{first.scan()} FULL JOIN {other.scan()} ON {same}"
 
 
 def from_join(views: Sequence[View], *, how: str = "JOIN", names: Sequence[str] = ()) -> str:
@@ -78,16 +71,33 @@ def from_join(views: Sequence[View], *, how: str = "JOIN", names: Sequence[str] 
 
 
 def label_conflicts(views: Sequence[View]) -> dict[str, str]:
-    """For each further file with labels, the condition that a row has another label in it than in the first."""
-    labelled = [v for v in views if v.layout.label]
-    return {f"conflict_{v.name}": f"{labelled[0].name}.y <> {v.name}.y" for v in labelled[1:]}
+    """For each further file with labels, the condition that a row has another label in it than in the first; over `flat`."""
+    labelled = [m for m, v in enumerate(views) if v.layout.label]
+    return {f"conflict_{views[m].name}": f"y_{labelled[0]} <> y_{m}" for m in labelled[1:]}
 
 
 def order_checks(views: Sequence[View]) -> dict[str, str]:
-    """Conditions on files side by side: a row's id differs from the first file's, or is not above its predecessor's."""
-    first = views[0]
-    checks = {f"differ_{v.name}": any_of(f"{first.name}.{i} IS DISTINCT FROM {v.name}.{i}" for i in v.ids) for v in views[1:]}
-    return checks | {"not_rising": f"{first.name}.not_rising"}
+    """Conditions on files side by side, none of whose ids is missing: a row's id differs from the first file's; over `flat`."""
+    return {f"differ_{v.name}": any_of(f"{i}_0 <> {i}_{m}" for i in v.ids) for m, v in enumerate(views) if m}
+
+
+def not_rising(ids: Sequence[str], window: str = "") -> str:
+    """The condition that a row's id is not above that of the row before. Where it is never met, no id stands twice."""
+    now = ids[0] if len(ids) == 1 else f"row({', '.join(ids)})"
+    return f"{now} <= lag({now}) OVER ({window})"
+
+
+def not_rising_across(session: Session, view: View, starts: Sequence[int]) -> bool:
+    """Whether one of some rows has an id that is not above that of the row before."""
+    if not starts:
+        return False
+    rows = ", ".join(f"{start - 1}, {start}" for start in starts)
+    pairs = f"SELECT r, {not_rising(view.ids, 'ORDER BY r')} AS again FROM {view.name} WHERE r IN ({rows})"
+    found = session.rows(
+        f"SELECT coalesce(bool_or(again), false) FROM ({pairs}) WHERE r IN ({', '.join(map(str, starts))})",
+        doing=f"{view.source.name}: reading ids",
+    )
+    return bool(found[0][0])
 
 
 def refuse_conflicts(found: Mapping[str, Any], views: Sequence[View], rows: int) -> None:

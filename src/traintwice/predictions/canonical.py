@@ -6,7 +6,7 @@ groups; t the time; k0, k1 … or l, s, v, x the predictions of the five layouts
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
@@ -19,12 +19,17 @@ from traintwice.predictions.types_of_columns import family
 
 @dataclass(frozen=True)
 class View:
-    """A file in canonical form, as the DuckDB view ``name``."""
+    """A file in canonical form, as the DuckDB view ``name``.
+
+    Attributes:
+        over_source: the SQL of each of its columns over ``source.relation AS name``; None where the view has further layers.
+    """
 
     name: str
     source: Source
     layout: Layout
     classes: int | None
+    over_source: Mapping[str, str] | None = None
 
     @property
     def predictions(self) -> tuple[str, ...]:
@@ -39,6 +44,34 @@ class View:
     def ids(self) -> tuple[str, ...]:
         """The columns of the ids."""
         return tuple(f"i{j}" for j in range(len(self.layout.id)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns but the row number, and raw_y."""
+        there = (("y", self.layout.label), ("w", self.layout.weight), ("t", self.layout.time))
+        groups = (f"g{j}" for j in range(len(self.layout.by)))
+        return (*self.ids, *self.predictions, *(c for c, name in there if name), *groups)
+
+    @property
+    def label_is_class(self) -> bool:
+        """True where labels are read as they stand, so that one that is given is never lost."""
+        return self.over_source is not None and self.over_source["raw_y"] == f"{self.over_source['y']} IS NOT NULL"
+
+    def scan(self, rows: tuple[int, int] | None = None) -> str:
+        """FROM item of all rows, or of those in a range, over which `cell` is the SQL of a column.
+
+        Nothing is computed below it, so that DuckDB can join files by position as it reads them, without a copy.
+        """
+        if self.over_source is None:
+            table, row = self.name, "r"
+        else:
+            table, row = f"{self.source.relation} AS {self.name}", self.source.row
+        within = f" WHERE {row} >= {rows[0]} AND {row} < {rows[1]}" if rows else ""
+        return f"(SELECT * FROM {table}{within}) AS {self.name}"
+
+    def cell(self, column: str) -> str:
+        """The SQL of a column over `scan`."""
+        return f"{self.name}.{column}" if self.over_source is None else self.over_source[column]
 
 
 def types_of_ids(sources: Sequence[Source], layouts: Sequence[Layout]) -> tuple[str | None, ...]:
@@ -89,32 +122,35 @@ def make_view(
     names: tuple[str, ...] | None,
 ) -> View:
     """Create the view of one file."""
-    select = [f"{source.row} AS r"]
+    name = f"f{number}"
+    table = Table(name, source)
+    select = {"r": f"{name}.{source.row}"}
     for j, (column, kind) in enumerate(zip(layout.id, id_types, strict=True)):
-        select.append(f"{identifier(column) if kind is None else f'CAST({identifier(column)} AS {kind})'} AS i{j}")
+        select[f"i{j}"] = table.cell(column) if kind is None else f"CAST({table.cell(column)} AS {kind})"
     if layout.label is not None:
-        cell, kind_of_label = identifier(layout.label), family(source.columns[layout.label])
-        number_or_nan = kind_of_label == "number"
-        given = f"{cell} IS NOT NULL" + (f" AND {_is_number(source, layout.label)}" if number_or_nan else "")
-        as_number = f"CASE WHEN {_is_number(source, layout.label)} THEN {_number(source, layout.label)} END"
-        as_class = as_number if layout.kind == "regression" else _class_of(source, layout.label, names)
-        select += [f"{given} AS raw_y", f"{as_class} AS y"]
+        as_number = f"CASE WHEN {table.is_number(layout.label)} THEN {table.number(layout.label)} END"
+        number_or_nan = family(source.columns[layout.label]) == "number"
+        select["raw_y"] = f"{table.cell(layout.label)} IS NOT NULL" + (
+            f" AND {table.is_number(layout.label)}" if number_or_nan else ""
+        )
+        select["y"] = as_number if layout.kind == "regression" else table.class_of(layout.label, names)
     if layout.weight is not None:
-        select.append(f"{_number(source, layout.weight)} AS w")
-    select += [f"CAST({identifier(column)} AS VARCHAR) AS g{j}" for j, column in enumerate(layout.by)]
+        select["w"] = table.number(layout.weight)
+    select |= {f"g{j}": f"CAST({table.cell(column)} AS VARCHAR)" for j, column in enumerate(layout.by)}
     if layout.time is not None:
-        select.append(f"{identifier(layout.time)} AS t")
+        select["t"] = table.cell(layout.time)
     classes = layout.classes
     if layout.kind == "list" and classes is None:
         classes = _length_of_first(session, source, layout)
-    select += _predictions(source, layout, classes, names)
-    body = f"SELECT {', '.join(select)} FROM {source.relation}"
-    if layout.logits and layout.kind in ("columns", "list"):
+    select |= _predictions(table, layout, classes, names)
+    body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in select.items())} FROM {source.relation} AS {name}"
+    layered = layout.logits and layout.kind in ("columns", "list")
+    if layered:
         body = _softmax(body, classes or 0)
-    session.rows(f"CREATE VIEW f{number} AS {body}", doing=f"{source.name}: reading")
+    session.rows(f"CREATE VIEW {name} AS {body}", doing=f"{source.name}: reading")
     if classes is None and names is not None:
         classes = len(names)
-    return View(f"f{number}", source, layout, classes)
+    return View(name, source, layout, classes, None if layered else select)
 
 
 def _length_of_first(session: Session, source: Source, layout: Layout) -> int:
@@ -130,43 +166,54 @@ def _length_of_first(session: Session, source: Source, layout: Layout) -> int:
     return int(found[0][0])
 
 
-def _number(source: Source, column: str) -> str:
-    """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
-    return f"{'TRY_CAST' if source.untyped else 'CAST'}({identifier(column)} AS DOUBLE)"
+@dataclass(frozen=True)
+class Table:
+    """SQL over the columns of a source that stands in a FROM clause under a name."""
+
+    name: str
+    source: Source
+
+    def cell(self, column: str) -> str:
+        """A column as it is."""
+        return f"{self.name}.{identifier(column)}"
+
+    def number(self, column: str) -> str:
+        """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
+
+    def is_number(self, column: str) -> str:
+        """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+        value = self.number(column)
+        return f"(isfinite({value}) OR isinf({value}))"
+
+    def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
+        """The class 0 … K−1 of a label; NULL where it is none."""
+        cell, kind = self.cell(column), family(self.source.columns[column])
+        if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+            return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+        if kind == "number":
+            value = self.number(column)
+            return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+        whole = self.source.columns[column] in ("INTEGER", "BIGINT") and not self.source.untyped
+        return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
 
 
-def _is_number(source: Source, column: str) -> str:
-    """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
-    value = _number(source, column)
-    return f"(isfinite({value}) OR isinf({value}))"
-
-
-def _class_of(source: Source, column: str, names: tuple[str, ...] | None) -> str:
-    """The class 0 … K−1 of a label; NULL where it is none."""
-    cell, kind = identifier(column), family(source.columns[column])
-    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
-        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
-    if kind == "number":
-        value = _number(source, column)
-        return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-    return cell if source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped else f"TRY_CAST({cell} AS BIGINT)"
-
-
-def _predictions(source: Source, layout: Layout, classes: int | None, names: tuple[str, ...] | None) -> list[str]:
-    cells = [identifier(column) for column in layout.columns]
+def _predictions(table: Table, layout: Layout, classes: int | None, names: tuple[str, ...] | None) -> dict[str, str]:
     if layout.kind == "columns":
-        return [f"{_number(source, column)} AS k{k}" for k, column in enumerate(layout.columns)]
+        return {f"k{k}": table.number(column) for k, column in enumerate(layout.columns)}
+    (column,) = layout.columns
     if layout.kind == "list":
-        whole = f"CAST({cells[0]} AS DOUBLE[])"
+        cell = table.cell(column)
+        whole = f"CAST({cell} AS DOUBLE[])"
         if not layout.logits:
-            return [f"{whole} AS l"]
-        return [f"CASE WHEN len({cells[0]}) = {classes} THEN {whole}[{k + 1}] END AS k{k}" for k in range(classes or 0)]
+            return {"l": whole}
+        return {f"k{k}": f"CASE WHEN len({cell}) = {classes} THEN {whole}[{k + 1}] END" for k in range(classes or 0)}
     if layout.kind == "votes":
-        return [f"{_class_of(source, layout.columns[0], names)} AS v"]
-    value = _number(source, layout.columns[0])
+        return {"v": table.class_of(column, names)}
+    value = table.number(column)
     if layout.kind == "score" and layout.logits:
         value = f"1 / (1 + exp(-{value}))"
-    return [f"{value} AS {'s' if layout.kind == 'score' else 'x'}"]
+    return {"s" if layout.kind == "score" else "x": value}
 
 
 def _softmax(body: str, classes: int) -> str:

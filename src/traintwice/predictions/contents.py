@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,6 @@ from traintwice.predictions.canonical import View
 from traintwice.predictions.predictions import SUM_TOLERANCE
 from traintwice.predictions.session import Session
 from traintwice.predictions.sql import all_of, any_of
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a file was found to hold: rows, and how many have a label."""
-
-    rows: int
-    labelled: int
 
 
 @dataclass(frozen=True)
@@ -30,23 +23,76 @@ class Fault:
     advice: str
 
 
-def check_contents(session: Session, view: View) -> Contents:
+def count_rows(session: Session, view: View) -> int:
+    """How many rows a file has; Parquet files say so without being read.
+
+    Raises:
+        BadInput: none.
+    """
+    ((rows,),) = session.rows(f"SELECT count(*) FROM {view.name}", doing=f"{view.source.name}: reading")
+    if rows == 0:
+        raise BadInput(f"{view.source.name} has columns but no rows")
+    return int(rows)
+
+
+def check_contents(session: Session, view: View) -> None:
     """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured."""
-    label = "count(y)" if view.layout.label else "0"
     weight = "sum(w)" if view.layout.weight else "1"
     name = view.source.name
     found = session.record(
-        f"SELECT count(*) AS total, {label} AS labelled, {weight} AS weight, "
-        f"count_if(({_good(view)}) IS NOT TRUE) AS bad FROM {view.name}",
+        f"SELECT count(*) AS total, {weight} AS weight, count_if(({_good(view)}) IS NOT TRUE) AS bad FROM {view.name}",
         doing=f"{name}: reading",
     )
-    if found["total"] == 0:
-        raise BadInput(f"{name} has columns but no rows")
     if found["bad"]:
         raise _explained(session, view, found["total"], found["bad"])
     if found["weight"] == 0:
         raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
-    return Contents(found["total"], found["labelled"])
+
+
+def is_checked_while_matching(view: View) -> bool:
+    """Whether `suspicious` knows what the cells of this file must hold."""
+    return view.over_source is not None and view.layout.weight is None and view.predictions != ("l",)
+
+
+def suspicious(view: View, cell: Callable[[str], str], *, ids: bool) -> str:
+    """An aggregate over all rows, cheap beside the sums of one pass, that is 0 only where `check_contents` finds no fault.
+
+    It may be above 0 without a fault: a sum overflows, or a join found no partner for a row.
+
+    Args:
+        view: a file.
+        cell: gives the SQL of each of its columns.
+        ids: whether to look at its ids; a join finds no partner for those that are missing.
+    """
+
+    def not_finite(value: str) -> str:
+        return f"CAST(NOT isfinite(coalesce(sum({value}), 0)) AS BIGINT)"
+
+    def those(condition: str) -> str:
+        return f"coalesce(count_if({condition}), 0)"
+
+    kind, cells = view.layout.kind, [cell(column) for column in view.predictions]
+    parts = [f"count(*) - count({cell(i)})" for i in view.ids] if ids else []
+    if kind == "score":
+        parts += [f"count(*) - {those(f'{cells[0]} BETWEEN 0 AND 1')}", not_finite(cells[0])]
+    elif kind == "regression":
+        parts += [f"count(*) - count({cells[0]})", not_finite(cells[0])]
+    elif kind == "votes":
+        parts.append(f"count(*) - {those(f'{cells[0]} >= 0')}")
+    else:
+        total = " + ".join(cells)
+        parts.append(f"count(*) - {those(all_of(f'{c} >= 0' for c in cells))}")
+        parts += [f"count(*) - {those(f'abs({total} - 1) <= {SUM_TOLERANCE}')}", not_finite(total)]
+    if view.layout.label:
+        if not view.label_is_class:
+            parts.append(f"{those(cell('raw_y'))} - count({cell('y')})")
+        if kind == "regression":
+            parts.append(not_finite(cell("y")))
+        else:
+            label = cell("y")
+            among = ">= 0" if view.classes is None else f"BETWEEN 0 AND {view.classes - 1}"
+            parts.append(f"count({cell('y')}) - {those(f'{label} {among}')}")
+    return " + ".join(f"({part})" for part in parts)
 
 
 def _explained(session: Session, view: View, total: int, bad: int) -> BadInput:

@@ -10,7 +10,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions.aligned import AlignedPredictions
 from traintwice.predictions.canonical import View, make_view, types_of_ids
 from traintwice.predictions.classes import declare, shared_class_names
-from traintwice.predictions.contents import check_contents
+from traintwice.predictions.contents import check_contents, count_rows, is_checked_while_matching
 from traintwice.predictions.formats import expand
 from traintwice.predictions.layout import Layout, Options, missing_column, recognise
 from traintwice.predictions.session import Session
@@ -37,7 +37,8 @@ def open_predictions(
     r"""Predictions of several models on the same examples, from files or tables, matched by id.
 
     Every file is one replica. Files whose ids come in the same order, which is verified id by id, are read side by side;
-    any other order is joined by DuckDB within the memory limit.
+    any other order is joined by DuckDB within the memory limit. Cells of several files are checked in the pass that matches
+    the rows, when these are first needed.
 
     Args:
         paths: a path, glob, directory or table, or a list of them. Parquet, CSV, TSV, JSON lines, npz, npy, safetensors;
@@ -102,8 +103,14 @@ def open_predictions(
         ]
         _refuse_different_classes(views)
         views = [replace(v, layout=replace(v.layout, classes=v.classes)) if v.layout.kind == "list" else v for v in views]
-        contents = [check_contents(session, view) for view in views]
-        return AlignedPredictions(session, views, contents, groups=options.by, class_names=names, drop=on_missing == "drop")
+        rows = [count_rows(session, view) for view in views]
+        later = [view for view in views if len(views) > 1 and is_checked_while_matching(view)]
+        for view in views:
+            if view not in later:
+                check_contents(session, view)
+        return AlignedPredictions(
+            session, views, rows, unchecked=later, groups=options.by, class_names=names, drop=on_missing == "drop"
+        )
     except BaseException:
         session.close()
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from traintwice.predictions.canonical import View
@@ -77,18 +77,16 @@ class Relation:
         row = self.cell(m, "l") if self.views[m].predictions == ("l",) else f"[{', '.join(probs)}]"
         return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
-    def select(self, extra: Mapping[str, str] | None = None) -> str:
-        """A SELECT of all columns, with further ones."""
-        columns = self.shared() | self.predicted() | dict(extra or {})
-        return f"SELECT {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} FROM {self.source}"
+    def select(self, *, everything: bool = False) -> str:
+        """A SELECT of all columns; with everything, those of the source beside them."""
+        columns = [f"{sql} AS {name}" for name, sql in (self.shared() | self.predicted()).items()]
+        return f"SELECT {', '.join([*columns, '*'] if everything else columns)} FROM {self.source}"
 
     def stage(self) -> str:
         """The SQL that stores the rows as they are, for `over_staged`."""
         columns = []
         for m, view in enumerate(self.views):
-            own = [*(view.ids if m == 0 else ()), *view.predictions]
-            own += [c for c, there in (("y", view.layout.label), ("w", view.layout.weight), ("t", view.layout.time)) if there]
-            own += [f"g{j}" for j in range(len(view.layout.by))]
+            own = view.columns if m == 0 else view.columns[len(view.ids) :]
             columns += [f"{self.cell(m, c)} AS {c}_{m}" for c in own]
         return f"CREATE OR REPLACE TABLE {STAGED} AS SELECT {', '.join(columns)} FROM {self.source}"
 
@@ -100,4 +98,18 @@ def over_views(views: Sequence[View], groups: Sequence[str], source: str, *, fir
 
 def over_staged(views: Sequence[View], groups: Sequence[str]) -> Relation:
     """The relation over the table that `Relation.stage` made."""
-    return Relation(tuple(views), tuple(groups), STAGED, lambda m, column: f"{column}_{m}")
+    return over_flat(views, groups, STAGED)
+
+
+def over_flat(views: Sequence[View], groups: Sequence[str], source: str, *, first_label_suffices: bool = False) -> Relation:
+    """The relation over a FROM clause whose columns are named as `flat` names them."""
+    return Relation(tuple(views), tuple(groups), source, lambda m, column: f"{column}_{m}", first_label_suffices)
+
+
+def flat(views: Sequence[View], source: str) -> str:
+    """The SQL of every column c of every file m, named c_m, over a FROM clause of their scans."""
+    columns = []
+    for m, view in enumerate(views):
+        own = (*view.columns, "raw_y") if view.layout.label else view.columns
+        columns += [f"{view.cell(c)} AS {c}_{m}" for c in own]
+    return f"SELECT {', '.join(columns)} FROM {source}"

@@ -80,7 +80,7 @@ class Session:
         self._out_of_memory: type[Exception] = duckdb.OutOfMemoryException
         self.connection: Any = duckdb.connect(
             config={
-                "memory_limit": f"{self.memory // 1000}KB",
+                "memory_limit": f"{max(LEAST_MEMORY, self.memory * 9 // 10) // 1000}KB",  # a tenth is for what it does not count
                 "temp_directory": str(self.folder),
                 "autoinstall_known_extensions": "false",  # reading a file never reaches for the network
             }
