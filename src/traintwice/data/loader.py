@@ -22,11 +22,12 @@ Batches = Iterable[tuple[Any, Any]]
 class Loader:
     """Mini-batches of your own making: whatever your function returns, such as a PyTorch DataLoader.
 
-    The function is called as ``make(split, seed=, replica=, epoch=, **settings)``. ``split`` is "train", "validation" or "test"; what is returned gives pairs (inputs, labels), inputs as the network takes them. For
-    "train" it is called at the beginning of each epoch, for the others once, with seed, replica and epoch 0; they are kept in memory
-    and must be the same each time. The order of the training examples, and what is done to them, is the function's: use ``seed``,
-    ``replica`` and ``epoch`` for it and nothing else, and a replica is the same whenever it is trained. Nothing here can check that,
-    so no bit-identical resume is promised, and the record of each replica says that its data came with a randomness of their own.
+    The function is called as ``make(split, seed=, replica=, epoch=, **settings)``. ``split`` is "train", "validation" or "test"; what is
+    returned gives pairs (inputs, labels), inputs as the network takes them. For "train" it is called at the beginning of each epoch, for
+    the others once, with seed, replica and epoch 0; they are kept in memory and must be the same each time. The order of the training
+    examples, and what is done to them, is the function's: use ``seed``, ``replica`` and ``epoch`` for it and nothing else, and a replica
+    is the same whenever it is trained. Nothing here can check that, so no bit-identical resume is promised, and the record of each
+    replica says that its data came with a randomness of their own.
 
     Args:
         maker: "package.module:function". The processes that train must be able to import it: an installed package, or a folder on
