@@ -1,0 +1,220 @@
+"""Forward and backward pass of many networks at once: batched matrix products into buffers that are made once for each size of batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from traintwice.engine.stacked.activations import Activation, activation_of
+from traintwice.engine.stacked.layout import ALIGNED, LANES, Layer, Layout, rounded_up
+
+Product = tuple[Tensor, Tensor, Tensor]
+"""Two stacks of matrices and where their product goes."""
+
+
+def padded(rows: int, *shape: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """A buffer ``rows L`` with L rounded up to whole vectors, and its view ``rows *shape``."""
+    count = prod(shape)
+    flat = torch.zeros(rows, rounded_up(count, LANES), dtype=dtype)
+    return flat, flat[:, :count].unflatten(1, shape)
+
+
+@dataclass
+class Statistics:
+    """Of a batch normalisation, each as rows of whole vectors and as ``S width``."""
+
+    mean: tuple[Tensor, Tensor]
+    variance: tuple[Tensor, Tensor]
+    deviation: tuple[Tensor, Tensor]
+
+
+@dataclass
+class _Place:
+    """Buffers of a hidden layer, each as rows of whole vectors and as ``S B fan_out``.
+
+    z is the linear layer's output, later normalised; a what the activation reads, h what it gives, o what the next layer reads, d the
+    gradient of o and then of z. Several are one buffer where nothing is lost by it.
+    """
+
+    layer: Layer
+    activation: Activation | None
+    z: tuple[Tensor, Tensor]
+    a: tuple[Tensor, Tensor]
+    h: tuple[Tensor, Tensor]
+    o: tuple[Tensor, Tensor]
+    d: tuple[Tensor, Tensor]
+    noise: tuple[Tensor, Tensor] | None
+    mask: tuple[Tensor, Tensor] | None
+    statistics: Statistics | None
+
+
+class Passes:
+    """Buffers for S = R·J networks and mini-batches of one size.
+
+    Args:
+        layout: of one network.
+        replicas, components: R and J.
+        batch: B.
+        apart: components see inputs of their own.
+        dtype: of everything.
+
+    Attributes:
+        rows: inputs one below the other, ``R·B fan_in`` or, apart, ``S·B fan_in``, filled up to whole vectors; to be written before a
+            forward pass.
+        logits: ``S K B``, written by a forward pass; class by class, which is quick to normalise.
+        gradient: of the loss by the logits, ``S K B``, to be written before a backward pass.
+    """
+
+    def __init__(
+        self, layout: Layout, *, replicas: int, components: int, batch: int, apart: bool, dtype: torch.dtype
+    ) -> None:
+        self.layout, self.replicas, self.components, self.batch, self.apart = layout, replicas, components, batch, apart
+        self.size = replicas * components
+        first, last = layout.layers[0], layout.layers[-1]
+        shown = self.size if apart else replicas
+        self.rows = torch.zeros(shown * batch, rounded_up(first.fan_in, ALIGNED), dtype=dtype)
+        self.inputs = self.rows.view(shown, batch, -1)[:, :, : first.fan_in]
+        self.logits_flat, self.logits = padded(self.size, last.fan_out, batch, dtype=dtype)
+        self.gradient_flat, self.gradient = padded(self.size, last.fan_out, batch, dtype=dtype)
+        self.places = [self._place(layer, dtype) for layer in layout.layers[:-1]]
+
+    @property
+    def statistics(self) -> list[Statistics]:
+        """Of every batch normalisation, in the last forward pass; variances without bias correction."""
+        return [place.statistics for place in self.places if place.statistics is not None]
+
+    def _place(self, layer: Layer, dtype: torch.dtype) -> _Place:
+        def buffer(kind: torch.dtype = dtype) -> tuple[Tensor, Tensor]:
+            return padded(self.size, self.batch, layer.fan_out, dtype=kind)
+
+        activation = activation_of(layer.activation) if layer.activation is not None else None
+        z, d = buffer(), buffer()
+        a = buffer() if layer.norm is not None else z
+        h = a if activation is None or activation.in_place else buffer()
+        o, noise, mask = (buffer(), buffer(torch.float32), buffer()) if layer.rate else (h, None, None)
+        statistics = None
+        if layer.norm is not None:
+            statistics = Statistics(*(padded(self.size, layer.fan_out, dtype=dtype) for _ in range(3)))
+        return _Place(layer, activation, z, a, h, o, d, noise, mask, statistics)
+
+    def draw(self, streams: Sequence[np.random.Generator]) -> None:
+        """Draw the masks of all dropout layers, each network's from a stream of its own."""
+        for place in self.places:
+            if place.noise is None or place.mask is None:
+                continue
+            for own, stream in zip(place.noise[1].numpy(), streams, strict=True):
+                stream.random(dtype=np.float32, out=own)
+            torch.div(place.noise[1] >= place.layer.rate, 1 - place.layer.rate, out=place.mask[1])
+
+
+class Bound:
+    """The passes of networks whose parameters lie in given rows.
+
+    Args:
+        passes: the buffers.
+        flat: parameters, ``S P``.
+        gradient: where a backward pass writes their gradients, ``S P``; None where there is none to be taken.
+    """
+
+    def __init__(self, passes: Passes, flat: Tensor, gradient: Tensor | None = None) -> None:
+        self.passes = passes
+        layers = passes.layout.layers
+        reads: list[Tensor | None] = [None, *(place.o[1] for place in passes.places)]
+        writes = [*(place.z[1] for place in passes.places), passes.logits]
+        weights = [layer.weight.of(flat) for layer in layers]
+        self.weights = weights
+        self.biases = [layer.bias.of(flat).unsqueeze(1) for layer in layers[:-1]]
+        self.last_bias = layers[-1].bias.of(flat).unsqueeze(2)
+        self.norms = _norms(layers, flat)
+        self.forwards = [self._products(*each) for each in zip(reads, weights, writes, strict=True)]
+        if gradient is None:
+            return
+        errors = [*(place.d[1] for place in passes.places), passes.gradient]
+        towards = [layer.weight.of(gradient) for layer in layers]
+        self.backwards = [self._products(*each) for each in zip(reads, towards, errors, strict=True)]
+        self.towards_biases = [layer.bias.of(gradient) for layer in layers]
+        self.towards_norms = _norms(layers, gradient)
+
+    def _products(self, read: Tensor | None, weight: Tensor, write: Tensor) -> list[Product]:
+        """What a layer reads, its weights and what it writes; components that see the same inputs read them in turn."""
+        passes = self.passes
+        if read is not None or passes.apart or passes.components == 1:
+            return [(passes.inputs if read is None else read, weight, write)]
+        sizes = (passes.replicas, passes.components)
+        parts = zip(weight.unflatten(0, sizes).unbind(1), write.unflatten(0, sizes).unbind(1), strict=True)
+        return [(passes.inputs, w, z) for w, z in parts]
+
+    def forward(self) -> None:
+        """From inputs to logits."""
+        passes = self.passes
+        for i, place in enumerate(passes.places):
+            for x, w, z in self.forwards[i]:
+                torch.bmm(x, w, out=z)
+            place.z[1].add_(self.biases[i])
+            if (norm := self.norms[i]) is not None:
+                _normalise(place, *norm)
+            if place.activation is not None:
+                place.activation.forward(place.a[0], place.h[0])
+            if place.mask is not None:
+                torch.mul(place.h[0], place.mask[0], out=place.o[0])
+        for x, w, z in self.forwards[-1]:
+            torch.bmm(w, x.mT, out=z)
+        passes.logits.add_(self.last_bias)
+
+    def backward(self) -> None:
+        """From the gradient of the logits to those of all parameters."""
+        passes = self.passes
+        for x, g, d in self.backwards[-1]:
+            torch.bmm(d, x, out=g)
+        torch.sum(passes.gradient, 2, out=self.towards_biases[-1])
+        if passes.places:
+            torch.bmm(passes.gradient.mT, self.weights[-1], out=passes.places[-1].d[1])
+        for i in range(len(passes.places) - 1, -1, -1):
+            place = passes.places[i]
+            if place.mask is not None:
+                place.d[0].mul_(place.mask[0])
+            if place.activation is not None:
+                place.activation.backward(place.d[0], place.a[0], place.h[0])
+            if (norm := self.norms[i]) is not None and (towards := self.towards_norms[i]) is not None:
+                _denormalise(place, norm[0], *towards)
+            torch.sum(place.d[1], 1, out=self.towards_biases[i])
+            for x, g, d in self.backwards[i]:
+                torch.bmm(x.mT, d, out=g)
+            if i:
+                torch.bmm(place.d[1], self.weights[i].mT, out=passes.places[i - 1].d[1])
+
+
+def _norms(layers: Sequence[Layer], flat: Tensor) -> list[tuple[Tensor, Tensor] | None]:
+    return [None if n is None else (n.weight.of(flat), n.bias.of(flat)) for n in (layer.norm for layer in layers)]
+
+
+def _normalise(place: _Place, weight: Tensor, bias: Tensor) -> None:
+    """Batch normalisation over the examples of each network by itself; z becomes the normalised values."""
+    kept, norm = place.statistics, place.layer.norm
+    if kept is None or norm is None:
+        return
+    z, a = place.z[1], place.a[1]
+    torch.mean(z, 1, out=kept.mean[1])
+    z.sub_(kept.mean[1].unsqueeze(1))
+    torch.mean(torch.mul(z, z, out=a), 1, out=kept.variance[1])
+    torch.rsqrt(torch.add(kept.variance[0], norm.eps, out=kept.deviation[0]), out=kept.deviation[0])
+    z.mul_(kept.deviation[1].unsqueeze(1))
+    torch.mul(z, weight.unsqueeze(1), out=a).add_(bias.unsqueeze(1))
+
+
+def _denormalise(place: _Place, weight: Tensor, towards_weight: Tensor, towards_bias: Tensor) -> None:
+    """dz = γ / σ · (dy − mean dy − x̂ · mean (dy x̂)), means over the batch."""
+    kept = place.statistics
+    if kept is None:
+        return
+    z, d, scratch = place.z[1], place.d[1], place.a[1]
+    batch = z.shape[1]
+    torch.sum(torch.mul(d, z, out=scratch), 1, out=towards_weight)
+    torch.sum(d, 1, out=towards_bias)
+    torch.mul(z, (towards_weight / batch).unsqueeze(1), out=scratch)
+    d.sub_((towards_bias / batch).unsqueeze(1)).sub_(scratch).mul_((weight * kept.deviation[1]).unsqueeze(1))
