@@ -14,9 +14,9 @@ from traintwice.engine.batches import Batch, batches_of
 from traintwice.engine.building import Weights
 from traintwice.engine.deployed import deployed
 from traintwice.engine.loop import predict
-from traintwice.engine.stacked.layout import ALIGNED, rounded_up
+from traintwice.engine.stacked.layout import rounded_up
 from traintwice.engine.stacked.logits import Seen
-from traintwice.engine.stacked.network import Passes
+from traintwice.engine.stacked.network import FILLED, Passes
 from traintwice.recipes import Recipe
 
 
@@ -26,7 +26,7 @@ class TrainingSet:
 
     Attributes:
         inputs: as the networks of the reference engine see them, ``N ...``.
-        rows: the same one below the other, each filled up with zeros to a multiple of `ALIGNED` numbers.
+        rows: the same one below the other, each filled up with zeros to a multiple of `FILLED` numbers.
         labels: ``N``.
     """
 
@@ -39,7 +39,7 @@ class TrainingSet:
         """From a data set."""
         inputs = torch.from_numpy(data.train.inputs).to(dtype)
         flat = inputs.flatten(1)
-        missing = rounded_up(flat.shape[1], ALIGNED) - flat.shape[1]
+        missing = rounded_up(flat.shape[1], FILLED) - flat.shape[1]
         return cls(inputs, nn.functional.pad(flat, (0, missing)) if missing else flat, torch.from_numpy(data.train.labels))
 
 
@@ -95,7 +95,8 @@ class Feed:
                 teacher = torch.stack(
                     [torch.stack([t(x) for t in own]) for own, x in zip(self.teachers, firsts, strict=True)]
                 )
-        return Seen(self.examples.labels[rows], teacher=teacher, shared=batch.shared)
+        labels = torch.index_select(self.examples.labels, 0, rows.reshape(-1)).view(rows.shape)
+        return Seen(labels, teacher=teacher, shared=batch.shared)
 
 
 def _networks(recipe: Recipe, data: Dataset, weights: Weights | None, dtype: torch.dtype) -> list[nn.Module]:

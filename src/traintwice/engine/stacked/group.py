@@ -15,11 +15,20 @@ from traintwice.engine.building import Weights, build, stream_of
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.stacked.feed import Feed, TrainingSet
-from traintwice.engine.stacked.flat import Rows, Update, ascent, clip
 from traintwice.engine.stacked.layout import LANES, layout_of, pack, rounded_up, unpack
 from traintwice.engine.stacked.logits import Gradients, Seen, memory_of
 from traintwice.engine.stacked.network import Bound, Passes
-from traintwice.engine.state import State, copied, parts, under, within
+from traintwice.engine.stacked.updating import Stack, Update, ascent, clip
+from traintwice.engine.state import (
+    State,
+    copied,
+    into_networks,
+    into_optimizers,
+    of_networks,
+    of_optimizers,
+    under,
+    within,
+)
 from traintwice.methods import Memories
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
@@ -67,26 +76,27 @@ class Group:
                 self.template = networks[0]
                 self.layout = layout_of(self.template)
                 size = len(replicas) * self.components
-                self.rows = Rows(size, self.layout.length, dtype)
+                self.stack = Stack(self.layout, size, dtype)
+                self.parameters = list(self.stack.parameters())
                 self.norms = [layer.norm for layer in self.layout.layers if layer.norm is not None]
                 widths = [layer.fan_out for layer in self.layout.layers if layer.norm is not None]
                 self.running = [torch.zeros(2, size, rounded_up(width, LANES), dtype=dtype) for width in widths]
                 self.widths, self.tracked = widths, 0
             for j, network in enumerate(networks):
                 row = at * self.components + j
-                pack(network, self.layout, self.rows.flat[row])
+                pack(network, self.layout, self.parameters, row)
                 state = network.state_dict()
                 for norm, running, width in zip(self.norms, self.running, self.widths, strict=True):
                     running[0, row, :width] = state[f"{norm.name}.running_mean"]
                     running[1, row, :width] = state[f"{norm.name}.running_var"]
                     self.tracked = int(state[f"{norm.name}.num_batches_tracked"])
-        self.gradient = torch.zeros_like(self.rows.flat)
-        self.update = Update(recipe.optimizer_of(0), self.rows, self.gradient)
+        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.update = Update(recipe.optimizer_of(0), self.parameters, self.gradients)
         self.feed = Feed(recipe, data, examples, seed=seed, replicas=replicas, teachers=teachers)
         self.loss = Gradients(recipe.method, len(replicas), data.classes)
         self.drops = any(layer.rate for layer in self.layout.layers)
         lag = recipe.method.peer_lag
-        self.peers = Peers([self.rows], lag) if lag else None
+        self.peers = Peers([self.stack], lag) if lag else None
         self.memories: Memories | None = None
         self._sized: dict[int, _Sized] = {}
 
@@ -106,13 +116,13 @@ class Group:
             seen = replace(seen, peers=self._peer_logits(passes, step))
         failed, remembered = self._gradients(sized, seen, step)
         if self.recipe.sharpness:
-            moves = ascent(self.gradient, self.recipe.sharpness)
-            self.rows.flat.add_(moves)
+            moves = ascent(self.gradients, self.recipe.sharpness)
+            torch._foreach_add_(self.parameters, moves)
             failed = {**self._gradients(sized, seen, step)[0], **failed}
-            self.rows.flat.sub_(moves)
+            torch._foreach_sub_(self.parameters, moves)
         self.memories = remembered
         if self.recipe.clip_norm is not None:
-            clip(self.gradient, self.recipe.clip_norm)
+            clip(self.gradients, self.recipe.clip_norm)
         schedule = self.recipe.lr_schedule
         self.update(1.0 if schedule is None else at_step(schedule, step))
         return failed
@@ -141,7 +151,7 @@ class Group:
         if self.peers is None:
             return None
         (older,) = self.peers.at(step)
-        Bound(passes, older.get_parameter("flat")).forward()
+        Bound(passes, list(older.parameters())).forward()
         return passes.logits.unflatten(0, (len(self.replicas), self.components)).mT.clone()
 
     def _streams(self, step: int) -> list[object]:
@@ -158,15 +168,15 @@ class Group:
                 apart=self.feed.apart,
                 dtype=self.dtype,
             )
-            self._sized[batch] = _Sized(passes, Bound(passes, self.rows.flat, self.gradient))
+            self._sized[batch] = _Sized(passes, Bound(passes, self.parameters, self.gradients))
         return self._sized[batch]
 
-    def networks(self, place: int, rows: Tensor) -> list[nn.Module]:
-        """The components of a replica as modules, with parameters from rows ``S P``."""
+    def networks(self, place: int, stack: nn.Module) -> list[nn.Module]:
+        """The components of a replica as modules, with parameters from a stack."""
         made = []
-        for row in range(*self.rows_of(place).indices(len(rows))):
+        for row in range(place * self.components, (place + 1) * self.components):
             network = copy.deepcopy(self.template)
-            unpack(network, self.layout, rows[row])
+            unpack(network, self.layout, list(stack.parameters()), row)
             buffers = dict(network.named_buffers())
             for norm, running, width in zip(self.norms, self.running, self.widths, strict=True):
                 buffers[f"{norm.name}.running_mean"].copy_(running[0, row, :width])
@@ -182,9 +192,9 @@ class Group:
     def state(self, place: int) -> State:
         """All that a replica carries from one step to the next."""
         rows = self.rows_of(place)
-        state: State = {"rows": copied(self.rows.flat[rows]), "tracked": torch.tensor(self.tracked)}
+        state = {"tracked": torch.tensor(self.tracked), **under("stack", of_rows(of_networks([self.stack]), rows))}
+        state |= under("optimizer", of_rows(of_optimizers([self.update.built]), rows))
         state |= {f"running.{i}": copied(running[:, rows]) for i, running in enumerate(self.running)}
-        state |= under("optimizer", self.update.state(rows))
         if self.peers is not None:
             state |= under("peers", of_rows(self.peers.state(), rows))
         for i, memory in enumerate(memory_of(self.memories or (), place)):
@@ -194,11 +204,11 @@ class Group:
     @torch.no_grad()
     def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Go on from the states of all replicas, in order."""
-        self.rows.flat.copy_(torch.cat([state["rows"] for state in states]))
         self.tracked = int(states[0]["tracked"])
+        into_networks([self.stack], from_rows([within("stack", state) for state in states]))
+        into_optimizers([self.update.built], from_rows([within("optimizer", state) for state in states]))
         for i, running in enumerate(self.running):
             running.copy_(torch.cat([state[f"running.{i}"] for state in states], dim=1))
-        self.update.restore([within("optimizer", state) for state in states])
         if self.peers is not None:
             self.peers.restore(from_rows([within("peers", state) for state in states]))
         self.memories = tuple(
@@ -207,7 +217,7 @@ class Group:
 
 
 def of_rows(state: Mapping[str, Tensor], rows: slice) -> State:
-    """Some rows of what follows all of them; numbers that belong to no row are everybody's."""
+    """The rows of some networks in what is kept of all; numbers that belong to no network are everybody's."""
     return {name: copied(value[rows]) if value.ndim == 2 else value for name, value in state.items()}
 
 

@@ -1,8 +1,9 @@
-"""Where the parameters of one network lie in a row of the stack, and what its layers do."""
+"""How the parameters of many networks lie in memory, and what their layers do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -12,33 +13,35 @@ from torch import Tensor, nn
 from traintwice.nets import Dropout
 
 LANES = 64
-"""Rows of the stack and blocks of activations begin at multiples of so many numbers. PyTorch's vectorised loops take two vectors at a time
-(32 numbers of 4 bytes) and the rest one by one, with other rounding in places; where every replica's numbers fill whole vectors, none
-of them is ever among the rest, however many replicas there are."""
-
-ALIGNED = 16
-"""Blocks of parameters within a row begin at multiples of so many numbers, for the matrix products."""
+"""Numbers of a network in a stack take multiples of so many places. PyTorch's vectorised loops take two vectors at a time (32 numbers of
+4 bytes) and the rest one by one, with other rounding in places; where every replica's numbers fill whole vectors, none of them is ever
+among the rest, however many replicas there are."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A parameter in a row.
+    """A parameter of all networks.
 
     Attributes:
-        name: as in the network's state.
-        start: its first number.
-        shape: as it lies in the row.
+        name: as in a network's state.
+        index: its place among the blocks.
+        shape: as it lies there.
         turned: it lies there transposed.
     """
 
     name: str
-    start: int
+    index: int
     shape: tuple[int, ...]
     turned: bool = False
 
-    def of(self, flat: Tensor) -> Tensor:
-        """The parameter of all networks, ``S *shape``, as it lies in the rows ``S P``."""
-        return flat[:, self.start : self.start + prod(self.shape)].unflatten(1, self.shape)
+    @property
+    def length(self) -> int:
+        """Places that it takes for each network."""
+        return rounded_up(prod(self.shape), LANES)
+
+    def of(self, stack: Sequence[Tensor]) -> Tensor:
+        """The parameter of all networks, ``S *shape``, from a stack's blocks ``S length``."""
+        return stack[self.index][:, : prod(self.shape)].unflatten(1, self.shape)
 
 
 @dataclass(frozen=True)
@@ -73,48 +76,38 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layout:
-    """Layers of a network, and the length P of its row."""
+    """Layers of a network."""
 
     layers: tuple[Layer, ...]
-    length: int
 
     def blocks(self) -> Iterator[Block]:
-        """All parameters."""
+        """All parameters, in the order of their places."""
         for layer in self.layers:
             yield from (layer.weight, layer.bias)
             if layer.norm is not None:
                 yield from (layer.norm.weight, layer.norm.bias)
 
 
-@dataclass
-class _Place:
-    """The next free number of a row."""
-
-    at: int = 0
-
-    def block(self, name: str, parameter: Tensor, *, turned: bool = False) -> Block:
-        shape = tuple(reversed(parameter.shape)) if turned else tuple(parameter.shape)
-        made = Block(name, self.at, shape, turned)
-        self.at = rounded_up(self.at + parameter.numel(), ALIGNED)
-        return made
-
-
 def layout_of(network: nn.Module) -> Layout:
     """The layout of a fully connected network, a sequence as `traintwice.nets.MLP` builds it."""
-    place = _Place()
+    count = itertools.count()
+
+    def block(name: str, parameter: Tensor, *, turned: bool = False) -> Block:
+        return Block(name, next(count), tuple(reversed(parameter.shape)) if turned else tuple(parameter.shape), turned)
+
     modules = list(network.named_children())
     starts = [i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)]
     layers = []
     for start, end in zip(starts, [*starts[1:], len(modules)], strict=True):
         name, linear = modules[start]
-        weight = place.block(f"{name}.weight", linear.weight, turned=end < len(modules))
-        bias = place.block(f"{name}.bias", linear.bias)
+        weight = block(f"{name}.weight", linear.weight, turned=end < len(modules))
+        bias = block(f"{name}.bias", linear.bias)
         norm, activation, rate = None, None, 0.0
         for inner, module in modules[start + 1 : end]:
             if isinstance(module, nn.BatchNorm1d):
                 norm = Norm(
-                    place.block(f"{inner}.weight", module.weight),
-                    place.block(f"{inner}.bias", module.bias),
+                    block(f"{inner}.weight", module.weight),
+                    block(f"{inner}.bias", module.bias),
                     inner,
                     module.eps,
                     float(module.momentum or 0.0),
@@ -124,7 +117,7 @@ def layout_of(network: nn.Module) -> Layout:
             else:
                 activation = module
         layers.append(Layer(weight, bias, linear.in_features, linear.out_features, norm, activation, rate))
-    return Layout(tuple(layers), rounded_up(place.at, LANES))
+    return Layout(tuple(layers))
 
 
 def rounded_up(count: int, multiple: int) -> int:
@@ -137,18 +130,17 @@ def rounded_up(count: int, multiple: int) -> int:
 
 
 @torch.no_grad()
-def pack(network: nn.Module, layout: Layout, row: Tensor) -> None:
-    """Write a network's parameters into its row ``P``."""
+def pack(network: nn.Module, layout: Layout, stack: Sequence[Tensor], row: int) -> None:
+    """Write a network's parameters into its row of a stack."""
     parameters = dict(network.named_parameters())
     for block in layout.blocks():
-        own = block.of(row.unsqueeze(0))[0]
-        own.copy_(parameters[block.name].t() if block.turned else parameters[block.name])
+        block.of(stack)[row].copy_(parameters[block.name].t() if block.turned else parameters[block.name])
 
 
 @torch.no_grad()
-def unpack(network: nn.Module, layout: Layout, row: Tensor) -> None:
-    """Give a network the parameters of its row ``P``."""
+def unpack(network: nn.Module, layout: Layout, stack: Sequence[Tensor], row: int) -> None:
+    """Give a network the parameters of its row of a stack."""
     parameters = dict(network.named_parameters())
     for block in layout.blocks():
-        own = block.of(row.unsqueeze(0))[0]
+        own = block.of(stack)[row]
         parameters[block.name].copy_(own.t() if block.turned else own)

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from traintwice.engine.stacked.activations import Activation, activation_of
-from traintwice.engine.stacked.layout import ALIGNED, LANES, Layer, Layout, rounded_up
+from traintwice.engine.stacked.layout import LANES, Layer, Layout, rounded_up
+
+FILLED = 16
+"""Inputs of an example are filled up with zeros to a multiple of so many numbers, so that those of every replica begin where vectors do."""
 
 Product = tuple[Tensor, Tensor, Tensor]
 """Two stacks of matrices and where their product goes."""
@@ -77,7 +80,7 @@ class Passes:
         self.size = replicas * components
         first, last = layout.layers[0], layout.layers[-1]
         shown = self.size if apart else replicas
-        self.rows = torch.zeros(shown * batch, rounded_up(first.fan_in, ALIGNED), dtype=dtype)
+        self.rows = torch.zeros(shown * batch, rounded_up(first.fan_in, FILLED), dtype=dtype)
         self.inputs = self.rows.view(shown, batch, -1)[:, :, : first.fan_in]
         self.logits_flat, self.logits = padded(self.size, last.fan_out, batch, dtype=dtype)
         self.gradient_flat, self.gradient = padded(self.size, last.fan_out, batch, dtype=dtype)
@@ -109,28 +112,28 @@ class Passes:
                 continue
             for own, stream in zip(place.noise[1].numpy(), streams, strict=True):
                 stream.random(dtype=np.float32, out=own)
-            torch.div(place.noise[1] >= place.layer.rate, 1 - place.layer.rate, out=place.mask[1])
+            place.mask[1].copy_(place.noise[1] >= place.layer.rate).div_(1 - place.layer.rate)
 
 
 class Bound:
-    """The passes of networks whose parameters lie in given rows.
+    """The passes of networks with given parameters.
 
     Args:
         passes: the buffers.
-        flat: parameters, ``S P``.
-        gradient: where a backward pass writes their gradients, ``S P``; None where there is none to be taken.
+        stack: parameters, block by block.
+        gradient: where a backward pass writes their gradients, likewise; None where there are none to be taken.
     """
 
-    def __init__(self, passes: Passes, flat: Tensor, gradient: Tensor | None = None) -> None:
+    def __init__(self, passes: Passes, stack: Sequence[Tensor], gradient: Sequence[Tensor] | None = None) -> None:
         self.passes = passes
         layers = passes.layout.layers
         reads: list[Tensor | None] = [None, *(place.o[1] for place in passes.places)]
         writes = [*(place.z[1] for place in passes.places), passes.logits]
-        weights = [layer.weight.of(flat) for layer in layers]
+        weights = [layer.weight.of(stack) for layer in layers]
         self.weights = weights
-        self.biases = [layer.bias.of(flat).unsqueeze(1) for layer in layers[:-1]]
-        self.last_bias = layers[-1].bias.of(flat).unsqueeze(2)
-        self.norms = _norms(layers, flat)
+        self.biases = [layer.bias.of(stack).unsqueeze(1) for layer in layers[:-1]]
+        self.last_bias = layers[-1].bias.of(stack).unsqueeze(2)
+        self.norms = _norms(layers, stack)
         self.forwards = [self._products(*each) for each in zip(reads, weights, writes, strict=True)]
         if gradient is None:
             return
@@ -189,8 +192,8 @@ class Bound:
                 torch.bmm(place.d[1], self.weights[i].mT, out=passes.places[i - 1].d[1])
 
 
-def _norms(layers: Sequence[Layer], flat: Tensor) -> list[tuple[Tensor, Tensor] | None]:
-    return [None if n is None else (n.weight.of(flat), n.bias.of(flat)) for n in (layer.norm for layer in layers)]
+def _norms(layers: Sequence[Layer], stack: Sequence[Tensor]) -> list[tuple[Tensor, Tensor] | None]:
+    return [None if n is None else (n.weight.of(stack), n.bias.of(stack)) for n in (layer.norm for layer in layers)]
 
 
 def _normalise(place: _Place, weight: Tensor, bias: Tensor) -> None:

@@ -109,7 +109,7 @@ class _Run:
         )
         per_epoch = self.recipe.steps_per_epoch(len(self.data.train))
         steps = per_epoch * self.recipe.epochs
-        self.kept = averager(self.recipe.averaging, [self.group.rows], steps=steps, steps_per_epoch=per_epoch)
+        self.kept = averager(self.recipe.averaging, [self.group.stack], steps=steps, steps_per_epoch=per_epoch)
         if states is not None:
             states = [*states, *states][: len(both)]
             self.group.restore([within("group", state) for state in states])
@@ -122,9 +122,9 @@ class _Run:
 
     def finish(self, steps: int) -> Iterator[Outcome]:
         """What the replicas predict."""
-        sets = [rows.get_parameter("flat") for (rows,) in self.kept.finish()]
+        sets = self.kept.finish()
         for place, replica in enumerate(self.replicas):
-            networks = [self.group.networks(place, rows) for rows in sets]
+            networks = [self.group.networks(place, stack) for (stack,) in sets]
             try:
                 made = outcome(
                     self.recipe, self.data, networks, self.examples.inputs, seed=self.seed, replica=replica, steps=steps
