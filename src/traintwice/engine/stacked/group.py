@@ -30,6 +30,7 @@ from traintwice.engine.state import (
     within,
 )
 from traintwice.methods import Memories
+from traintwice.optimizers import SGD
 from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
@@ -91,7 +92,12 @@ class Group:
                     running[1, row, :width] = state[f"{norm.name}.running_var"]
                     self.tracked = int(state[f"{norm.name}.num_batches_tracked"])
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.update = Update(recipe.optimizer_of(0), self.parameters, self.gradients)
+        optimizer = recipe.optimizer_of(0)
+        self.plain = (
+            isinstance(optimizer, SGD) and not optimizer.momentum and recipe.clip_norm is None and not recipe.sharpness
+        )
+        updated = [block.index for block in self.layout.blocks() if not self.plain or len(block.shape) == 1]
+        self.update = Update(optimizer, [self.parameters[i] for i in updated], [self.gradients[i] for i in updated])
         self.feed = Feed(recipe, data, examples, seed=seed, replicas=replicas, teachers=teachers)
         self.loss = Gradients(recipe.method, len(replicas), data.classes)
         self.drops = any(layer.rate for layer in self.layout.layers)
@@ -114,27 +120,32 @@ class Group:
             passes.draw(self._streams(step))
         if self.peers is not None:
             seen = replace(seen, peers=self._peer_logits(passes, step))
-        failed, remembered = self._gradients(sized, seen, step)
+        schedule = self.recipe.lr_schedule
+        factor = 1.0 if schedule is None else at_step(schedule, step)
+        failed, remembered = self._gradients(sized, seen, step, factor)
         if self.recipe.sharpness:
             moves = ascent(self.gradients, self.recipe.sharpness)
             torch._foreach_add_(self.parameters, moves)
-            failed = {**self._gradients(sized, seen, step)[0], **failed}
+            failed = {**self._gradients(sized, seen, step, factor)[0], **failed}
             torch._foreach_sub_(self.parameters, moves)
         self.memories = remembered
         if self.recipe.clip_norm is not None:
             clip(self.gradients, self.recipe.clip_norm)
-        schedule = self.recipe.lr_schedule
-        self.update(1.0 if schedule is None else at_step(schedule, step))
+        self.update(factor)
         return failed
 
-    def _gradients(self, sized: _Sized, seen: Seen, step: int) -> tuple[dict[int, str], Memories | None]:
+    def _gradients(self, sized: _Sized, seen: Seen, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
         passes = sized.passes
         sized.network.forward()
         self._follow(passes)
         with torch.enable_grad():
             remembered, bad = self.loss.write(passes, seen, step, self.memories)
         failed = {at: self.loss.blame(passes, seen, step, self.memories, at) for at in bad}
-        sized.network.backward()
+        if self.plain:
+            rate = self.recipe.optimizer_of(0).lr * factor
+            sized.network.backward(rate, 1.0 - rate * self.recipe.optimizer_of(0).weight_decay)
+        else:
+            sized.network.backward()
         return failed, remembered
 
     def _follow(self, passes: Passes) -> None:

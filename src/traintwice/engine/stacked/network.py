@@ -130,7 +130,6 @@ class Bound:
         reads: list[Tensor | None] = [None, *(place.o[1] for place in passes.places)]
         writes = [*(place.z[1] for place in passes.places), passes.logits]
         weights = [layer.weight.of(stack) for layer in layers]
-        self.weights = weights
         self.biases = [layer.bias.of(stack).unsqueeze(1) for layer in layers[:-1]]
         self.last_bias = layers[-1].bias.of(stack).unsqueeze(2)
         self.norms = _norms(layers, stack)
@@ -140,6 +139,8 @@ class Bound:
         errors = [*(place.d[1] for place in passes.places), passes.gradient]
         towards = [layer.weight.of(gradient) for layer in layers]
         self.backwards = [self._products(*each) for each in zip(reads, towards, errors, strict=True)]
+        self.steps = [self._products(*each) for each in zip(reads, weights, errors, strict=True)]
+        self.below = [weights[i] if i == len(layers) - 1 else weights[i].mT for i in range(len(layers))]
         self.towards_biases = [layer.bias.of(gradient) for layer in layers]
         self.towards_norms = _norms(layers, gradient)
 
@@ -169,27 +170,42 @@ class Bound:
             torch.bmm(w, x.mT, out=z)
         passes.logits.add_(self.last_bias)
 
-    def backward(self) -> None:
-        """From the gradient of the logits to those of all parameters."""
+    def backward(self, descend: float | None = None, keep: float = 1.0) -> None:
+        """From the gradient of the logits to those of all parameters.
+
+        Args:
+            descend: a learning rate; the product that makes the gradient of a weight then takes its step at once, w ← keep·w − rate·g, and the
+                gradient itself is written nowhere. None writes all of them.
+            keep: see there.
+        """
         passes = self.passes
-        for x, g, d in self.backwards[-1]:
-            torch.bmm(d, x, out=g)
-        torch.sum(passes.gradient, 2, out=self.towards_biases[-1])
-        if passes.places:
-            torch.bmm(passes.gradient.mT, self.weights[-1], out=passes.places[-1].d[1])
-        for i in range(len(passes.places) - 1, -1, -1):
-            place = passes.places[i]
-            if place.mask is not None:
-                place.d[0].mul_(place.mask[0])
-            if place.activation is not None:
-                place.activation.backward(place.d[0], place.a[0], place.h[0])
-            if (norm := self.norms[i]) is not None and (towards := self.towards_norms[i]) is not None:
-                _denormalise(place, norm[0], *towards)
-            torch.sum(place.d[1], 1, out=self.towards_biases[i])
-            for x, g, d in self.backwards[i]:
-                torch.bmm(x.mT, d, out=g)
+        for i in range(len(passes.places), -1, -1):
+            last = i == len(passes.places)
+            if last:
+                torch.sum(passes.gradient, 2, out=self.towards_biases[i])
+                error = passes.gradient.mT
+            else:
+                self._through(i)
+                error = passes.places[i].d[1]
             if i:
-                torch.bmm(place.d[1], self.weights[i].mT, out=passes.places[i - 1].d[1])
+                torch.bmm(error, self.below[i], out=passes.places[i - 1].d[1])
+            for x, g, d in self.backwards[i] if descend is None else self.steps[i]:
+                left, right = (d, x) if last else (x.mT, d)
+                if descend is None:
+                    torch.bmm(left, right, out=g)
+                else:
+                    g.baddbmm_(left, right, beta=keep, alpha=-descend)
+
+    def _through(self, i: int) -> None:
+        """Back through what follows a hidden linear layer."""
+        place = self.passes.places[i]
+        if place.mask is not None:
+            place.d[0].mul_(place.mask[0])
+        if place.activation is not None:
+            place.activation.backward(place.d[0], place.a[0], place.h[0])
+        if (norm := self.norms[i]) is not None and (towards := self.towards_norms[i]) is not None:
+            _denormalise(place, norm[0], *towards)
+        torch.sum(place.d[1], 1, out=self.towards_biases[i])
 
 
 def _norms(layers: Sequence[Layer], stack: Sequence[Tensor]) -> list[tuple[Tensor, Tensor] | None]:
