@@ -22,7 +22,7 @@ from traintwice.nets import MLP
 from traintwice.recipes import Recipe
 from traintwice.specs import encode
 from traintwice.study import Store
-from traintwice.study.checkpoint import Checkpoint, Every
+from traintwice.study.checkpoint import Checkpoint, Clock, Every
 from traintwice.study.identity import identity, key_of
 from traintwice.study.worker import train_into
 
@@ -42,8 +42,9 @@ KEY = key_of(RECIPE, DATA.digest, 0)
 OFTEN = Every(steps=5)
 
 
-def into(store, *, recipe=RECIPE, every=OFTEN):
-    return train_into(store, recipe, SOURCE, DATA, seed=0, replica=1, save_weights=True, every=every)
+def into(store, *, recipe=RECIPE, every=OFTEN, replicas=(1,), engine="loop"):
+    chosen = {"seed": 0, "replicas": replicas, "save_weights": True, "every": every, "engine": engine}
+    return list(train_into(store, recipe, SOURCE, DATA, **chosen))
 
 
 def new_store(path):
@@ -67,11 +68,13 @@ from traintwice.study import Every, Store
 from traintwice.study.worker import train_into
 recipe, source = decode(Recipe, json.loads(sys.argv[3])), decode(Digits, json.loads(sys.argv[4]))
 print("ready", flush=True)
-train_into(Store(sys.argv[1]), recipe, source, source.load(), seed=0, replica=1, save_weights=True, every=Every(steps=5))
+replicas, engine = json.loads(sys.argv[5])
+chosen = {"seed": 0, "replicas": replicas, "save_weights": True, "every": Every(steps=5), "engine": engine}
+print(*train_into(Store(sys.argv[1]), recipe, source, source.load(), **chosen))
 """
 
 
-def start(store):
+def start(store, replicas, engine):
     from traintwice import __file__ as package
 
     source = os.path.dirname(os.path.dirname(package))  # noqa: PTH120
@@ -80,6 +83,7 @@ def start(store):
         source,
         json.dumps(encode(RECIPE)),
         json.dumps({k: v for k, v in encode(SOURCE).items() if k != "type"}),
+        json.dumps([replicas, engine]),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
@@ -93,28 +97,32 @@ def steps_of(store):
     return json.loads(path.read_bytes().partition(b"\n")[0])["steps"] if path.exists() else 0
 
 
-def test_killed_at_random_moments(tmp_path):
+@pytest.mark.parametrize(("engine", "groups"), [("loop", [[1]]), ("stacked", [[0, 1, 2], [2, 1]])])
+def test_killed_at_random_moments(tmp_path, engine, groups):
+    """Stacked, what was begun as a group of three is finished as groups of two and one."""
     import torch
 
     whole, broken = new_store(tmp_path / "whole"), new_store(tmp_path / "broken")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        into(whole, every=Every())
+        into(whole, every=Every(), replicas=groups[0], engine=engine)
     finally:
         torch.set_num_threads(before)
     moments = random.Random(0)
     for least in (20, 120, 240):
-        process = start(broken)
+        process = start(broken, groups[0], engine)
         while steps_of(broken) < least + moments.randrange(60):
             time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.02))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    process = start(broken)
-    assert process.wait() == 0
-    process.stdout.close()
+    for group in (*groups[1:], groups[0]):
+        process = start(broken, group, engine)
+        assert process.stdout.read().count("'outcome': 'done'") == len(group)
+        assert process.wait() == 0
+        process.stdout.close()
     assert bytes_of(broken) == bytes_of(whole)
     resumed = broken.record(KEY, 1)["resumed"]
     assert len(resumed) == 3
@@ -138,7 +146,7 @@ def stopped(tmp_path):
     store = new_store(tmp_path / "runs")
     import torch
 
-    checkpoint = Stopping(store, KEY, 1, Numerics.here(threads=torch.get_num_threads()), Every(steps=5))
+    checkpoint = Stopping(store, KEY, 1, Numerics.here(threads=torch.get_num_threads()), Clock(Every(steps=5)))
     with pytest.raises(Stop):
         train(RECIPE, DATA, seed=0, replica=1, keeper=checkpoint)
     return store
@@ -148,7 +156,7 @@ def again(store, **changed):
     import torch
 
     settings = {"key": KEY, "replica": 1, "numerics": Numerics.here(threads=torch.get_num_threads()), **changed}
-    checkpoint = Checkpoint(store, settings["key"], settings["replica"], settings["numerics"], Every())
+    checkpoint = Checkpoint(store, settings["key"], settings["replica"], settings["numerics"], Clock(Every()))
     return checkpoint, checkpoint.resume()
 
 
@@ -195,7 +203,7 @@ def test_an_ignored_checkpoint_is_said_and_removed(tmp_path):
     store = Store(tmp_path / "runs")
     store.prepare(key, identity(short, DATA.digest, 0))
     store.checkpoint(key, 1).write_bytes(b"nonsense")
-    answer = into(store, recipe=short)
+    (answer,) = into(store, recipe=short)
     assert answer["outcome"] == "done"
     assert answer["note"] == "0001.checkpoint is damaged; training from the beginning"
     assert not store.checkpoint(key, 1).exists()

@@ -15,7 +15,7 @@ def trained(small, data, tmp_path):
     store = Store(tmp_path / "runs")
     for row in small.rows:
         store.prepare(small.key(row, data), identity(small.rows[row], data.digest, small.seed))
-        train_into(store, small.rows[row], small.data, data, seed=small.seed, replica=1)
+        list(train_into(store, small.rows[row], small.data, data, seed=small.seed, replicas=[1]))
     return store
 
 
