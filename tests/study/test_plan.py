@@ -57,6 +57,6 @@ def test_records_say_where_replicas_come_from(small, data, trained):
     record = trained.record(small.key("baseline", data), 1)
     assert record["data"]["digest"] == data.digest
     assert record["seed"] == small.seed
-    assert record["numerics"]["engine"] == "loop"
+    assert record["numerics"]["engine"] == "stacked"
     assert record["versions"]["numpy"] == np.__version__
     assert {"steps", "seconds", "finished", "logits"} <= set(record)

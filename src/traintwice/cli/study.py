@@ -15,6 +15,7 @@ from traintwice.engine import Engine
 from traintwice.errors import StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
+from traintwice.specs import decode
 from traintwice.study import Every, Experiment, Plan, Results, Store, gather, prepare, source_shares, train_missing, verdict
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
@@ -43,15 +44,16 @@ def train(
     *,
     jobs: int | None,
     mix_numerics: bool,
-    engine: Engine,
+    engine: str,
     save_weights: bool,
     quiet: bool,
     checkpoint_seconds: float = 60.0,
 ) -> Results:
     """Train what is missing, with progress on standard error, and gather."""
+    named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=engine)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=named)
     if not quiet:
         for row, recipe in experiment.rows.items():
             for warning in recipe.method.warnings(classes=data.classes):

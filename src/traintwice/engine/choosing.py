@@ -88,7 +88,7 @@ def group_size(recipe: Recipe, data: Dataset) -> int:
     needed = bytes_per_replica(recipe, data)
     by_cache = max(cache_bytes() // needed, SMALLEST)
     by_memory = max(available_bytes() // 4 // needed, 1)
-    return int(min(by_cache, by_memory, LARGEST))
+    return min(by_cache, by_memory, LARGEST)
 
 
 def bytes_per_replica(recipe: Recipe, data: Dataset) -> int:
@@ -97,7 +97,7 @@ def bytes_per_replica(recipe: Recipe, data: Dataset) -> int:
     copies = 4 + (recipe.method.peer_lag and 2) + (recipe.averaging.models if recipe.averaging is not None else 0)
     widths = recipe.network.hidden if isinstance(recipe.network, MLP) else ()
     activations = recipe.batch_size * (4 * sum(widths) + data.train.inputs[0].size)
-    return 4 * recipe.method.components * (copies * size + activations)
+    return int(4 * recipe.method.components * (copies * size + activations))
 
 
 def cache_bytes() -> int:

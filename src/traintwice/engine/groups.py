@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -51,13 +52,13 @@ def train_group(
     starts, teachers, keepers = starts or {}, teachers or {}, keepers or {}
     if choose(recipe, data, engine=engine).engine == "loop":
         for replica in replicas:
-            earlier = {"start": starts.get(replica), "teacher": teachers.get(replica)}
+            earlier: Any = {"start": starts.get(replica), "teacher": teachers.get(replica)}
+            made: Trained | Diverged
             try:
                 made = train(recipe, data, seed=seed, replica=replica, keeper=keepers.get(replica), dtype=dtype, **earlier)
             except Diverged as reason:
-                yield replica, reason
-            else:
-                yield replica, made
+                made = reason
+            yield replica, made
         return
     largest = at_once or group_size(recipe, data)
     examples = TrainingSet.of(data, dtype)
@@ -69,11 +70,11 @@ def train_group(
         if len(alike) > 1:
             waiting = [*alike, *waiting]
             continue
-        settings = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, "dtype": dtype}
+        settings: Any = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, "dtype": dtype}
         done = []
         try:
             for replica, made in _on_one_thread(
-                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings)  # type: ignore[arg-type]
+                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings)
             ):
                 done.append(replica)
                 yield replica, made

@@ -74,7 +74,7 @@ def _answers(
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
-        chosen = {"seed": seed, "replicas": tuple(left), "every": every}
+        chosen: Any = {"seed": seed, "replicas": tuple(left), "every": every}
         chosen |= {name: task[name] for name in ("save_weights", "engine")}
         for answer in train_into(store, recipe, source, data, **chosen):
             left.remove(answer["replica"])
@@ -101,8 +101,8 @@ def train_into(
     """Train replicas and write each to a store, unless another process did so meanwhile; go on from checkpoints where there are such.
 
     Yields:
-        The answers to the parent, as replicas are finished: replica, outcome "done", "diverged", or "busy" where another process is training
-        it, seconds, and why a checkpoint was ignored, where one was.
+        The answers to the parent, as replicas are finished: replica, outcome "done", "diverged", or "busy" where another process is
+        training it, seconds, and why a checkpoint was ignored, where one was.
     Raises:
         TraintwiceError: they cannot be trained or written; those that were yielded are in the store.
     """
@@ -135,7 +135,7 @@ def train_into(
             {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
             for e in (recipe.start, recipe.teacher)
         )
-        earlier = {"starts": starts, "teachers": teachers}
+        earlier: Any = {"starts": starts, "teachers": teachers}
         for m, made in train_group(recipe, data, seed=seed, replicas=mine, engine=engine, keepers=keepers, **earlier):
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)

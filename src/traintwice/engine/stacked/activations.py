@@ -73,7 +73,7 @@ class SiLU:
     in_place = False
 
     def forward(self, a: Tensor, h: Tensor) -> None:
-        """a times its logistic."""
+        """A times its logistic."""
         aten.silu.out(a, out=h)
 
     def backward(self, d: Tensor, a: Tensor, h: Tensor) -> None:

@@ -92,9 +92,7 @@ class Feed:
                     passes.inputs[r * len(seen) + j if self.apart else r].copy_(x.flatten(1))
                 firsts.append(seen[0])
             if self.teachers[0]:
-                teacher = torch.stack(
-                    [torch.stack([t(x) for t in own]) for own, x in zip(self.teachers, firsts, strict=True)]
-                )
+                teacher = torch.stack([torch.stack([t(x) for t in own]) for own, x in zip(self.teachers, firsts, strict=True)])
         labels = torch.index_select(self.examples.labels, 0, rows.reshape(-1)).view(rows.shape)
         return Seen(labels, teacher=teacher, shared=batch.shared)
 

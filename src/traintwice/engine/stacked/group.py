@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,10 +94,9 @@ class Group:
                     self.tracked = int(state[f"{norm.name}.num_batches_tracked"])
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         optimizer = recipe.optimizer_of(0)
-        self.plain = (
-            isinstance(optimizer, SGD) and not optimizer.momentum and recipe.clip_norm is None and not recipe.sharpness
-        )
-        updated = [block.index for block in self.layout.blocks() if not self.plain or len(block.shape) == 1]
+        steps_at_once = recipe.clip_norm is None and not recipe.sharpness
+        self.descent = optimizer if isinstance(optimizer, SGD) and not optimizer.momentum and steps_at_once else None
+        updated = [block.index for block in self.layout.blocks() if self.descent is None or len(block.shape) == 1]
         self.update = Update(optimizer, [self.parameters[i] for i in updated], [self.gradients[i] for i in updated])
         self.feed = Feed(recipe, data, examples, seed=seed, replicas=replicas, teachers=teachers)
         self.loss = Gradients(recipe.method, len(replicas), data.classes)
@@ -125,9 +125,11 @@ class Group:
         failed, remembered = self._gradients(sized, seen, step, factor)
         if self.recipe.sharpness:
             moves = ascent(self.gradients, self.recipe.sharpness)
-            torch._foreach_add_(self.parameters, moves)
+            for parameter, move in zip(self.parameters, moves, strict=True):
+                parameter.add_(move)
             failed = {**self._gradients(sized, seen, step, factor)[0], **failed}
-            torch._foreach_sub_(self.parameters, moves)
+            for parameter, move in zip(self.parameters, moves, strict=True):
+                parameter.sub_(move)
         self.memories = remembered
         if self.recipe.clip_norm is not None:
             clip(self.gradients, self.recipe.clip_norm)
@@ -141,11 +143,11 @@ class Group:
         with torch.enable_grad():
             remembered, bad = self.loss.write(passes, seen, step, self.memories)
         failed = {at: self.loss.blame(passes, seen, step, self.memories, at) for at in bad}
-        if self.plain:
-            rate = self.recipe.optimizer_of(0).lr * factor
-            sized.network.backward(rate, 1.0 - rate * self.recipe.optimizer_of(0).weight_decay)
-        else:
+        if self.descent is None:
             sized.network.backward()
+        else:
+            rate = self.descent.lr * factor
+            sized.network.backward(rate, 1.0 - rate * self.descent.weight_decay)
         return failed, remembered
 
     def _follow(self, passes: Passes) -> None:
@@ -163,9 +165,9 @@ class Group:
             return None
         (older,) = self.peers.at(step)
         Bound(passes, list(older.parameters())).forward()
-        return passes.logits.unflatten(0, (len(self.replicas), self.components)).mT.clone()
+        return passes.by_replica(passes.logits).mT.clone()
 
-    def _streams(self, step: int) -> list[object]:
+    def _streams(self, step: int) -> list[np.random.Generator]:
         chosen = [(replica, j) for replica in self.replicas for j in range(self.components)]
         return [stream_of(self.recipe, self.seed, "dropout", replica=r, component=j, epoch=step) for r, j in chosen]
 

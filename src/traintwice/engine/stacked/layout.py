@@ -41,7 +41,7 @@ class Block:
 
     def of(self, stack: Sequence[Tensor]) -> Tensor:
         """The parameter of all networks, ``S *shape``, from a stack's blocks ``S length``."""
-        return stack[self.index][:, : prod(self.shape)].unflatten(1, self.shape)
+        return stack[self.index][:, : prod(self.shape)].view(-1, *self.shape)
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def layout_of(network: nn.Module) -> Layout:
         return Block(name, next(count), tuple(reversed(parameter.shape)) if turned else tuple(parameter.shape), turned)
 
     modules = list(network.named_children())
-    starts = [i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)]
+    linears = {i: module for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)}
     layers = []
-    for start, end in zip(starts, [*starts[1:], len(modules)], strict=True):
-        name, linear = modules[start]
+    for (start, linear), end in zip(linears.items(), [*list(linears)[1:], len(modules)], strict=True):
+        name = modules[start][0]
         weight = block(f"{name}.weight", linear.weight, turned=end < len(modules))
         bias = block(f"{name}.bias", linear.bias)
         norm, activation, rate = None, None, 0.0

@@ -62,7 +62,7 @@ class Gradients:
         return self._of_any(passes, seen, step, memories)
 
     def _of_cross_entropy(self, passes: Passes, labels: Tensor, step: int) -> None:
-        """weight / B · (softmax(z) − onehot(y)) for every component."""
+        """Weight / B · (softmax(z) − onehot(y)) for every component."""
         z, g = passes.logits, passes.gradient
         torch.sub(z, torch.amax(z, 1, keepdim=True), out=g)
         torch.exp(passes.gradient_flat, out=passes.gradient_flat)
@@ -75,13 +75,12 @@ class Gradients:
 
     def _of_any(self, passes: Passes, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories, list[int]]:
         """By automatic differentiation of the loss, from the logits on."""
-        sizes = (self.replicas, passes.components)
-        logits = self._filled(passes.logits.unflatten(0, sizes).mT).requires_grad_()
+        logits = self._filled(passes.by_replica(passes.logits).mT).requires_grad_()
         peers, teacher = (None if x is None else self._filled(x) for x in (seen.peers, seen.teacher))
         out = Outputs(logits, self._filled(seen.labels), peers=peers, teacher=teacher, shared=seen.shared)
         loss, memories = self.method.advance(out, step, memories)
         (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
-        passes.gradient.unflatten(0, sizes).copy_(gradient[: self.replicas].mT)
+        passes.by_replica(passes.gradient).copy_(gradient[: self.replicas].mT)
         return memories, self._not_finite(loss[: self.replicas])
 
     def _filled(self, values: Tensor) -> Tensor:
@@ -102,10 +101,9 @@ class Gradients:
 
     def blame(self, passes: Passes, seen: Seen, step: int, memories: Memories | None, place: int) -> str:
         """What is not finite in the loss of one replica, in words."""
-        sizes = (self.replicas, passes.components)
         peers, teacher = (None if x is None else x[place] for x in (seen.peers, seen.teacher))
         own = None if memories is None else memory_of(memories, place)
-        logits = passes.logits.unflatten(0, sizes)[place].mT
+        logits = passes.by_replica(passes.logits)[place].mT
         out = Outputs(logits, seen.labels[place], peers=peers, teacher=teacher, shared=seen.shared)
         return f"{self.method.not_finite(out, step, own)} at step {step}"
 

@@ -24,7 +24,7 @@ def padded(rows: int, *shape: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """A buffer ``rows L`` with L rounded up to whole vectors, and its view ``rows *shape``."""
     count = prod(shape)
     flat = torch.zeros(rows, rounded_up(count, LANES), dtype=dtype)
-    return flat, flat[:, :count].unflatten(1, shape)
+    return flat, flat[:, :count].view(rows, *shape)
 
 
 @dataclass
@@ -73,9 +73,7 @@ class Passes:
         gradient: of the loss by the logits, ``S K B``, to be written before a backward pass.
     """
 
-    def __init__(
-        self, layout: Layout, *, replicas: int, components: int, batch: int, apart: bool, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, layout: Layout, *, replicas: int, components: int, batch: int, apart: bool, dtype: torch.dtype) -> None:
         self.layout, self.replicas, self.components, self.batch, self.apart = layout, replicas, components, batch, apart
         self.size = replicas * components
         first, last = layout.layers[0], layout.layers[-1]
@@ -104,6 +102,10 @@ class Passes:
         if layer.norm is not None:
             statistics = Statistics(*(padded(self.size, layer.fan_out, dtype=dtype) for _ in range(3)))
         return _Place(layer, activation, z, a, h, o, d, noise, mask, statistics)
+
+    def by_replica(self, stack: Tensor) -> Tensor:
+        """``R J ...`` of ``R·J ...``."""
+        return stack.view(self.replicas, self.components, *stack.shape[1:])
 
     def draw(self, streams: Sequence[np.random.Generator]) -> None:
         """Draw the masks of all dropout layers, each network's from a stream of its own."""
@@ -150,7 +152,7 @@ class Bound:
         if read is not None or passes.apart or passes.components == 1:
             return [(passes.inputs if read is None else read, weight, write)]
         sizes = (passes.replicas, passes.components)
-        parts = zip(weight.unflatten(0, sizes).unbind(1), write.unflatten(0, sizes).unbind(1), strict=True)
+        parts = zip(by_component(weight, sizes), by_component(write, sizes), strict=True)
         return [(passes.inputs, w, z) for w, z in parts]
 
     def forward(self) -> None:
@@ -174,8 +176,8 @@ class Bound:
         """From the gradient of the logits to those of all parameters.
 
         Args:
-            descend: a learning rate; the product that makes the gradient of a weight then takes its step at once, w ← keep·w − rate·g, and the
-                gradient itself is written nowhere. None writes all of them.
+            descend: a learning rate; the product that makes the gradient of a weight matrix then takes its step at once,
+                w ← keep·w − rate·g, and the gradient itself is written nowhere. None writes all of them.
             keep: see there.
         """
         passes = self.passes
@@ -208,6 +210,11 @@ class Bound:
         torch.sum(place.d[1], 1, out=self.towards_biases[i])
 
 
+def by_component(stack: Tensor, sizes: tuple[int, int]) -> tuple[Tensor, ...]:
+    """The parts ``R ...`` of ``R·J ...`` that belong to each component."""
+    return stack.view(*sizes, *stack.shape[1:]).unbind(1)
+
+
 def _norms(layers: Sequence[Layer], stack: Sequence[Tensor]) -> list[tuple[Tensor, Tensor] | None]:
     return [None if n is None else (n.weight.of(stack), n.bias.of(stack)) for n in (layer.norm for layer in layers)]
 
@@ -227,7 +234,7 @@ def _normalise(place: _Place, weight: Tensor, bias: Tensor) -> None:
 
 
 def _denormalise(place: _Place, weight: Tensor, towards_weight: Tensor, towards_bias: Tensor) -> None:
-    """dz = γ / σ · (dy − mean dy − x̂ · mean (dy x̂)), means over the batch."""
+    """Dz = γ / σ · (dy − mean dy − x̂ · mean (dy x̂)), means over the batch."""
     kept = place.statistics
     if kept is None:
         return

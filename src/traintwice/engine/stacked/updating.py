@@ -64,4 +64,5 @@ def ascent(gradients: Sequence[Tensor], size: float) -> list[Tensor]:
 def norms(gradients: Sequence[Tensor]) -> Tensor:
     """Of the gradient of every network, ``S 1``."""
     parts = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients], dim=1)
-    return torch.linalg.vector_norm(parts, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(parts, dim=1, keepdim=True)
+    return length
