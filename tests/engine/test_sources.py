@@ -92,7 +92,7 @@ def test_the_shared_part_of_own_batches_is_the_same_for_all():
 
 def views(recipe, *, epoch=0):
     """For every mini-batch of an epoch, its rows and what each component is given for them."""
-    examples = Examples(recipe, DATA, X, seed=0, replica=0)
+    examples = Examples(recipe, DATA, Inputs(DATA.train, torch.float64), seed=0, replica=0)
     examples.enter(epoch)
     return [(batch, examples.of(batch)) for batch in batches(recipe, 100, seed=0, replica=0, epoch=epoch)]
 

@@ -1,6 +1,6 @@
 """A study in forks of one process, which begin at once where a new process imports for seconds; most are killed in the middle.
 
-python fork_and_kill.py FOLDER RECIPE DATA REPLICAS KILLS trains the replicas undisturbed into FOLDER/whole, then into FOLDER/broken,
+python fork_and_kill.py FOLDER RECIPE DATA REPLICAS KILLS ENGINE trains the replicas undisturbed into FOLDER/whole, then into FOLDER/broken,
 killed so many times at random moments. It writes what it saw at each kill.
 """
 
@@ -49,18 +49,24 @@ def main() -> None:
     from traintwice.study.worker import train_into
 
     torch.set_num_threads(1)
-    folder, replicas, kills = Path(sys.argv[1]), int(sys.argv[4]), int(sys.argv[5])
+    folder, replicas, kills, engine = Path(sys.argv[1]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
+    groupings = random.Random(1)
     recipe, source = (decode(kind, json.loads(text)) for kind, text in ((Recipe, sys.argv[2]), (Digits, sys.argv[3])))
     data = source.load()
     key = key_of(recipe, data.digest, 0)
+
+    groups = [[replica] for replica in range(replicas)] if engine == "loop" else [list(range(replicas))]
 
     def into(name: str, every: Every, of: Recipe = recipe) -> tuple[Store, Callable[[], None]]:
         store, its_key = Store(folder / name), key_of(of, data.digest, 0)
         store.prepare(its_key, identity(of, data.digest, 0))
 
         def study() -> None:
-            for replica in range(replicas):
-                train_into(store, of, source, data, seed=0, replica=replica, save_weights=True, every=every)
+            for group in groups:
+                for _ in train_into(
+                    store, of, source, data, seed=0, replicas=group, save_weights=True, every=every, engine=engine
+                ):
+                    pass
 
         return store, study
 
@@ -81,6 +87,10 @@ def main() -> None:
         steps = [json.loads(p.read_bytes().partition(b"\n")[0])["steps"] for p in at if p.exists()]
         files = {p.name: p.stat().st_mtime_ns for m in finished for p in store.folder(key).glob(f"{m:04d}.*s*")}
         seen.append({"steps": steps, "files": files})
+        if engine == "stacked":
+            order = groupings.sample(range(replicas), replicas)
+            at = groupings.randrange(1, replicas)
+            groups[:] = [order[:at], order[at:]]
         left = 1 - (len(finished) * of_each + sum(steps)) / (replicas * of_each)
     forked(study)
     sys.stdout.write(json.dumps(seen))

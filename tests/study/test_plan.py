@@ -15,7 +15,7 @@ def trained(small, data, tmp_path):
     store = Store(tmp_path / "runs")
     for row in small.rows:
         store.prepare(small.key(row, data), identity(small.rows[row], data.digest, small.seed))
-        train_into(store, small.rows[row], small.data, data, seed=small.seed, replica=1)
+        list(train_into(store, small.rows[row], small.data, data, seed=small.seed, replicas=[1]))
     return store
 
 
@@ -57,6 +57,6 @@ def test_records_say_where_replicas_come_from(small, data, trained):
     record = trained.record(small.key("baseline", data), 1)
     assert record["data"]["digest"] == data.digest
     assert record["seed"] == small.seed
-    assert record["numerics"]["engine"] == "loop"
+    assert record["numerics"]["engine"] == "stacked"
     assert record["versions"]["numpy"] == np.__version__
     assert {"steps", "seconds", "finished", "logits"} <= set(record)

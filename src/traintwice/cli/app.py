@@ -88,8 +88,11 @@ def run(
         int | None, typer.Option(min=1, help="Worker processes, one thread each; one for each core by default.")
     ] = None,
     mix_numerics: Annotated[
-        bool, typer.Option("--mix-numerics", help="Allow replicas of other threads, processors or versions in one row.")
+        bool, typer.Option("--mix-numerics", help="Allow replicas of other engines, threads, processors or versions in one row.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(help="auto, loop (one replica after the other, any network) or stacked (many MLPs at once).")
+    ] = "auto",
     save_weights: Annotated[
         bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
     ] = False,
@@ -114,6 +117,7 @@ def run(
     how: dict[str, Any] = {
         "jobs": jobs,
         "mix_numerics": mix_numerics,
+        "engine": engine,
         "save_weights": save_weights,
         "quiet": quiet,
         "checkpoint_seconds": checkpoint_seconds,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.cli.progress import progress_for
+from traintwice.engine import Engine
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
 from traintwice.processes import Started
-from traintwice.study import Every, Experiment, Results, Store, cautions, gather, prepare, train_missing
+from traintwice.specs import decode
+from traintwice.study import Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing
 
 
 def find(study: str, *, replicas: int | None, seed: int | None, settings: list[str], name: str | None) -> Experiment:
@@ -59,18 +61,22 @@ def train(
     *,
     jobs: int | None,
     mix_numerics: bool,
+    engine: str,
     save_weights: bool,
     quiet: bool,
     checkpoint_seconds: float = 60.0,
     started: list[Started] | None = None,
 ) -> Results:
     """Train what is missing, with progress on standard error, and gather; ``started`` are workers that wait already."""
+    named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=named)
     if not quiet:
         for caution in cautions(experiment, classes=data.classes):
             print(f"note, {caution}", file=sys.stderr)
+        for line in engines_in_words(made, experiment.replicas):
+            print(line, file=sys.stderr)
     for damage in made.damaged:
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
@@ -88,6 +94,17 @@ def train(
     for note in notes:
         print(f"traintwice: {note}", file=sys.stderr)
     return gather(experiment, store, data)
+
+
+def engines_in_words(made: Plan, replicas: int) -> list[str]:
+    """What trains the missing replicas, and why; rows are named where not all are trained alike."""
+    at_once = {task.row: min(task.at_once, replicas) for task in made.missing}
+    said: dict[str, list[str]] = {}
+    for row, choice in made.engines.items():
+        if row in at_once:
+            many = f"{at_once[row]} replicas at once" if at_once[row] > 1 else "one replica at a time"
+            said.setdefault(f"engine: {choice.engine}, {many}: {choice.reason}", []).append(row)
+    return [line if len(said) == 1 else f"{line} ({', '.join(rows)})" for line, rows in said.items()]
 
 
 def load(path: Path, name: str | None) -> Results:

@@ -1,9 +1,25 @@
-"""Training: one replica at a time, as a function of recipe, data, seed and replica number."""
+"""Training: replicas as a function of recipe, data, seed and number, one at a time or many at once."""
 
+from traintwice.engine.choosing import Choice, Engine, choose, group_size
 from traintwice.engine.deployed import Deployed
 from traintwice.engine.exporting import export_model
+from traintwice.engine.groups import train_group
 from traintwice.engine.loop import Trained, train
 from traintwice.engine.numerics import Numerics
 from traintwice.engine.state import Keeper, State, Stateful
 
-__all__ = ["Deployed", "Keeper", "Numerics", "State", "Stateful", "Trained", "export_model", "train"]
+__all__ = [
+    "Choice",
+    "Deployed",
+    "Engine",
+    "Keeper",
+    "Numerics",
+    "State",
+    "Stateful",
+    "Trained",
+    "choose",
+    "export_model",
+    "group_size",
+    "train",
+    "train_group",
+]

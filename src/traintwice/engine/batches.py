@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,17 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
     for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
         width = rows.shape[1]
         yield Batch(torch.cat([rows, shared.expand(len(rows), -1)], dim=1), slice(width, width + size))
+
+
+def batches_of(recipe: Recipe, examples: int, *, seed: int, replicas: Sequence[int], epoch: int) -> Iterator[Batch]:
+    """The mini-batches of several replicas side by side: rows ``R B`` or ``R J B``; for the rest see `batches`."""
+    if recipe.own_batches is None:
+        orders = [_order(recipe, np.arange(examples), seed=seed, replica=r, stream=0, epoch=epoch) for r in replicas]
+        for rows in torch.split(torch.from_numpy(np.stack(orders)), recipe.batch_size, dim=1):
+            yield Batch(rows)
+        return
+    for parts in zip(*(batches(recipe, examples, seed=seed, replica=r, epoch=epoch) for r in replicas), strict=True):
+        yield Batch(torch.stack([part.rows for part in parts]), parts[0].shared)
 
 
 def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, stream: int, epoch: int) -> np.ndarray:

@@ -108,19 +108,52 @@ def train(
                 keeper.after_step(step, run)
     sets = kept.finish()
     gates = [networks.pop() for networks in sets] if training.gate is not None else []
-    if plain.averaging is not None:
+    return outcome(plain, data, sets, training.inputs, seed=seed, replica=replica, steps=step, gates=gates)
+
+
+def outcome(
+    recipe: Recipe,
+    data: Dataset,
+    sets: list[list[nn.Module]],
+    inputs: Inputs,
+    *,
+    seed: int,
+    replica: int,
+    steps: int,
+    gates: Sequence[nn.Module] = (),
+) -> Trained:
+    """What the networks of a trained replica predict.
+
+    Args:
+        recipe, data, seed, replica: what was trained.
+        sets: of networks that predict, each with every component; batch statistics of averaged weights are computed anew.
+        inputs: of the training set, as the networks saw them.
+        steps: taken.
+        gates: of the mixture, one for each set, where the method has one.
+    Raises:
+        Diverged: logits are infinite or NaN.
+    """
+    if recipe.averaging is not None:
         for networks in sets:
-            training.enter_dropout(networks, step)
-            renew_batch_statistics(networks, training.inputs, recipe.batch_size)
+            enter_dropout_of(networks, recipe, seed=seed, replica=replica, step=steps)
+            renew_batch_statistics(networks, inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
     outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
     if gates:
-        outputs |= {f"{name}.gate": gate_weights(gates, data.splits[name]) for name in tuple(outputs)}
+        outputs |= {f"{name}.gate": gate_weights(list(gates), data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
-            raise Diverged(f"the logits of the {name} split are not finite after step {step}", step)
-    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
-    return Trained(outputs, weights, step)
+            raise Diverged(f"the logits of the {name} split are not finite after step {steps}", steps)
+    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(list(gates)).items()}
+    return Trained(outputs, weights, steps)
+
+
+def enter_dropout_of(networks: Sequence[nn.Module], recipe: Recipe, *, seed: int, replica: int, step: int) -> bool:
+    """Let the dropout layers of all components draw the masks of a step; returns whether there are any."""
+    found = False
+    for j, network in enumerate(networks):
+        found |= enter_dropout(network, stream_of(recipe, seed, "dropout", replica=replica, component=j, epoch=step))
+    return found
 
 
 @dataclass(frozen=True)
@@ -262,11 +295,7 @@ class Training:
 
     def enter_dropout(self, networks: list[nn.Module], step: int) -> bool:
         """Let the dropout layers of all components draw the masks of a step; returns whether there are any."""
-        found = False
-        for j, network in enumerate(networks):
-            rng = stream_of(self.recipe, self.seed, "dropout", replica=self.replica, component=j, epoch=step)
-            found |= enter_dropout(network, rng)
-        return found
+        return enter_dropout_of(networks, self.recipe, seed=self.seed, replica=self.replica, step=step)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """One for the weights of each component; parts that components share belong to the first."""

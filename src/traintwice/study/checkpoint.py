@@ -51,33 +51,52 @@ class Every:
 EVERY_MINUTE = Every()
 
 
+class Clock:
+    """Says when it is time, the same to all replicas that are trained together: then all can go on together too."""
+
+    def __init__(self, every: Every) -> None:
+        self.every = every
+        self._last = time.monotonic()
+        self._asked = (0, False)
+
+    def due(self, steps: int) -> bool:
+        """Whether the state after so many steps is to be kept."""
+        if self._asked[0] != steps:
+            now = time.monotonic()
+            apart = steps % self.every.steps == 0 if self.every.steps is not None else now - self._last >= self.every.seconds
+            self._asked = (steps, apart)
+            self._last = now if apart else self._last
+        return self._asked[1]
+
+
 class Checkpoint:
     """The checkpoint of one replica; a `Keeper`.
 
     Args:
         store, key, replica: whose.
         numerics: of this training.
-        every: how often.
+        clock: when to write.
+        share: of the time that passes, where several replicas are trained together.
 
     Attributes:
         resumed: steps at which this training, or one before it, went on from a checkpoint.
         ignored: why a checkpoint that was found was not used.
     """
 
-    def __init__(self, store: Store, key: str, replica: int, numerics: Numerics, every: Every) -> None:
+    def __init__(self, store: Store, key: str, replica: int, numerics: Numerics, clock: Clock, share: float = 1.0) -> None:
         self.path = store.checkpoint(key, replica)
         self._store = store
-        self.every = every
+        self.clock, self.share = clock, share
         self.resumed: list[int] = []
         self.ignored: str | None = None
         self._identity = {"format": FORMAT, "key": key, "replica": replica, "numerics": asdict(numerics)}
-        self._started = self._last = time.monotonic()
+        self._started = time.monotonic()
         self._before = 0.0
 
     @property
     def seconds(self) -> float:
         """How long the training took, with what it took before it was interrupted."""
-        return self._before + time.monotonic() - self._started
+        return self._before + (time.monotonic() - self._started) * self.share
 
     def resume(self) -> tuple[int, State] | None:
         """Steps taken and the state after them, where there is a checkpoint of this very training."""
@@ -109,10 +128,8 @@ class Checkpoint:
         Raises:
             StoreError: the disk is full or the store gone.
         """
-        now = time.monotonic()
-        if steps % self.every.steps if self.every.steps is not None else now - self._last < self.every.seconds:
+        if not self.clock.due(steps):
             return
-        self._last = now
         body = safetensors.torch.save(training.state())
         record: dict[str, Any] = {
             **self._identity,

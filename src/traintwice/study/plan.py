@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from traintwice.data import Dataset
-from traintwice.engine import Numerics
+from traintwice.engine import Choice, Engine, Numerics, choose, group_size
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.study.experiment import Experiment
@@ -25,6 +25,8 @@ class Task:
         recipe: how it is trained.
         requires: earlier models that it starts or learns from, as (digest, replica).
         save_weights: another replica or the user wants its weights.
+        engine: that trains it.
+        at_once: how many replicas the engine trains together.
     """
 
     key: str
@@ -33,6 +35,8 @@ class Task:
     recipe: Recipe
     requires: tuple[tuple[str, int], ...] = ()
     save_weights: bool = False
+    engine: Engine = "loop"
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,24 +47,36 @@ class Plan:
         keys: digest of each row.
         missing: replicas to train, the same replica number of all rows together, earlier models before those that need them.
         damaged: replicas found broken; they are among the missing.
+        engines: what trains each row, and why.
     """
 
     keys: dict[str, str]
     missing: tuple[Task, ...]
     damaged: tuple[Damage, ...]
+    engines: dict[str, Choice]
 
 
-def plan(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False, save_weights: bool = False) -> Plan:
+def plan(
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    *,
+    mix_numerics: bool = False,
+    save_weights: bool = False,
+    engine: Engine = "auto",
+) -> Plan:
     """Compare an experiment with a store.
 
     Args:
         experiment, data: what is wanted.
         store: what there is.
-        mix_numerics: allow replicas trained with other threads, processor or versions beside new ones in one row.
+        mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones in one row.
         save_weights: weights of all replicas are wanted, not only of those that others start or learn from.
+        engine: that trains them; "auto" chooses one for each recipe.
     Returns:
         The plan.
     Raises:
+        BadSpec: an engine that cannot train a recipe.
         StoreError: finished replicas of a row were trained with other numerics than this machine's.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
@@ -68,6 +84,7 @@ def plan(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: b
     for replica in range(experiment.replicas):
         for row, recipe in experiment.rows.items():
             _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
+    engines = {row: choose(recipe, data, engine=engine) for row, recipe in experiment.rows.items()}
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, dict[str, Any]]] = {}
@@ -80,10 +97,17 @@ def plan(experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: b
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
+    by_key = {task.key: _with_engine(task, data, engine) for task in missing}
     if not mix_numerics:
-        for task in {task.key: task for task in missing}.values():
-            _same_numerics(task.row, finished.get(task.key, {}), store)
-    return Plan(keys, tuple(missing), tuple(damaged))
+        for task in by_key.values():
+            _same_numerics(task, finished.get(task.key, {}), store)
+    missing = [replace(t, engine=by_key[t.key].engine, at_once=by_key[t.key].at_once) for t in missing]
+    return Plan(keys, tuple(missing), tuple(damaged), engines)
+
+
+def _with_engine(task: Task, data: Dataset, engine: Engine) -> Task:
+    chosen = choose(task.recipe, data, engine=engine).engine
+    return replace(task, engine=chosen, at_once=group_size(task.recipe, data) if chosen == "stacked" else 1)
 
 
 def _want(
@@ -100,14 +124,14 @@ def _want(
     return at
 
 
-def _same_numerics(row: str, finished: dict[int, dict[str, Any]], store: Store) -> None:
-    here = asdict(Numerics.here(threads=1))
+def _same_numerics(task: Task, finished: dict[int, dict[str, Any]], store: Store) -> None:
+    here = asdict(Numerics.here(threads=1, engine=task.engine))
     for replica, there in finished.items():
         changed = [
             f"{name} {there.get(name)!r} there, {value!r} here" for name, value in here.items() if there.get(name) != value
         ]
         if changed:
             raise StoreError(
-                f"{store.path}: replica {replica} of {row!r} was trained with other numerics ({'; '.join(changed)}). Use another "
+                f"{store.path}: replica {replica} of {task.row!r} was trained with other numerics ({'; '.join(changed)}). Use another "
                 "--store, or --mix-numerics to have both in one row"
             )

@@ -9,13 +9,15 @@ import subprocess
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import IO, Any
 
 from traintwice.data import Dataset
+from traintwice.engine import Engine
 from traintwice.errors import BadInput, StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode
@@ -55,6 +57,7 @@ def run(
     mix_numerics: bool = False,
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
+    engine: Engine = "auto",
 ) -> Results:
     """Train the replicas that the store does not have, and return all of them.
 
@@ -62,17 +65,18 @@ def run(
         experiment: what to train.
         store: directory of finished replicas; made where it does not exist.
         jobs: worker processes, one thread each; left out, one for each core.
-        mix_numerics: allow replicas trained with other threads, processor or versions beside new ones.
+        mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones.
         save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
         checkpoint: how often a training in progress is written down, to go on from there after an interruption.
+        engine: that trains them; "auto" chooses one for each recipe.
     Returns:
-        The results, the same bits however many processes trained them and however often they were interrupted.
+        The results, the same bits however many processes trained them, however many at once, and however often they were interrupted.
     Raises:
         StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; what finished is kept.
     """
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=engine)
     for finished in train_missing(experiment, data, store, made, jobs=jobs, checkpoint=checkpoint):
         if finished.note:
             warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
@@ -80,7 +84,13 @@ def run(
 
 
 def prepare(
-    experiment: Experiment, data: Dataset, store: Store, *, mix_numerics: bool = False, save_weights: bool = False
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    *,
+    mix_numerics: bool = False,
+    save_weights: bool = False,
+    engine: Engine = "auto",
 ) -> Plan:
     """Plan, and note the study in the store.
 
@@ -99,7 +109,7 @@ def prepare(
                 f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
                 f"another name (--name {experiment.name}-2) or another --store"
             )
-    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights)
+    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=engine)
     for task in {task.key: task for task in made.missing}.values():
         store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
     if known is None:
@@ -141,7 +151,7 @@ def train_missing(
 def _train(
     experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every, started: list[Started]
 ) -> Generator[Finished, None, None]:
-    waiting = _Waiting(made.missing)
+    waiting = _Waiting(made.missing, jobs)
     failed: dict[Task, str] = {}
     wanted = range(min(jobs, len(made.missing)))
     workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
@@ -151,27 +161,28 @@ def _train(
             worker.listen(answers)
         idle, busy = list(workers), 0
         while waiting or busy:
-            while idle and (task := waiting.next()) is not None:
-                idle.pop().give(task)
+            while idle and (tasks := waiting.next()):
+                idle.pop().give(tasks)
                 busy += 1
             worker, answer = answers.get()
-            task = worker.task
-            busy -= 1
-            idle.append(worker)
+            if answer["outcome"] == "died":
+                lost = "; ".join(f"replica {task.replica} of {task.row!r}" for task in worker.tasks.values())
+                raise TrainingFailed(
+                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to go on"
+                )
+            task = worker.tasks.pop(answer["replica"])
+            if not worker.tasks:
+                busy -= 1
+                idle.append(worker)
             if answer["outcome"] in ("done", "diverged"):
                 waiting.done(task)
                 yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
             elif answer["outcome"] == "failed":
                 failed[task] = answer["reason"]
                 failed.update(waiting.abandon(task))
-            elif answer["outcome"] == "busy":
+            else:
                 waiting.again(task)  # another run is training it; look again later
                 time.sleep(WAIT_FOR_OTHERS_SECONDS)
-            else:
-                raise TrainingFailed(
-                    f"{answer['reason']} while training replica {task.replica} of {task.row!r}. Finished replicas are kept; run "
-                    "again to go on"
-                )
     finally:
         for worker in workers:
             worker.stop()
@@ -183,22 +194,32 @@ def _train(
 
 
 class _Waiting:
-    """Tasks that no worker has yet; one is ready when the earlier models that it needs are in the store."""
+    """Tasks that no worker has yet; one is ready when the earlier models that it needs are in the store.
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    They are given out in groups of one recipe, as large as its engine likes them, but so that all workers have as many groups.
+    """
+
+    def __init__(self, tasks: Iterable[Task], jobs: int) -> None:
         self._tasks = deque(tasks)
+        count = Counter(task.key for task in self._tasks)
+        groups = {task.key: ceil(count[task.key] / task.at_once) for task in self._tasks}
+        for key in list(groups)[::-1]:
+            missing = -sum(groups.values()) % jobs
+            groups[key] += min(missing, count[key] - groups[key])
+        self._at_once = {key: ceil(count[key] / groups[key]) for key in groups}
         self._open = {(task.key, task.replica) for task in self._tasks}
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
 
-    def next(self) -> Task | None:
-        """The first task that is ready; None where all wait for others."""
-        for task in self._tasks:
-            if not self._open.intersection(task.requires):
-                self._tasks.remove(task)
-                return task
-        return None
+    def next(self) -> list[Task]:
+        """The first task that is ready with others of its kind; none where all wait for others."""
+        ready = [task for task in self._tasks if not self._open.intersection(task.requires)]
+        alike = [t for t in ready if (t.key, t.save_weights) == (ready[0].key, ready[0].save_weights)]
+        given = alike[: self._at_once[ready[0].key]] if ready else []
+        for task in given:
+            self._tasks.remove(task)
+        return given
 
     def done(self, task: Task) -> None:
         """A task is in the store."""
@@ -222,9 +243,8 @@ class _Waiting:
 class _Worker:
     """A process of `traintwice.study.worker`, spoken to in JSON lines."""
 
-    task: Task
-
     def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
+        self.tasks: dict[int, Task] = {}
         self._process, self._errors = started.process, started.errors
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
@@ -241,10 +261,10 @@ class _Worker:
         self._listener = threading.Thread(target=pass_on, daemon=True)
         self._listener.start()
 
-    def give(self, task: Task) -> None:
-        self.task = task
-        plain = {"key": task.key, "recipe": encode(task.recipe), "replica": task.replica, "save_weights": task.save_weights}
-        self._send(plain)
+    def give(self, tasks: list[Task]) -> None:
+        self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
+        plain = {"key": first.key, "recipe": encode(first.recipe), "replicas": list(self.tasks), "engine": first.engine}
+        self._send(plain | {"save_weights": first.save_weights})
 
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # its death is reported by the listening thread

@@ -12,6 +12,8 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -20,11 +22,11 @@ import torch
 from filelock import Timeout
 
 from traintwice.data import Dataset, Loaded, Source
-from traintwice.engine import Numerics, train
+from traintwice.engine import Engine, Numerics, choose, train_group
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
-from traintwice.study.checkpoint import EVERY_MINUTE, Checkpoint, Every
+from traintwice.study.checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
 from traintwice.study.identity import key_of
 from traintwice.study.store import Store
 from traintwice.versions import versions
@@ -46,8 +48,9 @@ def main() -> None:
     every = decode(Every, setup["checkpoint"], "checkpoint")
     while True:
         task = json.loads(lines.get())
-        answers.write(ANSWER + json.dumps(_answer(task, source, data, store, setup["seed"], every)) + "\n")
-        answers.flush()
+        for answer in _answers(task, source, data, store, setup["seed"], every):
+            answers.write(ANSWER + json.dumps(answer) + "\n")
+            answers.flush()
 
 
 def _claim_standard_output() -> IO[str]:
@@ -64,19 +67,25 @@ def _read_until_closed(lines: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _answer(task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int, every: Every) -> dict[str, Any]:
+def _answers(
+    task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int, every: Every
+) -> Iterator[dict[str, Any]]:
+    """One for each replica of a task, as it is finished."""
+    left = list(task["replicas"])
     try:
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
-        chosen = {"seed": seed, "replica": task["replica"], "save_weights": task["save_weights"], "every": every}
-        return train_into(store, recipe, source, data, **chosen)
-    except Timeout:
-        return {"outcome": "busy"}
+        chosen: Any = {"seed": seed, "replicas": tuple(left), "every": every}
+        chosen |= {name: task[name] for name in ("save_weights", "engine")}
+        for answer in train_into(store, recipe, source, data, **chosen):
+            left.remove(answer["replica"])
+            yield answer
     except TraintwiceError as error:
-        return {"outcome": "failed", "reason": str(error)}
+        yield from ({"replica": replica, "outcome": "failed", "reason": str(error)} for replica in left)
     except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch on a setting that no check foresaw
-        return {"outcome": "failed", "reason": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        yield from ({"replica": replica, "outcome": "failed", "reason": reason} for replica in left)
 
 
 def train_into(
@@ -86,48 +95,62 @@ def train_into(
     data: Dataset,
     *,
     seed: int,
-    replica: int,
+    replicas: Sequence[int],
     save_weights: bool = False,
     every: Every = EVERY_MINUTE,
-) -> dict[str, Any]:
-    """Train one replica and write it to a store, unless another process did so meanwhile; go on from its checkpoint where there is one.
+    engine: Engine = "auto",
+) -> Iterator[dict[str, Any]]:
+    """Train replicas and write each to a store, unless another process did so meanwhile; go on from checkpoints where there are such.
 
-    Returns:
-        The answer to the parent: outcome "done" or "diverged", seconds, and why a checkpoint was ignored, where one was.
+    Yields:
+        The answers to the parent, as replicas are finished: replica, outcome "done", "diverged", or "busy" where another process is
+        training it, seconds, and why a checkpoint was ignored, where one was.
     Raises:
-        filelock.Timeout: another process is training it. TraintwiceError: it cannot be trained or written.
+        TraintwiceError: they cannot be trained or written; those that were yielded are in the store.
     """
     key = key_of(recipe, data.digest, seed)
-    with store.lock(key, replica):
-        found = store.record(key, replica)
-        if isinstance(found, dict) and ("diverged" in found or "weights" in found or not save_weights):
-            return {"outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
-        numerics = Numerics.here(threads=torch.get_num_threads())
-        checkpoint = Checkpoint(store, key, replica, numerics, every)
-        record: dict[str, Any] = {
+    with ExitStack() as held:
+        mine = []
+        for replica in replicas:
+            try:
+                held.enter_context(store.lock(key, replica))
+            except Timeout:
+                yield {"replica": replica, "outcome": "busy"}
+                continue
+            found = store.record(key, replica)
+            if isinstance(found, dict) and ("diverged" in found or "weights" in found or not save_weights):
+                yield {"replica": replica, "outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
+            else:
+                mine.append(replica)
+        chosen = choose(recipe, data, engine=engine).engine
+        numerics = Numerics.here(threads=torch.get_num_threads() if chosen == "loop" else 1, engine=chosen)
+        clock = Clock(every)
+        share = 1 / max(len(mine), 1) if chosen == "stacked" else 1.0
+        keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
+        plain: dict[str, Any] = {
             "seed": seed,
             "data": {"source": encode(source), "digest": data.digest},
             "numerics": asdict(numerics),
             "versions": versions(),
         }
         if isinstance(data.train.inputs, Loaded):
-            record["data"] |= {"own_randomness": "the loader's: a resumed training need not end in the same bits"}
-        outputs, weights, outcome = {}, None, "done"
-        try:
-            start, teacher = (
-                None if e is None else store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(replica))
-                for e in (recipe.start, recipe.teacher)
-            )
-            trained = train(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, keeper=checkpoint)
-            outputs, weights = trained.outputs, trained.weights if save_weights else None
-            record["steps"] = trained.steps
-        except Diverged as reason:
-            outcome = "diverged"
-            record |= {"diverged": str(reason), "steps": reason.step}
-        seconds = round(checkpoint.seconds, 3)
-        record |= {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
-        if checkpoint.resumed:
-            record["resumed"] = checkpoint.resumed
-        store.save(key, replica, outputs, record, weights=weights)
-        checkpoint.remove()
-    return {"outcome": outcome, "seconds": seconds, "note": checkpoint.ignored}
+            plain["data"] |= {"own_randomness": "the loader's: a resumed training need not end in the same bits"}
+        starts, teachers = (
+            {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
+            for e in (recipe.start, recipe.teacher)
+        )
+        earlier: Any = {"starts": starts, "teachers": teachers}
+        for m, made in train_group(recipe, data, seed=seed, replicas=mine, engine=engine, keepers=keepers, **earlier):
+            checkpoint = keepers[m]
+            seconds = round(checkpoint.seconds, 3)
+            record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+            if checkpoint.resumed:
+                record["resumed"] = checkpoint.resumed
+            if isinstance(made, Diverged):
+                store.save(key, m, {}, record | {"diverged": str(made), "steps": made.step})
+            else:
+                weights = made.weights if save_weights else None
+                store.save(key, m, made.outputs, record | {"steps": made.steps}, weights=weights)
+            checkpoint.remove()
+            outcome = "diverged" if isinstance(made, Diverged) else "done"
+            yield {"replica": m, "outcome": outcome, "seconds": seconds, "note": checkpoint.ignored}

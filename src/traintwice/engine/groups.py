@@ -1,0 +1,113 @@
+"""Replicas of one recipe, trained together where the engine can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from traintwice.data import Dataset
+from traintwice.engine.building import Weights
+from traintwice.engine.choosing import Engine, choose, group_size
+from traintwice.engine.loop import Trained, train
+from traintwice.engine.stacked import Outcome, train_stacked
+from traintwice.engine.stacked.feed import TrainingSet
+from traintwice.engine.state import Keeper, State
+from traintwice.errors import BadInput, Diverged
+from traintwice.recipes import Recipe
+
+
+def train_group(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    seed: int,
+    replicas: Sequence[int],
+    engine: Engine = "auto",
+    starts: Mapping[int, Weights] | None = None,
+    teachers: Mapping[int, Weights] | None = None,
+    keepers: Mapping[int, Keeper] | None = None,
+    dtype: torch.dtype = torch.float32,
+    at_once: int | None = None,
+) -> Iterator[tuple[int, Trained | Diverged]]:
+    """Train replicas of a recipe; what each becomes depends neither on which others are trained nor on how many at once.
+
+    Args:
+        recipe, data, seed: what is trained.
+        replicas: their numbers, all different.
+        engine: "auto" takes the one that `choose` names.
+        starts, teachers: weights of the earlier models of each replica, by its number, where the recipe names such.
+        keepers: by replica; keep its state after some steps, and give it back after an interruption.
+        dtype: of weights and inputs.
+        at_once: replicas in a group of the stacked engine; left out, `group_size`. Groups shrink where memory is short.
+    Yields:
+        A replica's number and its outcome, as it is finished: `Trained`, or `Diverged` where its loss or its logits became infinite or NaN.
+        The stacked engine works on one thread, whatever PyTorch is set to.
+    Raises:
+        BadInput: the same replica twice. BadSpec: see `choose`. MemoryError, RuntimeError: not enough memory for one replica.
+    """
+    if len(set(replicas)) < len(replicas):
+        raise BadInput(f"replicas: got {list(replicas)}, expected different numbers")
+    starts, teachers, keepers = starts or {}, teachers or {}, keepers or {}
+    if choose(recipe, data, engine=engine).engine == "loop":
+        for replica in replicas:
+            earlier: Any = {"start": starts.get(replica), "teacher": teachers.get(replica)}
+            made: Trained | Diverged
+            try:
+                made = train(recipe, data, seed=seed, replica=replica, keeper=keepers.get(replica), dtype=dtype, **earlier)
+            except Diverged as reason:
+                made = reason
+            yield replica, made
+        return
+    largest = at_once or group_size(recipe, data)
+    examples = TrainingSet.of(data, dtype)
+    waiting = [list(replicas)]
+    while waiting:
+        group = waiting.pop(0)
+        resumed = {r: found for r in group if (k := keepers.get(r)) is not None and (found := k.resume()) is not None}
+        alike = _split(group, resumed, largest)
+        if len(alike) > 1:
+            waiting = [*alike, *waiting]
+            continue
+        settings: Any = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, "dtype": dtype}
+        done = []
+        try:
+            for replica, made in _on_one_thread(
+                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings)
+            ):
+                done.append(replica)
+                yield replica, made
+        except (MemoryError, RuntimeError) as error:
+            left = [replica for replica in group if replica not in done]
+            if len(left) == 1 or not out_of_memory(error):
+                raise
+            largest = (len(left) + 1) // 2
+            waiting.insert(0, left)
+
+
+def _split(group: list[int], resumed: Mapping[int, tuple[int, State]], largest: int) -> list[list[int]]:
+    """Groups of at most so many replicas that have taken the same number of steps."""
+    by_steps: dict[int, list[int]] = {}
+    for replica in group:
+        by_steps.setdefault(resumed[replica][0] if replica in resumed else 0, []).append(replica)
+    return [alike[i : i + largest] for alike in by_steps.values() for i in range(0, len(alike), largest)]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory; PyTorch has no type for it on a CPU."""
+    return isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def _on_one_thread(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Let an iterator work on one thread, and whoever reads it on as many as before."""
+    while True:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            made = next(outcomes, None)
+        finally:
+            torch.set_num_threads(before)
+        if made is None:
+            return
+        yield made

@@ -1,0 +1,151 @@
+"""The training of a group from its first step to its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from traintwice.data import Dataset
+from traintwice.engine.averager import Averager, averager
+from traintwice.engine.building import Weights
+from traintwice.engine.loop import Trained, outcome
+from traintwice.engine.stacked.feed import TrainingSet
+from traintwice.engine.stacked.group import Group, from_rows, of_rows
+from traintwice.engine.state import Keeper, State, under, within
+from traintwice.errors import Diverged
+from traintwice.recipes import Recipe
+
+Outcome = tuple[int, Trained | Diverged]
+"""A replica and what became of it."""
+
+
+def train_stacked(
+    recipe: Recipe,
+    data: Dataset,
+    examples: TrainingSet,
+    *,
+    seed: int,
+    replicas: Sequence[int],
+    starts: Mapping[int, Weights],
+    teachers: Mapping[int, Weights],
+    keepers: Mapping[int, Keeper],
+    resumed: Mapping[int, tuple[int, State]],
+    dtype: torch.dtype,
+) -> Iterator[Outcome]:
+    """Train some replicas together; yields each as it is finished, or when it diverges, while the others go on.
+
+    Args:
+        recipe, data, seed, replicas: what is trained.
+        examples: of ``data``.
+        starts, teachers: weights of the earlier models of each replica.
+        keepers: keep the state of each.
+        resumed: steps taken and state of each that was interrupted; all of them, after the same number of steps, or none.
+        dtype: of everything.
+    """
+    run = _Run(recipe, data, examples, seed=seed, starts=starts, teachers=teachers, dtype=dtype)
+    step = next((steps for steps, _ in resumed.values()), 0)
+    run.enter(replicas, [resumed[r][1] for r in replicas] if resumed else None)
+    per_epoch = recipe.steps_per_epoch(len(data.train))
+    while step < per_epoch * recipe.epochs:
+        epoch = step // per_epoch
+        for batch in islice(run.group.feed.epoch(epoch), step % per_epoch, None):
+            failed = run.group.step(batch, step)
+            run.kept.after_step(step)
+            step += 1
+            lost = [r for at, r in enumerate(run.replicas) if at in failed]
+            for replica in lost:
+                yield replica, Diverged(failed[run.replicas.index(replica)], step - 1)
+            if lost:
+                left = [at for at, r in enumerate(run.replicas) if r not in lost]
+                if not left:
+                    return
+                run.enter([run.replicas[at] for at in left], [run.state(at) for at in left])
+                break  # the epoch's batches were those of all of them
+            for at, replica in enumerate(run.replicas):
+                if (keeper := keepers.get(replica)) is not None:
+                    keeper.after_step(step, _Single(run, at))
+    yield from run.finish(step)
+
+
+class _Run:
+    """A group and the average of its weights; the group may lose replicas on the way."""
+
+    group: Group
+    kept: Averager
+    replicas: list[int]
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        examples: TrainingSet,
+        *,
+        seed: int,
+        starts: Mapping[int, Weights],
+        teachers: Mapping[int, Weights],
+        dtype: torch.dtype,
+    ) -> None:
+        self.recipe, self.data, self.examples, self.seed = recipe, data, examples, seed
+        self.starts, self.teachers, self.dtype = starts, teachers, dtype
+
+    def enter(self, replicas: Sequence[int], states: Sequence[Mapping[str, Tensor]] | None) -> None:
+        """Make a group of some replicas, at the beginning or from their states."""
+        self.replicas = list(replicas)
+        # A kernel may round otherwise where it has one matrix to work on: a lone replica is trained beside itself.
+        both = self.replicas * 2 if len(self.replicas) == 1 else self.replicas
+        self.group = Group(
+            self.recipe.resolve(len(self.data.train)),
+            self.data,
+            self.examples,
+            seed=self.seed,
+            replicas=both,
+            starts=[self.starts.get(r) for r in both],
+            teachers=[self.teachers.get(r) for r in both],
+            dtype=self.dtype,
+        )
+        per_epoch = self.recipe.steps_per_epoch(len(self.data.train))
+        steps = per_epoch * self.recipe.epochs
+        self.kept = averager(self.recipe.averaging, [self.group.stack], steps=steps, steps_per_epoch=per_epoch)
+        if states is not None:
+            states = [*states, *states][: len(both)]
+            self.group.restore([within("group", state) for state in states])
+            self.kept.restore(from_rows([within("averager", state) for state in states]))
+
+    def state(self, place: int) -> State:
+        """All that the next step of a replica depends on."""
+        own = self.group.rows_of(place)
+        return {**under("group", self.group.state(place)), **under("averager", of_rows(self.kept.state(), own))}
+
+    def finish(self, steps: int) -> Iterator[Outcome]:
+        """What the replicas predict."""
+        sets = self.kept.finish()
+        for place, replica in enumerate(self.replicas):
+            networks = [self.group.networks(place, stack) for (stack,) in sets]
+            try:
+                made = outcome(
+                    self.recipe, self.data, networks, self.examples.inputs, seed=self.seed, replica=replica, steps=steps
+                )
+            except Diverged as reason:
+                yield replica, reason
+            else:
+                yield replica, made
+
+
+@dataclass(frozen=True)
+class _Single:
+    """One replica of a run, as its keeper sees it."""
+
+    run: _Run
+    place: int
+
+    def state(self) -> State:
+        """Its state."""
+        return self.run.state(self.place)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """States are put back for a whole group, when it is made."""
+        raise NotImplementedError
