@@ -13,6 +13,7 @@ from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
+from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
 
 ALGORITHM = 1
@@ -78,6 +79,7 @@ class Recipe:
             the student's view; the batch statistics of averaged weights are of the pictures as they are.
         hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
             hardware rounded each time differently. On a CPU hardware can be fixed only.
+        progressive: for a stream, and only for one: a single pass that predicts every mini-batch before it is trained on.
     Raises:
         BadSpec: a setting outside its range, or two that contradict each other.
     Example:
@@ -101,6 +103,7 @@ class Recipe:
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
     hardware: Literal["fixed", "emulated"] = "fixed"
+    progressive: Progressive | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -137,6 +140,21 @@ class Recipe:
         if self.own_batches is not None and self.own_batches.share == 0 and self.method.couples:
             raise BadSpec(
                 "Recipe.own_batches: share is 0, but the method couples components and would have no example to do so on"
+            )
+        if self.progressive is not None:
+            self._check_progressive()
+
+    def _check_progressive(self) -> None:
+        if self.epochs != 1:
+            raise BadSpec(
+                f"Recipe.epochs: got {self.epochs}, expected 1: of an example seen before, no prediction is made before it is trained on"
+            )
+        if self.earlier():
+            raise BadSpec("Recipe.progressive: an earlier model has been trained on the whole stream; leave start and teacher out")
+        if self.own_batches is not None or self.averaging is not None or self.method.keep == "gate":
+            raise BadSpec(
+                "Recipe.progressive: predictions are those of the components as they are trained, all on the same mini-batches; leave "
+                "own_batches and averaging out, and keep another output than 'gate'"
             )
 
     def change(self, **settings: Any) -> Recipe:

@@ -1,24 +1,46 @@
-"""A data set in memory: three splits, and a digest that says which data they are."""
+"""A data set: three splits, in memory or read when asked for, and a digest that says which data they are."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from traintwice.data.columns import Columns, TableShape
 from traintwice.errors import BadInput
 from traintwice.randomness import stream
+from traintwice.types import Array
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """An array whose rows are read when they are asked for; rows near each other should be asked for together."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+
+    @property
+    def content(self) -> str:
+        """Digest of what is on disk and how it is read."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """The rows at these places, in this order."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs ``N *shape`` (float32) and labels ``N`` (int64)."""
+    """Inputs ``N *shape`` (float32) and labels ``N`` (int64): NumPy arrays; of the training split of a stream from disk, `OnDisk`."""
 
-    inputs: np.ndarray
-    labels: np.ndarray
+    inputs: Array
+    labels: Array
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,6 +56,11 @@ class Dataset:
         train, validation, test: the splits. Hyper-parameters and temperatures are chosen on validation, reported on test.
         pixels: rows and columns (and channels) of an input that is a picture; None otherwise.
         class_names: what the classes are called, in order.
+        columns: of a table; None where an input is no row of one.
+        places: of a stream, which is trained on in one pass and validated progressively: where in the training examples those of
+            "validation" and "test" are, ascending. None where validation and test examples are never trained on.
+        groups: columns to slice the test examples by: name to one value for each.
+        time: of a stream: when each test example was seen, in words that sort, such as months.
     """
 
     name: str
@@ -43,11 +70,15 @@ class Dataset:
     test: Split
     pixels: tuple[int, ...] | None = None
     class_names: tuple[str, ...] = ()
+    columns: Columns | None = None
+    places: Mapping[str, np.ndarray] | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    time: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return tuple(self.train.inputs.shape[1:])
+        """Shape of one input; of a table it knows the columns (`TableShape`)."""
+        return tuple(self.train.inputs.shape[1:]) if self.columns is None else TableShape.of(self.columns)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -60,8 +91,15 @@ class Dataset:
         state = hashlib.blake2b(digest_size=16)
         for name, split in self.splits.items():
             for array in (split.inputs, split.labels):
-                state.update(f"{name} {array.dtype.str} {array.shape};".encode())
-                state.update(np.ascontiguousarray(array).data)
+                if isinstance(array, np.ndarray):
+                    state.update(f"{name} {array.dtype.str} {array.shape};".encode())
+                    state.update(np.ascontiguousarray(array).data)
+                else:
+                    state.update(f"{name} {array.content};".encode())
+        if self.columns is not None:
+            state.update(f"{self.columns.numeric} {self.columns.categorical} {self.columns.sizes};".encode())
+        for name, places in (self.places or {}).items():
+            state.update(f"{name} at {places.astype(np.int64).tobytes()!r};".encode())
         return state.hexdigest()
 
 
