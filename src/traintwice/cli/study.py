@@ -14,7 +14,19 @@ from traintwice.cli.progress import progress_for
 from traintwice.errors import StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
-from traintwice.study import Every, Experiment, Results, Store, gather, prepare, source_shares, train_missing, verdict
+from traintwice.study import (
+    Every,
+    Experiment,
+    Results,
+    Store,
+    gather,
+    prepare,
+    source_shares,
+    stream_findings,
+    train_missing,
+    verdict,
+)
+from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
@@ -129,12 +141,19 @@ def _print_results(results: Results) -> None:
     console.print()
     for note in table.notes:
         console.print(note, style="dim")
-    if (shares := source_shares(results)) is not None:
-        console.print()
-        console.print(shares.title, style="bold")
-        console.print(shares.to_rich())
-        for note in shares.notes:
-            console.print(note, style="dim")
+    stream = stream_findings(results)
+    for further in (source_shares(results), stream and stream.table, stream and stream.over_time):
+        if further is not None:
+            _print_further(console, further)
     console.print()
     for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)
+
+
+def _print_further(console: Console, table: Table) -> None:
+    console.print()
+    console.print(table.title, style="bold")
+    for part in table.split(console.width):
+        console.print(part.to_rich())
+    for note in table.notes:
+        console.print(note, style="dim")

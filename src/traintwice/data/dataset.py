@@ -58,7 +58,8 @@ class Dataset:
         class_names: what the classes are called, in order.
         columns: of a table; None where an input is no row of one.
         places: of a stream, which is trained on in one pass and validated progressively: where in the training examples those of
-            "validation" and "test" are, ascending. None where validation and test examples are never trained on.
+            "validation" and "test" are, ascending, and of "warm_up", which count for no number. None where validation and test
+            examples are never trained on.
         groups: columns to slice the test examples by: name to one value for each.
         time: of a stream: when each test example was seen, in words that sort, such as months.
     """

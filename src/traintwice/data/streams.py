@@ -16,16 +16,16 @@ def reported(examples: int, *, warm_up: float, validation: float, most: int) -> 
         examples: N of the stream.
         warm_up: share of the stream at its beginning that is left out of every number, in [0, 1).
         validation: share that comes next; temperatures are fitted to it.
-        most: test examples at most, >= 1; of a longer test part every k-th is taken. As many validation examples at most.
+        most: test examples at most, >= 1; of a longer test part every k-th is taken. Of the other parts as many at most.
     Returns:
-        Ascending places by name of the split.
+        Ascending places by name of the split, "warm_up" (where there is one), "validation" and "test".
     Raises:
         BadInput: a part without examples.
     Source:
         Ours: a temperature may only be fitted to other examples than those reported, and to earlier ones, as it would be in service.
     Example:
         >>> {name: at.tolist() for name, at in reported(20, warm_up=0.2, validation=0.1, most=7).items()}
-        {'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
+        {'warm_up': [0, 1, 2, 3], 'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
     """
     if not (0 <= warm_up and 0 < validation and warm_up + validation < 1):
         raise BadInput(
@@ -35,5 +35,5 @@ def reported(examples: int, *, warm_up: float, validation: float, most: int) -> 
     first, second = round(warm_up * examples), round((warm_up + validation) * examples)
     if not first < second < examples or most < 1:
         raise BadInput(f"stream: got {examples:,} examples and most={most}; too few to have a warm-up, validation and test part")
-    parts = {"validation": (first, second), "test": (second, examples)}
-    return {name: np.arange(start, stop, -(-(stop - start) // most)) for name, (start, stop) in parts.items()}
+    parts = {"warm_up": (0, first), "validation": (first, second), "test": (second, examples)}
+    return {name: np.arange(start, stop, -(-(stop - start) // most)) for name, (start, stop) in parts.items() if start < stop}

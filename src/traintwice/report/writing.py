@@ -10,7 +10,7 @@ from typing import Any
 from traintwice.errors import StoreError, require
 from traintwice.files import write_whole
 from traintwice.report.words import sentences
-from traintwice.study import MATCHED, Results, source_shares, verdict
+from traintwice.study import MATCHED, Results, source_shares, stream_findings, verdict
 
 
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
@@ -57,4 +57,6 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in words."""
     shares = source_shares(results, level=level)
     sources = {} if shares is None else {"sources": shares.to_dict()}
-    return {**results.to_dict(level=level), **sources, "findings": sentences(verdict(results, level=level), results)}
+    found = stream_findings(results, level=level)
+    stream = {} if found is None else {"stream": found.to_dict()}
+    return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}

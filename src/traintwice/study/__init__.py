@@ -8,6 +8,7 @@ from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gath
 from traintwice.study.runner import Finished, prepare, run, train_missing
 from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
+from traintwice.study.stream import Drift, StreamFindings, stream_findings
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MEASURES",
     "Audit",
     "Damage",
+    "Drift",
     "Every",
     "Experiment",
     "Finding",
@@ -23,6 +25,7 @@ __all__ = [
     "Results",
     "RowResult",
     "Store",
+    "StreamFindings",
     "Verdict",
     "audit",
     "gather",
@@ -30,6 +33,7 @@ __all__ = [
     "prepare",
     "run",
     "source_shares",
+    "stream_findings",
     "train_missing",
     "verdict",
 ]
