@@ -9,12 +9,13 @@ import torch
 from traintwice.augmentation import CropFlip, Shift
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
-from traintwice.data import Digits
+from traintwice.data import Digits, Split
 from traintwice.engine import train
 from traintwice.engine.augmenting import Examples
 from traintwice.engine.batches import batches
 from traintwice.engine.building import build
 from traintwice.engine.hardware import poke
+from traintwice.engine.reading import Inputs
 from traintwice.errors import BadSpec
 from traintwice.methods import co_distillation, ensemble
 from traintwice.nets import MLP
@@ -36,7 +37,7 @@ def logits(recipe, *, replica=0):
 
 def seen(recipe, *, replica=0, epoch=0):
     """Example to the input that component 0 was given in an epoch."""
-    examples = Examples(recipe, DATA, X, seed=0, replica=replica)
+    examples = Examples(recipe, DATA, Inputs(DATA.train, torch.float64), seed=0, replica=replica)
     examples.enter(epoch)
     return {
         int(row): x.numpy()
@@ -70,8 +71,8 @@ def test_colour_pictures_in_both_orders():
     data = dataclasses.replace(DATA, pixels=(6, 5, 3))
     (batch,) = batches(recipe.change(batch_size=100), 100, seed=0, replica=0, epoch=0)
     found = []
-    for inputs in (torch.from_numpy(last), torch.from_numpy(last).movedim(3, 1)):
-        examples = Examples(recipe, data, inputs, seed=0, replica=0)
+    for inputs in (last, np.moveaxis(last, 3, 1)):
+        examples = Examples(recipe, data, Inputs(Split(inputs, DATA.train.labels), torch.float64), seed=0, replica=0)
         examples.enter(0)
         found.append(examples.of(batch)[0])
     assert torch.equal(found[0], found[1].movedim(1, 3))
@@ -80,7 +81,7 @@ def test_colour_pictures_in_both_orders():
 
 def test_the_shared_part_of_own_batches_is_the_same_for_all():
     recipe = SMALL.change(method=ensemble(2), own_batches=OwnBatches(0.5))
-    examples = Examples(recipe, DATA, X, seed=0, replica=0)
+    examples = Examples(recipe, DATA, Inputs(DATA.train, torch.float64), seed=0, replica=0)
     examples.enter(0)
     for batch in batches(recipe, 100, seed=0, replica=0, epoch=0):
         first, second = examples.of(batch)

@@ -11,7 +11,7 @@ from traintwice.cli.study import load
 from traintwice.errors import BadInput
 from traintwice.predictions import write_predictions
 from traintwice.study import Store
-from traintwice.study.export import export, model_of, predict
+from traintwice.study.export import as_networks_take_them, export, model_of, predict
 
 
 def export_model(
@@ -29,7 +29,7 @@ def predict_file(console: Console, path: Path, *, study: str | None, row: str, r
     x, labels = _read_inputs(inputs)
     if x.shape[1:] != results.data.shape:
         raise BadInput(f"{inputs}: got inputs of shape {x.shape[1:]}, this model takes {results.data.shape}")
-    probs = predict(model_of(results, Store(path, create=False), row, replica), x)
+    probs = predict(model_of(results, Store(path, create=False), row, replica), as_networks_take_them(x, results.data))
     write_predictions(out, probs, ids=np.arange(len(probs)), labels=labels)
     console.print(f"{len(probs):,} rows: {out}", highlight=False, soft_wrap=True)
 

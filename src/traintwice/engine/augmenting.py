@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
 from traintwice.data import Dataset
 from traintwice.engine.batches import Batch
 from traintwice.engine.building import stream_of
+from traintwice.engine.reading import Inputs
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 
@@ -20,12 +23,12 @@ class Examples:
 
     Args:
         recipe, data, seed, replica: what is trained.
-        inputs: of the training set ``N ...``.
+        inputs: of the training set.
     Raises:
         BadSpec: pictures are to be changed, and the data are none.
     """
 
-    def __init__(self, recipe: Recipe, data: Dataset, inputs: Tensor, *, seed: int, replica: int) -> None:
+    def __init__(self, recipe: Recipe, data: Dataset, inputs: Inputs, *, seed: int, replica: int) -> None:
         self.recipe, self.inputs = recipe, inputs
         self.seed, self.replica = seed, replica
         self._drawn: dict[int, Tensor] = {}
@@ -44,6 +47,18 @@ class Examples:
             rng = stream_of(self.recipe, self.seed, "augmentation", replica=self.replica, component=j, epoch=epoch)
             self._drawn[j] = torch.from_numpy(self.recipe.augmentation.draw(rng, len(self.inputs)))
 
+    def ahead(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same mini-batches, each given out after the reading of the next was begun, where inputs are on disk."""
+        waiting: Batch | None = None
+        for batch in batches:
+            if batch.rows.ndim == 1:
+                self.inputs.expect(batch.rows)
+            if waiting is not None:
+                yield waiting
+            waiting = batch
+        if waiting is not None:
+            yield waiting
+
     def of(self, batch: Batch) -> list[Tensor]:
         """Inputs of each component, the same object where they share them."""
         if batch.rows.ndim == 1:
@@ -55,11 +70,11 @@ class Examples:
         return [torch.cat([self._read(rows[: together.start], j), common]) for j, rows in enumerate(batch.rows)]
 
     def _read(self, rows: Tensor, stream: int) -> Tensor:
-        plain = self.inputs[rows]
+        plain = self.inputs.raw(rows)
         if self.recipe.augmentation is None:
-            return plain
+            return self.inputs.scaled(plain)
         height, width = self._pixels[:2]
         first = plain.ndim == 4 and plain.shape[2:] == (height, width)  # channels come first
         pictures = plain.movedim(1, 3) if first else plain.reshape(len(plain), height, width, -1)
         changed = self.recipe.augmentation.apply(pictures, self._drawn[stream][rows])
-        return (changed.movedim(3, 1) if first else changed.reshape(plain.shape)).contiguous()
+        return self.inputs.scaled((changed.movedim(3, 1) if first else changed.reshape(plain.shape)).contiguous())

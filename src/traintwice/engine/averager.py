@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.averaging import EMA, SWA, Averaging, Snapshots
+from traintwice.engine.reading import Inputs
 from traintwice.engine.state import State, copied, copies_of_networks, of_networks, parts, under
 from traintwice.errors import BadSpec
 
@@ -164,7 +165,7 @@ class Several(Last):
 
 
 @torch.no_grad()
-def renew_batch_statistics(networks: list[nn.Module], inputs: Tensor, batch_size: int) -> None:
+def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int) -> None:
     """Compute the running statistics of batch-norm layers anew: averaged weights have other activations than those they were kept for.
 
     Args:
@@ -181,7 +182,7 @@ def renew_batch_statistics(networks: list[nn.Module], inputs: Tensor, batch_size
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over the batches
         network.train()
-        for part in torch.split(inputs, batch_size):
+        for part in inputs.parts(batch_size):
             if len(part) > 1:  # a single example has no batch statistics
                 network(part)
         for layer, momentum in kept:

@@ -19,6 +19,7 @@ from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.progressive import Seen, check_stream
+from traintwice.engine.reading import Inputs
 from traintwice.engine.signals import Signals
 from traintwice.engine.state import (
     Keeper,
@@ -101,7 +102,7 @@ def train(
     for epoch in range(step // per_epoch, recipe.epochs):
         training.examples.enter(epoch)
         all_batches = batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
-        for batch in islice(all_batches, step % per_epoch, None):
+        for batch in training.examples.ahead(islice(all_batches, step % per_epoch, None)):
             before = training.step(batch, step)
             if seen is not None:
                 seen.add(batch.rows, before)
@@ -166,7 +167,7 @@ class Training:
         dtype: torch.dtype,
     ) -> None:
         self.recipe, self.seed, self.replica = recipe, seed, replica
-        self.inputs = torch.from_numpy(data.train.inputs).to(dtype)
+        self.inputs = Inputs(data.train, dtype)
         self.labels = torch.from_numpy(data.train.labels)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
         if recipe.hardware == "emulated":
@@ -246,7 +247,7 @@ class Training:
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
             logits,
-            self.labels[rows],
+            self.labels[rows].long(),
             peers=self._peer_logits(inputs, step),
             teacher=self._taught(inputs[0], rows),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
@@ -330,18 +331,18 @@ class Training:
 @torch.no_grad()
 def gate_weights(gate: nn.Module, split: Split) -> np.ndarray:
     """Weights of the mixture on a split, ``J N`` float32."""
-    inputs = torch.from_numpy(split.inputs).to(next(gate.parameters()).dtype).flatten(1)
+    parts = Inputs(split, next(gate.parameters()).dtype).parts(PREDICT_BATCH)
+    inputs = torch.cat([part.flatten(1) for part in parts])
     return torch.softmax(gate(inputs), dim=-1).T.float().contiguous().numpy()
 
 
 @torch.no_grad()
 def predict(networks: list[nn.Module], split: Split) -> np.ndarray:
     """Logits of every network on a split, ``J N K`` float32."""
-    dtype = next(networks[0].parameters()).dtype
-    inputs = torch.from_numpy(split.inputs).to(dtype)
-    logits: list[Tensor] = []
+    inputs = Inputs(split, next(networks[0].parameters()).dtype)
     for network in networks:
         network.eval()
-        logits.append(torch.cat([network(part) for part in torch.split(inputs, PREDICT_BATCH)]))
+    logits = torch.cat([torch.stack([network(part) for network in networks]) for part in inputs.parts(PREDICT_BATCH)], dim=1)
+    for network in networks:
         network.train()
-    return torch.stack(logits).float().numpy()
+    return logits.float().numpy()

@@ -79,13 +79,16 @@ def class_name(data: Dataset, label: int) -> str:
 def _picture(data: Dataset, n: int) -> str:
     if data.pixels is None:
         return ""
-    inputs = data.test.inputs
-    return data_uri(png(to_bytes(inputs[n].reshape(data.pixels), float(inputs.min()), float(inputs.max()))))
+    picture = data.picture(data.test.rows(np.array([n]))[0])
+    if picture.dtype == np.uint8:
+        return data_uri(png(picture))
+    every = data.test.inputs if isinstance(data.test.inputs, np.ndarray) else picture
+    return data_uri(png(to_bytes(picture, float(every.min()), float(every.max()))))
 
 
 def _values(data: Dataset, n: int) -> str:
     if data.pixels is not None:
         return ""
-    flat = data.test.inputs[n].reshape(-1)
+    flat = data.test.rows(np.array([n])).reshape(-1)
     listed = ", ".join(f"{value:.3g}" for value in flat[:VALUES_SHOWN])
     return f"{listed} … ({flat.size} values)" if flat.size > VALUES_SHOWN else listed

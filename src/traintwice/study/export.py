@@ -10,7 +10,9 @@ import numpy as np
 import safetensors.numpy
 import torch
 
+from traintwice.data import Dataset, Split
 from traintwice.engine.deployed import Deployed, deployed
+from traintwice.engine.reading import Inputs
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
 from traintwice.files import write_whole
 from traintwice.study.results import Results
@@ -36,9 +38,20 @@ def model_of(results: Results, store: Store, row: str, replica: int) -> Deployed
     return deployed(result.recipe, results.data, weights)
 
 
+CHECKED = 1000
+"""Test examples at most on which an exported model is compared with the stored one."""
+
+
+def as_networks_take_them(inputs: np.ndarray, data: Dataset) -> np.ndarray:
+    """Inputs ``N ...`` in float32: bytes scaled as those of the data set, numbers as they are."""
+    scaling = data.train.scaling if inputs.dtype == np.uint8 else None
+    unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)
+    return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs))).numpy()
+
+
 @torch.no_grad()
 def predict(model: Deployed, inputs: np.ndarray, *, batch_size: int = 1024) -> np.ndarray:
-    """Probabilities ``N K`` in float32 for inputs ``N ...``."""
+    """Probabilities ``N K`` in float32 for inputs ``N ...`` as networks take them."""
     x = torch.from_numpy(np.asarray(inputs, dtype=np.float32))
     return torch.cat([model(part) for part in torch.split(x, batch_size)]).numpy()
 
@@ -66,7 +79,8 @@ def export(
         for module in ("onnx", "onnxruntime", "onnxscript"):
             require(module, extra="onnx", purpose="ONNX export")
     model = model_of(results, store, row, replica)
-    test = results.data.test.inputs
+    first = np.arange(min(len(results.data.test), CHECKED))
+    test = as_networks_take_them(results.data.test.rows(first), results.data)
     expected = predict(model, test)
     writers: dict[str, Callable[[Deployed, np.ndarray, Path], np.ndarray]] = {
         "safetensors": _as_state_dict,
