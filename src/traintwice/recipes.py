@@ -12,7 +12,7 @@ from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
-from traintwice.optimizers import AdaGrad, Optimizer
+from traintwice.optimizers import SGD, AdaGrad, Optimizer
 from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
 
@@ -143,6 +143,8 @@ class Recipe:
             )
         if self.progressive is not None:
             self._check_progressive()
+        for component in range(self.method.components):
+            self._check_sparse(component)
 
     def _check_progressive(self) -> None:
         if self.epochs != 1:
@@ -150,11 +152,24 @@ class Recipe:
                 f"Recipe.epochs: got {self.epochs}, expected 1: of an example seen before, no prediction is made before it is trained on"
             )
         if self.earlier():
-            raise BadSpec("Recipe.progressive: an earlier model has been trained on the whole stream; leave start and teacher out")
+            raise BadSpec(
+                "Recipe.progressive: an earlier model has been trained on the whole stream; leave start and teacher out"
+            )
         if self.own_batches is not None or self.averaging is not None or self.method.keep == "gate":
             raise BadSpec(
                 "Recipe.progressive: predictions are those of the components as they are trained, all on the same mini-batches; leave "
                 "own_batches and averaging out, and keep another output than 'gate'"
+            )
+
+    def _check_sparse(self, component: int) -> None:
+        if not getattr(self.network_of(component), "sparse", False):
+            return
+        optimizer = self.optimizer_of(component)
+        fits = isinstance(optimizer, AdaGrad) or (isinstance(optimizer, SGD) and optimizer.momentum == 0)
+        if not fits or optimizer.weight_decay or self.clip_norm is not None or self.sharpness:
+            raise BadSpec(
+                "Recipe.network: sparse gradients need AdaGrad, or SGD without momentum, and no weight_decay, clip_norm or sharpness; "
+                "set sparse = false"
             )
 
     def change(self, **settings: Any) -> Recipe:

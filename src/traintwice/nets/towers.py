@@ -74,6 +74,8 @@ class Towers:
         table: nn.Embedding = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Embedding, columns.vocabulary, self.embedding, sparse=self.sparse
         )
+        if self.sparse:
+            torch.sparse.check_sparse_tensor_invariants.disable()  # its default, which warns until it is chosen
         with torch.no_grad():
             table.weight.copy_(truncated_normal((columns.vocabulary, self.embedding), self.embedding_scale / self.embedding, rng))
         return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from traintwice.tables import Column, Row, Table
 from traintwice.types import Estimate
 
 BLOCKS = 40
-"""Parts of the stream in which the drift is measured, of equally many reported examples."""
+"""Parts of the stream, of equal length, in which the drift is measured."""
 
 LEAST_EXAMPLES = 200
 """Slices with fewer test examples are left out."""
@@ -34,8 +35,8 @@ class Drift:
 
     Attributes:
         row: name of the recipe.
-        seen: examples of the stream seen before the middle of the block.
-        counted: the block is none of the warm-up.
+        seen: examples of the stream before the middle of the block.
+        counted: the block is one of test examples; before, there is the warm-up, and what temperatures are fitted to.
         apart: relative difference of two replicas (`relative_pairwise`), mean over pairs.
     """
 
@@ -89,9 +90,7 @@ def stream_findings(results: Results, *, level: float = 0.95) -> StreamFindings 
         return None
     times = [] if data.time is None else [_by(results, "month", data.time, level)]
     slices = [_by(results, name, values, level) for name, values in data.groups.items() if not _same(values, data.time)]
-    return StreamFindings(
-        _by_method(results, level), times[0] if times else None, tuple(slices), tuple(_drift(results, level))
-    )
+    return StreamFindings(_by_method(results, level), times[0] if times else None, tuple(slices), tuple(_drift(results, level)))
 
 
 def _by_method(results: Results, level: float) -> Table:
@@ -186,15 +185,15 @@ def _drift(results: Results, level: float) -> list[Drift]:
     places = results.data.places or {}
     names = [name for name in ("warm_up", "validation", "test") if name in places]
     at = np.concatenate([places[name] for name in names])
-    warm = len(places.get("warm_up", ()))
+    edges = np.searchsorted(at, np.linspace(0, len(results.data.train), BLOCKS + 1))
+    blocks = [(start, stop) for start, stop in pairwise(edges.tolist()) if start < stop]
     points = []
     for row, result in results.rows.items():
         parts: Sequence[Predictions | None] = [getattr(result, name) for name in names]
         probs = np.concatenate([to_numpy(p.probs) for p in parts if p is not None], axis=1)
-        for block in np.array_split(np.arange(len(at)), min(BLOCKS, len(at))):
-            apart = _estimate(metrics.relative_pairwise, Predictions.trusted(probs[:, block]), level)
-            middle = block[len(block) // 2]
-            points.append(Drift(row, int(at[middle]), bool(middle >= warm), apart))
+        for start, stop in blocks:
+            apart = _estimate(metrics.relative_pairwise, Predictions.trusted(probs[:, start:stop]), level)
+            points.append(Drift(row, int(at[(start + stop) // 2]), bool(at[start] >= places["test"][0]), apart))
     return points
 
 

@@ -21,7 +21,7 @@ def drift(found: StreamFindings) -> Figure:
             "recipe": point.row,
             "seen": point.seen / 1000,
             "apart": round(100 * point.apart.value, 4),
-            "counted": "reported" if point.counted else "warm-up",
+            "counted": "reported" if point.counted else "before the reported part",
         }
         for point in found.drift
     ]
