@@ -14,13 +14,13 @@ class Progressive:
     The predictions made on the way, each by the model as it was at that moment, are what a replica predicts.
 
     Args:
-        window: a row leaves its place by fewer than so many places; >= 1, and 1 keeps the order of the stream. What is drawn is the source of
-            randomness "order", a stream of its own for each replica.
+        window: a row leaves its place by fewer than so many places; >= 1, and 1 keeps the order of the stream. What is drawn is the
+            source of randomness "order", a stream of its own for each replica.
     Raises:
         BadSpec: a window below 1.
     Source:
-        Progressive validation: Blum et al. 1999, AD section 5. Ours: the window, in the place of the asynchronous updates of a training system
-        that make its models differ.
+        Progressive validation: Blum et al. 1999, AD section 5. Ours: the window, in the place of the asynchronous updates of a training
+        system that make its models differ.
     """
 
     window: int = 10_000

@@ -165,8 +165,8 @@ class Recipe:
         if not getattr(self.network_of(component), "sparse", False):
             return
         optimizer = self.optimizer_of(component)
-        fits = isinstance(optimizer, AdaGrad) or (isinstance(optimizer, SGD) and optimizer.momentum == 0)
-        if not fits or optimizer.weight_decay or self.clip_norm is not None or self.sharpness:
+        plain = AdaGrad(optimizer.lr, optimizer.accumulator) if isinstance(optimizer, AdaGrad) else SGD(optimizer.lr)
+        if optimizer != plain or self.clip_norm is not None or self.sharpness:
             raise BadSpec(
                 "Recipe.network: sparse gradients need AdaGrad, or SGD without momentum, and no weight_decay, clip_norm or sharpness; "
                 "set sparse = false"

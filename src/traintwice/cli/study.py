@@ -142,7 +142,7 @@ def _print_results(results: Results) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     stream = stream_findings(results)
-    for further in (source_shares(results), stream and stream.table, stream and stream.over_time):
+    for further in (source_shares(results), *(() if stream is None else (stream.table, stream.baseline_over_time))):
         if further is not None:
             _print_further(console, further)
     console.print()

@@ -34,8 +34,8 @@ class Criteo:
     Raises:
         BadInput: the file is missing, or a line is not of the format (the message names it); a setting outside its range.
     Source:
-        The format of Criteo's display-advertising challenge and of its terabyte logs. Ours: the logarithm, the hash (multiplication by an odd
-        constant of the column, upper bits), nothing learnt from the file before it is trained on.
+        The format of Criteo's display-advertising challenge and of its terabyte logs. Ours: the logarithm, the hash (multiplication by
+        an odd constant of the column, upper bits), nothing learnt from the file before it is trained on.
     """
 
     path: str
@@ -54,11 +54,20 @@ class Criteo:
         if not 0 < count <= len(lines.labels):
             raise BadInput(f"Criteo.rows: got {self.rows}, expected 1 to {len(lines.labels):,}, the lines of {self.path}")
         places = reported(count, warm_up=self.warm_up, validation=self.validation, most=self.reported)
-        later = [places["validation"], places["test"]]
-        parts = [Split(_Rows(lines, self.buckets, at), lines.labels[at].astype(np.int64)) for at in later]
-        train = Split(_Rows(lines, self.buckets, count), lines.labels[:count])
-        columns = Columns(NUMERIC, CATEGORICAL, (self.buckets,) * CATEGORIES)
-        return Dataset("criteo", 2, train, *parts, class_names=("no click", "click"), columns=columns, places=places)
+        parts = {
+            name: Split(_Rows(lines, self.buckets, places[name]), lines.labels[places[name]].astype(np.int64))
+            for name in ("validation", "test")
+        }
+        return Dataset(
+            "criteo",
+            2,
+            Split(_Rows(lines, self.buckets, count), lines.labels[:count]),
+            parts["validation"],
+            parts["test"],
+            class_names=("no click", "click"),
+            columns=Columns(NUMERIC, CATEGORICAL, (self.buckets,) * CATEGORIES),
+            places=places,
+        )
 
 
 class _Rows:

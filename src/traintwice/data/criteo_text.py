@@ -1,6 +1,7 @@
 """Criteo's text format, read in blocks of lines: label, 13 whole numbers, 26 categories of 8 hexadecimal digits, tabs between them.
 
-Fields may be empty. Blocks are found by the ends of lines, fields by the tabs: a block is parsed as arrays of bytes, with no loop over lines.
+Fields may be empty. Blocks are found by the ends of lines, fields by the tabs: a block is parsed as arrays of bytes, with no loop over
+lines.
 """
 
 from __future__ import annotations
@@ -65,14 +66,12 @@ def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
         lines = text.split(b"\n")
         wrong = next((i for i, line in enumerate(lines) if line.count(b"\t") != FIELDS - 1), len(lines))
         raise BadInput(
-            f"{path}: line {first_line + wrong + 1:,} has {lines[min(wrong, len(lines) - 1)].count(9) + 1} fields, expected {FIELDS}: a label, "
-            f"{NUMBERS} whole numbers and {CATEGORIES} categories, with tabs between them"
+            f"{path}: line {first_line + wrong + 1:,} has {lines[min(wrong, len(lines) - 1)].count(9) + 1} fields, expected {FIELDS}: "
+            f"a label, {NUMBERS} whole numbers and {CATEGORIES} categories, with tabs between them"
         )
-    ends = ends.reshape(-1, FIELDS)
-    starts = np.empty_like(ends)
-    starts.reshape(-1)[0], starts.reshape(-1)[1:] = 0, ends.reshape(-1)[:-1] + 1
-    lengths = ends - starts
-    if raw[ends[0, -1] - 1] == 13:  # lines that end as on Windows
+    starts = np.append(0, ends[:-1] + 1).reshape(-1, FIELDS)
+    lengths = ends.reshape(-1, FIELDS) - starts
+    if raw[ends[FIELDS - 1] - 1] == 13:  # lines that end as on Windows
         lengths[:, -1] -= 1
 
     def check(good: np.ndarray, column: int, what: str) -> None:

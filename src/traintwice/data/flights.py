@@ -39,9 +39,8 @@ class Flights:
     """327,346 flights of 2013 out of New York in the order of their scheduled departure; the label is an arrival over 15 minutes late.
 
     A stream: one pass, every batch predicted before it is trained on. Eight categorical columns (carrier, origin, dest, tailnum, flight,
-    month, weekday, hour), ten numeric ones (log of the distance, time of departure, and the weather there at that hour, rain as a logarithm),
-    scaled by mean and standard
-    deviation of the warm-up part; what is missing is 0.
+    month, weekday, hour), ten numeric ones (log of the distance, time of departure, and the weather there at that hour, rain as a
+    logarithm), scaled by mean and standard deviation of the warm-up part; what is missing is 0.
 
     Args:
         rows: how many flights, from the first on; None takes all.
@@ -75,11 +74,13 @@ class Flights:
         sizes = tuple(len(vocabularies[name]) for name in CATEGORICAL)
         test = places["test"]
         groups = {name: np.array(vocabularies[name])[flights[name][test]] for name in GROUPS}
+        parts = {name: Split(inputs[places[name]], labels[places[name]]) for name in ("validation", "test")}
         return Dataset(
             "flights",
             2,
             Split(inputs, labels),
-            *(Split(inputs[at], labels[at]) for at in (places["validation"], test)),
+            parts["validation"],
+            parts["test"],
             class_names=("in time", "late"),
             columns=Columns(NUMERIC, CATEGORICAL, sizes, vocabularies),
             places=places,
@@ -94,7 +95,7 @@ def _scaled(numeric: np.ndarray, first: int) -> np.ndarray:
     known, count = np.where(there, numeric[:first], 0.0), np.maximum(there.sum(axis=0), 1)
     mean = known.sum(axis=0) / count
     spread = np.sqrt((np.where(there, known - mean, 0.0) ** 2).sum(axis=0) / count)
-    return np.nan_to_num((numeric - mean) / np.where(spread > 0, spread, 1.0))
+    return np.asarray(np.nan_to_num((numeric - mean) / np.where(spread > 0, spread, 1.0)))
 
 
 def _folder() -> Path:

@@ -27,7 +27,7 @@ def reported(examples: int, *, warm_up: float, validation: float, most: int) -> 
         >>> {name: at.tolist() for name, at in reported(20, warm_up=0.2, validation=0.1, most=7).items()}
         {'warm_up': [0, 1, 2, 3], 'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
     """
-    if not (0 <= warm_up and 0 < validation and warm_up + validation < 1):
+    if warm_up < 0 or validation <= 0 or warm_up + validation >= 1:
         raise BadInput(
             f"stream: got warm_up={warm_up} and validation={validation}, expected shares of the stream whose sum is below 1, the second "
             "above 0"

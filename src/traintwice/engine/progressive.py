@@ -47,8 +47,8 @@ class Seen:
         for module in (m for network in networks for m in network.modules()):
             if isinstance(module, Dropout | _BatchNorm):
                 raise BadSpec(
-                    f"Recipe.progressive: the network has {type(module).__name__} layers, with which it predicts otherwise while it trains; "
-                    "take a network without"
+                    f"Recipe.progressive: the network has {type(module).__name__} layers, with which it predicts otherwise while it "
+                    "trains; take a network without"
                 )
         self.places = dict(data.places or {})
         shape = (len(networks), data.classes)

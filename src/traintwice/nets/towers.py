@@ -75,7 +75,7 @@ class Towers:
             nn.Embedding, columns.vocabulary, self.embedding, sparse=self.sparse
         )
         if self.sparse:
-            torch.sparse.check_sparse_tensor_invariants.disable()  # its default, which warns until it is chosen
+            torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]  # the default warns
         with torch.no_grad():
             table.weight.copy_(truncated_normal((columns.vocabulary, self.embedding), self.embedding_scale / self.embedding, rng))
         return table

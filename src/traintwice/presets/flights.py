@@ -14,10 +14,10 @@ from traintwice.study import Experiment
 def flights() -> Experiment:
     """The set-up of AD's click-through rates on 327,346 flights, ten replicas each: how far apart are two trainings on one stream?
 
-    Three components with embeddings and narrowing towers, AdaGrad, one pass in the order of departure, every mini-batch predicted before it
-    is trained on. Replicas share their initial weights; they differ in the order of the rows inside a moving window of 10,000, which stands in
-    for the asynchronous updates of a training system. The weights λ are below the paper's: its logits, weights and losses are not known, and
-    the loss scales with the fourth power of the logits. "logit L2" is the control: it shrinks logits too and does nothing else.
+    Three components with embeddings and narrowing towers, AdaGrad, one pass in the order of departure, every mini-batch predicted before
+    it is trained on. Replicas share their initial weights; they differ in the order of the rows inside a moving window of 10,000, which
+    stands in for the asynchronous updates of a training system. The weights λ are below the paper's 0.5 to 5: the loss scales with the
+    fourth power of the logits, and those of its data are not known. "logit L2" is the control: it shrinks logits and does nothing else.
     """
     base = Recipe(
         network=Towers(),

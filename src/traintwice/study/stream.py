@@ -20,10 +20,14 @@ from traintwice.recipes import Recipe
 from traintwice.study.results import Results
 from traintwice.study.sources import ratio
 from traintwice.tables import Column, Row, Table
+from traintwice.tables.table import Unit
 from traintwice.types import Estimate
 
 BLOCKS = 40
 """Parts of the stream, of equal length, in which the drift is measured."""
+
+BASELINE_COLUMNS: dict[str, Unit] = {"examples": "text", "positive": "fraction", "accuracy": "fraction", "churn": "fraction"}
+"""First columns of the tables by time and by slice."""
 
 LEAST_EXAMPLES = 200
 """Slices with fewer test examples are left out."""
@@ -61,6 +65,12 @@ class StreamFindings:
     over_time: Table | None
     slices: tuple[Table, ...]
     drift: tuple[Drift, ...]
+
+    @property
+    def baseline_over_time(self) -> Table | None:
+        """The columns of the baseline alone, for a narrow terminal."""
+        found = self.over_time
+        return None if found is None else replace(found, columns=found.columns[: len(BASELINE_COLUMNS) + 1])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -149,13 +159,9 @@ def _change(results: Results, metric: Metric, row: str, level: float) -> Estimat
 def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
     """One line for each value: how many examples, labels, the baseline's churn and accuracy, and the difference of each recipe."""
     baseline = results.baseline.name
-    columns = [
-        Column("examples", "examples", "text"),
-        Column("positive", _positive(results), "fraction"),
-        Column("accuracy", f"accuracy, {baseline}", "fraction"),
-        Column("churn", f"churn, {baseline}", "fraction"),
-        *(Column(row, row) for row in results.rows),
-    ]
+    titles = ("examples", _positive(results), f"accuracy, {baseline}", f"churn, {baseline}")
+    columns = [Column(key, title, unit) for (key, unit), title in zip(BASELINE_COLUMNS.items(), titles, strict=True)]
+    columns += [Column(row, row) for row in results.rows]
     found, counts = np.unique(values, return_counts=True)
     rows = []
     for value, count in zip(found.tolist(), counts.tolist(), strict=True):

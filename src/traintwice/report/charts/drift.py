@@ -16,7 +16,7 @@ def drift(found: StreamFindings) -> Figure:
     Args:
         found: of a study on a stream.
     """
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "recipe": point.row,
             "seen": point.seen / 1000,
