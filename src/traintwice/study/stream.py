@@ -161,7 +161,7 @@ def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
     baseline = results.baseline.name
     titles = ("examples", _positive(results), f"accuracy, {baseline}", f"churn, {baseline}")
     columns = [Column(key, title, unit) for (key, unit), title in zip(BASELINE_COLUMNS.items(), titles, strict=True)]
-    columns += [Column(row, row) for row in results.rows]
+    columns += [Column(f"of {row}", row) for row in results.rows]
     found, counts = np.unique(values, return_counts=True)
     rows = []
     for value, count in zip(found.tolist(), counts.tolist(), strict=True):
@@ -175,7 +175,9 @@ def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
             "accuracy": _estimate(metrics.accuracy, parts[baseline], level),
             "churn": _estimate(metrics.churn, parts[baseline], level),
         }
-        rows.append(Row(str(value), {**cells, **{r: _estimate(metrics.relative_pairwise, p, level) for r, p in parts.items()}}))
+        rows.append(
+            Row(str(value), {**cells, **{f"of {r}": _estimate(metrics.relative_pairwise, p, level) for r, p in parts.items()}})
+        )
     few = sum(count < LEAST_EXAMPLES for count in counts.tolist())
     left_out = f" {few} with fewer than {LEAST_EXAMPLES} examples are left out." if few else ""
     note = f"Relative difference of two trainings' probabilities of {_positive(results)!r}, for each recipe.{left_out}"
