@@ -138,9 +138,15 @@ GOOD = text_of(written(3))
         (GOOD + LINE + b"\t\n", "line 4 has 41 fields"),
         (GOOD + LINE.partition(b"\t")[2] + b"\n", "line 4 has 39 fields"),
         (GOOD + LINE.replace(b"1382", b"13.2") + b"\n", r"line 4, field 6: got '13\.2', expected a whole number"),
-        (GOOD + LINE.replace(b"1382", b"1" * 16) + b"\n", "field 6: got '1111111111111111', expected a whole number of at most 15"),
+        (
+            GOOD + LINE.replace(b"1382", b"1" * 16) + b"\n",
+            "field 6: got '1111111111111111', expected a whole number of at most 15",
+        ),
         (GOOD + LINE.replace(b"1382", b"-") + b"\n", "field 6: got '-', expected a whole number"),
-        (GOOD + LINE.replace(b"68fd1e64", b"68fd1e6g") + b"\n", "line 4, field 15: got '68fd1e6g', expected 8 hexadecimal digits"),
+        (
+            GOOD + LINE.replace(b"68fd1e64", b"68fd1e6g") + b"\n",
+            "line 4, field 15: got '68fd1e6g', expected 8 hexadecimal digits",
+        ),
         (GOOD + LINE.replace(b"68fd1e64", b"68fd") + b"\n", "line 4, field 15: got '68fd', expected 8 hexadecimal digits"),
         (GOOD + b"01" + LINE[1:] + b"\n", "line 4, field 1: got '01', expected a label"),
         (GOOD + b"2" + LINE[1:] + b"\n", "line 4 begins with no label"),
