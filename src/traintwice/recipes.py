@@ -195,7 +195,7 @@ class Recipe:
         networks = [self.network_of(j) for j in range(self.method.components)]
         present = {
             "initialisation": self.start is None,
-            "order": True,
+            "order": self.progressive is None or self.progressive.window > 1,
             "subset": any(component.subset < 1 for component in self.components),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),

@@ -59,6 +59,17 @@ class Columns:
         """Where each categorical column begins in one table of all categories (int64)."""
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)[: len(self.sizes)]
 
+    def in_words(self, row: np.ndarray) -> list[str]:
+        """A row as a person reads it, categories first.
+
+        >>> Columns(("distance",), ("carrier", "C1"), (2, 9), {"carrier": ("AA", "UA")}).in_words(np.array([0.5, 1, 7]))
+        ['carrier UA', 'C1 #7', 'distance 0.5']
+        """
+        first = len(self.numeric)
+        codes = zip(self.categorical, row[first:].astype(int).tolist(), strict=True)
+        words = [f"{name} {self.values[name][code]}" if name in self.values else f"{name} #{code}" for name, code in codes]
+        return words + [f"{name} {value:.3g}" for name, value in zip(self.numeric, row[:first].tolist(), strict=True)]
+
     def select(self, places: Sequence[int]) -> Columns:
         """The columns at some places of a row.
 

@@ -21,6 +21,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         table.csv         the table as raw numbers, fractions as fractions
         results.json      everything: experiment, table, comparisons, findings, environment
         experiment.toml   what to run to make it again
+        stream.md         of a study on a stream, its tables by method, over time and by slice
 
     Args:
         results: of a study.
@@ -43,6 +44,8 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         "experiment.toml": results.experiment.to_toml(),
         "index.html": page(results, level=level),
     }
+    if (stream := stream_findings(results, level=level)) is not None:
+        files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

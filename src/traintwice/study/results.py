@@ -121,9 +121,8 @@ class Results:
         """One line: data, replicas, test examples."""
         recipe, e = self.baseline.recipe, self.experiment
         network = recipe.network.describe(self.data.shape, self.data.classes)
-        return (
-            f"{e.name} · {network} · {recipe.epochs} epochs · {e.replicas} replicas each · {len(self.data.test):,} test examples"
-        )
+        passes = f"{recipe.epochs} epochs" if recipe.progressive is None else "one pass, predicted before trained on"
+        return f"{e.name} · {network} · {passes} · {e.replicas} replicas each · {len(self.data.test):,} test examples"
 
     def measure(self, metric: Metric, row: str, *, matched: bool = False) -> Measurement:
         """A metric of a row on the test split, computed once."""

@@ -72,6 +72,11 @@ class StreamFindings:
         found = self.over_time
         return None if found is None else replace(found, columns=found.columns[: len(BASELINE_COLUMNS) + 1])
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All of them, the one by method first."""
+        return (self.table, *(() if self.over_time is None else (self.over_time,)), *self.slices)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -98,7 +103,7 @@ def stream_findings(results: Results, *, level: float = 0.95) -> StreamFindings 
     data = results.data
     if data.places is None or data.classes != 2:
         return None
-    times = [] if data.time is None else [_by(results, "month", data.time, level)]
+    times = [] if data.time is None else [_by(results, "time", data.time, level)]
     slices = [_by(results, name, values, level) for name, values in data.groups.items() if not _same(values, data.time)]
     return StreamFindings(_by_method(results, level), times[0] if times else None, tuple(slices), tuple(_drift(results, level)))
 
