@@ -52,6 +52,20 @@ def test_columns_are_those_of_the_papers_table(streamed, found):
         assert {"churn", "accuracy"} <= set(row.cells)
 
 
+def test_sentences_say_what_the_comparisons_do(streamed, found):
+    from traintwice.metrics import relative_pairwise
+
+    (of_row, terms) = found.sentences
+    difference = streamed.compare(relative_pairwise)["anti-distilled"]
+    word = "not settled" if not difference.settled else "lower" if difference.estimate.value < 0 else "higher"
+    assert of_row.startswith(f"anti-distilled: relative PD {word} (")
+    change = float(of_row.partition("(")[2].partition(" %")[0].replace("−", "-"))
+    base = apart(np.asarray(streamed["plain"].test.probs))
+    assert change == pytest.approx(100 * difference.estimate.value / base, abs=0.6)
+    assert "log loss" in of_row
+    assert "the recipes compared (here 1)" in terms
+
+
 def test_what_is_left_out_is_said(found):
     assert "The first 400 of 2,000 examples are left out" in found.table.notes[1]
     assert "1,600 of the rest are reported" in found.table.notes[1]
@@ -102,5 +116,5 @@ def test_plain_values(found):
     import json
 
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(plain) == {"table", "over_time", "slices", "drift"}
+    assert set(plain) == {"table", "over_time", "slices", "findings", "drift"}
     assert {"row", "seen", "counted", "value", "low", "high"} <= set(plain["drift"][0])

@@ -146,6 +146,10 @@ def _print_results(results: Results) -> None:
         if further is not None:
             _print_further(console, further)
     console.print()
+    if stream is not None:
+        for sentence in stream.sentences:
+            console.print(sentence)
+        console.print()
     for sentence in reports.sentences(verdict(results), results):
         console.print(sentence)
 

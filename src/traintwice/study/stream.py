@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare import interval
+from traintwice.compare import compare_with_baseline, interval
 from traintwice.errors import Undefined
 from traintwice.losses import Decorrelation
-from traintwice.metrics import Metric
+from traintwice.metrics import Measurement, Metric
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.recipes import Recipe
 from traintwice.study.results import Results
 from traintwice.study.sources import ratio
 from traintwice.tables import Column, Row, Table
+from traintwice.tables.format import decimals_for, number
 from traintwice.tables.table import Unit
 from traintwice.types import Estimate
 
@@ -59,12 +60,14 @@ class StreamFindings:
         over_time: one line for each time; None where the data have none.
         slices: one table for each group column.
         drift: of every recipe, in the order of the stream.
+        sentences: what can be said of each recipe against the baseline.
     """
 
     table: Table
     over_time: Table | None
     slices: tuple[Table, ...]
     drift: tuple[Drift, ...]
+    sentences: tuple[str, ...]
 
     @property
     def baseline_over_time(self) -> Table | None:
@@ -83,6 +86,7 @@ class StreamFindings:
             "table": self.table.to_dict(),
             "over_time": None if self.over_time is None else self.over_time.to_dict(),
             "slices": [table.to_dict() for table in self.slices],
+            "findings": list(self.sentences),
             "drift": [{"row": d.row, "seen": d.seen, "counted": d.counted, **d.apart.to_dict()} for d in self.drift],
         }
 
@@ -105,7 +109,13 @@ def stream_findings(results: Results, *, level: float = 0.95) -> StreamFindings 
         return None
     times = [] if data.time is None else [_by(results, "time", data.time, level)]
     slices = [_by(results, name, values, level) for name, values in data.groups.items() if not _same(values, data.time)]
-    return StreamFindings(_by_method(results, level), times[0] if times else None, tuple(slices), tuple(_drift(results, level)))
+    return StreamFindings(
+        _by_method(results, level),
+        times[0] if times else None,
+        tuple(slices),
+        tuple(_drift(results, level)),
+        tuple(_sentences(results, level)),
+    )
 
 
 def _by_method(results: Results, level: float) -> Table:
@@ -155,10 +165,51 @@ def _change(results: Results, metric: Metric, row: str, level: float) -> Estimat
     if row == results.baseline.name or results[row].numbers != results.baseline.numbers:
         return None
     try:
-        quotient = ratio(results.measure(metric, row), results.measure(metric, results.baseline.name))
+        return _relative(results.measure(metric, row), results.measure(metric, results.baseline.name), level)
     except Undefined:
         return None
+
+
+def _sentences(results: Results, level: float) -> list[str]:
+    """Relative difference, as it is and at matched temperature, and log loss of each recipe against the baseline's."""
+    baseline = results.baseline
+    others = [name for name, row in results.rows.items() if row is not baseline and row.numbers == baseline.numbers]
+    said: dict[str, list[str]] = {name: [] for name in others}
+    for title, metric, matched in (
+        ("relative PD", metrics.relative_pairwise, False),
+        ("relative PD at matched temperature", metrics.relative_pairwise, True),
+        ("log loss", metrics.log_loss, False),
+    ):
+        try:
+            base = results.measure(metric, baseline.name, matched=matched)
+            measured = [results.measure(metric, name, matched=matched) for name in others]
+            changes = [_relative(one, base, level) for one in measured]
+        except Undefined:
+            continue
+        judged = compare_with_baseline([(one, base) for one in measured], level=level)
+        for name, found, change in zip(others, judged, changes, strict=True):
+            word = "not settled" if not found.settled else "lower" if change.value < 0 else "higher"
+            said[name].append(f"{title} {word} ({_signed_percent(change)})")
+    if not others:
+        return []
+    terms = (
+        f"Changes are relative to {baseline.name}, with {100 * level:g} % intervals. Lower and higher are beyond doubt at "
+        f"{100 * level:g} %, after Holm's adjustment over the recipes compared (here {len(others)}), for each measure by itself, "
+        "replica by replica."
+    )
+    return [*(f"{name}: {'; '.join(parts)}." for name, parts in said.items() if parts), terms]
+
+
+def _relative(above: Measurement, below: Measurement, level: float) -> Estimate:
+    """The quotient of two measurements minus one."""
+    quotient = ratio(above, below)
     return interval(replace(quotient, value=quotient.value - 1.0), level=level)
+
+
+def _signed_percent(estimate: Estimate) -> str:
+    digits = decimals_for([estimate], "fraction")
+    value, low, high = (number(x, "fraction", digits, sign=True) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} %" if np.isnan(estimate.low) else f"{value} %, {low} to {high}"
 
 
 def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
