@@ -98,15 +98,6 @@ def test_the_action_to_copy_runs_what_there_is():
     assert len(gate_from(tomllib.loads(toml)).budgets) == 2
 
 
-def test_the_study_of_clicks_is_one():
-    import tomllib
-
-    from traintwice.study import Experiment
-
-    (toml,) = blocks_of(ROOT / "docs" / "clicks.md", "toml")
-    assert len(Experiment.from_dict(tomllib.loads(toml)).rows) == 3
-
-
 def test_no_link_inside_the_repository_is_dead():
     for path in [*PAGES, ROOT / "CONTRIBUTING.md"]:
         for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", path.read_text()):
