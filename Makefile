@@ -22,6 +22,7 @@ bench: $(VENV)/.dev  ## the benchmarks, one after the other
 
 docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their commands
 	$(BIN)/python docs/refresh.py
+	$(BIN)/python docs/clicks.py
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay
