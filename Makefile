@@ -31,6 +31,7 @@ data: $(VENV)/.data  ## Fashion-MNIST into TRAINTWICE_DATA or ~/.cache/traintwic
 
 docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their commands
 	$(BIN)/python docs/refresh.py
+	$(BIN)/python docs/clicks.py
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay

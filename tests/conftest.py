@@ -34,6 +34,56 @@ def made():
     return SimpleNamespace(diff_of=diff_of, floor_of=floor_of, slice_of=slice_of, estimate=estimate)
 
 
+@pytest.fixture(scope="session")
+def streamed(tmp_path_factory):
+    """Results of a study on a small stream in Criteo's format, truly trained, with a time and a group for each test example."""
+    from traintwice.data import Criteo
+    from traintwice.methods import anti_distillation, ensemble
+    from traintwice.nets import Towers
+    from traintwice.progressive import Progressive
+    from traintwice.recipes import Recipe
+    from traintwice.study import Experiment, Store, gather, prepare
+    from traintwice.study.worker import train_into
+
+    folder = tmp_path_factory.mktemp("stream")
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 20, 2000)
+    lines = [
+        f"{int(rng.random() < (0.5 if c < 5 else 0.1))}\t" + "\t" * 12 + f"\t{c:08x}" + f"\t{rng.integers(0, 9):08x}" * 25
+        for c in first
+    ]
+    (folder / "train.txt").write_text("\n".join(lines) + "\n")
+    base = Recipe(
+        network=Towers((8,), embedding=2),
+        method=ensemble(2),
+        epochs=1,
+        batch_size=50,
+        fixed=("initialisation",),
+        progressive=Progressive(200),
+    )
+    rows = {
+        "plain": base,
+        "anti-distilled": base.change(
+            method=anti_distillation(2, 0.5, matrix="covariance"), network=Towers((8,), 2, embedding_scale=5)
+        ),
+    }
+    source = Criteo(str(folder / "train.txt"), buckets=32)
+    data = source.load()
+    test = data.places["test"]
+    data = replace(
+        data,
+        time=np.where(test < 1000, "early", "late"),
+        groups={"third": np.where(test % 3 == 0, "a", "b"), "when": test // 1000},
+    )
+    experiment = Experiment("clicks", source, rows, replicas=3)
+    store = Store(folder / "runs")
+    prepare(experiment, data, store)
+    for recipe in experiment.rows.values():
+        for replica in range(3):
+            train_into(store, recipe, source, data, seed=0, replica=replica)
+    return gather(experiment, store, data)
+
+
 def estimate(value, half=0.004, rows=5000):
     return Estimate(value, value - half, value + half, half / 2, float("inf"), 2, rows, target="examples")
 

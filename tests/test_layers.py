@@ -32,6 +32,7 @@ LAYERS = {
     "metrics": 2,
     "methods": 2,
     "components": 2,
+    "progressive": 1,
     "compare": 3,
     "recipes": 3,
     "controls": 4,
@@ -50,7 +51,7 @@ LAYERS = {
 MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "recipes", "controls", "specs", "engine"),
+    *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
 }
 
 

@@ -12,7 +12,8 @@ from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
-from traintwice.optimizers import AdaGrad, Optimizer
+from traintwice.optimizers import SGD, AdaGrad, Optimizer
+from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
 
 ALGORITHM = 2
@@ -81,6 +82,7 @@ class Recipe:
             batches, examples outside their shared part are changed for each component anyway. A gate sees the first component's view.
         hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
             hardware rounded each time differently. On a CPU hardware can be fixed only.
+        progressive: for a stream, and only for one: a single pass that predicts every mini-batch before it is trained on.
     Raises:
         BadSpec: a setting outside its range, or two that contradict each other.
     Example:
@@ -105,6 +107,7 @@ class Recipe:
     augmentation: Augmentation | None = None
     views: Literal["same", "own"] = "same"
     hardware: Literal["fixed", "emulated"] = "fixed"
+    progressive: Progressive | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -167,6 +170,36 @@ class Recipe:
             raise BadSpec(
                 "Recipe.views: with own batches and no shared part every view is a component's own already; leave views out"
             )
+        if self.progressive is not None:
+            self._check_progressive()
+        for component in range(self.method.components):
+            self._check_sparse(component)
+
+    def _check_progressive(self) -> None:
+        if self.epochs != 1:
+            raise BadSpec(
+                f"Recipe.epochs: got {self.epochs}, expected 1: of an example seen before, no prediction is made before it is trained on"
+            )
+        if self.earlier():
+            raise BadSpec(
+                "Recipe.progressive: an earlier model has been trained on the whole stream; leave start and teacher out"
+            )
+        if self.own_batches is not None or self.averaging is not None or self.method.keep == "gate":
+            raise BadSpec(
+                "Recipe.progressive: predictions are those of the components as they are trained, all on the same mini-batches; leave "
+                "own_batches and averaging out, and keep another output than 'gate'"
+            )
+
+    def _check_sparse(self, component: int) -> None:
+        if not getattr(self.network_of(component), "sparse", False):
+            return
+        optimizer = self.optimizer_of(component)
+        plain = AdaGrad(optimizer.lr, optimizer.accumulator) if isinstance(optimizer, AdaGrad) else SGD(optimizer.lr)
+        if optimizer != plain or self.clip_norm is not None or self.sharpness:
+            raise BadSpec(
+                "Recipe.network: sparse gradients need AdaGrad, or SGD without momentum, and no weight_decay, clip_norm or sharpness; "
+                "set sparse = false"
+            )
 
     def change(self, **settings: Any) -> Recipe:
         """The same recipe with other settings: a row of a study is a change to its base recipe."""
@@ -191,7 +224,7 @@ class Recipe:
         networks = [self.network_of(j) for j in range(self.method.components)]
         present = {
             "initialisation": self.start is None,
-            "order": True,
+            "order": self.progressive is None or self.progressive.window > 1,
             "subset": any(component.subset < 1 for component in self.components),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),

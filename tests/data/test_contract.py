@@ -8,12 +8,12 @@ from data_formats import write_cifar, write_mnist, write_svhn
 from PIL import Image
 
 from traintwice.data import ALL as EVERY
-from traintwice.data import FETCHED, Digits, Loader, MNIST5k, Source
+from traintwice.data import FETCHED, Criteo, Digits, Flights, Loader, MNIST5k, Source
 from traintwice.errors import BadInput
 from traintwice.specs import decode, encode
 
-ALL = [cls for cls in EVERY if cls is not Loader]
-"""Those that give examples one by one; a loader has tests of its own."""
+ALL = [cls for cls in EVERY if cls not in (Loader, Flights, Criteo)]
+"""Those that deal examples into splits; a loader and the streams have tests of their own."""
 
 SMALL = {"validation": 5, "test": 12}
 

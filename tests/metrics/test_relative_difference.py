@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.errors import BadInput
-from traintwice.metrics import delta_1, prediction_difference, relative_delta_1, relative_delta_positive
+from traintwice.metrics import delta_1, prediction_difference, relative_delta_1, relative_delta_positive, relative_pairwise
 
 
 @pytest.mark.parametrize("M", [2, 3, 10, 25])
@@ -31,9 +31,19 @@ def test_of_two_click_models_it_is_their_difference_over_their_mean(draw):
     assert_allclose(relative_delta_positive(p), np.mean(np.abs(a - b) / ((a + b) / 2)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("M", [2, 5])
+def test_relative_difference_of_pairs_equals_the_definition(draw, M):
+    p, _ = draw(M, 10, 2)
+    pairs = [abs(a - b) / ((a + b) / 2) for i, a in enumerate(p[:, :, 1]) for b in p[:i, :, 1]]
+    assert_allclose(relative_pairwise(p), np.mean(pairs), rtol=1e-12)
+    if M == 2:
+        assert_allclose(relative_pairwise(p), relative_delta_positive(p), rtol=1e-12)
+
+
 def test_zero_over_zero_is_zero_and_more_than_two_classes_are_refused(draw):
     p = np.array([[[1.0, 0.0], [0.5, 0.5]], [[1.0, 0.0], [0.7, 0.3]]])
     assert relative_delta_positive(p) == pytest.approx(0.2 / 0.4 / 2)
+    assert relative_pairwise(p) == pytest.approx(0.2 / 0.4 / 2)
     assert relative_delta_1(p) == pytest.approx((0.1 / 0.6 + 0.1 / 0.4) / 2)
     with pytest.raises(BadInput, match="got 4 classes, expected 2"):
         relative_delta_positive(draw()[0])

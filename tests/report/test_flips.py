@@ -48,3 +48,10 @@ def test_without_pixels_values_are_shown(study):
     assert flip.picture == ""
     assert [float(v) for v in flip.values.split(", ")] == [float(f"{v:.3g}") for v in results.data.test.inputs[flip.index]]
     assert metrics.churn.values(results["baseline"].test)[:, flip.index].any()
+
+
+def test_rows_of_a_table_are_shown_by_name(streamed):
+    flip = most_flipping(streamed, ["plain"], 1)[0]
+    row = streamed.data.test.rows(np.array([flip.index]))[0]
+    assert flip.values.startswith(f"C1 #{row[13]:.0f}, C2 #{row[14]:.0f}, ")
+    assert flip.values.endswith("(39 values)")

@@ -10,7 +10,7 @@ from rich.console import Console
 from traintwice import report as reports
 from traintwice.report.choice import choose
 from traintwice.report.words import in_words
-from traintwice.study import Results, component_table, source_shares, verdict
+from traintwice.study import Results, component_table, source_shares, stream_findings, verdict
 from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
@@ -42,6 +42,13 @@ def print_results(console: Console, results: Results) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     _print_part(console, source_shares(results))
+    stream = stream_findings(results)
+    if stream is not None:
+        _print_part(console, stream.table)
+        _print_part(console, stream.baseline_over_time)
+        console.print()
+        for sentence in stream.sentences:
+            console.print(sentence)
     if not choice.many:
         _print_part(console, component_table(results))
     console.print()

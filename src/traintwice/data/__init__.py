@@ -2,8 +2,11 @@
 
 from traintwice.data.arrays import Arrays
 from traintwice.data.cifar import CIFAR10, CIFAR100
+from traintwice.data.columns import Columns, TableShape
+from traintwice.data.criteo import Criteo
 from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed
 from traintwice.data.digits import Digits
+from traintwice.data.flights import Flights
 from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
 from traintwice.data.loader import Loaded, Loader
 from traintwice.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
@@ -13,7 +16,7 @@ from traintwice.data.table import Table
 
 ALL: tuple[type, ...] = (
     *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),
-    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader),
+    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader, Flights, Criteo),
 )
 """Every data set; the contract tests loop over it."""
 
@@ -30,9 +33,12 @@ __all__ = [
     "MNIST",
     "SVHN",
     "Arrays",
+    "Columns",
+    "Criteo",
     "Dataset",
     "Digits",
     "FashionMNIST",
+    "Flights",
     "INaturalist",
     "ImageFolder",
     "ImageNet",
@@ -44,4 +50,5 @@ __all__ = [
     "Split",
     "Streamed",
     "Table",
+    "TableShape",
 ]

@@ -1,14 +1,16 @@
-"""A data set in memory: three splits, and a digest that says which data they are."""
+"""A data set: three splits, in memory or read when asked for, and a digest that says which data they are."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
+from traintwice.data.columns import Columns, TableShape
 from traintwice.errors import BadInput
 from traintwice.randomness import stream
 
@@ -62,7 +64,7 @@ class Split:
     Args:
         inputs: ``N *shape``, float32; or uint8, with how to scale them: pictures keep a quarter of the size. Pictures are ``rows·columns``
             in one axis, or ``channels rows columns``.
-        labels: ``N``, int64.
+        labels: ``N``, int64; of a long stream uint8.
         scaling: from the bytes to what a network sees, applied to a mini-batch when it is read (by `traintwice.engine.reading`);
             None takes the numbers as they are.
     """
@@ -89,6 +91,12 @@ class Dataset:
         train, validation, test: the splits. Hyper-parameters and temperatures are chosen on validation, reported on test.
         pixels: rows and columns (and channels, where there are three) of an input that is a picture; None otherwise.
         class_names: what the classes are called, in order.
+        columns: of a table; None where an input is no row of one.
+        places: of a stream, which is trained on in one pass and validated progressively: where in the training examples those of
+            "validation" and "test" are, ascending, and of "warm_up", which count for no number. None where validation and test
+            examples are never trained on.
+        groups: columns to slice the test examples by: name to one value for each.
+        time: of a stream: when each test example was seen, in words that sort, such as months.
     """
 
     name: str
@@ -98,11 +106,15 @@ class Dataset:
     test: Split
     pixels: tuple[int, ...] | None = None
     class_names: tuple[str, ...] = ()
+    columns: Columns | None = None
+    places: Mapping[str, np.ndarray] | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    time: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input."""
-        return tuple(self.train.inputs.shape[1:])
+        """Shape of one input; of a table it knows the columns (`TableShape`)."""
+        return tuple(self.train.inputs.shape[1:]) if self.columns is None else TableShape.of(self.columns)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -122,6 +134,10 @@ class Dataset:
                 state.update(np.ascontiguousarray(array).data if isinstance(array, np.ndarray) else array.digest.encode())
             if split.scaling is not None:
                 state.update(f"{split.scaling};".encode())
+        if self.columns is not None:
+            state.update(f"{self.columns.numeric} {self.columns.categorical} {self.columns.sizes};".encode())
+        for name, places in (self.places or {}).items():
+            state.update(f"{name} at ".encode() + places.astype(np.int64).tobytes())
         return state.hexdigest()
 
     def picture(self, row: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from traintwice.data import Dataset, Loaded
 from traintwice.engine.building import stream_of
+from traintwice.engine.window import in_batches, shuffled
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 
@@ -61,8 +62,17 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
     Yields:
         ceil(N / batch size) batches, the last one smaller where N is no multiple. With batches of their own, components read a shared
         order (the one that a baseline would read) and orders of their own; a component with a smaller subset goes through
-        it more than once.
+        it more than once. A stream keeps its order but for a moving window.
     """
+    if recipe.progressive is not None:
+        parts_of_stream = shuffled(
+            examples,
+            recipe.progressive.window,
+            lambda block: stream_of(recipe, seed, "order", replica=replica, epoch=block),
+        )
+        for rows_of_batch in in_batches(parts_of_stream, recipe.batch_size):
+            yield Batch(torch.from_numpy(rows_of_batch))
+        return
     order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=0, epoch=epoch)
     if recipe.own_batches is None:
         for rows in torch.split(torch.from_numpy(order), recipe.batch_size):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset
+from traintwice.data import Dataset, TableShape
 from traintwice.errors import BadSpec
 from traintwice.nets import SharedNetwork
 from traintwice.randomness import Source, stream
@@ -70,7 +70,7 @@ def build(
         if inputs is not None:
             if len(shape) != 1 or max(inputs) >= shape[0]:
                 raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
-            shape = (len(inputs),)
+            shape = (len(inputs),) if data.columns is None else TableShape.of(data.columns.select(inputs))
         network = recipe.network_of(j).build(shape, data.classes, rng)
         networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
     return _started(networks, start)

@@ -67,6 +67,8 @@ def choose(recipe: Recipe, data: Dataset, device: str = "cpu", engine: Engine = 
 
 def obstacle_to_stacking(recipe: Recipe, data: Dataset) -> str | None:
     """Why the stacked engine cannot train a recipe, in words; None where it can."""
+    if recipe.progressive is not None:
+        return "a stream is trained on in one pass"
     if not isinstance(data.train.inputs, np.ndarray):
         return "examples are read from disk"
     if type(recipe.network) is not MLP:

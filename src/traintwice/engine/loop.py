@@ -19,6 +19,7 @@ from traintwice.engine.building import Weights, build, build_gate, stream_of, we
 from traintwice.engine.deployed import deployed
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
+from traintwice.engine.progressive import Seen, check_stream
 from traintwice.engine.reading import Inputs
 from traintwice.engine.signals import Signals
 from traintwice.engine.state import (
@@ -82,17 +83,20 @@ def train(
         dtype: of weights and inputs.
         keeper: keeps the state after some steps, and gives it back after an interruption; the outcome is the same bits.
     Returns:
-        Raw logits of every network that is kept, before anything is averaged or dropped.
+        Raw logits of every network that is kept, before anything is averaged or dropped; of a stream, those of each example just before it
+        was trained on.
     Raises:
         Diverged: a loss or logits became infinite or NaN; names the step and the term.
     Source:
         Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
+    check_stream(recipe, data)
     plain, recipe = recipe, recipe.resolve(len(data.train))
     training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
     per_epoch = recipe.steps_per_epoch(len(data.train))
     kept = averager(plain.averaging, training.followed, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
-    run = _Run(training, kept)
+    seen = Seen(data, training.networks) if recipe.progressive is not None else None
+    run = _Run(training, kept, seen)
     step = 0
     if keeper is not None and (resumed := keeper.resume()) is not None:
         step, state = resumed
@@ -101,14 +105,17 @@ def train(
         training.examples.enter(epoch)
         all_batches = epoch_of(recipe, data, seed=seed, replica=replica, epoch=epoch)
         for batch in training.examples.ahead(islice(all_batches, step % per_epoch, None)):
-            training.step(batch, step)
+            before = training.step(batch, step)
+            if seen is not None:
+                seen.add(batch.rows, before)
             kept.after_step(step)
             step += 1
             if keeper is not None:
                 keeper.after_step(step, run)
     sets = kept.finish()
     gates = [networks.pop() for networks in sets] if training.gate is not None else []
-    return outcome(plain, data, sets, training.inputs, seed=seed, replica=replica, steps=step, gates=gates)
+    predicted = seen.outputs() if seen is not None else None
+    return outcome(plain, data, sets, training.inputs, seed=seed, replica=replica, steps=step, gates=gates, outputs=predicted)
 
 
 def outcome(
@@ -121,6 +128,7 @@ def outcome(
     replica: int,
     steps: int,
     gates: Sequence[nn.Module] = (),
+    outputs: dict[str, np.ndarray] | None = None,
 ) -> Trained:
     """What the networks of a trained replica predict.
 
@@ -130,6 +138,7 @@ def outcome(
         inputs: of the training set, as the networks saw them.
         steps: taken.
         gates: of the mixture, one for each set, where the method has one.
+        outputs: what was predicted before, as on a stream; None predicts validation and test examples now.
     Raises:
         Diverged: logits are infinite or NaN.
     """
@@ -138,7 +147,8 @@ def outcome(
             enter_dropout_of(networks, recipe, seed=seed, replica=replica, step=steps)
             renew_batch_statistics(networks, inputs, recipe.batch_size)
     networks = [network for networks in sets for network in networks]
-    outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
+    if outputs is None:
+        outputs = {name: predict(networks, split) for name, split in data.splits.items() if name != "train"}
     if gates:
         outputs |= {f"{name}.gate": gate_weights(list(gates), data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
@@ -162,15 +172,19 @@ class _Run:
 
     training: Training
     kept: Averager
+    seen: Seen | None
 
     def state(self) -> State:
-        """All that the next step depends on."""
-        return {**under("training", self.training.state()), **under("averager", self.kept.state())}
+        """All that the next step depends on, and the predictions made so far."""
+        seen = {} if self.seen is None else under("seen", self.seen.state())
+        return {**under("training", self.training.state()), **under("averager", self.kept.state()), **seen}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from there."""
         self.training.restore(within("training", state))
         self.kept.restore(within("averager", state))
+        if self.seen is not None:
+            self.seen.restore(within("seen", state))
 
 
 class Training:
@@ -208,14 +222,14 @@ class Training:
         constant = bool(self.teachers) and recipe.augmentation is None and not isinstance(data.train.inputs, Loaded)
         self.teacher_logits = torch.from_numpy(predict(self.teachers, data.train)).to(dtype) if constant else None
 
-    def step(self, batch: Batch, step: int) -> None:
-        """One step of every component."""
+    def step(self, batch: Batch, step: int) -> Tensor:
+        """One step of every component; returns their logits ``J B K`` before it."""
         if self.recipe.lr_schedule is not None:
             factor = at_step(self.recipe.lr_schedule, step)
             for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * factor
-        remembered = self._gradients(batch, step)
+        remembered, before = self._gradients(batch, step)
         if self.recipe.sharpness:
             ascent = self._ascend(self.recipe.sharpness)
             self._gradients(batch, step)
@@ -227,6 +241,7 @@ class Training:
                 nn.utils.clip_grad_norm_(_parameters(optimizer), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+        return before
 
     @property
     def followed(self) -> list[nn.Module]:
@@ -255,7 +270,7 @@ class Training:
         terms = range(len(self.recipe.method.terms))
         self.memories = tuple(within(f"memories.{i}", state) or None for i in terms)
 
-    def _gradients(self, batch: Batch, step: int) -> Memories:
+    def _gradients(self, batch: Batch, step: int) -> tuple[Memories, Tensor]:
         out = self._outputs(batch, step)
         loss, memories = self.recipe.method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
@@ -264,7 +279,7 @@ class Training:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        return memories
+        return memories, out.logits.detach()
 
     def _outputs(self, batch: Batch, step: int) -> Outputs:
         rows = batch.rows
@@ -275,7 +290,7 @@ class Training:
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
             logits,
-            self.labels[rows] if batch.given is None else batch.given[1],
+            self.labels[rows].long() if batch.given is None else batch.given[1],
             peers=self._peer_logits(inputs, step),
             teacher=self._taught(inputs[0], rows),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),

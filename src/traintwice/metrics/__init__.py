@@ -22,7 +22,7 @@ from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
 from traintwice.metrics.ranking import kendall_tau, rank_loss, top_k_overlap
-from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive
+from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
 from traintwice.metrics.streaming import Accumulator, Summary
@@ -62,6 +62,7 @@ ALL: tuple[Metric, ...] = (
     prediction_difference,
     relative_delta_1,
     relative_delta_positive,
+    relative_pairwise,
     kl_divergence,
     symmetric_kl,
     jensen_shannon,
@@ -128,6 +129,7 @@ __all__ = [
     "regression_difference",
     "relative_delta_1",
     "relative_delta_positive",
+    "relative_pairwise",
     "relative_regression_difference",
     "score_difference",
     "squared_hellinger",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from traintwice.metrics.functions import mean_metric
+from traintwice.metrics.pairwise import sum_over_others
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -57,3 +58,35 @@ def relative_delta_positive(predictions: Predictions) -> Array:
     positive = predictions.mean[None, 1, :]
     relative = distance / xp.where(positive > 0, positive, xp.ones_like(positive))
     return xp.where(positive > 0, relative, xp.where(distance > 0, xp.full_like(relative, xp.inf), xp.zeros_like(relative)))
+
+
+@mean_metric("relative PD", "pair", unit="number", soft=True, needs_probs=True, binary=True)
+def relative_pairwise(predictions: Predictions) -> Array:
+    r"""Difference of the probabilities that two replicas give to the positive label, relative to their mean; mean over pairs.
+
+        mean over pairs a < b and n of |P_an1 − P_bn1| / ((P_an1 + P_bn1)/2),   0/0 = 0
+
+    Args:
+        predictions: probabilities ``M N 2``, the positive label second, or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 2]; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings predict click rates 5 % apart. Unlike
+        `relative_delta_positive`, which it equals at M = 2, its expectation does not depend on M.
+    Raises:
+        TooFewReplicas: one replica has nothing to differ from. BadInput: more than two classes.
+    Source:
+        AD section 3 (Δ^{r1}) at M = 2. Ours: the mean over pairs.
+    Example:
+        >>> round(relative_pairwise(np.array([[[0.98, 0.02]], [[0.97, 0.03]]])), 12)
+        0.4
+    """
+    xp, positive = predictions.xp, predictions.by_class[:, 1, :]
+
+    def between(a: int, b: int) -> Array:
+        total = positive[a, ...] + positive[b, ...]
+        known = total > 0
+        return xp.where(
+            known, 2 * xp.abs(positive[a, ...] - positive[b, ...]) / xp.where(known, total, xp.ones_like(total)), 0 * total
+        )
+
+    return sum_over_others(xp, predictions.replicas, between) / (predictions.replicas - 1)

@@ -9,8 +9,9 @@ from traintwice.nets.network import Network, SharedNetwork
 from traintwice.nets.resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
 from traintwice.nets.resnet_v2 import RESNET_V2_50, ResNetV2
 from traintwice.nets.shared_trunk import SharedTrunk
+from traintwice.nets.towers import SharedTowers, Towers
 
-ALL: tuple[type, ...] = (MLP, SharedTrunk, LeNet5, ResNet, ResNetV2, Factory)
+ALL: tuple[type, ...] = (MLP, SharedTrunk, LeNet5, ResNet, ResNetV2, Factory, Towers, SharedTowers)
 """Every network; the contract tests loop over it."""
 
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "ResNet",
     "ResNetV2",
     "SharedNetwork",
+    "SharedTowers",
     "SharedTrunk",
     "SmeLU",
+    "Towers",
     "enter_dropout",
 ]

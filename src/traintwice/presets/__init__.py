@@ -8,11 +8,13 @@ from functools import partial
 from traintwice.presets.ablation_digits import ablation_digits
 from traintwice.presets.claims import STAGES, claims_ad, claims_churn, rivals
 from traintwice.presets.digits import digits
+from traintwice.presets.flights import flights
 from traintwice.presets.methods_digits import methods_digits
 from traintwice.study import Experiment
 
 PRESETS: dict[str, Callable[[], Experiment]] = {
     "digits": digits,
+    "flights": flights,
     "methods-digits": methods_digits,
     "ablation-digits": ablation_digits,
     **{f"claims.ad-{stage}": partial(claims_ad, stage) for stage in STAGES},
@@ -21,4 +23,4 @@ PRESETS: dict[str, Callable[[], Experiment]] = {
 }
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "ablation_digits", "digits", "methods_digits"]
+__all__ = ["PRESETS", "ablation_digits", "digits", "flights", "methods_digits"]

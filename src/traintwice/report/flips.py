@@ -90,5 +90,6 @@ def _values(data: Dataset, n: int) -> str:
     if data.pixels is not None:
         return ""
     flat = data.test.rows(np.array([n])).reshape(-1)
-    listed = ", ".join(f"{value:.3g}" for value in flat[:VALUES_SHOWN])
+    words = [f"{value:.3g}" for value in flat] if data.columns is None else data.columns.in_words(flat)
+    listed = ", ".join(words[:VALUES_SHOWN])
     return f"{listed} … ({flat.size} values)" if flat.size > VALUES_SHOWN else listed

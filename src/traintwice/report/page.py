@@ -8,6 +8,7 @@ from traintwice.report.charts import (
     accuracy_churn_of_many,
     churn_by_confidence,
     churn_matrix,
+    drift,
     forest,
 )
 from traintwice.report.charts.matrix import MOST_REPLICAS
@@ -17,7 +18,7 @@ from traintwice.report.flips import most_flipping
 from traintwice.report.measures import COMPONENT_READING, groups, reading
 from traintwice.report.style import Figure
 from traintwice.report.words import Kind, in_words, percent
-from traintwice.study import MATCHED, Results, Verdict, component_table, source_shares, verdict
+from traintwice.study import MATCHED, Results, Verdict, component_table, source_shares, stream_findings, verdict
 from traintwice.versions import versions
 
 KINDS: tuple[tuple[Kind, str, str], ...] = (
@@ -42,7 +43,8 @@ def page(results: Results, *, level: float = 0.95) -> str:
     """
     found = verdict(results, level=level)
     choice = choose(found, tuple(results.rows))
-    figures = _figures(results, found, choice)
+    stream = stream_findings(results, level=level)
+    figures = _figures(results, found, choice) + ([] if stream is None else [drift(stream)])
     best = found.lower[0].row if found.lower else ""
     table = results.table(matched=MATCHED, level=level)
     return render(
@@ -65,6 +67,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         baseline=found.baseline,
         best=best,
         picture=_picture_size(results.data.pixels),
+        stream=stream,
         table=table,
         groups=groups(table),
         reading=reading(table),

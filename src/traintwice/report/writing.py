@@ -10,7 +10,7 @@ from typing import Any
 from traintwice.errors import StoreError, require
 from traintwice.files import write_whole
 from traintwice.report.words import sentences
-from traintwice.study import MATCHED, Results, source_shares, verdict
+from traintwice.study import MATCHED, Results, source_shares, stream_findings, verdict
 
 
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
@@ -21,6 +21,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         table.csv         the table as raw numbers, fractions as fractions
         results.json      everything: experiment, table, comparisons, components, sources, warnings, findings, environment
         experiment.toml   what to run to make it again
+        stream.md         of a study on a stream, its tables by method, over time and by slice
 
     Args:
         results: of a study.
@@ -43,6 +44,8 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         "experiment.toml": results.experiment.to_toml(),
         "index.html": page(results, level=level),
     }
+    if (stream := stream_findings(results, level=level)) is not None:
+        files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,4 +60,6 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in words."""
     shares = source_shares(results, level=level)
     sources = {} if shares is None else {"sources": shares.to_dict()}
-    return {**results.to_dict(level=level), **sources, "findings": sentences(verdict(results, level=level), results)}
+    found = stream_findings(results, level=level)
+    stream = {} if found is None else {"stream": found.to_dict()}
+    return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}

@@ -10,6 +10,7 @@ from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gath
 from traintwice.study.runner import Finished, prepare, run, train_missing
 from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
+from traintwice.study.stream import Drift, StreamFindings, stream_findings
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Audit",
     "Caution",
     "Damage",
+    "Drift",
     "Every",
     "Experiment",
     "Finding",
@@ -26,6 +28,7 @@ __all__ = [
     "Results",
     "RowResult",
     "Store",
+    "StreamFindings",
     "Verdict",
     "audit",
     "cautions",
@@ -35,6 +38,7 @@ __all__ = [
     "prepare",
     "run",
     "source_shares",
+    "stream_findings",
     "train_missing",
     "verdict",
 ]

@@ -58,7 +58,8 @@ class RowResult:
         name, recipe, cost: of the row.
         numbers: of the replicas that did not diverge, in order; everything below is of these.
         logits: split name to raw logits ``M J N K``.
-        validation, test: predictions of the kept output, with labels.
+        validation, test: predictions of the kept output, with labels; of test with the groups and the time of the data.
+        warm_up: of a stream, its first predictions, which count for no number.
         records: one for each replica (seed, numerics, versions, seconds ...).
     """
 
@@ -70,6 +71,7 @@ class RowResult:
     validation: Predictions
     test: Predictions
     records: tuple[dict[str, Any], ...]
+    warm_up: Predictions | None = None
 
     @cached_property
     def temperature(self) -> float:
@@ -120,9 +122,8 @@ class Results:
         """One line: data, replicas, test examples."""
         recipe, e = self.baseline.recipe, self.experiment
         network = recipe.network.describe(self.data.shape, self.data.classes)
-        return (
-            f"{e.name} · {network} · {recipe.epochs} epochs · {e.replicas} replicas each · {len(self.data.test):,} test examples"
-        )
+        passes = f"{recipe.epochs} epochs" if recipe.progressive is None else "one pass, predicted before trained on"
+        return f"{e.name} · {network} · {passes} · {e.replicas} replicas each · {len(self.data.test):,} test examples"
 
     def measure(self, metric: Metric, row: str, *, matched: bool = False) -> Measurement:
         """A metric of a row on the test split, computed once."""
@@ -322,16 +323,17 @@ def _row(
     records, loaded = zip(*replicas.values(), strict=True)
     outputs = {name: np.stack([arrays[name] for arrays in loaded]) for name in loaded[0]}
     method = recipe.method
-    kept = {
-        split: Predictions(
-            kept_probs(outputs[split], method.keep, components=method.components, gate=outputs.get(f"{split}.gate")),
-            data.splits[split].labels,
-        )
-        for split in ("validation", "test")
+    probs = {
+        split: kept_probs(outputs[split], method.keep, components=method.components, gate=outputs.get(f"{split}.gate"))
+        for split in ("validation", "test", "warm_up")
+        if split in outputs
     }
+    test = Predictions(probs["test"], data.test.labels, groups=data.groups, time=data.time)
+    validation = Predictions(probs["validation"], data.validation.labels)
+    warm_up = Predictions(probs["warm_up"]) if "warm_up" in probs else None
     cost = recipe.cost(experiment.rows[experiment.baseline], data.shape, data.classes)
-    logits = {split: outputs[split] for split in kept}
-    return RowResult(row, recipe, cost, tuple(replicas), logits, kept["validation"], kept["test"], records)
+    logits = {split: outputs[split] for split in ("validation", "test")}
+    return RowResult(row, recipe, cost, tuple(replicas), logits, validation, test, records, warm_up)
 
 
 def _plain(difference: Difference) -> dict[str, Any]:

