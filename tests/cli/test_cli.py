@@ -64,7 +64,18 @@ def test_run_prints_table_findings_and_the_path_of_the_report(finished):
 def test_progress_is_plain_lines_where_there_is_no_terminal(finished):
     lines = (finished / "progress").read_text().splitlines()
     finished = [line.split(" after ")[0] for line in lines if " left" not in line]  # how long is left is said of slow runs
+    engine, *finished = finished
+    assert engine == "engine: stacked, 2 replicas at once: MLP on a CPU"
     assert sorted(finished) == ["baseline: 2/2 replicas", "ensemble: 2/2 replicas"]
+
+
+def test_another_engine_is_other_numerics(finished, traintwice):
+    again = ("run", finished / "small.toml", "--store", finished / "runs", "--no-report", "--replicas", "3", "--engine", "loop")
+    status, _, err = traintwice(*again)
+    assert status == 2
+    assert "engine 'stacked' there, 'loop' here" in err
+    status, _, err = traintwice("run", finished / "small.toml", "--no-report", "--engine", "fast")
+    assert (status, "got 'fast'" in err) == (2, True)
 
 
 def test_quiet_and_nothing_to_train_say_nothing_on_standard_error(finished, traintwice):
@@ -197,5 +208,5 @@ def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err == "traintwice: interrupted; what finished is kept, and the same command goes on from there\n"
+    assert err.endswith("\ntraintwice: interrupted; what finished is kept, and the same command goes on from there\n")
     assert not list((tmp_path / "traintwice-runs").rglob(".tmp-*"))

@@ -273,6 +273,10 @@ def test_larger_networks_have_smaller_groups():
     assert sizes[2] >= 1
 
 
+def test_no_replica_is_none():
+    assert together(ODD, []) == {}
+
+
 def test_a_replica_is_asked_for_once():
     with pytest.raises(BadInput, match="different numbers"):
         together(ODD, [1, 1])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from traintwice.engine import train
+from traintwice.engine import train_group
 from traintwice.errors import BadInput, StoreError, TrainingFailed
 from traintwice.processes import started_early
 from traintwice.study import Store, gather, prepare, run, train_missing
@@ -33,7 +33,8 @@ def test_processes_give_the_bits_of_a_plain_call(small, data, undisturbed):
     results = gather(small, undisturbed, data)
     for row, recipe in small.rows.items():
         for m in range(3):
-            alone = train(recipe, data, seed=small.seed, replica=m).outputs["test"]
+            ((_, made),) = train_group(recipe, data, seed=small.seed, replicas=[m])
+            alone = made.outputs["test"]
             assert alone.tobytes() == results[row].logits["test"][m].tobytes()
 
 

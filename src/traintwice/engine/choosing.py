@@ -24,6 +24,10 @@ LARGEST, SMALLEST = 40, 4
 """Replicas in a group: more gain nothing on the smallest networks, fewer lose on the largest."""
 
 
+OWN_CACHE = 32 << 20
+"""Bytes of the last cache that one process can hope for: larger ones are shared by many cores."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """An engine, and why it was chosen.
@@ -110,12 +114,12 @@ def bytes_per_replica(recipe: Recipe, data: Dataset) -> int:
 
 
 def cache_bytes() -> int:
-    """The largest cache of this machine's processor, as far as it says; 32 MiB where it does not."""
+    """The largest cache of this machine's processor as far as it says, and at most `OWN_CACHE` of it."""
     sizes = []
     for found in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         if match := re.fullmatch(r"(\d+)([KMG])", found.read_text().strip()):
             sizes.append(int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]])
-    return max(sizes, default=32 << 20)
+    return min(max(sizes, default=OWN_CACHE), OWN_CACHE)
 
 
 def available_bytes() -> int:

@@ -62,7 +62,7 @@ def train_group(
         return
     largest = at_once or group_size(recipe, data)
     examples = TrainingSet.of(data, dtype)
-    waiting = [list(replicas)]
+    waiting = [list(replicas)] if replicas else []
     while waiting:
         group = waiting.pop(0)
         resumed = {r: found for r in group if (k := keepers.get(r)) is not None and (found := k.resume()) is not None}

@@ -30,13 +30,10 @@ class Keeper(Protocol):
 
 
 class Stateful(Protocol):
-    """Something whose state can be taken out and put back."""
+    """Something whose state can be taken out."""
 
     def state(self) -> State:
         """A copy of its state."""
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a state of the same recipe."""
 
 
 def under(prefix: str, state: Mapping[str, Tensor]) -> State:

@@ -145,7 +145,3 @@ class _Single:
     def state(self) -> State:
         """Its state."""
         return self.run.state(self.place)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """States are put back for a whole group, when it is made."""
-        raise NotImplementedError
