@@ -80,7 +80,7 @@ def streamed(tmp_path_factory):
     prepare(experiment, data, store)
     for recipe in experiment.rows.values():
         for replica in range(3):
-            train_into(store, recipe, source, data, seed=0, replica=replica)
+            list(train_into(store, recipe, source, data, seed=0, replicas=[replica]))
     return gather(experiment, store, data)
 
 

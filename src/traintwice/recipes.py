@@ -148,6 +148,10 @@ class Recipe:
                 f"{', '.join(self.method.reads_shared)} {'reads' if len(self.method.reads_shared) == 1 else 'read'} examples that all "
                 "components see; give a larger share"
             )
+        if self.progressive is not None:
+            self._check_progressive()
+        for component in range(self.method.components):
+            self._check_sparse(component)
 
     def _check_views(self) -> None:
         if self.views not in ("same", "own"):
@@ -170,10 +174,6 @@ class Recipe:
             raise BadSpec(
                 "Recipe.views: with own batches and no shared part every view is a component's own already; leave views out"
             )
-        if self.progressive is not None:
-            self._check_progressive()
-        for component in range(self.method.components):
-            self._check_sparse(component)
 
     def _check_progressive(self) -> None:
         if self.epochs != 1:

@@ -15,7 +15,7 @@ from traintwice.nets import MLP, SharedTowers, Towers
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.progressive import Progressive
 from traintwice.recipes import Earlier, Recipe
-from traintwice.study.checkpoint import Checkpoint, Every
+from traintwice.study.checkpoint import Checkpoint, Clock, Every
 from traintwice.study.store import Store
 
 N = 400
@@ -112,7 +112,7 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(network, tmp_path):
 
     from traintwice.engine import Numerics
 
-    settings = Store(tmp_path / "store"), "k", 1, Numerics.here(threads=1), Every(steps=6)
+    settings = Store(tmp_path / "store"), "k", 1, Numerics.here(threads=1), Clock(Every(steps=6))
     settings[0].folder("k").mkdir(parents=True)
     with pytest.raises(Stop):
         train(recipe, DATA, seed=0, replica=1, keeper=Interrupting(*settings))

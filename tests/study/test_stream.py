@@ -29,7 +29,7 @@ def test_other_studies_have_none(small, data, tmp_path):
     prepare(small, data, store)
     for recipe in small.rows.values():
         for replica in range(3):
-            train_into(store, recipe, small.data, data, seed=0, replica=replica)
+            list(train_into(store, recipe, small.data, data, seed=0, replicas=[replica]))
     assert stream_findings(gather(small, store, data)) is None
 
 

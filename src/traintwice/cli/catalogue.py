@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from rich.text import Text
 
 from traintwice import metrics, specs
 from traintwice.averaging import Averaging
+from traintwice.cli.evidence import evidence_of
 from traintwice.controls import CONTROLS
 from traintwice.data import Source
-from traintwice.errors import unknown
+from traintwice.errors import BadInput, unknown
 from traintwice.losses import Loss
 from traintwice.methods import BUILDERS, Method, ensemble
 from traintwice.nets import Network
 from traintwice.optimizers import Optimizer
+from traintwice.papers import ARTEFACTS, SCALES, Artefact
 from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import Schedule
@@ -32,6 +35,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
     """Group to name to object."""
     return {
         "studies": dict(PRESETS),
+        "papers": dict(ARTEFACTS),
         "methods": dict(BUILDERS),
         "controls": dict(CONTROLS),
         "losses": specs.FAMILIES[Loss],
@@ -46,7 +50,14 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 def first_line(named: Any) -> str:
     """The first sentence of an object's docstring."""
-    return (inspect.getdoc(named) or "").split("\n\n")[0].replace("\n", " ")
+    return text_of(named).split("\n\n")[0].replace("\n", " ")
+
+
+def text_of(named: Any) -> str:
+    """An object's docstring; of a table of a paper, its title; of a study on one of several data sets, that of the study."""
+    if isinstance(named, Artefact):
+        return named.title
+    return inspect.getdoc(named.func if isinstance(named, partial) else named) or ""
 
 
 def print_list(console: Console, *, as_json: bool) -> None:
@@ -80,8 +91,10 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
     if not found:
         raise unknown("thing", name, [n for members in groups.values() for n in members])
     for group, named in found.items():
-        text = inspect.getdoc(named) or ""
-        if group == "studies":
+        text = text_of(named)
+        if isinstance(named, Artefact):
+            _print_artefact(named, as_json=as_json)
+        elif group == "studies":
             _print_study(console, named(), text, toml=toml, as_json=as_json)
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
@@ -95,27 +108,62 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
     if toml:
         print(experiment.to_toml(), end="")
     elif as_json:
-        warnings = [asdict(caution) for caution in cautions(experiment, classes=experiment.data.load().classes)]
+        warnings = [asdict(caution) for caution in cautions(experiment, classes=_classes(experiment))]
         print(json.dumps({**experiment.to_dict(), "warnings": warnings}, ensure_ascii=False))
     else:
         size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
         console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
         if text:
             console.print(text.replace("[", r"\[") + "\n")
-        data = experiment.data.load()
         base = experiment.rows[experiment.baseline]
+        try:
+            data, missing = experiment.data.load(), ""
+        except BadInput as reason:  # its files are not here; all but the costs can be shown
+            data, missing = None, str(reason)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for title in ("recipe", "train", "serve", "changes"):
             table.add_column(title, overflow="fold")
         changes = experiment.to_dict()["rows"]
         for row, recipe in experiment.rows.items():
-            cost = recipe.cost(base, data.shape, data.classes)
+            costs = ("–", "–")
+            if data is not None:
+                cost = recipe.cost(base, data.shape, data.classes)
+                costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
             changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
-            table.add_row(Text(row), f"{cost.train:.3g}x", f"{cost.serve:.3g}x", Text(changed or "–"))
+            table.add_row(Text(row), *costs, Text(changed or "–"))
         console.print(table)
-        for caution in cautions(experiment, classes=data.classes):
+        for caution in cautions(experiment, classes=None if data is None else data.classes):
             console.print(f"\nNote, {caution}", highlight=False, markup=False)
+        if missing:
+            console.print(f"\nNote, {missing}", highlight=False, markup=False)
         console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
+
+
+def _classes(experiment: Experiment) -> int | None:
+    try:
+        return experiment.data.load().classes
+    except BadInput:  # its files are not here
+        return None
+
+
+def _print_artefact(artefact: Artefact, *, as_json: bool) -> None:
+    scales: dict[str, dict[str, dict[str, Any]]] = {
+        scale: {part.name: {"heading": part.heading, "replicas": part.replicas, "rows": list(part.rows({}))} for part in parts}
+        for scale in SCALES
+        for parts in [artefact.parts(scale)]
+    }
+    if as_json:
+        print(json.dumps({"schema": 1, "name": artefact.name, "title": artefact.title, "scales": scales}, ensure_ascii=False))
+        return
+    print(f"{artefact.name}\n\n{artefact.title}")
+    for scale, parts in scales.items():
+        print(f"\n--scale {scale}")
+        for name, part in parts.items():
+            print(f"  --part {name}: {part['heading']}, {part['replicas']} replicas of {', '.join(part['rows'])}")
+        if not parts:
+            print("  drawn from a formula; nothing is trained")
+        for line in evidence_of(artefact.name, scale):
+            print(f"  {line}")
 
 
 def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:

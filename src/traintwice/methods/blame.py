@@ -47,6 +47,7 @@ def _alone(method: Method, i: int, out: Outputs, step: int, memories: Memories |
     return alone.advance(out, step, None if memories is None else (memories[i],))[0]
 
 
+@torch.enable_grad()
 def _pushes(method: Method, out: Outputs, step: int, memories: Memories | None) -> dict[int, list[float]]:
     """By how much a step down each weighted term's gradient lengthens the outputs of each component, −⟨∂(weight · loss)/∂z_j, z_j⟩."""
     pushes = {}
