@@ -82,9 +82,10 @@ def workers():
 def started(small, tmp_path):
     """A study of which one replica is finished, and what comes next."""
     store, data = Store(tmp_path / "runs"), small.data.load()
-    news = train_missing(small, data, store, prepare(small, data, store), jobs=1)
+    news = train_missing(small, data, store, prepare(small, data, store, engine="loop"), jobs=1)  # one replica after the other
     next(news)
-    return store, news
+    yield store, news
+    news.close()
 
 
 def test_a_store_that_is_removed(started, small, data):
@@ -106,5 +107,5 @@ def test_a_worker_that_is_killed(started, small):
     os.kill(before[-1], signal.SIGKILL)
     with pytest.raises(TrainingFailed, match=r"a worker was killed \(signal 9.* while training replica .*run again to go on"):
         list(news)
-    run(small, store=store, jobs=1)
+    run(small, store=store, jobs=1, engine="loop")
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files} == files
