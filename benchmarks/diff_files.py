@@ -3,12 +3,12 @@
     python benchmarks/diff_files.py --rows 1000000
     python benchmarks/diff_files.py --rows 100000000 --memory 2GB --folder /data
 
-Every measurement runs in a process of its own, so that its peak memory is its own; ours and the bare query take turns. The
-bare query for files in the same order joins by position, compares the ids and takes one mean; for shuffled files it is a hash
-join and one mean. `diff` is the command `traintwice diff` with its default measures, its start included; `sums` opens, checks
-every cell, matches the rows and sums churn and flips without the log loss (two logarithms for each row); `batches` brings every row
-to Python. Beside the time on the clock stands that of all processors together: the bare query by position runs in one thread,
-ours in all, and where others use the machine only the second is worth comparing.
+Every measurement runs in a process of its own, so that its peak memory is its own; ours and the bare query take turns. The bare
+query for files in the same order joins by position, compares the ids and takes one mean; for shuffled files it is a hash join
+and one mean. `diff` is the command `traintwice diff` with its default measures, its start included; `log loss` is the same with
+`--also log_loss` (two logarithms for each row); `sums` opens, checks every cell, matches the rows and sums churn and flips;
+`batches` brings every row to Python. Beside the time on the clock stands that of all processors together: the bare query by
+position runs in one thread, ours in all, and where others use the machine only the second is worth comparing.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ def run_one(who: str, case: str, folder: Path, memory: str) -> None:
 
 def measure(who: str, case: str, folder: Path, memory: str) -> dict[str, float]:
     """Seconds, processor seconds and peak bytes of one process, from its start to its end."""
-    if who == "diff":
+    if who in ("diff", "log loss"):
         paths = [str(path) for path in files_of(case, folder)]
         options = ["--id", "row_id", "--label", "y", "--probs", "p", "--memory", memory, "--json"]
+        options += ["--also", "log_loss"] if who == "log loss" else []
         command = [sys.executable, "-c", "from traintwice.cli import main; main()", "diff", *paths, *options]
     else:
         command = [sys.executable, __file__, "--one", who, case, "--folder", str(folder), "--memory", memory]
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--who", nargs="+", default=["diff", "sums", "batches"], choices=["diff", "sums", "batches"])
+    parser.add_argument("--who", nargs="+", default=["diff", "log loss"], choices=["diff", "log loss", "sums", "batches"])
     parser.add_argument("--folder", type=Path, help="where the files go, kept and used again; default: a temporary folder")
     parser.add_argument("--one", nargs=2, metavar=("WHO", "CASE"), help=argparse.SUPPRESS)
     options = parser.parse_args()

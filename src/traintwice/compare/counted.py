@@ -31,6 +31,8 @@ from traintwice.types import Estimate
 FROM_ROWS = 2_000_000
 """Rows from which DuckDB does the sums unless details are asked for."""
 
+LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
+
 NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--details) brings it"
 
 LABELLED = Predictions.trusted(np.array([[0, 1, 0, 1, 1], [0, 1, 1, 0, 2]]), np.zeros(5, dtype=np.int64))
@@ -57,16 +59,17 @@ OF_LABEL = {f"q{m}": f"y1 * p{m}_1 + y0 * p{m}_0" for m in (0, 1)}
 
 LOSSES = {f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}
 
-QUALITY = {
-    **{f"{name}_y": f"{sql} * y1" for name, sql in VOTES.items()},
+OF_CLASS = {**{f"{name}_y": f"{sql} * y1" for name, sql in VOTES.items()}, "y": "y1"}
+"""What is summed where there are labels."""
+
+OF_LOSS = {
     **{name: name for name in ("l0", "l1")},
     **{f"{name}2": f"{name} * {name}" for name in ("l0", "l1")},
     "gain2": "(l1 - l0) * (l1 - l0)",
-    "y": "y1",
     "zero0": "q0 = 0",
     "zero1": "q1 = 0",
 }
-"""What is summed where there are labels."""
+"""What is summed for the log loss: two logarithms of every row take as long as all else."""
 
 
 def can_count(rows: Rows, wanted: Wanted, details: bool | None) -> bool:
@@ -74,7 +77,14 @@ def can_count(rows: Rows, wanted: Wanted, details: bool | None) -> bool:
     files = rows.files
     if details or files is None or rows.regression or rows.waive or wanted.pairs is not None or files.has_weights:
         return False
-    if wanted.which or wanted.quality or wanted.whole or wanted.by_slice or wanted.top_k or wanted.temperature_matched:
+    if (
+        wanted.which
+        or set(wanted.quality) - {metrics.log_loss}
+        or wanted.whole
+        or wanted.by_slice
+        or wanted.top_k
+        or wanted.temperature_matched
+    ):
         return False
     if rows.has_probs and rows.classes != 2:
         return False
@@ -251,7 +261,8 @@ class _Binary:
     """Sums over the rows of two binary models, taken in the pass that matches the rows."""
 
     def __init__(self, files: AlignedPredictions, wanted: Wanted) -> None:
-        asked = VOTES | SOFT | (QUALITY if files.has_labels else {})
+        self.losses = files.has_labels and metrics.log_loss in wanted.quality
+        asked = VOTES | SOFT | (OF_CLASS if files.has_labels else {}) | (OF_LOSS if self.losses else {})
         self._thresholds = wanted.thresholds
         for i, t in enumerate(wanted.thresholds):
             asked |= {
@@ -259,7 +270,7 @@ class _Binary:
                 f"new_{i}_t": f"p1_1 >= {t!r}",
                 f"up_{i}_t": f"p0_1 < {t!r} AND p1_1 >= {t!r}",
             }
-        steps = (COLUMNS | LABEL, OF_LABEL, LOSSES) if files.has_labels else (COLUMNS,)
+        steps = (COLUMNS | LABEL if files.has_labels else COLUMNS, *((OF_LABEL, LOSSES) if self.losses else ()))
         self._sums = files.sums(asked, steps)
         self.rows = files.alignment.rows
         self.labelled = files.alignment.labelled
@@ -300,6 +311,9 @@ class _Binary:
         found = _accuracy(self.kinds, level, left_out)
         if not self.labelled:
             left_out["log_loss"] = "needs labels"
+            return found, {}
+        if not self.losses:
+            left_out["log_loss"] = LOGARITHMS
             return found, {}
         d, s = metrics.log_loss.definition, self._sums
         zeros = [s[f"zero{m}"] for m in (0, 1)]

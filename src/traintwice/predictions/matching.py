@@ -18,7 +18,7 @@ RANGE_ROWS = 10 * 122_880
 """The least rows that one thread reads side by side at a time, and a divisor of them: whole row groups of usual Parquet files, and
 the same on every machine, so that sums are formed in the same order."""
 
-RANGES = 16
+RANGES = 8
 """The most ranges that are read side by side: each costs a look at both files."""
 
 Steps = Sequence[Mapping[str, str]]
