@@ -189,6 +189,15 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
 }
 """By study; the data sets are `traintwice.presets.claims.STAGES`."""
 
+FIVE: tuple[tuple[str, str, str, str], ...] = (
+    ("claims.ad", "Anti-distillation of two components against a plain ensemble of two", AD, PAIR),
+    ("claims.ad", "A plain penalty on the logits against the same ensemble", "logit L2, ensemble of 2", PAIR),
+    ("claims.churn", "Co-distillation (SKL, β = 1) against its baseline", CO, BASE),
+    ("claims.churn", "The entropy regulariser against its baseline", "entropy", BASE),
+    ("rivals", "A recipe that forgets its initialisation (`steady`) against rate decay, at the same cost", "steady", "plain"),
+)
+"""What the README says: study, in words, row, reference; all of churn."""
+
 UNTESTED: tuple[tuple[str, str, str], ...] = (
     (
         "AD Table 1",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from claims import CLAIMS, CONTRADICTIONS, MARGIN, UNTESTED, Claim
+from claims import CLAIMS, CONTRADICTIONS, FIVE, MARGIN, UNTESTED, Claim
 from refresh import written
 
 from traintwice import metrics
@@ -25,6 +26,7 @@ from traintwice.types import Estimate
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "results" / "findings"
 PAGE = DOCS / "findings.md"
+README = DOCS.parent / "README.md"
 UNITS = {"prediction_entropy": "number"}
 """Of the metrics of claims; the others are fractions."""
 SHOWN = ("accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1")
@@ -127,6 +129,24 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def five(studies: dict[str, dict[str, Any]]) -> str:
+    """Five lines for the README: churn of a row against its reference, data set by data set."""
+    lines = []
+    for family, says, row, reference in FIVE:
+        parts = []
+        for name, study in studies.items():
+            found = study["claims"].get(f"{row} | {reference} | churn") if name.startswith(f"{family}-") else None
+            if found is not None:
+                text = change(_estimate(found), "fraction")
+                parts.append(f"{name.removeprefix(f'{family}-')} {f'**{text}**' if found['settled'] else text}")
+        lines.append(f"- {says}: {'; '.join(parts)}.")
+    return "\n".join(lines)
+
+
+def _estimate(found: dict[str, Any]) -> Estimate:
+    return Estimate(*found["difference"], standard_error=0.0, degrees_of_freedom=0.0, replicas=0, examples=0)
+
+
 def _studies(own: dict[str, dict[str, Any]]) -> str:
     said = [
         f"- {stage}: `{s['command']}`, {s['network']}, {s['train_examples']:,} training and {s['test_examples']:,} test examples, "
@@ -157,7 +177,7 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
 
 def _cell(claim: Claim, found: dict[str, Any]) -> str:
     unit = UNITS.get(claim.metric, "fraction")
-    estimate = Estimate(*found["difference"], standard_error=0.0, degrees_of_freedom=0.0, replicas=0, examples=0)
+    estimate = _estimate(found)
     text = f"{number(found['reference'], unit, 2)} {change(estimate, unit)}"
     return f"**{text}**" if found["settled"] else text
 
@@ -177,6 +197,8 @@ in the claimed direction on every data set, "holds in part" on some; a claim of 
 within a point. Rows marked "ours" are questions without a claimed direction, so they have no verdict. These are small networks
 on small data: nothing here says what large ones do.
 
+What anti-distillation does on a stream of flights, in a single pass, is on a page of its own: [clicks](clicks.md).
+
 `python docs/findings.py --study NAME` runs a study and writes its numbers, `python docs/findings.py --pages` makes this page
 from them.
 """
@@ -195,7 +217,15 @@ def main() -> None:
         family = next(f for f in CLAIMS if name.startswith(f"{f}-"))
         results = run(PRESETS[name](), store=options.store)
         (FOLDER / f"{name}.json").write_text(written(summary(results, CLAIMS[family], options.date)) + "\n")
-    PAGE.write_text(page({path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}))
+    studies = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+    PAGE.write_text(page(studies))
+    marked = re.sub(
+        r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)",
+        lambda m: f"{m[1]}{five(studies)}\n{m[2]}",
+        README.read_text(),
+        flags=re.DOTALL,
+    )
+    README.write_text(marked)
 
 
 if __name__ == "__main__":

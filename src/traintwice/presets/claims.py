@@ -56,7 +56,7 @@ def claims_ad(stage: str) -> Experiment:
         "AD, covariance": ad(0.05, matrix="covariance"),
         "AD, probabilities": ad(0.05, signal="probabilities"),
         "AD, gauge fixed": ad(0.05, center="class"),
-        "AD, difference (inverse)": single.change(method=methods.anti_distillation_difference(2, 0.05, form="inverse")),
+        "AD, difference (inverse)": single.change(method=methods.anti_distillation_difference(2, 0.0005, form="inverse")),
         "logit L2, ensemble of 2": pair.change(method=methods.logit_l2(components=2)),
         "ensemble of 2, own batches": controls.independent_ensemble(single),
         "ensemble of 4": single.change(method=methods.ensemble(4)),
