@@ -1,0 +1,39 @@
+"""`run` and `show` on tables and figures of the papers."""
+
+import json
+
+
+def test_a_figure_of_a_formula_trains_nothing(traintwice, tmp_path):
+    status, out, err = traintwice("run", "churn.figure5", "--report", str(tmp_path / "out"), "--store", str(tmp_path / "runs"))
+    assert status == 0
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"churn.figure5-temperature.svg", "churn.figure5-temperature.png"}
+    assert (tmp_path / "out" / "churn.figure5-temperature.svg").read_text().startswith("<svg")
+    assert "churn.figure5-temperature.svg" in out
+    assert "trainings" not in err
+
+
+def test_what_cannot_be_is_said_before_anything_is_trained(traintwice, tmp_path):
+    store = str(tmp_path / "runs")
+    for arguments, message in (
+        (("run", "digits", "--part", "digits"), "--part: digits is no table or figure of a paper; those are ad.table1"),
+        (("run", "digits", "--scale", "paper"), "--scale: digits is no table"),
+        (("run", "churn.table2", "--scale", "huge"), "--scale: got 'huge', expected one of 'small', 'paper'"),
+        (("run", "churn.table2", "--part", "digit"), "digits"),
+        (("run", "churn.table2", "--set", "epochs=2"), "--set: churn.table2 is run as it stands"),
+        (("run", "churn.table99"), "churn.table"),
+    ):
+        status, out, err = traintwice(*arguments, "--store", store, "--no-report")
+        assert status == 2, arguments
+        assert message in err
+        assert not out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_show_lists_parts_of_both_scales(traintwice):
+    status, out, _ = traintwice("show", "churn.table2")
+    assert status == 0
+    assert "--part cifar100" in out
+    assert "--part digits" in out
+    plain = json.loads(traintwice("show", "churn.table2", "--json")[1])
+    assert list(plain["scales"]) == ["small", "paper"]
