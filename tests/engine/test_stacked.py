@@ -58,6 +58,16 @@ FEATURES = {
     "own batches": PAIR.change(own_batches=OwnBatches()),
     "own batches, augmented": PAIR.change(own_batches=OwnBatches(), augmentation=Shift()),
     "own and shared batches": ODD.change(method=anti_distillation(2), own_batches=OwnBatches(0.3), augmentation=Shift()),
+    "own views": PAIR.change(augmentation=Shift(), views="own"),
+    "own views, peers": ODD.change(
+        network=MLP((9, 7), dropout=0.3, batch_norm=True),
+        method=co_distillation(kind="ce", lag_steps=2),
+        augmentation=Shift(),
+        views="own",
+    ),
+    "own views of shared batches": ODD.change(
+        method=anti_distillation(2), own_batches=OwnBatches(0.3), augmentation=Shift(), views="own"
+    ),
     "subsets": PAIR.change(own_batches=OwnBatches(), components=(Component(), Component(subset=0.4))),
     "stale peers": DROPOUT.change(method=co_distillation(kind="ce", lag_steps=2)),
     "very stale peers": ODD.change(method=co_distillation(kind="ce", lag_steps=9), epochs=7),
