@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rivals.case import Case, NotHere
-from traintwice import engine
+from traintwice.engine import train, train_group
+from traintwice.engine.choosing import obstacle_to_stacking
 from traintwice.recipes import Recipe
 
 
@@ -18,25 +19,21 @@ def loop(case: Case) -> Callable[[], None]:
 
     def run() -> None:
         for replica in range(case.replicas):
-            engine.train(_recipe(case), case.data, seed=0, replica=replica)
+            train(_recipe(case), case.data, seed=0, replica=replica)
 
     return run
 
 
 def stacked(case: Case) -> Callable[[], None]:
     """All replicas at once."""
-    train_group = getattr(engine, "train_group", None)
-    if train_group is None:
-        raise NotHere("this version has no stacked engine")
     recipe, replicas = _recipe(case), list(range(case.replicas))
+    obstacle = obstacle_to_stacking(recipe, case.data)
+    if obstacle is not None:
+        raise NotHere(obstacle)
 
     def run() -> None:
         for _, made in train_group(recipe, case.data, seed=0, replicas=replicas, engine="stacked"):
             if isinstance(made, Exception):
                 raise made
 
-    try:
-        run()
-    except ValueError as error:
-        raise NotHere(str(error)) from None
     return run

@@ -1,5 +1,11 @@
 """The stacked engine: the bits of a replica do not depend on the others, and its numbers are those of the reference engine."""
 
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +64,16 @@ FEATURES = {
     "own batches": PAIR.change(own_batches=OwnBatches()),
     "own batches, augmented": PAIR.change(own_batches=OwnBatches(), augmentation=Shift()),
     "own and shared batches": ODD.change(method=anti_distillation(2), own_batches=OwnBatches(0.3), augmentation=Shift()),
+    "own views": PAIR.change(augmentation=Shift(), views="own"),
+    "own views, peers": ODD.change(
+        network=MLP((9, 7), dropout=0.3, batch_norm=True),
+        method=co_distillation(kind="ce", lag_steps=2),
+        augmentation=Shift(),
+        views="own",
+    ),
+    "own views of shared batches": ODD.change(
+        method=anti_distillation(2), own_batches=OwnBatches(0.3), augmentation=Shift(), views="own"
+    ),
     "subsets": PAIR.change(own_batches=OwnBatches(), components=(Component(), Component(subset=0.4))),
     "stale peers": DROPOUT.change(method=co_distillation(kind="ce", lag_steps=2)),
     "very stale peers": ODD.change(method=co_distillation(kind="ce", lag_steps=9), epochs=7),
@@ -193,6 +209,16 @@ def test_groups_shrink_where_memory_is_short(monkeypatch):
     made = together(ODD, range(5))
     assert asked == [5, 3, 2, 2, 2]
     assert {m: bits(t) for m, t in made.items()} == {m: bits(t) for m, t in whole.items()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to a limit of its memory and says what it has")
+def test_groups_shrink_under_a_limit_of_memory():
+    """The memory is enough for groups of some replicas and not of eight; 40 MB lie in the middle of what makes it so, 20 to 60."""
+    script = Path(__file__).with_name("short_of_memory.py")
+    done = subprocess.run([sys.executable, script, "40"], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert not found["all_fit"]
+    assert found["digests"] == runpy.run_path(str(script))["digests"](3)
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):

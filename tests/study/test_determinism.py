@@ -1,17 +1,20 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
+import traintwice.engine.walk as walking
 import traintwice.study.determinism as determinism
 from traintwice.averaging import EMA
 from traintwice.cli.app import app
 from traintwice.data import Digits
-from traintwice.engine import Numerics, train
+from traintwice.engine import Choice, Numerics, choose, train_group
+from traintwice.engine.stacked.group import Group
 from traintwice.engine.walk import walk
-from traintwice.errors import BadSpec, TrainingFailed
+from traintwice.errors import BadSpec, Diverged, TrainingFailed
 from traintwice.methods import ensemble, ensemble_distillation
-from traintwice.nets import MLP
+from traintwice.nets import MLP, LeNet5
 from traintwice.optimizers import SGD
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Audit, audit
@@ -20,22 +23,88 @@ from traintwice.study.twin import Twin, here
 
 SOURCE = Digits(train=64, validation=20, test=40)
 SMALL = Recipe(network=MLP((8,), batch_norm=True, dropout=0.1), epochs=2, batch_size=32)
+LOOP = Choice("loop", "as asked")
 
 
-def test_a_walk_is_the_training():
-    recipe = SMALL.change(averaging=EMA())
-    *_, last = walk(SMALL, SOURCE.load(), seed=0, replica=1, steps=4)
-    trained = train(SMALL, SOURCE.load(), seed=0, replica=1).weights
-    assert {name: value.numpy().tobytes() for name, value in last.items()} == {n: w.tobytes() for n, w in trained.items()}
-    assert len(list(walk(recipe, SOURCE.load(), seed=0, replica=1, steps=3))) == 4
+def bits(weights):
+    return {name: np.asarray(value).tobytes() for name, value in weights.items()}
 
 
-def test_everything_fixed_on_a_cpu_is_identical():
+def trained_by(engine, recipe, data, **settings):
+    ((_, made),) = train_group(recipe, data, engine=engine, **settings)
+    return made.weights
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+@pytest.mark.parametrize("recipe", [SMALL, SMALL.change(method=ensemble(2)), SMALL.change(optimizer=SGD(0.1))])
+def test_a_walk_is_the_training(engine, recipe):
+    data = SOURCE.load()
+    *_, last = walk(recipe, data, seed=0, replica=1, steps=4, engine=engine)
+    assert bits(last) == bits(trained_by(engine, recipe, data, seed=0, replicas=[1]))
+    assert len(list(walk(recipe.change(averaging=EMA()), data, seed=0, replica=1, steps=3, engine=engine))) == 4
+
+
+def test_a_walk_takes_the_engine_of_a_study():
+    data = SOURCE.load()
+    ends = {
+        engine: bits([*walk(SMALL, data, seed=0, replica=1, steps=4, engine=engine)][-1])
+        for engine in ("auto", "stacked", "loop")
+    }
+    assert ends["auto"] == ends["stacked"] != ends["loop"]
+
+
+@pytest.mark.parametrize("beside", [(3,), (5, 2), (0, 2, 3, 4)])
+def test_a_walk_beside_others_is_that_of_a_replica_alone(beside):
+    """Weights after every step, wherever in the group it stands."""
+    data, recipe = SOURCE.load(), SMALL.change(network=MLP((9, 7), batch_norm=True, dropout=0.1), batch_size=17)
+    alone, among = (walk(recipe, data, seed=0, replica=1, steps=9, beside=b) for b in ((), beside))
+    for mine, other in zip(alone, among, strict=True):
+        assert bits(mine) == bits(other)
+
+
+def test_a_walk_ends_where_its_replica_diverges_and_not_where_another_does():
+    data, recipe = (
+        SOURCE.load(),
+        SMALL.change(network=MLP((8,)), start=Earlier(SMALL.change(network=MLP((8,)), optimizer=SGD(0.1)))),
+    )
+
+    def walked(replica, beside=()):
+        return [bits(w) for w in walk(recipe, data, seed=0, replica=replica, steps=4, beside=beside)]
+
+    alone = walked(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walking, "_trained", blown_up(walking._trained, 2))
+        assert walked(1, (2, 0)) == alone
+        with pytest.raises(Diverged, match="at step 0 "):
+            walked(2)
+
+
+def blown_up(trained, bad):
+    """Earlier models of which one has weights so large that its loss overflows."""
+
+    def made(earlier, *args, **settings):
+        weights = trained(earlier, *args, **settings)
+        return {r: {n: w * (1e30 if r == bad else 1) for n, w in own.items()} for r, own in weights.items()}
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("engine", "names"),
+    [
+        ("auto", ["the same process", "another process", "another process, beside two others"]),
+        ("loop", ["the same process", "another process", "2 threads"]),
+    ],
+)
+def test_everything_fixed_on_a_cpu_is_identical(engine, names):
     threads = torch.get_num_threads()
-    found = audit(SMALL, SOURCE, steps=30)
-    assert [c.name for c in found.compared] == ["the same process", "another process", "2 threads"]
+    found = audit(SMALL, SOURCE, steps=30, engine=engine)
+    assert [c.name for c in found.compared] == names
     assert [c.divergence for c in found.compared[:2]] == [None, None]
     assert found.deterministic
+    assert found.choice == choose(SMALL, SOURCE.load(), engine=engine)
+    assert found.numerics.engine == found.choice.engine == found.to_dict()["engine"]
+    assert any("works on one thread" in sentence for sentence in found.sentences()) == (engine == "auto")
     assert any("no churn is unavoidable here" in sentence for sentence in found.sentences())
     assert torch.get_num_threads() == threads
     json.dumps(found.to_dict(), allow_nan=False)
@@ -44,7 +113,7 @@ def test_everything_fixed_on_a_cpu_is_identical():
 def test_threads_that_change_the_sums_are_seen():
     """Batches so large that two threads add them up in another order; what the audit says is what it saw."""
     recipe = SMALL.change(network=MLP((512,)), batch_size=1200)
-    found = audit(recipe, Digits(train=1200, validation=20, test=40), steps=3)
+    found = audit(recipe, Digits(train=1200, validation=20, test=40), steps=3, engine="loop")
     assert found.deterministic
     parted = found.compared[2].divergence
     assert any("Another number of threads" in s for s in found.sentences()) == (parted is not None)
@@ -77,24 +146,50 @@ class Noisy:
         return optimizer
 
 
+class InThisProcess(Twin):
+    """Another process, of which only the name is of interest here."""
+
+    def __init__(self, recipe, source, settings, *, threads=1, beside=()):
+        self.threads, self.beside = threads, tuple(beside)
+        self.inner = here(recipe, source.load(), {**settings, "beside": beside})
+
+    def steps(self):
+        return self.inner
+
+    def begin(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_a_replica_that_others_change_is_seen(monkeypatch):
+    """A stacked engine in which a replica of a group of three gets a little of its neighbour's weights at the second step."""
+
+    class Leaking(Group):
+        def step(self, batch, step):
+            failed = super().step(batch, step)
+            if step == 1 and len(self.replicas) == 3:
+                own = self.layout.layers[0].bias.of(self.parameters)
+                own[1, 3] += 0.25
+            return failed
+
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(walking, "Group", Leaking)
+    found = audit(SMALL, SOURCE, steps=4)
+    *alone, beside = found.compared
+    assert [c.divergence for c in alone] == [None, None]
+    assert beside.beside == (1, 2)
+    assert (beside.divergence.step, beside.divergence.parameter) == (2, "0.0.bias")
+    assert beside.divergence.size == pytest.approx(0.25, rel=1e-5)
+    assert not found.deterministic
+    said = " ".join(found.sentences())
+    assert "another process, beside two others: other weights from step 2 on, first in 0.0.bias, by up to 0.25." in said
+    assert "what is trained beside it changes it" in said
+
+
 def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
-    class Beside(Twin):
-        """Another process, of which only the name is of interest here."""
-
-        def __init__(self, recipe, source, settings, *, threads):
-            self.threads = threads
-            self.inner = here(recipe, source.load(), settings)
-
-        def steps(self):
-            return self.inner
-
-        def begin(self):
-            pass
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(determinism, "Twin", Beside)
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
     found = audit(SMALL.change(network=MLP((8,)), optimizer=Noisy()), SOURCE, steps=5, threads=())
     same_process, other_process = found.compared
     parted = [c.divergence for c in (same_process, other_process)]
@@ -108,7 +203,7 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
 
 
 def test_values_come_from_the_other_process():
-    process = Twin(SMALL, SOURCE, {"seed": 0, "replica": 0, "steps": 2}, threads=1)
+    process = Twin(SMALL, SOURCE, {"seed": 0, "replica": 0, "steps": 2, "engine": "auto"})
     try:
         steps = process.steps()
         next(steps)
@@ -123,44 +218,74 @@ def test_values_come_from_the_other_process():
         process.close()
 
 
-def test_earlier_models_are_trained_as_a_study_trains_them():
+@pytest.mark.parametrize("engine", ["loop", "auto"])
+def test_earlier_models_are_trained_as_a_study_trains_them(engine):
     data = SOURCE.load()
     pair = SMALL.change(method=ensemble(2))
     student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(pair), start=Earlier(SMALL, "first"))
-    *_, last = walk(student, data, seed=3, replica=1, steps=4)
-    start = train(SMALL, data, seed=3, replica=0).weights
-    teacher = train(pair, data, seed=3, replica=1).weights
-    trained = train(student, data, seed=3, replica=1, start=start, teacher=teacher).weights
-    assert {name: value.numpy().tobytes() for name, value in last.items()} == {n: w.tobytes() for n, w in trained.items()}
+    *_, last = walk(student, data, seed=3, replica=1, steps=4, engine=engine, beside=() if engine == "loop" else (2,))
+    starts = {1: trained_by(engine, SMALL, data, seed=3, replicas=[0])}
+    teachers = {1: trained_by(engine, pair, data, seed=3, replicas=[1])}
+    assert bits(last) == bits(trained_by(engine, student, data, seed=3, replicas=[1], starts=starts, teachers=teachers))
+
+
+def test_an_earlier_model_that_diverges_ends_a_walk():
+    wild = SMALL.change(network=MLP((8,)), optimizer=SGD(1e30))
+    with pytest.raises(Diverged):
+        next(walk(SMALL.change(network=MLP((8,)), start=Earlier(wild)), SOURCE.load(), seed=0, replica=0, steps=2))
 
 
 def test_a_recipe_with_earlier_models_is_checked():
     found = audit(SMALL.change(start=Earlier(SMALL.change(start=Earlier(SMALL)))), SOURCE, steps=4, threads=())
-    assert [c.divergence for c in found.compared] == [None, None]
+    assert [c.divergence for c in found.compared] == [None, None, None]
     assert found.deterministic
+
+
+def test_a_stream_is_walked_to_its_end(streamed, monkeypatch):
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    recipe, source = streamed.experiment.rows["plain"], streamed.experiment.data
+    steps = recipe.steps_per_epoch(len(source.load().train))
+    found = audit(recipe, source, steps=steps + 7, threads=())
+    assert (found.steps, found.asked) == (steps, steps + 7)
+    assert [c.divergence for c in found.compared] == [None, None]
+    assert found.sentences()[0].startswith(
+        f"The stream is trained on in one pass of {steps:,} steps; {steps + 7:,} were asked for"
+    )
+    assert found.to_dict()["asked"] == steps + 7
+    fewer = audit(recipe, source, steps=3, threads=())
+    assert (fewer.steps, fewer.asked) == (3, 3)
+    assert "one pass" not in " ".join(fewer.sentences())
 
 
 def test_what_is_said_of_other_devices_and_of_earlier_models():
     parted = Compared("2 threads", 2, Divergence(0, "0.0.weight", 0.25))
-    said = " ".join(Audit(SMALL, 4, Numerics.here(threads=1), (parted,), ("cuda",)).sentences())
+    said = " ".join(Audit(SMALL, 4, 4, LOOP, Numerics.here(threads=1), (parted,), ("cuda",)).sentences())
     assert (
         "other weights before the first step already: an earlier model came out otherwise, first in 0.0.weight, by up to 0.25"
         in said
     )
     assert "All of this is of the cpu, on which studies train. This machine has cuda too, of which nothing was checked." in said
-    assert "nothing was checked" not in " ".join(Audit(SMALL, 4, Numerics.here(threads=1), ()).sentences())
+    assert "nothing was checked" not in " ".join(Audit(SMALL, 4, 4, LOOP, Numerics.here(threads=1), ()).sentences())
 
 
 def test_mistakes():
     with pytest.raises(BadSpec, match="steps: got 0"):
         audit(SMALL, SOURCE, steps=0)
+    with pytest.raises(BadSpec, match="threads: got 2, 4, but the stacked engine works on one thread"):
+        audit(SMALL, SOURCE, steps=1, threads=(2, 4))
+    with pytest.raises(BadSpec, match="LeNet5 is no MLP"):
+        audit(SMALL.change(network=LeNet5()), SOURCE, steps=1, engine="stacked")
 
 
 def test_one_command(capsys):
-    for extra in ([], ["--json"]):
+    for extra in ([], ["--engine", "loop", "--json"]):
         with pytest.raises(SystemExit) as ended:
             app(["check", "digits", "--steps", "4", *extra])
         assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert "another process: identical weights after each of 4 steps." in out
-    assert json.loads(out.splitlines()[-1])["deterministic"] is True
+    assert "engine: stacked: MLP on a CPU" in out
+    assert "another process, beside two others: identical weights after each of 4 steps." in out
+    plain = json.loads(out.splitlines()[-1])
+    assert (plain["engine"], plain["reason"], plain["deterministic"]) == ("loop", "as asked", True)
+    with pytest.raises(BadSpec, match="--engine"):
+        app(["check", "digits", "--engine", "fast"], standalone_mode=False)

@@ -17,6 +17,7 @@ from traintwice.cli.arguments import Files
 from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure
+from traintwice.cli.options import EngineName
 from traintwice.cli.plan import plan
 from traintwice.errors import TraintwiceError, require
 from traintwice.processes import started_early
@@ -90,9 +91,7 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of other engines, threads, processors or versions in one row.")
     ] = False,
-    engine: Annotated[
-        str, typer.Option(help="auto, loop (one replica after the other, any network) or stacked (many MLPs at once).")
-    ] = "auto",
+    engine: EngineName = "auto",
     save_weights: Annotated[
         bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
     ] = False,
@@ -168,7 +167,10 @@ def check(
     study: Annotated[str, typer.Argument(help="A preset or a TOML file whose recipe is trained.")] = "digits",
     row: Annotated[str | None, typer.Option("--row", help="Which recipe of the study; its baseline by default.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; 10000 is the check of the churn paper.")] = 1000,
-    threads: Annotated[list[int] | None, typer.Option(min=2, help="Numbers of threads to compare with one.")] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=2, help="Numbers of threads to compare with one; 2 by default. For the loop engine.")
+    ] = None,
+    engine: EngineName = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -183,7 +185,7 @@ def check(
 
     experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
     console = Console(highlight=False)
-    if not print_check(console, experiment, row=row, steps=steps, threads=threads or [2], as_json=json):
+    if not print_check(console, experiment, row=row, steps=steps, threads=threads, engine=engine, as_json=json):
         raise typer.Exit(1)
 
 

@@ -25,6 +25,9 @@ Also = Annotated[
         help="A further measure, such as fleiss_kappa or hellinger; repeat, or separate by commas. all: every one.",
     ),
 ]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="auto, loop (one replica after the other, any network) or stacked (many MLPs at once).")
+]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[

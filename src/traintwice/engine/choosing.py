@@ -83,8 +83,6 @@ def obstacle_to_stacking(recipe: Recipe, data: Dataset) -> str | None:
         return "components differ in structure, optimiser or inputs"
     if "gate" in recipe.method.needs:
         return "the method trains a gate"
-    if recipe.views == "own":
-        return "components see views of their own"
     if recipe.method.signals:
         return "a loss reads outputs of inner layers"
     if recipe.network.batch_norm and len(data.train) % recipe.batch_size == 1:

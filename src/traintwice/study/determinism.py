@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from traintwice.data import Source
-from traintwice.engine import Numerics
+from traintwice.engine import Choice, Engine, Numerics, choose
+from traintwice.engine.walk import steps_of
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 from traintwice.specs import encode
@@ -40,11 +41,13 @@ class Compared:
         name: how it was run.
         threads: of it.
         divergence: where it parted from the first; None where every bit is the same at every step.
+        beside: other replicas that were trained in the same group.
     """
 
     name: str
     threads: int
     divergence: Divergence | None
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,17 @@ class Audit:
 
     Attributes:
         recipe, steps: what was trained, and for how many optimiser steps.
-        numerics: of the first training.
-        compared: the others; the first is in the same process, the second in another, the rest with other threads.
+        asked: for how many it was asked; a stream may have ended before.
+        choice: the engine, and why it was chosen.
+        numerics: of the first training, which has no replica beside it.
+        compared: the others; the first is in the same process, the second in another, the rest with other threads or beside other replicas.
         unchecked: devices of this machine that no training of this package runs on, so that nothing is said of them.
     """
 
     recipe: Recipe
     steps: int
+    asked: int
+    choice: Choice
     numerics: Numerics
     compared: tuple[Compared, ...]
     unchecked: tuple[str, ...] = ()
@@ -72,6 +79,10 @@ class Audit:
     def sentences(self) -> list[str]:
         """What was seen, and what churn cannot be avoided on this machine."""
         said = []
+        if self.steps < self.asked:
+            said.append(
+                f"The stream is trained on in one pass of {self.steps:,} steps; {self.asked:,} were asked for, and no more can be compared."
+            )
         for c in self.compared:
             if c.divergence is None:
                 said.append(f"{c.name}: identical weights after each of {self.steps:,} steps.")
@@ -81,10 +92,17 @@ class Audit:
                     f"from step {d.step:,} on" if d.step else "before the first step already: an earlier model came out otherwise"
                 )
                 said.append(f"{c.name}: other weights {since}, first in {d.parameter}, by up to {d.size:.3g}.")
+        if self.choice.engine == "stacked":
+            said.append("The stacked engine works on one thread, so that there are no numbers of threads to compare.")
         if self.deterministic:
             said.append(
                 f"With every source of randomness fixed, {self.steps:,} steps of this recipe give the same model each time on this "
                 "machine: no churn is unavoidable here, and what a study measures comes from the sources that it leaves free."
+            )
+        elif all(c.divergence is None for c in self.compared if c.threads == self.numerics.threads and not c.beside):
+            said.append(
+                "Alone, a replica is the same model each time on this machine, but what is trained beside it changes it: the bits of a "
+                "study then depend on how its replicas were grouped. Take the loop engine (--engine loop), and report this as a defect."
             )
         else:
             said.append(
@@ -106,9 +124,12 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "schema": 1,
+            "schema": 2,
             "recipe": encode(self.recipe),
             "steps": self.steps,
+            "asked": self.asked,
+            "engine": self.choice.engine,
+            "reason": self.choice.reason,
             "numerics": asdict(self.numerics),
             "compared": [asdict(c) for c in self.compared],
             "unchecked": list(self.unchecked),
@@ -118,7 +139,14 @@ class Audit:
 
 
 def audit(
-    recipe: Recipe, source: Source, *, seed: int = 0, replica: int = 0, steps: int = 1000, threads: Sequence[int] = (2,)
+    recipe: Recipe,
+    source: Source,
+    *,
+    seed: int = 0,
+    replica: int = 0,
+    steps: int = 1000,
+    threads: Sequence[int] | None = None,
+    engine: Engine = "auto",
 ) -> Audit:
     """Train one replica several times side by side and compare all weights after every step.
 
@@ -127,46 +155,68 @@ def audit(
             starts or learns from are trained anew beside each training, and are part of what is compared.
         source: the data.
         seed, replica: which streams.
-        steps: how many optimiser steps, >= 1.
-        threads: further numbers of threads to compare with one.
+        steps: how many optimiser steps, >= 1; on a stream no more than its one pass has.
+        threads: further numbers of threads to compare with one, by default 2; none for the stacked engine, which works on one. That engine
+            trains the replica beside two others instead.
+        engine: that is audited; "auto" takes the one that a study would.
     Returns:
         What parted, where, and by how much. The first training has one thread, as every worker of a study has.
     Raises:
-        BadSpec: no steps. Diverged: an earlier model did. TrainingFailed: a second process died.
+        BadSpec: no steps, threads for the stacked engine, or an engine that cannot train the recipe. Diverged: the replica or an earlier
+            model did. TrainingFailed: a second process died.
     Source:
         CH section 2.3: everything fixed on a CPU, identical weights after 10,000 steps; on GPU and TPU they part within 100.
     """
     if steps < 1:
         raise BadSpec(f"steps: got {steps}, expected at least 1")
     data = source.load()
-    settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps}
-    others = [Twin(recipe, source, settings, threads=count) for count in (1, *threads)]
-    names = ["another process", *(f"{count} threads" for count in threads)]
+    choice = choose(recipe, data, engine=engine)
+    if threads and choice.engine == "stacked":
+        raise BadSpec(
+            f"threads: got {', '.join(map(str, threads))}, but the stacked engine works on one thread; leave them out, or audit the loop "
+            "engine"
+        )
+    asked, steps = steps, steps_of(recipe, data, steps)
+    settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps, "engine": engine}
+    others = {"another process": Twin(recipe, source, settings)}
+    if choice.engine == "stacked":
+        others["another process, beside two others"] = Twin(recipe, source, settings, beside=(replica + 1, replica + 2))
+    for count in (2,) if threads is None and choice.engine == "loop" else threads or ():
+        others[f"{count} threads"] = Twin(recipe, source, settings, threads=count)
     try:
         with _threads(1):
             first, second = here(recipe, data, settings), here(recipe, data, settings)
-            sides: list[_Side] = [_Side("the same process", 1, second)]
-            sides += [_Side(name, p.threads, p.steps()) for name, p in zip(names, others, strict=True)]
+            sides = [_Side("the same process", second), *(_Side(name, p.steps(), p) for name, p in others.items())]
             for step in range(steps + 1):
-                for side, process in zip(sides[1:], others, strict=True):
-                    if side.divergence is None:
-                        process.begin()
+                for side in sides:
+                    side.begin()
                 mine = next(first)
                 for side in sides:
                     side.compare(step, mine)
     finally:
-        for process in others:
+        for process in others.values():
             process.close()
-    compared = tuple(Compared(s.name, s.threads, s.divergence) for s in sides)
-    return Audit(recipe, steps, Numerics.here(threads=1), compared, _other_devices())
+    compared = tuple(side.compared() for side in sides)
+    return Audit(recipe, steps, asked, choice, Numerics.here(threads=1, engine=choice.engine), compared, _other_devices())
 
 
 class _Side:
-    """A second training, followed until it parts from the first."""
+    """A second training, in this process or another, followed until it parts from the first."""
 
-    def __init__(self, name: str, threads: int, steps: Iterator[Step]) -> None:
-        self.name, self.threads, self.steps = name, threads, steps
+    def __init__(self, name: str, steps: Iterator[Step], process: Twin | None = None) -> None:
+        self.name, self.steps, self.process = name, steps, process
         self.divergence: Divergence | None = None
+
+    def begin(self) -> None:
+        """Let another process take its next step while this one takes its own."""
+        if self.process is not None and self.divergence is None:
+            self.process.begin()
+
+    def compared(self) -> Compared:
+        """What was found."""
+        if self.process is None:
+            return Compared(self.name, 1, self.divergence)
+        return Compared(self.name, self.process.threads, self.divergence, self.process.beside)
 
     def compare(self, step: int, mine: Step) -> None:
         if self.divergence is not None:

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -54,8 +54,10 @@ class _Remote(dict[str, Tensor]):
 class Twin:
     """The same training in another process, one step at a time: it waits after each, so that its weights can be looked at."""
 
-    def __init__(self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int) -> None:
-        self.threads = threads
+    def __init__(
+        self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int = 1, beside: Sequence[int] = ()
+    ) -> None:
+        self.threads, self.beside = threads, tuple(beside)
         self._begun = False
         count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
@@ -69,7 +71,8 @@ class Twin:
         )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        self._say({"recipe": encode(recipe), "data": encode(source), "threads": threads, **settings})
+        walked = {**settings, "beside": list(beside)}
+        self._say({"recipe": encode(recipe), "data": encode(source), "threads": threads, "walk": walked})
 
     def steps(self) -> Iterator[Step]:
         """Digests after each step; the weights are fetched where they are wanted."""
@@ -117,9 +120,7 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     torch.set_num_threads(setup["threads"])
     data = decode(Source, setup["data"], "data").load()  # type: ignore[type-abstract]
-    steps = walk(
-        decode(Recipe, setup["recipe"], "recipe"), data, seed=setup["seed"], replica=setup["replica"], steps=setup["steps"]
-    )
+    steps = walk(decode(Recipe, setup["recipe"], "recipe"), data, **setup["walk"])
     weights: dict[str, Tensor] = {}
     for line in sys.stdin:
         name = json.loads(line)["parameter"]

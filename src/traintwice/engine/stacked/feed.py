@@ -66,7 +66,7 @@ class Feed:
     ) -> None:
         self.recipe, self.examples, self.seed, self.replicas = recipe, examples, seed, replicas
         self.views = [Examples(recipe, data, examples.inputs, seed=seed, replica=r) for r in replicas]
-        self.apart = recipe.own_batches is not None
+        self.apart = recipe.own_batches is not None or recipe.views == "own"
         self.teachers = [_networks(recipe, data, weights, examples.inputs.dtype) for weights in teachers]
         self.said: list[Tensor] = []
         if self.teachers[0] and recipe.augmentation is None:  # a teacher then says the same of an example in every epoch

@@ -51,7 +51,7 @@ class Group:
         recipe: with its schedules in steps.
         data, seed: what is trained.
         examples: of ``data``.
-        replicas: at least two, for a kernel may round otherwise where it has one matrix to work on; one may stand there twice.
+        replicas: as `at_least_two` gives them.
         starts, teachers: weights of each replica's earlier models, where the recipe names such.
         dtype: of everything.
     """
@@ -198,6 +198,19 @@ class Group:
             made.append(network)
         return made
 
+    def weights(self, place: int) -> dict[str, Tensor]:
+        """Parameters and buffers of a replica's components, "0.name" of component 0 ...; most change with the next step."""
+        named = {}
+        for j, row in enumerate(range(self.components * place, self.components * (place + 1))):
+            for block in self.layout.blocks():
+                own = block.of(self.parameters)[row].detach()
+                named[f"{j}.{block.name}"] = own.t() if block.turned else own
+            for norm, running, width in zip(self.norms, self.running, self.widths, strict=True):
+                named[f"{j}.{norm.name}.running_mean"] = running[0, row, :width]
+                named[f"{j}.{norm.name}.running_var"] = running[1, row, :width]
+                named[f"{j}.{norm.name}.num_batches_tracked"] = torch.tensor(self.tracked)
+        return named
+
     def rows_of(self, place: int) -> slice:
         """The rows of a replica."""
         return slice(place * self.components, (place + 1) * self.components)
@@ -227,6 +240,11 @@ class Group:
         self.memories = tuple(
             self.loss.joined([within(f"memories.{i}", state) for state in states]) for i in range(len(self.recipe.method.terms))
         )
+
+
+def at_least_two(replicas: Sequence[int]) -> list[int]:
+    """A lone replica beside itself, for a kernel may round otherwise where it has one matrix to work on; otherwise what came."""
+    return [*replicas, *replicas] if len(replicas) == 1 else list(replicas)
 
 
 def of_rows(state: Mapping[str, Tensor], rows: slice) -> State:

@@ -14,7 +14,7 @@ from traintwice.engine.averager import Averager, averager
 from traintwice.engine.building import Weights
 from traintwice.engine.loop import Trained, outcome
 from traintwice.engine.stacked.feed import TrainingSet
-from traintwice.engine.stacked.group import Group, from_rows, of_rows
+from traintwice.engine.stacked.group import Group, at_least_two, from_rows, of_rows
 from traintwice.engine.state import Keeper, State, under, within
 from traintwice.errors import Diverged
 from traintwice.recipes import Recipe
@@ -95,8 +95,7 @@ class _Run:
     def enter(self, replicas: Sequence[int], states: Sequence[Mapping[str, Tensor]] | None) -> None:
         """Make a group of some replicas, at the beginning or from their states."""
         self.replicas = list(replicas)
-        # A kernel may round otherwise where it has one matrix to work on: a lone replica is trained beside itself.
-        both = self.replicas * 2 if len(self.replicas) == 1 else self.replicas
+        both = at_least_two(self.replicas)
         self.group = Group(
             self.recipe.resolve(len(self.data.train)),
             self.data,

@@ -1,0 +1,65 @@
+"""A process that may take little memory more than it has: trains eight replicas, and says whether all at once would have fitted.
+
+python short_of_memory.py MEGABYTES writes as JSON whether eight at once fit, and the digest of each replica's weights and logits.
+"""
+
+import hashlib
+import json
+import re
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from traintwice.data import Digits
+from traintwice.engine import train_group
+from traintwice.engine.groups import out_of_memory
+from traintwice.engine.stacked import train_stacked
+from traintwice.engine.stacked.feed import TrainingSet
+from traintwice.nets import MLP
+from traintwice.optimizers import SGD
+from traintwice.recipes import Recipe
+
+DATA = Digits(train=48, validation=8, test=16).load()
+RECIPE = Recipe(network=MLP((1024, 1024)), optimizer=SGD(0.05), epochs=1, batch_size=24)
+REPLICAS = range(8)
+
+
+def digest(made):
+    arrays, found = {**made.weights, **made.outputs}, hashlib.blake2b(digest_size=8)
+    for name in sorted(arrays):
+        found.update(np.ascontiguousarray(arrays[name]))
+    return found.hexdigest()
+
+
+def fits(count):
+    """Whether a group of so many can be trained at once."""
+    nothing = {"starts": {}, "teachers": {}, "keepers": {}, "resumed": {}}
+    examples = TrainingSet.of(DATA, torch.float32)
+    try:
+        next(train_stacked(RECIPE, DATA, examples, seed=0, replicas=REPLICAS[:count], dtype=torch.float32, **nothing))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def digests(at_once):
+    """Of all replicas, trained in groups of so many, or of as many as fit."""
+    return {str(m): digest(made) for m, made in train_group(RECIPE, DATA, seed=0, replicas=REPLICAS, at_once=at_once)}
+
+
+def main():
+    torch.set_num_threads(1)
+    fits(2)  # what is imported and made at the first use
+    (kilobytes,) = re.findall(r"^VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    resource.setrlimit(resource.RLIMIT_AS, ((int(kilobytes) << 10) + (int(sys.argv[1]) << 20),) * 2)
+    all_fit = fits(len(REPLICAS))
+    json.dump({"all_fit": all_fit, "digests": digests(len(REPLICAS))}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
