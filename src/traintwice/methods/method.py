@@ -16,7 +16,7 @@ from torch import Tensor
 from traintwice.errors import BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses.mixed import at, resolved
-from traintwice.methods.blame import culprit
+from traintwice.methods.blame import culprit, driver
 from traintwice.schedules import Complement, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
@@ -120,6 +120,15 @@ class Method:
             before: outputs and step of the last sum that was finite, where there was one.
         """
         return culprit(self, out, step, memories, before)
+
+    def enlarged(self, before: tuple[Outputs, int] | None, memories: Memories | None = None) -> str:
+        """Which term drove logits away that are no longer finite when the training is over, as the end of a sentence.
+
+        Args:
+            before: outputs and step of the last sum that was finite; without it nothing can be told, and the sentence has no such end.
+            memories: of the sum, as for `advance`.
+        """
+        return driver(self, before, memories)
 
     @property
     def signals(self) -> frozenset[str]:
