@@ -112,7 +112,7 @@ class Results:
             first, reason = next(iter(self.diverged[row].items()))
             raise BadInput(f"{row}: diverged, so that there is no such row to read (replica {first}: {reason})")
         if row not in self.rows:
-            raise unknown("row", row, self.rows)
+            raise unknown("row", row, self.rows, listed="the report")
         return self.rows[row]
 
     @property
