@@ -18,6 +18,7 @@ def test_unknown_offers_the_nearest_or_all_or_a_listing():
     assert str(unknown("preset", "zzz", [])) == "no preset named 'zzz'. Known: none."
     many = [f"recipe{i:02}" for i in range(13)]
     assert str(unknown("recipe", "zzz", many)) == "no recipe named 'zzz'. There are 13; `traintwice list` shows them."
+    assert str(unknown("row", "zzz", many, listed="the report")).endswith("There are 13; the report shows them.")
     assert str(unknown("recipe", "zzz", [], hint="Or give a file.")).endswith("Known: none. Or give a file.")
     assert isinstance(unknown("a", "b", []), UnknownName)
 

@@ -84,8 +84,8 @@ def cells_kept_out(wanted: bool) -> Iterator[None]:
         raise BadInput(said, without_cells=said) from None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
-    """An `UnknownName` that offers the closest known names, or all of them where they are few.
+def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
+    """An `UnknownName` that offers the closest known names, all of them where they are few, or what lists them.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
@@ -97,7 +97,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Un
     elif len(choices) <= 12:
         advice = f"Known: {', '.join(choices) or 'none'}."
     else:
-        advice = f"There are {len(choices)}; `traintwice list` shows them."
+        advice = f"There are {len(choices)}; {listed} shows them."
     return UnknownName(f"no {kind} named {name!r}. {advice}{' ' + hint if hint else ''}")
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
+from traintwice.controls import CONTROLS
 from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
+from traintwice.recipes import Recipe
 
 T = TypeVar("T")
 
@@ -77,6 +80,27 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
     return _DECODER.decode(cls, value, path)
 
 
+def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
+    """A recipe after a control, or several one after the other, given by name.
+
+    Args:
+        base: the recipe that is changed.
+        value: ``"ema"``, ``{builder = "ema", decay = 0.99}``, or a list of such.
+        path: of the value in its file, for messages.
+    Raises:
+        BadSpec: a setting that is missing, of a wrong type or out of range. UnknownName: no such control, or no such setting of it.
+    Example:
+        >>> controlled(Recipe(epochs=5), "twice_the_epochs").epochs
+        10
+    """
+    for item in value if isinstance(value, list) else [value]:
+        named = {"builder": item} if isinstance(item, str) else item
+        if not isinstance(named, Mapping) or "builder" not in named:
+            raise BadSpec(f'{path}: got {item!r}, expected the name of a control, such as "ema", or a table with a builder')
+        base = _built(_DECODER, "control", CONTROLS, named, path, base)
+    return base
+
+
 def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
     """A method given by the name of its builder: ``"ensemble"`` or ``{builder = "ensemble", components = 3}``."""
     if cls is not Method:
@@ -85,14 +109,25 @@ def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
         value = {"builder": value}
     if not isinstance(value, Mapping) or "builder" not in value:
         return value
+    return _built(decoder, "method", BUILDERS, value, path)
+
+
+def _built(
+    decoder: Decoder, kind: str, builders: Mapping[str, Callable[..., T]], value: Mapping[str, Any], path: str, *given: Any
+) -> T:
+    """What a builder makes of what is given and of its settings in a file."""
     name = str(value["builder"])
-    if name not in BUILDERS:
-        raise unknown("method", name, BUILDERS, hint=f"(at {path})")
-    hints = get_type_hints(BUILDERS[name])
-    del hints["return"]
-    settings = decoder.settings(name, hints, {key: item for key, item in value.items() if key != "builder"}, path)
+    if name not in builders:
+        raise unknown(kind, name, builders, hint=f"(at {path})")
+    own = list(inspect.signature(builders[name]).parameters.values())[len(given) :]
+    hints = get_type_hints(builders[name])
+    plain = {key: item for key, item in value.items() if key != "builder"}
+    settings = decoder.settings(name, {parameter.name: hints[parameter.name] for parameter in own}, plain, path)
+    for parameter in own:
+        if parameter.default is parameter.empty and parameter.name not in settings:
+            raise BadSpec(f"{path}.{parameter.name}: missing; {name} needs it")
     try:
-        return BUILDERS[name](**settings)
+        return builders[name](*given, **settings)
     except TraintwiceError as error:
         raise BadSpec(f"{path}: {error}") from None
 

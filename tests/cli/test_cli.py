@@ -141,6 +141,12 @@ def test_list_names_everything_that_show_shows(traintwice):
     assert "co_distillation" in traintwice("list")[1]
 
 
+def test_show_says_how_a_control_is_asked_for(traintwice):
+    assert "ema(base, decay=None)" in traintwice("show", "ema")[1]
+    assert 'control = "ema"' in traintwice("show", "ema")[1]
+    assert 'control = { builder = "wider", times = ..., shape = ..., classes = ... }' in traintwice("show", "wider")[1]
+
+
 def test_help_and_version(traintwice):
     assert traintwice("--help")[0] == 0
     status, out, _ = traintwice("--version")

@@ -192,6 +192,26 @@ def test_a_replica_that_diverges_leaves_the_others_alone(method):
         assert bits(made[m]) == bits(alone[m])
 
 
+DRIVEN = Method((Term(CrossEntropy()), Term(LogitL2(), -1.0)))
+
+
+@pytest.mark.parametrize(
+    ("method", "cause"),
+    [
+        (ensemble(1), "; the steps may be too large: lower the learning rate, or clip the gradients"),
+        (DRIVEN, "; at the last finite step LogitL2() enlarged them most: lower its weight or the learning rate"),
+        (anti_distillation(2, -1.0, rho=0.5), "; at the last finite step RunningDecorrelation("),
+    ],
+)
+def test_logits_that_overflow_in_the_last_step_name_its_cause(method, cause):
+    recipe = ODD.change(method=method, epochs=1, batch_size=45, optimizer=SGD(1e30))
+    (made,) = together(recipe, [0]).values()
+    with pytest.raises(Diverged) as reference:
+        train(recipe, DATA, seed=0, replica=0)
+    assert (str(made), made.step) == (str(reference.value), 1)
+    assert str(made).startswith(f"the logits of the validation split are not finite after step 1{cause}")
+
+
 def test_groups_shrink_where_memory_is_short(monkeypatch):
     """Memory for the stack of more than two networks is not to be had."""
     from traintwice.engine.stacked import group

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from traintwice import losses, methods, schedules, specs
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import (
     Agreement,
     CrossEntropy,
@@ -87,7 +87,7 @@ def test_sum_of_weighted_terms(out):
 
 def test_blend_is_exact_under_a_ramp(out):
     ramp = Ramp(0.4, steps=10)
-    method = entropy_regulariser(ramp)
+    method = replace(entropy_regulariser(ramp), components=2)
     assert method.terms == (Term(CrossEntropy(), Complement(ramp)), Term(Entropy(), ramp))
     for step in (0, 3, 50):
         alpha = min(step / 10, 1) * 0.4
@@ -96,7 +96,7 @@ def test_blend_is_exact_under_a_ramp(out):
 
 def test_confidence_penalty_is_a_negative_alpha(out):
     torch.testing.assert_close(
-        Method(blend(-0.1, CrossEntropy(), Entropy())).loss(out), 1.1 * CrossEntropy()(out) - 0.1 * Entropy()(out)
+        Method(blend(-0.1, CrossEntropy(), Entropy()), 2).loss(out), 1.1 * CrossEntropy()(out) - 0.1 * Entropy()(out)
     )
 
 
@@ -161,10 +161,20 @@ def test_a_loss_alone_has_no_step(out):
 
 def test_all_weights_zero_gives_a_differentiable_zero(out):
     logits = out.logits.requires_grad_()
-    value = Method((Term(CrossEntropy(), 0.0),)).loss(Outputs(logits, out.labels))
+    value = Method((Term(CrossEntropy(), 0.0),), 2).loss(Outputs(logits, out.labels))
     assert value == 0
     value.backward()
     assert logits.grad.abs().sum() == 0
+
+
+def test_logits_of_another_number_of_components_are_refused(out):
+    """Of one component a coupling is 0: the method would silently be another."""
+    with pytest.raises(BadInput, match=r"Method: got logits of 1 component, expected 2: stack the logits of all components"):
+        co_distillation().loss(Outputs(out.logits[:1], out.labels))
+    with pytest.raises(BadInput, match=r"got logits of 2 components, expected 3"):
+        anti_distillation(3, rho=0.5).advance(out)
+    with pytest.raises(BadInput, match=r"got a Tensor, expected Outputs\(logits, labels\)"):
+        co_distillation().loss(out.logits)
 
 
 def test_unresolved_epochs_raise(out):

@@ -1,7 +1,11 @@
 import tomllib
+from dataclasses import replace
 
 import pytest
 
+from traintwice import controls
+from traintwice.controls import CONTROLS
+from traintwice.data import Digits
 from traintwice.errors import BadSpec, TraintwiceError, UnknownName
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment
@@ -129,3 +133,49 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path, small):
 def test_a_missing_file(tmp_path):
     with pytest.raises(BadSpec, match=r"none.toml: cannot be read"):
         Experiment.read(tmp_path / "none.toml")
+
+
+SETTINGS = {
+    "wider": {"times": 2.0, "shape": [64], "classes": 10},
+    "narrow_ensemble": {"components": 2, "shape": [64], "classes": 10},
+    "with_activation": {"activation": "smelu"},
+}
+
+
+def of_row(changes, **recipe):
+    plain = {"name": "a", "data": {"type": "Digits"}, "recipe": recipe, "rows": {"baseline": {}, "row": changes}}
+    return Experiment.from_dict(plain).rows
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_by_name_is_its_function_of_the_base_recipe(name):
+    settings = SETTINGS.get(name, {})
+    rows = of_row({"control": {"builder": name, **settings} if settings else name}, epochs=6)
+    made = CONTROLS[name](rows["baseline"], **{key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()})
+    assert rows["row"] == made != rows["baseline"]
+    experiment = Experiment("a", Digits(), rows)
+    assert Experiment.from_dict(tomllib.loads(experiment.to_toml())) == experiment
+
+
+def test_controls_come_one_after_the_other_and_before_other_changes():
+    changes = {"control": ["steady", {"builder": "ema", "decay": 0.5}, "twice_the_epochs"], "optimizer": {"lr": 0.5}}
+    rows = of_row(changes, epochs=6)
+    steady = controls.twice_the_epochs(controls.ema(controls.steady(rows["baseline"]), 0.5))
+    assert rows["row"] == steady.change(optimizer=replace(steady.optimizer, lr=0.5))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("emma", r"no control named 'emma'. Did you mean 'ema'\? \(at rows.row.control\)"),
+        ({"builder": "ema", "decy": 0.5}, r"no setting of ema named 'decy'.*\(at rows.row.control.decy\)"),
+        ({"builder": "ema", "base": {}}, r"no setting of ema named 'base'"),
+        ({"builder": "ema", "decay": 2}, r"rows.row.control: EMA.decay: got 2"),
+        ("wider", r"rows.row.control.times: missing; wider needs it"),
+        (3, r"rows.row.control: got 3, expected the name of a control"),
+        ({"decay": 0.5}, r"rows.row.control: got .* or a table with a builder"),
+    ],
+)
+def test_mistakes_in_a_control_are_named(value, message):
+    with pytest.raises(TraintwiceError, match=message):
+        of_row({"control": value})

@@ -10,13 +10,15 @@ from traintwice.study.export import export, model_of, predict
 
 @pytest.fixture(scope="module")
 def studied(small, tmp_path_factory):
-    """A study with saved weights: what is kept is one network, a mean, a mean of logits, a gated mixture, snapshots."""
+    """A study with saved weights: what is kept is one network, a mean, a mean of logits, a gated mixture, snapshots; or shares its
+    first layer."""
     rows = [
         'rows.logits.method={builder="ensemble", keep="mean-logit"}',
         'rows.gated.method={components=2, keep="gate", terms=[{loss={type="CrossEntropy"}}, {loss={type="GateCrossEntropy"}}]}',
         'rows.gates={method={builder="ensemble", keep="gate"}, averaging={type="Snapshots", count=2}}',
         'rows.mixed={method={builder="ensemble", keep="gate"}, averaging={type="EMA"}}',
         'rows.snapshots.averaging={type="Snapshots", count=2}',
+        'rows.trunk={method="ensemble", network={type="SharedTrunk", trunk=[8]}}',
         'rows.student={method="ensemble_distillation", teacher={recipe={network={type="MLP", hidden=[8]}, method="ensemble", epochs=1}}}',
     ]
     experiment = small.override(["epochs=2", *rows])
@@ -24,14 +26,14 @@ def studied(small, tmp_path_factory):
     return run(experiment, store=store, save_weights=True), store
 
 
-@pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "gates", "mixed", "snapshots", "student"])
+@pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "gates", "mixed", "snapshots", "trunk", "student"])
 def test_the_deployed_model_predicts_what_was_measured(studied, row):
     results, store = studied
     probs = predict(model_of(results, store, row, 1), results.data.test.inputs)
     np.testing.assert_allclose(probs, results[row].test.probs[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("row", ["baseline", "gated"])
+@pytest.mark.parametrize("row", ["baseline", "gated", "trunk"])
 def test_every_format_predicts_the_same(studied, tmp_path, row):
     results, store = studied
     written = export(results, store, row, 0, tmp_path / "out")

@@ -125,6 +125,8 @@ def test_a_diverging_replica_does_not_stop_the_others(small, tmp_path):
     assert sorted(results.diverged["ensemble"]) == [0, 1, 2]
     (note,) = [n for n in results.notes() if "diverged" in n]
     assert note.startswith("ensemble: 3 of 3 replicas diverged (replica 0: the logits of")
+    with pytest.raises(BadInput, match=r"ensemble: diverged, so that there is no such row to read \(replica 0: "):
+        results["ensemble"]
     assert note.endswith("too few are left to measure.")
     store = Store(tmp_path / "runs")
     assert not prepare(diverging, diverging.data.load(), store).missing  # it would diverge again

@@ -98,6 +98,8 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
             _print_study(console, named(), text, toml=toml, as_json=as_json)
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
+        elif group == "controls" and not as_json:
+            _print_control(name, text)
         elif as_json:
             print(json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
         else:
@@ -181,6 +183,15 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
         for warning in method.warnings():
             print(f"Note: {warning}.")
         print(f'In a study\'s file: method = {{ builder = "{name}" }}')
+
+
+def _print_control(name: str, text: str) -> None:
+    base, *own = inspect.signature(CONTROLS[name]).parameters.values()
+    parameters = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in (base, *own)]
+    print(f"{name}({', '.join(parameters)})\n\n{text}\n")
+    settings = "".join(f", {p.name} = ..." for p in own if p.default is p.empty)
+    value = f'{{ builder = "{name}"{settings} }}' if settings else f'"{name}"'
+    print(f"In a row of a study's file: control = {value}")
 
 
 def _example_of(name: str, method: Method) -> Recipe:

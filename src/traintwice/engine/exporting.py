@@ -73,7 +73,9 @@ def export_model(
 
 
 def _as_state_dict(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
-    write_whole(path, safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()}))
+    # Parts that components share are written once for each: a file of tensors has no two names for one.
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    write_whole(path, safetensors.torch.save(state))
     again = copy.deepcopy(model)
     for value in again.state_dict().values():
         value.zero_()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
@@ -115,7 +115,18 @@ def train(
     sets = kept.finish()
     gates = [networks.pop() for networks in sets] if training.gate is not None else []
     predicted = seen.outputs() if seen is not None else None
-    return outcome(plain, data, sets, training.inputs, seed=seed, replica=replica, steps=step, gates=gates, outputs=predicted)
+    return outcome(
+        plain,
+        data,
+        sets,
+        training.inputs,
+        seed=seed,
+        replica=replica,
+        steps=step,
+        gates=gates,
+        outputs=predicted,
+        reason=lambda: recipe.method.enlarged(training.last, training.memories),
+    )
 
 
 def outcome(
@@ -129,6 +140,7 @@ def outcome(
     steps: int,
     gates: Sequence[nn.Module] = (),
     outputs: dict[str, np.ndarray] | None = None,
+    reason: Callable[[], str] = str,
 ) -> Trained:
     """What the networks of a trained replica predict.
 
@@ -139,6 +151,7 @@ def outcome(
         steps: taken.
         gates: of the mixture, one for each set, where the method has one.
         outputs: what was predicted before, as on a stream; None predicts validation and test examples now.
+        reason: asked only where logits are not finite: what drove them away, to end the sentence with.
     Raises:
         Diverged: logits are infinite or NaN.
     """
@@ -153,7 +166,7 @@ def outcome(
         outputs |= {f"{name}.gate": gate_weights(list(gates), data.splits[name]) for name in tuple(outputs)}
     for name, logits in outputs.items():
         if not np.isfinite(logits).all():
-            raise Diverged(f"the logits of the {name} split are not finite after step {steps}", steps)
+            raise Diverged(f"the logits of the {name} split are not finite after step {steps}{reason()}", steps)
     weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(list(gates)).items()}
     return Trained(outputs, weights, steps)
 

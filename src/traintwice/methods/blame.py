@@ -36,6 +36,12 @@ def culprit(
     return f"the term {loss!r} is {value:.3g}, and not finite times its weight {weights[i]:g}"
 
 
+def driver(method: Method, before: tuple[Outputs, int] | None, memories: Memories | None = None) -> str:
+    """What drove the logits away after the last finite step, in words: see `Method.enlarged`."""
+    pushes = {} if before is None else _pushes(method, *before, memories)
+    return _reason(method, {i: max(push) for i, push in pushes.items()})
+
+
 def _active(method: Method, step: int) -> list[int]:
     """The terms that count at a step."""
     return [i for i, term in enumerate(method.terms) if at_step(term.weight, step) != 0.0]

@@ -13,10 +13,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses.mixed import at, resolved
-from traintwice.methods.blame import culprit
+from traintwice.methods.blame import culprit, driver
 from traintwice.schedules import Complement, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
@@ -121,6 +121,15 @@ class Method:
         """
         return culprit(self, out, step, memories, before)
 
+    def enlarged(self, before: tuple[Outputs, int] | None, memories: Memories | None = None) -> str:
+        """Which term drove logits away that are no longer finite when the training is over, as the end of a sentence.
+
+        Args:
+            before: outputs and step of the last sum that was finite; without it nothing can be told, and the sentence has no such end.
+            memories: of the sum, as for `advance`.
+        """
+        return driver(self, before, memories)
+
     @property
     def signals(self) -> frozenset[str]:
         """Names of the sub-networks whose outputs the terms read."""
@@ -141,7 +150,8 @@ class Method:
         """The sum at an optimiser step: one number per replica, shape ``*M``.
 
         Raises:
-            BadSpec: a schedule is still in epochs (call `resolve` first), or a term has a memory (call `advance`).
+            BadSpec: a schedule is still in epochs (call `resolve` first), or a term has a memory (call `advance`). BadInput: as for
+                `advance`.
         """
         if self.remembers:
             raise BadSpec(
@@ -157,8 +167,15 @@ class Method:
             step: optimiser steps taken before this one.
             memories: what the step before gave back; None at the first. A term whose weight is 0 at this step learns nothing from it.
         Raises:
-            BadSpec: a schedule is still in epochs; call `resolve` first.
+            BadSpec: a schedule is still in epochs; call `resolve` first. BadInput: no `Outputs`, or those of another number of components.
         """
+        if not isinstance(out, Outputs):
+            raise BadInput(f"Method: got a {type(out).__name__}, expected Outputs(logits, labels)")
+        if out.components != self.components:
+            raise BadInput(
+                f"Method: got logits of {out.components} component{'s' * (out.components > 1)}, expected {self.components}: stack the "
+                "logits of all components to (..., components, batch, classes)"
+            )
         total: Tensor | None = None
         kept: list[Memory | None] = list(memories) if memories is not None else [None] * len(self.terms)
         for i, term in enumerate(self.terms):

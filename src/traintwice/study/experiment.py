@@ -14,7 +14,7 @@ import tomli_w
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
-from traintwice.specs import decode, encode
+from traintwice.specs import controlled, decode, encode
 from traintwice.study.identity import key_of
 
 SCHEMA_VERSION = 1
@@ -24,6 +24,9 @@ LONGEST_NAME = 80
 
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
+
+CONTROL = "control"
+"""In a row: controls by name, applied to the base recipe before the row's other changes."""
 
 NONE = "none"
 """In a row: what the base has and the row has not, such as a schedule."""
@@ -135,13 +138,15 @@ class Experiment:
         for path, value in (("recipe", base), ("rows", rows)):
             if not isinstance(value, Mapping):
                 raise BadSpec(f"{path}: got {value!r}, expected a table")
-        base = encode(decode(Recipe, base, "recipe"))  # whole, so that "2x" finds what it doubles
+        recipe = decode(Recipe, base, "recipe")
         recipes = {}
         for name, changes in rows.items():
             path = f"rows.{name}"
             if not isinstance(changes, Mapping):
                 raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
-            recipes[name] = decode(Recipe, merge(base, changes, path), path)
+            start = controlled(recipe, changes[CONTROL], f"{path}.{CONTROL}") if CONTROL in changes else recipe
+            others = {key: value for key, value in changes.items() if key != CONTROL}
+            recipes[name] = decode(Recipe, merge(encode(start), others, path), path)  # encoded whole: "2x" finds what it doubles
         return cls(
             name=decode(str, plain["name"], "name"),
             data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]

@@ -13,7 +13,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import Difference, at_temperature, compare_with_baseline, fit_temperature, interval
 from traintwice.data import Dataset
-from traintwice.errors import StoreError, TrainingFailed, Undefined, unknown
+from traintwice.errors import BadInput, StoreError, TrainingFailed, Undefined, unknown
 from traintwice.metrics import Measurement, Metric
 from traintwice.metrics.components import ComponentDiagnostics, component_diagnostics
 from traintwice.predictions import Predictions
@@ -108,8 +108,11 @@ class Results:
         self._measured: dict[tuple[str, str, bool], Measurement] = {}
 
     def __getitem__(self, row: str) -> RowResult:
+        if row in self.diverged and row not in self.rows:
+            first, reason = next(iter(self.diverged[row].items()))
+            raise BadInput(f"{row}: diverged, so that there is no such row to read (replica {first}: {reason})")
         if row not in self.rows:
-            raise unknown("row", row, self.rows)
+            raise unknown("row", row, self.rows, listed="the report")
         return self.rows[row]
 
     @property

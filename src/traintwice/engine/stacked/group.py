@@ -136,6 +136,10 @@ class Group:
         self.update(factor)
         return failed
 
+    def enlarged(self, place: int) -> str:
+        """What drove the logits of a replica away in its last step, in words."""
+        return self.loss.enlarged(self.memories, place)
+
     def _gradients(self, sized: _Sized, seen: Seen, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
         passes = sized.passes
         sized.network.forward()

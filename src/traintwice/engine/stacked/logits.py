@@ -107,9 +107,16 @@ class Gradients:
     def blame(self, passes: Passes, seen: Seen, step: int, memories: Memories | None, place: int) -> str:
         """What is not finite in the loss of one replica, in words."""
         own = None if memories is None else memory_of(memories, place)
-        before = None if self.last is None else (_outputs_of(self.last[0], self.last[1], place), self.last[2])
+        before = self._before(place)
         out = _outputs_of(passes.by_replica(passes.logits), seen, place)
         return f"at step {step} {self.method.not_finite(out, step, own, before=before)}"
+
+    def enlarged(self, memories: Memories | None, place: int) -> str:
+        """What drove the logits of one replica away after the last finite step, in words."""
+        return self.method.enlarged(self._before(place), None if memories is None else memory_of(memories, place))
+
+    def _before(self, place: int) -> tuple[Outputs, int] | None:
+        return None if self.last is None else (_outputs_of(self.last[0], self.last[1], place), self.last[2])
 
 
 def _outputs_of(logits: Tensor, seen: Seen, place: int) -> Outputs:

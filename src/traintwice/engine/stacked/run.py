@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import torch
@@ -126,7 +127,14 @@ class _Run:
             networks = [self.group.networks(place, stack) for (stack,) in sets]
             try:
                 made = outcome(
-                    self.recipe, self.data, networks, self.examples.inputs, seed=self.seed, replica=replica, steps=steps
+                    self.recipe,
+                    self.data,
+                    networks,
+                    self.examples.inputs,
+                    seed=self.seed,
+                    replica=replica,
+                    steps=steps,
+                    reason=partial(self.group.enlarged, place),
                 )
             except Diverged as reason:
                 yield replica, reason
