@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.metrics import churn, delta_1, pairwise_l1
-from traintwice.metrics.pairwise import PAIRS_UP_TO, mean_absolute_difference
+from traintwice.metrics import churn, delta_1, pairwise_l1, surrogate_churn, total_variation
+from traintwice.metrics.pairwise import PAIRS_UP_TO, _network, mean_absolute_difference
 
 
 @pytest.mark.parametrize("M", [2, 3, 10, 25])
@@ -24,6 +24,23 @@ def test_sorting_equals_pairs(draw):
     assert_allclose(pairwise_l1.values(p), by_pairs, rtol=1e-12)
     by_class = p.transpose(0, 2, 1)
     assert_allclose(sum(mean_absolute_difference(np, by_class[:, [k]]) for k in range(5)), by_pairs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("M", [2, 3, 4, 7, 10, PAIRS_UP_TO, PAIRS_UP_TO + 1])
+def test_the_number_alone_equals_that_with_its_rows(draw, M):
+    p, _ = draw(M, 50, 3)
+    for metric in (pairwise_l1, total_variation, surrogate_churn):
+        assert_allclose(metric(p), metric.measure(p).value, rtol=1e-12)
+        assert metric(np.repeat(p[:1], M, axis=0)) == pytest.approx(0, abs=0 if M <= PAIRS_UP_TO else 1e-15)
+
+
+@pytest.mark.parametrize("width", range(2, PAIRS_UP_TO + 1))
+def test_the_network_sorts(width):
+    rows = list(np.random.default_rng(width).integers(0, 2, (width, 2000)))  # a network that sorts zeros and ones sorts all
+    expected = np.sort(rows, axis=0)
+    for low, high in _network(width):
+        rows[low], rows[high] = np.minimum(rows[low], rows[high]), np.maximum(rows[low], rows[high])
+    assert np.array_equal(rows, expected)
 
 
 def test_churn_is_the_pairwise_distance_of_certain_predictions(draw):

@@ -35,14 +35,17 @@ def churn(predictions: Predictions) -> Array:
         >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
         0.3333333333333333
     """
-    return predictions.replicas - same_vote(predictions.xp, predictions.votes)
+    votes = predictions.votes
+    if predictions.replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):  # no second array of that size
+        return _count_others(votes, np.not_equal)
+    return predictions.replicas - same_vote(predictions.xp, votes)
 
 
 def same_vote(xp: Any, votes: Array) -> Array:
     """How many replicas, itself among them, vote as replica m does on example n; integers ``M N``."""
     replicas = int(votes.shape[0])
     if replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):
-        return _same_vote_in_numpy(votes)
+        return _count_others(votes, np.equal) + np.uint8(1)
     if replicas <= PAIRS_UP_TO:
         rows: list[Array] = [xp.ones(votes.shape[1], dtype=xp.uint8) for _ in range(replicas)]
         for a in range(replicas):
@@ -58,15 +61,15 @@ def same_vote(xp: Any, votes: Array) -> Array:
     return counts
 
 
-def _same_vote_in_numpy(votes: np.ndarray) -> np.ndarray:
-    """The pairs of `same_vote`, with the comparisons added as bytes and in place."""
-    rows = np.ones(votes.shape, dtype=np.uint8)
-    same = np.empty(votes.shape[1], dtype=np.bool_)
+def _count_others(votes: np.ndarray, compare: np.ufunc) -> np.ndarray:
+    """For each replica and example the other replicas of which a comparison holds, added as bytes and in place."""
+    rows = np.zeros(votes.shape, dtype=np.uint8)
+    holds = np.empty(votes.shape[1], dtype=np.bool_)
     for a in range(len(votes)):
         for b in range(a + 1, len(votes)):
-            np.equal(votes[a], votes[b], out=same)
-            rows[a] += same.view(np.uint8)
-            rows[b] += same.view(np.uint8)
+            compare(votes[a], votes[b], out=holds)
+            rows[a] += holds.view(np.uint8)
+            rows[b] += holds.view(np.uint8)
     return rows
 
 

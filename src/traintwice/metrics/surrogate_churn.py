@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from traintwice.errors import BadInput
 from traintwice.metrics.functions import mean_metric
-from traintwice.metrics.pairwise import mean_absolute_difference
+from traintwice.metrics.pairwise import mean_absolute_difference, total_absolute_difference
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
-@mean_metric("SChurn₁", "pair", soft=True, needs_probs=True)
+def _scaled(predictions: Predictions, alpha: float) -> Array:
+    """(p / max p)^α of every replica, shape ``M K N``."""
+    if not alpha > 0:
+        raise BadInput(f"surrogate_churn: got alpha={alpha}, expected a number greater than 0")
+    xp, probs = predictions.xp, predictions.by_class
+    scaled = probs / xp.max(probs, axis=1, keepdims=True)
+    if alpha == 1.0:
+        return scaled
+    positive = scaled > 0
+    power = xp.exp(alpha * xp.log(xp.where(positive, scaled, xp.ones_like(scaled))))
+    return xp.where(positive, power, xp.zeros_like(scaled))
+
+
+def _total(predictions: Predictions, *, alpha: float = 1.0) -> float:
+    return 0.5 * total_absolute_difference(predictions.xp, _scaled(predictions, alpha))
+
+
+@mean_metric("SChurn₁", "pair", soft=True, needs_probs=True, total=_total)
 def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
     r"""Churn that sees how far the probabilities moved, not only whether the top label changed.
 
@@ -33,12 +50,4 @@ def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
         >>> surrogate_churn(np.array([[[0.9, 0.1]], [[0.6, 0.4]]]))
         0.2777777777777778
     """
-    if not alpha > 0:
-        raise BadInput(f"surrogate_churn: got alpha={alpha}, expected a number greater than 0")
-    xp, probs = predictions.xp, predictions.by_class
-    scaled = probs / xp.max(probs, axis=1, keepdims=True)
-    if alpha != 1.0:
-        positive = scaled > 0
-        power = xp.exp(alpha * xp.log(xp.where(positive, scaled, xp.ones_like(scaled))))
-        scaled = xp.where(positive, power, xp.zeros_like(scaled))
-    return 0.5 * mean_absolute_difference(xp, scaled)
+    return 0.5 * mean_absolute_difference(predictions.xp, _scaled(predictions, alpha))
