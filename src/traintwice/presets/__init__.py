@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from traintwice.presets.ablation_digits import ablation_digits
+from traintwice.presets.ablation import ablation_digits, ablation_fashion
 from traintwice.presets.claims import STAGES, claims_ad, claims_churn, rivals
 from traintwice.presets.digits import digits
 from traintwice.presets.flights import flights
@@ -17,10 +17,11 @@ PRESETS: dict[str, Callable[[], Experiment]] = {
     "flights": flights,
     "methods-digits": methods_digits,
     "ablation-digits": ablation_digits,
+    "ablation-fashion": ablation_fashion,
     **{f"claims.ad-{stage}": partial(claims_ad, stage) for stage in STAGES},
     **{f"claims.churn-{stage}": partial(claims_churn, stage) for stage in STAGES},
     **{f"rivals-{stage}": partial(rivals, stage) for stage in STAGES},
 }
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "ablation_digits", "digits", "flights", "methods_digits"]
+__all__ = ["PRESETS", "ablation_digits", "ablation_fashion", "digits", "flights", "methods_digits"]
