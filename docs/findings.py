@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from claims import CLAIMS, CONTRADICTIONS, FIVE, MARGIN, UNTESTED, Claim
-from refresh import written
+from pages import estimate_of
+from refresh import into_readme, rounded, written
 
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
 from traintwice.presets import PRESETS
 from traintwice.study import Results, run
 from traintwice.tables.format import change, number
-from traintwice.types import Estimate
 
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "results" / "findings"
 PAGE = DOCS / "findings.md"
-README = DOCS.parent / "README.md"
 UNITS = {"prediction_entropy": "number"}
 """Of the metrics of claims; the others are fractions."""
 SHOWN = ("accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1")
+DIGITS = 5
+"""Of the numbers that are kept."""
+
 RETRAINED = 2
 """Of so many replicas of the baseline the predicted classes are kept, so that a test can train them again and compare."""
 
@@ -62,8 +63,8 @@ def summary(results: Results, claims: tuple[Claim, ...], date: str) -> dict[str,
         "network": first.recipe.network.describe(results.data.shape, results.data.classes),
         "train_examples": len(results.data.train),
         "test_examples": len(results.data.test),
-        "rows": _rounded(rows),
-        "claims": _rounded(found),
+        "rows": rounded(rows, DIGITS),
+        "claims": rounded(found, DIGITS),
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
         "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
         if results.data.classes < 11
@@ -82,14 +83,6 @@ def _measured(results: Results, claim: Claim, row: str) -> metrics.Measurement:
 def key(claim: Claim) -> str:
     """What a claim is called in the JSON."""
     return f"{claim.row} | {claim.reference} | {claim.metric}"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(v) for v in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def outcome(claim: Claim, found: dict[str, Any]) -> str:
@@ -137,14 +130,10 @@ def five(studies: dict[str, dict[str, Any]]) -> str:
         for name, study in studies.items():
             found = study["claims"].get(f"{row} | {reference} | churn") if name.startswith(f"{family}-") else None
             if found is not None:
-                text = change(_estimate(found), "fraction")
+                text = change(estimate_of(found["difference"]), "fraction")
                 parts.append(f"{name.removeprefix(f'{family}-')} {f'**{text}**' if found['settled'] else text}")
         lines.append(f"- {says}: {'; '.join(parts)}.")
     return "\n".join(lines)
-
-
-def _estimate(found: dict[str, Any]) -> Estimate:
-    return Estimate(*found["difference"], standard_error=0.0, degrees_of_freedom=0.0, replicas=0, examples=0)
 
 
 def _studies(own: dict[str, dict[str, Any]]) -> str:
@@ -177,7 +166,7 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
 
 def _cell(claim: Claim, found: dict[str, Any]) -> str:
     unit = UNITS.get(claim.metric, "fraction")
-    estimate = _estimate(found)
+    estimate = estimate_of(found["difference"])
     text = f"{number(found['reference'], unit, 2)} {change(estimate, unit)}"
     return f"**{text}**" if found["settled"] else text
 
@@ -219,13 +208,7 @@ def main() -> None:
         (FOLDER / f"{name}.json").write_text(written(summary(results, CLAIMS[family], options.date)) + "\n")
     studies = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
     PAGE.write_text(page(studies))
-    marked = re.sub(
-        r"(<!-- findings:begin -->\n).*?(<!-- findings:end -->)",
-        lambda m: f"{m[1]}{five(studies)}\n{m[2]}",
-        README.read_text(),
-        flags=re.DOTALL,
-    )
-    README.write_text(marked)
+    into_readme("findings", five(studies))
 
 
 if __name__ == "__main__":

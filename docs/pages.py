@@ -102,16 +102,17 @@ def _table(head: list[str], body: list[list[str]]) -> str:
     return "\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _estimate(values: list[float]) -> Estimate:
+def estimate_of(values: list[float]) -> Estimate:
+    """An estimate from its value and the ends of its interval."""
     return Estimate(*values, standard_error=0.0, degrees_of_freedom=0.0, replicas=0, examples=0)
 
 
 def _cells(study: Study, name: str) -> list[str]:
     found = []
     for measure in SHOWN:
-        column = [_estimate(row[measure]) for row in study["rows"].values() if measure in row]
+        column = [estimate_of(row[measure]) for row in study["rows"].values() if measure in row]
         values = study["rows"][name].get(measure)
-        found.append(format_cell(values and _estimate(values), "fraction", decimals_for(column, "fraction")))
+        found.append(format_cell(values and estimate_of(values), "fraction", decimals_for(column, "fraction")))
     return found
 
 

@@ -39,14 +39,14 @@ def readme(store: Path) -> None:
     results = run(digits(), store=store)
     table = results.table(SHOWN).to_markdown().partition("\n\n")[2].strip()
     said = "\n".join(f"- {sentence}" for sentence in sentences(verdict(results), results))
+    into_readme("digits", f"{table}\n\n{said}")
+
+
+def into_readme(part: str, text: str) -> None:
+    """Put a text between the markers of a part of README.md."""
     path = ROOT / "README.md"
-    marked = re.sub(
-        r"(<!-- digits:begin -->\n).*?(<!-- digits:end -->)",
-        lambda m: f"{m[1]}{table}\n\n{said}\n{m[2]}",
-        path.read_text(),
-        flags=re.DOTALL,
-    )
-    path.write_text(marked)
+    marked = rf"(<!-- {part}:begin -->\n).*?(<!-- {part}:end -->)"
+    path.write_text(re.sub(marked, lambda m: f"{m[1]}{text}\n{m[2]}", path.read_text(), flags=re.DOTALL))
 
 
 def summary(results: Results, date: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def summary(results: Results, date: str) -> dict[str, Any]:
             "numerics": [{k: v for k, v in n.items() if k != "processor"} for n in whole["environment"]["numerics"]],
         },
     }
-    return {**_rounded(plain), "experiment": whole["experiment"]}
+    return {**rounded(plain), "experiment": whole["experiment"]}
 
 
 def _test(results: Results, row: str) -> tuple[np.ndarray, np.ndarray]:
@@ -107,12 +107,13 @@ def _plain(difference: Difference) -> dict[str, Any]:
     return {"difference": [e.value, e.low, e.high], "p_holm": difference.adjusted, "settled": difference.settled}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any, digits: int = 6) -> Any:
+    """Plain values with so many significant digits."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+        return [rounded(item, digits) for item in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def written(value: Any, depth: int = 0) -> str:

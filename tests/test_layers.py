@@ -15,6 +15,7 @@ LAYERS = {
     "errors": 0,
     "files": 0,
     "processes": 0,
+    "importing": 0,
     "progress": 0,
     "types": 0,
     "versions": 0,

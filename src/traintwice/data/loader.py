@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 
 from traintwice.data.dataset import Dataset, Split
 from traintwice.errors import BadInput, BadSpec
+from traintwice.importing import as_from_a_file, imported, names_a_function
 
 Batches = Iterable[tuple[Any, Any]]
 """Inputs ``B *shape`` and labels ``B`` of each mini-batch, as tensors or arrays."""
@@ -51,39 +51,22 @@ class Loader:
     name: str = "loader"
 
     def __post_init__(self) -> None:
-        module, _, function = self.maker.partition(":")
-        if not all(part.isidentifier() for part in [*module.split("."), *function.split(".")]) or module == "__main__":
+        if not names_a_function(self.maker) or self.maker.startswith("__main__:"):
             raise BadSpec(f'Loader.maker: got {self.maker!r}, expected "package.module:function" that other processes can import')
         if self.classes < 2 or self.examples < 1:
             raise BadSpec(f"Loader: got {self.classes} classes and {self.examples} examples, expected at least 2 and 1")
-        try:
-            plain = json.loads(json.dumps(dict(self.settings), allow_nan=False))  # as they come back from a file
-        except (TypeError, ValueError) as error:
-            raise BadSpec(f"Loader.settings: {error}; expected numbers, strings, booleans, lists and tables") from None
-        object.__setattr__(self, "settings", plain)
+        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Loader.settings"))
 
     def __hash__(self) -> int:
         return hash((self.maker, self.classes, self.examples, json.dumps(self.settings, sort_keys=True), self.name))
 
     def load(self) -> Dataset:
         """Read validation and test examples; those for training come when they are wanted."""
-        make = self._import()
+        make = imported(self.maker, "Loader.maker")
         validation, test = (self._whole(make, split) for split in ("validation", "test"))
         loaded = Loaded(self, make, tuple(test.inputs.shape[1:]))
         unknown = np.full(self.examples, -1, dtype=np.int64)  # labels come with the batches
         return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
-
-    def _import(self) -> Callable[..., Batches]:
-        module, _, function = self.maker.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for part in function.split("."):
-                found = getattr(found, part)
-        except (ImportError, AttributeError) as error:
-            raise BadSpec(
-                f"Loader.maker: {self.maker!r} cannot be imported ({error}); it must be installed, or its folder be on PYTHONPATH"
-            ) from None
-        return found  # type: ignore[no-any-return]
 
     def _whole(self, make: Callable[..., Batches], split: str) -> Split:
         parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0, **self.settings)]

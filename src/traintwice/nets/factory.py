@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from traintwice.errors import BadSpec
+from traintwice.importing import as_from_a_file, imported, names_a_function
 from traintwice.nets.dropout import enter_dropout
 from traintwice.nets.pictures import count_multiply_adds
 
@@ -47,28 +47,22 @@ class Factory:
     known_multiply_adds: int | None = None
 
     def __post_init__(self) -> None:
-        module, _, function = self.maker.partition(":")
-        if not all(part.isidentifier() for part in [*module.split("."), *function.split(".")]):
+        if not names_a_function(self.maker):
             raise BadSpec(f'Factory.maker: got {self.maker!r}, expected "package.module:function"')
-        if module == "__main__":
+        if self.maker.startswith("__main__:"):
             raise BadSpec(
                 "Factory.maker: worker processes cannot import from __main__; put the function into a module of its own"
             )
         if self.known_multiply_adds is not None and self.known_multiply_adds < 1:
             raise BadSpec(f"Factory.known_multiply_adds: got {self.known_multiply_adds}, expected at least 1")
-        try:
-            # As they come back from a file, so that a recipe equals itself after a round trip.
-            plain = json.loads(json.dumps(dict(self.settings), allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise BadSpec(f"Factory.settings: {error}; expected numbers, strings, booleans, lists and tables") from None
-        object.__setattr__(self, "settings", plain)
+        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Factory.settings"))
 
     def __hash__(self) -> int:
         return hash((self.maker, json.dumps(self.settings, sort_keys=True), self.known_multiply_adds))
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module that the function makes, its weights drawn while the global generator is seeded from ``rng``."""
-        make = self._import()
+        make = imported(self.maker, "Factory.maker")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
             network = make(shape, classes, **copy.deepcopy(self.settings))
@@ -98,18 +92,6 @@ class Factory:
         if counted == 0:
             raise BadSpec(f"{self.maker}: has no linear layer or convolution to count; give known_multiply_adds")
         return counted
-
-    def _import(self) -> Callable[..., Any]:
-        module, _, function = self.maker.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for part in function.split("."):
-                found = getattr(found, part)
-        except (ImportError, AttributeError) as error:
-            raise BadSpec(
-                f"Factory.maker: {self.maker!r} cannot be imported ({error}); it must be installed, or its folder be on PYTHONPATH"
-            ) from None
-        return found  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def _try(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:

@@ -14,7 +14,7 @@ from traintwice.losses import CrossEntropy, Entropy, Outputs
 from traintwice.methods import co_distillation, entropy_regulariser, symmetric_kl_regulariser
 from traintwice.metrics import Metric
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
-from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, RAMP_SHARE
+from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, ramp_epochs
 from traintwice.papers.grounds import Ground, of_churn
 from traintwice.papers.layouts import measured, rows_table
 from traintwice.recipes import Recipe
@@ -48,8 +48,7 @@ def _sweep(ground: Ground, scale: Scale, regulariser: str) -> dict[str, Recipe]:
 
 
 def _co(base: Recipe, value: float, kind: str = "skl") -> Recipe:
-    ramp = max(RAMP_SHARE * base.epochs, 1.0)
-    return base.change(method=co_distillation(value, kind=kind, ramp_epochs=ramp))  # type: ignore[arg-type]
+    return base.change(method=co_distillation(value, kind=kind, ramp_epochs=ramp_epochs(base)))  # type: ignore[arg-type]
 
 
 def _part(ground: Ground, rows: dict[str, Recipe]) -> tuple[Part, ...]:

@@ -34,6 +34,12 @@ BETAS: Mapping[Scale, tuple[float, ...]] = {
 RAMP_SHARE = 0.2
 """Share of the epochs over which the weight of a coupling rises. Ours: the paper gives the form and not the length."""
 
+
+def ramp_epochs(base: Recipe) -> float:
+    """Epochs over which the weight of a coupling rises."""
+    return max(RAMP_SHARE * base.epochs, 1.0)
+
+
 TYPICAL: Chosen = {ENTROPY: 0.1, SKL: 0.1, CE: 0.3, CO: 1.0, BOTH: 0.1}
 """Weights before anything is chosen."""
 
@@ -44,7 +50,7 @@ def recipe(ground: Ground, row: str, chosen: Chosen) -> Recipe:
     Source: CH eqs. (6), (7), (9), (17), (19). Ours: on ten classes and fewer the top-k variants read three predictions.
     """
     base, weight, k = ground.base, {**TYPICAL, **chosen}, ground.top_k
-    ramp = max(RAMP_SHARE * base.epochs, 1.0)
+    ramp = ramp_epochs(base)
     if row == BASELINE:
         return base
     if row == ENSEMBLE:
@@ -63,13 +69,16 @@ def recipe(ground: Ground, row: str, chosen: Chosen) -> Recipe:
 
 
 def part_of(
-    ground: Ground, rows: Sequence[str], scale: Scale, printed: Printed, *, grids: bool = True, replicas: int = 10
+    ground: Ground,
+    rows: Sequence[str],
+    scale: Scale,
+    printed: Printed,
 ) -> Part:
     """A ground with some rows of the table.
 
     Args:
-        ground, rows, scale, printed, replicas: what the part shows.
-        grids: choose the weights first; the regulariser of the combined method is chosen last and with the best β only (CH appendix A).
+        ground, rows, scale, printed: what the part shows. Its weights are chosen first; the regulariser of the combined method last,
+            and with the best β only (CH appendix A).
     """
 
     def grid(row: str, symbol: str, values: tuple[float, ...]) -> Grid:
@@ -78,14 +87,13 @@ def part_of(
     first = [grid(row, "α", ALPHAS[scale]) for row in (ENTROPY, SKL) if row in rows]
     first += [grid(row, "β", BETAS[scale]) for row in (CE, CO) if row in rows]
     second = [grid(BOTH, "α", ALPHAS[scale])] if BOTH in rows else []
-    stages = tuple(tuple(stage) for stage in (first, second) if stage and grids)
+    stages = tuple(tuple(stage) for stage in (first, second) if stage)
     return Part(
         ground.name,
         ground.heading,
         ground.data,
         lambda chosen: {row: recipe(ground, row, chosen) for row in rows},
         stages,
-        replicas,
-        printed,
-        ground.printed_for,
+        printed=printed,
+        printed_for=ground.printed_for,
     )

@@ -85,7 +85,7 @@ def claims_churn(stage: str) -> Experiment:
         "baseline": base,
         "entropy": make(method=methods.entropy_regulariser(0.1)),
         "symmetric KL": make(method=methods.symmetric_kl_regulariser(0.1)),
-        "distillation of 2": make(method=methods.ensemble_distillation(), teacher=Earlier(make(method=methods.ensemble(2)))),
+        "distillation of 2": _distilled(base),
         "ensemble of 2": make(method=methods.ensemble(2)),
         "co-distillation SKL, β = 0.05": make(method=co(0.05, ramp_epochs=ramp)),
         "co-distillation SKL, β = 1": make(method=co(1.0, ramp_epochs=ramp)),
