@@ -84,27 +84,27 @@ class Case:
 
 CASES = {
     "narrow": Case(
-        "64-128-128-10, batch 64, R = 20", MLP((128, 128)), (64,), 64, 20, 64, 2,
+        "64-128-128-10, batch 64, R = 20", MLP((128, 128)), (64,), 64, 20, 64, 8,
         {"DataLoader loop": 6.0, "tuned loop": 3.5, "JAX": 1.0, "peak": 0.55},
         {"DataLoader loop": 0.56, "JAX": 4.9},
     ),
     "middle": Case(
-        "784-256-256-10, batch 128, R = 8", MLP((256, 256)), (784,), 128, 8, 32, 2,
+        "784-256-256-10, batch 128, R = 8", MLP((256, 256)), (784,), 128, 8, 64, 4,
         {"DataLoader loop": 2.0, "tuned loop": 1.4, "JAX": 1.0, "peak": 0.80},
         {"JAX": 1.5},
     ),
     "wide": Case(
-        "784-1200-1200-10, batch 128, R = 4", MLP((1200, 1200)), (784,), 128, 4, 8, 2,
+        "784-1200-1200-10, batch 128, R = 4", MLP((1200, 1200)), (784,), 128, 4, 16, 4,
         {"DataLoader loop": 1.3, "tuned loop": 1.15, "JAX": 1.1, "peak": 0.85},
         {"DataLoader loop": 0.87, "JAX": 1.08},
     ),
     "lenet5": Case(
-        "LeNet5, 28 x 28, batch 128, R = 4", LeNet5(), (1, 28, 28), 128, 4, 12, 1,
+        "LeNet5, 28 x 28, batch 128, R = 4", LeNet5(), (1, 28, 28), 128, 4, 48, 1,
         {"DataLoader loop": 1.1, "tuned loop": 1.0},
         {"DataLoader loop": 0.9},
     ),
     "resnet20": Case(
-        "ResNet-20, 3 x 32 x 32, batch 64, R = 4", RESNET_20, (3, 32, 32), 64, 4, 3, 1,
+        "ResNet-20, 3 x 32 x 32, batch 64, R = 2", RESNET_20, (3, 32, 32), 64, 2, 12, 1,
         {"DataLoader loop": 1.1, "tuned loop": 1.0},
         {"DataLoader loop": 0.9},
     ),

@@ -291,7 +291,7 @@ ALL: tuple[type, ...] = (Ramp, Jump, Complement, LinearDecay, CosineDecay, StepD
 
 def at_step(weight: Weight, step: int) -> float:
     """The value of a weight, constant or scheduled, at a step."""
-    return weight(step) if isinstance(weight, Schedule) else float(weight)
+    return weight(step) if callable(weight) else float(weight)
 
 
 def resolve(weight: Weight, steps_per_epoch: int, total_steps: int | None = None) -> Weight:

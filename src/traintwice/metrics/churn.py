@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,24 @@ PAIRS_UP_TO = 20
 """Up to this many replicas, comparing pairs is faster than counting votes; both are exact and equal."""
 
 
-@mean_metric("churn", "pair", counts_out_of=lambda replicas: replicas - 1)
+def _total(predictions: Predictions) -> int:
+    """How many ordered pairs of replicas disagree, over all examples."""
+    votes = predictions.votes
+    if predictions.replicas > PAIRS_UP_TO or not isinstance(votes, np.ndarray):
+        return int(predictions.xp.sum(_others(predictions)))
+    differs = np.empty(votes.shape[1], dtype=np.bool_)
+    return 2 * sum(int(np.count_nonzero(np.not_equal(a, b, out=differs))) for a, b in combinations(votes, 2))
+
+
+def _others(predictions: Predictions) -> Array:
+    """How many of the other replicas disagree with replica m on example n; integers ``M N``."""
+    votes = predictions.votes
+    if predictions.replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):  # no second array of that size
+        return _count_others(votes, np.not_equal)
+    return predictions.replicas - same_vote(predictions.xp, votes)
+
+
+@mean_metric("churn", "pair", counts_out_of=lambda replicas: replicas - 1, total=_total)
 def churn(predictions: Predictions) -> Array:
     r"""Fraction of examples whose predicted label differs between two trainings of the same recipe.
 
@@ -35,10 +53,7 @@ def churn(predictions: Predictions) -> Array:
         >>> churn(np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]]))
         0.3333333333333333
     """
-    votes = predictions.votes
-    if predictions.replicas <= PAIRS_UP_TO and isinstance(votes, np.ndarray):  # no second array of that size
-        return _count_others(votes, np.not_equal)
-    return predictions.replicas - same_vote(predictions.xp, votes)
+    return _others(predictions)
 
 
 def same_vote(xp: Any, votes: Array) -> Array:

@@ -74,7 +74,8 @@ def suspicious(view: View, cell: Callable[[str], str], *, ids: bool) -> str:
     kind, cells = view.layout.kind, [cell(column) for column in view.predictions]
     parts = [f"count(*) - count({cell(i)})" for i in view.ids] if ids else []
     if kind == "score":
-        parts += [f"count(*) - {those(f'{cells[0]} BETWEEN 0 AND 1')}", not_finite(cells[0])]
+        # NaN is above every number in DuckDB. Two comparisons are quicker than BETWEEN.
+        parts.append(f"count(*) - {those(f'{cells[0]} >= 0 AND {cells[0]} <= 1')}")
     elif kind == "regression":
         parts += [f"count(*) - count({cells[0]})", not_finite(cells[0])]
     elif kind == "votes":

@@ -81,8 +81,9 @@ class Feed:
     def show(self, batch: Batch, passes: Passes) -> Seen:
         """Write the inputs of a mini-batch; returns what the losses read, peers aside."""
         rows, teacher = batch.rows, None
+        listed = rows.reshape(-1)
         if self.recipe.augmentation is None:
-            torch.index_select(self.examples.rows, 0, rows.reshape(-1), out=passes.rows)
+            torch.index_select(self.examples.rows, 0, listed, out=passes.rows)
             if self.said:
                 teacher = torch.stack([said[:, own] for said, own in zip(self.said, rows, strict=True)])
         else:
@@ -94,7 +95,7 @@ class Feed:
                 firsts.append(seen[0])
             if self.teachers[0]:
                 teacher = torch.stack([torch.stack([t(x) for t in own]) for own, x in zip(self.teachers, firsts, strict=True)])
-        labels = torch.index_select(self.examples.labels, 0, rows.reshape(-1)).view(rows.shape)
+        labels = torch.index_select(self.examples.labels, 0, listed).view(rows.shape)
         return Seen(labels, teacher=teacher, shared=batch.shared)
 
 

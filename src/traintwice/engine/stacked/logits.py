@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,7 @@ class Gradients:
         if self.plain:
             self._of_cross_entropy(passes, seen.labels, step)
             # as the loss is, where the logits are
-            bad = [] if bool(passes.logits.sum().isfinite()) else self._not_finite(passes.logits)
+            bad = [] if math.isfinite(passes.logits.sum().item()) else self._not_finite(passes.logits)
         else:
             remembered, bad = self._of_any(passes, seen, step, memories)
         if not bad:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from traintwice.engine.stacked.layout import Layout
-from traintwice.optimizers import Optimizer
+from traintwice.optimizers import SGD, Optimizer
 
 
 class Stack(nn.Module):
@@ -32,15 +33,33 @@ class Update:
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+        self.parameters, self.gradients = list(parameters), list(gradients)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self.built = optimizer.build(parameters)
         for group in self.built.param_groups:
             group["fused"], group["foreach"] = True, False
         self.rates = [group["lr"] for group in self.built.param_groups]
+        self.plain = optimizer if isinstance(optimizer, SGD) and not optimizer.momentum else None
 
     def __call__(self, factor: float) -> None:
         """One step, with learning rates times a factor."""
+        if self.plain is not None:  # what `step` ends in; what lies between takes as long as a small product
+            sgd(
+                self.parameters,
+                self.gradients,
+                [None] * len(self.parameters),
+                has_sparse_grad=False,
+                foreach=False,
+                fused=True,
+                weight_decay=self.plain.weight_decay,
+                momentum=0.0,
+                lr=self.plain.lr * factor,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
+            return
         for group, rate in zip(self.built.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.built.step()
