@@ -6,8 +6,19 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import interval, measure
+from traintwice.compare.temperature import at_temperature, fit_temperature
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.metrics import ALL, accuracy, churn, churn_to_error, fleiss_kappa, log_loss, surrogate_churn, total_variation
+from traintwice.metrics import (
+    ALL,
+    accuracy,
+    churn,
+    churn_to_error,
+    delta_1,
+    fleiss_kappa,
+    log_loss,
+    surrogate_churn,
+    total_variation,
+)
 from traintwice.predictions import Predictions
 
 
@@ -140,3 +151,28 @@ def test_arrays_of_every_kind(draw):
     with pytest.raises(BadInput, match="not all in"):
         measure(probs[:, :, 0] * 100)
     assert "fleiss_kappa" in measure(probs, which=["churn", "fleiss_kappa"])
+
+
+def test_soft_measures_at_one_temperature_for_the_recipe_fitted_on_every_fifth_row(draw):
+    probs, y = draw(5, 200, 3)
+    probs = probs**2 / (probs**2).sum(axis=2, keepdims=True)
+    m = measure(probs, y, temperature_matched=True)
+    out = np.arange(200) % 5 == 4
+    temperature = fit_temperature(Predictions(probs[:, out], y[out]))
+    rest = at_temperature(Predictions(probs[:, ~out], y[~out]), temperature)
+    assert m.matched.temperature == temperature
+    assert m.matched.held_out == 40
+    assert set(m.matched.estimates) == {"surrogate_churn", "pairwise_l1", "delta_1", "delta_2", "delta_label"}
+    for metric in (surrogate_churn, delta_1):
+        assert_allclose(m.matched.estimates[metric.__name__].value, metric(rest), rtol=1e-12)
+    cells = {row.name: row.cells["matched"] for row in m.table().rows}
+    assert cells["churn"] is None
+    assert cells["SChurn₁"] == m.matched.estimates["surrogate_churn"]
+    assert m.to_dict()["matched"]["held_out"] == 40
+
+
+def test_why_there_is_no_matched_temperature_is_said(draw):
+    probs, y = draw()
+    assert "--label" in measure(probs, temperature_matched=True).left_out["temperature_matched"]
+    assert measure(probs.argmax(2), y, temperature_matched=True).left_out["temperature_matched"] == "needs probabilities"
+    assert "no soft measure" in measure(probs, y, which=(churn,), temperature_matched=True).left_out["temperature_matched"]

@@ -23,6 +23,9 @@ def measure(
     paired: Annotated[
         bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
     ] = False,
+    match_temperature: Annotated[
+        bool, typer.Option("--match-temperature", help="Soft measures at the recipe's best temperature too.")
+    ] = False,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
     level: options.Level = 0.95,
@@ -36,6 +39,8 @@ def measure(
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
 
+    if against and match_temperature:
+        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
     if against:
         from traintwice.compare import compare_recipes
         from traintwice.compare.compare_recipes import DEFAULT as RECIPES
@@ -57,7 +62,7 @@ def measure(
 
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, which=which, level=level, **reading.said())
+        found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading.said())
     if json:
         output.show_json(found.to_dict())
     elif markdown:

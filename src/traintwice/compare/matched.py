@@ -1,6 +1,9 @@
-"""Soft measures after each model was brought to its best temperature, which is fitted on rows held out."""
+"""Soft measures after each model, or each recipe, was brought to its best temperature, which is fitted on rows held out."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,8 +13,9 @@ from traintwice.compare.results import Measured, TemperatureMatched
 from traintwice.compare.rows import Rows, joined
 from traintwice.compare.temperature import at_temperature, fit_temperature
 from traintwice.errors import BadInput
-from traintwice.metrics import Accumulator
+from traintwice.metrics import Accumulator, Metric
 from traintwice.predictions import Predictions
+from traintwice.types import Estimate
 
 EVERY = 5
 """Every fifth labelled row is held out."""
@@ -28,7 +32,7 @@ def temperature_matched(rows: Rows, level: float) -> TemperatureMatched:
     Raises:
         BadInput: no labels, or too few. Undefined: a true label has probability 0.
     """
-    chosen = _held_out(rows)
+    chosen = _held_out(block.models(0, 2) for block in rows.blocks())
     temperatures = [fit_temperature(chosen.models(m, m + 1)) for m in (0, 1)]
     streams = [Accumulator(metric) for metric in SOFT]
     labelled = 0
@@ -48,12 +52,52 @@ def temperature_matched(rows: Rows, level: float) -> TemperatureMatched:
     return TemperatureMatched(temperatures[0], temperatures[1], chosen.examples, tuple(measures))
 
 
-def _held_out(rows: Rows) -> Predictions:
+@dataclass(frozen=True)
+class Matched:
+    """Soft measures of a recipe at its best temperature.
+
+    Attributes:
+        temperature: one for all replicas, fitted to log loss on ``held_out`` rows.
+        held_out: rows used for fitting and left out of the measures.
+        estimates: metric name to its number on the other rows.
+    """
+
+    temperature: float
+    held_out: int
+    estimates: dict[str, Estimate]
+
+
+def recipe_matched(blocks: Callable[[], Iterable[Predictions]], which: Sequence[Metric], level: float) -> Matched:
+    """One temperature for all replicas, fitted on the rows held out; then the measures on the others. Two passes.
+
+    Args:
+        blocks: gives all rows, block by block, each time that it is called.
+        which: metrics of one pass over probabilities.
+        level: nominal coverage of the intervals.
+    Raises:
+        BadInput: no labels, or too few. Undefined: a true label has probability 0, or a metric has no value.
+    """
+    chosen = _held_out(blocks())
+    temperature = fit_temperature(chosen)
+    streams = [Accumulator(metric) for metric in which]
+    labelled = 0
+    for block in blocks():
+        out, labelled = _is_held_out(block, labelled)
+        if out.all():
+            continue
+        rest = at_temperature(block.where(~out), temperature)
+        for stream in streams:
+            stream.update(rest)
+    estimates = {m.__name__: interval(stream.compute(), level=level) for m, stream in zip(which, streams, strict=True)}
+    return Matched(temperature, chosen.examples, estimates)
+
+
+def _held_out(blocks: Iterable[Predictions]) -> Predictions:
     parts, labelled = [], 0
-    for block in rows.blocks():
+    for block in blocks:
         out, labelled = _is_held_out(block, labelled)
         if out.any():
-            parts.append(block.models(0, 2).where(out))
+            parts.append(block.where(out))
     if not parts:
         raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
     return joined(parts)

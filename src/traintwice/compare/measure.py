@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ from traintwice import metrics
 from traintwice.compare.both_models import BETWEEN_NUMBERS
 from traintwice.compare.diff import named
 from traintwice.compare.intervals import interval
+from traintwice.compare.matched import Matched, recipe_matched
 from traintwice.compare.rows import Columns, Rows, from_arrays, is_array, items_of, open_rows
 from traintwice.compare.streams import Stream
-from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Definition, Metric
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions, Summary
@@ -50,6 +51,7 @@ class Measures(Mapping[str, Estimate]):
         left_out: metric name to the reason why it has no value here.
         infinite: metric name to where its number becomes infinite.
         read: which files were read and how their rows were matched; None for an array.
+        matched: soft measures at the recipe's best temperature; None where not asked for.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Measures(Mapping[str, Estimate]):
         read: Summary | None = None,
     ) -> None:
         self.replicas, self.examples, self.read = replicas, examples, read
+        self.matched: Matched | None = None
         self.left_out = dict(left_out)
         self.infinite = dict(infinite or {})
         self._estimates = {definition.name: estimate for definition, estimate in estimates.items()}
@@ -77,19 +80,26 @@ class Measures(Mapping[str, Estimate]):
         return len(self._estimates)
 
     def table(self) -> Table:
-        """One row per measure: value, interval, and what the interval is a claim about."""
-        columns = (Column("estimate", "estimate", "mixed"), Column("target", "interval is about", "text"))
+        """One row per measure: value, interval, what the interval is a claim about; where asked for, at matched temperature."""
+        columns = [Column("estimate", "estimate", "mixed"), Column("target", "interval is about", "text")]
+        at: Mapping[str, Estimate] = {} if self.matched is None else self.matched.estimates
+        if self.matched is not None:
+            columns.insert(1, Column("matched", f"at temperature {self.matched.temperature:.3g}", "mixed"))
         rows = [
             Row(
                 self._definitions[name].title,
-                {"estimate": estimate, "target": TARGET_IN_WORDS[estimate.target]},
+                {"estimate": estimate, "target": TARGET_IN_WORDS[estimate.target], "matched": at.get(name)},
                 self._definitions[name].unit,
             )
             for name, estimate in self._estimates.items()
         ]
         notes = [f"{self._definitions[name].title} is infinite: {where}" for name, where in self.infinite.items()]
         notes += [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
-        return Table(f"{self.replicas} replicas · {self.examples:,} examples", columns, tuple(rows), tuple(notes))
+        if self.matched is not None:
+            notes.append(
+                f"temperature: one for all replicas, fitted to log loss on {self.matched.held_out:,} rows that its column leaves out"
+            )
+        return Table(f"{self.replicas} replicas · {self.examples:,} examples", tuple(columns), tuple(rows), tuple(notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -100,6 +110,7 @@ class Measures(Mapping[str, Estimate]):
             "measures": {name: estimate.to_dict() for name, estimate in self._estimates.items()},
             "left_out": self.left_out,
             "infinite": self.infinite,
+            **({} if self.matched is None else {"matched": _plain(self.matched)}),
             **({} if self.read is None else {"read": asdict(self.read)}),
         }
 
@@ -117,6 +128,7 @@ def measure(
     weights: Array | None = None,
     which: Sequence[Metric | str] = DEFAULT,
     level: float = 0.95,
+    temperature_matched: bool = False,
     id: str | Sequence[str] | None = None,
     probs: str | Sequence[str] | None = None,
     label: str | None = None,
@@ -137,6 +149,8 @@ def measure(
         weights: weight of each example ``N``.
         which: the metrics wanted, or their names, from `traintwice.metrics`.
         level: nominal coverage of the intervals.
+        temperature_matched: also the soft measures at one temperature for all replicas, which is fitted to log loss on every fifth
+            row that has a label and measured on the others.
         id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: which columns of files are what;
             see `open_predictions`. Beside arrays only classes, logits and regression have a meaning. Files are read in blocks;
             metrics that need all rows together are left out beyond `MOST_IN_MEMORY` numbers.
@@ -157,12 +171,37 @@ def measure(
         if given := [name for name, value in named_columns.items() if value is not None]:
             raise BadInput(f"{', '.join(given)}: are for files; beside arrays pass labels= and weights= as arrays")
         columns = Columns(label=labels, weight=weights, classes=classes, logits=logits, regression=regression)
-        return _in_memory(_replicas(predictions, items, columns), metrics_wanted, level)
+        p = _replicas(predictions, items, columns)
+        found = _in_memory(p, metrics_wanted, level)
+        if temperature_matched:
+            _match(found, lambda: (block for _, _, block in p.blocks(p.has_probs)), p.has_probs, metrics_wanted, level)
+        return found
     if labels is not None or weights is not None:
         raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
     columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
     with open_rows(items, [], columns) as rows:
-        return _of_rows(rows, metrics_wanted, level)
+        found = _of_rows(rows, metrics_wanted, level)
+        if temperature_matched:
+            _match(found, rows.blocks, rows.has_probs, metrics_wanted, level)
+        return found
+
+
+def _match(
+    found: Measures, blocks: Callable[[], Iterable[Predictions]], has_probs: bool, which: Sequence[Metric], level: float
+) -> None:
+    """Add the soft measures among those found at the recipe's best temperature, or why there are none."""
+    soft = [m for m in which if m.__name__ in found and m.definition.soft and m.definition.one_pass]
+    try:
+        if not (has_probs and soft):
+            raise BadInput("needs probabilities" if not has_probs else "no soft measure was asked for")
+        found.matched = recipe_matched(blocks, soft, level)
+    except TraintwiceError as reason:
+        found.left_out["temperature_matched"] = str(reason)
+
+
+def _plain(matched: Matched) -> dict[str, Any]:
+    measures = {name: estimate.to_dict() for name, estimate in matched.estimates.items()}
+    return {"temperature": matched.temperature, "held_out": matched.held_out, "measures": measures}
 
 
 def _replicas(given: Any, items: Sequence[Any], columns: Columns) -> Predictions:

@@ -21,7 +21,7 @@ def measures_sheet(measures: Measures) -> Sheet:
     if measures.read is not None:  # that every row has a label goes without saying
         lines = measures.read.describe().splitlines()
         read = [visible(line) for line in lines if not line.startswith("labels in") or "have none" in line]
-    infinite = [note for note in table.notes if " is infinite: " in note]
+    infinite = [note for note in table.notes if " is infinite: " in note or note.startswith("temperature: ")]
     said = ""
     if "churn" in measures:
         percent = f"{100 * measures['churn'].value:.3g}"
