@@ -116,6 +116,14 @@ def test_tables_of_other_libraries(library):
     assert found == {"b": (0, 1, 0), "a": (1, 1, 0), "c": (0, 0, 2)}
 
 
+@pytest.mark.parametrize("step", [-1, 2])
+def test_pandas_views(step):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"id": range(6), "p": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]})[::step]
+    with open_predictions([table, table], id="id", probs="p") as both:
+        assert both.read().probs[0, :, 1].tolist() == table["p"].tolist()
+
+
 def test_pandas_columns_of_one_name():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame([[1, 0.5, 0.5]], columns=["id", "p", "p"])

@@ -127,9 +127,16 @@ def _stage_object(session: Session, item: Any, name: str, number: int) -> Source
 @contextmanager
 def _registered(session: Session, item: Any, name: str, number: int) -> Iterator[str]:
     """A Python object under a name that DuckDB knows."""
+    import duckdb
+
     relation = f"object{number}"
     with session.explained(f"{name}: reading a {type(item).__name__}"):
-        session.connection.register(relation, item)
+        try:
+            session.connection.register(relation, item)
+        except duckdb.Error:  # a pandas table that is a view of every second row, or of all in reverse, and no copy
+            if not hasattr(item, "copy"):
+                raise
+            session.connection.register(relation, item.copy())
     try:
         yield relation
     finally:
