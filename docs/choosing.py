@@ -10,6 +10,7 @@ that cost at most a hundredth of log loss.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from argparse import ArgumentParser
 from dataclasses import replace
@@ -82,7 +83,7 @@ def main() -> None:
     rows = of_lenet() if stage == "lenet" else of_flights()
     study = replace(reported, name=f"{reported.name}-choice", rows=rows, replicas=REPLICAS, seed=reported.seed + OTHER_SEED)
     with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(told(run(study, store=folder))))
+        sys.stdout.write("\n".join([*told(run(study, store=folder)), ""]))
 
 
 if __name__ == "__main__":
