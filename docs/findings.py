@@ -208,7 +208,11 @@ def _table(own: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
     """Every row against the first of its study, in the order of what it costs to serve and to train."""
     asked = [(f"{stage}, {metric.replace('_', ' ')}", s, metric) for stage, s in own.items() for metric in names]
     first, *others = next(iter(own.values()))["rows"].items()
-    lines = [f"Every recipe against {first[0]}:", "", "| recipe | train | serve | " + " | ".join(t for t, _, _ in asked) + " |"]
+    lines = [
+        f"Every recipe against {first[0]}, each measure adjusted over the recipes by itself:",
+        "",
+        "| recipe | train | serve | " + " | ".join(t for t, _, _ in asked) + " |",
+    ]
     lines.append("|" + " --- |" * (3 + len(asked)))
     for row, told in sorted(others, key=lambda item: (item[1]["serve"], item[1]["train"])):
         found = [(metric, s["against_baseline"][metric].get(row)) for _, s, metric in asked]

@@ -11,7 +11,8 @@ import pytest
 from traintwice.data import Flights
 from traintwice.engine import train
 from traintwice.presets import PRESETS
-from traintwice.study import run
+from traintwice.study import Store, gather, prepare
+from traintwice.study.worker import train_into
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
@@ -101,7 +102,12 @@ def clicks(tmp_path_factory):
     experiment = PRESETS["rivals-flights"]()
     rows = {name: experiment.rows[name] for name in ("plain", "rate decay", "ensemble of 3")}
     small = replace(experiment, data=Flights(rows=8000), rows=rows, replicas=3)
-    return summary(run(small, store=tmp_path_factory.mktemp("store")), "rivals-flights", "2026-01-01")
+    data, store = small.data.load(), Store(tmp_path_factory.mktemp("store"))
+    prepare(small, data, store)
+    for recipe in rows.values():
+        for replica in range(small.replicas):
+            list(train_into(store, recipe, small.data, data, seed=small.seed, replicas=[replica]))
+    return summary(gather(small, store, data), "rivals-flights", "2026-01-01")
 
 
 def test_a_study_on_a_stream_is_kept_with_its_own_measures(clicks):
