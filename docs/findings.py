@@ -199,14 +199,14 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
                 continue
             cells.append(_cell(claim.metric, found))
             outcomes.append(outcome(claim, found))
-        what = f"{claim.metric.replace('_', ' ')}: {claim.row} − {claim.reference}"
+        what = f"{_title(claim.metric)}: {claim.row} − {claim.reference}"
         lines.append(f"| {claim.source} | {claim.says} | {what} | {' | '.join(cells)} | {verdict(claim, outcomes)} |")
     return "\n".join(lines)
 
 
 def _table(own: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
     """Every row against the first of its study, in the order of what it costs to serve and to train."""
-    asked = [(f"{stage}, {metric.replace('_', ' ')}", s, metric) for stage, s in own.items() for metric in names]
+    asked = [(f"{stage}, {_title(metric)}", s, metric) for stage, s in own.items() for metric in names]
     first, *others = next(iter(own.values()))["rows"].items()
     lines = [
         f"Every recipe against {first[0]}, each measure adjusted over the recipes by itself:",
@@ -219,6 +219,10 @@ def _table(own: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
         cells = ["–" if one is None else _cell(metric, one) for metric, one in found]
         lines.append(f"| {row} | {told['train']:.3g}x | {told['serve']:.3g}x | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _title(metric: str) -> str:
+    return metric.replace("relative_pairwise", "relative PD").replace("_", " ")
 
 
 def _cell(metric: str, found: dict[str, Any]) -> str:
