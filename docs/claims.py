@@ -34,6 +34,39 @@ class Claim:
 
 PAIR, AD = "ensemble of 2", "AD, λ = 0.05"
 BASE, CO, CE = "baseline", "co-distillation SKL, β = 1", "co-distillation CE, independent"
+NO, CLICKS = "no AD", "AD 0.01, s = 1"
+PD, PD_T = "relative_pairwise", "relative_pairwise (T)"
+"""Relative PD of two trainings, as it is and at matched temperature."""
+
+RIVALS_OF_CLICKS: tuple[tuple[str, str, str, str], ...] = (
+    ("1x/1x", "rate decay against a constant rate", "rate decay", "plain"),
+    ("1x/1x", "small initial embeddings", "small initialisation", "plain"),
+    ("1x/1x", "logit L2", "logit L2", "plain"),
+    ("1x/1x", "entropy regulariser", "entropy", "plain"),
+    ("1x/1x", "strong weight decay", "strong weight decay", "plain"),
+    ("1x/1x", "steady without an average", "steady, last weights", "plain"),
+    ("1x/1x", "a better fit: rate of 0.2, weight decay", "well fitted", "plain"),
+    ("1x/1x", "steady against that fit", "steady, last weights", "well fitted"),
+    ("1x/1x", "initial weights of each replica's own", "free initialisation", "plain"),
+    ("2x/1x", "co-distillation", "co-distillation", "plain"),
+    ("2x/1x", "the same on a better fit", "co-distillation, well fitted", "well fitted"),
+    ("3x/3x", "ensemble", "ensemble of 3", "plain"),
+    ("3x/3x", "ensemble against one larger network", "ensemble of 3", "three times the network"),
+    ("3x/3x", "anti-distillation against an ensemble", "anti-distillation, λ = 0.01", "ensemble of 3"),
+    ("3x/3x", "less of it", "anti-distillation, λ = 0.001", "ensemble of 3"),
+    ("3x/3x", "more of it", "anti-distillation, λ = 0.1", "ensemble of 3"),
+    ("3x/3x", "its covariance", "anti-distillation, covariance", "ensemble of 3"),
+    ("3x/3x", "logit L2 of an ensemble", "logit L2, ensemble of 3", "ensemble of 3"),
+    ("3x/3x", "anti-distillation against it", "anti-distillation, λ = 0.001", "logit L2, ensemble of 3"),
+    (
+        "3x/3x",
+        "anti-distillation on a better fit",
+        "anti-distillation, well fitted",
+        "ensemble of 3, well fitted",
+    ),
+    ("1x/1x to 3x/3x", "steady, served once, against an ensemble", "steady, last weights", "ensemble of 3"),
+)
+"""Cost to train and to serve, in words, row, reference; each asked of churn, and of relative PD at matched temperature."""
 
 CLAIMS: dict[str, tuple[Claim, ...]] = {
     "claims.ad": (
@@ -70,6 +103,26 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         ),
         Claim("ours", "is anything left of AD when the rate decays to 0?", "AD, decay", "ensemble of 2, decay", "churn", "open"),
         Claim("ours", "does decay alone beat AD?", "ensemble of 2, decay", AD, "churn", "open"),
+    ),
+    "flights": (
+        Claim("AD §1", "an ensemble has less prediction difference than one network", NO, "single network", PD, "lower"),
+        Claim("AD Table 3", "anti-distillation lowers relative PD of an ensemble of three (λ = 0.01)", CLICKS, NO, PD, "lower"),
+        Claim("AD Table 3", "a smaller strength does it too (λ = 0.001)", "AD 0.001, s = 1", NO, PD, "lower"),
+        Claim("AD Table 3", "a larger one too (λ = 0.1)", "AD 0.1, s = 1", NO, PD, "lower"),
+        Claim("AD Table 3", "the covariance loss does it too", "AD covariance 0.1", NO, PD, "lower"),
+        Claim("ours", "does a larger s add to it?", "AD 0.01, s = 10", CLICKS, PD, "open"),
+        Claim("ours", "does a larger s alone lower it?", "no AD, s = 10", NO, PD, "open"),
+        Claim("ours", "is relative PD lower at matched temperature (λ = 0.01)?", CLICKS, NO, PD_T, "open"),
+        Claim("ours", "the same for λ = 0.001", "AD 0.001, s = 1", NO, PD_T, "open"),
+        Claim("ours", "the same for λ = 0.1", "AD 0.1, s = 1", NO, PD_T, "open"),
+        Claim("ours", "the same for the covariance loss", "AD covariance 0.1", NO, PD_T, "open"),
+        Claim("ours", "the same for a plain penalty on the logits", "logit L2", NO, PD_T, "open"),
+        Claim("ours", "does AD (λ = 0.001) differ from that penalty?", "AD 0.001, s = 1", "logit L2", PD_T, "open"),
+        Claim("ours", "what AD (λ = 0.01) does to churn", CLICKS, NO, "churn", "open"),
+        Claim("ours", "what AD (λ = 0.01) does to log loss", CLICKS, NO, "log_loss", "open"),
+        Claim("ours", "what AD (λ = 0.001) does to log loss", "AD 0.001, s = 1", NO, "log_loss", "open"),
+        Claim("ours", "what that penalty does to log loss", "logit L2", NO, "log_loss", "open"),
+        Claim("ours", "do initial weights of each replica's own raise it?", "no AD, free initialisation", NO, PD, "open"),
     ),
     "claims.churn": (
         Claim("CH Table 2", "the entropy regulariser lowers SChurn", "entropy", BASE, "surrogate_churn", "lower"),
@@ -159,6 +212,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         Claim("ours, 1x/1x", "strong weight decay", "strong weight decay", "plain", "churn", "open"),
         Claim("ours, 1x/1x", "steady", "steady", "plain", "churn", "open"),
         Claim("ours, 1x/1x", "steady against strong weight decay", "steady", "strong weight decay", "churn", "open"),
+        Claim("ours, 2x/1x", "co-distillation", "co-distillation", "plain", "churn", "open"),
         Claim("ours, 2x/1x", "co-distillation against twice the epochs", "co-distillation", "twice the epochs", "churn", "open"),
         Claim(
             "ours, 2x/1x",
@@ -170,6 +224,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         ),
         Claim("ours, 2x/1x", "co-distilled steady against steady", "co-distillation, steady", "steady", "churn", "open"),
         Claim("ours, 3x/1x", "distillation against co-distillation", "distillation of 2", "co-distillation", "churn", "open"),
+        Claim("ours, 2x/2x", "ensemble", "ensemble of 2", "plain", "churn", "open"),
         Claim("ours, 2x/2x", "anti-distillation against an ensemble", "anti-distillation", "ensemble of 2", "churn", "open"),
         Claim(
             "ours, 2x/2x",
@@ -186,8 +241,16 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             "ours, 2x/2x", "ensemble of two steady networks against steady", "ensemble of 2, steady", "steady", "churn", "open"
         ),
     ),
+    "rivals-flights": tuple(
+        Claim(f"ours, {cost}", says, row, reference, metric, "open")
+        for cost, says, row, reference in RIVALS_OF_CLICKS
+        for metric in ("churn", PD_T)
+    ),
 }
-"""By study; the data sets are `traintwice.presets.claims.STAGES`."""
+"""By study, or family of studies: one for each of `traintwice.presets.claims.STAGES`, the rivals for each of `RIVAL_STAGES`."""
+
+TABLED: dict[str, tuple[str, ...]] = {"rivals": ("churn", "accuracy"), "rivals-flights": ("churn", PD, PD_T, "log_loss")}
+"""Of these studies every row is compared with the first, in these metrics."""
 
 FIVE: tuple[tuple[str, str, str, str], ...] = (
     ("claims.ad", "Anti-distillation of two components against a plain ensemble of two", AD, PAIR),
@@ -213,6 +276,11 @@ UNTESTED: tuple[tuple[str, str, str], ...] = (
         "CH Table 2",
         "on CIFAR-10, CIFAR-100, ImageNet and iNaturalist with residual networks",
         "`traintwice run churn.table2 --scale paper`",
+    ),
+    (
+        "ours",
+        "averages of weights, twice the epochs and distillation on a stream",
+        "nothing: a single pass is all there is, and its predictions are those of the weights as they are",
     ),
     ("CH Table 6", "hardware alone makes churn, on GPU", "needs a GPU; emulated in `traintwice run churn.table6`"),
 )

@@ -9,25 +9,30 @@ from __future__ import annotations
 import datetime
 import json
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from claims import CLAIMS, CONTRADICTIONS, FIVE, MARGIN, UNTESTED, Claim
+from claims import CLAIMS, CONTRADICTIONS, FIVE, MARGIN, TABLED, UNTESTED, Claim
+from order import section
 from pages import estimate_of
 from refresh import into_readme, rounded, written
 
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
 from traintwice.presets import PRESETS
-from traintwice.study import Results, run
+from traintwice.study import Experiment, Results, run
 from traintwice.tables.format import change, number
 
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "results" / "findings"
 PAGE = DOCS / "findings.md"
-UNITS = {"prediction_entropy": "number"}
+REPLICAS = 20
+"""Of every study of the page."""
+UNITS = {"prediction_entropy": "number", "log_loss": "number"}
 """Of the metrics of claims; the others are fractions."""
 SHOWN = ("accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1")
+SHOWN_OF_STREAMS = ("relative_pairwise", "log_loss")
 DIGITS = 5
 """Of the numbers that are kept."""
 
@@ -35,39 +40,50 @@ RETRAINED = 2
 """Of so many replicas of the baseline the predicted classes are kept, so that a test can train them again and compare."""
 
 
-def summary(results: Results, claims: tuple[Claim, ...], date: str) -> dict[str, Any]:
+def study_of(name: str) -> Experiment:
+    """A preset with as many replicas as the page wants."""
+    return replace(PRESETS[name](), replicas=REPLICAS)
+
+
+def family_of(name: str) -> str:
+    """Which claims are asked of a study."""
+    return name if name in CLAIMS else next(f for f in CLAIMS if name.startswith(f"{f}-"))
+
+
+def stage_of(name: str) -> str:
+    """The data set of a study, or its network, as the page calls it."""
+    family = family_of(name)
+    return name.rpartition("-")[2] if name == family else name.removeprefix(f"{family}-")
+
+
+def summary(results: Results, family: str, date: str) -> dict[str, Any]:
     """A study as plain values: its rows, and for each claim the difference, Holm-adjusted over the claims of the study."""
-    asked = [c for c in claims if {c.row, c.reference} <= set(results.rows)]
-    pairs = [(_measured(results, c, c.row), _measured(results, c, c.reference)) for c in asked]
-    found = {}
-    for claim, difference in zip(asked, compare_with_baseline(pairs), strict=True):
-        e = difference.estimate
-        found[key(claim)] = {
-            "difference": [e.value, e.low, e.high],
-            "reference": float(_measured(results, claim, claim.reference).value),
-            "p_holm": difference.adjusted,
-            "settled": difference.settled,
-        }
+    name, replicas = results.experiment.name, results.experiment.replicas
+    asked = [c for c in CLAIMS[family] if {c.row, c.reference} <= set(results.rows)]
+    found = _differences(results, [(c.row, c.reference, c.metric) for c in asked])
+    of_stream = results.data.places is not None
     rows = {}
     for row, result in results.rows.items():
-        estimates = {name: results.estimate(getattr(metrics, name), row) for name in SHOWN}
+        shown = (*SHOWN, *SHOWN_OF_STREAMS) if of_stream else SHOWN
+        estimates = {name: results.estimate(getattr(metrics, name), row) for name in shown}
         rows[row] = {name: [e.value, e.low, e.high] for name, e in estimates.items() if e is not None}
         rows[row] |= {"train": result.cost.train, "serve": result.cost.serve}
     first = results.baseline
     return {
         "schema": 1,
-        "command": f"traintwice run {results.experiment.name}",
+        "command": f"traintwice run {name}{'' if PRESETS[name]().replicas == replicas else f' --replicas {replicas}'}",
         "date": date,
-        "replicas": results.experiment.replicas,
+        "replicas": replicas,
         "data": results.data.name,
         "network": first.recipe.network.describe(results.data.shape, results.data.classes),
         "train_examples": len(results.data.train),
         "test_examples": len(results.data.test),
         "rows": rounded(rows, DIGITS),
-        "claims": rounded(found, DIGITS),
+        "claims": rounded(dict(zip(map(key, asked), found, strict=True)), DIGITS),
+        **({"against_baseline": rounded(_against_baseline(results, TABLED[family]), DIGITS)} if family in TABLED else {}),
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
         "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
-        if results.data.classes < 11
+        if results.data.classes < 11 and not of_stream
         else [],
         "data_digest": results.data.digest,
         "versions": results.environment()["versions"],
@@ -75,8 +91,30 @@ def summary(results: Results, claims: tuple[Claim, ...], date: str) -> dict[str,
     }
 
 
-def _measured(results: Results, claim: Claim, row: str) -> metrics.Measurement:
-    name, _, matched = claim.metric.partition(" ")
+def _differences(results: Results, asked: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """Of rows against references in metrics, Holm-adjusted over all of them."""
+    pairs = [(_measured(results, metric, row), _measured(results, metric, reference)) for row, reference, metric in asked]
+    return [
+        {
+            "difference": [d.estimate.value, d.estimate.low, d.estimate.high],
+            "reference": float(reference.value),
+            "p_holm": d.adjusted,
+            "settled": d.settled,
+        }
+        for d, (_, reference) in zip(compare_with_baseline(pairs), pairs, strict=True)
+    ]
+
+
+def _against_baseline(results: Results, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Every row minus the first by metric, each metric Holm-adjusted over the rows by itself."""
+    first = results.baseline.name
+    others = [row for row in results.rows if row != first]
+    by_metric = {metric: _differences(results, [(row, first, metric) for row in others]) for metric in names}
+    return {metric: dict(zip(others, found, strict=True)) for metric, found in by_metric.items()}
+
+
+def _measured(results: Results, metric: str, row: str) -> metrics.Measurement:
+    name, _, matched = metric.partition(" ")
     return results.measure(getattr(metrics, name), row, matched=bool(matched))
 
 
@@ -113,9 +151,11 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
     """The whole page."""
     lines = [HEAD]
     for family, claims in CLAIMS.items():
-        own = {name.removeprefix(f"{family}-"): s for name, s in studies.items() if name.startswith(f"{family}-")}
+        own = {stage_of(name): s for name, s in studies.items() if family_of(name) == family}
         if own:
             lines += [f"## {TITLES[family]}", "", _studies(own), "", _claims(claims, own), ""]
+            lines += [_table(own, TABLED[family]), ""] if family in TABLED else []
+    lines += [text, ""] if (text := section(studies)) else []
     lines += ["## What could not be tested here", "", "| source | claim | what would test it |", "| --- | --- | --- |"]
     lines += [f"| {source} | {says} | {how} |" for source, says, how in UNTESTED]
     lines += ["", "## Where the papers contradict themselves", "", *[f"- {text}" for text in CONTRADICTIONS], ""]
@@ -128,10 +168,10 @@ def five(studies: dict[str, dict[str, Any]]) -> str:
     for family, says, row, reference in FIVE:
         parts = []
         for name, study in studies.items():
-            found = study["claims"].get(f"{row} | {reference} | churn") if name.startswith(f"{family}-") else None
+            found = study["claims"].get(f"{row} | {reference} | churn") if family_of(name) == family else None
             if found is not None:
                 text = change(estimate_of(found["difference"]), "fraction")
-                parts.append(f"{name.removeprefix(f'{family}-')} {f'**{text}**' if found['settled'] else text}")
+                parts.append(f"{stage_of(name)} {f'**{text}**' if found['settled'] else text}")
         lines.append(f"- {says}: {'; '.join(parts)}.")
     return "\n".join(lines)
 
@@ -157,15 +197,36 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
             if found is None:
                 cells.append("–")
                 continue
-            cells.append(_cell(claim, found))
+            cells.append(_cell(claim.metric, found))
             outcomes.append(outcome(claim, found))
-        what = f"{claim.metric.replace('_', ' ')}: {claim.row} − {claim.reference}"
+        what = f"{_title(claim.metric)}: {claim.row} − {claim.reference}"
         lines.append(f"| {claim.source} | {claim.says} | {what} | {' | '.join(cells)} | {verdict(claim, outcomes)} |")
     return "\n".join(lines)
 
 
-def _cell(claim: Claim, found: dict[str, Any]) -> str:
-    unit = UNITS.get(claim.metric, "fraction")
+def _table(own: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
+    """Every row against the first of its study, in the order of what it costs to serve and to train."""
+    asked = [(f"{stage}, {_title(metric)}", s, metric) for stage, s in own.items() for metric in names]
+    first, *others = next(iter(own.values()))["rows"].items()
+    lines = [
+        f"Every recipe against {first[0]}, each measure adjusted over the recipes by itself:",
+        "",
+        "| recipe | train | serve | " + " | ".join(t for t, _, _ in asked) + " |",
+    ]
+    lines.append("|" + " --- |" * (3 + len(asked)))
+    for row, told in sorted(others, key=lambda item: (item[1]["serve"], item[1]["train"])):
+        found = [(metric, s["against_baseline"][metric].get(row)) for _, s, metric in asked]
+        cells = ["–" if one is None else _cell(metric, one) for metric, one in found]
+        lines.append(f"| {row} | {told['train']:.3g}x | {told['serve']:.3g}x | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _title(metric: str) -> str:
+    return metric.replace("relative_pairwise", "relative PD").replace("_", " ")
+
+
+def _cell(metric: str, found: dict[str, Any]) -> str:
+    unit = UNITS.get(metric, "fraction")
     estimate = estimate_of(found["difference"])
     text = f"{number(found['reference'], unit, 2)} {change(estimate, unit)}"
     return f"**{text}**" if found["settled"] else text
@@ -173,8 +234,10 @@ def _cell(claim: Claim, found: dict[str, Any]) -> str:
 
 TITLES = {
     "claims.ad": "Anti-distillation",
+    "flights": "Anti-distillation of clicks",
     "claims.churn": "Minimum entropy and co-distillation",
     "rivals": "What buys least churn at equal cost",
+    "rivals-flights": "What buys least churn of clicks at equal cost",
 }
 
 HEAD = """# What we found
@@ -186,7 +249,8 @@ in the claimed direction on every data set, "holds in part" on some; a claim of 
 within a point. Rows marked "ours" are questions without a claimed direction, so they have no verdict. These are small networks
 on small data: nothing here says what large ones do.
 
-What anti-distillation does on a stream of flights, in a single pass, is on a page of its own: [clicks](clicks.md).
+What anti-distillation does on a stream of flights, in a single pass, by method, month and slice, is on a page of its own:
+[clicks](clicks.md). Relative PD is the difference of two trainings' probabilities over their mean; (T) is at matched temperature.
 
 `python docs/findings.py --study NAME` runs a study and writes its numbers, `python docs/findings.py --pages` makes this page
 from them.
@@ -203,9 +267,8 @@ def main() -> None:
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in options.study:
-        family = next(f for f in CLAIMS if name.startswith(f"{f}-"))
-        results = run(PRESETS[name](), store=options.store)
-        (FOLDER / f"{name}.json").write_text(written(summary(results, CLAIMS[family], options.date)) + "\n")
+        results = run(study_of(name), store=options.store)
+        (FOLDER / f"{name}.json").write_text(written(summary(results, family_of(name), options.date)) + "\n")
     studies = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
     PAGE.write_text(page(studies))
     into_readme("findings", five(studies))

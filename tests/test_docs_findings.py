@@ -2,19 +2,25 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from traintwice.data import Flights
 from traintwice.engine import train
 from traintwice.presets import PRESETS
+from traintwice.study import Store, gather, prepare
+from traintwice.study.worker import train_into
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
 
 from claims import CLAIMS, MARGIN, Claim  # noqa: E402
-from findings import FOLDER, PAGE, five, key, outcome, page, verdict  # noqa: E402
+from findings import FOLDER, PAGE, family_of, five, key, outcome, page, stage_of, study_of, summary, verdict  # noqa: E402
+from order import CONVOLUTIONAL, OF_CLICKS, STREAM, both, section, word  # noqa: E402
+from order import verdict as order_verdict  # noqa: E402
 
 STUDIES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 
@@ -29,7 +35,7 @@ def test_the_readme_says_five_of_them():
 
 @pytest.mark.parametrize("family", CLAIMS)
 def test_every_claim_is_of_rows_that_the_studies_have(family):
-    studies = [PRESETS[name]() for name in PRESETS if name.startswith(f"{family}-")]
+    studies = [PRESETS[name]() for name in PRESETS if name.startswith(tuple(CLAIMS)) and family_of(name) == family]
     assert studies
     for claim in CLAIMS[family]:
         for study in studies:
@@ -38,9 +44,9 @@ def test_every_claim_is_of_rows_that_the_studies_have(family):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_claim_has_a_number(name):
-    family = next(f for f in CLAIMS if name.startswith(f"{f}-"))
-    assert {key(claim) for claim in CLAIMS[family]} == set(STUDIES[name]["claims"])
+    assert {key(claim) for claim in CLAIMS[family_of(name)]} == set(STUDIES[name]["claims"])
     assert set(STUDIES[name]["rows"]) == set(PRESETS[name]().rows)
+    assert STUDIES[name]["replicas"] == study_of(name).replicas
 
 
 def test_a_replica_of_the_stored_numbers_trained_again_votes_the_same():
@@ -77,3 +83,94 @@ def test_words_claim_no_more_than_the_intervals():
     assert verdict(lower, ["no", "open"]) == "does not hold here"
     assert verdict(lower, ["open"]) == "not settled"
     assert verdict(claim("open"), ["yes"]) == ""
+
+
+def test_studies_are_of_families_and_stages():
+    assert {
+        name: (family_of(name), stage_of(name)) for name in ("claims.ad-mnist-5k", "rivals-lenet", "rivals-flights", "flights")
+    } == {
+        "claims.ad-mnist-5k": ("claims.ad", "mnist-5k"),
+        "rivals-lenet": ("rivals", "lenet"),
+        "rivals-flights": ("rivals-flights", "flights"),
+        "flights": ("flights", "flights"),
+    }
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory):
+    """Three rows of the rivals on a few flights, as the page keeps them."""
+    experiment = PRESETS["rivals-flights"]()
+    rows = {name: experiment.rows[name] for name in ("plain", "rate decay", "ensemble of 3")}
+    small = replace(experiment, data=Flights(rows=8000), rows=rows, replicas=3)
+    data, store = small.data.load(), Store(tmp_path_factory.mktemp("store"))
+    prepare(small, data, store)
+    for recipe in rows.values():
+        for replica in range(small.replicas):
+            list(train_into(store, recipe, small.data, data, seed=small.seed, replicas=[replica]))
+    return summary(gather(small, store, data), "rivals-flights", "2026-01-01")
+
+
+def test_a_study_on_a_stream_is_kept_with_its_own_measures(clicks):
+    assert clicks["command"] == "traintwice run rivals-flights --replicas 3"
+    assert set(clicks["claims"]) == {
+        f"{pair} | {metric}"
+        for pair in ("rate decay | plain", "ensemble of 3 | plain")
+        for metric in ("churn", "relative_pairwise (T)")
+    }
+    assert {"relative_pairwise", "log_loss"} <= set(clicks["rows"]["plain"])
+    found = clicks["against_baseline"]["relative_pairwise"]["ensemble of 3"]
+    apart = [clicks["rows"][row]["relative_pairwise"][0] for row in ("ensemble of 3", "plain")]
+    assert found["difference"][0] == pytest.approx(apart[0] - apart[1], abs=1e-4)
+    assert clicks["votes"] == []
+
+
+def test_the_page_takes_whatever_studies_there_are(clicks):
+    assert "clicks at equal cost" not in page({})
+    text = page({**STUDIES, "rivals-flights": clicks})
+    assert "## What buys least churn of clicks at equal cost" in text
+    assert "| rate decay | 1x | 1x |" in text
+    assert "| clicks, relative PD (T) |" in text
+    assert "LeNet5, churn" not in page({"rivals-flights": clicks, "rivals-digits": STUDIES["rivals-digits"]})
+
+
+def told(**settled):
+    """A study in which some comparisons of rivals are settled."""
+    claims = {f"{k.replace('_', ' ')} | plain | churn": found(v, v - 0.01, v + 0.01, v != 0) for k, v in settled.items()}
+    return {"claims": claims}
+
+
+def test_the_order_is_told_from_settled_comparisons_alone():
+    first = {
+        "rivals-digits": told(steady=-0.02, EMA=0.0, entropy=0.02),
+        "rivals-mnist-5k": told(steady=0.0, EMA=0.0, entropy=0.0),
+    }
+    lines = section({**first, CONVOLUTIONAL: told(steady=-0.03, EMA=-0.03, entropy=0.0)}).splitlines()
+    assert "| 1x/1x: steady | steady − plain | lower | lower |" in lines
+    assert "| 1x/1x: EMA on top of decay | EMA − plain | not settled | lower |" in lines
+    assert lines[-1] == "| LeNet5, churn | 2 | 1 | 0 | 1 | holds in part |"
+    assert section(first) == section({CONVOLUTIONAL: told(steady=-0.03)}) == ""
+    named_otherwise = {"claims": {"steady, last weights | plain | churn": found(0.02, 0.01, 0.03, True)}}
+    assert "| clicks, churn | 1 | 0 | 1 | 0 | does not hold here |" in section({**first, STREAM: named_otherwise}).splitlines()
+
+
+def test_words_of_the_order():
+    assert both(["lower", "not settled"]) == "lower"
+    assert both(["lower", "higher"]) == "both"
+    assert both(["not settled", "–"]) == "not settled"
+    assert both(["–"]) == "–"
+    assert word(told(steady=0.02), "steady", "plain", "churn") == "higher"
+    asked = [(4, 4, 0), (4, 2, 1), (4, 0, 1), (4, 0, 0), (0, 0, 0)]
+    assert [order_verdict(*counts) for counts in asked] == [
+        "holds",
+        "holds in part",
+        "does not hold here",
+        "not settled",
+        "no order to hold",
+    ]
+
+
+def test_what_is_compared_on_clicks_is_asked_there():
+    pictures = {(claim.row, claim.reference) for claim in CLAIMS["rivals"]}
+    clicks_have = {(claim.row, claim.reference) for claim in CLAIMS["rivals-flights"]}
+    assert set(OF_CLICKS) <= pictures
+    assert set(OF_CLICKS.values()) <= clicks_have
