@@ -13,7 +13,7 @@ from traintwice.study import Experiment
 SHARE_OF_PEAK = 0.25
 """Of the speed of a matrix product that a training of small networks reaches. Ours, measured on fully connected ones."""
 
-ROW_OF_A_STREAM = 250_000.0
+ROW_OF_A_STREAM = 100_000.0
 """Multiplications in whose time a row of a stream is read, looked up, and stepped on by a component with a small tower. Ours, measured."""
 
 
