@@ -106,7 +106,7 @@ def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float,
     if panel:
         base = base.transform_filter(alt.datum.panel == panel)
     many = [i % len(PALETTE) for i in range(len(kinds))]
-    long = alt.Legend(symbolSize=900)  # long enough to tell the dashes apart
+    long = alt.Legend(symbolSize=120 if points else 900, symbolOpacity=1)  # lines long enough to tell the dashes apart
     colour = alt.Color(
         "kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds), legend=long
     )
@@ -118,7 +118,7 @@ def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float,
     x, y = alt.X("x:Q", title=across, scale=flexible, axis=alt.Axis(tickCount=7)), alt.Y("y:Q", title=up, scale=flexible)
     layers = [base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash, order="order:Q")]
     if points:
-        rule: dict[str, Any] = {"opacity": 0.5, "strokeWidth": 1.2}
+        rule: dict[str, Any] = {"opacity": 0.3, "strokeWidth": 1.2}
         layers.append(base.mark_rule(**rule).encode(x=alt.X("x_low:Q", scale=flexible), x2="x_high:Q", y=y, color=colour))
         layers.append(base.mark_rule(**rule).encode(x=x, y=alt.Y("y_low:Q", scale=flexible), y2="y_high:Q", color=colour))
         layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
