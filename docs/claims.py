@@ -270,7 +270,7 @@ UNTESTED: tuple[tuple[str, str, str], ...] = (
     (
         "AD Table 3",
         "on hundreds of billions of advertisements",
-        "private data; `traintwice run flights` asks the same of flights",
+        "private data; `traintwice run ad.table3` asks the same of flights",
     ),
     (
         "CH Table 2",

@@ -15,10 +15,12 @@ from typing import Any
 
 from refresh import written
 
+from traintwice import metrics
 from traintwice.papers import ARTEFACTS, Reproduced, reproduce
 from traintwice.papers.cost import in_words
 from traintwice.processes import cores
 from traintwice.tables import BesideTable
+from traintwice.tables.format import decimals_for, format_cell
 
 DOCS = Path(__file__).resolve().parent
 EVIDENCE = DOCS.parent / "src" / "traintwice" / "papers" / "evidence"
@@ -44,16 +46,16 @@ def evidence(done: Reproduced, seconds: float, date: str) -> dict[str, Any]:
 
 
 def said(done: Reproduced) -> str:
-    """One line of what came out: churn of the first row and of the row that has least."""
-    from traintwice import metrics
-
+    """One line of what came out: churn, of a stream relative PD, of the first row and of the row that has least."""
     lines = []
     for p in done.parts:
-        found = {row: p.results.estimate(metrics.churn, row) for row in p.results.rows}
+        measure = metrics.churn if p.results.data.places is None else metrics.relative_pairwise
+        found = {row: p.results.estimate(measure, row) for row in p.results.rows}
         known = {row: e for row, e in found.items() if e is not None}
         first, least = p.results.baseline.name, min(known, key=lambda row: known[row].value)
-        of = {row: f"{row} {100 * known[row].value:.2f} ±{100 * known[row].half_width:.2f} %" for row in (first, least)}
-        lines.append(f"{p.part.heading}: churn of {of[first]}, least {of[least]}")
+        unit = measure.definition.unit
+        first, least = (f"{row} {format_cell(known[row], unit, decimals_for([known[row]], unit))}" for row in (first, least))
+        lines.append(f"{p.part.heading}: {measure.definition.title} of {first}, least {least}")
     return "; ".join(lines)
 
 

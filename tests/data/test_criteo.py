@@ -159,12 +159,18 @@ def test_bad_files_are_named_by_line_and_field(tmp_path, text, message):
         Lines(path).block(0)
 
 
-def test_settings_and_missing_files(tmp_path):
-    with pytest.raises(BadInput, match="cannot be read"):
+def test_settings_and_missing_files(tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match=r"no file .*none\.txt\. Get the data of .*put it there"):
         Criteo(str(tmp_path / "none.txt")).load()
+    monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path))
+    with pytest.raises(BadInput, match=r"no file .*/Criteo/train\.txt\. "):
+        Criteo().load()
     with pytest.raises(BadInput, match="expected 2 to 16,777,216"):
         Criteo("any", buckets=1).load()
     path = tmp_path / "train.txt"
     path.write_bytes(GOOD)
     with pytest.raises(BadInput, match="expected 1 to 3"):
         Criteo(str(path), rows=4).load()
+    (tmp_path / "Criteo").mkdir()
+    path.rename(tmp_path / "Criteo" / "train.txt")
+    assert Criteo().load().train.inputs.shape == (3, 39)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_the_papers_numbers_are_of_rows_that_there_are(name, scale):
 
 
 def test_the_names_are_those_of_the_papers():
-    tables = [f"ad.table{i}" for i in (1, 2)] + [f"churn.table{i}" for i in range(1, 8)]
+    tables = [f"ad.table{i}" for i in (1, 2, 3)] + [f"churn.table{i}" for i in range(1, 8)]
     assert set(tables) | {f"churn.figure{i}" for i in range(1, 6)} <= set(ARTEFACTS)
 
 
@@ -119,3 +120,41 @@ def test_cost_counts_every_training():
     count, seconds = estimate(studies(ARTEFACT, part(), "small"), 2)
     assert count == 5 * 3 + 2 * 2
     assert seconds > 0
+
+
+def test_points_of_a_figure_that_the_paper_prints_in_its_tables():
+    def points(figure, scale):
+        (p,) = ARTEFACTS[figure].parts(scale)
+        return {row: (of["accuracy"], of["churn"]) for row, of in p.printed.items()}
+
+    of_figure_1 = {
+        "Baseline": ("76 ± 0.11", "15.22 ± 0.16"),
+        "α = 0.2": ("76.39 ± 0.11", "14.92 ± 0.09"),
+        "β = 0.06": ("76.74 ± 0.06", "11.45 ± 0.13"),
+    }
+    assert points("churn.figure1", "paper") == of_figure_1
+    assert points("churn.figure1", "small") == {row: of_figure_1[row] for row in ("Baseline", "α = 0.2")}
+    assert points("churn.figure3", "paper")["α = 0.35"] == ("73.35 ± 0.3", "25.62 ± 0.36")
+
+
+def test_the_papers_numbers_stand_in_grey_above_the_panels_they_are_of(tmp_path):
+    (p,) = ARTEFACTS["churn.figure1"].parts("small")
+    few = replace(p, data=Digits(train=60, validation=20, test=40), rows=lambda chosen: dict.fromkeys(p.rows({}), BASE))
+    artefact = replace(ARTEFACTS["churn.figure1"], parts=lambda scale: (few,))
+    done = reproduce(artefact, replicas=2, store=tmp_path)
+    (figure,) = artefact.figures(done.parts)
+    titles = [panel["title"] for line in figure.wide["vconcat"] for panel in line["hconcat"]]
+    assert [title.get("subtitle") for title in titles] == [
+        None,
+        "the paper, ImageNet: 76 at 0, 76.39 at 0.2",
+        "the paper, ImageNet: 15.22 at 0, 14.92 at 0.2",
+        None,
+        "the paper, ImageNet: 76 at 0, 76.74 at 0.06",
+        "the paper, ImageNet: 15.22 at 0, 11.45 at 0.06",
+    ]
+
+
+def test_each_panel_names_its_own_axis():
+    (figure,) = ARTEFACTS["churn.figure4"].figures(())
+    axes = [panel["layer"][0]["encoding"]["x"]["title"] for panel in figure.wide["hconcat"]]
+    assert axes == ["probability p", "logit f"]

@@ -161,7 +161,7 @@ def _print_artefact(artefact: Artefact, *, as_json: bool) -> None:
     for scale, parts in scales.items():
         print(f"\n--scale {scale}")
         for name, part in parts.items():
-            print(f"  --part {name}: {part['heading']}, {part['replicas']} replicas of {', '.join(part['rows'])}")
+            print(f"  --part {name}: {part['heading']}, {part['replicas']} replicas of {'; '.join(part['rows'])}")
         if not parts:
             print("  drawn from a formula; nothing is trained")
         for line in evidence_of(artefact.name, scale):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from traintwice.data.columns import LARGEST_VOCABULARY, Columns
 from traintwice.data.criteo_text import CATEGORIES, NUMBERS, Lines
 from traintwice.data.dataset import Dataset, Split
+from traintwice.data.folders import data_folder
 from traintwice.data.streams import reported
 from traintwice.errors import BadInput
 
@@ -25,7 +27,8 @@ class Criteo:
     sign(n)·log(1 + |n|), empty ones 0; categories are hashed to ``buckets`` codes of each column, empty ones have code 0.
 
     Args:
-        path: of a training file such as ``train.txt`` (test files have no labels), not compressed.
+        path: of a training file such as ``train.txt`` (test files have no labels), not compressed; left out, ``train.txt`` in ``Criteo``
+            within the folder of all data.
         buckets: categories that are told apart in each column, from 2 to 2^24.
         rows: how many lines, from the first on; None takes all.
         warm_up: share of the stream that is trained on and not reported, in [0, 1).
@@ -38,21 +41,29 @@ class Criteo:
         an odd constant of the column, upper bits), nothing learnt from the file before it is trained on.
     """
 
-    path: str
+    path: str | None = None
     buckets: int = 65_536
     rows: int | None = None
     warm_up: float = 0.1
     validation: float = 0.1
     reported: int = 100_000
 
+    advice: ClassVar[str] = (
+        "Get the data of Criteo's display-advertising challenge (https://www.kaggle.com/c/criteo-display-ad-challenge; 45,840,617 lines), "
+        "unpack train.txt and put it there"
+    )
+
     def load(self) -> Dataset:
         """Find the lines and their labels; rows are parsed when they are asked for."""
         if not 2 <= self.buckets <= LARGEST_VOCABULARY:
             raise BadInput(f"Criteo.buckets: got {self.buckets}, expected 2 to {LARGEST_VOCABULARY:,}")
-        lines = Lines(Path(self.path))
+        path = data_folder() / "Criteo" / "train.txt" if self.path is None else Path(self.path)
+        if not path.is_file():
+            raise BadInput(f"Criteo: no file {path}. {self.advice}")
+        lines = Lines(path)
         count = len(lines.labels) if self.rows is None else self.rows
         if not 0 < count <= len(lines.labels):
-            raise BadInput(f"Criteo.rows: got {self.rows}, expected 1 to {len(lines.labels):,}, the lines of {self.path}")
+            raise BadInput(f"Criteo.rows: got {self.rows}, expected 1 to {len(lines.labels):,}, the lines of {path}")
         places = reported(count, warm_up=self.warm_up, validation=self.validation, most=self.reported)
         parts = {
             name: Split(_Rows(lines, self.buckets, places[name]), lines.labels[places[name]].astype(np.int64))

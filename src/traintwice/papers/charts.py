@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from traintwice.report.style import DASHES, PALETTE, SHAPES, Figure, finish
+from traintwice.report.style import DASHES, PALETTE, QUIET, SHAPES, Figure, finish
 
 WIDE, NARROW = 860, 330
 """Widths in which a figure is drawn."""
@@ -15,7 +15,16 @@ WIDE, NARROW = 860, 330
 Records = list[dict[str, Any]]
 
 
-def panels(name: str, text: str, records: Records, *, across: str, rows: Sequence[str], columns: Sequence[str]) -> Figure:
+def panels(
+    name: str,
+    text: str,
+    records: Records,
+    *,
+    across: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    grey: Mapping[tuple[str, str], str],
+) -> Figure:
     """A grid of small charts: a point with its interval for each value of a weight.
 
     Args:
@@ -23,6 +32,7 @@ def panels(name: str, text: str, records: Records, *, across: str, rows: Sequenc
         records: with keys row, column, x, value, low, high; where x is 0 stands the baseline.
         across: title of the horizontal axis.
         rows, columns: in order; a column is a measure with a scale of its own.
+        grey: what the paper prints of a panel, by row and column; "" for nothing.
     """
 
     def drawn(width: int, several: bool) -> dict[str, Any]:
@@ -30,7 +40,7 @@ def panels(name: str, text: str, records: Records, *, across: str, rows: Sequenc
         each = width / across_row - 70
         lines = []
         for row in rows:
-            charts = [_panel(row, column, across, each) for column in columns]
+            charts = [_panel(row, column, across, each, grey[row, column]) for column in columns]
             lines.append(alt.hconcat(*charts) if several else alt.vconcat(*charts))
         chart = alt.vconcat(*lines).resolve_scale(y="independent")
         return finish(chart, text, records=records)
@@ -38,7 +48,7 @@ def panels(name: str, text: str, records: Records, *, across: str, rows: Sequenc
     return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
 
 
-def _panel(row: str, column: str, across: str, width: float) -> Any:
+def _panel(row: str, column: str, across: str, width: float, grey: str) -> Any:
     base = alt.Chart(alt.NamedData("records")).transform_filter((alt.datum.row == row) & (alt.datum.column == column))
     x = alt.X("x:O", title=across, axis=alt.Axis(labelAngle=0))  # steps of equal width: the weights are nearly geometric
     scale = alt.Scale(zero=False, nice=True)
@@ -50,7 +60,11 @@ def _panel(row: str, column: str, across: str, width: float) -> Any:
             base.mark_line(color=PALETTE[1], strokeWidth=1).encode(x=x, y=alt.Y("value:Q", scale=scale)),
             base.mark_point(color=PALETTE[1], filled=True, size=50, opacity=1).encode(x=x, y="value:Q"),
         )
-        .properties(width=width, height=170, title=row)
+        .properties(
+            width=width,
+            height=170,
+            title=alt.TitleParams(row, subtitle=grey, subtitleColor=QUIET) if grey else alt.TitleParams(row),
+        )
         .resolve_scale(y="shared")
     )
 
@@ -60,7 +74,7 @@ def curves(
     text: str,
     records: Records,
     *,
-    across: str,
+    across: Sequence[str],
     up: str,
     kinds: Sequence[str],
     panel_names: Sequence[str] = (),
@@ -71,7 +85,8 @@ def curves(
     Args:
         name, text: of the figure.
         records: with keys x, y, kind, order and, with panels, panel; with points also the ends x_low, x_high, y_low, y_high.
-        across, up: titles of the axes.
+        across: titles of the horizontal axes, one for each panel.
+        up: title of the vertical axes.
         kinds: in order; the first is the baseline.
         panel_names: in order; empty for one panel.
         points: mark the points and their intervals.
@@ -79,7 +94,8 @@ def curves(
 
     def drawn(width: int, several: bool) -> dict[str, Any]:
         each = width / (len(panel_names) if several and panel_names else 1) - 90
-        charts = [_lines(panel, across, up, kinds, each, points) for panel in (panel_names or ("",))]
+        panels = zip(panel_names or ("",), across, strict=True)
+        charts = [_lines(panel, title, up, kinds, each, points) for panel, title in panels]
         return finish(alt.hconcat(*charts) if several else alt.vconcat(*charts), text, records=records)
 
     return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
@@ -90,16 +106,19 @@ def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float,
     if panel:
         base = base.transform_filter(alt.datum.panel == panel)
     many = [i % len(PALETTE) for i in range(len(kinds))]
+    long = alt.Legend(symbolSize=120 if points else 900, symbolOpacity=1)  # lines long enough to tell the dashes apart
     colour = alt.Color(
-        "kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds)
+        "kind:N", scale=alt.Scale(domain=list(kinds), range=[PALETTE[i] for i in many]), title=None, sort=list(kinds), legend=long
     )
-    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=[list(DASHES[i]) for i in many]), title=None)
+    dash = alt.StrokeDash(
+        "kind:N", scale=alt.Scale(domain=list(kinds), range=[list(DASHES[i]) for i in many]), title=None, legend=long
+    )
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=list(kinds), range=[SHAPES[i] for i in many]), title=None)
     flexible = alt.Scale(zero=False, nice=True)
-    x, y = alt.X("x:Q", title=across, scale=flexible), alt.Y("y:Q", title=up, scale=flexible)
+    x, y = alt.X("x:Q", title=across, scale=flexible, axis=alt.Axis(tickCount=7)), alt.Y("y:Q", title=up, scale=flexible)
     layers = [base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash, order="order:Q")]
     if points:
-        rule: dict[str, Any] = {"opacity": 0.5, "strokeWidth": 1.2}
+        rule: dict[str, Any] = {"opacity": 0.3, "strokeWidth": 1.2}
         layers.append(base.mark_rule(**rule).encode(x=alt.X("x_low:Q", scale=flexible), x2="x_high:Q", y=y, color=colour))
         layers.append(base.mark_rule(**rule).encode(x=x, y=alt.Y("y_low:Q", scale=flexible), y2="y_high:Q", color=colour))
         layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=colour, shape=shape))

@@ -13,8 +13,9 @@ from traintwice import metrics
 from traintwice.losses import CrossEntropy, Entropy, Outputs
 from traintwice.methods import co_distillation, entropy_regulariser, symmetric_kl_regulariser
 from traintwice.metrics import Metric
-from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
-from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, ramp_epochs
+from traintwice.papers import printed
+from traintwice.papers.artefact import Artefact, Part, PartResults, Printed, Scale
+from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, CO, ENTROPY, SKL, ramp_epochs
 from traintwice.papers.grounds import Ground, of_churn
 from traintwice.papers.layouts import measured, rows_table
 from traintwice.recipes import Recipe
@@ -51,38 +52,68 @@ def _co(base: Recipe, value: float, kind: str = "skl") -> Recipe:
     return base.change(method=co_distillation(value, kind=kind, ramp_epochs=ramp_epochs(base)))  # type: ignore[arg-type]
 
 
-def _part(ground: Ground, rows: dict[str, Recipe]) -> tuple[Part, ...]:
-    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows),)
+def _part(ground: Ground, rows: dict[str, Recipe], known: Printed, printed_for: str) -> tuple[Part, ...]:
+    numbers = {row: of for row, of in known.items() if row in rows}
+    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), 10, numbers, printed_for),)
+
+
+IMAGENET, CIFAR_100 = "ImageNet, ResNet-v2-50", "CIFAR-100, ResNet-56"
+
+
+def _known(data: str, *methods: str) -> Printed:
+    """The points of a figure whose numbers the paper prints: the baseline, and methods at their chosen weights.
+
+    Source: CH Tables 2 and 5; of the figures themselves there are pictures only.
+    """
+    table = printed.read(printed.CH_TABLE_2[data], ("train", "accuracy", "churn", "surrogate_churn", "correct", "incorrect"))
+    weights = printed.read(printed.CH_TABLE_5[data], ("alpha", "beta", "temperature"))
+    points = {BASELINE: BASELINE}
+    for method in methods:
+        symbol, key = ("β", "beta") if method == CO else ("α", "alpha")
+        points[f"{symbol} = {weights[method][key]}"] = method
+    return {point: {key: table[row][key] for key in ("accuracy", "churn", "surrogate_churn")} for point, row in points.items()}
+
+
+FIGURE_1, FIGURE_3 = _known(IMAGENET, ENTROPY, CO), _known(CIFAR_100, SKL, CO)
 
 
 def _figure_1_parts(scale: Scale) -> tuple[Part, ...]:
     """Entropy of the ten largest predictions (three on ten classes), α and β swept."""
     ground = of_churn(scale)[2 if scale == "paper" else 0]
     ground = replace(ground, top_k=10 if scale == "paper" else 3)
-    return _part(ground, _sweep(ground, scale, "entropy"))
+    return _part(ground, _sweep(ground, scale, "entropy"), FIGURE_1, IMAGENET)
 
 
 def _figure_3_parts(scale: Scale) -> tuple[Part, ...]:
     """Symmetric KL, α and β swept."""
     ground = of_churn(scale)[1]
-    return _part(ground, _sweep(ground, scale, "symmetric-kl"))
+    return _part(ground, _sweep(ground, scale, "symmetric-kl"), FIGURE_3, CIFAR_100)
 
 
-def _swept(name: str, first: str) -> Any:
+def _in_words(known: Printed, printed_for: str, symbol: str, metric: Metric) -> str:
+    """What the paper prints of a panel: "the paper, ImageNet: 76 at 0, 76.39 at 0.2"; "" where it prints nothing."""
+    at = {row.partition("= ")[2] or "0": of for row, of in known.items() if row == BASELINE or row.startswith(symbol)}
+    said = ", ".join(f"{of[name].split()[0]} at {x}" for x, of in at.items() if (name := metric.definition.name) in of)
+    return f"the paper, {printed_for.partition(',')[0]}: {said}" if said else ""
+
+
+def _swept(name: str, first: str, known: Printed) -> Any:
     def drawn(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
         from traintwice.papers.charts import panels
 
         (p,) = parts
         names = {"α": first, "β": "Co-distill SKL, β"}
-        records = []
+        records, grey = [], {}
         for symbol, title in names.items():
             rows = {0.0: BASELINE} | {float(row.partition("= ")[2]): row for row in p.results.rows if row.startswith(symbol)}
+            for column, metric, _ in SWEPT:
+                grey[title, column] = _in_words(known, p.part.printed_for, symbol, metric)
             for value, row in rows.items():
                 for column, metric, times in SWEPT:
                     records.append({"row": title, "column": column, "x": value, **_ends(p, metric, row, times)})
         text = f"{name}: prediction entropy, accuracy and churn against the weight of {first} and of co-distillation; 0 is the baseline."
         charts = panels(
-            name, text, records, across="weight", rows=list(names.values()), columns=[column for column, _, _ in SWEPT]
+            name, text, records, across="weight", rows=list(names.values()), columns=[column for column, _, _ in SWEPT], grey=grey
         )
         return (charts,)
 
@@ -103,7 +134,7 @@ def _figure_2_parts(scale: Scale) -> tuple[Part, ...]:
     rows = {BASELINE: base, "Entropy": base.change(method=entropy_regulariser(0.2, top_k=k))}
     for title, kind in (("Co-distill SKL", "skl"), ("Co-distill CE", "ce")):
         rows |= {f"{title}, β = {value:g}": _co(base, value, kind) for value in BETAS[scale]}
-    return _part(ground, rows)
+    return _part(ground, rows, _known(IMAGENET), IMAGENET)
 
 
 def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
@@ -133,7 +164,7 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             "confidence",
             "Left panel of CH Figure 2: how the confidence γ, the largest prediction minus the second, is distributed.",
             left,
-            across="confidence γ",
+            across=("confidence γ",),
             up="share of predictions (%)",
             kinds=shown,
         ),
@@ -141,7 +172,7 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             "churn-error",
             "Right panel of CH Figure 2: churn against error as β varies, for both kinds of co-distillation; both begin at the baseline.",
             right,
-            across="error (%)",
+            across=("error (%)",),
             up="churn (%)",
             kinds=["Co-distill CE", "Co-distill SKL"],
             points=True,
@@ -169,7 +200,7 @@ def _figure_4(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             "regularised-loss",
             "CH Figure 4: the entropy-regularised loss on two classes; larger α dampens it where the classifier is confident.",
             records,
-            across="p, and f",
+            across=("probability p", "logit f"),
             up="loss (nats)",
             kinds=[f"α = {alpha:g}" for alpha in (0.0, 0.1, 0.2, 0.4)],
             panel_names=("log-loss of the probability p", "logistic loss of the logit f"),
@@ -204,7 +235,7 @@ def _figure_5(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             "temperature",
             "CH Figure 5: the logistic loss at four temperatures; a confident mistake still costs more than a confident hit.",
             records,
-            across="logit f",
+            across=("logit f",),
             up="loss (nats)",
             kinds=[f"τ = {t:g}" for t in temperatures],
         ),
@@ -233,7 +264,7 @@ FIGURES = (
         "CH Figure 1: entropy, accuracy and churn as α of the top-k entropy and β of the co-distillation vary",
         _figure_1_parts,
         _table("CH Figure 1: top-k entropy and co-distillation"),
-        _swept("figure1", "top-k entropy, α"),
+        _swept("figure1", "top-k entropy, α", FIGURE_1),
     ),
     Artefact(
         "churn.figure2",
@@ -247,7 +278,7 @@ FIGURES = (
         "CH Figure 3: entropy, accuracy and churn as α of the symmetric KL and β of the co-distillation vary",
         _figure_3_parts,
         _table("CH Figure 3: symmetric KL and co-distillation"),
-        _swept("figure3", "symmetric KL, α"),
+        _swept("figure3", "symmetric KL, α", FIGURE_3),
     ),
     Artefact("churn.figure4", "CH Figure 4: the entropy-regularised loss on two classes", _nothing, _no_table, _figure_4),
     Artefact("churn.figure5", "CH Figure 5: the logistic loss at other temperatures", _nothing, _no_table, _figure_5),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from traintwice.augmentation import CropFlip, Shift
-from traintwice.data import CIFAR10, CIFAR100, MNIST, SVHN, Digits, ImageNet, INaturalist, MNIST5k, Source
-from traintwice.nets import MLP, RESNET_32, RESNET_56, LeNet5, ResNetV2
+from traintwice.data import CIFAR10, CIFAR100, MNIST, SVHN, Criteo, Digits, ImageNet, INaturalist, MNIST5k, Source
+from traintwice.nets import MLP, RESNET_32, RESNET_56, LeNet5, ResNetV2, Towers
 from traintwice.optimizers import SGD, AdaGrad
 from traintwice.papers.artefact import Scale
+from traintwice.presets import flights
 from traintwice.recipes import Recipe
 from traintwice.schedules import StepDecay, WarmUp
 
@@ -149,3 +150,19 @@ def of_anti_distillation(scale: Scale) -> Ground:
         return Ground("mnist", "MNIST", MNIST(train=59_000, validation=1_000), base, "MNIST")
     base = Recipe(network=MLP((256, 256)), optimizer=optimizer, epochs=20, batch_size=64)
     return Ground("mnist-5k", "MNIST-5k", MNIST5k(), base, "MNIST, all 60,000 images")
+
+
+def of_clicks(scale: Scale) -> Ground:
+    """The stream of AD Table 3; the baseline is an ensemble of three without coupling.
+
+    Source:
+        AD section 5: a private log of advertisements, "hundreds of billions of examples". Not given there: widths, size of the embeddings,
+        batch size, learning rate. Ours at small scale: the flights and the recipe of `traintwice run flights`, so that one store serves
+        both; at paper scale the 45,840,617 lines of Criteo's challenge, wider towers and larger mini-batches.
+    """
+    study, log = flights(), "a private log of advertisements"
+    base = study.rows[study.baseline]
+    if scale == "small":
+        return Ground("flights", "flights", study.data, base, log)
+    wide = base.change(network=Towers((256, 128, 64), embedding=16, sparse=True), batch_size=1024)
+    return Ground("criteo", "Criteo's display advertisements", Criteo(), wide, log)

@@ -79,9 +79,14 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
         e, data = p.results.experiment, p.results.data
         network = p.results.baseline.recipe.network.describe(data.shape, data.classes)
         size = f"{len(data.train):,} training and {len(data.test):,} test examples, {p.results.baseline.recipe.epochs} epochs"
+        if data.places is not None:
+            size = f"{len(data.train):,} examples in one pass, each predicted before it is trained on, {len(data.test):,} of them reported"
         grey = f" Beneath: the paper's numbers for {p.part.printed_for}." if p.part.printed_for else ""
         chosen = ", ".join(f"{row} {value:g}" for row, value in p.chosen.items())
         how = f" Weights chosen on other replicas and the validation split: {chosen}." if chosen else ""
         said.append(f"{p.part.heading}: {network}, {size}, M = {e.replicas}.{grey}{how}")
+        said += [
+            f"{row}: {len(lost)} of {e.replicas} replicas diverged and are left out." for row, lost in p.results.diverged.items()
+        ]
     said.append("± is half a 95 % interval for new replicas and new examples; the paper's ± is a standard deviation.")
     return tuple(said)

@@ -10,7 +10,7 @@ from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gath
 from traintwice.study.runner import Finished, prepare, run, train_missing
 from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
-from traintwice.study.stream import Drift, StreamFindings, stream_findings
+from traintwice.study.stream import Drift, StreamFindings, relative_change, stream_findings
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "gather",
     "plan",
     "prepare",
+    "relative_change",
     "run",
     "source_shares",
     "stream_findings",

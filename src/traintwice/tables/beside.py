@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "−": "$-$", "α": r"$\alpha$", "β": r"$\beta$"}
 _LATEX |= {"λ": r"$\lambda$", "γ": r"$\gamma$", "Δ": r"$\Delta$", "₁": "$_1$", "₂": "$_2$", "·": r"$\cdot$", "×": r"$\times$"}
+_LATEX |= {"ʳ": "$^r$", "¹": "$^1$", "ᴸ": "$^L$", "ᴴ": "$^H$"}
 
 
 @dataclass(frozen=True)
