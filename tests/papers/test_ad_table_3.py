@@ -13,7 +13,8 @@ from traintwice.papers import ARTEFACTS, reproduce
 from traintwice.papers.artefact import study_of
 from traintwice.papers.cost import ROW_OF_A_STREAM, multiply_adds
 from traintwice.presets import flights
-from traintwice.study import Experiment, Store, prepare, run
+from traintwice.study import Experiment, Store, gather, prepare
+from traintwice.study.worker import train_into
 from traintwice.tables.beside import latex
 
 ARTEFACT = ARTEFACTS["ad.table3"]
@@ -21,20 +22,23 @@ FEW = Flights(rows=3000)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("table3") / "runs"
+def done(tmp_path_factory):
+    """What is left to train after `flights`, and the table, of the first flights and two replicas."""
+    store, data = Store(tmp_path_factory.mktemp("table3") / "runs"), FEW.load()
+    left = []
 
+    def train(experiment):
+        left.append([(task.row, task.replica) for task in prepare(experiment, data, store).missing])
+        for row, replica in left[-1]:
+            list(train_into(store, experiment.rows[row], FEW, data, seed=experiment.seed, replicas=[replica]))
+        return gather(experiment, store, data)
 
-@pytest.fixture(scope="module")
-def done(store):
-    """The table on the first flights, two replicas, after what `flights` trains of it."""
     (part,) = ARTEFACT.parts("small")
-    few = replace(ARTEFACT, parts=lambda scale: (replace(part, data=FEW),))
     known = [recipe for recipe in flights().rows.values() if recipe in part.rows({}).values()]
-    run(Experiment("flights", FEW, {str(i): recipe for i, recipe in enumerate(known)}, replicas=2), store=store, jobs=1)
-    study = study_of(few, few.parts("small")[0], "small", {}, replicas=2)
-    missing = {task.row for task in prepare(study, FEW.load(), Store(store)).missing}
-    return missing, reproduce(few, replicas=2, store=store)
+    train(Experiment("flights", FEW, {str(i): recipe for i, recipe in enumerate(known)}, replicas=2))
+    few = replace(ARTEFACT, parts=lambda scale: (replace(part, data=FEW),))
+    reproduced = reproduce(few, replicas=2, train=train)
+    return {row for row, _ in left[-1]}, reproduced
 
 
 def test_lines_are_those_of_the_paper():
