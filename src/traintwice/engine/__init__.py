@@ -2,6 +2,7 @@
 
 from traintwice.engine.choosing import Choice, Engine, choose, group_size
 from traintwice.engine.deployed import Deployed
+from traintwice.engine.device import Device, Precision
 from traintwice.engine.exporting import export_model
 from traintwice.engine.groups import train_group
 from traintwice.engine.loop import Trained, train
@@ -11,9 +12,11 @@ from traintwice.engine.state import Keeper, State, Stateful
 __all__ = [
     "Choice",
     "Deployed",
+    "Device",
     "Engine",
     "Keeper",
     "Numerics",
+    "Precision",
     "State",
     "Stateful",
     "Trained",

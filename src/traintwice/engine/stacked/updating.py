@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from traintwice.engine.stacked.layout import Layout
+from traintwice.engine.stacked.layout import Blocks
 from traintwice.optimizers import Optimizer
 
 
@@ -17,14 +17,15 @@ class Stack(nn.Module):
     It is a module, so that what follows the parameters of a module follows those of all networks.
     """
 
-    def __init__(self, layout: Layout, networks: int, dtype: torch.dtype) -> None:
+    def __init__(self, layout: Blocks, networks: int, dtype: torch.dtype) -> None:
         super().__init__()
         blocks = [torch.zeros(networks, block.length, dtype=dtype) for block in layout.blocks()]
         self.blocks = nn.ParameterList(nn.Parameter(block, requires_grad=False) for block in blocks)
 
 
 class Update:
-    """An optimiser of `traintwice.optimizers` on a stack: its one-pass form, in which whole vectors round alike wherever they lie.
+    """An optimiser of `traintwice.optimizers` on a stack: on a CPU its one-pass form, in which whole vectors round alike wherever they lie;
+    on a GPU, where no number rounds by its place, the form of few kernels that every optimiser has.
 
     Args:
         optimizer: its settings.
@@ -36,7 +37,8 @@ class Update:
             parameter.grad = gradient
         self.built = optimizer.build(parameters)
         for group in self.built.param_groups:
-            group["fused"], group["foreach"] = True, False
+            on_cpu = group["params"][0].device.type == "cpu"
+            group["fused"], group["foreach"] = on_cpu, not on_cpu
         self.rates = [group["lr"] for group in self.built.param_groups]
 
     def __call__(self, factor: float) -> None:
