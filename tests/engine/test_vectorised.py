@@ -1,4 +1,4 @@
-"""The vectorised engine: any network, the bits of a replica do not depend on the others, and its numbers are those of the reference engine."""
+"""The vectorised engine: the bits of a replica do not depend on the others, and its numbers are those of the reference engine."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,8 @@ from traintwice.augmentation import Shift
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Dataset, Digits, Split
-from traintwice.engine import Choice, Device, choose, train, train_group
+from traintwice.engine import Choice, choose, train, train_group
 from traintwice.engine.choosing import LARGEST, PLACES, group_size, obstacle_to_vectorising, places_of, preferred
-from traintwice.engine.device import CPU
 from traintwice.errors import BadSpec, Diverged
 from traintwice.methods import anti_distillation, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP, Dropout, Factory, LeNet5, ResNet, SharedTrunk
@@ -233,17 +232,15 @@ def test_one_component_of_a_shared_network_is_vectorised():
 
 def test_what_a_gpu_would_be_given():
     """The choice is a function of recipe, data and device, and can be asked for without one."""
-    gpu = object.__new__(Device)
-    object.__setattr__(gpu, "name", "cuda")
-    object.__setattr__(gpu, "products", "full")
-    assert preferred(ODD, DATA, gpu) == Choice("stacked", "MLP on a GPU")
-    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, gpu) == Choice("vectorised", "LeNet5 is no MLP, on a GPU")
-    assert preferred(ODD.change(network=own("Peeking")), DATA, gpu).engine == "loop"
-    sizes = [places_of(ODD.change(network=MLP((w, w))), DATA, "stacked", gpu) for w in (16, 2000, 4000, 20000)]
+    assert preferred(ODD, DATA, "cuda") == Choice("stacked", "MLP on a GPU")
+    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, "cuda") == Choice("vectorised", "LeNet5 is no MLP, on a GPU")
+    assert preferred(ODD, DATA, "cuda", "bf16") == Choice("vectorised", "bf16 is not for passes written by hand, on a GPU")
+    assert preferred(ODD.change(network=own("Peeking")), DATA, "cuda").engine == "loop"
+    sizes = [places_of(ODD.change(network=MLP((w, w))), DATA, "stacked", "cuda") for w in (16, 2000, 4000, 20000)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == PLACES
     assert sizes[-1] < PLACES
-    assert places_of(ODD, DATA, "stacked", CPU) is None
+    assert places_of(ODD, DATA, "stacked") is None
     assert group_size(ODD, DATA, "vectorised") == PLACES
     assert group_size(ODD, DATA, "loop") == 1
     assert group_size(ODD, DATA) == LARGEST

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from traintwice.data import Dataset
-from traintwice.engine.device import CPU, Device, Precision, placed
+from traintwice.engine.device import Precision, Products, placed
 from traintwice.engine.vectorised.trial import tried
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
@@ -28,7 +28,7 @@ PLACES = 32
 same shapes whichever replicas are trained. Places beyond the replicas hold replicas again."""
 
 FIXED = 4 << 30
-"""Bytes that a group of a fixed size may take on a GPU: it has half as many places until it does. The same for every GPU, for bits follow."""
+"""Bytes that a group of a fixed size may take on a GPU: it has half as many places until it does. The same for every GPU, as bits are."""
 
 LARGEST, SMALLEST = 40, 4
 """Replicas in a group: more gain nothing on the smallest networks, fewer lose on the largest."""
@@ -72,40 +72,40 @@ def choose(
     if engine not in ("auto", "loop", "stacked", "vectorised"):
         raise BadSpec(f"engine: got {engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
     if engine != "auto":
-        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, where)
+        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, where.products)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
         return Choice(engine, "as asked")
-    return preferred(recipe, data, where)
+    return preferred(recipe, data, device, where.products)
 
 
-def preferred(recipe: Recipe, data: Dataset, device: Device) -> Choice:
-    """What "auto" stands for."""
-    obstacle = obstacle_to_stacking(recipe, data, device)
+def preferred(recipe: Recipe, data: Dataset, device: str, products: Products = "full") -> Choice:
+    """What "auto" stands for on a device, whether or not it is here."""
+    obstacle = obstacle_to_stacking(recipe, data, products)
     if obstacle is None:
-        return Choice("stacked", f"MLP on a {device.kind}")
-    if not device.on_gpu:
+        return Choice("stacked", "MLP on a CPU" if device == "cpu" else "MLP on a GPU")
+    if device == "cpu":
         return Choice("loop", obstacle)
-    further = obstacle_to_vectorising(recipe, data, device)
+    further = obstacle_to_vectorising(recipe, data, products)
     if further is None:
         return Choice("vectorised", f"{obstacle}, on a GPU")
     return Choice("loop", obstacle if further == obstacle else f"{obstacle}; {further}")
 
 
-def obstacle_to_stacking(recipe: Recipe, data: Dataset, device: Device = CPU) -> str | None:
+def obstacle_to_stacking(recipe: Recipe, data: Dataset, products: Products = "full") -> str | None:
     """Why the stacked engine cannot train a recipe, in words; None where it can."""
     if recipe.progressive is None and isinstance(data.train.inputs, np.ndarray) and type(recipe.network) is not MLP:
         return f"{type(recipe.network).__name__} is no MLP"
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
-    if device.products == "bf16":
+    if products == "bf16":
         return "bf16 is not for passes written by hand"
     if getattr(recipe.network, "batch_norm", False) and len(data.train) % recipe.batch_size == 1:
         return "batch normalisation of a last mini-batch of one example"
     return None
 
 
-def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _device: Device = CPU) -> str | None:
+def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _products: Products = "full") -> str | None:
     """Why the vectorised engine cannot train a recipe, in words; None where it can. The network is tried, once for each structure."""
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
@@ -114,7 +114,7 @@ def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _device: Device = CPU
     return tried(recipe.network, data.shape, data.classes).obstacle
 
 
-OBSTACLES: dict[str, Callable[[Recipe, Dataset, Device], str | None]] = {
+OBSTACLES: dict[str, Callable[[Recipe, Dataset, Products], str | None]] = {
     "stacked": obstacle_to_stacking,
     "vectorised": obstacle_to_vectorising,
 }
@@ -138,23 +138,27 @@ def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
     return None
 
 
-def places_of(recipe: Recipe, data: Dataset, engine: str, device: Device = CPU) -> int | None:
+def places_of(recipe: Recipe, data: Dataset, engine: str, device: str = "cpu") -> int | None:
     """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size gives the same bits.
 
     Returns:
         At most `PLACES`. It depends on recipe and data alone, and is part of a replica's numerics.
     """
-    if engine == "loop" or (engine == "stacked" and not device.on_gpu):
+    if engine == "loop" or (engine == "stacked" and device == "cpu"):
         return None
-    found = tried(recipe.network, data.shape, data.classes)
-    one = 4 * recipe.method.components * (8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape)))
     places = PLACES
-    while device.on_gpu and places > 1 and places * one > FIXED:
-        places //= 2
+    if device != "cpu":
+        one = bytes_per_replica(recipe, data)
+        if engine == "vectorised":
+            found = tried(recipe.network, data.shape, data.classes)
+            numbers = 8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape))
+            one = 4 * recipe.method.components * numbers
+        while places > 1 and places * one > FIXED:
+            places //= 2
     return places
 
 
-def group_size(recipe: Recipe, data: Dataset, engine: str = "stacked", device: Device = CPU) -> int:
+def group_size(recipe: Recipe, data: Dataset, engine: str = "stacked", device: str = "cpu") -> int:
     """How many replicas an engine trains at once: one; or as many as a cache holds, within what memory holds; or a fixed number.
 
     Returns:

@@ -53,11 +53,6 @@ class Device:
         return self.name != "cpu"
 
     @property
-    def kind(self) -> str:
-        """In words."""
-        return "GPU" if self.on_gpu else "CPU"
-
-    @property
     def torch_device(self) -> torch.device:
         """As PyTorch names it."""
         return torch.device(self.name)

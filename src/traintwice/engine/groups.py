@@ -69,8 +69,8 @@ def train_group(
                 made = reason
             yield replica, made
         return
-    fixed = places_of(recipe, data, chosen, device)
-    largest = at_once or group_size(recipe, data, chosen, device)
+    fixed = places_of(recipe, data, chosen, device.name)
+    largest = at_once or group_size(recipe, data, chosen, device.name)
     largest = largest if fixed is None else min(largest, fixed)
     how: Any = {"kind": KINDS[chosen], "places": fixed or 2, "dtype": dtype, "device": device}
     with device.entered():

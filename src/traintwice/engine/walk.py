@@ -120,8 +120,8 @@ def _together(
     dtype: torch.dtype,
     device: Device,
 ) -> Iterator[dict[str, Tensor]]:
-    """By an engine that trains replicas together. One that diverges stays in the group: a walk can show that its numbers touch no others."""
-    group_of, place = filled(replicas, places_of(recipe, data, engine, device) or 2), replicas.index(replica)
+    """By an engine that trains replicas together. One that diverges stays in the group: its numbers touch no others, which a walk shows."""
+    group_of, place = filled(replicas, places_of(recipe, data, engine, device.name) or 2), replicas.index(replica)
     group = KINDS[engine](
         recipe,
         data,
