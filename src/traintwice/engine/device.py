@@ -29,12 +29,14 @@ class Device:
     Args:
         name: "cpu", or "cuda" for the first GPU that this process sees (CUDA_VISIBLE_DEVICES chooses).
         products: "full", "tf32" (of a GPU) or "bf16" (forward passes in mixed precision).
+        graphs: on a GPU, passes of the engines that train replicas together are recorded once and then replayed as a whole.
     Raises:
         BadSpec: a device that this machine does not have, or products that it does not take.
     """
 
     name: str = "cpu"
     products: Products = "full"
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in ("cpu", "cuda"):
@@ -44,6 +46,8 @@ class Device:
                 f"device: got {self.name!r}, but PyTorch {torch.__version__} finds {' and '.join(present())} only on this machine; use "
                 f"{present()[-1]!r}, or install a PyTorch that knows this GPU"
             )
+        if self.graphs and self.name == "cpu":
+            raise BadSpec("graphs: kernels are recorded on a GPU only; leave it out on the CPU")
         if self.products == "tf32" and self.name == "cpu":
             raise BadSpec("precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU")
 
@@ -79,7 +83,7 @@ def placed(device: str = "cpu", precision: Precision = "float32") -> tuple[Devic
         BadSpec: see `Device`; or no such precision.
     Example:
         >>> placed("cpu", "float64")
-        (Device(name='cpu', products='full'), torch.float64)
+        (Device(name='cpu', products='full', graphs=False), torch.float64)
     """
     if precision not in ("float32", "float64", "tf32", "bf16"):
         raise BadSpec(f"precision: got {precision!r}, expected 'float32', 'float64', 'tf32' or 'bf16'")

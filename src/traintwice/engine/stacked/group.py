@@ -63,23 +63,24 @@ class Group(Together):
         Bound(passes, older).forward()
         return passes.by_replica(passes.logits).mT.clone()
 
-    def _gradients(self, passes: Passes, seen: Seen, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
+    def _count(self) -> None:
+        self.tracked += bool(self.norms)
+
+    def _pass(self, passes: Passes, seen: Seen, step: int, factor: float) -> tuple[Memories | None, Tensor]:
         network = self._sized[passes.batch][1]
         network.forward()
         self._follow(passes)
         with torch.enable_grad():
-            remembered, bad = self.loss.write(passes, seen, step, self.memories)
-        failed = {at: self.loss.blame(passes, seen, step, self.memories, at) for at in bad}
+            remembered, values = self.loss.write(passes, seen, step, self.memories)
         if self.descent is None:
             network.backward()
         else:
             rate = self.descent.lr * factor
             network.backward(rate, 1.0 - rate * self.descent.weight_decay)
-        return failed, remembered
+        return remembered, values
 
     def _follow(self, passes: Passes) -> None:
         """The running statistics of the batch normalisations move towards those of a mini-batch."""
-        self.tracked += bool(self.norms)
         for norm, running, seen in zip(self.norms, self.running, passes.statistics, strict=True):
             unbiased = passes.batch / (passes.batch - 1)
             running.mul_(1 - norm.momentum)

@@ -21,6 +21,7 @@ from traintwice.engine.peers import Peers
 from traintwice.engine.stacked.feed import Feed, TrainingSet
 from traintwice.engine.stacked.layout import Blocks, pack, unpack
 from traintwice.engine.stacked.logits import Gradients, Seen, memory_of
+from traintwice.engine.stacked.recorded import Recorded
 from traintwice.engine.stacked.updating import Stack, Update, ascent, clip
 from traintwice.engine.state import (
     State,
@@ -88,6 +89,7 @@ class Together(ABC):
         lag = recipe.method.peer_lag
         self.peers = Peers([self.stack], lag) if lag else None
         self.memories: Memories | None = None
+        self.recorded = Recorded() if device.graphs and recipe.method.constant else None
 
     @torch.no_grad()
     def step(self, batch: Batch, step: int) -> dict[int, str]:
@@ -151,8 +153,22 @@ class Together(ABC):
         """Logits of older copies of all components on the same examples, ``R J B K``."""
 
     @abstractmethod
+    def _pass(self, passes: Any, seen: Seen, step: int, factor: float) -> tuple[Memories | None, Tensor]:
+        """Forward, loss and backward; returns what `Gradients.write` gave."""
+
+    @abstractmethod
+    def _count(self) -> None:
+        """A pass was made, or replayed."""
+
     def _gradients(self, passes: Any, seen: Seen, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
         """Write all gradients; returns why the loss of a replica is not finite, by its place, and what the losses remember."""
+        if self.recorded is None:
+            remembered, values = self._pass(passes, seen, step, factor)
+        else:
+            remembered, values = None, self.recorded(passes.batch, seen, lambda shown: self._pass(passes, shown, step, factor)[1])
+        self._count()
+        bad = self.loss.not_finite(passes, seen, step, values)
+        return {at: self.loss.blame(passes, seen, step, self.memories, at) for at in bad}, remembered
 
     @abstractmethod
     def _kept(self, row: int) -> dict[str, Tensor]:

@@ -78,22 +78,24 @@ class Group(Together):
         logits = self._forward(passes, older, kept)
         return passes.by_replica(logits).to(self.dtype, copy=True)
 
-    def _gradients(self, passes: Buffers, seen: Seen, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
+    def _pass(self, passes: Buffers, seen: Seen, step: int, factor: float) -> tuple[Memories | None, Tensor]:
         with torch.enable_grad():
             leaves = [parameter.detach().requires_grad_() for parameter in self.parameters]
             logits = self._forward(passes, leaves, self.kept)
             passes.logits.copy_(logits.detach().mT)
-            remembered, bad = self.loss.write(passes, seen, step, self.memories)
-        failed = {at: self.loss.blame(passes, seen, step, self.memories, at) for at in bad}
+            remembered, values = self.loss.write(passes, seen, step, self.memories)
         taken = torch.autograd.grad(logits, leaves, passes.gradient.mT.to(logits.dtype))
         for gradient, own in zip(self.gradients, taken, strict=True):
             gradient.copy_(own)
-        return failed, remembered
+        return remembered, values
 
     def _forward(self, passes: Buffers, stack: Sequence[Tensor], kept: Mapping[str, Tensor]) -> Tensor:
         parameters = {block.name: block.of(stack) for block in self.layout.blocks()}
         with self.device.forward():
             return forward(self.template, parameters, kept, passes.seen(), passes.masks)
+
+    def _count(self) -> None:
+        return  # layers count for themselves
 
     def _kept(self, row: int) -> dict[str, Tensor]:
         return {name: value[row] for name, value in self.kept.items()}
