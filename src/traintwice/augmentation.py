@@ -95,4 +95,4 @@ def _moved(pictures: Tensor, drawn: Tensor, border: int) -> Tensor:
     count, rows, columns, _ = pictures.shape
     framed = torch.nn.functional.pad(pictures.movedim(3, 1), (border, border, border, border))
     windows = framed.unfold(2, rows, 1).unfold(3, columns, 1).movedim(1, 3)  # examples, down, right, channels, rows, columns
-    return windows[torch.arange(count), border - drawn[:, 0], border - drawn[:, 1]].movedim(1, 3)
+    return windows[torch.arange(count, device=pictures.device), border - drawn[:, 0], border - drawn[:, 1]].movedim(1, 3)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment
@@ -216,3 +217,14 @@ def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
     assert process.returncode == 130
     assert err.endswith("\ntraintwice: interrupted; what finished is kept, and the same command goes on from there\n")
     assert not list((tmp_path / "traintwice-runs").rglob(".tmp-*"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("verb", [("run", "digits", "--no-report"), ("check", "digits", "--steps", "1")])
+def test_a_device_that_is_not_there_is_said(verb, traintwice):
+    status, out, err = traintwice(*verb, "--device", "cuda")
+    assert (status, out) == (2, "")
+    assert err.startswith("traintwice: device: got 'cuda', but PyTorch")
+    status, _, err = traintwice(*verb, "--precision", "tf32")
+    assert status == 2
+    assert "a mode of GPUs" in err

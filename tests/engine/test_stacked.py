@@ -214,18 +214,18 @@ def test_logits_that_overflow_in_the_last_step_name_its_cause(method, cause):
 
 def test_groups_shrink_where_memory_is_short(monkeypatch):
     """Memory for the stack of more than two networks is not to be had."""
-    from traintwice.engine.stacked import group
+    from traintwice.engine.stacked import together as shared
 
     asked, whole = [], together(ODD, range(5))
 
-    class Short(group.Stack):
+    class Short(shared.Stack):
         def __init__(self, layout, networks, dtype):
             asked.append(networks)
             if networks > 2:
                 raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory")
             super().__init__(layout, networks, dtype)
 
-    monkeypatch.setattr(group, "Stack", Short)
+    monkeypatch.setattr(shared, "Stack", Short)
     made = together(ODD, range(5))
     assert asked == [5, 3, 2, 2, 2]
     assert {m: bits(t) for m, t in made.items()} == {m: bits(t) for m, t in whole.items()}
@@ -242,12 +242,12 @@ def test_groups_shrink_under_a_limit_of_memory():
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
-    from traintwice.engine.stacked import group
+    from traintwice.engine.stacked import together as shared
 
     def broken(*_):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(group, "Stack", broken)
+    monkeypatch.setattr(shared, "Stack", broken)
     with pytest.raises(RuntimeError, match="something else"):
         together(ODD, range(5))
 
@@ -276,7 +276,7 @@ def test_what_is_chosen_and_why():
     assert choose(ODD, DATA, engine="stacked") == Choice("stacked", "as asked")
     with pytest.raises(BadSpec, match="'stacked' cannot train this recipe: the method trains a gate; choose 'auto' or 'loop'"):
         choose(GATED, DATA, engine="stacked")
-    with pytest.raises(BadSpec, match="expected 'auto', 'loop' or 'stacked'"):
+    with pytest.raises(BadSpec, match="expected 'auto', 'loop', 'stacked' or 'vectorised'"):
         choose(ODD, DATA, engine="fast")
     with pytest.raises(BadSpec, match="expected 'cpu'"):
         choose(ODD, DATA, device="tpu")

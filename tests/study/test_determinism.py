@@ -150,7 +150,7 @@ class InThisProcess(Twin):
     """Another process, of which only the name is of interest here."""
 
     def __init__(self, recipe, source, settings, *, threads=1, beside=()):
-        self.threads, self.beside = threads, tuple(beside)
+        self.threads, self.beside, self.device = threads, tuple(beside), settings["device"]
         self.inner = here(recipe, source.load(), {**settings, "beside": beside})
 
     def steps(self):
@@ -175,7 +175,7 @@ def test_a_replica_that_others_change_is_seen(monkeypatch):
             return failed
 
     monkeypatch.setattr(determinism, "Twin", InThisProcess)
-    monkeypatch.setattr(walking, "Group", Leaking)
+    monkeypatch.setitem(walking.KINDS, "stacked", Leaking)
     found = audit(SMALL, SOURCE, steps=4)
     *alone, beside = found.compared
     assert [c.divergence for c in alone] == [None, None]

@@ -17,7 +17,7 @@ from traintwice.cli.arguments import Files
 from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure
-from traintwice.cli.options import EngineName
+from traintwice.cli.options import DeviceName, EngineName, PrecisionName
 from traintwice.cli.plan import plan
 from traintwice.errors import TraintwiceError, require
 from traintwice.processes import started_early
@@ -86,12 +86,14 @@ def run(
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
     no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes, one thread each; one for each core by default.")
+        int | None, typer.Option(min=1, help="Worker processes, one thread each; one for each core by default, one for a GPU.")
     ] = None,
     mix_numerics: Annotated[
-        bool, typer.Option("--mix-numerics", help="Allow replicas of other engines, threads, processors or versions in one row.")
+        bool, typer.Option("--mix-numerics", help="Allow replicas of other engines, devices, threads or versions in one row.")
     ] = False,
     engine: EngineName = "auto",
+    device: DeviceName = "cpu",
+    precision: PrecisionName = "float32",
     save_weights: Annotated[
         bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
     ] = False,
@@ -117,12 +119,14 @@ def run(
         "jobs": jobs,
         "mix_numerics": mix_numerics,
         "engine": engine,
+        "device": device,
+        "precision": precision,
         "save_weights": save_weights,
         "quiet": quiet,
         "checkpoint_seconds": checkpoint_seconds,
     }
     try:
-        with started_early(jobs) as started:  # the imports below take as long as theirs
+        with started_early(jobs if device == "cpu" else jobs or 1) as started:  # the imports below take as long as theirs
             from traintwice.cli import study as verbs
 
             if not no_report:
@@ -171,6 +175,8 @@ def check(
         list[int] | None, typer.Option(min=2, help="Numbers of threads to compare with one; 2 by default. For the loop engine.")
     ] = None,
     engine: EngineName = "auto",
+    device: DeviceName = "cpu",
+    precision: PrecisionName = "float32",
     seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -185,7 +191,8 @@ def check(
 
     experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
     console = Console(highlight=False)
-    if not print_check(console, experiment, row=row, steps=steps, threads=threads, engine=engine, as_json=json):
+    how: dict[str, Any] = {"engine": engine, "device": device, "precision": precision}
+    if not print_check(console, experiment, row=row, steps=steps, threads=threads, as_json=json, **how):
         raise typer.Exit(1)
 
 

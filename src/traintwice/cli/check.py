@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +22,8 @@ def print_check(
     steps: int,
     threads: list[int] | None,
     engine: str,
+    device: str,
+    precision: str,
     as_json: bool,
 ) -> bool:
     """Run the audit on a row of a study and print what was found; returns whether trainings are deterministic.
@@ -32,7 +35,8 @@ def print_check(
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
     named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
-    found = audit(experiment.rows[name], experiment.data, seed=experiment.seed, steps=steps, threads=threads, engine=named)
+    how: Any = {"engine": named, "device": device, "precision": precision}
+    found = audit(experiment.rows[name], experiment.data, seed=experiment.seed, steps=steps, threads=threads, **how)
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return found.deterministic

@@ -26,7 +26,15 @@ Also = Annotated[
     ),
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", help="auto, loop (one replica after the other, any network) or stacked (many MLPs at once).")
+    str,
+    typer.Option(
+        "--engine",
+        help="auto, loop (one replica after the other, any network), stacked (many MLPs at once) or vectorised (many of any network).",
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU, with deterministic kernels.")]
+PrecisionName = Annotated[
+    str, typer.Option("--precision", help="float32, float64, tf32 (products on a GPU) or bf16 (mixed precision).")
 ]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, and nothing else there.", rich_help_panel=OUTPUT)]

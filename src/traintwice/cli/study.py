@@ -64,6 +64,8 @@ def train(
     engine: str,
     save_weights: bool,
     quiet: bool,
+    device: str = "cpu",
+    precision: str = "float32",
     checkpoint_seconds: float = 60.0,
     started: list[Started] | None = None,
 ) -> Results:
@@ -71,7 +73,8 @@ def train(
     named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=named)
+    how: Any = {"engine": named, "device": device, "precision": precision}
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
     if not quiet:
         for caution in cautions(experiment, classes=data.classes):
             print(f"note, {caution}", file=sys.stderr)

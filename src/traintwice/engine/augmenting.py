@@ -63,7 +63,7 @@ class Examples:
         """Inputs of each component, the same object where they share them."""
         components = self.recipe.method.components
         if batch.given is not None:
-            return [batch.given[0].to(self.inputs.dtype)] * components
+            return [batch.given[0].to(self.inputs.device, self.inputs.dtype)] * components
         if self.recipe.views == "own":
             return [self._read(rows, j) for j, rows in enumerate(batch.rows.expand(components, -1))]
         if batch.rows.ndim == 1:
@@ -81,5 +81,5 @@ class Examples:
         height, width = self._pixels[:2]
         first = plain.ndim == 4 and plain.shape[2:] == (height, width)  # channels come first
         pictures = plain.movedim(1, 3) if first else plain.reshape(len(plain), height, width, -1)
-        changed = self.recipe.augmentation.apply(pictures, self._drawn[stream][rows])
+        changed = self.recipe.augmentation.apply(pictures, self._drawn[stream][rows].to(pictures.device))
         return self.inputs.scaled((changed.movedim(3, 1) if first else changed.reshape(plain.shape)).contiguous())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -12,13 +13,22 @@ from typing import Literal
 import numpy as np
 
 from traintwice.data import Dataset
+from traintwice.engine.device import Precision, Products, placed
+from traintwice.engine.vectorised.trial import tried
 from traintwice.errors import BadSpec
-from traintwice.nets import MLP
+from traintwice.nets import MLP, SharedNetwork
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.recipes import Recipe
 
-Engine = Literal["auto", "loop", "stacked"]
+Engine = Literal["auto", "loop", "stacked", "vectorised"]
 """The engines by name; "auto" chooses."""
+
+PLACES = 32
+"""Replicas in a group whose size is fixed: arrays of so many fill whole vectors whatever their other sizes, and kernels are chosen for the
+same shapes whichever replicas are trained. Places beyond the replicas hold replicas again."""
+
+FIXED = 4 << 30
+"""Bytes that a group of a fixed size may take on a GPU: it has half as many places until it does. The same for every GPU, as bits are."""
 
 LARGEST, SMALLEST = 40, 4
 """Replicas in a group: more gain nothing on the smallest networks, fewer lose on the largest."""
@@ -34,49 +44,89 @@ class Choice:
 
     Attributes:
         engine: its name.
-        reason: in words, to follow "stacked:" or "loop:".
+        reason: in words, to follow its name and a colon.
     """
 
-    engine: Literal["loop", "stacked"]
+    engine: Literal["loop", "stacked", "vectorised"]
     reason: str
 
 
-def choose(recipe: Recipe, data: Dataset, device: str = "cpu", engine: Engine = "auto") -> Choice:
+def choose(
+    recipe: Recipe, data: Dataset, device: str = "cpu", engine: Engine = "auto", *, precision: Precision = "float32"
+) -> Choice:
     """The engine of a recipe. It depends on nothing else, so that a replica is the same bits however many others are trained.
 
     Args:
         recipe, data: what is trained.
-        device: where; only "cpu" is known.
-        engine: a name, or "auto".
+        device: "cpu" or "cuda".
+        engine: a name, or "auto": stacked where it can, then on a GPU vectorised, then loop.
+        precision: see `Precision`; mixed precision is not for the hand-written passes of the stacked engine.
     Raises:
-        BadSpec: no such engine, or one that cannot train this recipe.
+        BadSpec: no such engine or device, or an engine that cannot train this recipe.
     Example:
         >>> from traintwice.data import Digits
         >>> choose(Recipe(), Digits().load())
         Choice(engine='stacked', reason='MLP on a CPU')
     """
-    if device != "cpu":
-        raise BadSpec(f"device: got {device!r}, expected 'cpu'")
-    if engine not in ("auto", "loop", "stacked"):
-        raise BadSpec(f"engine: got {engine!r}, expected 'auto', 'loop' or 'stacked'")
-    if engine == "loop":
-        return Choice("loop", "as asked")
-    obstacle = obstacle_to_stacking(recipe, data)
+    where, _ = placed(device, precision)
+    if engine not in ("auto", "loop", "stacked", "vectorised"):
+        raise BadSpec(f"engine: got {engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
+    if engine != "auto":
+        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, where.products)
+        if obstacle is not None:
+            raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
+        return Choice(engine, "as asked")
+    return preferred(recipe, data, device, where.products)
+
+
+def preferred(recipe: Recipe, data: Dataset, device: str, products: Products = "full") -> Choice:
+    """What "auto" stands for on a device, whether or not it is here."""
+    obstacle = obstacle_to_stacking(recipe, data, products)
     if obstacle is None:
-        return Choice("stacked", "MLP on a CPU" if engine == "auto" else "as asked")
-    if engine == "stacked":
-        raise BadSpec(f"engine: 'stacked' cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
-    return Choice("loop", obstacle)
+        return Choice("stacked", "MLP on a CPU" if device == "cpu" else "MLP on a GPU")
+    if device == "cpu":
+        return Choice("loop", obstacle)
+    further = obstacle_to_vectorising(recipe, data, products)
+    if further is None:
+        return Choice("vectorised", f"{obstacle}, on a GPU")
+    return Choice("loop", obstacle if further == obstacle else f"{obstacle}; {further}")
 
 
-def obstacle_to_stacking(recipe: Recipe, data: Dataset) -> str | None:
+def obstacle_to_stacking(recipe: Recipe, data: Dataset, products: Products = "full") -> str | None:
     """Why the stacked engine cannot train a recipe, in words; None where it can."""
+    if recipe.progressive is None and isinstance(data.train.inputs, np.ndarray) and type(recipe.network) is not MLP:
+        return f"{type(recipe.network).__name__} is no MLP"
+    if obstacle := obstacle_to_groups(recipe, data):
+        return obstacle
+    if products == "bf16":
+        return "bf16 is not for passes written by hand"
+    if getattr(recipe.network, "batch_norm", False) and len(data.train) % recipe.batch_size == 1:
+        return "batch normalisation of a last mini-batch of one example"
+    return None
+
+
+def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _products: Products = "full") -> str | None:
+    """Why the vectorised engine cannot train a recipe, in words; None where it can. The network is tried, once for each structure."""
+    if obstacle := obstacle_to_groups(recipe, data):
+        return obstacle
+    if isinstance(recipe.network, SharedNetwork) and recipe.method.components > 1:
+        return "components share parts"
+    return tried(recipe.network, data.shape, data.classes).obstacle
+
+
+OBSTACLES: dict[str, Callable[[Recipe, Dataset, Products], str | None]] = {
+    "stacked": obstacle_to_stacking,
+    "vectorised": obstacle_to_vectorising,
+}
+"""Why an engine cannot train a recipe on a device; the reference engine trains all."""
+
+
+def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
+    """Why replicas cannot be trained together by either engine, in words; None where they can."""
     if recipe.progressive is not None:
         return "a stream is trained on in one pass"
     if not isinstance(data.train.inputs, np.ndarray):
         return "examples are read from disk"
-    if type(recipe.network) is not MLP:
-        return f"{type(recipe.network).__name__} is no MLP"
     if type(recipe.optimizer) not in (SGD, AdaGrad, Adam):
         return f"{type(recipe.optimizer).__name__} is an optimiser that it does not know"
     if any(c.network is not None or c.optimizer is not None or c.inputs is not None for c in recipe.components):
@@ -85,17 +135,39 @@ def obstacle_to_stacking(recipe: Recipe, data: Dataset) -> str | None:
         return "the method trains a gate"
     if recipe.method.signals:
         return "a loss reads outputs of inner layers"
-    if recipe.network.batch_norm and len(data.train) % recipe.batch_size == 1:
-        return "batch normalisation of a last mini-batch of one example"
     return None
 
 
-def group_size(recipe: Recipe, data: Dataset) -> int:
-    """How many replicas the stacked engine trains at once: as many as a cache holds, within what memory holds.
+def places_of(recipe: Recipe, data: Dataset, engine: str, device: str = "cpu") -> int | None:
+    """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size gives the same bits.
+
+    Returns:
+        At most `PLACES`. It depends on recipe and data alone, and is part of a replica's numerics.
+    """
+    if engine == "loop" or (engine == "stacked" and device == "cpu"):
+        return None
+    places = PLACES
+    if device != "cpu":
+        one = bytes_per_replica(recipe, data)
+        if engine == "vectorised":
+            found = tried(recipe.network, data.shape, data.classes)
+            numbers = 8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape))
+            one = 4 * recipe.method.components * numbers
+        while places > 1 and places * one > FIXED:
+            places //= 2
+    return places
+
+
+def group_size(recipe: Recipe, data: Dataset, engine: str = "stacked", device: str = "cpu") -> int:
+    """How many replicas an engine trains at once: one; or as many as a cache holds, within what memory holds; or a fixed number.
 
     Returns:
         A number from 1 to `LARGEST`. It changes how fast replicas are trained, and no bit of them.
     """
+    if engine == "loop":
+        return 1
+    if (fixed := places_of(recipe, data, engine, device)) is not None:
+        return fixed
     needed = bytes_per_replica(recipe, data)
     by_cache = max(cache_bytes() // needed, SMALLEST)
     by_memory = max(available_bytes() // 4 // needed, 1)

@@ -9,13 +9,18 @@ import torch
 
 from traintwice.data import Dataset
 from traintwice.engine.building import Weights
-from traintwice.engine.choosing import Engine, choose, group_size
+from traintwice.engine.choosing import Engine, choose, group_size, places_of
+from traintwice.engine.device import CPU, Device
 from traintwice.engine.loop import Trained, train
-from traintwice.engine.stacked import Outcome, train_stacked
+from traintwice.engine.stacked import Group, Outcome, Together, train_stacked
 from traintwice.engine.stacked.feed import TrainingSet
 from traintwice.engine.state import Keeper, State
+from traintwice.engine.vectorised import Group as AnyGroup
 from traintwice.errors import BadInput, Diverged
 from traintwice.recipes import Recipe
+
+KINDS: dict[str, type[Together]] = {"stacked": Group, "vectorised": AnyGroup}
+"""What an engine trains together."""
 
 
 def train_group(
@@ -29,6 +34,7 @@ def train_group(
     teachers: Mapping[int, Weights] | None = None,
     keepers: Mapping[int, Keeper] | None = None,
     dtype: torch.dtype = torch.float32,
+    device: Device = CPU,
     at_once: int | None = None,
 ) -> Iterator[tuple[int, Trained | Diverged]]:
     """Train replicas of a recipe; what each becomes depends neither on which others are trained nor on how many at once.
@@ -40,28 +46,35 @@ def train_group(
         starts, teachers: weights of the earlier models of each replica, by its number, where the recipe names such.
         keepers: by replica; keep its state after some steps, and give it back after an interruption.
         dtype: of weights and inputs.
-        at_once: replicas in a group of the stacked engine; left out, `group_size`. Groups shrink where memory is short.
+        device: where.
+        at_once: replicas in a group; left out, `group_size`. Groups shrink where memory is short, but for those of a fixed number of
+            places, which have no more replicas than that.
     Yields:
         A replica's number and its outcome, as it is finished: `Trained`, or `Diverged` where its loss or its logits became infinite or NaN.
-        The stacked engine works on one thread, whatever PyTorch is set to.
+        All engines but loop work on one thread, whatever PyTorch is set to.
     Raises:
         BadInput: the same replica twice. BadSpec: see `choose`. MemoryError, RuntimeError: not enough memory for one replica.
     """
     if len(set(replicas)) < len(replicas):
         raise BadInput(f"replicas: got {list(replicas)}, expected different numbers")
     starts, teachers, keepers = starts or {}, teachers or {}, keepers or {}
-    if choose(recipe, data, engine=engine).engine == "loop":
+    chosen = choose(recipe, data, device.name, engine, precision=device.precision(dtype)).engine
+    if chosen == "loop":
         for replica in replicas:
-            earlier: Any = {"start": starts.get(replica), "teacher": teachers.get(replica)}
+            earlier: Any = {"start": starts.get(replica), "teacher": teachers.get(replica), "keeper": keepers.get(replica)}
             made: Trained | Diverged
             try:
-                made = train(recipe, data, seed=seed, replica=replica, keeper=keepers.get(replica), dtype=dtype, **earlier)
+                made = train(recipe, data, seed=seed, replica=replica, dtype=dtype, device=device, **earlier)
             except Diverged as reason:
                 made = reason
             yield replica, made
         return
-    largest = at_once or group_size(recipe, data)
-    examples = TrainingSet.of(data, dtype)
+    fixed = places_of(recipe, data, chosen, device.name)
+    largest = at_once or group_size(recipe, data, chosen, device.name)
+    largest = largest if fixed is None else min(largest, fixed)
+    how: Any = {"kind": KINDS[chosen], "places": fixed or 2, "dtype": dtype, "device": device}
+    with device.entered():
+        examples = training_set(data, chosen, dtype, device)
     waiting = [list(replicas)] if replicas else []
     while waiting:
         group = waiting.pop(0)
@@ -70,17 +83,17 @@ def train_group(
         if len(alike) > 1:
             waiting = [*alike, *waiting]
             continue
-        settings: Any = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, "dtype": dtype}
+        settings: Any = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, **how}
         done = []
         try:
-            for replica, made in _on_one_thread(
-                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings)
+            for replica, made in _alone(
+                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings), device
             ):
                 done.append(replica)
                 yield replica, made
         except (MemoryError, RuntimeError) as error:
             left = [replica for replica in group if replica not in done]
-            if len(left) == 1 or not out_of_memory(error):
+            if len(left) == 1 or fixed is not None or not out_of_memory(error):
                 raise
             largest = (len(left) + 1) // 2
             waiting.insert(0, left)
@@ -99,13 +112,19 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
-def _on_one_thread(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Let an iterator work on one thread, and whoever reads it on as many as before."""
+def training_set(data: Dataset, engine: str, dtype: torch.dtype, device: Device = CPU) -> TrainingSet:
+    """The training examples as an engine reads them: in rows for the stacked one on a CPU, otherwise as they are kept."""
+    return TrainingSet.of(data, dtype, device, filled=engine == "stacked" and not device.on_gpu)
+
+
+def _alone(outcomes: Iterator[Outcome], device: Device) -> Iterator[Outcome]:
+    """Let an iterator work on one thread and with the kernels of a device, and whoever reads it as before."""
     while True:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            made = next(outcomes, None)
+            with device.entered():
+                made = next(outcomes, None)
         finally:
             torch.set_num_threads(before)
         if made is None:

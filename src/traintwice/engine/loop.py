@@ -17,6 +17,7 @@ from traintwice.engine.averager import Averager, averager, renew_batch_statistic
 from traintwice.engine.batches import Batch, epoch_of
 from traintwice.engine.building import Weights, build, build_gate, stream_of, weights_of
 from traintwice.engine.deployed import deployed
+from traintwice.engine.device import CPU, Device
 from traintwice.engine.hardware import poke
 from traintwice.engine.peers import Peers
 from traintwice.engine.progressive import Seen, check_stream
@@ -35,6 +36,7 @@ from traintwice.engine.state import (
 )
 from traintwice.errors import Diverged
 from traintwice.losses import Outputs
+from traintwice.losses.outputs import at_least_single
 from traintwice.methods import Memories
 from traintwice.nets import enter_dropout
 from traintwice.recipes import Recipe
@@ -70,6 +72,7 @@ def train(
     start: Weights | None = None,
     teacher: Weights | None = None,
     dtype: torch.dtype = torch.float32,
+    device: Device = CPU,
     keeper: Keeper | None = None,
 ) -> Trained:
     """Train one replica and predict the validation and test examples.
@@ -81,6 +84,7 @@ def train(
         replica: which one; its weights and mini-batches come from streams of their own.
         start, teacher: weights of the earlier models that the recipe names.
         dtype: of weights and inputs.
+        device: where.
         keeper: keeps the state after some steps, and gives it back after an interruption; the outcome is the same bits.
     Returns:
         Raw logits of every network that is kept, before anything is averaged or dropped; of a stream, those of each example just before it
@@ -91,8 +95,26 @@ def train(
         Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
     check_stream(recipe, data)
-    plain, recipe = recipe, recipe.resolve(len(data.train))
-    training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype)
+    with device.entered():
+        return _trained(
+            recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype, device=device, keeper=keeper
+        )
+
+
+def _trained(
+    plain: Recipe,
+    data: Dataset,
+    *,
+    seed: int,
+    replica: int,
+    start: Weights | None,
+    teacher: Weights | None,
+    dtype: torch.dtype,
+    device: Device,
+    keeper: Keeper | None,
+) -> Trained:
+    recipe = plain.resolve(len(data.train))
+    training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype, device=device)
     per_epoch = recipe.steps_per_epoch(len(data.train))
     kept = averager(plain.averaging, training.followed, steps=per_epoch * recipe.epochs, steps_per_epoch=per_epoch)
     seen = Seen(data, training.networks) if recipe.progressive is not None else None
@@ -213,16 +235,20 @@ class Training:
         start: Weights | None,
         teacher: Weights | None,
         dtype: torch.dtype,
+        device: Device = CPU,
     ) -> None:
-        self.recipe, self.seed, self.replica = recipe, seed, replica
-        self.inputs = Inputs(data.train, dtype)
-        self.labels = torch.from_numpy(data.train.labels)
+        self.recipe, self.seed, self.replica, self.device = recipe, seed, replica, device
+        self.inputs = Inputs(data.train, dtype, device.torch_device)
+        self.labels = torch.from_numpy(data.train.labels).to(device.torch_device)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
         if recipe.hardware == "emulated":
             poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
+        self.networks = [network.to(device.torch_device) for network in self.networks]
         self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)
         self.drops = self.enter_dropout(self.networks, 0)
-        self.gate = build_gate(recipe, data, start=start, dtype=dtype) if "gate" in recipe.method.needs else None
+        self.gate = None
+        if "gate" in recipe.method.needs:
+            self.gate = build_gate(recipe, data, start=start, dtype=dtype).to(device.torch_device)
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         lag = recipe.method.peer_lag
@@ -233,7 +259,9 @@ class Training:
         self.teachers = self._teachers(data, teacher, dtype)
         # Without augmentation a teacher says the same of an example in every epoch; a loader of the user's does not say which it gives.
         constant = bool(self.teachers) and recipe.augmentation is None and not isinstance(data.train.inputs, Loaded)
-        self.teacher_logits = torch.from_numpy(predict(self.teachers, data.train)).to(dtype) if constant else None
+        self.teacher_logits = (
+            torch.from_numpy(predict(self.teachers, data.train)).to(self.labels.device, dtype) if constant else None
+        )
 
     def step(self, batch: Batch, step: int) -> Tensor:
         """One step of every component; returns their logits ``J B K`` before it."""
@@ -281,7 +309,10 @@ class Training:
         if self.peers is not None:
             self.peers.restore(within("peers", state))
         terms = range(len(self.recipe.method.terms))
-        self.memories = tuple(within(f"memories.{i}", state) or None for i in terms)
+        there = self.labels.device
+        self.memories = tuple(
+            {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None for i in terms
+        )
 
     def _gradients(self, batch: Batch, step: int) -> tuple[Memories, Tensor]:
         out = self._outputs(batch, step)
@@ -295,15 +326,15 @@ class Training:
         return memories, out.logits.detach()
 
     def _outputs(self, batch: Batch, step: int) -> Outputs:
-        rows = batch.rows
+        rows = batch.rows.to(self.labels.device)
         inputs = self.examples.of(batch)
         if self.drops:
             self.enter_dropout(self.networks, step)
-        with self.signals.recording() as signals:
+        with self.signals.recording() as signals, self.device.forward():
             logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
         return Outputs(
-            logits,
-            self.labels[rows].long() if batch.given is None else batch.given[1],
+            at_least_single(logits),
+            self.labels[rows].long() if batch.given is None else batch.given[1].to(self.labels.device),
             peers=self._peer_logits(inputs, step),
             teacher=self._taught(inputs[0], rows),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
@@ -318,8 +349,8 @@ class Training:
         peers = self.peers.at(step)
         if self.drops:
             self.enter_dropout(peers, step)  # the masks of the components that they are copies of
-        with torch.no_grad():
-            return torch.stack([peer(x) for peer, x in zip(peers, inputs, strict=True)])
+        with torch.no_grad(), self.device.forward():
+            return at_least_single(torch.stack([peer(x) for peer, x in zip(peers, inputs, strict=True)]))
 
     def enter_dropout(self, networks: list[nn.Module], step: int) -> bool:
         """Let the dropout layers of all components draw the masks of a step; returns whether there are any."""
@@ -358,7 +389,7 @@ class Training:
         teacher = self.recipe.teacher
         if teacher is None or weights is None:
             return []
-        return [network.to(dtype) for network in deployed(teacher.recipe, data, weights).networks]
+        return [network.to(self.labels.device, dtype) for network in deployed(teacher.recipe, data, weights).networks]
 
     def _taught(self, x: Tensor, rows: Tensor) -> Tensor | None:
         """Logits of the teacher's networks for the student's view of a mini-batch, ``T B K``."""
@@ -377,20 +408,22 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 @torch.no_grad()
 def gate_weights(gates: list[nn.Module], split: Split) -> np.ndarray:
     """Weights of the mixture of all sets of networks on a split, ``S·J N`` float32, summing to one."""
-    parts = Inputs(split, next(gates[0].parameters()).dtype).parts(PREDICT_BATCH)
+    own = next(gates[0].parameters())
+    parts = Inputs(split, own.dtype, own.device).parts(PREDICT_BATCH)
     inputs = torch.cat([part.flatten(1) for part in parts])
     weights = torch.cat([torch.softmax(gate(inputs), dim=-1) for gate in gates], dim=-1) / len(gates)
-    return weights.T.float().contiguous().numpy()
+    return weights.T.float().contiguous().cpu().numpy()
 
 
 @torch.no_grad()
 def predict(networks: list[nn.Module], split: Split) -> np.ndarray:
     """Logits of every network on a split, ``J N K`` float32."""
-    inputs = Inputs(split, next(networks[0].parameters()).dtype)
+    own = next(networks[0].parameters())
+    inputs = Inputs(split, own.dtype, own.device)
     at_once = max(min(PREDICT_BATCH, PREDICT_NUMBERS // prod(inputs.shape)), 1)
     for network in networks:
         network.eval()
     logits = torch.cat([torch.stack([network(part) for network in networks]) for part in inputs.parts(at_once)], dim=1)
     for network in networks:
         network.train()
-    return logits.float().numpy()
+    return logits.float().cpu().numpy()

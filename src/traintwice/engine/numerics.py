@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from traintwice.data import Dataset
+from traintwice.engine.choosing import places_of
+from traintwice.engine.device import Device
+from traintwice.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,45 @@ class Numerics:
     processor: str
     torch: str
     numpy: str
+    kernels: str | None = None
 
     @classmethod
-    def here(cls, *, threads: int, engine: str = "loop", dtype: str = "float32", device: str = "cpu") -> Numerics:
-        """The numerics of a training on this machine with so many threads."""
-        return cls(engine, threads, dtype, device, processor_name(), str(torch.__version__), np.__version__)
+    def here(
+        cls, *, threads: int, engine: str = "loop", dtype: str = "float32", device: str = "cpu", kernels: str | None = None
+    ) -> Numerics:
+        """The numerics of a training on this machine with so many threads.
+
+        Args:
+            threads, engine, device: of the training.
+            dtype: its precision, as `Precision` names it.
+            kernels: what else changes bits, in words: how many replicas a group of fixed size has, and what is said to a GPU.
+        """
+        processor = processor_name() if device == "cpu" else gpu_name()
+        return cls(engine, threads, dtype, device, processor, str(torch.__version__), np.__version__, kernels)
+
+    def plain(self) -> dict[str, str | int]:
+        """As it is recorded; what was not asked for is left out, so that records made before it could be asked for are the same."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def numerics_of(recipe: Recipe, data: Dataset, engine: str, device: Device, dtype: torch.dtype, *, threads: int = 1) -> Numerics:
+    """The numerics of the training of a recipe on this machine by an engine; all but loop work on one thread."""
+    places = places_of(recipe, data, engine, device.name)
+    words = ["deterministic"] if device.on_gpu else []
+    words += ["recorded"] if device.graphs and engine != "loop" and recipe.method.constant else []
+    words += [f"groups of {places}"] if places is not None else []
+    return Numerics.here(
+        threads=threads if engine == "loop" else 1,
+        engine=engine,
+        dtype=device.precision(dtype),
+        device=device.name,
+        kernels=", ".join(words) or None,
+    )
+
+
+def gpu_name() -> str:
+    """The GPU's model and the libraries whose kernels it runs."""
+    return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"  # type: ignore[no-untyped-call]
 
 
 def processor_name() -> str:

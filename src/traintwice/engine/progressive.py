@@ -56,7 +56,7 @@ class Seen:
 
     def add(self, rows: Tensor, logits: Tensor) -> None:
         """Logits ``J B K`` of the rows of a mini-batch, from before its step."""
-        rows_of_batch = rows.numpy()
+        rows_of_batch, logits = rows.numpy(), logits.cpu()
         for name, at in self.places.items():
             place = np.searchsorted(at, rows_of_batch)
             found = at[np.minimum(place, len(at) - 1)] == rows_of_batch

@@ -21,14 +21,16 @@ class Inputs:
     Args:
         split: whose inputs.
         dtype: of what the networks take.
+        device: of the networks; what is in memory is moved there once, as it is kept.
     """
 
-    def __init__(self, split: Split, dtype: torch.dtype) -> None:
+    def __init__(self, split: Split, dtype: torch.dtype, device: torch.device | None = None) -> None:
         self.dtype, self.shape = dtype, tuple(split.inputs.shape[1:])
+        self.device = device or torch.device("cpu")
         self._examples = len(split)
-        self._whole = torch.from_numpy(split.inputs) if isinstance(split.inputs, np.ndarray) else None
+        self._whole = torch.from_numpy(split.inputs).to(self.device) if isinstance(split.inputs, np.ndarray) else None
         self._ahead = None if isinstance(split.inputs, np.ndarray) else _Ahead(split.inputs)
-        self._scale = None if split.scaling is None else _Scale(split.scaling, len(self.shape), dtype)
+        self._scale = None if split.scaling is None else _Scale(split.scaling, len(self.shape), dtype, self.device)
 
     def __len__(self) -> int:
         return self._examples
@@ -40,12 +42,14 @@ class Inputs:
     def raw(self, rows: Tensor) -> Tensor:
         """As they are kept; the caller may change them."""
         flat = rows.reshape(-1)
-        found = self._whole.index_select(0, flat) if self._ahead is None else self._ahead.take(flat)  # type: ignore[union-attr]
+        if self._ahead is not None:
+            return self._ahead.take(flat).view(*rows.shape, *self.shape)
+        found = self._whole.index_select(0, flat.to(self.device))  # type: ignore[union-attr]
         return found.view(*rows.shape, *self.shape)
 
     def scaled(self, raw: Tensor) -> Tensor:
         """What was kept, as the networks take it."""
-        x = raw.to(self.dtype)
+        x = raw.to(self.device).to(self.dtype)  # bytes are moved as bytes
         return x if self._scale is None else self._scale.in_place(x if x is not raw else x.clone())
 
     def expect(self, rows: Tensor) -> None:
@@ -61,7 +65,7 @@ class Inputs:
         if self._ahead is not None and isinstance(self._ahead.inputs, Loaded):  # in the order in which they come first
             steps = -(-self._examples // size)
             first = self._ahead.inputs.epoch(seed=0, replica=0, epoch=0, steps=steps)
-            yield from (torch.from_numpy(inputs).to(self.dtype) for inputs, _ in first)
+            yield from (torch.from_numpy(inputs).to(self.device, self.dtype) for inputs, _ in first)
             return
         batches = torch.arange(self._examples).split(size)  # type: ignore[no-untyped-call]
         for rows, following in zip(batches, [*batches[1:], None], strict=True):
@@ -74,12 +78,12 @@ class Inputs:
 class _Scale:
     """(byte / 255 − mean) / std, in the dtype of the networks."""
 
-    def __init__(self, scaling: Scaling, axes: int, dtype: torch.dtype) -> None:
+    def __init__(self, scaling: Scaling, axes: int, dtype: torch.dtype, device: torch.device) -> None:
         # Channels come first where an input has three axes; an input of one axis has one mean and one std.
         shape = (-1, 1, 1) if axes == 3 else (-1,)
         self._plain = scaling.plain
-        self._mean = torch.tensor(scaling.mean, dtype=torch.float64).to(dtype).view(shape)
-        self._std = torch.tensor(scaling.std, dtype=torch.float64).to(dtype).view(shape)
+        self._mean = torch.tensor(scaling.mean, dtype=torch.float64).to(device, dtype).view(shape)
+        self._std = torch.tensor(scaling.std, dtype=torch.float64).to(device, dtype).view(shape)
 
     def in_place(self, x: Tensor) -> Tensor:
         x.div_(255)

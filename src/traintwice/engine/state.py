@@ -105,7 +105,9 @@ def into_optimizers(optimizers: Sequence[torch.optim.Optimizer], state: Mapping[
         for at, parameter in enumerate(_parameters(optimizer)):
             own = within(f"{i}.{at}", state)
             if own:
-                optimizer.state[parameter] = {name: copied(value) for name, value in own.items()}
+                # Counts of steps stay on the CPU, where optimisers keep them.
+                moved = {name: value.to(parameter.device) if value.ndim else value for name, value in own.items()}
+                optimizer.state[parameter] = {name: copied(value) for name, value in moved.items()}
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

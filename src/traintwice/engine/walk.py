@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,12 +12,12 @@ from torch import Tensor
 from traintwice.data import Dataset
 from traintwice.engine.batches import epoch_of
 from traintwice.engine.building import Weights
-from traintwice.engine.choosing import Engine, choose
-from traintwice.engine.groups import train_group
+from traintwice.engine.choosing import Engine, choose, places_of
+from traintwice.engine.device import Device, Precision, placed
+from traintwice.engine.groups import KINDS, train_group, training_set
 from traintwice.engine.loop import Training
 from traintwice.engine.progressive import check_stream
-from traintwice.engine.stacked.feed import TrainingSet
-from traintwice.engine.stacked.group import Group, at_least_two
+from traintwice.engine.stacked.together import filled
 from traintwice.errors import Diverged
 from traintwice.recipes import Earlier, Recipe
 
@@ -32,6 +33,8 @@ def walk(
     replica: int,
     steps: int,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
     beside: Sequence[int] = (),
 ) -> Iterator[dict[str, Tensor]]:
     """Parameters and buffers of all components before the first step and after each.
@@ -41,20 +44,30 @@ def walk(
         data, seed, replica: what is trained.
         steps: how many, >= 1; see `steps_of`.
         engine: as in `train_group`, of earlier models too.
-        beside: other replicas that the stacked engine trains in the same group.
+        device, precision: where, and in which numbers, earlier models too.
+        beside: other replicas that are trained in the same group.
     Yields:
         The tensors themselves, by name ("0.name" of component 0 ...): they change with the next step.
     Raises:
         Diverged: its own or an earlier model's loss or logits became infinite or NaN. BadSpec: see `choose`.
     """
     check_stream(recipe, data)
-    chosen = choose(recipe, data, engine=engine).engine
+    chosen = choose(recipe, data, device, engine, precision=precision).engine
+    where, dtype = placed(device, precision)
     replicas = [*beside[:1], replica, *beside[1:]]
-    starts, teachers = (_trained(e, data, seed=seed, replicas=replicas, engine=engine) for e in (recipe.start, recipe.teacher))
+    how: Any = {"seed": seed, "replicas": replicas, "engine": engine, "dtype": dtype, "device": where}
+    starts, teachers = (_trained(e, data, **how) for e in (recipe.start, recipe.teacher))
     steps, per_epoch = steps_of(recipe, data, steps), recipe.steps_per_epoch(len(data.train))
     recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
     walked = _alone if chosen == "loop" else _together
-    yield from walked(recipe, data, seed=seed, replica=replica, replicas=replicas, steps=steps, starts=starts, teachers=teachers)
+    settings: Any = {"seed": seed, "replica": replica, "steps": steps, "starts": starts, "teachers": teachers}
+    walking = walked(recipe, data, replicas=replicas, engine=chosen, dtype=dtype, device=where, **settings)
+    while True:
+        with where.entered():
+            weights = next(walking, None)
+        if weights is None:
+            return
+        yield weights
 
 
 def steps_of(recipe: Recipe, data: Dataset, steps: int) -> int:
@@ -72,10 +85,14 @@ def _alone(
     steps: int,
     starts: Earliers,
     teachers: Earliers,
+    engine: str,
+    dtype: torch.dtype,
+    device: Device,
 ) -> Iterator[dict[str, Tensor]]:
     """By the reference engine, which trains nothing beside a replica."""
     start, teacher = starts.get(replica), teachers.get(replica)
-    training = Training(recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=torch.float32)
+    settings: Any = {"seed": seed, "replica": replica, "start": start, "teacher": teacher}
+    training = Training(recipe, data, dtype=dtype, device=device, **settings)
     named = {f"{j}.{name}": value for j, net in enumerate(training.networks) for name, value in net.state_dict().items()}
     yield named
     step = 0
@@ -99,18 +116,22 @@ def _together(
     steps: int,
     starts: Earliers,
     teachers: Earliers,
+    engine: str,
+    dtype: torch.dtype,
+    device: Device,
 ) -> Iterator[dict[str, Tensor]]:
-    """By the stacked engine. Another replica that diverges stays in the group: that its numbers touch no others is what a walk can show."""
-    examples, group_of, place = TrainingSet.of(data, torch.float32), at_least_two(replicas), replicas.index(replica)
-    group = Group(
+    """By an engine that trains replicas together. One that diverges stays in the group: its numbers touch no others, which a walk shows."""
+    group_of, place = filled(replicas, places_of(recipe, data, engine, device.name) or 2), replicas.index(replica)
+    group = KINDS[engine](
         recipe,
         data,
-        examples,
+        training_set(data, engine, dtype, device),
         seed=seed,
         replicas=group_of,
         starts=[starts.get(r) for r in group_of],
         teachers=[teachers.get(r) for r in group_of],
-        dtype=torch.float32,
+        dtype=dtype,
+        device=device,
     )
     yield group.weights(place)
     step = 0
@@ -125,14 +146,24 @@ def _together(
                 return
 
 
-def _trained(earlier: Earlier | None, data: Dataset, *, seed: int, replicas: Sequence[int], engine: Engine) -> Earliers:
+def _trained(
+    earlier: Earlier | None,
+    data: Dataset,
+    *,
+    seed: int,
+    replicas: Sequence[int],
+    engine: Engine,
+    dtype: torch.dtype,
+    device: Device,
+) -> Earliers:
     """Weights of an earlier model for each replica, and before it of those that it needs."""
     if earlier is None:
         return {}
     recipe, numbers = earlier.recipe, sorted({earlier.replica_for(r) for r in replicas})
-    starts, teachers = (_trained(e, data, seed=seed, replicas=numbers, engine=engine) for e in (recipe.start, recipe.teacher))
+    how: Any = {"seed": seed, "replicas": numbers, "engine": engine, "dtype": dtype, "device": device}
+    starts, teachers = (_trained(e, data, **how) for e in (recipe.start, recipe.teacher))
     weights = {}
-    for number, made in train_group(recipe, data, seed=seed, replicas=numbers, engine=engine, starts=starts, teachers=teachers):
+    for number, made in train_group(recipe, data, starts=starts, teachers=teachers, **how):
         if isinstance(made, Diverged):
             raise made
         weights[number] = made.weights

@@ -17,7 +17,7 @@ from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses.mixed import at, resolved
 from traintwice.methods.blame import culprit, driver
-from traintwice.schedules import Complement, Weight, at_step, resolve
+from traintwice.schedules import Complement, Schedule, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
 """What is kept at inference: the first component, the mean of the components' probabilities (AD "Output 1"), the softmax of the mean
@@ -140,6 +140,12 @@ class Method:
         """Whether a term carries something from step to step, so that `advance` takes the place of `loss`."""
         return any(isinstance(term.loss, LossWithMemory) for term in self.terms)
 
+    @property
+    def constant(self) -> bool:
+        """Whether the same is computed at every step: no weight follows a schedule, and no term remembers or reads older copies."""
+        own = any(hasattr(term.loss, "at") for term in self.terms)
+        return not (self.remembers or self.peer_lag or own or any(isinstance(term.weight, Schedule) for term in self.terms))
+
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Method:
         """The same method with schedules in steps."""
         length = (steps_per_epoch, total_steps)
@@ -185,7 +191,8 @@ class Method:
             if isinstance(term.loss, LossWithMemory):
                 memory = kept[i]
                 if memory is None:
-                    memory = term.loss.init(tuple(term.loss.signal_of(out).shape))
+                    fresh = term.loss.init(tuple(term.loss.signal_of(out).shape))
+                    memory = {name: value.to(out.logits.device) for name, value in fresh.items()}
                 value, kept[i] = term.loss(out, memory)
             else:
                 value = at(term.loss, step)(out)

@@ -1,7 +1,7 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
 
 from traintwice.nets.activations import ACTIVATIONS, Activation, SmeLU
-from traintwice.nets.dropout import Dropout, enter_dropout
+from traintwice.nets.dropout import Dropout, enter_dropout, masks_given
 from traintwice.nets.factory import Factory
 from traintwice.nets.lenet5 import LeNet5
 from traintwice.nets.mlp import MLP
@@ -35,4 +35,5 @@ __all__ = [
     "SmeLU",
     "Towers",
     "enter_dropout",
+    "masks_given",
 ]

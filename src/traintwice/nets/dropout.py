@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -29,11 +32,14 @@ class Dropout(nn.Module):
         super().__init__()
         self.rate = rate
         self.stream: np.random.Generator | None = None
+        self.masks: Iterator[Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Applied to every entry."""
         if not self.training:
             return x
+        if self.masks is not None:
+            return x * next(self.masks).to(x.dtype)
         if self.stream is None:
             raise BadSpec(
                 "Dropout: no stream of random numbers; call traintwice.nets.enter_dropout(network, rng) before every step"
@@ -52,3 +58,17 @@ def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
     for layer in layers:
         layer.stream = rng
     return bool(layers)
+
+
+@contextmanager
+def masks_given(network: nn.Module, masks: Iterable[Tensor]) -> Iterator[None]:
+    """Within the block, the dropout layers of a network take masks drawn before, 0 or 1 / (1 − rate), in the order of their calls."""
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    taken = iter(masks)
+    for layer in layers:
+        layer.masks = taken
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.masks = None

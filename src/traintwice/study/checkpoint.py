@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
@@ -89,7 +89,7 @@ class Checkpoint:
         self.clock, self.share = clock, share
         self.resumed: list[int] = []
         self.ignored: str | None = None
-        self._identity = {"format": FORMAT, "key": key, "replica": replica, "numerics": asdict(numerics)}
+        self._identity = {"format": FORMAT, "key": key, "replica": replica, "numerics": numerics.plain()}
         self._started = time.monotonic()
         self._before = 0.0
 

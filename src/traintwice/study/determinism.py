@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from traintwice.data import Source
-from traintwice.engine import Choice, Engine, Numerics, choose
+from traintwice.engine import Choice, Engine, Numerics, Precision, choose, numerics_of, placed
+from traintwice.engine.device import present
 from traintwice.engine.walk import steps_of
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
@@ -42,12 +43,14 @@ class Compared:
         threads: of it.
         divergence: where it parted from the first; None where every bit is the same at every step.
         beside: other replicas that were trained in the same group.
+        device: of it.
     """
 
     name: str
     threads: int
     divergence: Divergence | None
     beside: tuple[int, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,12 @@ class Audit:
     @property
     def deterministic(self) -> bool:
         """Trainings with the same numerics are bit-identical on this machine."""
-        return all(c.divergence is None for c in self.compared if c.threads == self.numerics.threads)
+        return all(c.divergence is None for c in self.alike)
+
+    @property
+    def alike(self) -> list[Compared]:
+        """The trainings with the numerics of the first."""
+        return [c for c in self.compared if (c.threads, c.device) == (self.numerics.threads, self.numerics.device)]
 
     def sentences(self) -> list[str]:
         """What was seen, and what churn cannot be avoided on this machine."""
@@ -92,14 +100,16 @@ class Audit:
                     f"from step {d.step:,} on" if d.step else "before the first step already: an earlier model came out otherwise"
                 )
                 said.append(f"{c.name}: other weights {since}, first in {d.parameter}, by up to {d.size:.3g}.")
-        if self.choice.engine == "stacked":
-            said.append("The stacked engine works on one thread, so that there are no numbers of threads to compare.")
+        if self.choice.engine != "loop":
+            said.append(
+                f"The {self.choice.engine} engine works on one thread, so that there are no numbers of threads to compare."
+            )
         if self.deterministic:
             said.append(
                 f"With every source of randomness fixed, {self.steps:,} steps of this recipe give the same model each time on this "
                 "machine: no churn is unavoidable here, and what a study measures comes from the sources that it leaves free."
             )
-        elif all(c.divergence is None for c in self.compared if c.threads == self.numerics.threads and not c.beside):
+        elif all(c.divergence is None for c in self.alike if not c.beside):
             said.append(
                 "Alone, a replica is the same model each time on this machine, but what is trained beside it changes it: the bits of a "
                 "study then depend on how its replicas were grouped. Take the loop engine (--engine loop), and report this as a defect."
@@ -113,6 +123,10 @@ class Audit:
             said.append(
                 "Another number of threads is another model: replicas record theirs, and a store does not mix them in one row unless "
                 "told to."
+            )
+        if any(c.divergence is not None for c in self.compared if c.device != self.numerics.device):
+            said.append(
+                "Another device is another model: replicas record theirs, and a store does not mix them in one row either."
             )
         if self.unchecked:
             said.append(
@@ -147,6 +161,8 @@ def audit(
     steps: int = 1000,
     threads: Sequence[int] | None = None,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Audit:
     """Train one replica several times side by side and compare all weights after every step.
 
@@ -156,9 +172,10 @@ def audit(
         source: the data.
         seed, replica: which streams.
         steps: how many optimiser steps, >= 1; on a stream no more than its one pass has.
-        threads: further numbers of threads to compare with one, by default 2; none for the stacked engine, which works on one. That engine
-            trains the replica beside two others instead.
+        threads: further numbers of threads to compare with one, by default 2; none for engines that train replicas together, which work
+            on one thread. They train the replica beside two others instead.
         engine: that is audited; "auto" takes the one that a study would.
+        device, precision: of the first training. It is compared with one on every other device of this machine too.
     Returns:
         What parted, where, and by how much. The first training has one thread, as every worker of a study has.
     Raises:
@@ -170,23 +187,30 @@ def audit(
     if steps < 1:
         raise BadSpec(f"steps: got {steps}, expected at least 1")
     data = source.load()
-    choice = choose(recipe, data, engine=engine)
-    if threads and choice.engine == "stacked":
+    choice, (where, dtype) = choose(recipe, data, device, engine, precision=precision), placed(device, precision)
+    if threads and choice.engine != "loop":
         raise BadSpec(
-            f"threads: got {', '.join(map(str, threads))}, but the stacked engine works on one thread; leave them out, or audit the loop "
-            "engine"
+            f"threads: got {', '.join(map(str, threads))}, but the {choice.engine} engine works on one thread; leave them out, or audit "
+            "the loop engine"
         )
     asked, steps = steps, steps_of(recipe, data, steps)
     settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps, "engine": engine}
+    settings |= {"device": device, "precision": precision}
     others = {"another process": Twin(recipe, source, settings)}
-    if choice.engine == "stacked":
+    if choice.engine != "loop":
         others["another process, beside two others"] = Twin(recipe, source, settings, beside=(replica + 1, replica + 2))
-    for count in (2,) if threads is None and choice.engine == "loop" else threads or ():
+    for count in (2,) if threads is None and choice.engine == "loop" and device == "cpu" else threads or ():
         others[f"{count} threads"] = Twin(recipe, source, settings, threads=count)
+    for other in present():
+        if other != device:  # in the numbers that every device has, by the same engine
+            plainer = "float32" if precision == "tf32" else precision
+            others[f"on {other}"] = Twin(
+                recipe, source, {**settings, "device": other, "precision": plainer, "engine": choice.engine}
+            )
     try:
         with _threads(1):
             first, second = here(recipe, data, settings), here(recipe, data, settings)
-            sides = [_Side("the same process", second), *(_Side(name, p.steps(), p) for name, p in others.items())]
+            sides = [_Side("the same process", second, device=device), *(_Side(name, p.steps(), p) for name, p in others.items())]
             for step in range(steps + 1):
                 for side in sides:
                     side.begin()
@@ -197,14 +221,16 @@ def audit(
         for process in others.values():
             process.close()
     compared = tuple(side.compared() for side in sides)
-    return Audit(recipe, steps, asked, choice, Numerics.here(threads=1, engine=choice.engine), compared, _other_devices())
+    numerics = numerics_of(recipe, data, choice.engine, where, dtype)
+    return Audit(recipe, steps, asked, choice, numerics, compared, _other_devices())
 
 
 class _Side:
     """A second training, in this process or another, followed until it parts from the first."""
 
-    def __init__(self, name: str, steps: Iterator[Step], process: Twin | None = None) -> None:
+    def __init__(self, name: str, steps: Iterator[Step], process: Twin | None = None, device: str = "cpu") -> None:
         self.name, self.steps, self.process = name, steps, process
+        self.device = device if process is None else process.device
         self.divergence: Divergence | None = None
 
     def begin(self) -> None:
@@ -215,8 +241,8 @@ class _Side:
     def compared(self) -> Compared:
         """What was found."""
         if self.process is None:
-            return Compared(self.name, 1, self.divergence)
-        return Compared(self.name, self.process.threads, self.divergence, self.process.beside)
+            return Compared(self.name, 1, self.divergence, device=self.device)
+        return Compared(self.name, self.process.threads, self.divergence, self.process.beside, self.device)
 
     def compare(self, step: int, mine: Step) -> None:
         if self.divergence is not None:
@@ -224,14 +250,15 @@ class _Side:
         digests, weights = next(self.steps)
         for name, digest in mine[0].items():
             if digests[name] != digest:
-                self.divergence = Divergence(step, name, float((weights[name].double() - mine[1][name].double()).abs().max()))
+                self.divergence = Divergence(
+                    step, name, float((weights[name].cpu().double() - mine[1][name].cpu().double()).abs().max())
+                )
                 return
 
 
 def _other_devices() -> tuple[str, ...]:
-    """Devices of this machine beside its processor."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return tuple(name for name, there in present.items() if there)
+    """Devices of this machine on which no training runs."""
+    return ("mps",) if torch.backends.mps.is_available() else ()
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from traintwice.data import Dataset
-from traintwice.engine import Choice, Engine, Numerics, choose, group_size
+from traintwice.engine import Choice, Engine, Precision, choose, group_size, numerics_of, placed
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.study.experiment import Experiment
@@ -27,6 +27,7 @@ class Task:
         save_weights: another replica or the user wants its weights.
         engine: that trains it.
         at_once: how many replicas the engine trains together.
+        device, precision: where it is trained, and in which numbers.
     """
 
     key: str
@@ -37,6 +38,8 @@ class Task:
     save_weights: bool = False
     engine: Engine = "loop"
     at_once: int = 1
+    device: str = "cpu"
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def plan(
     mix_numerics: bool = False,
     save_weights: bool = False,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Plan:
     """Compare an experiment with a store.
 
@@ -73,10 +78,11 @@ def plan(
         mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones in one row.
         save_weights: weights of all replicas are wanted, not only of those that others start or learn from.
         engine: that trains them; "auto" chooses one for each recipe.
+        device, precision: where they are trained, and in which numbers.
     Returns:
         The plan.
     Raises:
-        BadSpec: an engine that cannot train a recipe.
+        BadSpec: an engine that cannot train a recipe, or a device that this machine does not have.
         StoreError: finished replicas of a row were trained with other numerics than this machine's.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
@@ -84,7 +90,8 @@ def plan(
     for replica in range(experiment.replicas):
         for row, recipe in experiment.rows.items():
             _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
-    engines = {row: choose(recipe, data, engine=engine) for row, recipe in experiment.rows.items()}
+    where: Any = {"device": device, "precision": precision}
+    engines = {row: choose(recipe, data, engine=engine, **where) for row, recipe in experiment.rows.items()}
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, dict[str, Any]]] = {}
@@ -97,17 +104,17 @@ def plan(
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
-    by_key = {task.key: _with_engine(task, data, engine) for task in missing}
+    by_key = {task.key: _with_engine(replace(task, **where), data, engine) for task in missing}
     if not mix_numerics:
         for task in by_key.values():
-            _same_numerics(task, finished.get(task.key, {}), store)
-    missing = [replace(t, engine=by_key[t.key].engine, at_once=by_key[t.key].at_once) for t in missing]
+            _same_numerics(task, data, finished.get(task.key, {}), store)
+    missing = [replace(t, engine=by_key[t.key].engine, at_once=by_key[t.key].at_once, **where) for t in missing]
     return Plan(keys, tuple(missing), tuple(damaged), engines)
 
 
 def _with_engine(task: Task, data: Dataset, engine: Engine) -> Task:
-    chosen = choose(task.recipe, data, engine=engine).engine
-    return replace(task, engine=chosen, at_once=group_size(task.recipe, data) if chosen == "stacked" else 1)
+    chosen = choose(task.recipe, data, task.device, engine, precision=task.precision).engine
+    return replace(task, engine=chosen, at_once=group_size(task.recipe, data, chosen, task.device))
 
 
 def _want(
@@ -124,11 +131,13 @@ def _want(
     return at
 
 
-def _same_numerics(task: Task, finished: dict[int, dict[str, Any]], store: Store) -> None:
-    here = asdict(Numerics.here(threads=1, engine=task.engine))
+def _same_numerics(task: Task, data: Dataset, finished: dict[int, dict[str, Any]], store: Store) -> None:
+    here: dict[str, Any] = numerics_of(task.recipe, data, task.engine, *placed(task.device, task.precision)).plain()
     for replica, there in finished.items():
         changed = [
-            f"{name} {there.get(name)!r} there, {value!r} here" for name, value in here.items() if there.get(name) != value
+            f"{name} {there.get(name)!r} there, {here.get(name)!r} here"
+            for name in dict.fromkeys([*here, *there])
+            if there.get(name) != here.get(name)
         ]
         if changed:
             raise StoreError(

@@ -246,7 +246,9 @@ class Results:
             )
         mixed = [row for row, result in self.rows.items() if len({str(r["numerics"]) for r in result.records}) > 1]
         if mixed:
-            notes.append(f"Replicas with different numerics (threads, processor or versions) in one row: {', '.join(mixed)}.")
+            notes.append(
+                f"Replicas with different numerics (engine, device, threads or versions) in one row: {', '.join(mixed)}."
+            )
         return tuple(notes)
 
     def warnings(self) -> tuple[Caution, ...]:

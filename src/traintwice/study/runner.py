@@ -17,7 +17,7 @@ from math import ceil
 from typing import IO, Any
 
 from traintwice.data import Dataset
-from traintwice.engine import Engine
+from traintwice.engine import Engine, Precision
 from traintwice.errors import BadInput, StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode
@@ -58,17 +58,21 @@ def run(
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Results:
     """Train the replicas that the store does not have, and return all of them.
 
     Args:
         experiment: what to train.
         store: directory of finished replicas; made where it does not exist.
-        jobs: worker processes, one thread each; left out, one for each core.
+        jobs: worker processes, one thread each; left out, one for each core, or one for a GPU.
         mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones.
         save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
         checkpoint: how often a training in progress is written down, to go on from there after an interruption.
         engine: that trains them; "auto" chooses one for each recipe.
+        device: "cpu" or "cuda".
+        precision: "float32", "float64", "tf32" (products on a GPU) or "bf16" (forward passes in mixed precision).
     Returns:
         The results, the same bits however many processes trained them, however many at once, and however often they were interrupted.
     Raises:
@@ -76,7 +80,8 @@ def run(
     """
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=engine)
+    how: Any = {"engine": engine, "device": device, "precision": precision}
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
     for finished in train_missing(experiment, data, store, made, jobs=jobs, checkpoint=checkpoint):
         if finished.note:
             warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
@@ -91,6 +96,8 @@ def prepare(
     mix_numerics: bool = False,
     save_weights: bool = False,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Plan:
     """Plan, and note the study in the store.
 
@@ -109,7 +116,8 @@ def prepare(
                 f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
                 f"another name (--name {experiment.name}-2) or another --store"
             )
-    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, engine=engine)
+    how: Any = {"engine": engine, "device": device, "precision": precision}
+    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
     for task in {task.key: task for task in made.missing}.values():
         store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
     if known is None:
@@ -133,7 +141,7 @@ def train_missing(
 
     Args:
         experiment, data, store, made: what is wanted, and the plan.
-        jobs: worker processes; left out, one for each core.
+        jobs: worker processes; left out, one for each core, or one for a GPU.
         checkpoint: how often a training in progress is written down.
         started: workers that wait already; those that are used are taken out of the list.
     Raises:
@@ -142,7 +150,8 @@ def train_missing(
     if jobs is not None and jobs < 1:
         raise BadInput(f"jobs: got {jobs}, expected at least 1")
     if made.missing:
-        yield from _train(experiment, store, made, jobs or cores(), checkpoint, [] if started is None else started)
+        most = cores() if made.missing[0].device == "cpu" else 1
+        yield from _train(experiment, store, made, jobs or most, checkpoint, [] if started is None else started)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
         store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
@@ -264,7 +273,7 @@ class _Worker:
     def give(self, tasks: list[Task]) -> None:
         self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
         plain = {"key": first.key, "recipe": encode(first.recipe), "replicas": list(self.tasks), "engine": first.engine}
-        self._send(plain | {"save_weights": first.save_weights})
+        self._send(plain | {"save_weights": first.save_weights, "device": first.device, "precision": first.precision})
 
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # its death is reported by the listening thread

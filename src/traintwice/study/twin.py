@@ -36,7 +36,7 @@ def here(recipe: Recipe, data: Dataset, settings: dict[str, Any]) -> Iterator[St
 
 def digests_of(weights: dict[str, Tensor]) -> dict[str, str]:
     """BLAKE2b of the bytes of each parameter."""
-    return {name: hashlib.blake2b(value.numpy().tobytes(), digest_size=8).hexdigest() for name, value in weights.items()}
+    return {name: hashlib.blake2b(value.cpu().numpy().tobytes(), digest_size=8).hexdigest() for name, value in weights.items()}
 
 
 class _Remote(dict[str, Tensor]):
@@ -57,7 +57,7 @@ class Twin:
     def __init__(
         self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int = 1, beside: Sequence[int] = ()
     ) -> None:
-        self.threads, self.beside = threads, tuple(beside)
+        self.threads, self.beside, self.device = threads, tuple(beside), settings.get("device", "cpu")
         self._begun = False
         count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works

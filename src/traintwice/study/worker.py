@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -22,7 +21,7 @@ import torch
 from filelock import Timeout
 
 from traintwice.data import Dataset, Loaded, Source
-from traintwice.engine import Engine, Numerics, choose, train_group
+from traintwice.engine import Engine, Precision, choose, numerics_of, placed, train_group
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
@@ -77,7 +76,7 @@ def _answers(
         if key_of(recipe, data.digest, seed) != task["key"]:
             raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
         chosen: Any = {"seed": seed, "replicas": tuple(left), "every": every}
-        chosen |= {name: task[name] for name in ("save_weights", "engine")}
+        chosen |= {name: task[name] for name in ("save_weights", "engine", "device", "precision")}
         for answer in train_into(store, recipe, source, data, **chosen):
             left.remove(answer["replica"])
             yield answer
@@ -99,6 +98,8 @@ def train_into(
     save_weights: bool = False,
     every: Every = EVERY_MINUTE,
     engine: Engine = "auto",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Iterator[dict[str, Any]]:
     """Train replicas and write each to a store, unless another process did so meanwhile; go on from checkpoints where there are such.
 
@@ -122,15 +123,16 @@ def train_into(
                 yield {"replica": replica, "outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
             else:
                 mine.append(replica)
-        chosen = choose(recipe, data, engine=engine).engine
-        numerics = Numerics.here(threads=torch.get_num_threads() if chosen == "loop" else 1, engine=chosen)
+        chosen = choose(recipe, data, device, engine, precision=precision).engine
+        where, dtype = placed(device, precision)
+        numerics = numerics_of(recipe, data, chosen, where, dtype, threads=torch.get_num_threads())
         clock = Clock(every)
-        share = 1 / max(len(mine), 1) if chosen == "stacked" else 1.0
+        share = 1.0 if chosen == "loop" else 1 / max(len(mine), 1)
         keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
         plain: dict[str, Any] = {
             "seed": seed,
             "data": {"source": encode(source), "digest": data.digest},
-            "numerics": asdict(numerics),
+            "numerics": numerics.plain(),
             "versions": versions(),
         }
         if isinstance(data.train.inputs, Loaded):
@@ -139,8 +141,9 @@ def train_into(
             {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
             for e in (recipe.start, recipe.teacher)
         )
+        how: Any = {"engine": engine, "dtype": dtype, "device": where}
         earlier: Any = {"starts": starts, "teachers": teachers}
-        for m, made in train_group(recipe, data, seed=seed, replicas=mine, engine=engine, keepers=keepers, **earlier):
+        for m, made in train_group(recipe, data, seed=seed, replicas=mine, keepers=keepers, **how, **earlier):
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)
             record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}

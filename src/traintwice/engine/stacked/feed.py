@@ -13,11 +13,12 @@ from traintwice.engine.augmenting import Examples
 from traintwice.engine.batches import Batch, batches_of
 from traintwice.engine.building import Weights
 from traintwice.engine.deployed import deployed
+from traintwice.engine.device import CPU, Device
 from traintwice.engine.loop import PREDICT_BATCH, predict
 from traintwice.engine.reading import Inputs
+from traintwice.engine.stacked.edges import FILLED, Edges
 from traintwice.engine.stacked.layout import rounded_up
 from traintwice.engine.stacked.logits import Seen
-from traintwice.engine.stacked.network import FILLED, Passes
 from traintwice.recipes import Recipe
 
 
@@ -27,21 +28,27 @@ class TrainingSet:
 
     Attributes:
         inputs: as the networks of the reference engine see them, ``N ...``.
-        rows: the same one below the other, each filled up with zeros to a multiple of `FILLED` numbers.
+        rows: the same one below the other, each filled up with zeros to a multiple of `FILLED` numbers; None where mini-batches are made
+            of ``inputs``, whose bytes take less memory.
         labels: ``N``.
     """
 
     inputs: Inputs
-    rows: Tensor
+    rows: Tensor | None
     labels: Tensor
 
     @classmethod
-    def of(cls, data: Dataset, dtype: torch.dtype) -> TrainingSet:
-        """From a data set."""
-        inputs = Inputs(data.train, dtype)
+    def of(cls, data: Dataset, dtype: torch.dtype, device: Device = CPU, *, filled: bool = True) -> TrainingSet:
+        """From a data set, on a device; with rows where they are to be filled."""
+        inputs, labels = (
+            Inputs(data.train, dtype, device.torch_device),
+            torch.from_numpy(data.train.labels).to(device.torch_device),
+        )
+        if not filled:
+            return cls(inputs, None, labels)
         flat = torch.cat([part.flatten(1) for part in inputs.parts(PREDICT_BATCH)])
         missing = rounded_up(flat.shape[1], FILLED) - flat.shape[1]
-        return cls(inputs, nn.functional.pad(flat, (0, missing)) if missing else flat, torch.from_numpy(data.train.labels))
+        return cls(inputs, nn.functional.pad(flat, (0, missing)) if missing else flat, labels)
 
 
 class Feed:
@@ -67,10 +74,18 @@ class Feed:
         self.recipe, self.examples, self.seed, self.replicas = recipe, examples, seed, replicas
         self.views = [Examples(recipe, data, examples.inputs, seed=seed, replica=r) for r in replicas]
         self.apart = recipe.own_batches is not None or recipe.views == "own"
-        self.teachers = [_networks(recipe, data, weights, examples.inputs.dtype) for weights in teachers]
+        own = {
+            r: _networks(recipe, data, weights, examples.inputs)
+            for r, weights in dict(zip(replicas, teachers, strict=True)).items()
+        }
+        self.teachers = [own[r] for r in replicas]
         self.said: list[Tensor] = []
         if self.teachers[0] and recipe.augmentation is None:  # a teacher then says the same of an example in every epoch
-            self.said = [torch.from_numpy(predict(t, data.train)).to(examples.inputs.dtype) for t in self.teachers]
+            said = {
+                r: torch.from_numpy(predict(t, data.train)).to(examples.labels.device, examples.inputs.dtype)
+                for r, t in own.items()
+            }
+            self.said = [said[r] for r in replicas]
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The mini-batches of an epoch, rows ``R B`` or, where components have their own, ``R J B``."""
@@ -78,18 +93,24 @@ class Feed:
             view.enter(number)
         return batches_of(self.recipe, len(self.examples.labels), seed=self.seed, replicas=self.replicas, epoch=number)
 
-    def show(self, batch: Batch, passes: Passes) -> Seen:
+    def show(self, batch: Batch, passes: Edges) -> Seen:
         """Write the inputs of a mini-batch; returns what the losses read, peers aside."""
-        rows, teacher = batch.rows, None
+        rows, teacher = batch.rows.to(self.examples.labels.device), None
         listed = rows.reshape(-1)
         if self.recipe.augmentation is None:
-            torch.index_select(self.examples.rows, 0, listed, out=passes.rows)
+            if self.examples.rows is not None:
+                torch.index_select(self.examples.rows, 0, listed, out=passes.rows)
+            else:
+                passes.inputs.copy_(self.examples.inputs.of(rows).view(passes.inputs.shape))
             if self.said:
                 teacher = torch.stack([said[:, own] for said, own in zip(self.said, rows, strict=True)])
         else:
-            firsts = []
-            for r, own in enumerate(rows):
-                seen = self.views[r].of(replace(batch, rows=own))
+            firsts: list[Tensor] = []
+            drawn: dict[int, list[Tensor]] = {}  # a replica may stand in several places
+            for r, (replica, own) in enumerate(zip(self.replicas, batch.rows, strict=True)):
+                if replica not in drawn:
+                    drawn[replica] = self.views[r].of(replace(batch, rows=own))
+                seen = drawn[replica]
                 for j, x in enumerate(seen if self.apart else seen[:1]):
                     passes.inputs[r * len(seen) + j if self.apart else r].copy_(x.flatten(1))
                 firsts.append(seen[0])
@@ -99,7 +120,7 @@ class Feed:
         return Seen(labels, teacher=teacher, shared=batch.shared)
 
 
-def _networks(recipe: Recipe, data: Dataset, weights: Weights | None, dtype: torch.dtype) -> list[nn.Module]:
+def _networks(recipe: Recipe, data: Dataset, weights: Weights | None, inputs: Inputs) -> list[nn.Module]:
     if recipe.teacher is None or weights is None:
         return []
-    return [network.to(dtype) for network in deployed(recipe.teacher.recipe, data, weights).networks]
+    return [network.to(inputs.device, inputs.dtype) for network in deployed(recipe.teacher.recipe, data, weights).networks]

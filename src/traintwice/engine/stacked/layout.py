@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,13 @@ class Block:
     def of(self, stack: Sequence[Tensor]) -> Tensor:
         """The parameter of all networks, ``S *shape``, from a stack's blocks ``S length``."""
         return stack[self.index][:, : prod(self.shape)].view(-1, *self.shape)
+
+
+class Blocks(Protocol):
+    """Says where the parameters of a network lie."""
+
+    def blocks(self) -> Iterable[Block]:
+        """All parameters, in the order of their places."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ def rounded_up(count: int, multiple: int) -> int:
 
 
 @torch.no_grad()
-def pack(network: nn.Module, layout: Layout, stack: Sequence[Tensor], row: int) -> None:
+def pack(network: nn.Module, layout: Blocks, stack: Sequence[Tensor], row: int) -> None:
     """Write a network's parameters into its row of a stack."""
     parameters = dict(network.named_parameters())
     for block in layout.blocks():
@@ -138,7 +146,7 @@ def pack(network: nn.Module, layout: Layout, stack: Sequence[Tensor], row: int) 
 
 
 @torch.no_grad()
-def unpack(network: nn.Module, layout: Layout, stack: Sequence[Tensor], row: int) -> None:
+def unpack(network: nn.Module, layout: Blocks, stack: Sequence[Tensor], row: int) -> None:
     """Give a network the parameters of its row of a stack."""
     parameters = dict(network.named_parameters())
     for block in layout.blocks():

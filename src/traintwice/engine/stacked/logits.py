@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from traintwice.engine.stacked.edges import Edges
 from traintwice.engine.stacked.layout import rounded_up
-from traintwice.engine.stacked.network import Passes
 from traintwice.engine.state import State
 from traintwice.losses import CrossEntropy, Outputs
 from traintwice.methods import Memories, Method
@@ -45,7 +45,7 @@ class Gradients:
         self.last: tuple[Tensor, Seen, int] | None = None  # logits of the last finite step, for what is said when the next is not
         self.plain = len(method.terms) == 1 and type(method.terms[0].loss) is CrossEntropy and classes > 1
 
-    def write(self, passes: Passes, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories | None, list[int]]:
+    def write(self, passes: Edges, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories | None, Tensor]:
         """Write the gradient of the sum of the replicas' losses into ``passes.gradient``.
 
         Args:
@@ -54,20 +54,21 @@ class Gradients:
             step: counted from 0.
             memories: what the terms remember of earlier steps.
         Returns:
-            What they remember after this one, and the replicas whose loss is not finite, by their places in the group.
+            What they remember after this one, and numbers of each replica that are finite where its loss is, for `not_finite`.
         """
-        remembered: Memories | None = None
         if self.plain:
             self._of_cross_entropy(passes, seen.labels, step)
-            # as the loss is, where the logits are
-            bad = [] if math.isfinite(passes.logits.sum().item()) else self._not_finite(passes.logits)
-        else:
-            remembered, bad = self._of_any(passes, seen, step, memories)
+            return None, passes.logits
+        return self._of_any(passes, seen, step, memories)
+
+    def not_finite(self, passes: Edges, seen: Seen, step: int, values: Tensor) -> list[int]:
+        """The replicas whose loss is not finite, by their places in the group, from what `write` gave."""
+        bad = [] if self.plain and math.isfinite(values.sum().item()) else self._not_finite(values)
         if not bad:
             self.last = (passes.by_replica(passes.logits).clone(), seen, step)
-        return remembered, bad
+        return bad
 
-    def _of_cross_entropy(self, passes: Passes, labels: Tensor, step: int) -> None:
+    def _of_cross_entropy(self, passes: Edges, labels: Tensor, step: int) -> None:
         """Weight / B · (softmax(z) − onehot(y)) for every component."""
         z, g = passes.logits, passes.gradient
         torch.sub(z, torch.amax(z, 1, keepdim=True), out=g)
@@ -76,10 +77,13 @@ class Gradients:
         if labels.ndim == 2 and passes.components > 1:
             labels = labels.unsqueeze(1).expand(-1, passes.components, -1)
         at = labels.reshape(passes.size, 1, passes.batch)
-        g.scatter_add_(1, at, g.new_full((), -1.0).expand(at.shape))
+        if g.device.type == "cpu":
+            g.scatter_add_(1, at, g.new_full((), -1.0).expand(at.shape))
+        else:  # the same numbers; kernels that scatter are not deterministic there
+            g.sub_((torch.arange(g.shape[1], device=g.device).unsqueeze(1) == at).to(g.dtype))
         passes.gradient_flat.mul_(at_step(self.method.terms[0].weight, step) / passes.batch)
 
-    def _of_any(self, passes: Passes, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories, list[int]]:
+    def _of_any(self, passes: Edges, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories, Tensor]:
         """By automatic differentiation of the loss, from the logits on."""
         logits = self._filled(passes.by_replica(passes.logits).mT).requires_grad_()
         peers, teacher = (None if x is None else self._filled(x) for x in (seen.peers, seen.teacher))
@@ -87,7 +91,7 @@ class Gradients:
         loss, memories = self.method.advance(out, step, memories)
         (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
         passes.by_replica(passes.gradient).copy_(gradient[: self.replicas].mT)
-        return memories, self._not_finite(loss[: self.replicas])
+        return memories, loss.detach()[: self.replicas]
 
     def _filled(self, values: Tensor) -> Tensor:
         """With zeros for the replicas beyond the group."""
@@ -105,7 +109,7 @@ class Gradients:
         finite = values.isfinite().reshape(self.replicas, -1).all(1)
         return [i for i, good in enumerate(finite.tolist()) if not good]
 
-    def blame(self, passes: Passes, seen: Seen, step: int, memories: Memories | None, place: int) -> str:
+    def blame(self, passes: Edges, seen: Seen, step: int, memories: Memories | None, place: int) -> str:
         """What is not finite in the loss of one replica, in words."""
         own = None if memories is None else memory_of(memories, place)
         before = self._before(place)

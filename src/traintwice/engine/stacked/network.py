@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from traintwice.engine.stacked.activations import Activation, activation_of
-from traintwice.engine.stacked.layout import LANES, Layer, Layout, rounded_up
-
-FILLED = 16
-"""Inputs of an example are filled up with zeros to a multiple of so many numbers, so that those of every replica begin where vectors do."""
+from traintwice.engine.stacked.edges import Edges, padded
+from traintwice.engine.stacked.layout import Layer, Layout
 
 Product = tuple[Tensor, Tensor, Tensor]
 """Two stacks of matrices and where their product goes."""
-
-
-def padded(rows: int, *shape: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A buffer ``rows L`` with L rounded up to whole vectors, and its view ``rows *shape``."""
-    count = prod(shape)
-    flat = torch.zeros(rows, rounded_up(count, LANES), dtype=dtype)
-    return flat, flat[:, :count].view(rows, *shape)
 
 
 @dataclass
@@ -56,56 +47,37 @@ class _Place:
     statistics: Statistics | None
 
 
-class Passes:
-    """Buffers for S = R·J networks and mini-batches of one size.
+class Passes(Edges):
+    """Buffers for S = R·J networks and mini-batches of one size, those of the hidden layers too.
 
     Args:
         layout: of one network.
-        replicas, components: R and J.
-        batch: B.
-        apart: components see inputs of their own.
-        dtype: of everything.
-
-    Attributes:
-        rows: inputs one below the other, ``R·B fan_in`` or, apart, ``S·B fan_in``, filled up to whole vectors; to be written before a
-            forward pass.
-        logits: ``S K B``, written by a forward pass; class by class, which is quick to normalise.
-        gradient: of the loss by the logits, ``S K B``, to be written before a backward pass.
+        settings: as of `Edges`.
     """
 
-    def __init__(self, layout: Layout, *, replicas: int, components: int, batch: int, apart: bool, dtype: torch.dtype) -> None:
-        self.layout, self.replicas, self.components, self.batch, self.apart = layout, replicas, components, batch, apart
-        self.size = replicas * components
-        first, last = layout.layers[0], layout.layers[-1]
-        shown = self.size if apart else replicas
-        self.rows = torch.zeros(shown * batch, rounded_up(first.fan_in, FILLED), dtype=dtype)
-        self.inputs = self.rows.view(shown, batch, -1)[:, :, : first.fan_in]
-        self.logits_flat, self.logits = padded(self.size, last.fan_out, batch, dtype=dtype)
-        self.gradient_flat, self.gradient = padded(self.size, last.fan_out, batch, dtype=dtype)
-        self.places = [self._place(layer, dtype) for layer in layout.layers[:-1]]
+    def __init__(self, layout: Layout, **settings: Any) -> None:
+        super().__init__(layout.layers[0].fan_in, layout.layers[-1].fan_out, **settings)
+        self.layout = layout
+        self.places = [self._place(layer, settings["dtype"], settings["device"]) for layer in layout.layers[:-1]]
 
     @property
     def statistics(self) -> list[Statistics]:
         """Of every batch normalisation, in the last forward pass; variances without bias correction."""
         return [place.statistics for place in self.places if place.statistics is not None]
 
-    def _place(self, layer: Layer, dtype: torch.dtype) -> _Place:
-        def buffer(kind: torch.dtype = dtype) -> tuple[Tensor, Tensor]:
-            return padded(self.size, self.batch, layer.fan_out, dtype=kind)
+    def _place(self, layer: Layer, dtype: torch.dtype, device: torch.device) -> _Place:
+        def buffer(kind: torch.dtype = dtype, where: torch.device = device) -> tuple[Tensor, Tensor]:
+            return padded(self.size, self.batch, layer.fan_out, dtype=kind, device=where)
 
         activation = activation_of(layer.activation) if layer.activation is not None else None
         z, d = buffer(), buffer()
         a = buffer() if layer.norm is not None else z
         h = a if activation is None or activation.in_place else buffer()
-        o, noise, mask = (buffer(), buffer(torch.float32), buffer()) if layer.rate else (h, None, None)
+        o, noise, mask = (buffer(), buffer(torch.float32, torch.device("cpu")), buffer()) if layer.rate else (h, None, None)
         statistics = None
         if layer.norm is not None:
-            statistics = Statistics(*(padded(self.size, layer.fan_out, dtype=dtype) for _ in range(3)))
+            statistics = Statistics(*(padded(self.size, layer.fan_out, dtype=dtype, device=device) for _ in range(3)))
         return _Place(layer, activation, z, a, h, o, d, noise, mask, statistics)
-
-    def by_replica(self, stack: Tensor) -> Tensor:
-        """``R J ...`` of ``R·J ...``."""
-        return stack.view(self.replicas, self.components, *stack.shape[1:])
 
     def draw(self, streams: Sequence[np.random.Generator]) -> None:
         """Draw the masks of all dropout layers, each network's from a stream of its own."""

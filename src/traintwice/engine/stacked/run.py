@@ -13,9 +13,11 @@ from torch import Tensor
 from traintwice.data import Dataset
 from traintwice.engine.averager import Averager, averager
 from traintwice.engine.building import Weights
+from traintwice.engine.device import CPU, Device
 from traintwice.engine.loop import Trained, outcome
 from traintwice.engine.stacked.feed import TrainingSet
-from traintwice.engine.stacked.group import Group, at_least_two, from_rows, of_rows
+from traintwice.engine.stacked.group import Group
+from traintwice.engine.stacked.together import Together, filled, from_rows, of_rows
 from traintwice.engine.state import Keeper, State, under, within
 from traintwice.errors import Diverged
 from traintwice.recipes import Recipe
@@ -36,6 +38,9 @@ def train_stacked(
     keepers: Mapping[int, Keeper],
     resumed: Mapping[int, tuple[int, State]],
     dtype: torch.dtype,
+    device: Device = CPU,
+    kind: type[Together] = Group,
+    places: int = 2,
 ) -> Iterator[Outcome]:
     """Train some replicas together; yields each as it is finished, or when it diverges, while the others go on.
 
@@ -45,9 +50,12 @@ def train_stacked(
         starts, teachers: weights of the earlier models of each replica.
         keepers: keep the state of each.
         resumed: steps taken and state of each that was interrupted; all of them, after the same number of steps, or none.
-        dtype: of everything.
+        dtype, device: of everything.
+        kind: of group, which runs the networks.
+        places: in a group at least; those beyond the replicas are filled with replicas again.
     """
-    run = _Run(recipe, data, examples, seed=seed, starts=starts, teachers=teachers, dtype=dtype)
+    how = _How(kind, places, dtype, device)
+    run = _Run(recipe, data, examples, seed=seed, starts=starts, teachers=teachers, how=how)
     step = next((steps for steps, _ in resumed.values()), 0)
     run.enter(replicas, [resumed[r][1] for r in replicas] if resumed else None)
     per_epoch = recipe.steps_per_epoch(len(data.train))
@@ -72,10 +80,20 @@ def train_stacked(
     yield from run.finish(step)
 
 
+@dataclass(frozen=True)
+class _How:
+    """What trains a group."""
+
+    kind: type[Together]
+    places: int
+    dtype: torch.dtype
+    device: Device
+
+
 class _Run:
     """A group and the average of its weights; the group may lose replicas on the way."""
 
-    group: Group
+    group: Together
     kept: Averager
     replicas: list[int]
 
@@ -88,30 +106,31 @@ class _Run:
         seed: int,
         starts: Mapping[int, Weights],
         teachers: Mapping[int, Weights],
-        dtype: torch.dtype,
+        how: _How,
     ) -> None:
         self.recipe, self.data, self.examples, self.seed = recipe, data, examples, seed
-        self.starts, self.teachers, self.dtype = starts, teachers, dtype
+        self.starts, self.teachers, self.how = starts, teachers, how
 
     def enter(self, replicas: Sequence[int], states: Sequence[Mapping[str, Tensor]] | None) -> None:
         """Make a group of some replicas, at the beginning or from their states."""
         self.replicas = list(replicas)
-        both = at_least_two(self.replicas)
-        self.group = Group(
+        all_places = filled(self.replicas, self.how.places)
+        self.group = self.how.kind(
             self.recipe.resolve(len(self.data.train)),
             self.data,
             self.examples,
             seed=self.seed,
-            replicas=both,
-            starts=[self.starts.get(r) for r in both],
-            teachers=[self.teachers.get(r) for r in both],
-            dtype=self.dtype,
+            replicas=all_places,
+            starts=[self.starts.get(r) for r in all_places],
+            teachers=[self.teachers.get(r) for r in all_places],
+            dtype=self.how.dtype,
+            device=self.how.device,
         )
         per_epoch = self.recipe.steps_per_epoch(len(self.data.train))
         steps = per_epoch * self.recipe.epochs
         self.kept = averager(self.recipe.averaging, [self.group.stack], steps=steps, steps_per_epoch=per_epoch)
         if states is not None:
-            states = [*states, *states][: len(both)]
+            states = [states[i % len(states)] for i in range(len(all_places))]
             self.group.restore([within("group", state) for state in states])
             self.kept.restore(from_rows([within("averager", state) for state in states]))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from traintwice.engine.stacked.layout import Layout
+from traintwice.engine.stacked.layout import Blocks
 from traintwice.optimizers import SGD, Optimizer
 
 
@@ -18,14 +18,15 @@ class Stack(nn.Module):
     It is a module, so that what follows the parameters of a module follows those of all networks.
     """
 
-    def __init__(self, layout: Layout, networks: int, dtype: torch.dtype) -> None:
+    def __init__(self, layout: Blocks, networks: int, dtype: torch.dtype) -> None:
         super().__init__()
         blocks = [torch.zeros(networks, block.length, dtype=dtype) for block in layout.blocks()]
         self.blocks = nn.ParameterList(nn.Parameter(block, requires_grad=False) for block in blocks)
 
 
 class Update:
-    """An optimiser of `traintwice.optimizers` on a stack: its one-pass form, in which whole vectors round alike wherever they lie.
+    """An optimiser of `traintwice.optimizers` on a stack: on a CPU its one-pass form, in which whole vectors round alike wherever they lie;
+    on a GPU, where no number rounds by its place, the form of few kernels that every optimiser has.
 
     Args:
         optimizer: its settings.
@@ -33,14 +34,16 @@ class Update:
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-        self.parameters, self.gradients = list(parameters), list(gradients)
+        self.parameters: list[Tensor] = list(parameters)
+        self.gradients: list[Tensor] = list(gradients)
+        on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self.built = optimizer.build(parameters)
         for group in self.built.param_groups:
-            group["fused"], group["foreach"] = True, False
+            group["fused"], group["foreach"] = on_cpu, not on_cpu
         self.rates = [group["lr"] for group in self.built.param_groups]
-        self.plain = optimizer if isinstance(optimizer, SGD) and not optimizer.momentum else None
+        self.plain = optimizer if on_cpu and isinstance(optimizer, SGD) and not optimizer.momentum else None
 
     def __call__(self, factor: float) -> None:
         """One step, with learning rates times a factor."""

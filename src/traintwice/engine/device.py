@@ -1,0 +1,117 @@
+"""Where a training runs, and how its products round."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from traintwice.errors import BadSpec
+
+Precision = Literal["float32", "float64", "tf32", "bf16"]
+"""The type of weights and inputs; or float32 with products rounded further: "tf32" those of a GPU, "bf16" the whole forward pass."""
+
+Products = Literal["full", "tf32", "bf16"]
+"""How products of float32 are taken."""
+
+WORKSPACE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""Environment in which cuBLAS is deterministic; to be set before the first product on a GPU."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The processor, or a GPU with deterministic kernels.
+
+    Args:
+        name: "cpu", or "cuda" for the first GPU that this process sees (CUDA_VISIBLE_DEVICES chooses).
+        products: "full", "tf32" (of a GPU) or "bf16" (forward passes in mixed precision).
+        graphs: on a GPU, passes of the engines that train replicas together are recorded once and then replayed as a whole.
+    Raises:
+        BadSpec: a device that this machine does not have, or products that it does not take.
+    """
+
+    name: str = "cpu"
+    products: Products = "full"
+    graphs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in ("cpu", "cuda"):
+            raise BadSpec(f"device: got {self.name!r}, expected 'cpu' or 'cuda'")
+        if self.name not in present():
+            raise BadSpec(
+                f"device: got {self.name!r}, but PyTorch {torch.__version__} finds {' and '.join(present())} only on this machine; use "
+                f"{present()[-1]!r}, or install a PyTorch that knows this GPU"
+            )
+        if self.graphs and self.name == "cpu":
+            raise BadSpec("graphs: kernels are recorded on a GPU only; leave it out on the CPU")
+        if self.products == "tf32" and self.name == "cpu":
+            raise BadSpec("precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU")
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.name != "cpu"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """As PyTorch names it."""
+        return torch.device(self.name)
+
+    def precision(self, dtype: torch.dtype) -> Precision:
+        """The name of the precision of a type of weights on this device."""
+        if self.products != "full":
+            return self.products
+        return "float64" if dtype == torch.float64 else "float32"
+
+    def forward(self) -> AbstractContextManager[object]:
+        """To run networks in: mixed precision where that was asked for."""
+        return torch.autocast(self.name, dtype=torch.bfloat16) if self.products == "bf16" else nullcontext()
+
+    def entered(self) -> AbstractContextManager[None]:
+        """To train in: on a GPU every kernel is deterministic, or raises. On a CPU nothing changes."""
+        return deterministic(tf32=self.products == "tf32") if self.on_gpu else nullcontext()
+
+
+def placed(device: str = "cpu", precision: Precision = "float32") -> tuple[Device, torch.dtype]:
+    """A device, and the type of weights and inputs on it.
+
+    Raises:
+        BadSpec: see `Device`; or no such precision.
+    Example:
+        >>> placed("cpu", "float64")
+        (Device(name='cpu', products='full', graphs=False), torch.float64)
+    """
+    if precision not in ("float32", "float64", "tf32", "bf16"):
+        raise BadSpec(f"precision: got {precision!r}, expected 'float32', 'float64', 'tf32' or 'bf16'")
+    if precision == "float64":
+        return Device(device), torch.float64
+    return Device(device, "full" if precision == "float32" else precision), torch.float32
+
+
+def present() -> tuple[str, ...]:
+    """Devices of this machine on which trainings run."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+@contextmanager
+def deterministic(*, tf32: bool) -> Iterator[None]:
+    """Deterministic kernels alone, and tf32 only where it is asked for; everything is put back afterwards."""
+    for name, value in WORKSPACE.items():
+        os.environ.setdefault(name, value)
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    products = torch.get_float32_matmul_precision()
+    try:
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.set_float32_matmul_precision(products)
+
+
+CPU = Device()

@@ -1,0 +1,246 @@
+"""The vectorised engine: the bits of a replica do not depend on the others, and its numbers are those of the reference engine."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from traintwice.augmentation import Shift
+from traintwice.averaging import EMA, SWA, Snapshots
+from traintwice.components import Component, OwnBatches
+from traintwice.data import Dataset, Digits, Split
+from traintwice.engine import Choice, choose, train, train_group
+from traintwice.engine.choosing import LARGEST, PLACES, group_size, obstacle_to_vectorising, places_of, preferred
+from traintwice.errors import BadSpec, Diverged
+from traintwice.methods import anti_distillation, co_distillation, ensemble, ensemble_distillation
+from traintwice.nets import MLP, Dropout, Factory, LeNet5, ResNet, SharedTrunk
+from traintwice.optimizers import SGD, AdaGrad, Adam
+from traintwice.recipes import Earlier, Recipe
+from traintwice.schedules import CosineDecay
+
+
+def pictures(data: Dataset) -> Dataset:
+    """The same examples as pictures of one channel, 8 x 8."""
+    splits = {name: Split(split.inputs.reshape(-1, 1, 8, 8), split.labels, split.scaling) for name, split in data.splits.items()}
+    return Dataset(data.name, data.classes, splits["train"], splits["validation"], splits["test"], pixels=(8, 8, 1))
+
+
+DATA = Digits(train=45, validation=3, test=13).load()
+PICTURES = pictures(Digits(train=11, validation=3, test=5).load())
+ODD = Recipe(network=MLP((9, 7)), optimizer=SGD(0.1, 0.9), epochs=2, batch_size=17)
+DROPOUT = ODD.change(network=MLP((9, 7), dropout=0.3))
+BATCH_NORM = ODD.change(network=MLP((9, 7), batch_norm=True))
+TEACHER = ODD.change(method=ensemble(2))
+HERE = "tests_of_vectorising"
+
+
+class Gated(nn.Module):
+    """A module of somebody's own: no sequence, a parameter that is no layer's, one that is not trained, a buffer."""
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, 11), nn.Linear(11, classes, bias=False)
+        self.gate = nn.Parameter(torch.zeros(11))
+        self.frozen = nn.Parameter(torch.randn(11), requires_grad=False)
+        self.register_buffer("scale", torch.full((1,), 0.5))
+        self.drop = Dropout(0.2)
+
+    def forward(self, x):
+        h = self.drop(torch.tanh(self.first(x)))
+        return self.second(self.drop(h * torch.sigmoid(self.gate) + self.scale * self.frozen))
+
+
+class Peeking(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else super().forward(-x)
+
+
+class Unused(nn.Linear):
+    def __init__(self, inputs, classes):
+        super().__init__(inputs, classes)
+        self.idle = nn.Parameter(torch.ones(3))
+
+
+class Counting(nn.Linear):
+    """Keeps a running number by assignment."""
+
+    def __init__(self, inputs, classes):
+        super().__init__(inputs, classes)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen = self.seen + len(x)
+        return super().forward(x)
+
+
+def make(shape, classes, kind="Gated"):
+    return globals()[kind](shape[0], classes)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _importable():
+    import sys
+
+    sys.modules[HERE] = sys.modules[__name__]
+    yield
+    del sys.modules[HERE]
+
+
+def own(kind):
+    return Factory(f"{HERE}:make", {"kind": kind})
+
+
+RECIPES = {
+    "plain": ODD,
+    "AdaGrad": ODD.change(optimizer=AdaGrad(weight_decay=1e-2)),
+    "AdamW": ODD.change(optimizer=Adam(1e-2, weight_decay=0.5, decoupled=True), lr_schedule=CosineDecay()),
+    "GELU": ODD.change(network=MLP((33, 65), activation="gelu"), clip_norm=0.1),
+    "batch norm": BATCH_NORM.change(averaging=EMA(0.7), sharpness=0.05),
+    "batch norm and SWA": BATCH_NORM.change(averaging=SWA(0.5)),
+    "dropout": DROPOUT.change(averaging=Snapshots(2), hardware="emulated"),
+    "own views": ODD.change(method=ensemble(2), augmentation=Shift(), views="own"),
+    "own batches": ODD.change(method=ensemble(2), own_batches=OwnBatches()),
+    "memory": DROPOUT.change(method=anti_distillation(3, rho=0.9), augmentation=Shift()),
+    "stale peers": ODD.change(network=MLP((9, 7), dropout=0.3, batch_norm=True), method=co_distillation(kind="ce", lag_steps=2)),
+    "teacher": ODD.change(method=ensemble_distillation(), teacher=Earlier(TEACHER)),
+    "somebody's own": ODD.change(network=own("Gated")),
+}
+CONVOLUTIONS = {
+    "LeNet5": ODD.change(network=LeNet5(activation="tanh"), batch_size=7),
+    "residual": ODD.change(network=ResNet(((1, 3, 1), (1, 5, 2))), batch_size=7, averaging=EMA(0.5), augmentation=Shift()),
+}
+ALL = {**RECIPES, **CONVOLUTIONS}
+
+
+def data_of(name):
+    return PICTURES if name in CONVOLUTIONS else DATA
+
+
+@pytest.fixture(scope="module")
+def teachers():
+    return {m: train(TEACHER, DATA, seed=0, replica=m).weights for m in range(9)}
+
+
+def together(recipe, replicas, data=DATA, **settings):
+    return dict(train_group(recipe, data, seed=0, replicas=replicas, engine="vectorised", **settings))
+
+
+def bits(trained):
+    return {name: array.tobytes() for name, array in {**trained.outputs, **trained.weights}.items()}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bits_do_not_depend_on_the_group(name, teachers):
+    eight = together(ALL[name], range(1, 9), data_of(name), teachers=teachers)
+    for group in ([3], [8, 3], [2, 3, 5]) if name in RECIPES else ([3], [8, 3]):
+        made = together(ALL[name], group, data_of(name), teachers=teachers)
+        for replica in group:
+            assert bits(made[replica]) == bits(eight[replica]), (group, replica)
+
+
+@pytest.mark.parametrize("name", ["plain", "batch norm", "memory", "somebody's own", *CONVOLUTIONS])
+def test_equals_the_reference_after_a_step(name, teachers):
+    recipe = ALL[name].change(epochs=1, batch_size=45)
+    (made,) = together(recipe, [4], data_of(name), teachers=teachers).values()
+    reference = train(recipe, data_of(name), seed=0, replica=4, teacher=teachers[4])
+    assert made.weights.keys() == reference.weights.keys()
+    for name, array in reference.weights.items():
+        np.testing.assert_allclose(made.weights[name], array, rtol=0, atol=1e-6 * max(1, np.abs(array).max()))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_equals_the_reference_after_epochs(name, teachers):
+    made = together(ALL[name], [0, 4], data_of(name), teachers=teachers, dtype=torch.float64)
+    for m, found in made.items():
+        reference = train(ALL[name], data_of(name), seed=0, replica=m, teacher=teachers[m], dtype=torch.float64)
+        assert found.steps == reference.steps
+        for what, array in reference.weights.items():
+            np.testing.assert_allclose(found.weights[what], array, rtol=1e-9, atol=1e-9)
+
+
+class Keeping:
+    """Keeps the state after some steps, as a checkpoint would, and stops the training after some more."""
+
+    def __init__(self, kept=None, at=3, stop=None):
+        self.kept, self.at, self.stop = kept, at, stop
+
+    def resume(self):
+        return self.kept
+
+    def after_step(self, steps, training):
+        if steps == self.at:
+            self.kept = steps, training.state()
+        if steps == self.stop:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["batch norm", "memory", "stale peers", "somebody's own"])
+def test_resumed_in_another_grouping(name):
+    whole = together(RECIPES[name], [0, 1, 2])
+    keepers = {m: Keeping(stop=4) for m in range(3)}
+    with pytest.raises(KeyboardInterrupt):
+        together(RECIPES[name], [0, 1, 2], keepers=keepers)
+    for group in ([1], [2, 0]):
+        made = together(RECIPES[name], group, keepers={m: Keeping(keepers[m].kept, at=-1) for m in group})
+        for m in group:
+            assert bits(made[m]) == bits(whole[m])
+
+
+def test_a_replica_that_diverges_leaves_the_others_alone():
+    recipe = BATCH_NORM.change(network=MLP((9, 7)), start=Earlier(ODD))
+    starts = {m: train(ODD, DATA, seed=0, replica=m).weights for m in range(3)}
+    alone = together(recipe, [0, 2], starts=starts)
+    starts[1] = {name: array * 1e30 for name, array in starts[1].items()}
+    made = together(recipe, [0, 1, 2], starts=starts)
+    with pytest.raises(Diverged) as reference:
+        train(recipe, DATA, seed=0, replica=1, start=starts[1])
+    assert (str(made[1]), made[1].step) == (str(reference.value), reference.value.step)
+    for m in (0, 2):
+        assert bits(made[m]) == bits(alone[m])
+
+
+def test_more_replicas_than_places_are_trained_in_several_groups():
+    whole = together(ODD, range(3))
+    assert bits(together(ODD, range(PLACES + 1))[2]) == bits(whole[2])
+    assert bits(together(ODD, range(3), at_once=2)[2]) == bits(whole[2])
+    assert bits(together(ODD, range(3), at_once=1000)[2]) == bits(whole[2])
+
+
+def test_what_is_chosen_and_why():
+    assert choose(ODD, DATA, engine="vectorised") == Choice("vectorised", "as asked")
+    assert choose(CONVOLUTIONS["LeNet5"], PICTURES) == Choice("loop", "LeNet5 is no MLP")
+    for recipe, reason in OBSTACLES:
+        with pytest.raises(BadSpec, match=f"'vectorised' cannot train this recipe: .*{reason}.*; choose 'auto' or 'loop'"):
+            choose(recipe, DATA, engine="vectorised")
+
+
+PAIR = ODD.change(method=ensemble(2))
+OBSTACLES = [
+    (ODD.change(method=ensemble(2, "gate")), "the method trains a gate"),
+    (PAIR.change(network=SharedTrunk((9,))), "components share parts"),
+    (ODD.change(method=anti_distillation(2, signal="1")), "a loss reads outputs of inner layers"),
+    (PAIR.change(components=(Component(), Component(network=MLP((4,))))), "components differ in structure"),
+    (ODD.change(network=own("Peeking")), "cannot be mapped over many networks: .*data-dependent control flow"),
+    (ODD.change(network=own("Unused")), "parameter idle takes no part in its outputs"),
+    (ODD.change(network=own("Counting")), "seen is another among many networks than by itself"),
+]
+
+
+def test_one_component_of_a_shared_network_is_vectorised():
+    assert obstacle_to_vectorising(ODD.change(network=SharedTrunk((9,))), DATA) is None
+
+
+def test_what_a_gpu_would_be_given():
+    """The choice is a function of recipe, data and device, and can be asked for without one."""
+    assert preferred(ODD, DATA, "cuda") == Choice("stacked", "MLP on a GPU")
+    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, "cuda") == Choice("vectorised", "LeNet5 is no MLP, on a GPU")
+    assert preferred(ODD, DATA, "cuda", "bf16") == Choice("vectorised", "bf16 is not for passes written by hand, on a GPU")
+    assert preferred(ODD.change(network=own("Peeking")), DATA, "cuda").engine == "loop"
+    sizes = [places_of(ODD.change(network=MLP((w, w))), DATA, "stacked", "cuda") for w in (16, 2000, 4000, 20000)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == PLACES
+    assert sizes[-1] < PLACES
+    assert places_of(ODD, DATA, "stacked") is None
+    assert group_size(ODD, DATA, "vectorised") == PLACES
+    assert group_size(ODD, DATA, "loop") == 1
+    assert group_size(ODD, DATA) == LARGEST
