@@ -84,7 +84,7 @@ class Case:
 
 CASES = {
     "narrow": Case(
-        "64-128-128-10, batch 64, R = 20", MLP((128, 128)), (64,), 64, 20, 64, 8,
+        "64-128-128-10, batch 64, R = 20", MLP((128, 128)), (64,), 64, 20, 64, 16,
         {"DataLoader loop": 6.0, "tuned loop": 3.5, "JAX": 1.0, "peak": 0.55},
         {"DataLoader loop": 0.56, "JAX": 4.9},
     ),

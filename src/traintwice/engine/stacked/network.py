@@ -107,14 +107,16 @@ class Bound:
         self.biases = [layer.bias.of(stack).unsqueeze(1) for layer in layers[:-1]]
         self.last_bias = layers[-1].bias.of(stack).unsqueeze(2)
         self.norms = _norms(layers, stack)
-        self.forwards = [self._products(*each) for each in zip(reads, weights, writes, strict=True)]
+        *hidden, logits = [self._products(*each) for each in zip(reads, weights, writes, strict=True)]
+        self.forwards: list[list[Product]] = [*hidden, [(w, x.mT, z) for x, w, z in logits]]
         if gradient is None:
             return
         errors = [*(place.d[1] for place in passes.places), passes.gradient]
         towards = [layer.weight.of(gradient) for layer in layers]
-        self.backwards = [self._products(*each) for each in zip(reads, towards, errors, strict=True)]
-        self.steps = [self._products(*each) for each in zip(reads, weights, errors, strict=True)]
-        self.below = [weights[i] if i == len(layers) - 1 else weights[i].mT for i in range(len(layers))]
+        self.backwards = [self._outer(*each) for each in zip(reads, towards, errors, strict=True)]
+        self.steps = [self._outer(*each) for each in zip(reads, weights, errors, strict=True)]
+        self.errors = [*errors[:-1], passes.gradient.mT]
+        self.below = [*(weight.mT for weight in weights[:-1]), weights[-1]]
         self.towards_biases = [layer.bias.of(gradient) for layer in layers]
         self.towards_norms = _norms(layers, gradient)
 
@@ -126,6 +128,12 @@ class Bound:
         sizes = (passes.replicas, passes.components)
         parts = zip(by_component(weight, sizes), by_component(write, sizes), strict=True)
         return [(passes.inputs, w, z) for w, z in parts]
+
+    def _outer(self, read: Tensor | None, towards: Tensor, error: Tensor) -> list[Product]:
+        """The products that make the gradient of a layer's weights; those of the last layer lie turned."""
+        products = self._products(read, towards, error)
+        last = error is self.passes.gradient
+        return [(d, x, g) if last else (x.mT, d, g) for x, g, d in products]
 
     def forward(self) -> None:
         """From inputs to logits."""
@@ -140,8 +148,8 @@ class Bound:
                 place.activation.forward(place.a[0], place.h[0])
             if place.mask is not None:
                 torch.mul(place.h[0], place.mask[0], out=place.o[0])
-        for x, w, z in self.forwards[-1]:
-            torch.bmm(w, x.mT, out=z)
+        for w, x, z in self.forwards[-1]:
+            torch.bmm(w, x, out=z)
         passes.logits.add_(self.last_bias)
 
     def backward(self, descend: float | None = None, keep: float = 1.0) -> None:
@@ -154,21 +162,18 @@ class Bound:
         """
         passes = self.passes
         for i in range(len(passes.places), -1, -1):
-            last = i == len(passes.places)
-            if last:
+            if i == len(passes.places):
                 torch.sum(passes.gradient, 2, out=self.towards_biases[i])
-                error = passes.gradient.mT
             else:
                 self._through(i)
-                error = passes.places[i].d[1]
             if i:
-                torch.bmm(error, self.below[i], out=passes.places[i - 1].d[1])
-            for x, g, d in self.backwards[i] if descend is None else self.steps[i]:
-                left, right = (d, x) if last else (x.mT, d)
-                if descend is None:
-                    torch.bmm(left, right, out=g)
-                else:
-                    g.baddbmm_(left, right, beta=keep, alpha=-descend)
+                torch.bmm(self.errors[i], self.below[i], out=passes.places[i - 1].d[1])
+            if descend is None:
+                for left, right, gradient in self.backwards[i]:
+                    torch.bmm(left, right, out=gradient)
+            else:
+                for left, right, weight in self.steps[i]:
+                    weight.baddbmm_(left, right, beta=keep, alpha=-descend)
 
     def _through(self, i: int) -> None:
         """Back through what follows a hidden linear layer."""
