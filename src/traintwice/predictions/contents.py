@@ -74,8 +74,9 @@ def suspicious(view: View, cell: Callable[[str], str], *, ids: bool) -> str:
     kind, cells = view.layout.kind, [cell(column) for column in view.predictions]
     parts = [f"count(*) - count({cell(i)})" for i in view.ids] if ids else []
     if kind == "score":
-        # NaN is above every number in DuckDB. Two comparisons are quicker than BETWEEN.
-        parts.append(f"count(*) - {those(f'{cells[0]} >= 0 AND {cells[0]} <= 1')}")
+        # Two comparisons are quicker than BETWEEN. Where a file's statistics say that all lies within, which leave NaN out, DuckDB compares
+        # nothing, so that the sum is looked at too.
+        parts += [f"count(*) - {those(f'{cells[0]} >= 0 AND {cells[0]} <= 1')}", not_finite(cells[0])]
     elif kind == "regression":
         parts += [f"count(*) - count({cells[0]})", not_finite(cells[0])]
     elif kind == "votes":
