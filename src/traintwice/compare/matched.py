@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +35,7 @@ def temperature_matched(rows: Rows, level: float) -> TemperatureMatched:
     chosen = _held_out(block.models(0, 2) for block in rows.blocks())
     temperatures = [fit_temperature(chosen.models(m, m + 1)) for m in (0, 1)]
     streams = [Accumulator(metric) for metric in SOFT]
-    labelled = 0
-    for block in rows.blocks():
-        out, labelled = _is_held_out(block, labelled)
-        if out.all():
-            continue
-        rest = block.where(~out)
+    for rest in _not_held_out(rows.blocks()):
         models = [at_temperature(rest.models(m, m + 1), temperature) for m, temperature in enumerate(temperatures)]
         pair = Predictions.trusted(np.concatenate([models[0].probs, models[1].probs]), None, rest.weights)
         for stream in streams:
@@ -80,14 +75,10 @@ def recipe_matched(blocks: Callable[[], Iterable[Predictions]], which: Sequence[
     chosen = _held_out(blocks())
     temperature = fit_temperature(chosen)
     streams = [Accumulator(metric) for metric in which]
-    labelled = 0
-    for block in blocks():
-        out, labelled = _is_held_out(block, labelled)
-        if out.all():
-            continue
-        rest = at_temperature(block.where(~out), temperature)
+    for rest in _not_held_out(blocks()):
+        matched = at_temperature(rest, temperature)
         for stream in streams:
-            stream.update(rest)
+            stream.update(matched)
     estimates = {m.__name__: interval(stream.compute(), level=level) for m, stream in zip(which, streams, strict=True)}
     return Matched(temperature, chosen.examples, estimates)
 
@@ -101,6 +92,14 @@ def _held_out(blocks: Iterable[Predictions]) -> Predictions:
     if not parts:
         raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
     return joined(parts)
+
+
+def _not_held_out(blocks: Iterable[Predictions]) -> Iterator[Predictions]:
+    labelled = 0
+    for block in blocks:
+        out, labelled = _is_held_out(block, labelled)
+        if not out.all():
+            yield block.where(~out)
 
 
 def _is_held_out(block: Predictions, labelled: int) -> tuple[np.ndarray, int]:

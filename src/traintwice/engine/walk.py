@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -60,8 +61,7 @@ def walk(
     steps, per_epoch = steps_of(recipe, data, steps), recipe.steps_per_epoch(len(data.train))
     recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
     walked = _alone if chosen == "loop" else _together
-    settings: Any = {"seed": seed, "replica": replica, "steps": steps, "starts": starts, "teachers": teachers}
-    walking = walked(recipe, data, replicas=replicas, engine=chosen, dtype=dtype, device=where, **settings)
+    walking = walked(_Walk(recipe, data, seed, replica, replicas, steps, starts, teachers, chosen, dtype, where))
     while True:
         with where.entered():
             weights = next(walking, None)
@@ -75,74 +75,73 @@ def steps_of(recipe: Recipe, data: Dataset, steps: int) -> int:
     return steps if recipe.progressive is None else min(steps, recipe.steps_per_epoch(len(data.train)))
 
 
-def _alone(
-    recipe: Recipe,
-    data: Dataset,
-    *,
-    seed: int,
-    replica: int,
-    replicas: Sequence[int],
-    steps: int,
-    starts: Earliers,
-    teachers: Earliers,
-    engine: str,
-    dtype: torch.dtype,
-    device: Device,
-) -> Iterator[dict[str, Tensor]]:
+@dataclass(frozen=True)
+class _Walk:
+    """What is walked: a recipe of as many epochs as the steps need, and the replica among those of its group."""
+
+    recipe: Recipe
+    data: Dataset
+    seed: int
+    replica: int
+    replicas: Sequence[int]
+    steps: int
+    starts: Earliers
+    teachers: Earliers
+    engine: str
+    dtype: torch.dtype
+    device: Device
+
+
+def _alone(w: _Walk) -> Iterator[dict[str, Tensor]]:
     """By the reference engine, which trains nothing beside a replica."""
-    start, teacher = starts.get(replica), teachers.get(replica)
-    settings: Any = {"seed": seed, "replica": replica, "start": start, "teacher": teacher}
-    training = Training(recipe, data, dtype=dtype, device=device, **settings)
+    training = Training(
+        w.recipe,
+        w.data,
+        seed=w.seed,
+        replica=w.replica,
+        start=w.starts.get(w.replica),
+        teacher=w.teachers.get(w.replica),
+        dtype=w.dtype,
+        device=w.device,
+    )
     named = {f"{j}.{name}": value for j, net in enumerate(training.networks) for name, value in net.state_dict().items()}
     yield named
     step = 0
-    for epoch in range(recipe.epochs):
+    for epoch in range(w.recipe.epochs):
         training.examples.enter(epoch)
-        for batch in epoch_of(recipe, data, seed=seed, replica=replica, epoch=epoch):
+        for batch in epoch_of(w.recipe, w.data, seed=w.seed, replica=w.replica, epoch=epoch):
             training.step(batch, step)
             yield named
             step += 1
-            if step == steps:
+            if step == w.steps:
                 return
 
 
-def _together(
-    recipe: Recipe,
-    data: Dataset,
-    *,
-    seed: int,
-    replica: int,
-    replicas: Sequence[int],
-    steps: int,
-    starts: Earliers,
-    teachers: Earliers,
-    engine: str,
-    dtype: torch.dtype,
-    device: Device,
-) -> Iterator[dict[str, Tensor]]:
+def _together(w: _Walk) -> Iterator[dict[str, Tensor]]:
     """By an engine that trains replicas together. One that diverges stays in the group: its numbers touch no others, which a walk shows."""
-    group_of, place = filled(replicas, places_of(recipe, data, engine, device.name) or 2), replicas.index(replica)
-    group = KINDS[engine](
-        recipe,
-        data,
-        training_set(data, engine, dtype, device),
-        seed=seed,
+    group_of = filled(w.replicas, places_of(w.recipe, w.data, w.engine, w.device.name) or 2)
+    place = w.replicas.index(w.replica)
+    group = KINDS[w.engine](
+        w.recipe,
+        w.data,
+        training_set(w.data, w.engine, w.dtype, w.device),
+        seed=w.seed,
         replicas=group_of,
-        starts=[starts.get(r) for r in group_of],
-        teachers=[teachers.get(r) for r in group_of],
-        dtype=dtype,
-        device=device,
+        starts=[w.starts.get(r) for r in group_of],
+        teachers=[w.teachers.get(r) for r in group_of],
+        dtype=w.dtype,
+        device=w.device,
     )
     yield group.weights(place)
     step = 0
-    for epoch in range(recipe.epochs):
+    for epoch in range(w.recipe.epochs):
         for batch in group.feed.epoch(epoch):
             failed = group.step(batch, step)
             if place in failed:
                 raise Diverged(failed[place], step)
             yield group.weights(place)
             step += 1
-            if step == steps:
+            if step == w.steps:
                 return
 
 
