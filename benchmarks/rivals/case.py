@@ -94,12 +94,12 @@ CASES = {
         {"JAX": 1.5},
     ),
     "wide": Case(
-        "784-1200-1200-10, batch 128, R = 4", MLP((1200, 1200)), (784,), 128, 4, 16, 4,
+        "784-1200-1200-10, batch 128, R = 4", MLP((1200, 1200)), (784,), 128, 4, 32, 4,
         {"DataLoader loop": 1.3, "tuned loop": 1.15, "JAX": 1.1, "peak": 0.85},
         {"DataLoader loop": 0.87, "JAX": 1.08},
     ),
     "lenet5": Case(
-        "LeNet5, 28 x 28, batch 128, R = 4", LeNet5(), (1, 28, 28), 128, 4, 48, 1,
+        "LeNet5, 28 x 28, batch 128, R = 4", LeNet5(), (1, 28, 28), 128, 4, 48, 2,
         {"DataLoader loop": 1.1, "tuned loop": 1.0},
         {"DataLoader loop": 0.9},
     ),
