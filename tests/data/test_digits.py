@@ -22,6 +22,12 @@ def test_splits_are_disjoint_and_whole():
     assert ours == sorted(map(tuple, np.column_stack([theirs.data, theirs.target]).astype(int).tolist()))
 
 
+def test_pictures_are_the_same_numbers():
+    flat, pictures = Digits().load(), Digits(pictures=True).load()
+    assert pictures.shape == (8, 8)
+    np.testing.assert_array_equal(pictures.train.inputs.reshape(-1, 64), flat.train.inputs)
+
+
 def test_digest_is_of_the_content():
     assert Digits().load().digest == "0390e5082edb51cbb6c1046240b15adc"
     assert Digits(split_seed=1).load().digest != Digits().load().digest

@@ -2,8 +2,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from data_formats import write_mnist
 
-from traintwice.data import Digits
+from traintwice.data import Digits, FashionMNIST
 from traintwice.errors import BadSpec, UnknownName
 from traintwice.methods import entropy_regulariser
 from traintwice.metrics import accuracy, churn
@@ -13,7 +14,7 @@ from traintwice.papers import printed as numbers
 from traintwice.papers.artefact import Grid
 from traintwice.papers.choosing import ALLOWED_LOSS, OTHER_SEED, choose, row_of, study_to_choose
 from traintwice.papers.cost import estimate
-from traintwice.papers.layouts import measured, rows_table
+from traintwice.papers.layouts import measured, notes, rows_table
 from traintwice.papers.reproducing import studies
 from traintwice.papers.writing import write
 from traintwice.recipes import Recipe
@@ -114,6 +115,30 @@ def test_wrong_names_are_told():
         ARTEFACT.chosen_parts("huge")
     with pytest.raises(UnknownName, match="digits"):
         ARTEFACT.chosen_parts("small", ("digitz",))
+
+
+def test_an_optional_part_is_left_out_where_its_files_are_not_here(tmp_path):
+    def artefact(folder, optional=True):
+        clothes = replace(part(), name="fashion", data=FashionMNIST(str(folder)), optional=optional)
+        return replace(ARTEFACT, parts=lambda scale: (part(), clothes))
+
+    def names(artefact, *asked):
+        return [p.name for p in artefact.chosen_parts("small", asked)]
+
+    assert names(artefact(tmp_path)) == ["digits"]
+    assert [p.name for p in artefact(tmp_path).left_out("small")] == ["fashion"]
+    assert names(artefact(tmp_path), "fashion") == ["fashion"]
+    assert names(artefact(tmp_path, optional=False)) == ["digits", "fashion"]
+    write_mnist(tmp_path, packed=True)
+    assert names(artefact(tmp_path)) == ["digits", "fashion"]
+
+
+def test_only_where_the_paper_prints_deviations_are_they_explained(tmp_path):
+    done = reproduce(ARTEFACT, replicas=2, store=tmp_path)
+    (p,) = done.parts
+    deviation = "the paper's ± is a standard deviation"
+    assert deviation in notes(done.parts)[-1]
+    assert deviation not in notes((replace(p, part=replace(p.part, printed={"entropy": {"churn": "5.59"}})),))[-1]
 
 
 def test_cost_counts_every_training():

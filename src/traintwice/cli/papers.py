@@ -41,6 +41,11 @@ def run_artefact(
     artefact = ARTEFACTS[name]
     chosen = artefact.chosen_parts(scale, tuple(parts))
     if not quiet:
+        for part in () if parts else artefact.left_out(scale):
+            print(
+                f"{part.heading} is left out: its files are not here (traintwice fetch {type(part.data).__name__})",
+                file=sys.stderr,
+            )
         planned = [e for part in chosen for e in studies(artefact, part, scale, replicas=replicas, seed=seed or 0)]
         if planned:
             count, seconds = estimate(planned, jobs or cores())

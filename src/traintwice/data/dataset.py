@@ -160,6 +160,12 @@ class Source(Protocol):
         """Read the data; the same settings give the same arrays."""
 
 
+def is_here(source: Source) -> bool:
+    """Whether the files of a source are on this machine; True where it does not say (``is_here()``)."""
+    says = getattr(source, "is_here", None)
+    return bool(says()) if callable(says) else True
+
+
 def split(
     inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], *, seed: int, scaling: Scaling | None = None
 ) -> tuple[Split, Split, Split]:

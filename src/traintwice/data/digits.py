@@ -19,6 +19,7 @@ class Digits:
     Args:
         train, validation, test: how many examples go to each split; together at most 1,797.
         split_seed: of the shuffle that deals them.
+        pictures: examples of 8 x 8 for convolutions, instead of 64 numbers in a row.
     Raises:
         MissingExtra: scikit-learn is not installed. BadInput: more examples than there are.
     Source:
@@ -33,12 +34,15 @@ class Digits:
     validation: int = 200
     test: int = 800
     split_seed: int = 0
+    pictures: bool = False
 
     def load(self) -> Dataset:
         """Read and split the data."""
         require("sklearn", extra="demo", purpose="the digits data set")
         table = np.loadtxt(_file(), delimiter=",")
         inputs = (table[:, :-1] / 16).astype(np.float32)
+        if self.pictures:
+            inputs = inputs.reshape(-1, 8, 8)
         labels = table[:, -1].astype(np.int64)
         train, validation, test = split(inputs, labels, (self.train, self.validation, self.test), seed=self.split_seed)
         return Dataset("digits", 10, train, validation, test, pixels=(8, 8), class_names=tuple("0123456789"))

@@ -83,6 +83,11 @@ class MNIST:
             class_names=self.class_names,
         )
 
+    def is_here(self) -> bool:
+        """Whether all four files are on this machine."""
+        among = places(type(self).__name__, self.folder, self.installed)
+        return all(any((folder / f"{file}{end}").is_file() for folder in among for end in ("", ".gz")) for file in self.files())
+
     def files(self) -> tuple[str, ...]:
         """Pictures and labels of training and test."""
         return FILES

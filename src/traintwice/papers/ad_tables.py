@@ -10,8 +10,8 @@ from traintwice.methods import anti_distillation, anti_distillation_difference, 
 from traintwice.metrics import Metric
 from traintwice.nets import Towers
 from traintwice.papers import printed
-from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
-from traintwice.papers.grounds import of_anti_distillation, of_clicks
+from traintwice.papers.artefact import Artefact, Part, PartResults, Printed, Scale
+from traintwice.papers.grounds import Ground, of_anti_distillation, of_clicks
 from traintwice.papers.layouts import PaperColumn, cells, measured, notes, rows_table
 from traintwice.recipes import Recipe
 from traintwice.study import relative_change
@@ -36,34 +36,54 @@ DELTA_NOTE = "Δ deviates from the mean of the M replicas and grows with M: comp
 
 def _table_1_parts(scale: Scale) -> tuple[Part, ...]:
     """Ensembles of two with the second-moment loss on logits, λ from none to 1."""
-    ground = of_anti_distillation(scale)
     numbers = printed.read(printed.AD_TABLE_1, [column.key for column in COLUMNS_1])
-    pair = ground.base.change(method=ensemble(2))
-    rows = {"none": pair} | {f"{value:g}": pair.change(method=anti_distillation(2, value)) for value in LAMBDAS}
-    return (
-        Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), REPLICAS[scale], numbers, ground.printed_for),
-    )
+
+    def rows(pair: Recipe) -> dict[str, Recipe]:
+        return {"none": pair} | {f"{value:g}": pair.change(method=anti_distillation(2, value)) for value in LAMBDAS}
+
+    grounds = of_anti_distillation(scale)
+    return tuple(_part(ground, rows(ground.base.change(method=ensemble(2))), scale, numbers) for ground in grounds)
 
 
 def _table_2_parts(scale: Scale) -> tuple[Part, ...]:
     """Ensembles of 2, 4, 6 and 8 with and without the loss."""
-    ground = of_anti_distillation(scale)
     numbers = printed.read(printed.AD_TABLE_2, [column.key for column in (ACCURACY, *SOFT)])
-    rows = {f"{size}, no AD": ground.base.change(method=ensemble(size)) for size in SIZES}
-    rows |= {f"{size}, AD": ground.base.change(method=anti_distillation(size, TABLE_2_WEIGHT)) for size in SIZES}
-    return (
-        Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), REPLICAS[scale], numbers, ground.printed_for),
+
+    def rows(base: Recipe) -> dict[str, Recipe]:
+        return {f"{size}, no AD": base.change(method=ensemble(size)) for size in SIZES} | {
+            f"{size}, AD": base.change(method=anti_distillation(size, TABLE_2_WEIGHT)) for size in SIZES
+        }
+
+    return tuple(_part(ground, rows(ground.base), scale, numbers) for ground in of_anti_distillation(scale))
+
+
+def _part(ground: Ground, rows: dict[str, Recipe], scale: Scale, numbers: Printed) -> Part:
+    return Part(
+        ground.name,
+        ground.heading,
+        ground.data,
+        lambda chosen: rows,
+        (),
+        REPLICAS[scale],
+        numbers,
+        ground.printed_for,
+        optional=ground.optional,
     )
 
 
 def _table_2(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
-    (p,) = parts
+    """One table for each data set: its two sides are wide."""
+    return tuple(_sizes(p) for p in parts)
+
+
+def _sizes(p: PartResults) -> BesideTable:
     columns = (ACCURACY, *SOFT, measured(metrics.churn, "Δᴴ"))
     sides = [cells(p, columns, [f"{size}, {kind}" for size in SIZES]) for kind in ("no AD", "AD")]
     lines: list[tuple[str | Pair, ...]] = [(str(size), *sides[0][i], *sides[1][i]) for i, size in enumerate(SIZES)]
     header = ("J", *[f"{kind}: {c.title}" for kind in ("no AD", f"AD, λ = {TABLE_2_WEIGHT:g}") for c in columns])
     added = "The column Δᴴ is ours: a soft measure is never shown without churn."
-    return (BesideTable("AD Table 2: size of the ensemble", header, tuple(lines), (*notes(parts), DELTA_NOTE, added)),)
+    title = f"AD Table 2: size of the ensemble, {p.part.heading}"
+    return BesideTable(title, header, tuple(lines), (*notes((p,)), DELTA_NOTE, added))
 
 
 def _table_1(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:

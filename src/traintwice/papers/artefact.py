@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from traintwice.data import Source
+from traintwice.data import Source, is_here
 from traintwice.errors import BadSpec, unknown
 from traintwice.recipes import Recipe
 from traintwice.study import Experiment, Results
@@ -57,6 +57,7 @@ class Part:
         replicas: M of the table that is reported.
         printed: the paper's numbers.
         printed_for: whose numbers they are, where the data set is another: "CIFAR-10, ResNet-56".
+        optional: left out where its files are not on this machine, unless it is asked for by name.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Part:
     replicas: int = 10
     printed: Printed = field(default_factory=dict)
     printed_for: str = ""
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Artefact:
     figures: Callable[[tuple[PartResults, ...]], tuple[Figure, ...]] | None = None
 
     def chosen_parts(self, scale: Scale, names: tuple[str, ...] = ()) -> tuple[Part, ...]:
-        """The parts of a scale, or those named.
+        """The parts of a scale, or those named. Left out of all: those that are optional and whose files are not on this machine.
 
         Raises:
             UnknownName: no part of that name. BadSpec: no such scale.
@@ -109,7 +111,14 @@ class Artefact:
         for name in names:
             if name not in known:
                 raise unknown("part", name, known, hint=f"(of {self.name} at scale {scale})")
-        return tuple(known[name] for name in names) if names else parts
+        if names:
+            return tuple(known[name] for name in names)
+        missing = {part.name for part in self.left_out(scale)}
+        return tuple(part for part in parts if part.name not in missing)
+
+    def left_out(self, scale: Scale) -> tuple[Part, ...]:
+        """The optional parts whose files are not on this machine."""
+        return tuple(part for part in self.parts(scale) if part.optional and not is_here(part.data))
 
 
 def study_of(

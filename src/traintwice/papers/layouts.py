@@ -88,5 +88,7 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
         said += [
             f"{row}: {len(lost)} of {e.replicas} replicas diverged and are left out." for row, lost in p.results.diverged.items()
         ]
-    said.append("± is half a 95 % interval for new replicas and new examples; the paper's ± is a standard deviation.")
+    deviations = any("±" in number for p in parts for row in p.part.printed.values() for number in row.values())
+    theirs = "; the paper's ± is a standard deviation" if deviations else ""
+    said.append(f"± is half a 95 % interval for new replicas and new examples{theirs}.")
     return tuple(said)
