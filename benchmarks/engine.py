@@ -148,7 +148,7 @@ def print_case(case: Case, found: dict[str, Any], rate: dict[str, float], peak: 
             print(
                 f"  {rival} is {now:.2f} times the tuned loop, {before:.2f} when first measured elsewhere: {verdict} {TOLERANCE:.0%}"
             )
-    return {"ours": ours, "aims": aims, "rivals": weak}
+    return {"ours": ours, "aims": aims, "expected": weak}
 
 
 def main() -> None:
