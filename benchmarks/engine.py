@@ -176,7 +176,7 @@ def main() -> None:
         rate = rates(case, found, 1)
         peak = 2 * PEAK_SIDE**3 * PEAK_TIMES / median(found["matmul"]["seconds"])
         told = print_case(case, found, rate, peak)
-        results[key] = {"rivals": found, "rates": rate, "peak": peak, **told}
+        results[key] = {"rivals": found, "rates": rate, "flops": case.flops, "peak": peak, **told}
         if args.threads == 1 and len(cores) > 1:
             pair = rates(case, measure(["tuned loop", told["ours"]], key, args, [[cores[0]], [cores[1]]]), 2)
             together, alone = pair[told["ours"]], pair["tuned loop"]

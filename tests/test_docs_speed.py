@@ -1,0 +1,47 @@
+"""docs/engine.md says what was measured."""
+
+import json
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+sys.path.insert(0, str(DOCS))
+
+from speed import KEPT, PAGE, page, ratio, taken  # noqa: E402
+
+
+def test_the_page_shows_what_is_kept():
+    text = PAGE.read_text()
+    assert text == page(text, json.loads(KEPT.read_text()))
+
+
+def test_ratios_of_medians_and_of_turns():
+    measured = {
+        "settings": {
+            "optimizer": "sgd",
+            "threads": 1,
+            "repeat": 3,
+            "cpu_time": True,
+            "machine": {"processor": "some", "torch": "2", "numpy": "2"},
+        },
+        "cases": {
+            "narrow": {
+                "ours": "ours, stacked",
+                "rivals": {
+                    "tuned loop": {"seconds": [6.0, 4.0, 5.0]},
+                    "ours, stacked": {"seconds": [2.0, 2.0, 1.0]},
+                    "JAX": {"not_here": "no jax"},
+                },
+                "rates": {"ours, stacked": 10.0, "tuned loop": 4.0},
+                "flops": 6,
+                "peak": 100.0,
+                "expected": {},
+                "two_processes": {"ours, stacked": 18.0, "tuned loop": 9.0},
+            }
+        },
+    }
+    case = taken(measured, "2026-01-01")["narrow"]
+    assert ratio(case, "tuned loop") == "2.50 (2.00–5.00)"
+    assert ratio(case, "JAX") == "–"
+    assert (case["of_peak"], case["tuned_of_peak"]) == (0.6, 0.24)
+    assert "processor" not in case["versions"]
