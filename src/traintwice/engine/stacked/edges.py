@@ -29,6 +29,7 @@ class Edges:
             forward pass.
         logits: ``S K B``, written by a forward pass; class by class, which is quick to normalise.
         gradient: of the loss by the logits, ``S K B``, to be written before a backward pass.
+        minus_one: −1 for every example of every network, ``S 1 B``.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Edges:
         self.inputs = self.rows.view(seen, batch, -1)[:, :, :shown]
         self.logits_flat, self.logits = padded(self.size, given, batch, dtype=dtype, device=device)
         self.gradient_flat, self.gradient = padded(self.size, given, batch, dtype=dtype, device=device)
+        self.minus_one = torch.full((), -1.0, dtype=dtype, device=device).expand(self.size, 1, batch)
 
     def by_replica(self, stack: Tensor) -> Tensor:
         """``R J ...`` of ``R·J ...``."""

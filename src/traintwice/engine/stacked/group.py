@@ -69,9 +69,9 @@ class Group(Together):
     def _pass(self, passes: Passes, seen: Seen, step: int, factor: float) -> tuple[Memories | None, Tensor]:
         network = self._sized[passes.batch][1]
         network.forward()
-        self._follow(passes)
-        with torch.enable_grad():
-            remembered, values = self.loss.write(passes, seen, step, self.memories)
+        if self.norms:
+            self._follow(passes)
+        remembered, values = self.loss.write(passes, seen, step, self.memories)
         if self.descent is None:
             network.backward()
         else:

@@ -78,18 +78,19 @@ class Gradients:
             labels = labels.unsqueeze(1).expand(-1, passes.components, -1)
         at = labels.reshape(passes.size, 1, passes.batch)
         if g.device.type == "cpu":
-            g.scatter_add_(1, at, g.new_full((), -1.0).expand(at.shape))
+            g.scatter_add_(1, at, passes.minus_one)
         else:  # the same numbers; kernels that scatter are not deterministic there
             g.sub_((torch.arange(g.shape[1], device=g.device).unsqueeze(1) == at).to(g.dtype))
         passes.gradient_flat.mul_(at_step(self.method.terms[0].weight, step) / passes.batch)
 
     def _of_any(self, passes: Edges, seen: Seen, step: int, memories: Memories | None) -> tuple[Memories, Tensor]:
         """By automatic differentiation of the loss, from the logits on."""
-        logits = self._filled(passes.by_replica(passes.logits).mT).requires_grad_()
-        peers, teacher = (None if x is None else self._filled(x) for x in (seen.peers, seen.teacher))
-        out = Outputs(logits, self._filled(seen.labels), peers=peers, teacher=teacher, shared=seen.shared)
-        loss, memories = self.method.advance(out, step, memories)
-        (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
+        with torch.enable_grad():
+            logits = self._filled(passes.by_replica(passes.logits).mT).requires_grad_()
+            peers, teacher = (None if x is None else self._filled(x) for x in (seen.peers, seen.teacher))
+            out = Outputs(logits, self._filled(seen.labels), peers=peers, teacher=teacher, shared=seen.shared)
+            loss, memories = self.method.advance(out, step, memories)
+            (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
         passes.by_replica(passes.gradient).copy_(gradient[: self.replicas].mT)
         return memories, loss.detach()[: self.replicas]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
 
 from traintwice.engine.stacked.layout import Blocks
 from traintwice.optimizers import SGD, Optimizer
@@ -48,19 +47,17 @@ class Update:
     def __call__(self, factor: float) -> None:
         """One step, with learning rates times a factor."""
         if self.plain is not None:  # what `step` ends in; what lies between takes as long as a small product
-            sgd(
+            torch._fused_sgd_(
                 self.parameters,
                 self.gradients,
-                [None] * len(self.parameters),
-                has_sparse_grad=False,
-                foreach=False,
-                fused=True,
+                [],
                 weight_decay=self.plain.weight_decay,
                 momentum=0.0,
                 lr=self.plain.lr * factor,
                 dampening=0.0,
                 nesterov=False,
                 maximize=False,
+                is_first_step=False,
             )
             return
         for group, rate in zip(self.built.param_groups, self.rates, strict=True):
