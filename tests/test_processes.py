@@ -5,7 +5,21 @@ import sys
 
 import pytest
 
-from traintwice.processes import cores, started_early
+from traintwice.processes import KEEPS_MEMORY, cores, started_early, worker_environment
+
+
+def test_a_worker_has_one_thread_and_keeps_its_memory(monkeypatch):
+    for name in KEEPS_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    found = worker_environment()
+    assert found["OMP_NUM_THREADS"] == "1"
+    assert found.items() >= KEEPS_MEMORY.items()
+
+
+def test_what_the_user_says_of_memory_stands(monkeypatch):
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert worker_environment()["MALLOC_TRIM_THRESHOLD_"] == "131072"
 
 
 def test_those_that_are_not_used_are_ended():
