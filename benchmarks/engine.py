@@ -1,11 +1,11 @@
 """How fast replicas are trained, beside the usual loop, a tuned loop, hand-written JAX and an ensemble package.
 
-    PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--processes 1] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
+    PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--repeat 5] [--threads 1] [--optimizer sgd] [--cpu-time] [--json FILE]
 
-With `--processes 3` there are as many rounds, each with processes of its own: convolutions are 10 % faster or slower from one process to the
-next. Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
+Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
 of steps on mini-batches of the same size, with plain SGD (or momentum of 0.9, or AdaGrad), in float32, each in a process of its own on one
-core; they take turns, and the median of the repeats counts. Compiling and choosing is not in the times; it is told apart. All data are
+core; they take turns, and the median of the repeats counts. With `--processes 3` there are three rounds of them, each in new processes:
+convolutions are a tenth faster or slower from one to the next. Compiling and choosing is not in the times; it is told apart. All data are
 random. Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among
 them: it cannot be imported without torchvision.
 """
@@ -170,9 +170,8 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     names = [n for n in RIVALS if args.rival is None or n in {*args.rival, "tuned loop", "matmul"}]
     clock = "processor time" if args.cpu_time else "wall time"
-    print(
-        f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {args.processes} x {args.repeat}; 'before' is spent once: imports, compiling"
-    )
+    times = f"{args.processes} x {args.repeat}"
+    print(f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {times}; 'before' is spent once: imports, compiling")
     results = {}
     for key in args.case or CASES:
         case = replace(CASES[key], optimizer=OPTIMIZERS[args.optimizer])
