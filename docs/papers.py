@@ -85,9 +85,9 @@ with the paper's numbers small beneath ours, as Markdown, LaTeX and JSON, and fi
 
 AD is "Anti-Distillation: Improving Reproducibility of Deep Networks", CH is "On the Reproducibility of Neural Network
 Predictions". The paper's numbers are of other data and other networks, so only the order of rows may be compared. At small scale
-digits stand for CIFAR-10, MNIST-5k for CIFAR-100, and for ImageNet a residual network that is trained for 52 steps, to see that all of it runs; AD Tables 1 and 2
-add Fashion-MNIST where its files are (`traintwice fetch FashionMNIST`). Where a
-weight is chosen from a grid it is chosen on other replicas and on the validation split; CH picked the smallest churn on the
+digits stand for CIFAR-10, MNIST-5k for CIFAR-100, and for ImageNet a residual network that is trained for 52 steps, to see that
+all of it runs; AD Tables 1 and 2 add Fashion-MNIST where its files are (`traintwice fetch FashionMNIST`). Where a weight is
+chosen from a grid it is chosen on other replicas and on the validation split; CH picked the smallest churn on the
 runs that it reports.
 """
 
