@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from keeping import Keeping
 
 from traintwice.augmentation import Shift
 from traintwice.averaging import EMA, SWA, Snapshots
@@ -141,22 +142,6 @@ def test_equals_the_reference_after_epochs(name, teachers):
             np.testing.assert_allclose(made.weights[name], array, rtol=1e-9, atol=1e-9)
         for name, array in reference.outputs.items():
             np.testing.assert_allclose(made.outputs[name], array, rtol=1e-6, atol=1e-6)
-
-
-class Keeping:
-    """Keeps the state after some steps, as a checkpoint would, and stops the training after some more."""
-
-    def __init__(self, kept=None, at=3, stop=None):
-        self.kept, self.at, self.stop = kept, at, stop
-
-    def resume(self):
-        return self.kept
-
-    def after_step(self, steps, training):
-        if steps == self.at:
-            self.kept = steps, training.state()
-        if steps == self.stop:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["plain", "ensemble with all", "snapshots", "SWA", "stale peers", "memory", "AdamW", "SGD"])

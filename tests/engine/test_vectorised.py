@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from keeping import Keeping
 from torch import nn
 
 from traintwice.augmentation import Shift
@@ -156,22 +157,6 @@ def test_equals_the_reference_after_epochs(name, teachers):
         assert found.steps == reference.steps
         for what, array in reference.weights.items():
             np.testing.assert_allclose(found.weights[what], array, rtol=1e-9, atol=1e-9)
-
-
-class Keeping:
-    """Keeps the state after some steps, as a checkpoint would, and stops the training after some more."""
-
-    def __init__(self, kept=None, at=3, stop=None):
-        self.kept, self.at, self.stop = kept, at, stop
-
-    def resume(self):
-        return self.kept
-
-    def after_step(self, steps, training):
-        if steps == self.at:
-            self.kept = steps, training.state()
-        if steps == self.stop:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["batch norm", "memory", "stale peers", "somebody's own"])
