@@ -71,7 +71,8 @@ def page() -> str:
         found = kept.get(f"{name}.small")
         if found is None or not found["tables"]:
             continue
-        lines += [f"## {name}", "", f"`traintwice run {name}`, {found['date']}, {found['took']} on {found['where']}.", ""]
+        head = f"`traintwice run {name}`, {found['date']}, {found['took']} on {found['where']}."
+        lines += [f"## {name}", "", f"{head} {found['said']}.", ""]
         lines += [BesideTable.from_dict(table).to_markdown() for table in found["tables"]]
     return "\n".join(lines).rstrip() + "\n"
 
