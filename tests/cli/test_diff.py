@@ -149,6 +149,15 @@ def test_every_option_reaches_the_comparison(files, traintwice):
     assert strict(logits[1])["alignment"]["layouts"][0].startswith("one logit")
 
 
+def test_details_bring_what_one_pass_leaves_out(files, traintwice, monkeypatch):
+    monkeypatch.setattr("traintwice.compare.counted.FROM_ROWS", 2)
+    for name in ("a", "b"):
+        (files / f"{name}.csv").write_text("k,s,t\n" + "".join(f"{i},0.{i + 1},{i % 2}\n" for i in range(8)))
+    arguments = ("diff", "a.csv", "b.csv", "--id", "k", "--probs", "s", "--label", "t", "--json")
+    assert "--details" in strict(traintwice(*arguments)[1])["left_out"]["moved"]
+    assert "moved" not in strict(traintwice(*arguments, "--details")[1])["left_out"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,6 +1,7 @@
 """`run` and `show` on tables and figures of the papers."""
 
 import json
+import sys
 
 
 def test_a_figure_of_a_formula_trains_nothing(traintwice, tmp_path):
@@ -37,3 +38,12 @@ def test_show_lists_parts_of_both_scales(traintwice):
     assert "--part digits" in out
     plain = json.loads(traintwice("show", "churn.table2", "--json")[1])
     assert list(plain["scales"]) == ["small", "paper"]
+
+
+def test_a_part_without_files_is_said_to_be_left_out(traintwice, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path / "none"))
+    monkeypatch.setattr("traintwice.data.FashionMNIST.installed", ())
+    monkeypatch.setattr("traintwice.cli.papers.reproduce", lambda *a, **k: sys.exit(0))
+    err = traintwice("run", "ad.table1", "--store", "runs", "--no-report")[2]
+    assert "Fashion-MNIST is left out: its files are not on this machine (traintwice fetch FashionMNIST)." in err
+    assert "--part fashion: Fashion-MNIST (where its files are)" in traintwice("show", "ad.table1")[1]

@@ -16,7 +16,7 @@ from traintwice.papers.choosing import ALLOWED_LOSS, OTHER_SEED, choose, row_of,
 from traintwice.papers.cost import estimate
 from traintwice.papers.layouts import measured, notes, rows_table
 from traintwice.papers.reproducing import studies
-from traintwice.papers.writing import write
+from traintwice.papers.writing import plain, write
 from traintwice.recipes import Recipe
 from traintwice.study import Experiment, run
 
@@ -96,9 +96,9 @@ def test_a_weight_is_chosen_on_other_replicas_and_other_examples(tmp_path):
     assert p.results["entropy"].recipe.method == entropy_regulariser(p.chosen["entropy"])
     written = {path.name for path in write(done, tmp_path / "out")}
     assert written == {"tiny.table1.md", "tiny.table1.tex", "tiny.table1.json"}
-    plain = json.loads((tmp_path / "out" / "tiny.table1.json").read_text())
-    assert plain["tables"][0]["rows"][1][2]["paper"] == "5.59 ± 0.21"
-    assert plain["parts"][0]["chosen"] == p.chosen
+    kept = json.loads((tmp_path / "out" / "tiny.table1.json").read_text())
+    assert kept["tables"][0]["rows"][1][2]["paper"] == "5.59 ± 0.21"
+    assert kept["parts"][0]["chosen"] == p.chosen
 
 
 def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path):
@@ -119,14 +119,18 @@ def test_wrong_names_are_told():
 
 def test_an_optional_part_is_left_out_where_its_files_are_not_here(tmp_path):
     def artefact(folder, optional=True):
-        clothes = replace(part(), name="fashion", data=FashionMNIST(str(folder)), optional=optional)
+        clothes = replace(part(), name="fashion", heading="clothes", data=FashionMNIST(str(folder)), optional=optional)
         return replace(ARTEFACT, parts=lambda scale: (part(), clothes))
 
     def names(artefact, *asked):
         return [p.name for p in artefact.chosen_parts("small", asked)]
 
     assert names(artefact(tmp_path)) == ["digits"]
-    assert [p.name for p in artefact(tmp_path).left_out("small")] == ["fashion"]
+    (said,) = artefact(tmp_path).left_out("small")
+    assert said == "clothes is left out: its files are not on this machine (traintwice fetch FashionMNIST)."
+    assert not artefact(tmp_path).left_out("small", ("digits",))
+    done = reproduce(artefact(tmp_path), replicas=2, store=tmp_path / "runs")
+    assert done.tables[0].notes[-1] == plain(done)["left_out"][0] == said
     assert names(artefact(tmp_path), "fashion") == ["fashion"]
     assert names(artefact(tmp_path, optional=False)) == ["digits", "fashion"]
     write_mnist(tmp_path, packed=True)

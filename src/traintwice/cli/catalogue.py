@@ -150,7 +150,15 @@ def _classes(experiment: Experiment) -> int | None:
 
 def _print_artefact(artefact: Artefact, *, as_json: bool) -> None:
     scales: dict[str, dict[str, dict[str, Any]]] = {
-        scale: {part.name: {"heading": part.heading, "replicas": part.replicas, "rows": list(part.rows({}))} for part in parts}
+        scale: {
+            part.name: {
+                "heading": part.heading,
+                "replicas": part.replicas,
+                "rows": list(part.rows({})),
+                "optional": part.optional,
+            }
+            for part in parts
+        }
         for scale in SCALES
         for parts in [artefact.parts(scale)]
     }
@@ -161,7 +169,8 @@ def _print_artefact(artefact: Artefact, *, as_json: bool) -> None:
     for scale, parts in scales.items():
         print(f"\n--scale {scale}")
         for name, part in parts.items():
-            print(f"  --part {name}: {part['heading']}, {part['replicas']} replicas of {'; '.join(part['rows'])}")
+            where = " (where its files are)" if part["optional"] else ""
+            print(f"  --part {name}: {part['heading']}{where}, {part['replicas']} replicas of {'; '.join(part['rows'])}")
         if not parts:
             print("  drawn from a formula; nothing is trained")
         for line in evidence_of(artefact.name, scale):

@@ -57,6 +57,12 @@ def diff(
             "--match-temperature", help="Soft measures with both models at their best temperature too.", rich_help_panel=MORE
         ),
     ] = False,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details", help="Everything from two million rows on too, not only what one pass counts.", rich_help_panel=MORE
+        ),
+    ] = False,
     also: options.Also = None,
     level: options.Level = 0.95,
     min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is shown.")] = 100,
@@ -98,6 +104,7 @@ def diff(
             which=options.further(also),
             rank=rank,
             temperature_matched=match_temperature,
+            details=details or None,
             level=level,
             min_support=min_support,
             no_rows=no_rows,

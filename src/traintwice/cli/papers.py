@@ -41,11 +41,8 @@ def run_artefact(
     artefact = ARTEFACTS[name]
     chosen = artefact.chosen_parts(scale, tuple(parts))
     if not quiet:
-        for part in () if parts else artefact.left_out(scale):
-            print(
-                f"{part.heading} is left out: its files are not here (traintwice fetch {type(part.data).__name__})",
-                file=sys.stderr,
-            )
+        for line in artefact.left_out(scale, tuple(parts)):
+            print(line, file=sys.stderr)
         planned = [e for part in chosen for e in studies(artefact, part, scale, replicas=replicas, seed=seed or 0)]
         if planned:
             count, seconds = estimate(planned, jobs or cores())
@@ -58,7 +55,7 @@ def run_artefact(
             print(f"{experiment.name}:", file=sys.stderr)
         return verbs.train(experiment, store, jobs=jobs, quiet=quiet, **options)
 
-    done = reproduce(artefact, scale=scale, parts=[part.name for part in chosen], replicas=replicas, seed=seed or 0, train=train)
+    done = reproduce(artefact, scale=scale, parts=parts, replicas=replicas, seed=seed or 0, train=train)
     if as_json:
         print(json.dumps(plain(done), ensure_ascii=False, allow_nan=False))
     else:

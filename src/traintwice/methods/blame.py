@@ -72,9 +72,9 @@ def _pushes(method: Method, out: Outputs, step: int, memories: Memories | None) 
 
 def _reason(method: Method, pushes: dict[int, float]) -> str:
     """What drove the logits of a component away, where it can be told."""
-    i = max(pushes, key=lambda i: pushes[i], default=0)
-    if len(method.terms) == 1 or len(pushes) == 1 or (pushes and not pushes[i] > 0):
-        return "; the steps may be too large: lower the learning rate, or clip the gradients"
     if not pushes:
         return ""
+    i = max(pushes, key=lambda i: pushes[i])
+    if len(pushes) == 1 or not pushes[i] > 0:
+        return "; the steps may be too large: lower the learning rate, or clip the gradients"
     return f"; at the last finite step {method.terms[i].loss!r} enlarged them most: lower its weight or the learning rate"

@@ -70,6 +70,11 @@ class Part:
     printed_for: str = ""
     optional: bool = False
 
+    @property
+    def missing(self) -> bool:
+        """Optional, and not on this machine."""
+        return self.optional and not is_here(self.data)
+
 
 @dataclass(frozen=True)
 class PartResults:
@@ -113,12 +118,15 @@ class Artefact:
                 raise unknown("part", name, known, hint=f"(of {self.name} at scale {scale})")
         if names:
             return tuple(known[name] for name in names)
-        missing = {part.name for part in self.left_out(scale)}
-        return tuple(part for part in parts if part.name not in missing)
+        return tuple(part for part in parts if not part.missing)
 
-    def left_out(self, scale: Scale) -> tuple[Part, ...]:
-        """The optional parts whose files are not on this machine."""
-        return tuple(part for part in self.parts(scale) if part.optional and not is_here(part.data))
+    def left_out(self, scale: Scale, names: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """A sentence for each part that is left out where these are named."""
+        return tuple(
+            f"{part.heading} is left out: its files are not on this machine (traintwice fetch {type(part.data).__name__})."
+            for part in self.parts(scale)
+            if part.missing and not names
+        )
 
 
 def study_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale, study_of
@@ -22,16 +22,18 @@ class Reproduced:
     Attributes:
         artefact, scale: which.
         parts: what came out of each data set.
+        left_out: sentences about those whose files are not on this machine.
     """
 
     artefact: Artefact
     scale: Scale
     parts: tuple[PartResults, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def tables(self) -> tuple[BesideTable, ...]:
         """Ours with the paper's numbers beside."""
-        return self.artefact.tables(self.parts)
+        return tuple(replace(table, notes=(*table.notes, *self.left_out)) for table in self.artefact.tables(self.parts))
 
 
 def reproduce(
@@ -49,7 +51,7 @@ def reproduce(
     Args:
         artefact: which.
         scale: "small" or "paper".
-        parts: data sets by name; empty for all.
+        parts: data sets by name; empty for all, but for optional ones whose files are not on this machine.
         replicas: M, instead of the table's own.
         seed: of the studies; weights are chosen on another.
         store: directory of finished replicas.
@@ -64,7 +66,7 @@ def reproduce(
         for stage, grids in enumerate(part.stages):
             chosen |= choose(grids, train(study_to_choose(artefact, part, scale, stage, chosen, replicas=replicas, seed=seed)))
         found.append(PartResults(part, train(study_of(artefact, part, scale, chosen, replicas=replicas, seed=seed)), chosen))
-    return Reproduced(artefact, scale, tuple(found))
+    return Reproduced(artefact, scale, tuple(found), artefact.left_out(scale, tuple(parts)))
 
 
 def studies(artefact: Artefact, part: Part, scale: Scale, *, replicas: int | None = None, seed: int = 0) -> list[Experiment]:

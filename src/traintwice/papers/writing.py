@@ -52,6 +52,7 @@ def plain(reproduced: Reproduced) -> dict[str, Any]:
         "schema": 1,
         "artefact": reproduced.artefact.name,
         "scale": reproduced.scale,
+        "left_out": list(reproduced.left_out),
         "tables": [table.to_dict() for table in reproduced.tables],
         "parts": [
             {"name": p.part.name, "chosen": dict(p.chosen), "study": p.results.experiment.name, "results": p.results.to_dict()}
