@@ -43,7 +43,7 @@ def filled(text: str, study: dict[str, Any]) -> str:
     experiment = study["experiment"]
     head = (
         f"`{study['command']}` on {study['date']}: {experiment['replicas']} replicas of {len(experiment['rows'])} recipes, "
-        f"{study['seconds']:,} seconds of training in all on a busy machine. Intervals are 95 %, for new replicas and new examples."
+        f"{study['seconds']:,} seconds of training in all. Intervals are 95 %, for new replicas and new examples."
     )
     tables = "\n".join("\n".join(lines) + "\n" for lines in study["tables"])
     said = "\n".join(f"- {sentence}" for sentence in study["findings"])

@@ -46,16 +46,19 @@ def evidence(done: Reproduced, seconds: float, date: str) -> dict[str, Any]:
 
 
 def said(done: Reproduced) -> str:
-    """One line of what came out: churn, of a stream relative PD, of the first row and of the row that has least."""
+    """One line of what came out: churn, of a stream relative PD, of the first row and of the row that has least of it."""
     lines = []
     for p in done.parts:
         measure = metrics.churn if p.results.data.places is None else metrics.relative_pairwise
         found = {row: p.results.estimate(measure, row) for row in p.results.rows}
         known = {row: e for row, e in found.items() if e is not None}
-        first, least = p.results.baseline.name, min(known, key=lambda row: known[row].value)
-        unit = measure.definition.unit
-        first, least = (f"{row} {format_cell(known[row], unit, decimals_for([known[row]], unit))}" for row in (first, least))
-        lines.append(f"{p.part.heading}: {measure.definition.title} of {first}, least {least}")
+        first = p.results.baseline.name
+        if first not in known:
+            lines.append(f"{p.part.heading}: nothing to report")
+            continue
+        rows, unit = (first, min(known, key=lambda row: known[row].value)), measure.definition.unit
+        first, least = (f"{format_cell(known[row], unit, decimals_for([known[row]], unit))} (“{row}”)" for row in rows)
+        lines.append(f"{p.part.heading}: {measure.definition.title} {first}; the least, not tested, {least}")
     return "; ".join(lines)
 
 
@@ -86,8 +89,9 @@ with the paper's numbers small beneath ours, as Markdown, LaTeX and JSON, and fi
 
 AD is "Anti-Distillation: Improving Reproducibility of Deep Networks", CH is "On the Reproducibility of Neural Network
 Predictions". The paper's numbers are of other data and other networks, so only the order of rows may be compared. At small scale
-digits stand for CIFAR-10, MNIST-5k for CIFAR-100, and for ImageNet a residual network that is trained for 52 steps, to see that
-all of it runs; AD Tables 1 and 2 add Fashion-MNIST where its files are (`traintwice fetch FashionMNIST`). Where a weight is
+digits stand for CIFAR-10 and MNIST-5k for CIFAR-100; for ImageNet the tables have a residual network that is trained for 52 steps,
+to see that all of it runs, and the figures digits; AD Tables 1 and 2 add Fashion-MNIST where its files are
+(`traintwice fetch FashionMNIST`). Where a weight is
 chosen from a grid it is chosen on other replicas and on the validation split; CH picked the smallest churn on the
 runs that it reports.
 """

@@ -32,7 +32,7 @@ NETWORKS = {
 def taken(measured: dict[str, Any], date: str) -> dict[str, Any]:
     """What the page shows of the benchmark's JSON, by case: nothing of the machine but the versions of its software."""
     settings = measured["settings"]
-    shown = {key: settings[key] for key in ("optimizer", "threads", "repeat", "cpu_time")}
+    shown = {key: settings[key] for key in ("optimizer", "threads", "processes", "repeat", "cpu_time")}
     shown |= {"date": date, "versions": {key: settings["machine"][key] for key in ("torch", "numpy")}}
     return {
         name: {
@@ -74,7 +74,8 @@ def table(kept: dict[str, Any]) -> str:
             case = kept[name]
             ratios = " | ".join(ratio(case, rival) for rival in RIVALS)
             shares = f"{case['of_peak']:.0%} | {case['tuned_of_peak']:.0%} | {pair(case)}"
-            lines.append(f"| {title} | `{case['ours'].removeprefix('ours, ')}` | {ratios} | {shares} | {case['date']} |")
+            taken_in = f"{case['processes']} × {case['repeat']} turns, {case['date']}"
+            lines.append(f"| {title} | `{case['ours'].removeprefix('ours, ')}` | {ratios} | {shares} | {taken_in} |")
     return "\n".join(lines)
 
 
@@ -88,8 +89,9 @@ def page(text: str, kept: dict[str, Any]) -> str:
 def main() -> None:
     """Keep what was measured, and rewrite the page."""
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--take", type=Path, action="append", default=[], help="what benchmarks/engine.py --json wrote")
-    parser.add_argument("--pages", action="store_true", help="from what is kept alone")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--take", type=Path, action="append", default=[], help="what benchmarks/engine.py --json wrote")
+    what.add_argument("--pages", action="store_true", help="from what is kept alone")
     parser.add_argument("--date", default=datetime.date.today().isoformat(), help="on which it was measured")
     options = parser.parse_args()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}

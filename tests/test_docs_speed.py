@@ -7,7 +7,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
 
-from speed import KEPT, PAGE, page, ratio, taken  # noqa: E402
+from speed import KEPT, PAGE, page, ratio, table, taken  # noqa: E402
 
 
 def test_the_page_shows_what_is_kept():
@@ -20,6 +20,7 @@ def test_ratios_of_medians_and_of_turns():
         "settings": {
             "optimizer": "sgd",
             "threads": 1,
+            "processes": 1,
             "repeat": 3,
             "cpu_time": True,
             "machine": {"processor": "some", "torch": "2", "numpy": "2"},
@@ -45,3 +46,4 @@ def test_ratios_of_medians_and_of_turns():
     assert ratio(case, "JAX") == "–"
     assert (case["of_peak"], case["tuned_of_peak"]) == (0.6, 0.24)
     assert "processor" not in case["versions"]
+    assert "1 × 3 turns, 2026-01-01" in table({"narrow": case})

@@ -33,7 +33,8 @@ class Case:
         replicas: R.
         steps, epochs: mini-batches in an epoch, and how many epochs.
         wanted: how many times as fast as each rival the engine is meant to be, and the share of the matmul peak it is meant to reach.
-        expected: how fast rivals were, relative to the tuned loop, when they were first measured (November 2026, two cores with AVX2).
+        expected: how fast rivals are relative to the tuned loop, to notice one that runs badly. It moves with the processor: where products
+            are quicker, all else weighs more.
     """
 
     name: str

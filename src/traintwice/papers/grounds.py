@@ -99,7 +99,7 @@ SMALL_RESNET = replace(
     lr_schedule=_steps(0.5, 2, 3, 3.5),
     epochs=4,
 )
-"""The same for 52 steps, after which a residual network reads nine digits of ten: to see that all of it runs, more than to be believed."""
+"""As `SMALL_MLP`, for 52 steps: to see that all of it runs, more than to be believed."""
 
 
 def of_churn(scale: Scale) -> tuple[Ground, ...]:
