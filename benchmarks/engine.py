@@ -39,7 +39,7 @@ OURS = ("ours, loop", "ours, stacked")
 class Rival:
     """A server process; see rivals/server.py."""
 
-    def __init__(self, name: str, case: str, optimizer: str, cores: list[int]) -> None:
+    def __init__(self, name: str, case: str, args: argparse.Namespace, cores: list[int]) -> None:
         self.name = name
         count = str(len(cores))
         environment = {
@@ -48,14 +48,14 @@ class Rival:
                 [str(Path(traintwice.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
             ),
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), count),
-            **(KEEPS_MEMORY if name == "tuned loop" or name.startswith("ours") else {}),
+            **(KEEPS_MEMORY if name in {*OURS, "tuned loop"} and not args.no_keep else {}),
             "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if len(cores) > 1 else 'false'}",
             "JAX_PLATFORMS": "cpu",
         }
         server = str(Path(__file__).resolve().parent / "rivals" / "server.py")
         pin = (lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None
         self._process = subprocess.Popen(
-            [sys.executable, server, name, case, optimizer, count],
+            [sys.executable, server, name, case, args.optimizer, count],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -88,7 +88,7 @@ def measure(names: list[str], key: str, args: argparse.Namespace, copies: list[l
     found: dict[str, Any] = {}
     servers: dict[str, list[Rival]] = {}
     for name in names:
-        started = [Rival(name, key, args.optimizer, cores) for cores in copies]
+        started = [Rival(name, key, args, cores) for cores in copies]
         answers = [rival.wait() for rival in started]
         if "not_here" in answers[0]:
             found[name] = {"not_here": answers[0]["not_here"]}
@@ -162,6 +162,9 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="sgd")
     parser.add_argument(
         "--cpu-time", action="store_true", help="processor time in the place of wall time, for a machine that is shared"
+    )
+    parser.add_argument(
+        "--no-keep", action="store_true", help="no process keeps memory that was freed, not even a worker of ours"
     )
     parser.add_argument("--json", type=Path, help="write everything there too")
     args = parser.parse_args()
