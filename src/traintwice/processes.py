@@ -20,7 +20,7 @@ KEEPS_MEMORY = {
     "MALLOC_TOP_PAD_": str(2**24),
 }
 """What has glibc keep memory that was freed. Otherwise every step of a convolutional network returns its buffers to the system and is
-given others, page by page, each filled with zeros first: a tenth of its time. 2**25 is the most that glibc takes. No bit changes."""
+given others, page by page, each filled with zeros first (docs/engine.md says what that costs). 2**25 is the most that glibc takes."""
 
 
 def command_of(module: str) -> list[str]:
