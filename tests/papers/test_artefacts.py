@@ -101,13 +101,25 @@ def test_a_weight_is_chosen_on_other_replicas_and_other_examples(tmp_path):
     assert kept["parts"][0]["chosen"] == p.chosen
 
 
-def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path):
+def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path, monkeypatch):
     destructive = Grid(
         "entropy", "α", (0.05, 0.99), lambda v, c: BASE.change(method=entropy_regulariser(v), epochs=1 if v > 0.9 else 8)
     )
     whole = part()
     study = study_to_choose(ARTEFACT, Part(**{**vars(whole), "stages": ((destructive,),)}), "small", 0, {}, replicas=2)
-    assert choose((destructive,), run(study, store=tmp_path, jobs=1)) == {"entropy": 0.05}
+    results = run(study, store=tmp_path, jobs=1)
+    assert choose((destructive,), results) == ({"entropy": 0.05}, ())
+    monkeypatch.setattr("traintwice.papers.choosing.ALLOWED_LOSS", -1.0)
+    assert choose((destructive,), results) == ({"entropy": 0.05}, ("entropy",))
+
+
+def test_a_weight_that_costs_accuracy_whatever_its_value_is_said_to(tmp_path):
+    done = reproduce(ARTEFACT, replicas=2, store=tmp_path)
+    said = notes((replace(done.parts[0], costly=("entropy",)),))
+    assert (
+        "digits, entropy: every value of its grid costs more than a point of accuracy, or diverged; the smallest is shown."
+        in said
+    )
 
 
 def test_wrong_names_are_told():

@@ -78,11 +78,17 @@ class Part:
 
 @dataclass(frozen=True)
 class PartResults:
-    """A part that was run."""
+    """A part that was run.
+
+    Attributes:
+        part, results, chosen: what, what came out, and the weights.
+        costly: rows of whose grids no value keeps the accuracy.
+    """
 
     part: Part
     results: Results
     chosen: Chosen
+    costly: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,14 @@ def study_to_choose(
     return Experiment(name, part.data, rows, replicas=min(replicas or REPLICAS, REPLICAS), seed=seed + OTHER_SEED)
 
 
-def choose(grids: tuple[Grid, ...], results: Results) -> dict[str, float]:
+def choose(grids: tuple[Grid, ...], results: Results) -> tuple[dict[str, float], tuple[str, ...]]:
     """The value of each grid with the least churn on the validation split among those that cost at most a point of accuracy.
 
     Args:
         grids: of one stage.
         results: of `study_to_choose`.
     Returns:
-        Row to value. Where every value costs more accuracy, or diverged, the smallest value that was trained.
+        Row to value, and the rows all of whose values cost more accuracy, or diverged: theirs is the smallest value that was trained.
     Source:
         CH appendix A picks the smallest churn alone. Ours: the limit on accuracy, and the validation split.
     """
@@ -47,7 +47,7 @@ def choose(grids: tuple[Grid, ...], results: Results) -> dict[str, float]:
         return metric.definition.measure(results[row].validation).value
 
     floor = of(results.baseline.name, metrics.accuracy) - ALLOWED_LOSS
-    found = {}
+    found, costly = {}, []
     for grid in grids:
         trained = [v for v in grid.values if row_of(grid, v) in results.rows]
         good = [v for v in trained if of(row_of(grid, v), metrics.accuracy) >= floor]
@@ -55,7 +55,8 @@ def choose(grids: tuple[Grid, ...], results: Results) -> dict[str, float]:
             found[grid.row] = min(good, key=lambda v, grid=grid: (of(row_of(grid, v), metrics.churn), v))  # type: ignore[misc]
         else:
             found[grid.row] = min(trained or grid.values)
-    return found
+            costly.append(grid.row)
+    return found, tuple(costly)
 
 
 def row_of(grid: Grid, value: float) -> str:

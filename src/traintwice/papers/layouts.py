@@ -86,6 +86,10 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
         how = f" Weights chosen on other replicas and the validation split: {chosen}." if chosen else ""
         said.append(f"{p.part.heading}: {network}, {size}, M = {e.replicas}.{grey}{how}")
         said += [
+            f"{p.part.heading}, {row}: every value of its grid costs more than a point of accuracy, or diverged; the smallest is shown."
+            for row in p.costly
+        ]
+        said += [
             f"{row}: {len(lost)} of {e.replicas} replicas diverged and are left out." for row, lost in p.results.diverged.items()
         ]
     deviations = any("±" in number for p in parts for row in p.part.printed.values() for number in row.values())

@@ -63,9 +63,13 @@ def reproduce(
     found = []
     for part in artefact.chosen_parts(scale, tuple(parts)):
         chosen: dict[str, float] = {}
+        costly: tuple[str, ...] = ()
         for stage, grids in enumerate(part.stages):
-            chosen |= choose(grids, train(study_to_choose(artefact, part, scale, stage, chosen, replicas=replicas, seed=seed)))
-        found.append(PartResults(part, train(study_of(artefact, part, scale, chosen, replicas=replicas, seed=seed)), chosen))
+            study = study_to_choose(artefact, part, scale, stage, chosen, replicas=replicas, seed=seed)
+            values, without = choose(grids, train(study))
+            chosen, costly = chosen | values, (*costly, *without)
+        results = train(study_of(artefact, part, scale, chosen, replicas=replicas, seed=seed))
+        found.append(PartResults(part, results, chosen, costly))
     return Reproduced(artefact, scale, tuple(found), artefact.left_out(scale, tuple(parts)))
 
 
