@@ -93,7 +93,7 @@ def summary(results: Results, family: str, date: str) -> dict[str, Any]:
 
 def _differences(results: Results, asked: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """Of rows against references in metrics, Holm-adjusted over all of them."""
-    pairs = [(_measured(results, metric, row), _measured(results, metric, reference)) for row, reference, metric in asked]
+    pairs = [_pair(results, metric, row, reference) for row, reference, metric in asked]
     return [
         {
             "difference": [d.estimate.value, d.estimate.low, d.estimate.high],
@@ -113,9 +113,9 @@ def _against_baseline(results: Results, names: tuple[str, ...]) -> dict[str, dic
     return {metric: dict(zip(others, found, strict=True)) for metric, found in by_metric.items()}
 
 
-def _measured(results: Results, metric: str, row: str) -> metrics.Measurement:
+def _pair(results: Results, metric: str, row: str, reference: str) -> tuple[metrics.Measurement, metrics.Measurement]:
     name, _, matched = metric.partition(" ")
-    return results.measure(getattr(metrics, name), row, matched=bool(matched))
+    return results.pair(getattr(metrics, name), row, reference, matched=bool(matched))
 
 
 def key(claim: Claim) -> str:
@@ -179,10 +179,18 @@ def five(studies: dict[str, dict[str, Any]]) -> str:
 def _studies(own: dict[str, dict[str, Any]]) -> str:
     said = [
         f"- {stage}: `{s['command']}`, {s['network']}, {s['train_examples']:,} training and {s['test_examples']:,} test examples, "
-        f"M = {s['replicas']}, {s['date']}"
+        f"M = {s['replicas']}, {s['date']}{_lost(s)}"
         for stage, s in own.items()
     ]
     return "\n".join(said)
+
+
+def _lost(study: dict[str, Any]) -> str:
+    """What diverged; comparisons are of the replicas that both rows have."""
+    return "".join(
+        f"; of {row} {count} of {study['replicas']} replicas diverged and are left out"
+        for row, count in study["diverged"].items()
+    )
 
 
 def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:

@@ -150,21 +150,25 @@ class Results:
             Undefined: the metric has no value on some row.
         """
         others = [row for row in self.rows if row != self.baseline.name]
-        found = compare_with_baseline([self._pair(metric, row) for row in others], level=level)
+        found = compare_with_baseline([self.pair(metric, row, self.baseline.name) for row in others], level=level)
         return dict(zip(others, found, strict=True))
 
-    def _pair(self, metric: Metric, row: str) -> tuple[Measurement, Measurement]:
-        """A row and the baseline, on the replicas that both have."""
-        first, second = self[row], self.baseline
+    def pair(self, metric: Metric, row: str, reference: str, *, matched: bool = False) -> tuple[Measurement, Measurement]:
+        """A metric of two rows on the test split, on the replicas that both have, to be compared replica by replica.
+
+        Raises:
+            Undefined: they share fewer than two replicas, or the metric has no value on a row.
+        """
+        first, second = self[row], self[reference]
         if first.numbers == second.numbers:
-            return self.measure(metric, row), self.measure(metric, second.name)
+            return self.measure(metric, row, matched=matched), self.measure(metric, reference, matched=matched)
         common = [m for m in first.numbers if m in second.numbers]
         if len(common) < 2:
-            raise Undefined(f"{row} and {second.name} share {len(common)} replicas that did not diverge; a comparison needs 2")
-        parts = [
-            Predictions(result.test.probs[[result.numbers.index(m) for m in common]], result.test.labels)
-            for result in (first, second)
-        ]
+            raise Undefined(f"{row} and {reference} share {len(common)} replicas that did not diverge; a comparison needs 2")
+        parts = []
+        for result in (first, second):
+            whole = result.matched if matched else result.test
+            parts.append(Predictions(whole.probs[[result.numbers.index(m) for m in common]], whole.labels))
         return metric.definition.measure(parts[0]), metric.definition.measure(parts[1])
 
     def diagnostics(self, row: str) -> ComponentDiagnostics | None:
