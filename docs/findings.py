@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from refresh import into_readme, rounded, written
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
 from traintwice.presets import PRESETS
-from traintwice.study import Experiment, Results, run
+from traintwice.study import Experiment, Results, component_table, run
 from traintwice.tables.format import change, number
 
 DOCS = Path(__file__).resolve().parent
@@ -35,6 +36,8 @@ SHOWN = ("accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1")
 SHOWN_OF_STREAMS = ("relative_pairwise", "log_loss")
 DIGITS = 5
 """Of the numbers that are kept."""
+ALIKE = {"variance_within": "v", "covariance_between": "c", "correlation": "correlation", "logit_scale": "logit scale"}
+"""Of the components of a row, with their titles."""
 
 RETRAINED = 2
 """Of so many replicas of the baseline the predicted classes are kept, so that a test can train them again and compare."""
@@ -81,6 +84,7 @@ def summary(results: Results, family: str, date: str) -> dict[str, Any]:
         "rows": rounded(rows, DIGITS),
         "claims": rounded(dict(zip(map(key, asked), found, strict=True)), DIGITS),
         **({"against_baseline": rounded(_against_baseline(results, TABLED[family]), DIGITS)} if family in TABLED else {}),
+        "components": rounded(_components(results), DIGITS) if family == "claims.ad" else {},
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
         "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
         if results.data.classes < 11 and not of_stream
@@ -89,6 +93,12 @@ def summary(results: Results, family: str, date: str) -> dict[str, Any]:
         "versions": results.environment()["versions"],
         "engine": sorted({str(n.get("engine", "loop")) for n in results.environment()["numerics"]}),
     }
+
+
+def _components(results: Results) -> dict[str, dict[str, float]]:
+    """How much of the rows' variance their components share."""
+    table = component_table(results)
+    return {} if table is None else {row.name: {key: row.cells[key] for key in ALIKE} for row in table.rows if row.cells}
 
 
 def _differences(results: Results, asked: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
@@ -129,7 +139,7 @@ def outcome(claim: Claim, found: dict[str, Any]) -> str:
     if claim.direction == "same":
         return "yes" if low >= -MARGIN and high <= MARGIN else "no" if found["settled"] and abs(value) > MARGIN else "open"
     if claim.direction == "not lower":
-        return "no" if found["settled"] and value < 0 else "yes"
+        return "no" if found["settled"] and value < 0 else "yes" if low >= -MARGIN else "open"
     wanted = -1 if claim.direction == "lower" else 1
     return ("yes" if value * wanted > 0 else "no") if found["settled"] else "open"
 
@@ -154,6 +164,7 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
         own = {stage_of(name): s for name, s in studies.items() if family_of(name) == family}
         if own:
             lines += [f"## {TITLES[family]}", "", _studies(own), "", _claims(claims, own), ""]
+            lines += [_alike(own), ""] if any(s.get("components") for s in own.values()) else []
             lines += [_table(own, TABLED[family]), ""] if family in TABLED else []
     lines += [text, ""] if (text := section(studies)) else []
     lines += ["## What could not be tested here", "", "| source | claim | what would test it |", "| --- | --- | --- |"]
@@ -199,16 +210,40 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
         "|" + " --- |" * (4 + len(own)),
     ]
     for claim in claims:
-        cells, outcomes = [], []
-        for s in own.values():
+        cells: list[str] = []
+        outcomes: dict[str, str] = {}
+        for stage, s in own.items():
             found = s["claims"].get(key(claim))
             if found is None:
                 cells.append("–")
                 continue
             cells.append(_cell(claim.metric, found))
-            outcomes.append(outcome(claim, found))
+            outcomes[stage] = outcome(claim, found)
         what = f"{_title(claim.metric)}: {claim.row} − {claim.reference}"
-        lines.append(f"| {claim.source} | {claim.says} | {what} | {' | '.join(cells)} | {verdict(claim, outcomes)} |")
+        lines.append(f"| {claim.source} | {claim.says} | {what} | {' | '.join(cells)} | {in_words(claim, outcomes)} |")
+    return "\n".join(lines)
+
+
+def in_words(claim: Claim, outcomes: dict[str, str]) -> str:
+    """The verdict, and where the opposite was found of what holds elsewhere."""
+    word, against = verdict(claim, list(outcomes.values())), [stage for stage, o in outcomes.items() if o == "no"]
+    return f"{word}; does not on {', '.join(against)}" if word == "holds in part" and against else word
+
+
+def _alike(own: dict[str, dict[str, Any]]) -> str:
+    """Variance and covariance of the components of each row, across replicas."""
+    rows = dict.fromkeys(row for s in own.values() for row in s.get("components", {}))
+    titles = [f"{stage}: {title}" for stage in own for title in ALIKE.values()]
+    lines = [
+        "Diversity or shrinking? The mean of J components varies across replicas by (v + (J − 1)·c) / J, where v is the variance of one",
+        "component's probabilities and c the covariance of two components' (without intervals):",
+        "",
+        f"| recipe | {' | '.join(titles)} |",
+        "|" + " --- |" * (1 + len(titles)),
+    ]
+    for row in rows:
+        told = [s.get("components", {}).get(row, {}).get(key) for s in own.values() for key in ALIKE]
+        lines.append(f"| {row} | {' | '.join('–' if value is None else f'{value:.3g}' for value in told)} |")
     return "\n".join(lines)
 
 
@@ -254,14 +289,15 @@ Every claim of both papers that small data can test, and the questions that neit
 value, then the difference with its 95 % interval over new replicas and new examples, paired by replica; fractions in percent
 and percent points. **Bold** is settled: p < 0.05 after Holm's adjustment over all comparisons of that study. "Holds" is settled
 in the claimed direction on every data set, "holds in part" on some; a claim of sameness holds where the whole interval lies
-within a point. Rows marked "ours" are questions without a claimed direction, so they have no verdict. These are small networks
-on small data: nothing here says what large ones do.
+within a point (of log loss: within 0.01), and "not lower" where it lies no more than that below 0. Rows marked "ours" are
+questions without a claimed direction, so they have no verdict. These are small networks on small data: nothing here says what
+large ones do.
 
 What anti-distillation does on a stream of flights, in a single pass, by method, month and slice, is on a page of its own:
 [clicks](clicks.md). Relative PD is the difference of two trainings' probabilities over their mean; (T) is at matched temperature.
 
-`python docs/findings.py --study NAME` runs a study and writes its numbers, `python docs/findings.py --pages` makes this page
-from them.
+`python docs/findings.py --study NAME` runs a study, prints its column of the table and writes its numbers;
+`python docs/findings.py --pages` makes this page from them.
 """
 
 
@@ -276,7 +312,9 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in options.study:
         results = run(study_of(name), store=options.store)
-        (FOLDER / f"{name}.json").write_text(written(summary(results, family_of(name), options.date)) + "\n")
+        found = summary(results, family_of(name), options.date)
+        sys.stdout.write(_claims(CLAIMS[family_of(name)], {stage_of(name): found}) + "\n")
+        (FOLDER / f"{name}.json").write_text(written(found) + "\n")
     studies = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
     PAGE.write_text(page(studies))
     into_readme("findings", five(studies))

@@ -47,7 +47,7 @@ def evidence(done: Reproduced, seconds: float, date: str) -> dict[str, Any]:
 
 def said(done: Reproduced) -> str:
     """One line of what came out: churn, of a stream relative PD, of the first row and of the row that has least of it."""
-    lines = []
+    lines = [] if done.parts else ["drawn from a formula"]
     for p in done.parts:
         measure = metrics.churn if p.results.data.places is None else metrics.relative_pairwise
         found = {row: p.results.estimate(measure, row) for row in p.results.rows}

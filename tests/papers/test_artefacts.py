@@ -195,7 +195,26 @@ def test_the_papers_numbers_stand_in_grey_above_the_panels_they_are_of(tmp_path)
     ]
 
 
+def test_figure_2_says_what_the_paper_prints_of_it(tmp_path):
+    (p,) = ARTEFACTS["churn.figure2"].parts("small")
+    few = replace(p, data=Digits(train=60, validation=20, test=40), rows=lambda chosen: dict.fromkeys(p.rows({}), BASE))
+    done = reproduce(replace(ARTEFACTS["churn.figure2"], parts=lambda scale: (few,)), replicas=2, store=tmp_path)
+    _, right = ARTEFACTS["churn.figure2"].figures(done.parts)
+    (panel,) = right.wide["hconcat"]
+    assert panel["title"]["subtitle"] == (
+        "the paper, ImageNet, error and churn of baseline: 24, 15.22; CE, β = 0.02: 23.88, 11.62; SKL, β = 0.06: 23.26, 11.45"
+    )
+
+
 def test_each_panel_names_its_own_axis():
     (figure,) = ARTEFACTS["churn.figure4"].figures(())
     axes = [panel["layer"][0]["encoding"]["x"]["title"] for panel in figure.wide["hconcat"]]
     assert axes == ["probability p", "logit f"]
+
+
+def test_at_paper_scale_table_3_has_the_weights_of_table_5():
+    first, second = ARTEFACTS["churn.table3"].parts("paper")[:2]
+    assert first.weights == {"Entropy": 0.15, "SKL": 0.05, "Co-distill SKL": 0.01}
+    assert second.weights == {"Entropy": 0.25, "SKL": 0.35, "Co-distill SKL": 0.04}
+    beta = {row: recipe.method.terms[-1].weight for row, recipe in first.rows({}).items()}["Co-distill SKL, weight decay 0"]
+    assert "0.01" in repr(beta)

@@ -57,6 +57,7 @@ class Part:
         replicas: M of the table that is reported.
         printed: the paper's numbers.
         printed_for: whose numbers they are, where the data set is another: "CIFAR-10, ResNet-56".
+        weights: of rows, where they are given and not chosen.
         optional: left out where its files are not on this machine, unless it is asked for by name.
     """
 
@@ -68,6 +69,7 @@ class Part:
     replicas: int = 10
     printed: Printed = field(default_factory=dict)
     printed_for: str = ""
+    weights: Chosen = field(default_factory=dict)
     optional: bool = False
 
     @property

@@ -79,6 +79,7 @@ def curves(
     kinds: Sequence[str],
     panel_names: Sequence[str] = (),
     points: bool = False,
+    grey: str = "",
 ) -> Figure:
     """Lines, one for each kind, in one panel or side by side.
 
@@ -90,18 +91,19 @@ def curves(
         kinds: in order; the first is the baseline.
         panel_names: in order; empty for one panel.
         points: mark the points and their intervals.
+        grey: what the paper prints of them.
     """
 
     def drawn(width: int, several: bool) -> dict[str, Any]:
         each = width / (len(panel_names) if several and panel_names else 1) - 90
         panels = zip(panel_names or ("",), across, strict=True)
-        charts = [_lines(panel, title, up, kinds, each, points) for panel, title in panels]
+        charts = [_lines(panel, title, up, kinds, each, points, grey) for panel, title in panels]
         return finish(alt.hconcat(*charts) if several else alt.vconcat(*charts), text, records=records)
 
     return Figure(name, text, drawn(WIDE, True), drawn(NARROW, False))
 
 
-def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float, points: bool) -> Any:
+def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float, points: bool, grey: str) -> Any:
     base = alt.Chart(alt.NamedData("records"))
     if panel:
         base = base.transform_filter(alt.datum.panel == panel)
@@ -123,4 +125,6 @@ def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float,
         layers.append(base.mark_rule(**rule).encode(x=x, y=alt.Y("y_low:Q", scale=flexible), y2="y_high:Q", color=colour))
         layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
     chart = alt.layer(*layers).properties(width=width, height=300)
+    if grey:
+        return chart.properties(title=alt.TitleParams(panel, subtitle=grey, subtitleColor=QUIET))
     return chart.properties(title=panel) if panel else chart

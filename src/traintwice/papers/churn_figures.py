@@ -15,7 +15,7 @@ from traintwice.methods import co_distillation, entropy_regulariser, symmetric_k
 from traintwice.metrics import Metric
 from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Part, PartResults, Printed, Scale
-from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, CO, ENTROPY, SKL, ramp_epochs
+from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, CE, CO, ENTROPY, SKL, ramp_epochs
 from traintwice.papers.grounds import Ground, of_churn
 from traintwice.papers.layouts import measured, rows_table
 from traintwice.recipes import Recipe
@@ -176,8 +176,19 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             up="churn (%)",
             kinds=["Co-distill CE", "Co-distill SKL"],
             points=True,
+            grey=_known_of_figure_2(p.part.printed_for),
         ),
     )
+
+
+def _known_of_figure_2(data: str) -> str:
+    """The points of the right panel that the paper prints, in CH Tables 2 and 5."""
+    table = printed.read(printed.CH_TABLE_2[data], ("train", "accuracy", "churn", "surrogate_churn", "correct", "incorrect"))
+    weights = printed.read(printed.CH_TABLE_5[data], ("alpha", "beta", "temperature"))
+    names = {BASELINE: "baseline"} | {row: f"{kind}, β = {weights[row]['beta']}" for row, kind in ((CE, "CE"), (CO, "SKL"))}
+    accuracy, churn = ({row: table[row][key].split()[0] for row in names} for key in ("accuracy", "churn"))
+    said = "; ".join(f"{name}: {100 - float(accuracy[row]):.4g}, {churn[row]}" for row, name in names.items())
+    return f"the paper, {data.partition(',')[0]}, error and churn of {said}"
 
 
 def _nothing(scale: Scale) -> tuple[Part, ...]:

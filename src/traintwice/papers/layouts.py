@@ -84,6 +84,8 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
         grey = f" Beneath: the paper's numbers for {p.part.printed_for}." if p.part.printed_for else ""
         chosen = ", ".join(f"{row} {value:g}" for row, value in p.chosen.items())
         how = f" Weights chosen on other replicas and the validation split: {chosen}." if chosen else ""
+        if p.part.weights:
+            how = f" Weights: {', '.join(f'{row} {value:g}' for row, value in p.part.weights.items())}."
         said.append(f"{p.part.heading}: {network}, {size}, M = {e.replicas}.{grey}{how}")
         said += [
             f"{p.part.heading}, {row}: every value of its grid costs more than a point of accuracy, or diverged; the smallest is shown."
