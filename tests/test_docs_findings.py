@@ -18,7 +18,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
 
 from claims import CLAIMS, MARGIN, Claim  # noqa: E402
-from findings import FOLDER, PAGE, family_of, five, key, outcome, page, stage_of, study_of, summary, verdict  # noqa: E402
+from findings import FOLDER, PAGE, family_of, five, in_words, key, outcome, page, stage_of, study_of, summary, verdict  # noqa: E402
 from order import CONVOLUTIONAL, OF_CLICKS, STREAM, both, section, word  # noqa: E402
 from order import verdict as order_verdict  # noqa: E402
 
@@ -78,6 +78,11 @@ def test_words_claim_no_more_than_the_intervals():
     assert outcome(same, found(0.001, -2 * MARGIN, 0.007, False)) == "open"
     assert outcome(same, found(0.03, 0.02, 0.04, True)) == "no"
     assert outcome(not_lower, found(-0.02, -0.03, -0.01, True)) == "no"
+    assert outcome(not_lower, found(-0.002, -0.004, 0.001, False)) == "yes"
+    assert outcome(not_lower, found(-0.002, -0.04, 0.03, False)) == "open"
+    assert in_words(lower, {"digits": "yes", "fashion": "no", "mnist-5k": "open"}) == "holds in part; does not on fashion"
+    assert in_words(lower, {"digits": "yes", "fashion": "open"}) == "holds in part"
+    assert in_words(lower, {"digits": "no"}) == "does not hold here"
     assert verdict(lower, ["yes", "yes"]) == "holds"
     assert verdict(lower, ["yes", "open"]) == "holds in part"
     assert verdict(lower, ["no", "open"]) == "does not hold here"

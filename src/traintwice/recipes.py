@@ -10,8 +10,9 @@ from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging
 from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
+from traintwice.losses import Only
 from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Network, SharedNetwork
+from traintwice.nets import MLP, Factory, Network, SharedNetwork
 from traintwice.optimizers import SGD, AdaGrad, Optimizer
 from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
@@ -76,6 +77,8 @@ class Recipe:
         start: an earlier model to start from, its gate included where both have one; None draws new weights.
         teacher: an earlier model to learn from; methods with a distillation term need one.
         fixed: sources of randomness that all replicas share.
+        alike: sources of randomness that the components of a replica share, of "initialisation" and "dropout"; None gives each its own.
+            (`own_batches` and `views` say it of order and augmentation.)
         augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher sees
             the student's view; the batch statistics of averaged weights are of the pictures as they are.
         views: with augmentation, whether the components of a replica see the "same" change of an example or each its "own". With own
@@ -108,6 +111,7 @@ class Recipe:
     views: Literal["same", "own"] = "same"
     hardware: Literal["fixed", "emulated"] = "fixed"
     progressive: Progressive | None = None
+    alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -142,6 +146,7 @@ class Recipe:
         if self.teacher is not None and self.own_batches is not None:
             raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
         self._check_views()
+        self._check_alike()
         if self.own_batches is not None and self.method.reads_shared and self.own_batches.size(self.batch_size) == 0:
             raise BadSpec(
                 f"Recipe.own_batches: a share of {self.own_batches.share:g} of {self.batch_size} is no example, but "
@@ -173,6 +178,30 @@ class Recipe:
         if self.own_batches is not None and self.own_batches.size(self.batch_size) == 0:
             raise BadSpec(
                 "Recipe.views: with own batches and no shared part every view is a component's own already; leave views out"
+            )
+
+    def _check_alike(self) -> None:
+        if self.alike is None:
+            return
+        if not self.alike or not {"initialisation", "dropout"}.issuperset(self.alike):
+            raise BadSpec(f"Recipe.alike: got {self.alike!r}, expected some of 'initialisation' and 'dropout', or None")
+        if self.method.components == 1:
+            raise BadSpec(
+                "Recipe.alike: got sources for a method of one component, which has nobody to share them with; leave it out"
+            )
+        may_drop = isinstance(self.network, Factory) or getattr(self.network, "dropout", 0.0) > 0
+        own_losses = any(isinstance(term.loss, Only) for term in self.method.terms)
+        told_apart = (
+            self.own_batches is not None
+            or self.views == "own"
+            or self.components
+            or own_losses
+            or (may_drop and "dropout" not in self.alike)
+        )
+        if "initialisation" in self.alike and not told_apart:
+            raise BadSpec(
+                "Recipe.alike: components that begin alike and see the same would stay one network; give them own batches, own views, "
+                "dropout or settings of their own"
             )
 
     def _check_progressive(self) -> None:

@@ -238,3 +238,47 @@ def test_averaged_batch_statistics_with_dropout_do_not_depend_on_a_global_genera
     first = logits(recipe)
     torch.rand(7)
     np.testing.assert_array_equal(logits(recipe), first)
+
+
+PAIR = SMALL.change(method=ensemble(2))
+
+
+def weights_of(recipe, replica):
+    return [
+        torch.nn.utils.parameters_to_vector(n.parameters())
+        for n in build(recipe, DATA, seed=0, replica=replica, start=None, dtype=torch.float64)
+    ]
+
+
+def test_components_that_are_alike_begin_alike_and_replicas_do_not():
+    alike = PAIR.change(alike=("initialisation",))
+    first, second = weights_of(alike, 1)
+    assert torch.equal(first, second)
+    assert torch.equal(first, weights_of(PAIR, 1)[0])
+    assert not torch.equal(*weights_of(PAIR, 1))
+    assert not torch.equal(first, weights_of(alike, 2)[0])
+    trained = logits(alike, replica=1)
+    assert not np.array_equal(trained[0], trained[1])  # their masks differ
+
+
+def test_components_with_the_same_masks_and_weights_differ_by_their_batches_alone():
+    own = PAIR.change(own_batches=OwnBatches(), alike=("initialisation", "dropout"), augmentation=None)
+    found = logits(own)
+    assert not np.array_equal(found[0], found[1])
+    masks = logits(PAIR.change(alike=("dropout",)))
+    np.testing.assert_array_equal(masks[0], logits(PAIR)[0])
+    assert not np.array_equal(masks[1], logits(PAIR)[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alike": ("initialisation", "dropout")}, "would stay one network"),
+        ({"alike": ("order",)}, r"Recipe.alike: got \('order',\), expected some of"),
+        ({"alike": ()}, r"Recipe.alike: got \(\), expected some of"),
+        ({"alike": ("dropout",), "method": ensemble(1)}, "nobody to share them with"),
+    ],
+)
+def test_what_cannot_be_alike(change, message):
+    with pytest.raises(BadSpec, match=message):
+        PAIR.change(**change)

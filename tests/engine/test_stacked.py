@@ -66,6 +66,7 @@ FEATURES = {
     "own batches, augmented": PAIR.change(own_batches=OwnBatches(), augmentation=Shift()),
     "own and shared batches": ODD.change(method=anti_distillation(2), own_batches=OwnBatches(0.3), augmentation=Shift()),
     "own views": PAIR.change(augmentation=Shift(), views="own"),
+    "alike": PAIR.change(network=MLP((9,), dropout=0.3), own_batches=OwnBatches(), alike=("initialisation", "dropout")),
     "own views, peers": ODD.change(
         network=MLP((9, 7), dropout=0.3, batch_norm=True),
         method=co_distillation(kind="ce", lag_steps=2),

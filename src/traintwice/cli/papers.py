@@ -46,7 +46,7 @@ def run_artefact(
         planned = [e for part in chosen for e in studies(artefact, part, scale, replicas=replicas, seed=seed or 0)]
         if planned:
             count, seconds = estimate(planned, jobs or cores())
-            print(f"{artefact.title}, scale {scale}: {count} trainings, roughly {in_words(seconds)}", file=sys.stderr)
+            print(f"{artefact.title}, scale {scale}: {count} trainings, roughly {in_words(seconds)} on this CPU", file=sys.stderr)
         for line in evidence_of(artefact.name, scale):
             print(line, file=sys.stderr)
 

@@ -35,11 +35,13 @@ class Selected(nn.Module):
 def stream_of(
     recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
 ) -> np.random.Generator:
-    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness.
+    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness; of component 0 where components share it.
 
     A student's streams come after those of its teacher's components, so that it is no continuation of one of them.
     """
     owner = 0 if source in recipe.fixed else replica
+    if recipe.alike is not None and source in recipe.alike:
+        component = 0
     if recipe.teacher is not None and component >= 0:
         component += recipe.teacher.recipe.method.components
     return stream(seed, source, replica=owner, component=component, epoch=epoch)
