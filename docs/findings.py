@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from claims import CLAIMS, CONTRADICTIONS, FIVE, MARGIN, TABLED, UNTESTED, Claim
+from claims import AD, CLAIMS, CONTRADICTIONS, FIVE, MARGIN, PAIR, TABLED, UNTESTED, Claim
 from order import section
 from pages import estimate_of
 from refresh import into_readme, rounded, written
@@ -233,10 +233,17 @@ def in_words(claim: Claim, outcomes: dict[str, str]) -> str:
 def _alike(own: dict[str, dict[str, Any]]) -> str:
     """Variance and covariance of the components of each row, across replicas."""
     rows = dict.fromkeys(row for s in own.values() for row in s.get("components", {}))
+    moved = []
+    for stage, s in own.items():
+        first, second = (s["components"][row] for row in (PAIR, AD))
+        ends = [f"{first[key]:.2g} to {second[key]:.2g}" for key in ("covariance_between", "logit_scale")]
+        moved.append(f"on {stage} c goes from {ends[0]} and the scale of the logits from {ends[1]}")
     titles = [f"{stage}: {title}" for stage in own for title in ALIKE.values()]
     lines = [
         "Diversity or shrinking? The mean of J components varies across replicas by (v + (J − 1)·c) / J, where v is the variance of one",
-        "component's probabilities and c the covariance of two components' (without intervals):",
+        f"component's probabilities and c the covariance of two components' (without intervals). From {PAIR} to {AD} both happen:",
+        f"{'; '.join(moved)}. The rows above say what is left at matched temperature, with the gauge fixed, and beyond a plain penalty",
+        "on the logits.",
         "",
         f"| recipe | {' | '.join(titles)} |",
         "|" + " --- |" * (1 + len(titles)),
