@@ -18,6 +18,7 @@ OF_CLICKS: dict[tuple[str, str], tuple[str, str]] = {
     ("steady", "ensemble of 2"): ("steady, last weights", "ensemble of 3"),
     ("ensemble of 2", "plain"): ("ensemble of 3", "plain"),
     ("anti-distillation", "ensemble of 2"): ("anti-distillation, λ = 0.01", "ensemble of 3"),
+    ("co-distillation, strong weight decay", "strong weight decay"): ("co-distillation, well fitted", "well fitted"),
     ("anti-distillation, strong weight decay", "ensemble of 2, strong weight decay"): (
         "anti-distillation, well fitted",
         "ensemble of 3, well fitted",
