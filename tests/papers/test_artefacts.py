@@ -201,7 +201,7 @@ def test_figure_2_says_what_the_paper_prints_of_it(tmp_path):
     done = reproduce(replace(ARTEFACTS["churn.figure2"], parts=lambda scale: (few,)), replicas=2, store=tmp_path)
     _, right = ARTEFACTS["churn.figure2"].figures(done.parts)
     (panel,) = right.wide["hconcat"]
-    assert panel["title"]["subtitle"] == (
+    assert panel["title"]["text"] == (
         "the paper, ImageNet, error and churn of baseline: 24, 15.22; CE, β = 0.02: 23.88, 11.62; SKL, β = 0.06: 23.26, 11.45"
     )
 

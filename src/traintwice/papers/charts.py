@@ -125,6 +125,11 @@ def _lines(panel: str, across: str, up: str, kinds: Sequence[str], width: float,
         layers.append(base.mark_rule(**rule).encode(x=x, y=alt.Y("y_low:Q", scale=flexible), y2="y_high:Q", color=colour))
         layers.append(base.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
     chart = alt.layer(*layers).properties(width=width, height=300)
-    if grey:
-        return chart.properties(title=alt.TitleParams(panel, subtitle=grey, subtitleColor=QUIET))
+    if grey:  # a subtitle without a title is not drawn
+        told = (
+            alt.TitleParams(panel, subtitle=grey, subtitleColor=QUIET)
+            if panel
+            else alt.TitleParams(grey, color=QUIET, fontWeight="normal")
+        )
+        return chart.properties(title=told)
     return chart.properties(title=panel) if panel else chart
