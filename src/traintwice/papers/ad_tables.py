@@ -10,8 +10,8 @@ from traintwice.methods import anti_distillation, anti_distillation_difference, 
 from traintwice.metrics import Metric
 from traintwice.nets import Towers
 from traintwice.papers import printed
-from traintwice.papers.artefact import Artefact, Part, PartResults, Printed, Scale
-from traintwice.papers.grounds import Ground, of_anti_distillation, of_clicks
+from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
+from traintwice.papers.grounds import of_anti_distillation, of_clicks
 from traintwice.papers.layouts import PaperColumn, cells, measured, notes, rows_table
 from traintwice.recipes import Recipe
 from traintwice.study import relative_change
@@ -42,7 +42,7 @@ def _table_1_parts(scale: Scale) -> tuple[Part, ...]:
         return {"none": pair} | {f"{value:g}": pair.change(method=anti_distillation(2, value)) for value in LAMBDAS}
 
     grounds = of_anti_distillation(scale)
-    return tuple(_part(ground, rows(ground.base.change(method=ensemble(2))), scale, numbers) for ground in grounds)
+    return tuple(g.part(rows(g.base.change(method=ensemble(2))), numbers, replicas=REPLICAS[scale]) for g in grounds)
 
 
 def _table_2_parts(scale: Scale) -> tuple[Part, ...]:
@@ -54,21 +54,7 @@ def _table_2_parts(scale: Scale) -> tuple[Part, ...]:
             f"{size}, AD": base.change(method=anti_distillation(size, TABLE_2_WEIGHT)) for size in SIZES
         }
 
-    return tuple(_part(ground, rows(ground.base), scale, numbers) for ground in of_anti_distillation(scale))
-
-
-def _part(ground: Ground, rows: dict[str, Recipe], scale: Scale, numbers: Printed) -> Part:
-    return Part(
-        ground.name,
-        ground.heading,
-        ground.data,
-        lambda chosen: rows,
-        (),
-        REPLICAS[scale],
-        numbers,
-        ground.printed_for,
-        optional=ground.optional,
-    )
+    return tuple(g.part(rows(g.base), numbers, replicas=REPLICAS[scale]) for g in of_anti_distillation(scale))
 
 
 def _table_2(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
@@ -162,7 +148,7 @@ def _table_3_parts(scale: Scale) -> tuple[Part, ...]:
         name = _name_3(kind, share * weight, s)
         rows[name] = _recipe_3(ground.base, kind, share * weight, s)
         numbers[name] = as_printed[f"{kind}, {weight:g}, {s:g}"]
-    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), 10, numbers, ground.printed_for),)
+    return (ground.part(rows, numbers),)
 
 
 def _table_3(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:

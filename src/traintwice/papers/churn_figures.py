@@ -54,7 +54,7 @@ def _co(base: Recipe, value: float, kind: str = "skl") -> Recipe:
 
 def _part(ground: Ground, rows: dict[str, Recipe], known: Printed, printed_for: str) -> tuple[Part, ...]:
     numbers = {row: of for row, of in known.items() if row in rows}
-    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), 10, numbers, printed_for),)
+    return (ground.part(rows, numbers, printed_for=printed_for),)
 
 
 IMAGENET, CIFAR_100 = "ImageNet, ResNet-v2-50", "CIFAR-100, ResNet-56"
@@ -66,7 +66,7 @@ def _known(data: str, *methods: str) -> Printed:
     Source: CH Tables 2 and 5; of the figures themselves there are pictures only.
     """
     table = printed.read(printed.CH_TABLE_2[data], ("train", "accuracy", "churn", "surrogate_churn", "correct", "incorrect"))
-    weights = printed.read(printed.CH_TABLE_5[data], ("alpha", "beta", "temperature"))
+    weights = printed.weights_of(data)
     points = {BASELINE: BASELINE}
     for method in methods:
         symbol, key = ("β", "beta") if method == CO else ("α", "alpha")
@@ -184,7 +184,7 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
 def _known_of_figure_2(data: str) -> str:
     """The points of the right panel that the paper prints, in CH Tables 2 and 5."""
     table = printed.read(printed.CH_TABLE_2[data], ("train", "accuracy", "churn", "surrogate_churn", "correct", "incorrect"))
-    weights = printed.read(printed.CH_TABLE_5[data], ("alpha", "beta", "temperature"))
+    weights = printed.weights_of(data)
     names = {BASELINE: "baseline"} | {row: f"{kind}, β = {weights[row]['beta']}" for row, kind in ((CE, "CE"), (CO, "SKL"))}
     accuracy, churn = ({row: table[row][key].split()[0] for row in names} for key in ("accuracy", "churn"))
     said = "; ".join(f"{name}: {100 - float(accuracy[row]):.4g}, {churn[row]}" for row, name in names.items())

@@ -88,12 +88,4 @@ def part_of(
     first += [grid(row, "β", BETAS[scale]) for row in (CE, CO) if row in rows]
     second = [grid(BOTH, "α", ALPHAS[scale])] if BOTH in rows else []
     stages = tuple(tuple(stage) for stage in (first, second) if stage)
-    return Part(
-        ground.name,
-        ground.heading,
-        ground.data,
-        lambda chosen: {row: recipe(ground, row, chosen) for row in rows},
-        stages,
-        printed=printed,
-        printed_for=ground.printed_for,
-    )
+    return ground.part(lambda chosen: {row: recipe(ground, row, chosen) for row in rows}, printed, stages=stages)

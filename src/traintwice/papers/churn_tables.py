@@ -109,13 +109,13 @@ def _table_3_parts(scale: Scale) -> tuple[Part, ...]:
                 f"{row}, weight decay {text}": recipe(ground, row, weights) for text, ground in grounds.items() for row in rows
             }
 
-        parts.append(Part(ground.name, ground.heading, ground.data, made, (), 10, beside, ground.printed_for, weights=weights))
+        parts.append(ground.part(made, beside, weights=weights))
     return tuple(parts)
 
 
 def _printed_weight(printed_for: str, row: str) -> float:
     """What CH Table 5 says was chosen."""
-    numbers = printed.read(printed.CH_TABLE_5[printed_for], ("alpha", "beta", "temperature"))[row]
+    numbers = printed.weights_of(printed_for)[row]
     return float(numbers["beta" if row == CO else "alpha"])
 
 
@@ -156,7 +156,7 @@ def _table_5(parts: tuple[PartResults, ...]) -> tuple[BesideTable, ...]:
 def _table_5_parts(scale: Scale) -> tuple[Part, ...]:
     parts = []
     for part in _table_2_parts(scale):
-        numbers = printed.read(printed.CH_TABLE_5[part.printed_for], ("alpha", "beta", "temperature"))
+        numbers = printed.weights_of(part.printed_for)
         beside = {row: {**part.printed.get(row, {}), **numbers.get(row, {})} for row in part.printed}
         parts.append(replace(part, printed=beside))
     return tuple(parts)
@@ -175,7 +175,7 @@ def _table_1_parts(scale: Scale) -> tuple[Part, ...]:
         name = ", ".join([*(["no augmentation"] if without else []), *fixed]) or "none"
         rows[name] = ground.base.change(fixed=fixed, augmentation=None if without else ground.base.augmentation)
     replicas = 5 if scale == "paper" else 10
-    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), replicas, numbers, ground.printed_for),)
+    return (ground.part(rows, numbers, replicas=replicas),)
 
 
 def _table_6_parts(scale: Scale) -> tuple[Part, ...]:
@@ -191,7 +191,7 @@ def _table_6_parts(scale: Scale) -> tuple[Part, ...]:
         "initialisation, input data": base.change(fixed=("initialisation", *data)),
     }
     replicas = 5 if scale == "paper" else 10
-    return (Part(ground.name, ground.heading, ground.data, lambda chosen: rows, (), replicas, numbers, ground.printed_for),)
+    return (ground.part(rows, numbers, replicas=replicas),)
 
 
 def _across(title: str, parts: tuple[PartResults, ...], extra: tuple[str, ...] = ()) -> tuple[BesideTable, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from traintwice.augmentation import CropFlip, Shift
 from traintwice.data import CIFAR10, CIFAR100, MNIST, SVHN, Criteo, Digits, FashionMNIST, ImageNet, INaturalist, MNIST5k, Source
 from traintwice.nets import MLP, RESNET_20, RESNET_32, RESNET_56, LeNet5, ResNetV2, Towers
 from traintwice.optimizers import SGD, AdaGrad
-from traintwice.papers.artefact import Scale
+from traintwice.papers.artefact import Chosen, Part, Printed, Scale
 from traintwice.presets import flights
 from traintwice.recipes import Recipe
 from traintwice.schedules import StepDecay, WarmUp
@@ -35,6 +37,17 @@ class Ground:
     top_k: int | None = None
     temperature: float = 3.0
     optional: bool = False
+
+    def part(self, rows: dict[str, Recipe] | Callable[[Chosen], dict[str, Recipe]], printed: Printed, **settings: Any) -> Part:
+        """The part of a table that stands on it.
+
+        Args:
+            rows: as of a `Part`, or the recipes themselves where nothing is chosen.
+            printed, settings: as of a `Part`.
+        """
+        make = rows if callable(rows) else lambda chosen: rows
+        known = {"printed_for": self.printed_for, "optional": self.optional, **settings}
+        return Part(self.name, self.heading, self.data, make, printed=printed, **known)
 
 
 def _steps(warm: float, *moments: float) -> WarmUp:

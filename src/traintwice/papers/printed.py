@@ -183,3 +183,12 @@ def read(text: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
         name, *values = (cell.strip() for cell in line.split("|"))
         found[name] = dict(zip(columns, values, strict=True))
     return found
+
+
+def weights_of(data: str) -> dict[str, dict[str, str]]:
+    """What CH Table 5 says was chosen: row to alpha, beta and temperature.
+
+    >>> weights_of("CIFAR-10, ResNet-56")["SKL"]
+    {'alpha': '0.05', 'beta': '–', 'temperature': '–'}
+    """
+    return read(CH_TABLE_5[data], ("alpha", "beta", "temperature"))
