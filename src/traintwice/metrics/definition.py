@@ -21,6 +21,10 @@ Kind = Literal["replica", "pair", "deviation"]
 replicas, and a row is the mean over the pairs with that replica. ``deviation``: it hangs on all replicas together and is
 computed again without the one that leaves."""
 
+Scale = Literal["log", "logit", "plain"]
+"""On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
+sign."""
+
 Unit = Literal["fraction", "number"]
 """``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
 
@@ -69,6 +73,7 @@ class Definition(ABC):
         name: as in Python and JSON.
         title: as in tables.
         unit: see `Unit`.
+        scale: see `Scale`.
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy beside it.
         needs_labels, needs_probs: what must be known of the predictions.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
@@ -80,6 +85,7 @@ class Definition(ABC):
     name: str
     title: str
     unit: Unit = "fraction"
+    scale: Scale = "log"
     soft: bool = False
     needs_labels: bool = False
     needs_probs: bool = False
