@@ -26,16 +26,16 @@ class Estimate:
 
     Attributes:
         value: the measure; fractions are in [0, 1], logarithms are in nats.
-        low, high: bounds of the interval, symmetric about the value and not clipped to the measure's range;
+        low, high: bounds of the interval, inside the measure's range and not symmetric about the value in general;
             nan where no interval exists (one replica and one example, or an infinite value).
         standard_error: square root of the sum of the variance parts.
-        degrees_of_freedom: of Student's t, by Welch and Satterthwaite; infinity for the normal.
         replicas, examples: M and N, how many the number rests on.
         level: nominal coverage.
         target: what varies in the imagined repetition (see `TARGET_IN_WORDS`).
+        units: independent units of the examples: N, or the number of clusters; None means N.
 
     Example:
-        >>> round(Estimate(0.05, 0.03, 0.07, 0.01, 9.0, replicas=10, examples=800).half_width, 12)
+        >>> round(Estimate(0.05, 0.03, 0.07, 0.01, replicas=10, examples=800).half_width, 12)
         0.02
     """
 
@@ -43,18 +43,18 @@ class Estimate:
     low: float
     high: float
     standard_error: float
-    degrees_of_freedom: float
     replicas: int
     examples: int
     level: float = 0.95
     target: Target = "both"
+    units: int | None = None
 
     def __float__(self) -> float:
         return self.value
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval: the number after ±."""
+        """Half the length of the interval."""
         return (self.high - self.low) / 2
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,20 +1,25 @@
-"""Budgets, and what became of them, as data."""
+"""Budgets, what became of them, and the gate's test of itself, as data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from traintwice.compare.results import Diff, plain
+from traintwice.compare.results import Diff, Shown
 from traintwice.errors import BadInput
-from traintwice.tables import gate_sheet
 from traintwice.types import Estimate
 
-Rule = Literal["point", "bound", "both"]
-"""What is held against a limit: the number, the end of its interval on the wrong side, or both of them (which is the bound where
-there is an interval, and the number where there is none)."""
+Rule = Literal["point", "bound"]
+"""What is compared with a limit: the number, or its interval. By "bound" a budget is kept where the whole interval keeps it, over where
+the whole interval breaks it, and inconclusive in between; a number without an interval is inconclusive."""
+
+Outcome = Literal["kept", "over", "inconclusive"]
+
+AgainstFloor = Literal["minus floor", "times floor"]
+
+EXIT_STATUS: dict[Outcome, int] = {"kept": 0, "over": 1, "inconclusive": 3}
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,12 @@ class Budget:
     """A limit on one measure.
 
     Attributes:
-        measure: its name, such as "churn", "negative_flips", "excess", or "accuracy" for the change new minus old.
+        measure: its name, such as "churn", "negative_flips", "decisions(0.5)", "swapped(100)", or "accuracy" for the change new minus
+            old.
         max, min: the limits; at least one.
         by: a group column, or "predicted class": every slice must keep the limit; None for all rows.
+        where: one value of that column: only its slice must.
+        against: the limit is on the measure less its noise floor ("minus floor"), or in units of the floor ("times floor").
         rule: see `Rule`; None takes the gate's.
         of: for a measure of quality, whether the limit is on the change (default), the old or the new model.
     """
@@ -33,113 +41,102 @@ class Budget:
     max: float | None = None
     min: float | None = None
     by: str | None = None
+    where: str | None = None
+    against: AgainstFloor | None = None
     rule: Rule | None = None
     of: Literal["change", "old", "new"] = "change"
 
     def __post_init__(self) -> None:
         if self.max is None and self.min is None:
             raise BadInput(f"budget on {self.measure}: give max or min")
+        if self.where is not None and self.by is None:
+            raise BadInput(f"budget on {self.measure}: where={self.where!r} needs by, the column of that value")
         for limit in (self.max, self.min):
             if limit is not None and not math.isfinite(limit):
                 raise BadInput(f"budget on {self.measure}: got a limit of {limit}, expected a finite number")
 
 
 @dataclass(frozen=True)
-class GateFile:
-    """A gate as a TOML file says it; paths are relative to the file.
-
-    Attributes:
-        old, new: files of predictions.
-        floor, new_floor: retrains of each recipe.
-        id, label, weight, by, probs: columns; see `traintwice.diff`.
-        classes: names of the classes in the order of the predictions.
-        logits, regression, by_position, on_missing, memory: see `traintwice.diff`.
-        rule: see `Rule`, for budgets that name none.
-        level, min_support: of intervals and slices.
-        no_rows: keep ids and rows out of every output.
-        waive: ids of rows that do not count.
-        budgets: the limits.
-    """
-
-    old: str | None = None
-    new: str | None = None
-    floor: tuple[str, ...] = ()
-    new_floor: tuple[str, ...] = ()
-    id: tuple[str, ...] = ()
-    label: str | None = None
-    weight: str | None = None
-    by: tuple[str, ...] = ()
-    probs: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    logits: bool = False
-    regression: bool = False
-    by_position: bool = False
-    on_missing: Literal["refuse", "drop"] = "refuse"
-    memory: str | None = None
-    rule: Rule = "point"
-    level: float = 0.95
-    min_support: int = 100
-    no_rows: bool = False
-    waive: tuple[str, ...] = ()
-    budgets: tuple[Budget, ...] = ()
-
-
-@dataclass(frozen=True)
 class Check:
-    """One budget held against one number.
+    """One budget compared with one number.
 
     Attributes:
         budget: the limit.
         column, value: the slice; None for all rows.
+        unit: "fraction" or "number".
         estimate: the number; None where it has no value.
-        compared: the number or bound that was held against the limit; nan where it has none.
-        limit: the limit that ``compared`` came closest to breaking.
-        passed: whether it was kept.
+        outcome: kept, over, or inconclusive.
         reason: in a sentence.
     """
 
     budget: Budget
     column: str | None
     value: str | None
+    unit: str
     estimate: Estimate | None
-    compared: float
-    limit: float
-    passed: bool
+    outcome: Outcome
     reason: str
 
 
 @dataclass(frozen=True)
-class GateResult:
-    """Every check of a gate, and the comparison it rests on.
+class GateResult(Shown):
+    """Every check of a gate, and the comparison that it rests on.
 
     Attributes:
         checks: in the order of the budgets.
         diff: the comparison.
-        waived: how many rows were waived.
+        inconclusive: what an inconclusive gate counts as: "pass", "fail", or None for an outcome of its own.
+        notes: what must be known to read the checks.
     """
 
     checks: tuple[Check, ...]
     diff: Diff
-    waived: int = 0
-    notes: tuple[str, ...] = field(default=())
+    inconclusive: Literal["pass", "fail"] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """over where any check is; else inconclusive where any is; else kept."""
+        return worst_outcome([c.outcome for c in self.checks])
+
+    @property
+    def exit_status(self) -> int:
+        """0 kept, 1 over, 3 inconclusive (0 or 1 where inconclusive counts as "pass" or "fail")."""
+        if self.outcome == "inconclusive" and self.inconclusive is not None:
+            return EXIT_STATUS["kept" if self.inconclusive == "pass" else "over"]
+        return EXIT_STATUS[self.outcome]
 
     @property
     def passed(self) -> bool:
-        """True where every budget was kept."""
-        return all(check.passed for check in self.checks)
+        """Whether the exit status is 0."""
+        return self.exit_status == 0
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that broke their limit."""
-        return tuple(check for check in self.checks if not check.passed)
+        """The checks that are over their limit."""
+        return tuple(c for c in self.checks if c.outcome == "over")
 
-    def __str__(self) -> str:
-        return gate_sheet(self).to_text()
 
-    def _repr_html_(self) -> str:
-        return gate_sheet(self).to_html()
+@dataclass(frozen=True)
+class SelfTest(Shown):
+    """How often a gate would not have passed with nothing changed: every ordered pair of retrains as old and new. Made by `self_test`.
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        found: Mapping[str, Any] = plain({"passed": self.passed, "waived": self.waived, "notes": self.notes})
-        return {**found, "checks": plain(self.checks), "diff": self.diff.to_dict()}
+    Attributes:
+        models: names of the retrains.
+        pairs: how many ordered pairs were compared.
+        over, inconclusive: share of pairs with that outcome, each with an interval over new retrains (jackknife over models).
+        by_budget: budget in words to the counts of its outcomes: kept, over, inconclusive.
+        sentence: what it comes to.
+    """
+
+    models: tuple[str, ...]
+    pairs: int
+    over: Estimate
+    inconclusive: Estimate
+    by_budget: tuple[tuple[str, int, int, int], ...]
+    sentence: str
+
+
+def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """over before inconclusive before kept."""
+    return "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"

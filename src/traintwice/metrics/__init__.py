@@ -1,10 +1,11 @@
 """Measures of quality and of disagreement, each a function of predictions; see `Metric` for what they share."""
 
+from traintwice.metrics.accumulator import Accumulator
 from traintwice.metrics.agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
 from traintwice.metrics.calibration import calibration_error, calibration_error_equal_mass
 from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
 from traintwice.metrics.confidence import ConfidenceBins, confidence_bins
-from traintwice.metrics.definition import Definition, Measurement
+from traintwice.metrics.definition import Definition, Measurement, Summary
 from traintwice.metrics.divergences import jensen_shannon, kl_divergence, symmetric_kl
 from traintwice.metrics.flips import (
     bad_churn,
@@ -25,7 +26,6 @@ from traintwice.metrics.ranking import kendall_tau, rank_loss, top_k_overlap
 from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
-from traintwice.metrics.streaming import Accumulator, Summary
 from traintwice.metrics.surrogate_churn import surrogate_churn
 from traintwice.metrics.whole import Whole, WholeOf
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.metrics.definition import Conclusion, Measurement, OnePass, to_numpy
+from traintwice.metrics.definition import Conclusion, Measurement, OnePass, leave_one_out, to_numpy
 from traintwice.metrics.functions import Metric, as_function, whole_metric
 from traintwice.metrics.means import total_weight, weights_of
 from traintwice.metrics.whole import Whole
@@ -53,7 +53,7 @@ class CalibrationError(OnePass):
             influence[start:stop] = _signed(totals, *self._gaps(block)) - done.value
         if weights is not None:
             influence *= weights * (len(weights) / weight)
-        return Measurement(done.value, done.rows, done.dropped, influence)
+        return Measurement.of(self, done.value, done.rows, done.dropped, influence, predictions)
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         bin_of, gap = self._gaps(block)
@@ -64,7 +64,7 @@ class CalibrationError(OnePass):
     def conclude(self, sums: tuple[np.ndarray, ...], replicas: int, weight: float) -> Conclusion:
         rows = np.abs(sums[0]).sum(axis=1) / weight
         value = float(rows.mean())
-        dropped = (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
+        dropped = leave_one_out("replica", value, rows)
         return Conclusion(value, rows, dropped, np.sign(sums[0]).ravel() / replicas, sums[0].ravel() / weight)
 
     def _gaps(self, block: Predictions) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ over the examples and can be summed in parts. The others read all examples toget
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,16 +22,16 @@ Kind = Literal["replica", "pair", "deviation"]
 replicas, and a row is the mean over the pairs with that replica. ``deviation``: it hangs on all replicas together and is
 computed again without the one that leaves."""
 
-Scale = Literal["log", "logit", "plain"]
+Scale = Literal["log", "logit", "plain", "none"]
 """On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
-sign."""
+sign. ``none``: no interval is formed."""
 
 Unit = Literal["fraction", "number"]
 """``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Summary:
     """A metric's number and all that intervals and comparisons need.
 
     Attributes:
@@ -38,14 +39,29 @@ class Measurement:
         rows: the number of each replica, shape ``M``; for a pair metric the mean over the pairs with that replica.
         dropped: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
             two replicas, any metric of one).
-        influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
-            the example part of the interval. All nan where the metric has none, and says so.
+        example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
+        examples: N.
+        units: independent units of the example part: rows, or clusters of rows; None means N.
+        effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
+        clustered: units are clusters.
+        base: the share of the weight that a ratio's denominator has; 1 for a mean.
+        scale: the scale of its interval, see `Scale`.
+        share: with two models or fewer it is a share of units, so that Wilson's interval holds.
+        most: the largest value it may have.
     """
 
     value: float
     rows: np.ndarray
     dropped: np.ndarray | None
-    influence: np.ndarray
+    example_variance: float
+    examples: int
+    units: int | None = None
+    effective: float | None = None
+    clustered: bool = False
+    base: float = 1.0
+    scale: Scale = "plain"
+    share: bool = False
+    most: float = math.inf
 
     @property
     def replicas(self) -> int:
@@ -53,16 +69,112 @@ class Measurement:
         return len(self.rows)
 
     @property
+    def replica_variance(self) -> float:
+        """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
+        if self.dropped is None or not np.isfinite(self.dropped).all():
+            return math.nan
+        m = len(self.dropped)
+        return float((m - 1) / m * np.sum((self.dropped - self.dropped.mean()) ** 2))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric of predictions in memory: its summary, and the influence of each example.
+
+    Attributes:
+        summary: the number and what its interval needs.
+        influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
+            the example part of the interval. All nan where the metric has none, and says so.
+    """
+
+    summary: Summary
+    influence: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        definition: Definition,
+        value: float,
+        rows: np.ndarray,
+        dropped: np.ndarray | None,
+        influence: np.ndarray,
+        predictions: Predictions,
+        base: float = 1.0,
+    ) -> Measurement:
+        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some."""
+        clusters, weights = predictions.clusters, predictions.weights
+        variance, units = influence_variance(influence, None if clusters is None else to_numpy(clusters))
+        squares = None if weights is None else to_numpy(weights)
+        summary = Summary(
+            value,
+            rows,
+            dropped,
+            variance,
+            len(influence),
+            units=units,
+            effective=None if squares is None else float(squares.sum() ** 2 / (squares**2).sum()),
+            clustered=clusters is not None,
+            base=base,
+            scale=definition.scale,
+            share=definition.is_share,
+            most=definition.most,
+        )
+        return cls(summary, influence)
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.summary.value
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The number of each replica, shape ``M``."""
+        return self.summary.rows
+
+    @property
+    def dropped(self) -> np.ndarray | None:
+        """The number with one replica left out, shape ``M``."""
+        return self.summary.dropped
+
+    @property
+    def replicas(self) -> int:
+        """M."""
+        return self.summary.replicas
+
+    @property
     def examples(self) -> int:
         """N."""
         return len(self.influence)
 
-    @property
-    def example_variance(self) -> float:
-        """Variance of the influences / N; nan with a single example or an infinite value."""
-        if self.examples < 2 or not np.isfinite(self.influence).all():
-            return float("nan")
-        return float(np.var(self.influence, ddof=1) / self.examples)
+
+def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None) -> tuple[float, int]:
+    """The example part of a variance, and the number of units: U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N².
+
+    >>> influence_variance(np.array([1.0, -1.0, 1.0, -1.0])), influence_variance(np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 0, 1, 1]))
+    ((0.3333333333333333, 4), (1.0, 2))
+    """
+    n = len(influence)
+    totals = influence if clusters is None else np.bincount(np.unique(clusters, return_inverse=True)[1], influence)
+    units = len(totals)
+    if units < 2 or not np.isfinite(influence).all():
+        return math.nan, units
+    centred = totals - totals.mean() if clusters is None else totals
+    return float(units / (units - 1) * np.sum(centred**2) / n**2), units
+
+
+def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | None:
+    """The value without each replica, where it follows from the rows of the replicas; None where it does not.
+
+        mean over replicas: (Mθ − R_m)/(M − 1);   mean over pairs: (Mθ − 2R_m)/(M − 2), R_m the mean over the pairs with replica m
+
+    >>> leave_one_out("pair", 0.5, np.array([0.5, 0.75, 0.25]))
+    array([0.5, 0. , 1. ])
+    """
+    m, others = len(rows), {"replica": 1, "pair": 2, "deviation": 0}[kind]
+    if not others or m <= others:
+        return None
+    with np.errstate(invalid="ignore"):
+        return np.asarray((m * value - others * rows) / (m - others))
 
 
 @dataclass(frozen=True)
@@ -74,7 +186,8 @@ class Definition(ABC):
         title: as in tables.
         unit: see `Unit`.
         scale: see `Scale`.
-        soft: it reads the size of probabilities, so it is never shown without churn and accuracy beside it.
+        limit: the largest value; None means 1 for a fraction, and none for a number.
+        soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
         needs_labels, needs_probs: what must be known of the predictions.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
         or_scores: scores ``M N`` serve it as well as probabilities.
@@ -86,6 +199,7 @@ class Definition(ABC):
     title: str
     unit: Unit = "fraction"
     scale: Scale = "log"
+    limit: float | None = None
     soft: bool = False
     needs_labels: bool = False
     needs_probs: bool = False
@@ -93,6 +207,16 @@ class Definition(ABC):
     or_scores: bool = False
     binary: bool = False
     ordered: bool = False
+
+    @property
+    def most(self) -> float:
+        """The largest value that the metric may have."""
+        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else math.inf
+
+    @property
+    def is_share(self) -> bool:
+        """True where the number of two models or fewer is a share of rows."""
+        return False
 
     @property
     @abstractmethod
@@ -164,6 +288,7 @@ class Conclusion:
         value, rows, dropped: as in `Measurement`.
         slopes: change of the value with each of the C means over examples, shape ``C``.
         centre: those means, shape ``C``.
+        base: as in `Summary`.
     """
 
     value: float
@@ -171,6 +296,7 @@ class Conclusion:
     dropped: np.ndarray | None
     slopes: np.ndarray
     centre: np.ndarray
+    base: float = 1.0
 
 
 class OnePass(Definition):
@@ -183,6 +309,11 @@ class OnePass(Definition):
     @abstractmethod
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
         """Sums over a block, each of which can be added to that of another, and what each example brings, shape ``C N``."""
+
+    @property
+    def forms(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The number as a quotient of two linear forms of the sums of (1, u_n), u_n what an example brings; None where it is none."""
+        return None
 
     @abstractmethod
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:

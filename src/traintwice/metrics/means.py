@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics.definition import Conclusion, Kind, Measurement, OnePass, to_numpy
+from traintwice.metrics.definition import Conclusion, Kind, Measurement, OnePass, leave_one_out, to_numpy
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -84,7 +84,7 @@ class MeanOf(OnePass):
         value, rows, dropped = self.finish(reduce(add, parts), predictions.replicas, total_weight(predictions, weights))
         with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
             influence = means - value if weights is None else weights * (means - value) * (len(weights) / weights.sum())
-        return Measurement(value, rows, dropped, influence)
+        return Measurement.of(self, value, rows, dropped, influence, predictions)
 
     def sums(
         self, block: Predictions, weight: np.ndarray | None, *, leave_out: bool = False, means: np.ndarray | None = None
@@ -107,12 +107,16 @@ class MeanOf(OnePass):
         divisor = 1 if self.counts_out_of is None else self.counts_out_of(replicas)
         value = float(sums.rows.sum() / (replicas * divisor * weight))
         rows = sums.rows / (divisor * weight)
-        with np.errstate(invalid="ignore"):
-            if self.kind == "deviation":
-                return value, rows, None if sums.left_out is None else sums.left_out / weight
-            if self.kind == "pair":
-                return value, rows, (replicas * value - 2 * rows) / (replicas - 2) if replicas > 2 else None
-            return value, rows, (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
+        left_out = None if sums.left_out is None else sums.left_out / weight
+        return value, rows, left_out if self.kind == "deviation" else leave_one_out(self.kind, value, rows)
+
+    @property
+    def forms(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([0.0, 1.0]), np.array([1.0, 0.0])
+
+    @property
+    def is_share(self) -> bool:
+        return self.counts_out_of is not None and self.unit == "fraction"
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Sums, ...], np.ndarray]:
         means = np.empty((1, block.examples))
@@ -168,7 +172,16 @@ class RatioOf(OnePass):
         self.check(predictions)
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
         value, rows, dropped = self.finish((top.value, top.rows, top.dropped), (bottom.value, bottom.rows, bottom.dropped))
-        return Measurement(value, rows, dropped, (top.influence - value * bottom.influence) / bottom.value)
+        influence = (top.influence - value * bottom.influence) / bottom.value
+        return Measurement.of(self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0) if self.is_share else 1.0)
+
+    @property
+    def forms(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+    @property
+    def is_share(self) -> bool:
+        return self.unit == "fraction" and all(part.counts_out_of is not None for part in (self.numerator, self.denominator))
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Sums, ...], np.ndarray]:
         (top, top_means), (bottom, bottom_means) = self.numerator.add(block, weight), self.denominator.add(block, weight)
@@ -177,7 +190,8 @@ class RatioOf(OnePass):
     def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:
         top, bottom = (part.finish(s, replicas, weight) for part, s in zip((self.numerator, self.denominator), sums, strict=True))
         value, rows, dropped = self.finish(top, bottom)
-        return Conclusion(value, rows, dropped, np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]]))
+        base = min(bottom[0], 1.0) if self.is_share else 1.0
+        return Conclusion(value, rows, dropped, np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]]), base)
 
     def finish(
         self, top: tuple[float, np.ndarray, np.ndarray | None], bottom: tuple[float, np.ndarray, np.ndarray | None]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.metrics.definition import Definition, Kind, Measurement
+from traintwice.metrics.definition import Definition, Kind, Measurement, leave_one_out
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -72,7 +72,7 @@ class WholeOf(Definition):
         value, rows, influence = self._whole(predictions)
         if influence is None:
             influence = np.full(predictions.examples, np.nan)
-        return Measurement(value, rows, self._dropped(predictions, value, rows), influence)
+        return Measurement.of(self, value, rows, self._dropped(predictions, value, rows), influence, predictions)
 
     def _whole(self, predictions: Predictions) -> Whole:
         self.check(predictions)
@@ -82,12 +82,8 @@ class WholeOf(Definition):
 
     def _dropped(self, predictions: Predictions, value: float, rows: np.ndarray) -> np.ndarray | None:
         replicas = len(rows)
-        if self.kind == "replica":
-            return (replicas * value - rows) / (replicas - 1) if replicas > 1 else None
-        if replicas < 3:
-            return None
-        if self.kind == "pair":
-            return (replicas * value - 2 * rows) / (replicas - 2)
+        if self.kind != "deviation" or replicas < 3:
+            return leave_one_out(self.kind, value, rows)
         try:
             return np.array([self.value(predictions.without(m)) for m in range(replicas)])
         except TooFewReplicas:

@@ -51,6 +51,8 @@ class Predictions:
         (2, 2, [[0, 1], [0, 0]])
     """
 
+    clusters: Array | None = None
+
     def __init__(
         self,
         probs: Array,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from html import escape
+from typing import Any
 
 from traintwice.tables.markdown import plain_markdown
 from traintwice.tables.table import Table
@@ -105,6 +107,12 @@ class Sheet:
                 yield (head + line.value).rstrip()
                 if line.said:
                     yield textwrap.indent(wrap(line.said, width - 4), "    ")
+
+
+@singledispatch
+def sheet_of(result: Any) -> Sheet:
+    """The sheet of a result. Rooms above register one function for each type of result with ``@sheet_of.register``."""
+    return Sheet(type(result).__name__, "")
 
 
 def _table(table: Table, width: int) -> Sequence[str]:

@@ -1,0 +1,217 @@
+"""Sums of quantities over rows, and the second moments of their sums over independent units, for all rows or by group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+GROUP_SHIFT = 40
+"""Bits of a cluster's number in the key of a group and a cluster."""
+
+
+class Moments:
+    """What means of C quantities, ratios of such means and their example variances need; grows neither with rows nor with blocks.
+
+    With u_n the quantities of row n and w_n its weight, kept are the sums of w_n (1, u_n) and, over independent units g (rows, or
+    clusters of rows), the sums of a_g a_gᵀ with a_g = Σ_{n in g} w_n (1, u_n). Quantities are kept about a fixed centre, so that
+    nothing cancels.
+
+    Args:
+        quantities: C.
+        clustered: units are clusters; memory then grows with their number.
+
+    Attributes:
+        rows: number of rows, by group.
+        squares: Σ w_n², by group.
+    """
+
+    def __init__(self, quantities: int, *, clustered: bool = False) -> None:
+        self.clustered = clustered
+        self.rows, self.squares, self._units = np.zeros(0), np.zeros(0), np.zeros(0)
+        self._centre: np.ndarray | None = None
+        self._linear = np.zeros((quantities + 1, 0))
+        self._second = np.zeros((quantities + 1, quantities + 1, 0))
+        self._keys, self._totals = np.zeros(0, dtype=np.int64), np.zeros((quantities + 1, 0))
+        self._pending: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(
+        self,
+        values: np.ndarray,
+        weights: np.ndarray | None = None,
+        *,
+        counts: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+        clusters: np.ndarray | None = None,
+    ) -> None:
+        """Add rows.
+
+        Args:
+            values: quantities, shape ``C N``.
+            weights: of the rows, shape ``N``.
+            counts: how many rows each column stands for, shape ``N``; each is a unit of its own.
+            groups, clusters: numbers from 0, shape ``N``; clusters only where ``clustered``.
+        """
+        values = np.asarray(values, dtype=np.float64)
+        if self._centre is None:
+            self._centre = _finite_mean(values)
+        with np.errstate(invalid="ignore"):  # infinite minus infinite: an infinite loss has no variance
+            x = np.concatenate([np.ones((1, values.shape[1])), values - self._centre[:, None]])
+            wx = x if weights is None else x * weights
+            sized = wx if counts is None else wx * counts
+        size = 1 if groups is None else int(groups.max(initial=-1)) + 1
+        self._grow(size)
+        times = np.ones(x.shape[1]) if counts is None else np.asarray(counts, dtype=np.float64)
+        self.rows[:size] += times.sum() if groups is None else np.bincount(groups, times, size)
+        self.squares[:size] += _by_group(wx[0] * sized[0], groups, size)
+        with np.errstate(invalid="ignore"):
+            for i, row in enumerate(sized):
+                self._linear[i, :size] += _by_group(row, groups, size)
+            if self.clustered:
+                keys = np.zeros(x.shape[1], dtype=np.int64) if clusters is None else np.asarray(clusters, dtype=np.int64)
+                self._pend(keys if groups is None else keys + (np.asarray(groups, dtype=np.int64) << GROUP_SHIFT), sized)
+                return
+            self._units[:size] = self.rows[:size]
+            for i, row in enumerate(sized):
+                for j in range(i + 1):
+                    product = np.einsum("n,n->", row, wx[j]) if groups is None else _by_group(row * wx[j], groups, size)
+                    self._second[i, j, :size] += product
+                    if i != j:
+                        self._second[j, i, :size] += product
+
+    def add_sums(self, group: int, rows: float, units: float, linear: np.ndarray, second: np.ndarray, squares: float) -> None:
+        """Add what another engine has summed over a group: Σ w (1, u) and Σ_g a_g a_gᵀ, about zero."""
+        if self._centre is None:
+            self._centre = np.zeros(self.quantities)
+        self._grow(group + 1)
+        move = _recentring(-self._centre)
+        self.rows[group] += rows
+        self.squares[group] += squares
+        self._units[group] += units
+        self._linear[:, group] += move @ linear
+        self._second[:, :, group] += move @ second @ move.T
+
+    def merge(self, other: Moments) -> None:
+        """Add what another object has seen of other rows (of the same groups and clusters)."""
+        if other._centre is None:
+            return
+        if self._centre is None:
+            self._centre = other._centre.copy()
+        move = _recentring(other._centre - self._centre)
+        size = len(other.rows)
+        self._grow(size)
+        with np.errstate(invalid="ignore"):
+            for mine, theirs in ((self.rows, other.rows), (self.squares, other.squares)):
+                mine[:size] += theirs
+            self._linear[:, :size] += move @ other._linear
+            if self.clustered:
+                other._settle()
+                self._pending.append((other._keys, move @ other._totals))
+            else:
+                self._units[:size] += other._units
+                self._second[:, :, :size] += np.einsum("ij,jkg,lk->ilg", move, other._second, move)
+
+    @property
+    def quantities(self) -> int:
+        """C."""
+        return len(self._linear) - 1
+
+    @property
+    def units(self) -> np.ndarray:
+        """Number of independent units, by group."""
+        self._settle()
+        return self._units
+
+    def linear(self, form: np.ndarray) -> np.ndarray:
+        """Σ_n w_n form · (1, u_n), by group; ``form`` has shape ``C+1``, or ``C+1 G`` for one of each group."""
+        form, used = self._about_centre(form)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.einsum("c...,cg->g", form[used], self._linear[used]) if form.ndim == 1 else (form[used] * self._linear[used]).sum(axis=0))
+
+    def variance(self, form: np.ndarray) -> np.ndarray:
+        """U/(U − 1) · Σ_g (form · a_g)², by group, over U units; nan with fewer than two.
+
+        With ``form`` the gradient of an estimate in the sums of (1, u), that is the example part of its variance.
+        """
+        self._settle()
+        form, used = self._about_centre(form)
+        second = self._second[np.ix_(used, used)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if form.ndim == 1:
+                spread = np.einsum("c,d,cdg->g", form[used], form[used], second)
+            else:
+                spread = np.einsum("cg,dg,cdg->g", form[used], form[used], second)
+            return np.asarray(np.where(self._units > 1, np.maximum(spread, 0.0) * self._units / (self._units - 1), np.nan))
+
+    def pack(self) -> list[np.ndarray]:
+        """Everything but clusters as arrays, for another process; only without groups and clusters."""
+        centre = np.zeros(self.quantities) if self._centre is None else self._centre
+        return [np.array([self.rows[0], self.squares[0], self._units[0]]), centre, self._linear[:, 0], self._second[:, :, 0]]
+
+    @classmethod
+    def unpack(cls, parts: list[np.ndarray]) -> Moments:
+        """The object that `pack` wrote."""
+        (head, centre, linear, second), made = parts, cls(len(parts[1]))
+        made._grow(1)
+        made.rows[0], made.squares[0], made._units[0] = head
+        made._centre, made._linear[:, 0], made._second[:, :, 0] = centre, linear, second
+        return made
+
+    def _about_centre(self, form: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A linear form of (1, u) as one of (1, u − centre), and where it is not zero."""
+        form = np.array(form, dtype=np.float64)
+        if self._centre is not None:
+            form[0] = form[0] + np.tensordot(self._centre, form[1:], axes=1)
+        return form, np.flatnonzero(form.any(axis=1) if form.ndim > 1 else form)
+
+    def _grow(self, size: int) -> None:
+        more = size - len(self.rows)
+        if more > 0:
+            self.rows, self.squares, self._units = (np.append(a, np.zeros(more)) for a in (self.rows, self.squares, self._units))
+            self._linear, self._second = (
+                np.concatenate([a, np.zeros((*a.shape[:-1], more))], axis=-1) for a in (self._linear, self._second)
+            )
+
+    def _pend(self, keys: np.ndarray, values: np.ndarray) -> None:
+        unique, totals = _summed(keys, values)
+        self._pending.append((unique, totals))
+        if sum(len(k) for k, _ in self._pending) > 4 * len(self._keys) + (1 << 18):
+            self._consolidate()
+
+    def _consolidate(self) -> None:
+        if self._pending:
+            keys = np.concatenate([self._keys, *[k for k, _ in self._pending]])
+            totals = np.concatenate([self._totals, *[t for _, t in self._pending]], axis=1)
+            self._keys, self._totals = _summed(keys, totals)
+            self._pending = []
+
+    def _settle(self) -> None:
+        """Bring second moments up to date with the clusters seen."""
+        if not self.clustered or not self._pending:
+            return
+        self._consolidate()
+        groups, size = self._keys >> GROUP_SHIFT, len(self.rows)
+        self._units = np.bincount(groups, minlength=size).astype(np.float64)
+        for i, row in enumerate(self._totals):
+            for j in range(i + 1):
+                self._second[i, j] = self._second[j, i] = np.bincount(groups, row * self._totals[j], size)
+
+
+def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.ndarray | float:
+    return float(values.sum()) if groups is None else np.bincount(groups, values, size)
+
+
+def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct keys, and the sums of the values of each."""
+    unique, inverse = np.unique(keys, return_inverse=True)
+    return unique, np.stack([np.bincount(inverse, row, len(unique)) for row in values])
+
+
+def _finite_mean(values: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(values)
+    return np.asarray(np.where(finite, values, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1))
+
+
+def _recentring(shift: np.ndarray) -> np.ndarray:
+    """The matrix from (1, x) to (1, x + shift)."""
+    move = np.eye(len(shift) + 1)
+    move[1:, 0] = shift
+    return move

@@ -1,0 +1,1 @@
+"""Intervals and tests: plain numbers in, plain numbers out."""

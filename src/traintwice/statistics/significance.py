@@ -1,0 +1,192 @@
+"""Tests of significance, their adjustments for many tests, and how much more data a test would need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import special
+
+ENOUGH = 2_000
+"""Expected counts from which the normal distribution stands for the hypergeometric and the binomial."""
+
+
+def t_two_sided(statistic: float, freedom: float) -> float:
+    """Two-sided p-value of Student's t.
+
+    >>> round(t_two_sided(2.262, 9), 3)
+    0.05
+    """
+    tail = special.ndtr(-abs(statistic)) if math.isinf(freedom) else special.stdtr(freedom, -abs(statistic))
+    return float(2 * tail)
+
+
+def p_of_zero(value: float, variance: float, freedom: float) -> float:
+    """Two-sided p-value of a number with this variance being zero; 1 where that cannot be judged.
+
+    >>> round(p_of_zero(2.262, 1.0, 9), 3), p_of_zero(0.0, 0.0, 9), p_of_zero(0.1, 0.0, 9)
+    (0.05, 1.0, 0.0)
+    """
+    if not math.isfinite(value) or math.isnan(variance):
+        return 1.0
+    if variance <= 0:
+        return 1.0 if value == 0 else 0.0
+    return t_two_sided(value / math.sqrt(variance), freedom)
+
+
+def mcnemar(regressed: int, improved: int, *, mid: bool = False) -> float:
+    """Two-sided exact p-value of as many rows improved as regressed, given how many did either.
+
+        2 · P(X <= min(b, c)), X ~ Binomial(b + c, 1/2), at most 1;  mid: half of P(X = min) is left out
+
+    Args:
+        regressed, improved: b and c, rows that only the old and only the new model has right.
+        mid: the mid-p version, which is less conservative.
+    Source:
+        McNemar 1947; mid-p: Fagerland et al. 2013.
+    Example:
+        >>> round(mcnemar(2, 10), 4), round(mcnemar(2, 10, mid=True), 4), mcnemar(0, 0)
+        (0.0386, 0.0225, 1.0)
+    """
+    total, least = regressed + improved, min(regressed, improved)
+    if total == 0:
+        return 1.0
+    p = 2 * float(special.bdtr(least, total, 0.5))
+    if mid:
+        exactly = math.exp(_log_choose(total, least) - total * math.log(2))
+        p = 1.0 if 2 * least == total else p - exactly
+    return min(p, 1.0)
+
+
+def hypergeometric_mid_p(inside: int, rows_inside: int, total: int, rows: int) -> float:
+    """Two-sided mid-p of a slice having so many of the flips, were they spread over all rows alike.
+
+    Args:
+        inside, rows_inside: flips and rows of the slice.
+        total, rows: flips and rows in all.
+    Source:
+        Fisher's exact test of the slice against the rest, mid-p.
+    Example:
+        >>> round(hypergeometric_mid_p(5, 100, 10, 1000), 5), hypergeometric_mid_p(0, 100, 0, 1000)
+        (0.00165, 1.0)
+    """
+    if total in (0, rows) or rows_inside in (0, rows):
+        return 1.0
+    expected = rows_inside * total / rows
+    variance = expected * (1 - rows_inside / rows) * (rows - total) / max(rows - 1, 1)
+    if min(expected, rows_inside - expected, total - expected) > ENOUGH:
+        return t_two_sided((inside - expected) / math.sqrt(variance), math.inf)
+    low, high = max(0, total - (rows - rows_inside)), min(total, rows_inside)
+    # Counts further than 40 standard deviations from the mean have no probability that a float can hold.
+    reach = 40 * math.sqrt(variance) + 40
+    x = np.arange(max(low, math.floor(min(expected - reach, inside))), min(high, math.ceil(max(expected + reach, inside))) + 1)
+    log_p = (
+        _log_choose(rows_inside, x) + _log_choose(rows - rows_inside, total - x) - _log_choose(rows, total)
+    )
+    return _two_sided_mid_p(np.exp(log_p), inside - int(x[0]))
+
+
+def binomial_mid_p(count: int, total: int, share: float) -> float:
+    """Two-sided mid-p of ``count`` under Binomial(total, share).
+
+    >>> round(binomial_mid_p(12, 20, 0.25), 5), binomial_mid_p(0, 0, 0.25)
+    (0.00112, 1.0)
+    """
+    if total == 0:
+        return 1.0
+    if min(total * share, total * (1 - share)) > ENOUGH:
+        return t_two_sided((count - total * share) / math.sqrt(total * share * (1 - share)), math.inf)
+    x = np.arange(total + 1)
+    return _two_sided_mid_p(np.exp(_log_choose(total, x) + x * math.log(share) + (total - x) * math.log1p(-share)), count)
+
+
+def slice_against_floor(changed: float, again: Sequence[float]) -> float:
+    """Two-sided p-value of the new model changing as many rows of a slice as retrains of the old recipe do.
+
+        d_0 given d_0 + … + d_k against Binomial(1/(k + 1)), mid-p; where d_1 … d_k vary φ > 1 times as much as counts do,
+        (d_0 − T/(k+1)) / sqrt(φ T k/(k+1)²) against t with k − 1 degrees of freedom
+
+    Args:
+        changed: d_0, rows whose label changes between old and new model.
+        again: d_1 … d_k, rows whose label changes between the old model and each retrain; k >= 1.
+    Source:
+        Ours. The conditional test of two Poisson counts, Przyborowski & Wilenski 1940.
+    Example:
+        >>> round(slice_against_floor(30, [10, 9, 12, 11]), 5), round(slice_against_floor(30, [2, 30, 12, 11]), 2)
+        (3e-05, 0.35)
+    """
+    k, total = len(again), changed + sum(again)
+    mean = sum(again) / k
+    share = 1 / (k + 1)
+    exact = binomial_mid_p(round(changed), round(total), share)
+    if k < 2 or mean <= 0:
+        return exact
+    excess = sum((d - mean) ** 2 for d in again) / ((k - 1) * mean)
+    if excess <= 1:
+        return exact
+    statistic = (changed - total * share) / math.sqrt(excess * total * share * (1 - share))
+    return max(exact, t_two_sided(statistic, k - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that the chance of one false claim among all is at most the level.
+
+        the i-th smallest becomes max over j <= i of min(1, (n − j + 1) · p_(j))
+
+    Source:
+        Holm 1979.
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, running = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = running
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that of the findings below q at most the share q is false, on average.
+
+        the i-th smallest of n becomes min over j >= i of min(1, n/j · p_(j))
+
+    Source:
+        Benjamini & Hochberg 1995.
+    Example:
+        >>> [round(q, 6) for q in benjamini_hochberg([0.01, 0.04, 0.03, 0.5])]
+        [0.04, 0.053333, 0.053333, 0.5]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: -p_values[i])
+    adjusted, running, n = [1.0] * len(p_values), 1.0, len(p_values)
+    for above, i in enumerate(order):
+        running = min(running, p_values[i] * n / (n - above))
+        adjusted[i] = running
+    return adjusted
+
+
+def least_that(enough: Callable[[int], bool], most: int) -> int | None:
+    """The least number from 1 to ``most`` that is enough, where every larger one is too; None where ``most`` is not.
+
+    >>> least_that(lambda n: n * n >= 50, 100), least_that(lambda n: n > 500, 100)
+    (8, None)
+    """
+    if not enough(most):
+        return None
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
+
+
+def _log_choose(n: float, k: float | np.ndarray) -> np.ndarray:
+    return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1))
+
+
+def _two_sided_mid_p(probabilities: np.ndarray, at: int) -> float:
+    """Twice the smaller tail, half of the probability at the value itself left out."""
+    half = probabilities[at] / 2
+    return min(1.0, float(2 * min(probabilities[:at].sum() + half, probabilities[at + 1 :].sum() + half)))
