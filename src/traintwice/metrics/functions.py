@@ -100,6 +100,8 @@ def as_function(definition: Definition, described_by: Callable[..., Any]) -> Met
     """The metric as its user calls it, with the name and docstring of ``described_by``."""
 
     def wrap(predictions: Predictions | Array, labels: Array | None) -> Predictions:
+        if definition.needs_targets and not isinstance(predictions, Predictions):
+            return Predictions.from_scores(predictions, targets=labels)
         if definition.needs_scores and not isinstance(predictions, Predictions):
             return Predictions.from_scores(predictions, labels)
         return Predictions.of(predictions, labels)

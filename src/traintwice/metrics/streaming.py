@@ -74,7 +74,9 @@ class Accumulator:
         Raises:
             BadInput: see `Predictions`; or another number of replicas than before.
         """
-        if self.definition.needs_scores and not isinstance(predictions, Predictions):
+        if self.definition.needs_targets and not isinstance(predictions, Predictions):
+            predictions = Predictions.from_scores(predictions, None, weights, targets=labels)
+        elif self.definition.needs_scores and not isinstance(predictions, Predictions):
             predictions = Predictions.from_scores(predictions, labels, weights)
         else:
             predictions = Predictions.of(predictions, labels, weights)
