@@ -20,6 +20,10 @@ EVERY = pytest.mark.parametrize("metric", ALL, ids=lambda m: m.__name__)
 REPLICAS = 5
 
 
+EITHER_SIGN = {"fleiss_kappa", "kendall_tau", "mean_bias", "mean_error"}
+NEAR_ONE = {"accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity", "bad_churn", "good_churn",
+            "lateral_churn", "lemma_2_bound", "tight_lemma_2_bound", "top_k_overlap"}  # fmt: skip
+
 WHOLE = [m for m in ALL if not m.definition.one_pass]
 MEANS = [m for m in ALL if isinstance(m.definition, MeanOf | RatioOf)]
 SUMMED = pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_pass], ids=lambda m: m.__name__)
@@ -155,6 +159,15 @@ def test_identical_replicas_differ_by_nothing(metric, draw):
             metric(same)
     else:
         assert_allclose(metric(same), 1 if metric.__name__ in AGREEMENT else 0, atol=1e-14)
+
+
+@EVERY
+def test_its_scale_fits_its_range(metric, draw):
+    scale = metric.definition.scale
+    assert scale == ("plain" if metric.__name__ in EITHER_SIGN else "logit" if metric.__name__ in NEAR_ONE else "log")
+    value = metric(predictions_for(metric, draw))
+    assert scale == "plain" or value >= 0
+    assert scale != "logit" or value <= 1
 
 
 @pytest.mark.parametrize("metric", MEANS, ids=lambda m: m.__name__)

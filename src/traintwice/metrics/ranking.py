@@ -69,7 +69,7 @@ def _over_pairs(between: np.ndarray) -> Whole:
     return Whole(float(rows.mean()), rows, None)
 
 
-@whole_metric("Kendall τ", "pair", unit="number", weighted=False, needs_probs=True, binary=True, or_scores=True)
+@whole_metric("Kendall τ", "pair", unit="number", scale="plain", weighted=False, needs_probs=True, binary=True, or_scores=True)
 def kendall_tau(predictions: Predictions) -> Whole:
     r"""How alike two replicas order the examples by the score of the positive class, mean over pairs of replicas.
 
@@ -102,7 +102,7 @@ def kendall_tau(predictions: Predictions) -> Whole:
     return _over_pairs(between)
 
 
-@whole_metric("top-k overlap", "pair", weighted=False, needs_probs=True, binary=True, or_scores=True)
+@whole_metric("top-k overlap", "pair", scale="logit", weighted=False, needs_probs=True, binary=True, or_scores=True)
 def top_k_overlap(predictions: Predictions, *, k: int = 10) -> Whole:
     r"""Share of the k highest-ranked examples that two replicas have in common, mean over pairs of replicas.
 
