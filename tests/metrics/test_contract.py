@@ -208,8 +208,8 @@ def test_streaming_equals_the_whole(metric, weighted, draw):
     first.merge(Accumulator(metric))
     whole = metric.measure(made(metric, probs[:, 1:], labels[1:], weights[1:]) if weighted else made(metric, probs, labels))
     streamed = first.compute()
-    assert_allclose(streamed.value, whole.value, rtol=1e-13)
-    assert_allclose(streamed.rows, whole.rows, rtol=1e-13)
+    assert_allclose(streamed.value, whole.value, rtol=1e-13, atol=1e-16)
+    assert_allclose(streamed.rows, whole.rows, rtol=1e-13, atol=1e-16)
     assert (streamed.dropped is None) == (whole.dropped is None)
     if whole.dropped is not None:
         assert_allclose(streamed.dropped, whole.dropped, rtol=1e-12)

@@ -4,6 +4,7 @@ from traintwice.metrics.agreement import ambiguity, churn_matrix, discrepancy, f
 from traintwice.metrics.calibration import calibration_error, calibration_error_equal_mass
 from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
 from traintwice.metrics.confidence import ConfidenceBins, confidence_bins
+from traintwice.metrics.decisions import decision_flips, mean_bias, precision, recall
 from traintwice.metrics.definition import Definition, Measurement
 from traintwice.metrics.divergences import jensen_shannon, kl_divergence, symmetric_kl
 from traintwice.metrics.flips import (
@@ -21,7 +22,7 @@ from traintwice.metrics.means import MeanOf, RatioOf
 from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
-from traintwice.metrics.ranking import kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics.ranking import auc, kendall_tau, rank_loss, top_k_overlap
 from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
@@ -32,16 +33,21 @@ from traintwice.metrics.whole import Whole, WholeOf
 ALL: tuple[Metric, ...] = (
     accuracy,
     error,
+    precision,
+    recall,
     log_loss,
     brier,
+    mean_bias,
     calibration_error,
     calibration_error_equal_mass,
     prediction_entropy,
+    auc,
     rank_loss,
     churn,
     churn_to_error,
     churn_correct,
     churn_incorrect,
+    decision_flips,
     discrepancy,
     ambiguity,
     vote_entropy,
@@ -93,6 +99,7 @@ __all__ = [
     "WholeOf",
     "accuracy",
     "ambiguity",
+    "auc",
     "bad_churn",
     "brier",
     "calibration_error",
@@ -103,6 +110,7 @@ __all__ = [
     "churn_matrix",
     "churn_to_error",
     "confidence_bins",
+    "decision_flips",
     "delta_1",
     "delta_2",
     "delta_label",
@@ -118,14 +126,17 @@ __all__ = [
     "lateral_flips",
     "lemma_2_bound",
     "log_loss",
+    "mean_bias",
     "mean_metric",
     "negative_flips",
     "pairwise_l1",
     "positive_flips",
+    "precision",
     "prediction_difference",
     "prediction_entropy",
     "rank_loss",
     "ratio_metric",
+    "recall",
     "regression_difference",
     "relative_delta_1",
     "relative_delta_positive",
