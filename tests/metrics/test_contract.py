@@ -37,10 +37,14 @@ AGREEMENT = {"fleiss_kappa", "kendall_tau", "top_k_overlap"}  # 1, not 0, where 
 def arrays_for(metric, draw, M=REPLICAS, N=60, seed=0):
     definition = metric.definition
     probs, labels = draw(2 if definition.ordered else M, N, 2 if definition.binary else 3, seed=seed)
+    if definition.needs_targets:
+        return np.log(probs[:, :, 0]), labels - 1.7
     return (np.log(probs[:, :, 0]) if definition.needs_scores else probs), labels % 2 if definition.needs_scores else labels
 
 
 def made(metric, probs, labels=None, weights=None):
+    if metric.definition.needs_targets:
+        return Predictions.from_scores(probs, None, weights, targets=labels)
     return (Predictions.from_scores if metric.definition.needs_scores else Predictions)(probs, labels, weights)
 
 

@@ -23,6 +23,7 @@ from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
 from traintwice.metrics.ranking import auc, kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics.regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
 from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
@@ -43,6 +44,9 @@ ALL: tuple[Metric, ...] = (
     prediction_entropy,
     auc,
     rank_loss,
+    mean_absolute_error,
+    root_mean_squared_error,
+    mean_error,
     churn,
     churn_to_error,
     churn_correct,
@@ -126,7 +130,9 @@ __all__ = [
     "lateral_flips",
     "lemma_2_bound",
     "log_loss",
+    "mean_absolute_error",
     "mean_bias",
+    "mean_error",
     "mean_metric",
     "negative_flips",
     "pairwise_l1",
@@ -142,6 +148,7 @@ __all__ = [
     "relative_delta_positive",
     "relative_pairwise",
     "relative_regression_difference",
+    "root_mean_squared_error",
     "score_difference",
     "squared_hellinger",
     "squared_l2",
