@@ -31,7 +31,7 @@ SUMMED = pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_p
 WITHOUT_EXAMPLE_PART = {"discrepancy", "kendall_tau", "top_k_overlap"}
 BINS_MOVE = {"calibration_error_equal_mass"}  # where a weight moves an edge; tested beside it with edges that stay
 WITHOUT_WEIGHTS = {"kendall_tau", "top_k_overlap"}
-AGREEMENT = {"fleiss_kappa", "kendall_tau", "top_k_overlap"}  # 1, not 0, where nothing differs
+AGREEMENT = {"fleiss_kappa", "kendall_tau", "self_consistency", "top_k_overlap"}  # 1, not 0, where nothing differs
 
 
 def arrays_for(metric, draw, M=REPLICAS, N=60, seed=0):

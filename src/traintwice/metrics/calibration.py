@@ -160,14 +160,14 @@ def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) ->
     weights, (correct, confidence) = weights_of(predictions), _correct_and_confidence(predictions)
     total = total_weight(predictions, weights)
     shares = np.arange(1, bins) / bins
-    bin_of = np.array([np.searchsorted(_quantiles(row, weights, shares), row, side="left") for row in confidence])
+    bin_of = np.array([np.searchsorted(weighted_quantiles(row, weights, shares), row, side="left") for row in confidence])
     totals = _totals(bin_of, correct - confidence, weights, bins)
     rows = np.abs(totals).sum(axis=1) / total
     influence = _signed(totals, bin_of, correct - confidence) - rows.mean()
     return Whole(float(rows.mean()), rows, influence if weights is None else influence * weights * (len(weights) / total))
 
 
-def _quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
     """Smallest value at or below which each share of the weight lies."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])
