@@ -17,6 +17,7 @@ from traintwice.metrics.flips import (
     win_loss_ratio,
 )
 from traintwice.metrics.functions import Metric, mean_metric, ratio_metric, whole_metric
+from traintwice.metrics.identical import IdenticalReplicas, identical_replicas
 from traintwice.metrics.lemma_bounds import lemma_2_bound, tight_lemma_2_bound
 from traintwice.metrics.means import MeanOf, RatioOf
 from traintwice.metrics.multiplicity import (
@@ -109,6 +110,7 @@ __all__ = [
     "Accumulator",
     "ConfidenceBins",
     "Definition",
+    "IdenticalReplicas",
     "MeanOf",
     "Measurement",
     "Metric",
@@ -142,6 +144,7 @@ __all__ = [
     "fleiss_kappa",
     "good_churn",
     "hellinger",
+    "identical_replicas",
     "jensen_shannon",
     "kendall_tau",
     "kl_divergence",
