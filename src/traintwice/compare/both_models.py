@@ -63,6 +63,8 @@ def change_of(metric: Metric) -> Metric:
         unit=of.unit,
         needs_labels=of.needs_labels,
         needs_probs=of.needs_probs,
+        needs_scores=of.needs_scores,
+        needs_targets=of.needs_targets,
         ordered=True,
         kind="pair",
         contributions=change,

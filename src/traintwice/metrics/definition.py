@@ -190,6 +190,7 @@ class Definition(ABC):
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
         needs_labels, needs_probs: what must be known of the predictions.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
+        needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
         or_scores: scores ``M N`` serve it as well as probabilities.
         binary: it reads the probability of one positive class, so there must be two classes.
         ordered: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
@@ -204,6 +205,7 @@ class Definition(ABC):
     needs_labels: bool = False
     needs_probs: bool = False
     needs_scores: bool = False
+    needs_targets: bool = False
     or_scores: bool = False
     binary: bool = False
     ordered: bool = False
@@ -250,6 +252,8 @@ class Definition(ABC):
             return "needs labels"
         if self.needs_scores and not predictions.has_scores:
             return "needs scores"
+        if self.needs_targets and not predictions.has_targets:
+            return "needs true values (label)"
         if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
             return "needs probabilities"
         if predictions.has_scores and not (self.needs_scores or self.or_scores):

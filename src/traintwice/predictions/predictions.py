@@ -15,6 +15,7 @@ from traintwice.predictions.checks import (
     check_lengths,
     check_probabilities,
     check_scores,
+    check_targets,
     check_votes,
     check_weights,
 )
@@ -92,12 +93,14 @@ class Predictions:
         labels: Array | None,
         weights: Array | None,
         scores: Array | None = None,
+        targets: Array | None = None,
     ) -> None:
         self.xp = xp
         self._probs = probs
         self._votes = votes
         self._scores = scores
         self._labels = labels
+        self._targets = targets
         self.weights = weights
         self._part_of: tuple[Predictions, int, int] | None = None
         known: Any = next(array for array in (probs, votes, scores) if array is not None)
@@ -134,13 +137,16 @@ class Predictions:
         return made
 
     @classmethod
-    def from_scores(cls, scores: Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
+    def from_scores(
+        cls, scores: Array, labels: Array | None = None, weights: Array | None = None, *, targets: Array | None = None
+    ) -> Predictions:
         """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
 
         Args:
             scores: finite floating point numbers, shape ``M N`` or ``M N K``.
             labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
             weights: weight of each example, shape ``N``.
+            targets: true values of a regression, shape ``N``; nan where an example has none.
         Returns:
             `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
         Raises:
@@ -157,7 +163,9 @@ class Predictions:
             labels = check_labels(xp, labels, scores, classes=int(scores.shape[2]) if scores.ndim == 3 else 2)
         if weights is not None:
             weights = check_weights(xp, weights, scores)
-        return cls._derive(xp, None, None, labels, weights, scores)
+        if targets is not None:
+            targets = check_targets(xp, targets, scores)
+        return cls._derive(xp, None, None, labels, weights, scores, targets)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -183,7 +191,8 @@ class Predictions:
             return array[start:stop] if axis == 0 else array[:, start:stop, ...]
 
         probs, votes, scores = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
-        part = self._derive(self.xp, probs, votes, cut(self._labels, 0), cut(self.weights, 0), scores)
+        labels, weights, targets = (cut(array, 0) for array in (self._labels, self.weights, self._targets))
+        part = self._derive(self.xp, probs, votes, labels, weights, scores, targets)
         part._part_of = (self, start, stop)
         groups = {name: cut(values, 0) for name, values in self.groups.items()}
         part._describe(cut(self.ids, 0), groups, cut(self.time, 0), self.class_names)
@@ -211,7 +220,8 @@ class Predictions:
             return array[chosen] if axis == 0 else array[:, chosen, ...]
 
         probs, votes, scores = (pick(array, 1) for array in (self._probs, self._votes, self._scores))
-        part = self._derive(self.xp, probs, votes, pick(self._labels, 0), pick(self.weights, 0), scores)
+        labels, weights, targets = (pick(array, 0) for array in (self._labels, self.weights, self._targets))
+        part = self._derive(self.xp, probs, votes, labels, weights, scores, targets)
         groups = {name: pick(values, 0) for name, values in self.groups.items()}
         part._describe(pick(self.ids, 0), groups, pick(self.time, 0), self.class_names)
         return part
@@ -222,7 +232,8 @@ class Predictions:
         def cut(array: Array | None) -> Array | None:
             return None if array is None else array[start:stop, ...]
 
-        part = self._derive(self.xp, cut(self._probs), cut(self._votes), self._labels, self.weights, cut(self._scores))
+        known = cut(self._probs), cut(self._votes), self._labels, self.weights, cut(self._scores), self._targets
+        part = self._derive(self.xp, *known)
         if "votes" in self.__dict__:
             part.__dict__["votes"] = cut(self.votes)
         if "by_class" in self.__dict__:
@@ -237,7 +248,8 @@ class Predictions:
             return None if array is None else self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0)
 
         votes = drop(self.__dict__.get("votes", self._votes))
-        rest = self._derive(self.xp, drop(self._probs), votes, self._labels, self.weights, drop(self._scores))
+        known = drop(self._probs), votes, self._labels, self.weights, drop(self._scores), self._targets
+        rest = self._derive(self.xp, *known)
         rest._describe(self.ids, self.groups, self.time, self.class_names)
         if "by_class" in self.__dict__:
             rest.__dict__["by_class"] = drop(self.by_class)
@@ -285,6 +297,20 @@ class Predictions:
         if self._labels is None:
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
         return self._labels
+
+    @property
+    def has_targets(self) -> bool:
+        """False where the true values of a regression are not known."""
+        return self._targets is not None
+
+    @property
+    def targets(self) -> Array:
+        """True values of a regression in float64, shape ``N``; nan where an example has none. Raises `BadInput` without them."""
+        if self._targets is None:
+            raise BadInput(
+                "this measure compares with true values; pass Predictions.from_scores(scores, targets=…) of shape (N,)"
+            )
+        return self._targets
 
     @cached_property
     def probs(self) -> Array:
