@@ -17,8 +17,7 @@ from traintwice.types import Array
 
 def _at_threshold(predictions: Predictions, threshold: float) -> Array:
     """True where the score of the positive class is at least the threshold, ``M N``."""
-    lowest, highest = (-float("inf"), float("inf")) if predictions.has_scores else (0, 1)
-    if not (isfinite(threshold) and lowest <= threshold <= highest):
+    if not (isfinite(threshold) if predictions.has_scores else 0 <= threshold <= 1):
         expected = "a finite number" if predictions.has_scores else "a probability, from 0 to 1"
         raise BadInput(f"threshold: got {threshold}, expected {expected}")
     return positive_scores(predictions) >= threshold
@@ -27,8 +26,7 @@ def _at_threshold(predictions: Predictions, threshold: float) -> Array:
 def _decided_positive(predictions: Predictions, *, threshold: float | None = None) -> Array:
     """True where a replica decides for class 1, ``M N``."""
     xp = predictions.xp
-    if predictions.has_labels:
-        _expect_two_classes("labels", int(xp.max(predictions.labels)))
+    _expect_two_classes("labels", int(xp.max(predictions.labels)))
     if threshold is not None:
         return _at_threshold(predictions, threshold)
     _expect_two_classes("predicted labels", int(xp.max(predictions.votes)))
