@@ -19,13 +19,12 @@ from traintwice.compare.flow import FlowCounts
 from traintwice.compare.intervals import interval
 from traintwice.compare.moments import example_estimate
 from traintwice.compare.results import PREDICTED, Decisions, Diff, Flow, Measured, Quality
-from traintwice.compare.rows import Rows
 from traintwice.compare.slices import Slices
 from traintwice.compare.wanted import Wanted
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric, Summary
 from traintwice.metrics.definition import OnePass
-from traintwice.predictions import AlignedPredictions, Predictions
+from traintwice.predictions import AlignedPredictions, Predictions, Rows
 from traintwice.types import Estimate
 
 FROM_ROWS = 2_000_000

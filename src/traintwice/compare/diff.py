@@ -10,11 +10,11 @@ from traintwice.compare.counted import can_count, counted
 from traintwice.compare.decisions import check_thresholds, check_top_k
 from traintwice.compare.noise_floor import Pairs
 from traintwice.compare.results import Diff
-from traintwice.compare.rows import Columns, items_of, open_rows
 from traintwice.compare.streamed import streamed
 from traintwice.compare.wanted import RANKED, Wanted
 from traintwice.errors import BadInput, cells_kept_out, unknown
 from traintwice.metrics import Metric
+from traintwice.predictions import Reading, items_of, open_rows
 
 
 def diff(
@@ -28,8 +28,11 @@ def diff(
     label: Any = None,
     weight: Any = None,
     by: Any = None,
-    time: str | None = None,
+    cluster: Any = None,
+    draws: Any = None,
+    time: Any = None,
     classes: Sequence[str] | None = None,
+    positive: str | None = None,
     logits: bool = False,
     regression: bool = False,
     memory: int | str | None = None,
@@ -60,8 +63,9 @@ def diff(
             [0, 1] of a binary model), or `Predictions` of one model.
         floor: retrains of the old recipe: a glob, a directory, or a list of such or of arrays. Four or more are worth having.
         new_floor: retrains of the new recipe.
-        id, probs, label, weight, by, time, classes, logits, regression, memory, on_missing, by_position: which columns are what; see
-            `open_predictions`. Beside arrays, id, label and weight are arrays, and by a mapping from names to arrays.
+        id, probs, label, weight, by, cluster, draws, time, classes, positive, logits, regression, memory, on_missing, by_position:
+            which columns are what; see `open_predictions`. With arrays, id, label, weight and time are arrays, and by and cluster
+            arrays or mappings from names to arrays.
         which: further measures, or their names, from `traintwice.metrics`.
         by_slice: measures wanted for every slice.
         thresholds: decisions "probability of class 1 >= t" of a binary model.
@@ -97,7 +101,9 @@ def diff(
         raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
     if min_support < 1 or moved < 0:
         raise BadInput(f"min_support, moved: got {min_support} and {moved}, expected at least 1 and at least 0")
-    columns = Columns(id, probs, label, weight, by, time, classes, logits, regression, memory, on_missing, by_position)
+    reading: Reading = {"id": id, "probs": probs, "label": label, "weight": weight, "by": by, "time": time, "classes": classes}
+    reading |= {"cluster": cluster, "draws": draws, "positive": positive, "logits": logits, "regression": regression}
+    reading |= {"memory": memory, "on_missing": on_missing, "by_position": by_position}
     further = [named(metric) for metric in which]
     one_pass = [m for m in further if m.definition.one_pass]
     between = [m for m in one_pass if m.definition.between_replicas]
@@ -120,7 +126,7 @@ def diff(
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
-    with cells_kept_out(no_rows), open_rows(every, names, columns) as rows:
+    with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:
         rows.waive = frozenset(str(i) for i in waive)
         if rows.files is not None and can_count(rows, wanted, details):
             return counted(rows, rows.files, wanted)

@@ -10,11 +10,10 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare.intervals import interval
 from traintwice.compare.results import Measured, TemperatureMatched
-from traintwice.compare.rows import Rows, joined
 from traintwice.compare.temperature import at_temperature, fit_temperature
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Rows
 from traintwice.types import Estimate
 
 EVERY = 5
@@ -91,7 +90,7 @@ def _held_out(blocks: Iterable[Predictions]) -> Predictions:
             parts.append(block.where(out))
     if not parts:
         raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
-    return joined(parts)
+    return Predictions.joined(parts)
 
 
 def _not_held_out(blocks: Iterable[Predictions]) -> Iterator[Predictions]:

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare.instability import no_instability
-from traintwice.compare.rows import Columns, Rows, items_of, open_rows
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import to_numpy
-from traintwice.predictions import AlignedPredictions, open_predictions
+from traintwice.predictions import AlignedPredictions, Rows, items_of, open_predictions, open_rows
 from traintwice.predictions.sql import literal
 
 
@@ -47,7 +46,7 @@ def write_rows(path: str | Path, old: Any, new: Any, *, floor: Any = (), **colum
     models = [*items_of(old), *items_of(new), *retrains]
     if len(models) != 2 + len(retrains):
         raise BadInput("old and new: expected one file or table each")
-    with open_rows(models, [], Columns(**columns)) as rows, _as_files(rows) as files:
+    with open_rows(models, **columns) as rows, _as_files(rows) as files:
         return files.write(path, _columns(rows, [0, *range(2, len(models))]))
 
 

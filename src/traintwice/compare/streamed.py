@@ -14,14 +14,13 @@ from traintwice.compare.moments import Means
 from traintwice.compare.moved import MostMoved, distance_of
 from traintwice.compare.noise_floor import noise_floor
 from traintwice.compare.results import Diff, NoiseFloor, Slice, TemperatureMatched
-from traintwice.compare.rows import Rows
 from traintwice.compare.slices import Slices
 from traintwice.compare.wanted import Wanted
 from traintwice.compare.whole_rows import whole_rows
 from traintwice.errors import BadInput, TraintwiceError
 from traintwice.metrics.definition import to_numpy
 from traintwice.metrics.means import weights_of
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Rows
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
+from traintwice.predictions.predictions import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -187,10 +188,3 @@ class OnePass(Definition):
     @abstractmethod
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
         """What the sums over all examples, of that total weight, come to."""
-
-
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device."""
-    if isinstance(array, np.ndarray):
-        return array
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
