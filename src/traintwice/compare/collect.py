@@ -101,6 +101,11 @@ class DiffAccumulator:
 
     def add(self, block: Predictions) -> None:
         """Add rows of all models."""
+        if block.targets is not None and (unknown := np.isnan(to_numpy(block.targets))).any():
+            if not unknown.all():
+                self.add(block.where(~unknown))
+            self.add(block.where(unknown).without_labels())
+            return
         weights, rows, pair = weights_of(block), Rows(block), block.models(0, 2)
         self.rows += block.examples
         self.weight += block.examples if weights is None else float(weights.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -136,7 +136,7 @@ def diff(
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
-    with cells_kept_out(no_rows), open_rows(every, names, reading, show=options.show) as rows:
+    with cells_kept_out(no_rows), open_rows(every, names, **_with_shown(reading, options.show)) as rows:
         rows.waive = frozenset(str(i) for i in waive)
         found = compare_rows(rows, options, details)
         if rows_file is not None:
@@ -385,6 +385,15 @@ def _check(models: Sequence[Sequence[Any]], level: float, margin: float, same_wi
         raise BadInput(f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1")
     if min_support < 1 or listed < 0:
         raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
+
+
+def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
+    """The reading options with the columns that rows are shown with read too."""
+    by = reading.get("by") or ()
+    if not show or isinstance(by, Mapping):
+        return reading
+    listed = [by] if isinstance(by, str) else list(by)
+    return {**reading, "by": list(dict.fromkeys([*listed, *show]))}
 
 
 def _one(given: Any, name: str) -> Any:

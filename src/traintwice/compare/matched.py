@@ -14,7 +14,6 @@ from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
-from traintwice.predictions.rows import joined
 from traintwice.types import Estimate
 
 EVERY = 5
@@ -87,7 +86,7 @@ class MatchedTemperature:
         """
         if not self._held:
             raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
-        held = joined(self._held)
+        held = Predictions.joined(self._held)
         models = [(0, held.replicas)] if one_for_all else [(m, m + 1) for m in range(held.replicas)]
         temperatures = [fit_temperature(held.models(*span)) for span in models]
         accumulators = [Accumulator(metric) for metric in which]

@@ -15,6 +15,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
+from traintwice.predictions.predictions import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -252,7 +253,7 @@ class Definition(ABC):
             return "needs labels"
         if self.needs_scores and not predictions.has_scores:
             return "needs scores"
-        if self.needs_targets and not predictions.has_targets:
+        if self.needs_targets and predictions.targets is None:
             return "needs true values (label)"
         if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
             return "needs probabilities"
@@ -322,10 +323,3 @@ class OnePass(Definition):
     @abstractmethod
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
         """What the sums over all examples, of that total weight, come to."""
-
-
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device."""
-    if isinstance(array, np.ndarray):
-        return array
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)

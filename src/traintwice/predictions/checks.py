@@ -129,13 +129,13 @@ def check_weights(xp: Any, weights: Array, known: Array) -> Array:
 
 
 def check_targets(xp: Any, targets: Array, known: Array) -> Array:
-    """True values as a float64 array of shape ``N``, next to the predictions ``known``; or `BadInput`. nan is no value."""
+    """True values as a float64 array of shape ``N``, nan where there is none; or `BadInput`."""
     targets, examples = xp.astype(_beside(xp, targets, known), xp.float64), int(known.shape[1])
     if targets.ndim != 1 or int(targets.shape[0]) != examples:
-        raise BadInput(f"targets: got shape {tuple(targets.shape)}, expected ({examples},), one true value for each example")
+        raise BadInput(f"targets: got shape {tuple(targets.shape)}, expected ({examples},), one number for each example")
     count, at = _first(xp, xp.isinf(targets))
     if count:
-        raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]})")
+        raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
     return targets
 
 
