@@ -174,7 +174,7 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
     if g.slices is not None:
-        slices, few = g.slices.result(SliceOptions(options.min_support, level, names, g.binary))
+        slices, few = g.slices.result(SliceOptions(options.min_support, level, names))
     floors = _floors(g, options, alike)
     decisions, swap_sets = _decisions(g, options, floors), _swap_sets(g, options, alike)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}

@@ -54,12 +54,11 @@ def change_estimate(ratio: Ratio, tally: Tally, g: int, level: float, lost: str,
 
 @dataclass
 class SliceOptions:
-    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes, whether there are two classes."""
+    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes."""
 
     min_support: int
     level: float
     class_names: Sequence[str] | None
-    binary: bool
 
 
 class Slices:
@@ -138,8 +137,9 @@ class _Column:
             return
         total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2])}
         further = {key: a.by_group() for key, a in self._which.items()}
-        recall = t.summaries(RECALL[2]) if options.binary else None
-        old_new = {r: (t.value(r[0]), t.value(r[1])) for r in (ACCURACY, *((RECALL,) if options.binary else ()))}
+        has_recall = "positive" in t.quantities
+        recall = t.summaries(RECALL[2]) if has_recall else None
+        old_new = {of[0].name: [t.value(r) for r in of[:2]] for of in (ACCURACY, RECALL) if of is ACCURACY or has_recall}
         spread = _Spread(t)
         for value, g in self.axis.numbers.items():
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
@@ -152,10 +152,10 @@ class _Column:
             accuracy = None
             if t.total("labelled")[g] > 0:
                 accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g])
-                tests.append(SliceTest("accuracy", *(float(v[g]) for v in old_new[ACCURACY]), accuracy, p, 1.0))
+                tests.append(SliceTest("accuracy", *(float(v[g]) for v in old_new["accuracy"]), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
                     change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g])
-                    tests.append(SliceTest("recall", *(float(v[g]) for v in old_new[RECALL]), change, p, 1.0))
+                    tests.append(SliceTest("recall", *(float(v[g]) for v in old_new["recall"]), change, p, 1.0))
             yield Slice(
                 column=name,
                 value=name_of(int(str(value)), options.class_names) if name == PREDICTED else None if value is None else str(value),

@@ -94,18 +94,22 @@ class Accumulator:
             self._add(block)
         return self
 
-    def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def add(
+        self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """Add one block of rows, or note why the metric has no value on them.
 
         Args:
             block: rows of all replicas, checked where they came from.
             groups: the number of each row's group, shape ``N``; values by group come from `by_group`.
             counts: how many rows each row stands for, shape ``N``; for rows without weights.
+        Returns:
+            What each row brings, shape ``C N``; None where the metric has no value on them.
         """
-        lacks = self.definition.missing(block)
+        means, lacks = None, self.definition.missing(block)
         if lacks is None:
             try:
-                self._add(block, groups, counts)
+                means = self._add(block, groups, counts)
             except TooFewReplicas as reason:
                 lacks = str(reason)
         if lacks is not None:
@@ -113,6 +117,7 @@ class Accumulator:
         elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self._sums[0].rows).all():
             self.infinite = self._first_infinite(block)
         self._seen += block.examples
+        return means
 
     def merge(self, other: Accumulator) -> None:
         """Add what another accumulator of the same metric and the same replicas has seen.
@@ -226,7 +231,7 @@ class Accumulator:
         vars(self).update(state)
         self.definition = _one_pass(self._metric, self._options)
 
-    def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
         with np.errstate(invalid="ignore"):  # infinite minus infinite
             sums, means = self.definition.add(block, weight if counts is None else counts)
@@ -237,6 +242,7 @@ class Accumulator:
         self._expect(block.replicas)
         examples = block.examples if counts is None else int(counts.sum())
         self._put(sums, examples, total_weight(block, weight) if counts is None else float(counts.sum()), None)
+        return means
 
     def _expect(self, replicas: int) -> None:
         if self._sums and replicas != self._replicas:
