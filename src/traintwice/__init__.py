@@ -63,6 +63,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
+        if name in _COMPARE:
+            import_module("traintwice.sheets")  # registers what the results of these functions display as
         return getattr(import_module(_PLACES[name]), name)
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'traintwice' has no attribute {name!r}")

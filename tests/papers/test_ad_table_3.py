@@ -15,7 +15,7 @@ from traintwice.papers.cost import ROW_OF_A_STREAM, multiply_adds
 from traintwice.presets import flights
 from traintwice.study import Experiment, Store, gather, prepare
 from traintwice.study.worker import train_into
-from traintwice.tables.beside import latex
+from traintwice.papers.beside import latex
 
 ARTEFACT = ARTEFACTS["ad.table3"]
 FEW = Flights(rows=3000)

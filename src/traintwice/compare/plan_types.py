@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from traintwice.compare.results import plain
-from traintwice.tables import plan_sheet
+from traintwice.compare.results import Shown
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class PlanRow:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """What would be seen with so many replicas and rows. Made by `plan`.
 
     Attributes:
@@ -72,14 +69,3 @@ class Plan:
     table: tuple[PlanRow, ...]
     smallest: PlanRow | None
     sentence: str
-
-    def __str__(self) -> str:
-        return plan_sheet(self).to_text()
-
-    def _repr_html_(self) -> str:
-        return plan_sheet(self).to_html()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        found: dict[str, Any] = plain(self)
-        return found

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from traintwice.compare.paired import Difference
-from traintwice.compare.results import plain
+from traintwice.compare.estimates import Difference
+from traintwice.compare.results import Shown
 from traintwice.metrics.definition import Unit
-from traintwice.tables import recipes_sheet
 from traintwice.types import Estimate
 
 
@@ -34,7 +31,7 @@ class RecipeMeasure:
 
 
 @dataclass(frozen=True)
-class RecipeComparison:
+class RecipeComparison(Shown):
     """Two sets of replicas on the same rows. Made by `compare_recipes`.
 
     Attributes:
@@ -62,14 +59,3 @@ class RecipeComparison:
             if measured.name == name:
                 return measured
         raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
-
-    def __str__(self) -> str:
-        return recipes_sheet(self).to_text()
-
-    def _repr_html_(self) -> str:
-        return recipes_sheet(self).to_html()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        found: dict[str, Any] = plain(self)
-        return found
