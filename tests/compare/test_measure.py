@@ -55,6 +55,8 @@ def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
     probs, y = draw(3, 40, 2)
     scores = measure(Predictions.from_scores(np.log(probs[:, :, 1]), y), which=ALL)
     assert set(scores) == {
+        "auc",
+        "decision_flips",
         "rank_loss",
         "kendall_tau",
         "top_k_overlap",

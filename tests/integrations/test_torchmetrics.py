@@ -22,6 +22,8 @@ def draw(metric, rows=60):
     """Predictions that the metric takes, labels and weights."""
     rng = np.random.default_rng(3)
     replicas = 2 if metric.definition.ordered else 4
+    if metric.definition.needs_targets:
+        return rng.normal(size=(replicas, rows)), rng.normal(size=rows), rng.random(rows)
     if metric.definition.needs_scores:
         return rng.normal(size=(replicas, rows)) + 5, None, rng.random(rows)
     probs = rng.dirichlet(np.ones(2 if metric.definition.binary else 3), (replicas, rows))
@@ -33,6 +35,8 @@ def tensor(array, rows=slice(None)):
 
 
 def whole(metric, predictions, labels, weights):
+    if metric.definition.needs_targets:
+        return metric.measure(Predictions.from_scores(predictions, None, weights, targets=labels))
     given = Predictions.from_scores if metric.definition.needs_scores else Predictions
     return metric.measure(given(predictions, labels, weights))
 

@@ -1,11 +1,13 @@
+import math
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from traintwice.compare.estimates import interval
 from traintwice.errors import BadInput
-from traintwice.metrics import calibration_error, calibration_error_equal_mass
+from traintwice.metrics import Accumulator, calibration_error, calibration_error_equal_mass
 from traintwice.predictions import Predictions
 
 
@@ -54,14 +56,28 @@ def test_equal_mass_puts_as_many_in_each_bin(draw):
     assert_allclose(weighted, repeated, rtol=1e-12)
 
 
-def test_a_calibrated_model_has_a_small_error_that_its_interval_reaches():
+def test_a_calibrated_model_shows_the_error_that_chance_gives():
     rng = np.random.default_rng(0)
-    p = rng.uniform(0.5, 1, 40_000)
+    p = rng.uniform(0.5, 1, 4_000)
     probs = np.stack([p, 1 - p], axis=1)[None]
-    y = (rng.random(40_000) > p).astype(int)
-    measured = calibration_error.measure(probs, y)
-    assert 0 < measured.value < 0.015
-    assert measured.example_variance == pytest.approx(np.mean(p * (1 - p)) / 40_000, rel=0.05)
+    errors, expected, debiased = [], [], []
+    for _ in range(200):
+        seen = Accumulator(calibration_error).update(probs, (rng.random(4_000) > p).astype(int))
+        errors.append(seen.compute().value)
+        chance = seen.definition.chance(seen.sums, seen.weight)
+        expected.append(chance[0])
+        debiased.append(chance[1])
+    assert np.mean(expected) == pytest.approx(np.mean(errors), rel=0.05)
+    assert np.mean(debiased) < np.mean(errors) / 2
+    assert math.isnan(interval(seen.compute()).high)
+
+
+def test_a_large_error_is_not_debiased():
+    seen = Accumulator(calibration_error).update(np.tile([0.9, 0.1], (1, 5000, 1)), np.r_[np.zeros(2500), np.ones(2500)].astype(int))
+    error, (by_chance, debiased) = seen.compute().value, seen.definition.chance(seen.sums, seen.weight)
+    assert error == pytest.approx(0.4)
+    assert debiased == pytest.approx(0.4)
+    assert by_chance == pytest.approx(np.sqrt(2 / np.pi * 0.09 / 5000))
 
 
 def test_influence_of_equal_mass_while_the_edges_stay(draw):

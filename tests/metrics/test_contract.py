@@ -20,6 +20,10 @@ EVERY = pytest.mark.parametrize("metric", ALL, ids=lambda m: m.__name__)
 REPLICAS = 5
 
 
+EITHER_SIGN = {"fleiss_kappa", "kendall_tau", "mean_bias", "mean_error"}
+NEAR_ONE = {"accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity", "bad_churn", "good_churn",
+            "lateral_churn", "lemma_2_bound", "tight_lemma_2_bound", "top_k_overlap"}  # fmt: skip
+
 WHOLE = [m for m in ALL if not m.definition.one_pass]
 MEANS = [m for m in ALL if isinstance(m.definition, MeanOf | RatioOf)]
 SUMMED = pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_pass], ids=lambda m: m.__name__)
@@ -27,16 +31,20 @@ SUMMED = pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_p
 WITHOUT_EXAMPLE_PART = {"discrepancy", "kendall_tau", "top_k_overlap"}
 BINS_MOVE = {"calibration_error_equal_mass"}  # where a weight moves an edge; tested beside it with edges that stay
 WITHOUT_WEIGHTS = {"kendall_tau", "top_k_overlap"}
-AGREEMENT = {"fleiss_kappa", "kendall_tau", "top_k_overlap"}  # 1, not 0, where nothing differs
+AGREEMENT = {"fleiss_kappa", "kendall_tau", "self_consistency", "top_k_overlap"}  # 1, not 0, where nothing differs
 
 
 def arrays_for(metric, draw, M=REPLICAS, N=60, seed=0):
     definition = metric.definition
     probs, labels = draw(2 if definition.ordered else M, N, 2 if definition.binary else 3, seed=seed)
+    if definition.needs_targets:
+        return np.log(probs[:, :, 0]), labels - 1.7
     return (np.log(probs[:, :, 0]) if definition.needs_scores else probs), labels % 2 if definition.needs_scores else labels
 
 
 def made(metric, probs, labels=None, weights=None):
+    if metric.definition.needs_targets:
+        return Predictions.from_scores(probs, None, weights, targets=labels)
     return (Predictions.from_scores if metric.definition.needs_scores else Predictions)(probs, labels, weights)
 
 
@@ -157,6 +165,15 @@ def test_identical_replicas_differ_by_nothing(metric, draw):
         assert_allclose(metric(same), 1 if metric.__name__ in AGREEMENT else 0, atol=1e-14)
 
 
+@EVERY
+def test_its_scale_fits_its_range(metric, draw):
+    scale = metric.definition.scale
+    assert scale == ("plain" if metric.__name__ in EITHER_SIGN else "logit" if metric.__name__ in NEAR_ONE else "log")
+    value = metric(predictions_for(metric, draw))
+    assert scale == "plain" or value >= 0
+    assert scale != "logit" or value <= 1
+
+
 @pytest.mark.parametrize("metric", MEANS, ids=lambda m: m.__name__)
 def test_the_mean_of_the_values_is_the_number(metric, draw):
     p = predictions_for(metric, draw)
@@ -195,8 +212,8 @@ def test_streaming_equals_the_whole(metric, weighted, draw):
     first.merge(Accumulator(metric))
     whole = metric.measure(made(metric, probs[:, 1:], labels[1:], weights[1:]) if weighted else made(metric, probs, labels))
     streamed = first.compute()
-    assert_allclose(streamed.value, whole.value, rtol=1e-13)
-    assert_allclose(streamed.rows, whole.rows, rtol=1e-13)
+    assert_allclose(streamed.value, whole.value, rtol=1e-13, atol=1e-16)
+    assert_allclose(streamed.rows, whole.rows, rtol=1e-13, atol=1e-16)
     assert (streamed.dropped is None) == (whole.dropped is None)
     if whole.dropped is not None:
         assert_allclose(streamed.dropped, whole.dropped, rtol=1e-12)

@@ -64,7 +64,8 @@ def test_every_format_and_layout(name, tmp_path):
     WRITERS["a.csv"](tmp_path / "second.csv")
     logits = "logit" in name
     paths = [tmp_path / name] if logits else [tmp_path / name, tmp_path / "second.csv"]
-    with open_predictions(paths, logits=logits) as opened:
+    classes = ["a", "b", "c"] if name == "names.parquet" else None  # labels are numbers, columns have names: nothing else says it
+    with open_predictions(paths, logits=logits, classes=classes) as opened:
         p = opened.read()
         assert opened.summary.rows == 3
         relation = opened.connection.execute(f"SELECT p0_0, p0_1, p0_2, v0, y FROM ({opened.relation()})").fetchall()
@@ -94,14 +95,13 @@ def test_regression():
     x = np.array([[1.5, -2.0], [1.0, 3.0]])
     tables = [{"id": np.arange(2), "x": row, "y": np.array([1.25, np.nan])} for row in x]
     with open_predictions(tables, probs="x", regression=True) as opened:
-        (block,) = opened.scores()
-        np.testing.assert_array_equal(block.values, x)
-        assert block.labels[0] == 1.25
-        assert np.isnan(block.labels[1])
+        (block,) = opened.batches()
+        np.testing.assert_array_equal(block.scores, x)
+        assert block.targets[0] == 1.25
+        assert np.isnan(block.targets[1])
         assert opened.sums({"gap": "abs(x0 - x1)"}) == {"gap": 5.5}
         assert opened.summary.layouts[0] == "one number (regression) in x · id id · labels in y"
-        with pytest.raises(BadInput, match=r"read them with scores\(\)"):
-            opened.read()
+        np.testing.assert_array_equal(opened.read().targets, [1.25, np.nan])
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
@@ -133,8 +133,12 @@ def test_pandas_columns_of_one_name():
 
 def test_labels_as_names_of_a_binary_score():
     table = {"id": np.arange(3), "p": np.array([0.9, 0.2, 0.6]), "y": np.array(["yes", "no", "no"])}
-    with open_predictions(table) as opened:
+    with pytest.raises(BadInput, match=r"labels in 'y' are text \(no, yes\) and nothing says which .*pass --positive"):
+        open_predictions(table)
+    with open_predictions(table, positive="yes") as opened:
         assert (opened.read().labels.tolist(), opened.class_names) == ([1, 0, 0], ("no", "yes"))
+        assert opened.summary.positive == "yes"
+        assert opened.summary.class_rule == "positive class: yes (--positive)"
     with open_predictions(table, classes=["yes", "no"]) as opened:
         assert opened.read().labels.tolist() == [0, 1, 1]
 
@@ -147,8 +151,8 @@ def test_groups_and_time_with_missing_values(tmp_path):
     )
     with open_predictions(path, by=["country", "plan"], time="seen") as opened:
         p = opened.read()
-    assert {name: values.tolist() for name, values in p.groups.items()} == {"country": ["BR", None], "plan": ["7", "8"]}
-    assert p.time.astype("datetime64[D]").astype(str).tolist() == ["2024-01-01", "2024-01-02"]
+    assert {name: p.groups[name].tolist() for name in ("country", "plan")} == {"country": ["BR", None], "plan": ["7", "8"]}
+    assert p.groups["seen"].tolist() == ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]
     assert p.slice(1, 2).groups["plan"].tolist() == ["8"]
 
 

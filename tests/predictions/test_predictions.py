@@ -110,3 +110,24 @@ def test_labels_are_held_in_a_byte_only_where_they_fit(largest, kind):
     votes = Predictions(np.array([[0, largest], [largest, largest]])).votes
     assert votes.dtype == kind
     assert votes.tolist() == [[0, largest], [largest, largest]]
+
+
+def test_true_values_stay_with_their_examples():
+    scores, targets = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]), np.array([1, 2, 3])
+    p = Predictions.from_scores(scores, targets=targets)
+    assert p.targets.dtype == np.float64
+    assert p.slice(1, 3).targets.tolist() == [2, 3]
+    assert p.where(np.array([2, 0])).targets.tolist() == [3, 1]
+    assert p.models(0, 2).targets.tolist() == p.without(1).targets.tolist() == [1, 2, 3]
+    assert np.isnan(Predictions.from_scores(scores, targets=np.array([1, np.nan, 3])).targets).tolist() == [False, True, False]
+
+
+def test_true_values_are_one_finite_number_for_each_example():
+    scores = np.zeros((2, 3))
+    assert not Predictions.from_scores(scores).has_targets
+    with pytest.raises(BadInput, match="this measure compares with true values"):
+        _ = Predictions.from_scores(scores).targets
+    with pytest.raises(BadInput, match="expected \\(3,\\), one true value for each example"):
+        Predictions.from_scores(scores, targets=np.zeros(2))
+    with pytest.raises(BadInput, match="1 are infinite \\(first: example 2\\)"):
+        Predictions.from_scores(scores, targets=np.array([0, 1, np.inf]))

@@ -9,8 +9,9 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
-from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
+from traintwice.cli.reading import NOTHING_SAID, reads_files
 from traintwice.errors import BadInput, cells_kept_out, require
+from traintwice.predictions.reading import Reading
 
 NOISE = "Noise of retraining"
 MORE = "More measures"
@@ -33,8 +34,6 @@ def diff(
         list[str] | None,
         typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.", rich_help_panel=NOISE),
     ] = None,
-    by: options.By = None,
-    time: options.Time = None,
     reading: Reading = NOTHING_SAID,
     threshold: Annotated[
         list[float] | None,
@@ -91,7 +90,7 @@ def diff(
     from traintwice.compare import diff as compare_two
     from traintwice.tables import diff_sheet
 
-    said = reading.said() | without_unsaid({"by": by, "time": time})
+    said: dict[str, Any] = dict(reading)
     files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(

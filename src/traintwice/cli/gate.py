@@ -10,8 +10,9 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
-from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
+from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput, cells_kept_out
+from traintwice.predictions.reading import Reading
 
 if TYPE_CHECKING:
     from traintwice.compare import Budget, GateResult
@@ -88,7 +89,7 @@ def gate(
     output.refuse_unwritable(junit, option="--junit")
     output.refuse_unwritable(report, option="--report")
     own = {"floor": floor, "new_floor": new_floor, "level": level, "min_support": min_support, "rule": rule, "no_rows": no_rows}
-    given = reading.said() | without_unsaid(own | {"waive": waived(waive or [])})
+    given = dict(reading) | without_unsaid(own | {"waive": waived(waive or [])})
     with waiting(f"holding {old} against its budgets", quiet=quiet), cells_kept_out(no_rows):
         result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
         if report is not None:

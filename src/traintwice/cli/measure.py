@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files
+from traintwice.cli.reading import NOTHING_SAID, reads_files
+from traintwice.predictions.reading import Reading
 
 if TYPE_CHECKING:
     from traintwice.metrics import Metric
@@ -48,7 +49,7 @@ def measure(
         names = (" ".join(files), " ".join(against))
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
-            both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading.said())
+            both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
         sheet = tables.recipes_sheet(both)
         if json:
             output.show_json({"schema": 1, **both.to_dict()})
@@ -62,7 +63,7 @@ def measure(
 
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading.said())
+        found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading)
     if json:
         output.show_json(found.to_dict())
     elif markdown:

@@ -7,16 +7,11 @@ from typing import Annotated
 
 import typer
 
-from traintwice.cli.reading import READING, split
+from traintwice.cli.reading import split
 from traintwice.errors import BadInput
 
 OUTPUT = "Output"
 
-By = Annotated[
-    list[str] | None,
-    typer.Option("--by", metavar="COLUMN", help="Column of groups to look into; repeat for more.", rich_help_panel=READING),
-]
-Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of time.", rich_help_panel=READING)]
 Also = Annotated[
     list[str] | None,
     typer.Option(

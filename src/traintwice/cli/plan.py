@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.reading import NOTHING_SAID, Reading, reads_files, without_unsaid
+from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.predictions.reading import Reading
 
 
 @reads_files
@@ -38,7 +39,7 @@ def plan(
 
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
     with waiting("reading the pilot", quiet=quiet):
-        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading.said())
+        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
     sheet = tables.plan_sheet(found)
     if json:
         output.show_json({"schema": 1, **found.to_dict()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,16 +15,14 @@ from traintwice.compare.intervals import interval, p_value_of, replica_variance
 from traintwice.compare.moments import estimate_of
 from traintwice.compare.paired import Difference, replicas_to_settle
 from traintwice.compare.recipe_types import RecipeComparison, RecipeMeasure
-from traintwice.compare.rows import Columns, items_of, open_rows
 from traintwice.compare.streams import Stream
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric, Summary
-from traintwice.metrics.definition import Definition, OnePass, to_numpy
+from traintwice.metrics.definition import Definition, OnePass
 from traintwice.metrics.means import total_weight, weights_of
 from traintwice.metrics.streaming import Moments
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Reading, open_rows, replicas_of
 from traintwice.tables.format import points
-from traintwice.types import Array
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.churn,
@@ -45,16 +43,7 @@ def compare_recipes(
     paired: bool = False,
     which: Sequence[Metric | str] = DEFAULT,
     level: float = 0.95,
-    id: Any = None,
-    probs: str | Sequence[str] | None = None,
-    label: Any = None,
-    weight: Any = None,
-    classes: Sequence[str] | None = None,
-    logits: bool = False,
-    regression: bool = False,
-    memory: int | str | None = None,
-    on_missing: Literal["refuse", "drop"] = "refuse",
-    by_position: bool = False,
+    **reading: Unpack[Reading],
 ) -> RecipeComparison:
     r"""Compare two recipes by replicas of each on the same rows.
 
@@ -70,7 +59,7 @@ def compare_recipes(
             unknown origin leave it off.
         which: the measures, or their names; one-pass measures of at least one replica.
         level: nominal coverage.
-        id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: see `traintwice.compare.diff`.
+        reading: see `traintwice.compare.diff`.
     Returns:
         A `RecipeComparison`; differences are second minus first. A difference in churn of −0.05 reads: of 100 rows two trainings
         of the second recipe disagree on 5 fewer.
@@ -84,7 +73,7 @@ def compare_recipes(
         >>> round(c["churn"].first.value, 3), round(c["churn"].second.value, 3), round(c["churn"].difference.estimate.value, 3)
         (0.5, 0.167, -0.333)
     """
-    models = [_replicas(first), _replicas(second)]
+    models = [replicas_of(first), replicas_of(second)]
     sizes = (len(models[0]), len(models[1]))
     for name, size in zip(names, sizes, strict=True):
         if size < 2:
@@ -93,11 +82,10 @@ def compare_recipes(
             )
     if paired and sizes[0] != sizes[1]:
         raise BadInput(f"paired: got {sizes[0]} replicas of {names[0]} and {sizes[1]} of {names[1]}, expected equally many")
-    columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
     comparisons = [_Comparison(metric) for metric in dict.fromkeys(named(metric) for metric in which)]
     labels = [f"{name} {m + 1}" for name, size in zip(names, sizes, strict=True) for m in range(size)]
     total = 0
-    with open_rows([*models[0], *models[1]], labels, columns) as rows:
+    with open_rows([*models[0], *models[1]], labels, **reading) as rows:
         for block in rows.blocks():
             total += block.examples
             for comparison in comparisons:
@@ -110,17 +98,6 @@ def compare_recipes(
             left_out[comparison.definition.name] = str(reason)
     spoken = next((m.sentence for m in found if m.name == "churn"), found[0].sentence if found else "nothing could be compared")
     return RecipeComparison(names, sizes, total, paired, level, tuple(found), left_out, spoken)
-
-
-def _replicas(given: Any) -> list[Any]:
-    """One item for each replica; an array ``M N K`` or `Predictions` is cut into its replicas."""
-    if isinstance(given, Predictions):
-        return [given.models(m, m + 1) for m in range(given.replicas)]
-    items = items_of(given)
-    if len(items) == 1 and hasattr(items[0], "ndim") and hasattr(items[0], "shape"):
-        array: Array = to_numpy(items[0])
-        return [array[m] for m in range(len(array))]
-    return items
 
 
 @dataclass

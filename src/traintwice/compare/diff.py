@@ -1,20 +1,48 @@
-"""One old model against one new model: what changed, where, and whether it is more than retraining alone would bring."""
+"""One old model against one new model: whether it is worse, what changed, where, and whether that is more than retraining brings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
 
-from traintwice import metrics
-from traintwice.compare.counted import can_count, counted
-from traintwice.compare.decisions import check_thresholds, check_top_k
-from traintwice.compare.noise_floor import Pairs
-from traintwice.compare.results import Diff
-from traintwice.compare.rows import Columns, items_of, open_rows
-from traintwice.compare.streamed import streamed
-from traintwice.compare.wanted import RANKED, Wanted
-from traintwice.errors import BadInput, cells_kept_out, unknown
+import numpy as np
+
+from traintwice.compare.answer_types import Answer, NoiseFloor
+from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
+from traintwice.compare.changed_rows import check_rows_file, row_columns
+from traintwice.compare.collect import DiffAccumulator
+from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
+from traintwice.compare.distributions import check_thresholds, check_top_k
+from traintwice.compare.estimates import interval
+from traintwice.compare.floor import MARGIN, Pairs, noise_floor
+from traintwice.compare.matched import SOFT
+from traintwice.compare.options import RANKED, DiffOptions, distinct
+from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
+from traintwice.compare.results import (
+    PREDICTED,
+    Decisions,
+    Diff,
+    Measured,
+    Quality,
+    Slice,
+    SwapSet,
+    TemperatureMatched,
+)
+from traintwice.compare.slices import SliceOptions, change_estimate
+from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Form, Ratio, Tally
+from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.metrics import Metric
+from traintwice.metrics.definition import Summary, Unit
+from traintwice.predictions.reading import Reading
+from traintwice.predictions.rows import Rows, items_of, open_rows
+from traintwice.statistics.significance import p_of_zero
+from traintwice.types import Estimate
+
+FEW_EFFECTIVE_ROWS = 100
+"""Below so many effective rows, weights leave too little to rely on."""
 
 
 def diff(
@@ -23,122 +51,349 @@ def diff(
     *,
     floor: Any = (),
     new_floor: Any = (),
-    id: Any = None,
-    probs: str | Sequence[str] | None = None,
-    label: Any = None,
-    weight: Any = None,
-    by: Any = None,
-    time: str | None = None,
-    classes: Sequence[str] | None = None,
-    logits: bool = False,
-    regression: bool = False,
-    memory: int | str | None = None,
-    on_missing: Literal["refuse", "drop"] = "refuse",
-    by_position: bool = False,
     which: Sequence[Metric | str] = (),
     by_slice: Sequence[Metric | str] = (),
     thresholds: Sequence[float] = (),
     top_k: Sequence[float] = (),
-    level: float = 0.95,
-    min_support: int = 100,
     rank: bool = False,
     temperature_matched: bool = False,
-    moved: int = 20,
+    level: float = 0.95,
+    margin: float = MARGIN,
+    same_within: float = SAME_WITHIN,
+    min_support: int = 100,
+    listed: int = 20,
+    show: Sequence[str] = (),
+    rows_file: str | Path | None = None,
     no_rows: bool = False,
     waive: Collection[str] = (),
-    margin: float | None = None,
     details: bool | None = None,
+    **reading: Unpack[Reading],
 ) -> Diff:
     r"""Compare the predictions of two models row by row.
-
-    With retrains of the old recipe, churn = floor + excess:
-
-        excess = churn(old, new) − mean_i churn(old, again_i)
 
     Args:
         old, new: each a file of predictions, a table, an array (``N K`` probabilities, ``N`` predicted labels, or ``N`` numbers in
             [0, 1] of a binary model), or `Predictions` of one model.
         floor: retrains of the old recipe: a glob, a directory, or a list of such or of arrays. Four or more are worth having.
         new_floor: retrains of the new recipe.
-        id, probs, label, weight, by, time, classes, logits, regression, memory, on_missing, by_position: which columns are what; see
-            `open_predictions`. Beside arrays, id, label and weight are arrays, and by a mapping from names to arrays.
         which: further measures, or their names, from `traintwice.metrics`.
-        by_slice: measures wanted for every slice.
-        thresholds: decisions "probability of class 1 >= t" of a binary model.
+        by_slice: measures of every slice.
+        thresholds: decisions "probability of the positive class >= t" of a binary model.
         top_k: swap sets of the k highest scores of a binary model: numbers of rows, or shares below 1.
-        level: nominal coverage of intervals.
-        min_support: the least rows of a slice.
         rank: also measures that need an order of all rows (AUC, Kendall's tau): reads all rows into memory.
         temperature_matched: also soft measures after each model was brought to its best temperature.
-        moved: how many of the rows that moved most are kept.
-        no_rows: keep ids and rows out of the result, and what stands in cells out of errors.
+        level: nominal coverage of intervals.
+        margin: the smallest ratio to the noise floor that matters; "within noise" is said where the ratio is significantly below it.
+        same_within: the largest change of accuracy that does not matter; of other measures of quality, as a share of the old value.
+        min_support: the least rows of a slice.
+        listed: how many regressed rows, and rows that moved most, are kept.
+        show: columns that are kept with these rows.
+        rows_file: a Parquet file to write every row to, with old and new class, distance and instability.
+        no_rows: keep ids and rows out of the result, and the contents of cells out of errors.
         waive: ids of rows that do not count.
-        margin: the smallest excess that matters for the verdict "within noise"; None takes half the floor.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
-            times faster and leaves out what needs the rows (bands, rows that moved, reviews, soft measures; ``left_out`` names
-            them). True never does, False does at any size.
+            times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
+        reading: which columns are what, see `open_predictions`. Beside arrays, id, label, weight, cluster and draws are arrays, and by a
+            mapping from names to arrays.
     Returns:
-        A `Diff`. Intervals are about these two models and new rows; that of the excess also about new retrains.
+        A `Diff`. Intervals are about these two models and new rows (new clusters of rows); those of a ratio to a floor also about new
+        retrains, given this old model.
     Raises:
-        BadInput: see `open_predictions`; ``new_floor`` without ``floor``.
+        BadInput: see `open_predictions`; ``new_floor`` without ``floor``; options out of range.
     Source:
-        Spec sections 1 and 2.
+        docs/definitions.md.
     Example:
         >>> d = diff(np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]), label=np.array([0, 1, 0, 1]))
         >>> d["churn"].value, d["negative_flips"].value, d["accuracy"].value
         (0.5, 0.25, 0.0)
     """
     models = [[_one(old, "old")], [_one(new, "new")], _several(floor), _several(new_floor)]
-    if models[3] and not models[2]:
-        raise BadInput(
-            "new_floor needs floor: the churn between retrains of the new recipe is held against that of the old recipe"
-        )
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
-    if min_support < 1 or moved < 0:
-        raise BadInput(f"min_support, moved: got {min_support} and {moved}, expected at least 1 and at least 0")
-    columns = Columns(id, probs, label, weight, by, time, classes, logits, regression, memory, on_missing, by_position)
-    further = [named(metric) for metric in which]
+    _check(models, level, margin, same_within, min_support, listed)
+    further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
-    between = [m for m in one_pass if m.definition.between_replicas]
-    whole = [*(RANKED if rank else ()), *[m for m in further if not m.definition.one_pass]]
-    wanted = Wanted(
+    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision", "mean_bias"}
+    between = [m for m in one_pass if m.definition.between_replicas and m.__name__ not in counted]
+    quality = [m for m in one_pass if not m.definition.between_replicas and m.__name__ not in counted]
+    options = DiffOptions(
         which=tuple(between),
-        quality=tuple(m for m in one_pass if m not in between),
-        whole=tuple(dict.fromkeys(whole)),
+        quality=tuple(quality),
+        whole=distinct([*(RANKED if rank else ()), *[m for m in further if not m.definition.one_pass]]),
         thresholds=check_thresholds(thresholds),
         top_k=check_top_k(top_k),
         level=level,
         min_support=min_support,
         temperature_matched=temperature_matched,
-        moved=0 if no_rows else moved,
+        listed=0 if no_rows else listed,
+        show=() if no_rows else tuple(show),
         no_rows=no_rows,
         margin=margin,
-        by_slice=tuple(named(metric) for metric in by_slice),
+        same_within=same_within,
+        by_slice=distinct(by_slice),
         pairs=Pairs(len(models[2]), len(models[3])) if models[2] else None,
     )
+    if rows_file is not None:
+        rows_file = check_rows_file(rows_file)
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
-    with cells_kept_out(no_rows), open_rows(every, names, columns) as rows:
+    with cells_kept_out(no_rows), open_rows(every, names, **_with_shown(reading, options.show)) as rows:
         rows.waive = frozenset(str(i) for i in waive)
-        if rows.files is not None and can_count(rows, wanted, details):
-            return counted(rows, rows.files, wanted)
-        return streamed(rows, wanted)
+        found = compare_rows(rows, options, details)
+        if rows_file is not None:
+            if rows.files is None:
+                raise BadInput("rows_file: needs files or tables of predictions, not arrays")
+            rows.files.write(rows_file, row_columns(rows.files, [0, *range(2, 2 + len(models[2]))]))
+        return found
 
 
-def named(metric: Metric | str) -> Metric:
-    """A metric by its name.
+def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) -> Diff:
+    """The comparison of the first two models of opened rows, those after them being retrains."""
+    if rows.files is not None and can_be_left_to_sql(rows, rows.files, options, details):
+        return _result(DiffSQL(rows, rows.files, options), rows, options)
+    gathered = DiffAccumulator(rows, options)
+    for block in rows.blocks():
+        gathered.add(block)
+    if not gathered.rows:
+        raise BadInput("no rows are left to compare")
+    return _result(gathered, rows, options)
 
-    Raises:
-        UnknownName: there is none of that name; the nearest are offered.
-    """
-    if not isinstance(metric, str):
-        return metric
-    known = {m.__name__: m for m in metrics.ALL}
-    if metric not in known:
-        raise unknown("measure", metric, known)
-    return known[metric]
+
+def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> Diff:
+    level, names = options.level, rows.class_names
+    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.identical.result())
+    alike = _alike(g.identical.result(), rows.summary.files)
+    quality = [*_counted_quality(g, level), *g.measures.quality()]
+    between = [*_counted_measures(g, level), *g.measures.measures()]
+    left_out = g.left_out
+    if options.whole:
+        more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
+        quality, between, left_out = quality + more_quality, between + more, left_out | without
+    bounds = g.measures.bounds()
+    if not rows.regression and g.base.total("labelled").sum():
+        bounds["lemma_1"] = 2.0 - float(g.base.value(ACCURACY[0])[0]) - float(g.base.value(ACCURACY[1])[0])
+    slices: dict[str, tuple[Slice, ...]] = {}
+    few = 0
+    if g.slices is not None:
+        slices, few = g.slices.result(SliceOptions(options.min_support, level, names, g.binary))
+    floors = _floors(g, options, alike)
+    decisions, swap_sets = _decisions(g, options, floors), _swap_sets(g, options, alike)
+    by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
+    reviews = () if g.reviews is None else g.reviews.result()
+    if g.reviews is not None and not reviews:
+        left_out["reviews"] = "no label changed"
+    matched = _matched(g, level, left_out)
+    shown_floors = tuple(f for name, f in floors.items() if not name.startswith("decisions"))
+    found = Diff(
+        alignment=rows.summary,
+        level=level,
+        effective_rows=g.weight**2 / g.squares if g.squares != g.rows and g.squares else None,
+        regression=rows.regression,
+        answers=(),
+        quality=tuple(quality),
+        measures=tuple(between),
+        bounds=bounds,
+        calibration=g.measures.calibration(),
+        floors=shown_floors,
+        identical=identical,
+        flow=None if g.flow is None else g.flow.result(rows.classes, names),
+        confidence=() if g.confidence is None else g.confidence.result(),
+        scores=() if g.scores is None else g.scores.result(),
+        joint=None if g.joint is None else g.joint.result(),
+        movement=None if g.movement is None else g.movement.result(_beyond(g, level)),
+        decisions=decisions,
+        swap_sets=swap_sets,
+        slices=tuple(s for column in by.values() for s in column),
+        predicted=slices.get(PREDICTED, ()),
+        periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),
+        slices_left_out=few,
+        min_support=options.min_support,
+        regressed=g.regressed.result(),
+        regressed_rows=g.regressed_rows,
+        largest_changes=g.largest.result(),
+        reviews=reviews,
+        matched=matched,
+        no_rows=options.no_rows,
+        warnings=tuple(_warnings(g, identical)),
+        left_out=g.measures.left_out | left_out,
+        infinite=g.measures.infinite(name_rows=not options.no_rows),
+        waived=rows.waived,
+    )
+    return replace(found, answers=_answers(found, options))
+
+
+def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
+    by_name = {m.name: m for m in d.measures}
+    floors = {f.name: f for f in d.floors}
+    answers = [quality_answer(d.quality, d.level, options.same_within)]
+    main = "regression_difference" if d.regression else "churn"
+    if not d.regression:
+        reason = d.left_out.get("negative_flips", "no labels given")
+        answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
+    answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
+    if not d.regression:
+        axes: dict[str, list[Slice]] = {}
+        for s in d.slices:
+            axes.setdefault(s.column, []).append(s)
+        churn = by_name[main].estimate.value if main in by_name else math.nan
+        answers.append(slices_answer(list(axes.items()), churn))
+    operating = operating_answer(d.decisions, d.swap_sets)
+    return (*answers, operating) if operating is not None else tuple(answers)
+
+
+def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality]:
+    t, found = g.base, []
+    wanted = [(ACCURACY, "right_0", "right_1")]
+    if "positive" in t.quantities:
+        wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
+    for (old, new, change), lost, won in wanted:
+        if not all(t.total(r.bottom).sum() for r in (old, new)):
+            g.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
+            continue
+        (summary,) = t.summaries(change)
+        if lost:
+            estimate, p = change_estimate(change, t, 0, level, lost, won, summary)
+        else:
+            estimate = interval(replace(summary, rows=np.full(2, summary.value)), level=level)
+            p = p_of_zero(summary.value, summary.example_variance, max((summary.units or 2) - 1, 1))
+        both = [interval(t.summaries(r)[0], level=level) for r in (old, new)]
+        found.append(Quality(old.name, old.title, old.unit, both[0], both[1], estimate, p, higher_is_better(old.name)))
+    return found
+
+
+def _counted_measures(g: DiffAccumulator | DiffSQL, level: float) -> list[Measured]:
+    if g.base.rows.sum() == 0:
+        return []
+    found = []
+    for ratio in BETWEEN:
+        if not g.base.total(ratio.bottom).sum() > 0:
+            g.left_out[ratio.name] = "needs labels" if not g.base.total("labelled").sum() else "its denominator is zero here"
+            continue
+        found.append(Measured(ratio.name, ratio.title, ratio.unit, False, interval(g.base.summaries(ratio)[0], level=level)))
+    return found
+
+
+def _floors(g: DiffAccumulator | DiffSQL, options: DiffOptions, alike: str | None) -> dict[str, NoiseFloor]:
+    pairs = options.pairs
+    if pairs is None:
+        return {}
+    titles = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
+    found = {}
+    for name, tally in g.floors.items():
+        rows = float((g.base.total("labelled") if name == "negative_flips" else tally.total("one")).sum())
+        if not rows:
+            continue
+        counts = np.array([tally.total(q)[0] for q in tally.quantities])
+        scale = g.weight / g.rows if tally.weighted else 1.0  # counts of rows, where rows have weights
+        unit: Unit = "number" if name == "regression_difference" else "fraction"
+
+        def variance(form: np.ndarray, tally: Tally = tally, scale: float = scale) -> float:
+            return float(tally.variance_of(np.concatenate([[0.0], form / scale]))[0])
+
+        found[name] = noise_floor(
+            pairs,
+            counts / scale,
+            rows / scale,
+            variance,
+            name=name,
+            title=titles.get(name, name),
+            unit=unit,
+            level=options.level,
+            margin=options.margin,
+            units=int(tally.moments.units[0]),
+            clustered=tally.clustered,
+            identical=alike,
+        )
+    return found
+
+
+def _decisions(g: DiffAccumulator | DiffSQL, options: DiffOptions, floors: dict[str, NoiseFloor]) -> tuple[Decisions, ...]:
+    def share(tally: Tally, form: Form, models: int) -> Estimate:
+        ratio = Ratio("", "", form, {"one": 1.0}, models=models)
+        return interval(tally.summaries(ratio)[0], level=options.level)
+
+    found = []
+    for t, tally in g.decisions.items():
+        up, down = {"new": 1.0, "both": -1.0}, {"old": 1.0, "both": -1.0}
+        both = {"new": 1.0, "old": 1.0, "both": -2.0}
+        each = [share(tally, {name: 1.0}, 1) for name in ("old", "new")]
+        found.append(Decisions(t, *each, *(share(tally, f, 2) for f in (both, up, down)), floors.get(f"decisions({t:g})")))
+    return tuple(found)
+
+
+def _swap_sets(g: DiffAccumulator | DiffSQL, options: DiffOptions, alike: str | None) -> tuple[SwapSet, ...]:
+    found = []
+    for asked in g.top.asked if g.top is not None else ():
+        if g.top is None:
+            break
+        k, (entered, came, went) = g.top.size(asked), g.top.swapped(asked, 0, 1)
+        overlap = Summary(1 - entered / k, np.full(2, 1 - entered / k), None, math.nan, k, units=k, scale="logit", share=True, most=1.0)
+        floor = None
+        if options.pairs is not None:
+            counts = np.array([g.top.swapped(asked, a, b)[0] for a, b in options.pairs.pairs], dtype=float)
+            floor = noise_floor(
+                options.pairs, counts, k, None, name=f"swapped({asked:g})", title=f"the swapped share of the top {k:,}",
+                unit="fraction", level=options.level, margin=options.margin, units=k, identical=alike,
+            )  # fmt: skip
+        found.append(SwapSet(asked, k, interval(overlap, level=options.level), entered, came, went, floor))
+    return tuple(found)
+
+
+def _matched(g: DiffAccumulator | DiffSQL, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
+    if g.matched is None:
+        return None
+    try:
+        found = g.matched.result(SOFT, level, one_for_all=False)
+    except TraintwiceError as reason:
+        left_out["temperature_matched"] = str(reason)
+        return None
+    of = {m.__name__: m.definition for m in SOFT}
+    return TemperatureMatched(
+        *found.temperatures, found.held_out, found.rows, tuple(measured(of[name], e) for name, e in found.estimates.items())
+    )
+
+
+def _beyond(g: DiffAccumulator | DiffSQL, level: float) -> dict[str, Estimate]:
+    t = g.tolerances
+    return {name: interval(t.summaries(Ratio(name, name, {name: 1.0}, {"one": 1.0}))[0], level=level) for name in t.quantities}
+
+
+def _alike(groups: list[list[int]], names: Sequence[str]) -> str | None:
+    """Which retrains are copies, in words; None where none are."""
+    copies = [group for group in groups if any(m > 1 for m in group)]
+    if not copies:
+        return None
+    return "; ".join(f"the predictions of {' and '.join(names[m] for m in group)} are identical, bit for bit" for group in copies)
+
+
+def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) -> list[str]:
+    found = [f"{', '.join(group)} are identical, bit for bit: copies, or a seed without effect" for group in identical]
+    if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
+        found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
+    for m, model in enumerate(("old", "new")):
+        auc = g.auc(m)
+        if auc is not None and auc < 0.5:
+            found.append(f"the score of the {model} model ranks against the labels (AUC {auc:.2f}); is --positive the right class?")
+    return found
+
+
+def _check(models: Sequence[Sequence[Any]], level: float, margin: float, same_within: float, min_support: int, listed: int) -> None:
+    if models[3] and not models[2]:
+        raise BadInput("new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe")
+    if not 0 < level < 1:
+        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
+    if not margin > 1 or not 0 <= same_within < 1:
+        raise BadInput(f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1")
+    if min_support < 1 or listed < 0:
+        raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
+
+
+def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
+    """The reading options with the columns that rows are shown with read too."""
+    by = reading.get("by") or ()
+    if not show or isinstance(by, Mapping):
+        return reading
+    listed = [by] if isinstance(by, str) else list(by)
+    return {**reading, "by": list(dict.fromkeys([*listed, *show]))}
 
 
 def _one(given: Any, name: str) -> Any:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare.intervals import interval
-from traintwice.compare.results import Measured, TemperatureMatched
-from traintwice.compare.rows import Rows, joined
+from traintwice.compare.estimates import interval
 from traintwice.compare.temperature import at_temperature, fit_temperature
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
 
@@ -23,28 +22,10 @@ EVERY = 5
 MOST_HELD_OUT = 100_000
 """Rows a temperature is fitted to at most: by then it is known to a fraction of a percent."""
 
-SOFT = (metrics.total_variation, metrics.surrogate_churn, metrics.relative_delta_1)
+MOST_KEPT = 40_000_000
+"""Numbers of the other rows that are kept, evenly spread, until the temperature is known: 320 MB."""
 
-
-def temperature_matched(rows: Rows, level: float) -> TemperatureMatched:
-    """Two passes over the rows: one gathers those held out, one measures the others at the temperatures fitted.
-
-    Raises:
-        BadInput: no labels, or too few. Undefined: a true label has probability 0.
-    """
-    chosen = _held_out(block.models(0, 2) for block in rows.blocks())
-    temperatures = [fit_temperature(chosen.models(m, m + 1)) for m in (0, 1)]
-    streams = [Accumulator(metric) for metric in SOFT]
-    for rest in _not_held_out(rows.blocks()):
-        models = [at_temperature(rest.models(m, m + 1), temperature) for m, temperature in enumerate(temperatures)]
-        pair = Predictions.trusted(np.concatenate([models[0].probs, models[1].probs]), None, rest.weights)
-        for stream in streams:
-            stream.update(pair)
-    measures = []
-    for metric, stream in zip(SOFT, streams, strict=True):
-        d = metric.definition
-        measures.append(Measured(d.name, d.title, d.unit, d.soft, interval(stream.compute(), level=level)))
-    return TemperatureMatched(temperatures[0], temperatures[1], chosen.examples, tuple(measures))
+SOFT: tuple[Metric, ...] = (metrics.total_variation, metrics.surrogate_churn, metrics.relative_delta_1)
 
 
 @dataclass(frozen=True)
@@ -52,60 +33,68 @@ class Matched:
     """Soft measures of a recipe at its best temperature.
 
     Attributes:
-        temperature: one for all replicas, fitted to log loss on ``held_out`` rows.
+        temperatures: one for all models, or one for each.
         held_out: rows used for fitting and left out of the measures.
-        estimates: metric name to its number on the other rows.
+        rows: rows on which the measures are.
+        estimates: metric name to its number on those rows.
     """
 
-    temperature: float
+    temperatures: tuple[float, ...]
     held_out: int
+    rows: int
     estimates: dict[str, Estimate]
 
 
-def recipe_matched(blocks: Callable[[], Iterable[Predictions]], which: Sequence[Metric], level: float) -> Matched:
-    """One temperature for all replicas, fitted on the rows held out; then the measures on the others. Two passes.
+class MatchedTemperature:
+    """Rows held out for temperatures, and rows to measure at those temperatures, gathered in the pass over all rows.
 
     Args:
-        blocks: gives all rows, block by block, each time that it is called.
-        which: metrics of one pass over probabilities.
-        level: nominal coverage of the intervals.
-    Raises:
-        BadInput: no labels, or too few. Undefined: a true label has probability 0, or a metric has no value.
+        rows: how many rows there are at most.
+        replicas: how many models.
     """
-    chosen = _held_out(blocks())
-    temperature = fit_temperature(chosen)
-    streams = [Accumulator(metric) for metric in which]
-    for rest in _not_held_out(blocks()):
-        matched = at_temperature(rest, temperature)
-        for stream in streams:
-            stream.update(matched)
-    estimates = {m.__name__: interval(stream.compute(), level=level) for m, stream in zip(which, streams, strict=True)}
-    return Matched(temperature, chosen.examples, estimates)
 
+    def __init__(self, rows: int, replicas: int) -> None:
+        self._rows, self._replicas = rows, replicas
+        self._held: list[Predictions] = []
+        self._kept: list[Predictions] = []
+        self._labelled = self._seen = 0
 
-def _held_out(blocks: Iterable[Predictions]) -> Predictions:
-    parts, labelled = [], 0
-    for block in blocks:
-        out, labelled = _is_held_out(block, labelled)
+    def add(self, block: Predictions) -> None:
+        """Add rows of all models."""
+        out = np.zeros(block.examples, dtype=bool)
+        if block.has_labels:
+            place = self._labelled + np.arange(block.examples)
+            out = (place % EVERY == EVERY - 1) & (place < EVERY * MOST_HELD_OUT)
+            self._labelled += block.examples
         if out.any():
-            parts.append(block.where(out))
-    if not parts:
-        raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
-    return joined(parts)
+            self._held.append(block.where(out))
+        stride = -(-self._rows * self._replicas * (block.classes or 1) // MOST_KEPT)
+        keep = ~out & ((self._seen + np.arange(block.examples)) % stride == 0)
+        self._seen += block.examples
+        if keep.any():
+            self._kept.append(block.where(keep))
 
+    def result(self, which: Sequence[Metric], level: float, *, one_for_all: bool) -> Matched:
+        """The measures at matched temperatures.
 
-def _not_held_out(blocks: Iterable[Predictions]) -> Iterator[Predictions]:
-    labelled = 0
-    for block in blocks:
-        out, labelled = _is_held_out(block, labelled)
-        if not out.all():
-            yield block.where(~out)
-
-
-def _is_held_out(block: Predictions, labelled: int) -> tuple[np.ndarray, int]:
-    """Which rows are held out, given how many labelled rows came before; and how many there are with these."""
-    if not block.has_labels:
-        return np.zeros(block.examples, dtype=bool), labelled
-    place = labelled + np.arange(block.examples)
-    out = (place % EVERY == EVERY - 1) & (place < EVERY * MOST_HELD_OUT)
-    return out, labelled + block.examples
+        Args:
+            which: metrics of one pass over probabilities.
+            level: nominal coverage of the intervals.
+            one_for_all: one temperature for all models, or one for each.
+        Raises:
+            BadInput: no labels, or too few. Undefined: a true label has probability 0, or a metric has no value.
+        """
+        if not self._held:
+            raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
+        held = Predictions.joined(self._held)
+        models = [(0, held.replicas)] if one_for_all else [(m, m + 1) for m in range(held.replicas)]
+        temperatures = [fit_temperature(held.models(*span)) for span in models]
+        accumulators = [Accumulator(metric) for metric in which]
+        for block in self._kept:
+            parts = [to_numpy(at_temperature(block.models(*span), t).probs) for span, t in zip(models, temperatures, strict=True)]
+            labels = to_numpy(block.labels) if block.has_labels else None
+            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights)
+            for accumulator in accumulators:
+                accumulator.add(brought)
+        estimates = {m.__name__: interval(a.compute(), level=level) for m, a in zip(which, accumulators, strict=True)}
+        return Matched(tuple(temperatures), held.examples, sum(b.examples for b in self._kept), estimates)

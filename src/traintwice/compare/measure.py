@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice.compare.both_models import BETWEEN_NUMBERS
 from traintwice.compare.diff import named
 from traintwice.compare.intervals import interval
 from traintwice.compare.matched import Matched, recipe_matched
-from traintwice.compare.rows import Columns, Rows, from_arrays, is_array, items_of, open_rows
 from traintwice.compare.streams import Stream
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Definition, Metric
 from traintwice.metrics.definition import to_numpy
-from traintwice.predictions import Predictions, Summary
+from traintwice.predictions import Predictions, Reading, Rows, Summary, from_arrays, is_array, items_of, open_rows
 from traintwice.tables import Column, Row, Table
 from traintwice.types import TARGET_IN_WORDS, Array, Estimate
 
@@ -25,6 +24,9 @@ SCHEMA_VERSION = 1
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions of files that are held in memory for metrics that need all rows together: 1.6 GB."""
+
+ARRAYS = ("classes", "positive", "logits", "regression")
+"""Options of reading that arrays have too."""
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -129,16 +131,7 @@ def measure(
     which: Sequence[Metric | str] = DEFAULT,
     level: float = 0.95,
     temperature_matched: bool = False,
-    id: str | Sequence[str] | None = None,
-    probs: str | Sequence[str] | None = None,
-    label: str | None = None,
-    weight: str | None = None,
-    classes: Sequence[str] | None = None,
-    logits: bool = False,
-    regression: bool = False,
-    memory: int | str | None = None,
-    on_missing: Literal["refuse", "drop"] = "refuse",
-    by_position: bool = False,
+    **reading: Unpack[Reading],
 ) -> Measures:
     """Measure the disagreement of any replicas, with intervals.
 
@@ -151,7 +144,7 @@ def measure(
         level: nominal coverage of the intervals.
         temperature_matched: also the soft measures at one temperature for all replicas, which is fitted to log loss on every fifth
             row that has a label and measured on the others.
-        id, probs, label, weight, classes, logits, regression, memory, on_missing, by_position: which columns of files are what;
+        reading: which columns of files are what;
             see `open_predictions`. Beside arrays only classes, logits and regression have a meaning. Files are read in blocks;
             metrics that need all rows together are left out beyond `MOST_IN_MEMORY` numbers.
     Returns:
@@ -167,19 +160,17 @@ def measure(
     metrics_wanted = tuple(dict.fromkeys(named(metric) for metric in which))
     items = items_of(predictions)
     if all(is_array(item) for item in items):
-        named_columns = {"id": id, "probs": probs, "label": label, "weight": weight, "memory": memory}
-        if given := [name for name, value in named_columns.items() if value is not None]:
-            raise BadInput(f"{', '.join(given)}: are for files; beside arrays pass labels= and weights= as arrays")
-        columns = Columns(label=labels, weight=weights, classes=classes, logits=logits, regression=regression)
-        p = _replicas(predictions, items, columns)
+        of_files = [name for name, value in reading.items() if name not in ARRAYS and value]
+        if of_files:
+            raise BadInput(f"{', '.join(of_files)}: are for files; with arrays pass labels= and weights= as arrays")
+        p = _replicas(predictions, items, {**reading, "label": labels, "weight": weights})
         found = _in_memory(p, metrics_wanted, level)
         if temperature_matched:
             _match(found, lambda: (block for _, _, block in p.blocks(p.has_probs)), p.has_probs, metrics_wanted, level)
         return found
     if labels is not None or weights is not None:
         raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
-    columns = Columns(id, probs, label, weight, None, None, classes, logits, regression, memory, on_missing, by_position)
-    with open_rows(items, [], columns) as rows:
+    with open_rows(items, **reading) as rows:
         found = _of_rows(rows, metrics_wanted, level)
         if temperature_matched:
             _match(found, rows.blocks, rows.has_probs, metrics_wanted, level)
@@ -204,17 +195,17 @@ def _plain(matched: Matched) -> dict[str, Any]:
     return {"temperature": matched.temperature, "held_out": matched.held_out, "measures": measures}
 
 
-def _replicas(given: Any, items: Sequence[Any], columns: Columns) -> Predictions:
+def _replicas(given: Any, items: Sequence[Any], reading: Reading) -> Predictions:
     """Replicas in one array, or in one array each; numbers and logits become what they stand for."""
     if not is_array(given):
-        return from_arrays(items, columns)
-    plain = isinstance(given, Predictions) or not (columns.logits or columns.regression or columns.classes)
+        return from_arrays(items, **reading)
+    plain = isinstance(given, Predictions) or not any(reading.get(name) for name in ARRAYS)
     if plain and (isinstance(given, Predictions) or given.ndim != 2 or to_numpy(given).dtype.kind != "f"):
-        return Predictions.of(given, columns.label, columns.weight)
+        return Predictions.of(given, reading["label"], reading["weight"])
     array = to_numpy(given)
     if array.ndim not in (2, 3):
         raise BadInput(f"predictions: got shape {array.shape}, expected (replicas, examples) or (replicas, examples, classes)")
-    return from_arrays(list(array), columns)
+    return from_arrays(list(array), **reading)
 
 
 def _in_memory(p: Predictions, which: Sequence[Metric], level: float) -> Measures:

@@ -13,12 +13,11 @@ from traintwice.compare.intervals import t_quantile
 from traintwice.compare.moments import Means
 from traintwice.compare.noise_floor import differ
 from traintwice.compare.plan_types import Components, Plan, PlanRow
-from traintwice.compare.rows import Columns, items_of, open_rows
 from traintwice.compare.streams import Stream
 from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics.means import weights_of
-from traintwice.predictions import Predictions
+from traintwice.predictions import open_rows, replicas_of
 from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
@@ -56,7 +55,7 @@ def plan(
         replicas, rows: the M and N of the table.
         level: of the test.
         power: chance of finding ``detect``.
-        columns: of pilot files; see `traintwice.compare.rows.Columns`.
+        columns: of pilot files; see `traintwice.predictions.Reading`.
     Returns:
         A `Plan`. A standard error of 0.005 reads: another draw of replicas and rows gives a churn half a point away.
     Raises:
@@ -80,7 +79,7 @@ def plan(
         raise BadInput("replicas, rows: expected at least 2 replicas and 1 row")
     if columns.get("regression"):
         raise BadInput("plan: plans are for churn, and the numbers of a regression have no labels that change")
-    parts = _from_pilot(pilot, Columns(**columns)) if pilot is not None else _from_churn(churn)
+    parts = _from_pilot(pilot, **columns) if pilot is not None else _from_churn(churn)
     table = tuple(
         _row(parts, m, n, detect, standard_error, level, power) for m in sorted(set(replicas)) for n in sorted(set(rows))
     )
@@ -126,19 +125,14 @@ def _from_churn(churn: float | None) -> Components:
     return Components(churn, (OF_A_REPLICA * churn) ** 2, (OF_A_PAIR * churn) ** 2, math.sqrt(churn * (1 - churn) / 2), said)
 
 
-def _from_pilot(pilot: Any, columns: Columns) -> Components:
-    if isinstance(pilot, Predictions):
-        models: list[Any] = [pilot.models(m, m + 1) for m in range(pilot.replicas)]
-    else:
-        models = items_of(pilot)
-        if len(models) == 1 and hasattr(models[0], "ndim") and hasattr(models[0], "shape"):
-            models = list(models[0])
+def _from_pilot(pilot: Any, **columns: Any) -> Components:
+    models = replicas_of(pilot)
     m = len(models)
     if m < LEAST_PILOT:
         raise BadInput(f"pilot: got {m} replicas, expected at least {LEAST_PILOT}")
     of_rows, pairs = Stream(churn_of), [(a, b) for a in range(m) for b in range(a)]
     means = [Means(1) for _ in pairs]
-    with open_rows(models, [f"pilot {i + 1}" for i in range(m)], columns) as rows:
+    with open_rows(models, [f"pilot {i + 1}" for i in range(m)], **columns) as rows:
         for block in rows.blocks():
             of_rows.add(block)
             for mean, (a, b) in zip(means, pairs, strict=True):

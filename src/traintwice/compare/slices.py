@@ -1,189 +1,249 @@
-"""Where churn happens: by group columns and by predicted class, with false discoveries kept in check."""
+"""What happened in each group of rows, with false discoveries controlled over all groups and questions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from traintwice.compare.flow import name_of
-from traintwice.compare.intervals import p_value_of, t_two_sided
-from traintwice.compare.moments import GroupedMeans, example_estimate
-from traintwice.compare.noise_floor import Pairs, excess_estimate
-from traintwice.compare.results import PREDICTED, Slice
-from traintwice.errors import BadInput
-from traintwice.metrics import Metric
-from traintwice.metrics.definition import to_numpy
-from traintwice.metrics.means import MeanOf, RatioOf, weights_of
-from traintwice.predictions import Predictions
+from traintwice.compare.changed_rows import name_of
+from traintwice.compare.estimates import interval
+from traintwice.compare.expressions import Expression, Rows
+from traintwice.compare.floor import Pairs
+from traintwice.compare.results import PREDICTED, SIGNIFICANT, Slice, SliceTest
+from traintwice.compare.tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
+from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics.definition import Summary, to_numpy
+from traintwice.statistics.intervals import change_of_share
+from traintwice.statistics.significance import (
+    benjamini_hochberg,
+    hypergeometric_mid_p,
+    mcnemar,
+    p_of_zero,
+    slice_against_floor,
+)
 from traintwice.types import Estimate
 
+CHURN, NEGATIVE = BETWEEN[0], BETWEEN[1]
 
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that of the findings below q at most the share q is false, on average.
 
-        the i-th smallest of n becomes min over j >= i of min(1, n/j · p_(j))
+def change_estimate(ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary) -> tuple[Estimate, float]:
+    """The change of a share of a group from old to new, and its p-value of no change.
 
-    Source:
-        Benjamini & Hochberg 1995.
-    Example:
-        >>> [round(q, 6) for q in benjamini_hochberg([0.01, 0.04, 0.03, 0.5])]
-        [0.04, 0.053333, 0.053333, 0.5]
+    Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p; else the cluster-robust
+    variance with t.
+
+    Args:
+        lost, won: names of the quantities that are right under the old, and under the new model; ``right_both`` or ``hit_both`` is
+            what they share.
     """
-    order = sorted(range(len(p_values)), key=lambda i: -p_values[i])
-    adjusted = [1.0] * len(p_values)
-    running, n = 1.0, len(p_values)
-    for above, i in enumerate(order):
-        running = min(running, p_values[i] * n / (n - above))
-        adjusted[i] = running
-    return adjusted
+    both = "right_both" if lost == "right_0" else "hit_both"
+    worse, better = (float(tally.total(name)[g] - tally.total(both)[g]) for name in (lost, won))
+    found = interval(replace(summary, rows=np.full(2, summary.value)), level=level)
+    if tally.clustered or tally.weighted:
+        freedom = max((summary.units or 2) - 1, 1)
+        if worse == better == 0 and summary.units:
+            low, high = change_of_share(0, 0, summary.units, level)
+            return replace(found, low=low, high=high), 1.0
+        return found, p_of_zero(summary.value, summary.example_variance, freedom)
+    low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
+    return replace(found, low=low, high=high), mcnemar(round(worse), round(better))
 
 
-def check_sliceable(metric: Metric) -> None:
-    """Refuse metrics that are neither a mean over rows nor a ratio of two."""
-    if not isinstance(metric.definition, MeanOf | RatioOf):
-        raise BadInput(f"{metric.__name__} has no value by slice: it is neither a mean over rows nor a ratio of two such means")
+@dataclass
+class SliceOptions:
+    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes, whether there are two classes."""
+
+    min_support: int
+    level: float
+    class_names: Sequence[str] | None
+    binary: bool
 
 
 class Slices:
-    """Sums of the rows of every slice.
+    """Sums of the rows of every slice of several columns.
 
     Args:
         columns: the group columns; the predicted class is added.
-        pairs: of models, where there are retrains.
+        quantities: of an old and a new model, see `base_quantities`.
+        pairs: of models, where there are retrains, and whether each pair changes a row.
         which: further measures wanted for every slice.
+        clustered: units are clusters.
     """
 
-    def __init__(self, columns: Sequence[str], pairs: Pairs | None, which: Sequence[Metric] = ()) -> None:
-        for metric in which:
-            check_sliceable(metric)
-        self._columns = {name: _Column(pairs, which) for name in (*columns, PREDICTED)}
+    def __init__(
+        self,
+        columns: Sequence[str],
+        quantities: Mapping[str, Expression],
+        pairs: tuple[Pairs, Mapping[str, Expression]] | None,
+        which: Sequence[Metric],
+        *,
+        clustered: bool,
+    ) -> None:
+        made = (_Column(quantities, pairs, which, clustered=clustered) for _ in (*columns, PREDICTED))
+        self.columns = dict(zip((*columns, PREDICTED), made, strict=True))
 
-    def add(self, block: Predictions) -> None:
+    def add(self, rows: Rows, *, counts: np.ndarray | None = None) -> None:
         """Add rows of all models: old, new, retrains of old, retrains of new."""
-        for name, column in self._columns.items():
-            column.add(block, to_numpy(block.votes[0] if name == PREDICTED else block.groups[name]).tolist())
+        for name, column in self.columns.items():
+            values = rows.block.votes[0] if name == PREDICTED else rows.block.groups[name]
+            column.add(rows, column.axis.codes(to_numpy(values)), counts)
 
-    def add_cells(self, column: str, values: Sequence[object], block: Predictions, counts: np.ndarray) -> None:
-        """Add rows that come counted: ``counts[i]`` of them are like row i of the block and have the value ``values[i]``."""
-        self._columns[column].add(block, values, counts)
+    def result(self, options: SliceOptions) -> tuple[dict[str, tuple[Slice, ...]], int]:
+        """Slices of at least ``min_support`` rows by column, significant ones first by size of effect; how many have fewer rows."""
+        found = {name: list(column.slices(name, options)) for name, column in self.columns.items()}
+        tests = [t for slices in found.values() for s in slices for t in s.tests]
+        q_values = iter(benjamini_hochberg([t.p_value for t in tests]))
+        few = sum(len(column.axis.numbers) - len(found[name]) for name, column in self.columns.items())
+        judged = {
+            name: [replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices]
+            for name, slices in found.items()
+        }
+        return {name: tuple(sorted(slices, key=_importance)) for name, slices in judged.items()}, few
 
-    def result(self, min_support: int, level: float, names: Sequence[str] | None) -> tuple[tuple[Slice, ...], int]:
-        """Slices of at least ``min_support`` rows, smallest q-value first, and how many have fewer rows."""
-        found: list[Slice] = []
-        few = 0
-        for name, column in self._columns.items():
-            shown, left = column.slices(name, min_support, level, names)
-            found += shown
-            few += left
-        q_values = benjamini_hochberg([s.p_value for s in found])
-        judged = [replace(s, q_value=q) for s, q in zip(found, q_values, strict=True)]
-        return tuple(sorted(judged, key=lambda s: (s.q_value, -s.churn.value, s.column, s.value or ""))), few
+
+def _importance(s: Slice) -> tuple[bool, float, str]:
+    """Significant slices first, by the largest change of quality or excess of churn; others by churn."""
+    effects = [abs(t.change.value) if t.question != "churn" else t.new - (t.old or 0.0) for t in s.tests if t.significant]
+    return (not effects, -max(effects, default=s.churn.value), s.value or "")
 
 
 class _Column:
-    def __init__(self, pairs: Pairs | None, which: Sequence[Metric]) -> None:
-        self._numbers: dict[object, int] = {}
-        self._churn, self._gain, self._pairs = GroupedMeans(1), GroupedMeans(1), pairs
-        self._excess = GroupedMeans(1)
-        self._of_pairs = [GroupedMeans(1) for _ in (pairs.pairs if pairs else ())]
-        self._which = {m.__name__: (m.definition, GroupedMeans(_parts(m))) for m in which}
+    def __init__(
+        self,
+        quantities: Mapping[str, Expression],
+        pairs: tuple[Pairs, Mapping[str, Expression]] | None,
+        which: Sequence[Metric],
+        *,
+        clustered: bool,
+    ) -> None:
+        self.axis = Axis()
+        self.base = Tally(quantities, clustered=clustered)
+        self.pairs = None if pairs is None else (pairs[0], Tally(pairs[1], clustered=clustered))
+        self._which = {m.__name__: Accumulator(m, clustered=clustered) for m in which}
 
-    def add(self, block: Predictions, values: Sequence[object], counts: np.ndarray | None = None) -> None:
-        number = np.array([self._numbers.setdefault(v, len(self._numbers)) for v in values], dtype=np.int64)
-        weights = weights_of(block)
+    def add(self, rows: Rows, codes: np.ndarray, counts: np.ndarray | None) -> None:
+        self.base.add(rows, groups=codes, counts=counts)
+        if self.pairs is not None:
+            self.pairs[1].add(rows, groups=codes, counts=counts)
+        pair = rows.block.models(0, 2)
+        for accumulator in self._which.values():
+            accumulator.add(pair, groups=codes, counts=counts)
 
-        def put(into: GroupedMeans, quantities: np.ndarray) -> None:
-            if counts is None:
-                into.add(number, quantities, weights)
-            else:
-                into.add_cells(number, quantities, counts)
-
-        put(self._churn, (to_numpy(block.votes[0]) != to_numpy(block.votes[1]))[None])
-        if block.has_labels:
-            right = to_numpy(block.correct[:2]).astype(np.int64)
-            put(self._gain, (right[1] - right[0])[None])
-        if self._pairs is not None:
-            differ = self._pairs.of(block)
-            put(self._excess, (self._pairs.excess() @ differ)[None])
-            for of_pair, row in zip(self._of_pairs, differ, strict=True):
-                put(of_pair, row[None])
-        pair = block.models(0, 2)
-        for definition, means in self._which.values():
-            if definition.missing(pair) is None and isinstance(definition, MeanOf | RatioOf):
-                put(means, definition.add(pair, weights)[1])
-
-    def slices(self, name: str, min_support: int, level: float, names: Sequence[str] | None) -> tuple[list[Slice], int]:
-        churn, variance = self._churn.value((1,)), self._churn.variance((1,))
-        gain, gain_variance = self._gain.value((1,)), self._gain.variance((1,))
-        total = float(self._churn.weight.sum())
-        further = {key: _estimates(definition, means, level) for key, (definition, means) in self._which.items()}
-        found, few = [], 0
-        for value, g in self._numbers.items():
-            rows = int(self._churn.rows[g])
-            if rows < min_support or not self._churn.weight[g] > 0:
-                few += 1
+    def slices(self, name: str, options: SliceOptions) -> Iterator[Slice]:
+        t, level = self.base, options.level
+        if not len(t.rows):
+            return
+        total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2])}
+        further = {key: a.by_group() for key, a in self._which.items()}
+        recall = t.summaries(RECALL[2]) if options.binary else None
+        old_new = {r: (t.value(r[0]), t.value(r[1])) for r in (ACCURACY, *((RECALL,) if options.binary else ()))}
+        spread = _Spread(t)
+        for value, g in self.axis.numbers.items():
+            if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
                 continue
-            labelled = int(self._gain.rows[g]) if g < len(self._gain.rows) else 0
-            excess = self._excess_of(g, level)
-            p_value = self._against_rest(g) if excess is None or math.isnan(excess.low) else p_value_of(excess)
-            found.append(
-                Slice(
-                    column=name,
-                    value=name_of(int(str(value)), names) if name == PREDICTED else _text(value),
-                    rows=rows,
-                    share=float(self._churn.weight[g] / total),
-                    churn=example_estimate(float(churn[g]), float(variance[g]), replicas=2, rows=rows, level=level),
-                    accuracy_change=None
-                    if not labelled
-                    else example_estimate(float(gain[g]), float(gain_variance[g]), replicas=2, rows=labelled, level=level),
-                    excess=excess,
-                    p_value=p_value,
-                    q_value=1.0,
-                    measures={key: of[g] for key, of in further.items() if g < len(of) and not math.isnan(of[g].value)},
-                )
+            churn = interval(per_slice["churn"][g], level=level)
+            floor, p = self._floor(g), spread.p_value(g)
+            if floor is not None:
+                p = self._p_of_floor(g, floor[0])
+            tests = [SliceTest("churn", None if floor is None else floor[0], churn.value, churn, p, 1.0)]
+            accuracy = None
+            if t.total("labelled")[g] > 0:
+                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g])
+                tests.append(SliceTest("accuracy", *(float(v[g]) for v in old_new[ACCURACY]), accuracy, p, 1.0))
+                if recall is not None and t.total("positive")[g] > 0:
+                    change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g])
+                    tests.append(SliceTest("recall", *(float(v[g]) for v in old_new[RECALL]), change, p, 1.0))
+            yield Slice(
+                column=name,
+                value=name_of(int(str(value)), options.class_names) if name == PREDICTED else None if value is None else str(value),
+                rows=int(t.rows[g]),
+                share=float(t.total(ONE)[g] / total),
+                churn=churn,
+                negative_flips=None if accuracy is None else interval(per_slice["negative_flips"][g], level=level),
+                accuracy_change=accuracy,
+                excess=None if floor is None else floor[1],
+                tests=tuple(tests),
+                measures={
+                    key: _of_group(of.value[g], of.variance[g], int(of.rows[g]), int(of.units[g]), level, self._which[key])
+                    for key, of in further.items()
+                    if g < len(of.value) and not math.isnan(of.value[g])
+                },
             )
-        return found, few
 
-    def _excess_of(self, g: int, level: float) -> Estimate | None:
-        if self._pairs is None:
+    def _floor(self, g: int) -> tuple[float, Estimate] | None:
+        """The floor of a group, and the excess of its churn."""
+        if self.pairs is None:
             return None
-        churn = np.array([of_pair.value((1,))[g] for of_pair in self._of_pairs])
-        return excess_estimate(self._pairs, churn, float(self._excess.variance((1,))[g]), int(self._excess.rows[g]), level)
+        pairs, tally = self.pairs
+        counts = np.array([tally.total(q)[g] for q in tally.quantities])
+        rows = float(tally.total(ONE)[g])
+        form = (pairs.cross(pairs.olds, pairs.news) - pairs.floor(pairs.olds, pairs.news)) / rows
+        value = float(form @ counts)
+        variance = float(tally.variance_of(np.concatenate([[-value / rows], form]))[g])
+        if pairs.retrains > 1:
+            variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
+        summary = Summary(value, np.full(2, value), None, variance, int(rows), units=int(tally.moments.units[g]))
+        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary)
 
-    def _against_rest(self, g: int) -> float:
-        """p-value of the slice's churn being that of all other rows, with the variance of both pooled."""
-        c = self._churn
-        inside, outside = float(c.weight[g]), float(c.weight.sum() - c.weight[g])
-        if not outside > 0:
+    def _p_of_floor(self, g: int, floor: float) -> float:
+        """p-value of the churn of a group being what retraining brings."""
+        if self.pairs is None:
             return 1.0
-        overall = float(c.sums[0].sum() / c.weight.sum())
-        spread = overall * (1 - overall)
-        gap = float(c.sums[0, g] / inside - (c.sums[0].sum() - c.sums[0, g]) / outside)
-        variance = spread * float(c.squares[g] / inside**2 + (c.squares.sum() - c.squares[g]) / outside**2)
-        return t_two_sided(gap / math.sqrt(variance), math.inf) if variance > 0 else 1.0
+        pairs, tally = self.pairs
+        counts = np.array([tally.total(q)[g] for q in tally.quantities])
+        if tally.clustered or tally.weighted or pairs.new_retrains:
+            excess = self._floor(g)
+            freedom = min(max(pairs.retrains - 1, 1), max(float(tally.moments.units[g]) - 1, 1))
+            return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error**2, freedom)
+        return slice_against_floor(float(counts[0]), counts[1:].tolist())
 
 
-def _parts(metric: Metric) -> int:
-    return 2 if isinstance(metric.definition, RatioOf) else 1
+class _Spread:
+    """The churn of a group against that of all other rows."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._changed, self._one = tally.total("changed"), tally.total(ONE)
+        self._variance = tally.variance(CHURN) if tally.clustered or tally.weighted else None
+
+    def p_value(self, g: int) -> float:
+        """Exact for rows of equal weight; with clusters or weights a t test on the sum of the variances of both parts."""
+        changed, one = self._changed, self._one
+        if self._variance is None:
+            return hypergeometric_mid_p(round(changed[g]), round(one[g]), round(changed.sum()), round(one.sum()))
+        rest = float(one.sum() - one[g])
+        if not rest > 0:
+            return 1.0
+        others = np.arange(len(one)) != g
+        weights = one[others] / rest
+        of_rest = float(np.nansum(weights**2 * self._variance[others]))
+        gap = float(changed[g] / one[g] - (changed.sum() - changed[g]) / rest)
+        units = self._tally.moments.units
+        freedom = max(min(float(units[g]), float(units[others].sum())) - 1, 1)
+        own = float(self._variance[g])
+        return p_of_zero(gap, own + of_rest if own > 0 else math.nan, freedom)
 
 
-def _estimates(definition: object, means: GroupedMeans, level: float) -> list[Estimate]:
-    """The measure in every slice; nan where it has no value."""
-    if not isinstance(definition, RatioOf):
-        pairs = zip(means.value((1,)), means.variance((1,)), strict=True)
-    else:
-        top, bottom = means.value((1, 0)), means.value((0, 1))
-        share = np.where(bottom > 0, bottom, np.nan)
-        values = top / share
-        pairs = zip(values, means.variance(np.stack([1 / share, -values / share])), strict=True)
-    return [
-        example_estimate(float(value), float(variance), replicas=2, rows=int(rows), level=level)
-        for (value, variance), rows in zip(pairs, means.rows, strict=True)
-    ]
+def _of_group(value: float, variance: float, rows: int, units: int, level: float, of: Accumulator) -> Estimate:
+    d = of.definition
+    summary = Summary(
+        float(value), np.full(2, value), None, float(variance), rows, units=units, scale=d.scale, share=d.is_share, most=d.most
+    )
+    return interval(summary, level=level)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+def worse_slices(slices: Sequence[Slice]) -> list[Slice]:
+    """Slices in which the new model is significantly worse, largest loss first."""
+    return sorted((s for s in slices if s.worse), key=lambda s: s.worse[0].change.value)
+
+
+def restless_slices(slices: Sequence[Slice], churn: float) -> list[Slice]:
+    """Slices whose churn is significantly above their floor, or above that of all rows, largest first."""
+    found = [s for s in slices if s.restless and (s.tests[0].old is not None or s.churn.value > churn)]
+    return sorted(found, key=lambda s: -s.churn.value)
+
+
+__all__ = ["SIGNIFICANT", "SliceOptions", "Slices", "change_estimate", "restless_slices", "worse_slices"]

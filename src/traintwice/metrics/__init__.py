@@ -5,6 +5,7 @@ from traintwice.metrics.agreement import ambiguity, churn_matrix, discrepancy, f
 from traintwice.metrics.calibration import calibration_error, calibration_error_equal_mass
 from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
 from traintwice.metrics.confidence import ConfidenceBins, confidence_bins
+from traintwice.metrics.decisions import decision_flips, mean_bias, precision, recall
 from traintwice.metrics.definition import Definition, Measurement, Summary
 from traintwice.metrics.divergences import jensen_shannon, kl_divergence, symmetric_kl
 from traintwice.metrics.flips import (
@@ -17,12 +18,26 @@ from traintwice.metrics.flips import (
     win_loss_ratio,
 )
 from traintwice.metrics.functions import Metric, mean_metric, ratio_metric, whole_metric
+from traintwice.metrics.identical import IdenticalReplicas, identical_replicas
 from traintwice.metrics.lemma_bounds import lemma_2_bound, tight_lemma_2_bound
 from traintwice.metrics.means import MeanOf, RatioOf
+from traintwice.metrics.multiplicity import (
+    RangeAtQuantile,
+    ShareAtLevel,
+    ambiguity_against,
+    discrepancy_against,
+    percentile_width,
+    replicas_within_loss,
+    self_consistency,
+    self_consistency_distribution,
+    viable_range,
+    viable_range_distribution,
+)
 from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
-from traintwice.metrics.ranking import kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics.ranking import auc, kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics.regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
 from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
@@ -32,16 +47,25 @@ from traintwice.metrics.whole import Whole, WholeOf
 ALL: tuple[Metric, ...] = (
     accuracy,
     error,
+    precision,
+    recall,
     log_loss,
     brier,
+    mean_bias,
     calibration_error,
     calibration_error_equal_mass,
     prediction_entropy,
+    auc,
     rank_loss,
+    mean_absolute_error,
+    root_mean_squared_error,
+    mean_error,
     churn,
     churn_to_error,
     churn_correct,
     churn_incorrect,
+    decision_flips,
+    self_consistency,
     discrepancy,
     ambiguity,
     vote_entropy,
@@ -60,6 +84,8 @@ ALL: tuple[Metric, ...] = (
     delta_2,
     delta_label,
     prediction_difference,
+    viable_range,
+    percentile_width,
     relative_delta_1,
     relative_delta_positive,
     relative_pairwise,
@@ -84,15 +110,20 @@ __all__ = [
     "Accumulator",
     "ConfidenceBins",
     "Definition",
+    "IdenticalReplicas",
     "MeanOf",
     "Measurement",
     "Metric",
+    "RangeAtQuantile",
     "RatioOf",
+    "ShareAtLevel",
     "Summary",
     "Whole",
     "WholeOf",
     "accuracy",
     "ambiguity",
+    "ambiguity_against",
+    "auc",
     "bad_churn",
     "brier",
     "calibration_error",
@@ -103,14 +134,17 @@ __all__ = [
     "churn_matrix",
     "churn_to_error",
     "confidence_bins",
+    "decision_flips",
     "delta_1",
     "delta_2",
     "delta_label",
     "discrepancy",
+    "discrepancy_against",
     "error",
     "fleiss_kappa",
     "good_churn",
     "hellinger",
+    "identical_replicas",
     "jensen_shannon",
     "kendall_tau",
     "kl_divergence",
@@ -118,20 +152,30 @@ __all__ = [
     "lateral_flips",
     "lemma_2_bound",
     "log_loss",
+    "mean_absolute_error",
+    "mean_bias",
+    "mean_error",
     "mean_metric",
     "negative_flips",
     "pairwise_l1",
+    "percentile_width",
     "positive_flips",
+    "precision",
     "prediction_difference",
     "prediction_entropy",
     "rank_loss",
     "ratio_metric",
+    "recall",
     "regression_difference",
     "relative_delta_1",
     "relative_delta_positive",
     "relative_pairwise",
     "relative_regression_difference",
+    "replicas_within_loss",
+    "root_mean_squared_error",
     "score_difference",
+    "self_consistency",
+    "self_consistency_distribution",
     "squared_hellinger",
     "squared_l2",
     "surrogate_churn",
@@ -139,6 +183,8 @@ __all__ = [
     "tight_lemma_2_bound",
     "top_k_overlap",
     "total_variation",
+    "viable_range",
+    "viable_range_distribution",
     "vote_entropy",
     "whole_metric",
     "win_loss_ratio",

@@ -82,7 +82,9 @@ class Accumulator:
         Raises:
             BadInput: see `Predictions`; or another number of replicas than before.
         """
-        if self.definition.needs_scores and not isinstance(predictions, Predictions):
+        if self.definition.needs_targets and not isinstance(predictions, Predictions):
+            predictions = Predictions.from_scores(predictions, None, weights, targets=labels)
+        elif self.definition.needs_scores and not isinstance(predictions, Predictions):
             predictions = Predictions.from_scores(predictions, labels, weights)
         else:
             predictions = Predictions.of(predictions, labels, weights)
@@ -180,6 +182,16 @@ class Accumulator:
             share=self.definition.is_share,
             most=self.definition.most,
         )
+
+    @property
+    def sums(self) -> tuple[Any, ...]:
+        """The sums of the metric over all rows seen, as its definition makes them."""
+        return self._sums
+
+    @property
+    def weight(self) -> float:
+        """The sum of the weights of the rows seen."""
+        return self._weight
 
     def gradient(self) -> np.ndarray:
         """The change of the value with the sums of 1 and of each quantity over all rows, shape ``C+1``."""

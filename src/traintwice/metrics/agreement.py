@@ -42,7 +42,7 @@ def vote_entropy(predictions: Predictions) -> Array:
     return math.log(predictions.replicas) - xp.log(same)
 
 
-@mean_metric("ambiguity", "deviation")
+@mean_metric("ambiguity", "deviation", scale="logit")
 def ambiguity(predictions: Predictions, *, of: int = 3) -> Array:
     r"""Fraction of examples on which a few replicas, drawn from those there are, do not all agree.
 
@@ -76,7 +76,7 @@ def ambiguity(predictions: Predictions, *, of: int = 3) -> Array:
     return 1.0 - agree
 
 
-@whole_metric("Fleiss κ", "deviation", unit="number")
+@whole_metric("Fleiss κ", "deviation", unit="number", scale="plain")
 def fleiss_kappa(predictions: Predictions) -> Whole:
     r"""Agreement of the replicas' labels beyond what their class frequencies alone would give.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -9,6 +10,7 @@ from operator import add
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import Conclusion, Measurement, OnePass, leave_one_out, to_numpy
@@ -21,7 +23,7 @@ from traintwice.types import Array
 
 @dataclass(frozen=True)
 class CalibrationError(OnePass):
-    """Sums of correct − confidence in each bin of each replica, and the sum of their sizes."""
+    """Sums of correct − confidence in each bin of each replica, and of the variance that chance gives them."""
 
     bins: int = 15
 
@@ -38,47 +40,46 @@ class CalibrationError(OnePass):
         return _checked(replace(self, **options))
 
     def values(self, predictions: Predictions) -> Array:
-        raise BadInput(f"{self.title} is not a mean of contributions of single examples; `measure` gives its rows and influences")
+        raise BadInput(f"{self.title} is not a mean of contributions of single examples; `measure` gives the rows of the replicas")
 
     def value(self, predictions: Predictions) -> float:
-        weights = weights_of(predictions)
-        totals = self._totals(predictions, weights)
-        return self.conclude((totals,), predictions.replicas, total_weight(predictions, weights)).value
+        return self.measure(predictions).value
 
     def measure(self, predictions: Predictions) -> Measurement:
-        weights, influence = weights_of(predictions), np.empty(predictions.examples)
-        totals, weight = self._totals(predictions, weights), total_weight(predictions, weights)
-        done = self.conclude((totals,), predictions.replicas, weight)
-        for start, stop, block in predictions.blocks():
-            influence[start:stop] = _signed(totals, *self._gaps(block)) - done.value
-        if weights is not None:
-            influence *= weights * (len(weights) / weight)
-        return Measurement.of(self, done.value, done.rows, done.dropped, influence, predictions)
+        weights = weights_of(predictions)
+        parts = (self.add(b, None if weights is None else weights[i:j])[0][0] for i, j, b in predictions.blocks())
+        done = self.conclude((reduce(add, parts),), predictions.replicas, total_weight(predictions, weights))
+        return Measurement.of(self, done.value, done.rows, done.dropped, np.full(predictions.examples, np.nan), predictions)
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        bin_of, gap = self._gaps(block)
-        of_example = np.zeros((block.replicas, self.bins, block.examples))
-        np.put_along_axis(of_example, bin_of[:, None, :], gap[:, None, :], axis=1)
-        return (_totals(bin_of, gap, weight, self.bins),), of_example.reshape(-1, block.examples)
-
-    def conclude(self, sums: tuple[np.ndarray, ...], replicas: int, weight: float) -> Conclusion:
-        rows = np.abs(sums[0]).sum(axis=1) / weight
-        value = float(rows.mean())
-        dropped = leave_one_out("replica", value, rows)
-        return Conclusion(value, rows, dropped, np.sign(sums[0]).ravel() / replicas, sums[0].ravel() / weight)
-
-    def _gaps(self, block: Predictions) -> tuple[np.ndarray, np.ndarray]:
         correct, confidence = _correct_and_confidence(block)
         edges = np.arange(1, self.bins) / self.bins
-        return np.searchsorted(
-            edges, confidence, side="left"
-        ), correct - confidence  # an edge belongs to the bin below it: (l, u]
+        bin_of = np.searchsorted(edges, confidence, side="left")  # an edge belongs to the bin below it: (l, u]
+        w = np.ones(block.examples) if weight is None else weight
+        gaps = _totals(bin_of, correct - confidence, w, self.bins)
+        by_chance = _totals(bin_of, confidence * (1 - confidence), w * w, self.bins)
+        return (np.concatenate([gaps, by_chance], axis=1),), np.zeros((0, block.examples))
 
-    def _totals(self, predictions: Predictions, weights: np.ndarray | None) -> np.ndarray:
-        parts = []
-        for start, stop, block in predictions.blocks():
-            parts.append(_totals(*self._gaps(block), None if weights is None else weights[start:stop], self.bins))
-        return np.asarray(reduce(add, parts))
+    def conclude(self, sums: tuple[np.ndarray, ...], replicas: int, weight: float) -> Conclusion:
+        rows = np.abs(sums[0][:, : self.bins]).sum(axis=1) / weight
+        value = float(rows.mean())
+        return Conclusion(value, rows, leave_one_out("replica", value, rows), np.zeros(0), np.zeros(0))
+
+    def chance(self, sums: tuple[np.ndarray, ...], weight: float) -> tuple[float, float]:
+        r"""The error that perfect calibration would show on average, and the error less what chance adds to it.
+
+            expected = Σ_b sqrt(2/π) s_b / N,   s_b² = Σ_{n in b} conf_n (1 − conf_n);   debiased = Σ_b max(2|g_b| − E|g_b + s_b Z|, 0) / N,
+            g_b the sum of correct − confidence in bin b, Z standard normal; each a mean over replicas
+
+        Source:
+            Kumar et al. 2019 (debiasing). Ours: the normal distribution stands for simulated labels.
+        """
+        gap, spread = np.abs(sums[0][:, : self.bins]), np.sqrt(sums[0][:, self.bins :])
+        expected = math.sqrt(2 / math.pi) * spread
+        ratio = np.divide(gap, spread, out=np.full(gap.shape, np.inf), where=spread > 0)
+        with_chance = expected * np.exp(-(ratio**2) / 2) + gap * special.erf(ratio / math.sqrt(2))
+        debiased = np.maximum(2 * gap - with_chance, 0.0)
+        return float(expected.sum(axis=1).mean() / weight), float(debiased.sum(axis=1).mean() / weight)
 
 
 def _correct_and_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +107,7 @@ def _binned(title: str) -> Callable[[Callable[..., None]], Metric]:
     """Decorate a function that only carries a docstring."""
 
     def decorate(described: Callable[..., None]) -> Metric:
-        return as_function(CalibrationError(described.__name__, title, needs_labels=True, needs_probs=True), described)
+        return as_function(CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True), described)
 
     return decorate
 
@@ -127,14 +128,14 @@ def calibration_error() -> None:
     Raises:
         BadInput: no labels, no probabilities, or fewer than one bin.
     Source:
-        Guo et al. 2017; CH Table 4. Ours: 15 bins; the influence of an example holds the sign of each bin's gap fixed.
+        Guo et al. 2017; CH Table 4. Ours: 15 bins; no interval is formed, see `CalibrationError.chance` for what chance adds.
     Example:
         >>> round(calibration_error(np.array([[[0.9, 0.1], [0.8, 0.2]]]), np.array([0, 1])), 12)
         0.45
     """
 
 
-@whole_metric("ECE, equal mass", "replica", needs_labels=True, needs_probs=True)
+@whole_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True)
 def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) -> Whole:
     r"""Expected calibration error over bins that hold the same share of the examples, mean over replicas.
 
@@ -160,14 +161,14 @@ def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) ->
     weights, (correct, confidence) = weights_of(predictions), _correct_and_confidence(predictions)
     total = total_weight(predictions, weights)
     shares = np.arange(1, bins) / bins
-    bin_of = np.array([np.searchsorted(_quantiles(row, weights, shares), row, side="left") for row in confidence])
+    bin_of = np.array([np.searchsorted(weighted_quantiles(row, weights, shares), row, side="left") for row in confidence])
     totals = _totals(bin_of, correct - confidence, weights, bins)
     rows = np.abs(totals).sum(axis=1) / total
     influence = _signed(totals, bin_of, correct - confidence) - rows.mean()
     return Whole(float(rows.mean()), rows, influence if weights is None else influence * weights * (len(weights) / total))
 
 
-def _quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
     """Smallest value at or below which each share of the weight lies."""
     order = np.argsort(values, kind="stable")
     below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])

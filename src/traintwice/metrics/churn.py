@@ -132,7 +132,7 @@ def churn_correct() -> None:
     """
 
 
-@ratio_metric("churn incorrect", _churn_and_incorrect, error, unit="fraction")
+@ratio_metric("churn incorrect", _churn_and_incorrect, error, unit="fraction", scale="logit")
 def churn_incorrect() -> None:
     r"""How often a second training changes a label that the first had wrong.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
+from traintwice.predictions.predictions import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -190,6 +191,7 @@ class Definition(ABC):
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
         needs_labels, needs_probs: what must be known of the predictions.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
+        needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
         or_scores: scores ``M N`` serve it as well as probabilities.
         binary: it reads the probability of one positive class, so there must be two classes.
         ordered: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
@@ -204,6 +206,7 @@ class Definition(ABC):
     needs_labels: bool = False
     needs_probs: bool = False
     needs_scores: bool = False
+    needs_targets: bool = False
     or_scores: bool = False
     binary: bool = False
     ordered: bool = False
@@ -250,6 +253,8 @@ class Definition(ABC):
             return "needs labels"
         if self.needs_scores and not predictions.has_scores:
             return "needs scores"
+        if self.needs_targets and predictions.targets is None:
+            return "needs true values (label)"
         if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
             return "needs probabilities"
         if predictions.has_scores and not (self.needs_scores or self.or_scores):
@@ -318,10 +323,3 @@ class OnePass(Definition):
     @abstractmethod
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
         """What the sums over all examples, of that total weight, come to."""
-
-
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device."""
-    if isinstance(array, np.ndarray):
-        return array
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)

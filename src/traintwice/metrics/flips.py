@@ -91,7 +91,7 @@ def lateral_flips(predictions: Predictions) -> Array:
     return _both(predictions, _changed(predictions) & ~right[0, :] & ~right[1, :])
 
 
-@ratio_metric("bad churn", negative_flips, _flips, unit="fraction")
+@ratio_metric("bad churn", negative_flips, _flips, unit="fraction", scale="logit")
 def bad_churn() -> None:
     r"""Share of the changed labels that changed for the worse.
 
@@ -113,7 +113,7 @@ def bad_churn() -> None:
     """
 
 
-@ratio_metric("good churn", positive_flips, _flips, unit="fraction")
+@ratio_metric("good churn", positive_flips, _flips, unit="fraction", scale="logit")
 def good_churn() -> None:
     r"""Share of the changed labels that changed for the better.
 
@@ -135,7 +135,7 @@ def good_churn() -> None:
     """
 
 
-@ratio_metric("lateral churn", lateral_flips, _flips, unit="fraction")
+@ratio_metric("lateral churn", lateral_flips, _flips, unit="fraction", scale="logit")
 def lateral_churn() -> None:
     r"""Share of the changed labels that were wrong before and are wrong still.
 

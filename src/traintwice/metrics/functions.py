@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Protocol
 
 from traintwice.errors import BadInput
-from traintwice.metrics.definition import Definition, Kind, Measurement, Unit
+from traintwice.metrics.definition import Definition, Kind, Measurement, Scale, Unit
 from traintwice.metrics.means import MeanOf, RatioOf
 from traintwice.metrics.whole import Whole, WholeOf
 from traintwice.predictions import Predictions
@@ -72,7 +72,9 @@ def whole_metric(title: str, kind: Kind, *, weighted: bool = True, **needs: Any)
     return decorate
 
 
-def ratio_metric(title: str, numerator: Metric, denominator: Metric, *, unit: Unit) -> Callable[[Callable[..., None]], Metric]:
+def ratio_metric(
+    title: str, numerator: Metric, denominator: Metric, *, unit: Unit, scale: Scale = "log"
+) -> Callable[[Callable[..., None]], Metric]:
     """Decorate a function that only carries a docstring: the metric is the quotient of the two given."""
 
     def decorate(described: Callable[..., None]) -> Metric:
@@ -85,6 +87,7 @@ def ratio_metric(title: str, numerator: Metric, denominator: Metric, *, unit: Un
             name=described.__name__,
             title=title,
             unit=unit,
+            scale=scale,
             needs_labels=top.needs_labels or bottom.needs_labels,
             needs_probs=top.needs_probs or bottom.needs_probs,
             ordered=top.ordered or bottom.ordered,
@@ -100,6 +103,8 @@ def as_function(definition: Definition, described_by: Callable[..., Any]) -> Met
     """The metric as its user calls it, with the name and docstring of ``described_by``."""
 
     def wrap(predictions: Predictions | Array, labels: Array | None) -> Predictions:
+        if definition.needs_targets and not isinstance(predictions, Predictions):
+            return Predictions.from_scores(predictions, targets=labels)
         if definition.needs_scores and not isinstance(predictions, Predictions):
             return Predictions.from_scores(predictions, labels)
         return Predictions.of(predictions, labels)

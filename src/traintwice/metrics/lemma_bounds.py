@@ -11,7 +11,7 @@ ROUNDING = 1e-12
 """With two classes a changed label meets the tighter bound with equality, which rounding must not undo."""
 
 
-@mean_metric("Lemma 2 bound", "pair", counts_out_of=lambda replicas: replicas - 1, soft=True, needs_probs=True)
+@mean_metric("Lemma 2 bound", "pair", scale="logit", counts_out_of=lambda replicas: replicas - 1, soft=True, needs_probs=True)
 def lemma_2_bound(predictions: Predictions) -> Array:
     r"""Bound on churn: how often two replicas differ by more than the smaller of their margins.
 
@@ -40,7 +40,9 @@ def lemma_2_bound(predictions: Predictions) -> Array:
     return sum_over_others(xp, predictions.replicas, between)
 
 
-@mean_metric("tight Lemma 2 bound", "pair", counts_out_of=lambda replicas: replicas - 1, soft=True, needs_probs=True)
+@mean_metric(
+    "tight Lemma 2 bound", "pair", scale="logit", counts_out_of=lambda replicas: replicas - 1, soft=True, needs_probs=True
+)
 def tight_lemma_2_bound(predictions: Predictions) -> Array:
     r"""Tighter bound on churn: how often two replicas differ by at least the sum of their margins.
 

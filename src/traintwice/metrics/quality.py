@@ -8,7 +8,7 @@ from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
-@mean_metric("accuracy", "replica", counts_out_of=lambda replicas: 1, needs_labels=True)
+@mean_metric("accuracy", "replica", scale="logit", counts_out_of=lambda replicas: 1, needs_labels=True)
 def accuracy(predictions: Predictions) -> Array:
     r"""Fraction of examples whose predicted label is the true one, mean over replicas.
 

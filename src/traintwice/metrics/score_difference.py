@@ -9,7 +9,8 @@ from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
-def _one_score(predictions: Predictions) -> Array:
+def one_score(predictions: Predictions) -> Array:
+    """Scores ``M N``; `BadInput` where an example has several."""
     scores = predictions.scores
     if scores.ndim != 2:
         raise BadInput(f"regression: got scores of shape {tuple(scores.shape)}, expected (replicas, examples)")
@@ -66,7 +67,7 @@ def regression_difference(predictions: Predictions) -> Array:
         >>> regression_difference(np.array([[1.0, 2.0], [3.0, 2.0]]))
         1.0
     """
-    return mean_absolute_difference(predictions.xp, _one_score(predictions)[:, None, :])
+    return mean_absolute_difference(predictions.xp, one_score(predictions)[:, None, :])
 
 
 @mean_metric("relative regression difference", "pair", unit="number", needs_scores=True)
@@ -89,7 +90,7 @@ def relative_regression_difference(predictions: Predictions) -> Array:
         >>> relative_regression_difference(np.array([[1.0, 2.0], [3.0, 2.0]]))
         0.5
     """
-    xp, scores = predictions.xp, _one_score(predictions)
+    xp, scores = predictions.xp, one_score(predictions)
 
     def between(a: int, b: int) -> Array:
         size = (xp.abs(scores[a, :]) + xp.abs(scores[b, :])) / 2

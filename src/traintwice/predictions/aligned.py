@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
+import numpy as np
+
 from traintwice.errors import BadInput
 from traintwice.predictions.alignment import Alignment
 from traintwice.predictions.canonical import View
-from traintwice.predictions.fetching import Block, blocks
+from traintwice.predictions.classes import NUMBERED, Classes
+from traintwice.predictions.fetching import blocks
 from traintwice.predictions.matching import Matcher, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions.session import Session
@@ -32,6 +36,9 @@ class Summary:
         label, weight: the columns of labels and weights, or None.
         classes, class_names: K and the names of the classes, where known.
         dropped: for each file the rows left out because ids were missing elsewhere or duplicated.
+        positive: name of the positive class of a binary comparison, where something says which it is.
+        class_rule: what gave the order of the classes and the positive class, in words.
+        cluster, clusters: the columns of clusters, and how many clusters there are; None where rows are independent.
     """
 
     files: tuple[str, ...]
@@ -44,6 +51,15 @@ class Summary:
     classes: int | None
     class_names: tuple[str, ...] | None
     dropped: tuple[int, ...]
+    positive: str | None = None
+    class_rule: str | None = None
+    cluster: str | None = None
+    clusters: int | None = None
+
+    @property
+    def units(self) -> int:
+        """How many independent units there are: clusters, or rows."""
+        return self.rows if self.clusters is None else self.clusters
 
     def describe(self) -> str:
         """A few lines in words."""
@@ -62,6 +78,10 @@ class Summary:
             lines.append(f"labels in {self.label}: {self.labelled:,} rows{some}")
         else:
             lines.append("no labels")
+        if self.class_rule is not None:
+            lines.append(self.class_rule)
+        if self.cluster is not None:
+            lines.append(f"{self.clusters:,} clusters in {self.cluster}")
         lines += [f"{name}: {count:,} rows left out" for name, count in zip(self.files, self.dropped, strict=True) if count]
         return "\n".join(lines)
 
@@ -81,14 +101,15 @@ class AlignedPredictions:
         *,
         unchecked: Sequence[View] = (),
         groups: Sequence[str] = (),
-        class_names: tuple[str, ...] | None = None,
+        named: Classes = NUMBERED,
         drop: bool = False,
     ) -> None:
         self._session = session
         self._views = tuple(views)
-        self._groups = tuple(groups)
+        self.groups = tuple(groups)
         self._matcher = Matcher(session, views, rows, groups, unchecked=unchecked, drop=drop)
-        self.class_names = class_names
+        self.named = named
+        self.class_names = named.names
         self.classes = next((v.classes for v in views if v.classes is not None), None)
 
     def __enter__(self) -> AlignedPredictions:
@@ -113,7 +134,7 @@ class AlignedPredictions:
 
     @property
     def is_regression(self) -> bool:
-        """True where each file holds one number for each row that is no probability: see `scores`."""
+        """True where each file holds one number for each row that is no probability: see `Predictions.from_scores`."""
         return self._views[0].layout.kind == "regression"
 
     @property
@@ -130,6 +151,11 @@ class AlignedPredictions:
     def has_labels(self) -> bool:
         """True where a file has a column of labels."""
         return any(v.layout.label for v in self._views)
+
+    @property
+    def cluster(self) -> str | None:
+        """The columns of clusters, where given."""
+        return next((" + ".join(v.layout.cluster) for v in self._views if v.layout.cluster), None)
 
     @property
     def connection(self) -> Any:
@@ -160,14 +186,19 @@ class AlignedPredictions:
             classes=self.classes,
             class_names=self.class_names,
             dropped=aligned.dropped,
+            positive=self.named.positive,
+            class_rule=self.named.rule,
+            cluster=self.cluster,
+            clusters=None if self.cluster is None else len(self._cluster_hashes),
         )
 
     def relation(self) -> str:
         """SQL text of the aligned rows, to be put in parentheses after FROM.
 
         Columns: ``i0`` … (the ids), ``y`` (true class or NULL; a number for regression), ``w`` (weight, 1 where none was
-        given), ``g0`` … (the groups, as text), ``t`` (time, where given), and for replica m ``p{m}_{k}`` (probability of
-        class k) and ``v{m}`` (predicted class, ties to the lowest), or ``x{m}`` for regression.
+        given), ``g0`` … (the groups, as text, time last), ``c`` (the cluster, where given), ``t`` (time, where given), and for
+        replica m ``p{m}_{k}`` (probability of class k) and ``v{m}`` (predicted class, ties to the lowest), or ``x{m}`` for
+        regression.
         """
         _ = self.alignment
         return self._matcher.relation().select()
@@ -198,10 +229,10 @@ class AlignedPredictions:
             A record for each group: the values of the group columns (None where missing), ``rows``, and the sums.
         """
         for name in by:
-            if name not in self._groups:
-                raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self._groups) or 'none'})")
+            if name not in self.groups:
+                raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self.groups) or 'none'})")
         _ = self.alignment
-        keys = [f"g{self._groups.index(name)}" for name in by]
+        keys = [f"g{self.groups.index(name)}" for name in by]
         wanted = [*keys, "count(*)", *aggregates(self._session, self.relation(), expressions)]
         tail = f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
         found = self._session.rows(f"SELECT {', '.join(wanted)} FROM ({self.relation()}){tail}", doing="reading the predictions")
@@ -239,24 +270,39 @@ class AlignedPredictions:
         self._check_unchanged()
         return path
 
-    def batches(self) -> Iterator[Predictions]:
-        """Blocks of bounded size, all files as replicas, with ids, labels, weights, groups and time.
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query over the aligned rows.
 
-        Where some rows have no label, the rows of a block come in two parts, those with labels and those without. Rows
-        come in the order of the files, or in no particular order where files were joined.
+        Args:
+            sql: a SELECT in which ``{rows}`` stands for the relation, as after FROM; see `relation` for its columns.
+        Returns:
+            A record by column name for each row of the result.
+        Example:
+            >>> table = {"id": np.array([1, 2]), "p": np.array([0.9, 0.2])}
+            >>> with open_predictions([table, table]) as both:
+            ...     both.query("SELECT v0, count(*) AS rows FROM {rows} GROUP BY v0 ORDER BY v0")
+            [{'v0': 0, 'rows': 1}, {'v0': 1, 'rows': 1}]
         """
-        if self.is_regression:
-            raise BadInput("these files hold one number for each row, not classes; read them with scores()")
-        for block in self._blocks():
-            yield from block.as_predictions(self.class_names)
+        found = self._session.records(sql.replace("{rows}", f"({self.relation()})"), doing="reading the predictions")
+        self._check_unchanged()
+        return found
 
-    def scores(self) -> Iterator[Block]:
-        """Blocks of a regression: ``values`` of shape ``M N`` and ``labels`` (nan where none) as float64."""
-        if not self.is_regression:
-            raise BadInput(
-                "these files hold classes, not one number for each row; read them with batches(), or pass --regression"
-            )
-        yield from self._blocks()
+    def batches(self) -> Iterator[Predictions]:
+        """Blocks of bounded size, all files as replicas, with ids, labels, weights, groups and clusters.
+
+        Where some rows have no label, the rows of a block come in two parts, those with labels and those without; a regression has
+        ``targets`` instead, nan where a row has none. Rows come in the order of the files, or in no particular order where files
+        were joined.
+        """
+        for block in self._blocks():
+            if block.has_labels:
+                labelled = block.labels >= 0
+                if not labelled.all():
+                    if labelled.any():
+                        yield block.where(labelled)
+                    yield block.where(~labelled).without_labels()
+                    continue
+            yield block
 
     def read(self, *, labelled_only: bool = False) -> Predictions:
         """All rows in memory.
@@ -265,24 +311,37 @@ class AlignedPredictions:
             labelled_only: leave out the rows without a label. Otherwise labels are attached only where every row has one
                 (`summary` says how many have).
         """
-        if self.is_regression:
-            raise BadInput("these files hold one number for each row, not classes; read them with scores()")
-        whole = Block.joined(list(self._blocks()))
+        whole = Predictions.joined(list(self._blocks()))
         if labelled_only:
-            whole = whole.where(whole.labelled)
-            if whole.rows == 0:
+            labelled = whole.labels >= 0 if whole.has_labels else np.zeros(whole.examples, dtype=bool)
+            if not labelled.any():
                 raise BadInput("no row has a label; pass --label, or measure without labels")
-        elif not whole.labelled.all():
-            whole = whole.without_labels()
-        return next(iter(whole.as_predictions(self.class_names)))
+            return whole.where(labelled)
+        return whole if whole.has_labels and (whole.labels >= 0).all() else whole.without_labels()
 
-    def _blocks(self) -> Iterator[Block]:
+    def _blocks(self) -> Iterator[Predictions]:
         aligned = self.alignment
         if aligned.order == "joined":
             self._matcher.stage()
         size = max(1, BLOCK_ELEMENTS // (self.replicas * (1 if self._views[0].layout.kind == "votes" else self.classes or 1)))
-        yield from blocks(self._session, self._matcher.relation(), aligned.rows, size, staged=self._matcher.staged)
+        relation, staged = self._matcher.relation(), self._matcher.staged
+        yield from blocks(
+            self._session, relation, aligned.rows, size, staged=staged, codes=self._codes, class_names=self.class_names
+        )
         self._check_unchanged()
+
+    def _codes(self, hashes: np.ndarray) -> np.ndarray:
+        """The number of each cluster from its hash."""
+        return np.searchsorted(self._cluster_hashes, hashes).astype(np.int64)
+
+    @cached_property
+    def _cluster_hashes(self) -> np.ndarray:
+        """The hash of every cluster, in rising order: its place is the number of the cluster."""
+        sql = f"SELECT hash(c) AS h FROM (SELECT DISTINCT c FROM ({self.relation()})) ORDER BY h"
+        (found,) = self._session.arrays(sql, doing="reading the clusters").values()
+        if (found[1:] == found[:-1]).any():
+            raise BadInput("two clusters have the same hash; rename one of them")
+        return np.asarray(found)
 
     def _check_unchanged(self) -> None:
         for view in self._views:

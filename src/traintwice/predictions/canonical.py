@@ -1,19 +1,19 @@
 """Every file as a view with the same column names, whatever its layout: what the rest of the package reads.
 
 r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether one was given; w the weight; g0, g1 … the
-groups; t the time; k0, k1 … or l, s, v, x the predictions of the five layouts.
+groups, time last; c the cluster; t the time; k0, k1 … or l, s, v, x the predictions of the five layouts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
 from traintwice.predictions.layout import Layout
 from traintwice.predictions.session import Session
 from traintwice.predictions.sources import Source
-from traintwice.predictions.sql import identifier
+from traintwice.predictions.sql import all_of, identifier
 from traintwice.predictions.types_of_columns import family
 
 
@@ -48,8 +48,8 @@ class View:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns but the row number, and raw_y."""
-        there = (("y", self.layout.label), ("w", self.layout.weight), ("t", self.layout.time))
-        groups = (f"g{j}" for j in range(len(self.layout.by)))
+        there = (("y", self.layout.label), ("w", self.layout.weight), ("c", self.layout.cluster), ("t", self.layout.time))
+        groups = (f"g{j}" for j in range(len(self.layout.groups)))
         return (*self.ids, *self.predictions, *(c for c, name in there if name), *groups)
 
     @property
@@ -110,7 +110,26 @@ def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
         return None
     if "time" in kinds or "boolean" in kinds:
         return next(s.columns[n] for s, n in kinds.values())
-    return "HUGEINT" if types & {"HUGEINT", "UBIGINT"} else "BIGINT"
+    return common_type(types)
+
+
+def common_type(types: Collection[str]) -> str:
+    """A type to which values of several types are brought to be compared.
+
+    >>> common_type({"INTEGER"}), common_type({"INTEGER", "BIGINT"}), common_type({"BIGINT", "VARCHAR"})
+    ('INTEGER', 'BIGINT', 'VARCHAR')
+    """
+    if len(set(types)) == 1:
+        return next(iter(types))
+    if all(family(t) == "integer" for t in types):
+        return "HUGEINT" if set(types) & {"HUGEINT", "UBIGINT", "UHUGEINT"} else "BIGINT"
+    return "VARCHAR"
+
+
+def types_of_clusters(sources: Sequence[Source], layouts: Sequence[Layout]) -> tuple[str, ...]:
+    """The type in which each cluster column is read, the same in all files that have it."""
+    holding = [(source, layout.cluster) for source, layout in zip(sources, layouts, strict=True) if layout.cluster]
+    return tuple(common_type({s.columns[names[j]] for s, names in holding}) for j in range(len(holding[0][1] if holding else ())))
 
 
 def make_view(
@@ -119,6 +138,7 @@ def make_view(
     source: Source,
     layout: Layout,
     id_types: Sequence[str | None],
+    cluster_types: Sequence[str],
     names: tuple[str, ...] | None,
 ) -> View:
     """Create the view of one file."""
@@ -136,12 +156,12 @@ def make_view(
         select["y"] = as_number if layout.kind == "regression" else table.class_of(layout.label, names)
     if layout.weight is not None:
         select["w"] = table.number(layout.weight)
-    select |= {f"g{j}": f"CAST({table.cell(column)} AS VARCHAR)" for j, column in enumerate(layout.by)}
+    select |= {f"g{j}": f"CAST({table.cell(column)} AS VARCHAR)" for j, column in enumerate(layout.groups)}
+    if layout.cluster:
+        select["c"] = table.cluster(layout.cluster, cluster_types)
     if layout.time is not None:
         select["t"] = table.cell(layout.time)
     classes = layout.classes
-    if layout.kind == "list" and classes is None:
-        classes = _length_of_first(session, source, layout)
     select |= _predictions(table, layout, classes, names)
     body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in select.items())} FROM {source.relation} AS {name}"
     layered = layout.logits and layout.kind in ("columns", "list")
@@ -153,7 +173,12 @@ def make_view(
     return View(name, source, layout, classes, None if layered else select)
 
 
-def _length_of_first(session: Session, source: Source, layout: Layout) -> int:
+def length_of_first(session: Session, source: Source, layout: Layout) -> int:
+    """Entries of the first list of a file.
+
+    Raises:
+        BadInput: fewer than two.
+    """
     cell = identifier(layout.columns[0])
     found = session.rows(
         f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1", doing=f"{source.name}: reading"
@@ -181,6 +206,18 @@ class Table:
         """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
         return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
 
+    def cluster(self, columns: Sequence[str], types: Sequence[str]) -> str:
+        """The cluster of a row; NULL where a part of it is missing."""
+        parts = []
+        for column, kind in zip(columns, types, strict=True):
+            cell = self.cell(column)
+            if family(self.source.columns[column]) == "number":
+                cell = f"CASE WHEN {self.is_number(column)} THEN {cell} END"
+            parts.append(cell if kind == self.source.columns[column] and not self.source.untyped else f"CAST({cell} AS {kind})")
+        if len(parts) == 1:
+            return parts[0]
+        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN row({', '.join(parts)}) END"
+
     def is_number(self, column: str) -> str:
         """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
         value = self.number(column)
@@ -189,6 +226,12 @@ class Table:
     def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
         """The class 0 … K−1 of a label; NULL where it is none."""
         cell, kind = self.cell(column), family(self.source.columns[column])
+        if kind == "boolean" and names is not None:
+            at = [name.lower() for name in names]
+            codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+            return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+        if kind == "boolean":
+            return f"CAST(CAST({cell} AS BOOLEAN) AS BIGINT)"
         if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
             return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
         if kind == "number":
@@ -205,9 +248,11 @@ def _predictions(table: Table, layout: Layout, classes: int | None, names: tuple
     if layout.kind == "list":
         cell = table.cell(column)
         whole = f"CAST({cell} AS DOUBLE[])"
+        order = layout.order or range(classes or 0)
         if not layout.logits:
-            return {"l": whole}
-        return {f"k{k}": f"CASE WHEN len({cell}) = {classes} THEN {whole}[{k + 1}] END" for k in range(classes or 0)}
+            entries = ", ".join(f"{whole}[{k + 1}]" for k in order)
+            return {"l": f"CASE WHEN len({cell}) = {classes} THEN [{entries}] END" if layout.order else whole}
+        return {f"k{n}": f"CASE WHEN len({cell}) = {classes} THEN {whole}[{k + 1}] END" for n, k in enumerate(order)}
     if layout.kind == "votes":
         return {"v": table.class_of(column, names)}
     value = table.number(column)

@@ -128,6 +128,17 @@ def check_weights(xp: Any, weights: Array, known: Array) -> Array:
     return weights
 
 
+def check_targets(xp: Any, targets: Array, known: Array) -> Array:
+    """True values as a float64 array of shape ``N``, nan where there is none; or `BadInput`."""
+    targets, examples = xp.astype(_beside(xp, targets, known), xp.float64), int(known.shape[1])
+    if targets.ndim != 1 or int(targets.shape[0]) != examples:
+        raise BadInput(f"targets: got shape {tuple(targets.shape)}, expected ({examples},), one number for each example")
+    count, at = _first(xp, xp.isinf(targets))
+    if count:
+        raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
+    return targets
+
+
 def check_lengths(columns: Mapping[str, Any], examples: int) -> None:
     """Raise `BadInput` unless every column that is given has one entry for each example."""
     for name, column in columns.items():

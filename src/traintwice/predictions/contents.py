@@ -85,6 +85,8 @@ def suspicious(view: View, cell: Callable[[str], str], *, ids: bool) -> str:
         total = " + ".join(cells)
         parts.append(f"count(*) - {those(all_of(f'{c} >= 0' for c in cells))}")
         parts += [f"count(*) - {those(f'abs({total} - 1) <= {SUM_TOLERANCE}')}", not_finite(total)]
+    if view.layout.cluster:
+        parts.append(f"count(*) - count({cell('c')})")
     if view.layout.label:
         if not view.label_is_class:
             parts.append(f"{those(cell('raw_y'))} - count({cell('y')})")
@@ -135,6 +137,8 @@ def _good(view: View) -> str:
         conditions.append(f"NOT raw_y OR ({_label_is_good(view)})")
     if view.layout.weight:
         conditions.append("w >= 0 AND isfinite(w)")
+    if view.layout.cluster:
+        conditions.append("c IS NOT NULL")
     return all_of(conditions)
 
 
@@ -180,7 +184,7 @@ def _faults(view: View) -> list[Fault]:
     faults += _faults_of_predictions(view)
     if view.layout.label and view.layout.kind == "regression":
         faults.append(
-            Fault("raw_y AND (y IS NULL OR NOT isfinite(y))", "have a label that is no finite number", "y", "mend or remove them")
+            Fault("raw_y AND (y IS NULL OR NOT isfinite(y))", "have a label that is no finite number", "y", "fix or remove them")
         )
     elif view.layout.label:
         top = view.classes
@@ -192,6 +196,15 @@ def _faults(view: View) -> list[Fault]:
                 f"have a label in {view.layout.label!r} that is not one of the classes {among}",
                 "y",
                 "classes count from 0; pass another --label, or --classes with the names of the classes",
+            )
+        )
+    if view.layout.cluster:
+        faults.append(
+            Fault(
+                "c IS NULL",
+                f"have no cluster in {' + '.join(repr(c) for c in view.layout.cluster)}",
+                "'missing'",
+                "every row needs a cluster; give rows that stand alone a cluster of their own, or leave out --cluster",
             )
         )
     if view.layout.weight:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions.reading import Reading
 from traintwice.predictions.sources import Source
 from traintwice.predictions.types_of_columns import family, is_list_of_numbers, list_length
 
@@ -23,22 +24,6 @@ MENTIONED = 12
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the user said about columns; None and False mean: find out. See `open_predictions`."""
-
-    id: tuple[str, ...] = ()
-    probs: tuple[str, ...] = ()
-    label: str | None = None
-    weight: str | None = None
-    by: tuple[str, ...] = ()
-    time: str | None = None
-    classes: tuple[str, ...] = ()
-    logits: bool = False
-    regression: bool = False
-    by_position: bool = False
-
-
-@dataclass(frozen=True)
 class Layout:
     """What the columns of one file mean.
 
@@ -47,9 +32,10 @@ class Layout:
             binary model. ``votes``: predicted labels. ``regression``: one number.
         columns: the columns of the predictions, in the order of the classes.
         classes: K; None for predicted labels and regression, and for lists before a row was read.
-        id, label, weight, by, time: the columns of these roles; empty or None where the file has none.
+        id, label, weight, by, cluster, draws, time: the columns of these roles; empty or None where the file has none.
         logits: the predictions are logits, turned into probabilities when read.
-        class_names: names of the classes where columns or options say them.
+        class_names: names of the classes where the names of the columns say them.
+        order: for a list whose entries come in another order than the classes, the entry of each class.
 
     Example:
         >>> Layout("columns", ("p_0", "p_1", "p_2"), classes=3, id=("row_id",), label="y").describe()
@@ -63,9 +49,17 @@ class Layout:
     label: str | None = None
     weight: str | None = None
     by: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
+    draws: str | None = None
     time: str | None = None
     logits: bool = False
     class_names: tuple[str, ...] | None = None
+    order: tuple[int, ...] | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group columns, time last."""
+        return (*self.by, self.time) if self.time else self.by
 
     def describe(self) -> str:
         """One line in words."""
@@ -83,42 +77,44 @@ class Layout:
             f"labels in {self.label}" if self.label else "",
             f"weight {self.weight}" if self.weight else "",
             f"by {', '.join(self.by)}" if self.by else "",
+            f"cluster {' + '.join(self.cluster)}" if self.cluster else "",
+            f"draws {self.draws}" if self.draws else "",
             f"time {self.time}" if self.time else "",
         ]
         return " · ".join(part for part in parts if part)
 
 
-def recognise(source: Source, options: Options) -> Layout:
-    """The layout of a source. Label, weight, groups and time may stand in one of several files only.
+def recognise(source: Source, reading: Reading) -> Layout:
+    """The layout of a source. Label, weight, groups, clusters and time may be in one of several files only.
 
     Raises:
         BadInput: a column asked for is not there, or what cannot be told must be asked for; the message names the option.
     """
     have = source.columns
-    label = options.label if options.label is not None else _only(source, LABELS, "label")
-    ids = _ids(source, options)
-    taken = {*ids, *options.by, label, options.weight, options.time}
+    label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
+    ids = _ids(source, reading)
+    by, cluster, weight, time, draws = (reading[name] for name in ("by", "cluster", "weight", "time", "draws"))
+    taken = {*ids, *by, *cluster, label, weight, time, draws}
     free = [c for c in have if c not in taken]
-    columns, names = _chosen(source, options.probs, free) if options.probs else _found(source, free, options)
-    kind = _kind(source, columns, options)
+    columns, names = _chosen(source, tuple(reading["probs"]), free) if reading["probs"] else _found(source, free, reading)
+    kind = _kind(source, columns, reading)
     classes = {"columns": len(columns), "score": 2, "list": list_length(have[columns[0]])}.get(kind)
-    names = options.classes or source.class_names or names
+    if draws is not None and draws not in have:
+        raise missing_column(source, draws, "draws")
     if (kind == "list" and classes is not None and classes < 2) or (kind == "columns" and classes == 1):
         raise BadInput(f"{source.name}: one class leaves nothing to disagree about; expected at least two")
-    if names is not None and classes is not None and len(names) != classes:
-        raise BadInput(
-            f"{source.name}: {len(names)} class names were given for {classes} classes; pass one for each to --classes"
-        )
     return Layout(
         kind,
         columns,
         classes=classes,
         id=ids,
         label=label if label in have else None,
-        weight=options.weight if options.weight in have else None,
-        by=tuple(c for c in options.by if c in have),
-        time=options.time if options.time in have else None,
-        logits=options.logits,
+        weight=weight if weight in have else None,
+        by=tuple(c for c in by if c in have),
+        cluster=cluster if all(c in have for c in cluster) else (),
+        draws=draws,
+        time=time if time in have else None,
+        logits=reading["logits"],
         class_names=names,
     )
 
@@ -147,14 +143,14 @@ def _only(source: Source, known: Sequence[str], option: str) -> str | None:
     return found[0] if found else None
 
 
-def _ids(source: Source, options: Options) -> tuple[str, ...]:
-    if options.by_position:
+def _ids(source: Source, reading: Reading) -> tuple[str, ...]:
+    if reading["by_position"]:
         return ()
-    if options.id:
-        for name in options.id:
+    if reading["id"]:
+        for name in reading["id"]:
             if name not in source.columns:
                 raise missing_column(source, name, "id")
-        return options.id
+        return tuple(reading["id"])
     found = _only(source, IDS, "id")
     if found is None:
         raise BadInput(
@@ -178,24 +174,24 @@ def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[t
     return wanted, _names_after_prefix(wanted)
 
 
-def _found(source: Source, free: list[str], options: Options) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+def _found(source: Source, free: list[str], reading: Reading) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """The columns of the predictions, from names and types."""
     logits = {m[1] for c in free if (m := re.fullmatch(r"(.+?)_\d+", c)) and m[1].lower() in LOGITS}
     logits |= {c for c in free if c.lower() in LOGITS}
     prefixes = {m[1] for c in free if (m := re.fullmatch(r"(.+?)_\d+", c)) and m[1].lower() in PROBABILITIES}
-    if options.logits and logits:
+    if reading["logits"] and logits:
         prefixes = logits
     choices = [numbered for prefix in sorted(prefixes) if len(numbered := _numbered(source, prefix, free)) > 1]
     if not choices:
         lists = [c for c in free if is_list_of_numbers(source.columns[c])]
-        named = [c for c in lists if c.lower() in (LOGITS if options.logits and logits else PROBABILITIES)]
+        named = [c for c in lists if c.lower() in (LOGITS if reading["logits"] and logits else PROBABILITIES)]
         choices = [(c,) for c in named or lists]
     if not choices:
-        wanted = LOGITS if options.logits and logits else PROBABILITIES
+        wanted = LOGITS if reading["logits"] and logits else PROBABILITIES
         choices = [(c,) for c in free if c.lower() in wanted or (len(prefixes) == 1 and c in {f"{p}_1" for p in prefixes})]
     if not choices:
         for prefix in PROBABILITIES:
-            after = sorted(c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number")
+            after = [c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number"]
             if len(after) > 1:
                 return tuple(after), _names_after_prefix(after)
     if not choices:
@@ -233,23 +229,25 @@ def _names_after_prefix(columns: Sequence[str]) -> tuple[str, ...] | None:
     return None if all(n.isdigit() for n in names) or len(names) < 2 else names
 
 
-def _kind(source: Source, columns: tuple[str, ...], options: Options) -> Kind:
+def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
     types = {c: family(source.columns[c]) for c in columns}
-    numeric = {"number", "integer"} | ({"text"} if source.untyped else set())  # cells that are no numbers are counted later
+    numeric = {"number", "integer"} | (
+        {"text", "boolean"} if source.untyped else set()
+    )  # cells that are no numbers are counted later
     if len(columns) > 1:
         for c in columns:
             if types[c] not in numeric:
                 raise BadInput(
                     f"{source.name}: column {c!r} has type {source.columns[c]}, expected numbers, one column for each class"
                 )
-        if options.regression:
+        if reading["regression"]:
             raise BadInput(f"{source.name}: --regression needs one column of predictions, got {len(columns)} ({listed(columns)})")
         return "columns"
     (only,) = columns
     if types[only] == "list":
         if not is_list_of_numbers(source.columns[only]):
             raise BadInput(f"{source.name}: column {only!r} has type {source.columns[only]}, expected a list of numbers")
-        if options.regression:
+        if reading["regression"]:
             raise BadInput(f"{source.name}: --regression needs one number for each row, and {only!r} is a list")
         return "list"
     if types[only] in ("time", "other"):
@@ -257,8 +255,8 @@ def _kind(source: Source, columns: tuple[str, ...], options: Options) -> Kind:
             f"{source.name}: column {only!r} has type {source.columns[only]}, expected a number, a list of numbers, or a label"
         )
     usual = only.lower() in (*PROBABILITIES, *LOGITS)
-    if options.regression or options.logits or usual:
+    if reading["regression"] or reading["logits"] or usual:
         if types[only] not in numeric:
             raise BadInput(f"{source.name}: column {only!r} has type {source.columns[only]}, expected numbers")
-        return "regression" if options.regression else "score"
+        return "regression" if reading["regression"] else "score"
     return "score" if types[only] == "number" else "votes"

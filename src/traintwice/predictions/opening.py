@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from traintwice.errors import BadInput
 from traintwice.predictions.aligned import AlignedPredictions
-from traintwice.predictions.canonical import View, make_view, types_of_ids
-from traintwice.predictions.classes import declare, shared_class_names
+from traintwice.predictions.canonical import length_of_first, make_view, types_of_clusters, types_of_ids
+from traintwice.predictions.classes import agreed_classes, declare
 from traintwice.predictions.contents import check_contents, count_rows, is_checked_while_matching
 from traintwice.predictions.formats import expand
-from traintwice.predictions.layout import Layout, Options, missing_column, recognise
+from traintwice.predictions.layout import Layout, listed, missing_column, recognise
+from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
 from traintwice.predictions.sources import Source, open_source
 from traintwice.predictions.types_of_columns import family, with_types_from_cells
 
 
-def open_predictions(
-    paths: Any,
-    *,
-    id: str | Sequence[str] | None = None,
-    probs: str | Sequence[str] | None = None,
-    label: str | None = None,
-    weight: str | None = None,
-    by: str | Sequence[str] | None = None,
-    time: str | None = None,
-    classes: Sequence[str] | None = None,
-    logits: bool = False,
-    regression: bool = False,
-    memory: int | str | None = None,
-    on_missing: Literal["refuse", "drop"] = "refuse",
-    by_position: bool = False,
-) -> AlignedPredictions:
+def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictions:
     r"""Predictions of several models on the same examples, from files or tables, matched by id.
 
     Every file is one replica. Files whose ids come in the same order, which is verified id by id, are read side by side;
@@ -47,13 +33,18 @@ def open_predictions(
         probs: the columns of the predictions, in the order of the classes; or one column with a list, a score in [0, 1] or
             a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
         label: the true label, an integer class or a name; y, label and target are recognised.
-        weight, by, time: columns of weights, groups and time; any one file may hold them.
+        weight: a column of weights.
+        by: columns of groups. time: a column of time, the last group.
+        cluster: the columns that name the cluster of a row (a user, say): rows of one cluster are not independent.
         classes: names of the classes in the order of the predictions' columns, where labels are names.
+        positive: name of the positive class of a binary model, which becomes class 1.
         logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
-        regression: the predictions are numbers and no probabilities.
+        regression: the predictions are numbers and not probabilities.
         memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
-        on_missing: what to do with ids that are missing from a file or stand in it twice.
+        on_missing: what to do with ids that are missing from a file or are in it twice.
         by_position: match row n with row n and compare no ids.
+
+    Label, weight, groups, clusters and time may be in any one file.
 
     Returns:
         `AlignedPredictions`: `batches` streams, `read` takes all into memory, `sums` computes in SQL, `summary` says
@@ -68,58 +59,43 @@ def open_predictions(
         ...     print(both.summary.describe().splitlines()[0], both.sums({"flips": "v0 <> v1"}))
         2 files · 3 rows · joined by id {'flips': 1.0}
     """
-    options = Options(
-        id=_names(id),
-        probs=_names(probs),
-        label=label,
-        weight=weight,
-        by=_names(by),
-        time=time,
-        classes=tuple(classes or ()),
-        logits=logits,
-        regression=regression,
-        by_position=by_position,
-    )
-    if on_missing not in ("refuse", "drop"):
-        raise BadInput(f"on_missing: got {on_missing!r}, expected 'refuse' or 'drop'")
-    if by_position and options.id:
-        raise BadInput("--id and --by-position exclude each other: rows are matched by id or by their position")
-    if logits and regression:
-        raise BadInput("--logits and --regression exclude each other: a regression has no classes")
+    wanted = reading_of(reading)
     items = expand(paths)
-    session = Session(memory)
+    session = Session(wanted["memory"])
     try:
         sources = [open_source(session, item, number) for number, item in enumerate(items)]
         sources = [with_types_from_cells(session, s) if s.untyped else s for s in sources]
-        layouts = _agreed([recognise(source, options) for source in sources], sources)
-        _refuse_absent(sources, layouts, options)
-        names, sources = shared_class_names(session, sources, layouts)
+        layouts = _agreed([recognise(source, wanted) for source in sources], sources)
+        _refuse_absent(sources, layouts, wanted)
+        layouts = [
+            replace(layout, classes=length_of_first(session, source, layout))
+            if layout.kind == "list" and layout.classes is None
+            else layout
+            for source, layout in zip(sources, layouts, strict=True)
+        ]
+        _refuse_different_classes(sources, layouts)
+        named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
+        names = named.names
         if names is not None:
             declare(session, names)
+        cluster_types = types_of_clusters(sources, layouts)
         id_types = types_of_ids(sources, layouts)
         views = [
-            make_view(session, number, source, layout, id_types, names)
+            make_view(session, number, source, layout, id_types, cluster_types, names)
             for number, (source, layout) in enumerate(zip(sources, layouts, strict=True))
         ]
-        _refuse_different_classes(views)
-        views = [replace(v, layout=replace(v.layout, classes=v.classes)) if v.layout.kind == "list" else v for v in views]
         rows = [count_rows(session, view) for view in views]
         later = [view for view in views if len(views) > 1 and is_checked_while_matching(view)]
         for view in views:
             if view not in later:
                 check_contents(session, view)
+        groups = (*wanted["by"], wanted["time"]) if wanted["time"] is not None else wanted["by"]
         return AlignedPredictions(
-            session, views, rows, unchecked=later, groups=options.by, class_names=names, drop=on_missing == "drop"
+            session, views, rows, unchecked=later, groups=groups, named=named, drop=wanted["on_missing"] == "drop"
         )
     except BaseException:
         session.close()
         raise
-
-
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _agreed(layouts: list[Layout], sources: Sequence[Source]) -> list[Layout]:
@@ -145,18 +121,21 @@ def _agreed(layouts: list[Layout], sources: Sequence[Source]) -> list[Layout]:
     return layouts
 
 
-def _refuse_absent(sources: Sequence[Source], layouts: Sequence[Layout], options: Options) -> None:
-    """A label, weight, group or time column may stand in one file only, but must stand in one."""
-    asked = [("label", options.label), ("weight", options.weight), ("time", options.time), *[("by", c) for c in options.by]]
+def _refuse_absent(sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading) -> None:
+    """A label, weight, group, cluster or time column may be in one file only, but must be in one."""
+    asked = [(option, reading[option]) for option in ("label", "weight", "time")]
+    asked += [(option, column) for option in ("by", "cluster") for column in reading[option]]
     for option, name in asked:
         if name is not None and not any(name in source.columns for source in sources):
             raise missing_column(sources[0], name, option)
+    if reading["cluster"] and not any(layout.cluster for layout in layouts):
+        raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
 
 
-def _refuse_different_classes(views: Sequence[View]) -> None:
-    for view in views[1:]:
-        if view.classes != views[0].classes:
+def _refuse_different_classes(sources: Sequence[Source], layouts: Sequence[Layout]) -> None:
+    for source, layout in zip(sources[1:], layouts[1:], strict=True):
+        if layout.classes != layouts[0].classes:
             raise BadInput(
-                f"{views[0].source.name} has {views[0].classes} classes ({views[0].layout.describe()}) and {view.source.name} "
-                f"{view.classes} ({view.layout.describe()}); replicas must predict the same classes"
+                f"{sources[0].name} has {layouts[0].classes} classes ({layouts[0].describe()}) and {source.name} "
+                f"{layout.classes} ({layout.describe()}); replicas must predict the same classes"
             )

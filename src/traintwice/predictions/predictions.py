@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import array_api_compat
 import numpy as np
@@ -15,6 +16,7 @@ from traintwice.predictions.checks import (
     check_lengths,
     check_probabilities,
     check_scores,
+    check_targets,
     check_votes,
     check_weights,
 )
@@ -28,6 +30,39 @@ BLOCK_ELEMENTS = 1 << 17
 """Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine, and few, so that it stays
 in cache."""
 
+Kind = Literal["probs", "votes", "scores"]
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A NumPy array of the same numbers, from any device."""
+    if isinstance(array, np.ndarray):
+        return array
+    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+
+
+KNOWN = ("labels", "weights", "targets", "ids", "clusters")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known of N examples; every array has one entry for each. See `Predictions`."""
+
+    labels: Array | None = None
+    weights: Array | None = None
+    targets: Array | None = None
+    ids: Array | None = None
+    clusters: Array | None = None
+    groups: Mapping[str, Array] = field(default_factory=dict)
+
+    def at(self, chosen: Any) -> Examples:
+        """Some of the examples: a slice, a mask or indices."""
+
+        def pick(array: Array | None) -> Array | None:
+            return None if array is None else array[chosen]
+
+        groups = {name: values[chosen] for name, values in self.groups.items()}
+        return Examples(**{name: pick(getattr(self, name)) for name in KNOWN}, groups=groups)
+
 
 class Predictions:
     """What M replicas predict for N examples, with the labels and weights of the examples where they are known.
@@ -38,7 +73,7 @@ class Predictions:
         weights: weight of each example, shape ``N``, not negative; None weighs all alike.
         ids: what identifies each example, length ``N``.
         groups: for each group column the value of each example, length ``N``.
-        time: when each example was seen, length ``N``.
+        clusters: number of the cluster of each example, integers from 0, length ``N``; None: examples are independent.
         class_names: names of the K classes.
 
     Raises:
@@ -51,8 +86,6 @@ class Predictions:
         (2, 2, [[0, 1], [0, 0]])
     """
 
-    clusters: Array | None = None
-
     def __init__(
         self,
         probs: Array,
@@ -61,7 +94,7 @@ class Predictions:
         *,
         ids: Array | None = None,
         groups: Mapping[str, Array] | None = None,
-        time: Array | None = None,
+        clusters: Array | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         if not array_api_compat.is_array_api_obj(probs):
@@ -74,80 +107,69 @@ class Predictions:
             check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
         else:
             probs = check_votes(xp, probs)
+        classes = int(probs.shape[2]) if probs.ndim == 3 else None
         if labels is not None:
-            labels = check_labels(xp, labels, probs, classes=int(probs.shape[2]) if probs.ndim == 3 else None)
+            labels = check_labels(xp, labels, probs, classes=classes)
         if weights is not None:
             weights = check_weights(xp, weights, probs)
-        check_lengths({"ids": ids, "time": time, **(groups or {})}, int(probs.shape[1]))
-        self._set(xp, probs if probs.ndim == 3 else None, probs if probs.ndim == 2 else None, labels, weights)
-        self._describe(ids, groups, time, class_names)
-        if self.class_names is not None and self.classes is not None and len(self.class_names) != self.classes:
-            raise BadInput(f"class_names: got {len(self.class_names)}, expected {self.classes}, one for each class")
+        check_lengths({"ids": ids, "clusters": clusters, **(groups or {})}, int(probs.shape[1]))
+        if class_names is not None and classes is not None and len(class_names) != classes:
+            raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
+        known = Examples(labels, weights, None, ids, clusters, dict(groups or {}))
+        self._set(xp, "votes" if classes is None else "probs", probs, known, class_names)
 
-    def _set(
-        self,
-        xp: Any,
-        probs: Array | None,
-        votes: Array | None,
-        labels: Array | None,
-        weights: Array | None,
-        scores: Array | None = None,
-    ) -> None:
-        self.xp = xp
-        self._probs = probs
-        self._votes = votes
-        self._scores = scores
-        self._labels = labels
-        self.weights = weights
+    def _set(self, xp: Any, kind: Kind, values: Array, known: Examples, class_names: Sequence[str] | None) -> None:
+        self.xp, self._kind, self._values, self._known = xp, kind, values, known
         self._part_of: tuple[Predictions, int, int] | None = None
-        known: Any = next(array for array in (probs, votes, scores) if array is not None)
-        self.replicas, self.examples = int(known.shape[0]), int(known.shape[1])
-        self.classes: int | None = None if known.ndim == 2 else int(known.shape[2])
-        self._describe(None, None, None, None)
-
-    def _describe(
-        self, ids: Array | None, groups: Mapping[str, Array] | None, time: Array | None, class_names: Sequence[str] | None
-    ) -> None:
-        self.ids = ids
-        self.groups = dict(groups or {})
-        self.time = time
+        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
+        self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
         self.class_names = None if class_names is None else tuple(class_names)
+        self.weights, self.targets, self.ids, self.clusters = known.weights, known.targets, known.ids, known.clusters
+        self.groups = known.groups
 
     @classmethod
     def trusted(
         cls,
-        probs: Array,
+        values: Array,
         labels: Array | None = None,
         weights: Array | None = None,
         *,
+        scores: bool = False,
+        targets: Array | None = None,
         ids: Array | None = None,
         groups: Mapping[str, Array] | None = None,
-        time: Array | None = None,
+        clusters: Array | None = None,
         class_names: Sequence[str] | None = None,
     ) -> Predictions:
-        """The same without checks, for rows that were checked where they came from (a file, another `Predictions`)."""
+        """The same without checks, for rows that were checked where they came from (a file, another `Predictions`).
+
+        Args:
+            scores: the values are numbers, as in `from_scores`.
+        """
         made = object.__new__(cls)
-        probabilities = probs.ndim == 3
-        xp = array_api_compat.array_namespace(probs)
-        made._set(xp, probs if probabilities else None, None if probabilities else probs, labels, weights)
-        made._describe(ids, groups, time, class_names)
+        kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
+        known = Examples(labels, weights, targets, ids, clusters, dict(groups or {}))
+        made._set(array_api_compat.array_namespace(values), kind, values, known, class_names)
         return made
 
     @classmethod
-    def from_scores(cls, scores: Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
+    def from_scores(
+        cls, scores: Array, labels: Array | None = None, weights: Array | None = None, *, targets: Array | None = None
+    ) -> Predictions:
         """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
 
         Args:
             scores: finite floating point numbers, shape ``M N`` or ``M N K``.
             labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
             weights: weight of each example, shape ``N``.
+            targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
         Returns:
             `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
         Raises:
             BadInput: wrong shape or type, NaN or infinity.
         Example:
-            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]))
-            Predictions(2 replicas x 2 examples, scores)
+            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]), targets=np.array([1.0, np.nan]))
+            Predictions(2 replicas x 2 examples, scores, targets)
         """
         if not array_api_compat.is_array_api_obj(scores):
             raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
@@ -157,7 +179,9 @@ class Predictions:
             labels = check_labels(xp, labels, scores, classes=int(scores.shape[2]) if scores.ndim == 3 else 2)
         if weights is not None:
             weights = check_weights(xp, weights, scores)
-        return cls._derive(xp, None, None, labels, weights, scores)
+        if targets is not None:
+            targets = check_targets(xp, targets, scores)
+        return cls.trusted(scores, labels, weights, scores=True, targets=targets)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -168,88 +192,55 @@ class Predictions:
             return predictions
         return cls(predictions, labels, weights)
 
-    @classmethod
-    def _derive(cls, *parts: Any) -> Predictions:
-        part = object.__new__(cls)
-        part._set(*parts)
+    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Predictions:
+        part = object.__new__(type(self))
+        part._set(self.xp, kind or self._kind, values, known, self.class_names)
         return part
 
     def slice(self, start: int, stop: int) -> Predictions:
         """Examples start … stop−1, unchecked (they were checked when they came in)."""
-
-        def cut(array: Array | None, axis: int) -> Array | None:
-            if array is None:
-                return None
-            return array[start:stop] if axis == 0 else array[:, start:stop, ...]
-
-        probs, votes, scores = (cut(array, 1) for array in (self._probs, self._votes, self._scores))
-        part = self._derive(self.xp, probs, votes, cut(self._labels, 0), cut(self.weights, 0), scores)
+        part = self._with(self._values[:, start:stop, ...], self._known.at(slice(start, stop)))
         part._part_of = (self, start, stop)
-        groups = {name: cut(values, 0) for name, values in self.groups.items()}
-        part._describe(cut(self.ids, 0), groups, cut(self.time, 0), self.class_names)
         return part
-
-    def described(
-        self,
-        *,
-        ids: Array | None = None,
-        groups: Mapping[str, Array] | None = None,
-        time: Array | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> Predictions:
-        """The same predictions with these descriptions of their rows, unchecked."""
-        same = self.slice(0, self.examples)
-        same._describe(ids, groups, time, class_names)
-        return same
 
     def where(self, chosen: np.ndarray) -> Predictions:
         """The examples chosen by a mask, or in the order of indices; unchecked."""
-
-        def pick(array: Array | None, axis: int) -> Array | None:
-            if array is None:
-                return None
-            return array[chosen] if axis == 0 else array[:, chosen, ...]
-
-        probs, votes, scores = (pick(array, 1) for array in (self._probs, self._votes, self._scores))
-        part = self._derive(self.xp, probs, votes, pick(self._labels, 0), pick(self.weights, 0), scores)
-        groups = {name: pick(values, 0) for name, values in self.groups.items()}
-        part._describe(pick(self.ids, 0), groups, pick(self.time, 0), self.class_names)
-        return part
+        return self._with(self._values[:, chosen, ...], self._known.at(chosen))
 
     def models(self, start: int, stop: int) -> Predictions:
         """Replicas start … stop−1 on the same examples, unchecked."""
-
-        def cut(array: Array | None) -> Array | None:
-            return None if array is None else array[start:stop, ...]
-
-        part = self._derive(self.xp, cut(self._probs), cut(self._votes), self._labels, self.weights, cut(self._scores))
-        if "votes" in self.__dict__:
-            part.__dict__["votes"] = cut(self.votes)
-        if "by_class" in self.__dict__:
-            part.__dict__["by_class"] = cut(self.by_class)
-        part._describe(self.ids, self.groups, self.time, self.class_names)
-        return part
+        return self._of_replicas(lambda array: array[start:stop, ...])
 
     def without(self, replica: int) -> Predictions:
         """The same examples with one replica left out."""
+        return self._of_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
 
-        def drop(array: Array | None) -> Array | None:
-            return None if array is None else self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0)
+    def _of_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
+        part = self._with(pick(self._values), self._known)
+        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
+        return part
 
-        votes = drop(self.__dict__.get("votes", self._votes))
-        rest = self._derive(self.xp, drop(self._probs), votes, self._labels, self.weights, drop(self._scores))
-        rest._describe(self.ids, self.groups, self.time, self.class_names)
-        if "by_class" in self.__dict__:
-            rest.__dict__["by_class"] = drop(self.by_class)
-        return rest
+    def without_labels(self) -> Predictions:
+        """The same predictions, no labels attached."""
+        return self._with(self._values, replace(self._known, labels=None, targets=None))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
+
+        def join(arrays: Sequence[Any], axis: int = 0) -> Any:
+            return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays], axis=axis)
+
+        first = parts[0]
+        known = {name: join([getattr(p._known, name) for p in parts]) for name in KNOWN}
+        groups = {name: join([p.groups[name] for p in parts]) for name in first.groups}
+        whole = first._with(join([p._values for p in parts], axis=1), Examples(**known, groups=groups))
+        whole.xp = array_api_compat.array_namespace(whole._values)
+        return whole
 
     def without_probs(self) -> Predictions:
         """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
-        if self._probs is None:
-            return self
-        part = self._derive(self.xp, None, self.votes, self._labels, self.weights)
-        part._describe(self.ids, self.groups, self.time, self.class_names)
-        return part
+        return self._with(self.votes, self._known, "votes") if self.has_probs else self
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of a fixed number of elements.
@@ -267,56 +258,56 @@ class Predictions:
     @property
     def has_probs(self) -> bool:
         """False where only predicted labels are known."""
-        return self._probs is not None
+        return self._kind == "probs"
 
     @property
     def has_scores(self) -> bool:
         """True where they were made by `from_scores`."""
-        return self._scores is not None
+        return self._kind == "scores"
 
     @property
     def has_labels(self) -> bool:
         """False where the true labels are not known."""
-        return self._labels is not None
+        return self._known.labels is not None
 
     @property
     def labels(self) -> Array:
         """True labels, shape ``N``. Raises `BadInput` where none were given."""
-        if self._labels is None:
+        if self._known.labels is None:
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
-        return self._labels
+        return self._known.labels
 
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
-        return self.xp.astype(self._known_probs, self.xp.float64, copy=False)
+        return self.xp.astype(self._probs, self.xp.float64, copy=False)
 
     @property
-    def _known_probs(self) -> Array:
-        if self._probs is None:
+    def _probs(self) -> Array:
+        if not self.has_probs:
             raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
-        return self._probs
+        return self._values
 
     @cached_property
     def by_class(self) -> Array:
         """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
-        if isinstance(self._known_probs, np.ndarray):
-            return np.array(self._known_probs.transpose(0, 2, 1), dtype=np.float64, order="C")
+        if isinstance(self._probs, np.ndarray):
+            return np.array(self._probs.transpose(0, 2, 1), dtype=np.float64, order="C")
         return self.xp.permute_dims(self.probs, (0, 2, 1))
 
     @cached_property
     def scores(self) -> Array:
         """Scores in float64, shape ``M N`` or ``M N K``. Raises `BadInput` where there are none."""
-        if self._scores is None:
+        if not self.has_scores:
             raise BadInput("this measure reads scores; pass Predictions.from_scores(scores) with shape (M, N) or (M, N, K)")
-        return self.xp.astype(self._scores, self.xp.float64, copy=False)
+        return self.xp.astype(self._values, self.xp.float64, copy=False)
 
     @cached_property
     def votes(self) -> Array:
         """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
-        if self._votes is not None:
-            return self._votes
-        if self._probs is None:
+        if self._kind == "votes":
+            return self._values
+        if self.has_scores:
             raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
         if self._part_of is not None:  # computed once for the whole, not once for every measure and block
             whole, start, stop = self._part_of
@@ -337,7 +328,7 @@ class Predictions:
     def of_label(self) -> Array:
         """Probability given to the true label, shape ``M N``."""
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
-        known = self.xp.take_along_axis(self._known_probs, index, axis=2)[:, :, 0]
+        known = self.xp.take_along_axis(self._probs, index, axis=2)[:, :, 0]
         return self.xp.astype(known, self.xp.float64, copy=False)
 
     @cached_property
@@ -358,5 +349,11 @@ class Predictions:
         kind = (
             "scores" if self.has_scores else f"probabilities of {self.classes} classes" if self.has_probs else "predicted labels"
         )
-        extra = f"{', labels' if self.has_labels else ''}{', weights' if self.weights is not None else ''}"
+        known = (
+            ("labels", self._known.labels),
+            ("targets", self.targets),
+            ("weights", self.weights),
+            ("clusters", self.clusters),
+        )
+        extra = "".join(f", {name}" for name, array in known if array is not None)
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {kind}{extra})"

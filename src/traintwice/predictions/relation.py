@@ -30,18 +30,18 @@ class Relation:
     first_label_suffices: bool = False
 
     def shared(self) -> dict[str, str]:
-        """Column name to SQL for what belongs to the example: i0 …, y, w, g0 …, t."""
+        """Column name to SQL for what belongs to the example: i0 …, y, w, g0 …, c, t."""
         columns = {i: self.cell(0, i) for i in self.views[0].ids}
         labelled = [self.cell(m, "y") for m, view in enumerate(self.views) if view.layout.label]
         several = len(labelled) > 1 and not self.first_label_suffices
         columns["y"] = f"coalesce({', '.join(labelled)})" if several else labelled[0] if labelled else "NULL::BIGINT"
         columns["w"] = next((self.cell(m, "w") for m, view in enumerate(self.views) if view.layout.weight), "1.0::DOUBLE")
         for j, name in enumerate(self.groups):
-            owner = next(m for m, view in enumerate(self.views) if name in view.layout.by)
-            columns[f"g{j}"] = self.cell(owner, f"g{self.views[owner].layout.by.index(name)}")
-        for m, view in enumerate(self.views):
-            if view.layout.time and "t" not in columns:
-                columns["t"] = self.cell(m, "t")
+            owner = next(m for m, view in enumerate(self.views) if name in view.layout.groups)
+            columns[f"g{j}"] = self.cell(owner, f"g{self.views[owner].layout.groups.index(name)}")
+        for m, view in reversed(list(enumerate(self.views))):
+            columns |= {"c": self.cell(m, "c")} if view.layout.cluster else {}
+            columns |= {"t": self.cell(m, "t")} if view.layout.time else {}
         return columns
 
     def predicted(self) -> dict[str, str]:

@@ -120,6 +120,13 @@ class Session:
             names = [column[0] for column in self.connection.description]
             return dict(zip(names, self.connection.fetchone(), strict=True))
 
+    def records(self, sql: str, *, doing: str) -> list[dict[str, Any]]:
+        """All rows of a query, by column name."""
+        with self.explained(doing), asking(self.connection.query_progress):
+            rows = self.connection.execute(sql).fetchall()
+            names = [column[0] for column in self.connection.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
         """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
         ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)

@@ -58,7 +58,7 @@ def with_types_from_cells(session: Session, source: Source) -> Source:
     """An untyped source with a type for each column in which every cell can be written without loss.
 
     A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
-    from 7; of numbers where every cell is a number.
+    from 7; of numbers where every cell is a number; of truth values where every cell is true or false.
     """
     names = list(source.columns)
     tests = []
@@ -69,12 +69,13 @@ def with_types_from_cells(session: Session, source: Source) -> Source:
             f"bool_and({whole}) AS whole{i}",
             f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS small{i}",
             f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS number{i}",
+            f"bool_and(lower({cell}) IN ('true', 'false')) AS truth{i}",
         ]
     found = session.record(f"SELECT {', '.join(tests)} FROM {source.relation}", doing=f"{source.name}: reading the cells")
 
     def type_of(i: int) -> str:
         if found[f"whole{i}"]:
             return "BIGINT" if found[f"small{i}"] else "HUGEINT"
-        return "DOUBLE" if found[f"number{i}"] else "VARCHAR"
+        return "DOUBLE" if found[f"number{i}"] else "BOOLEAN" if found[f"truth{i}"] else "VARCHAR"
 
     return replace(source, columns={name: type_of(i) for i, name in enumerate(names)})

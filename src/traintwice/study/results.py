@@ -337,7 +337,7 @@ def _row(
         for split in ("validation", "test", "warm_up")
         if split in outputs
     }
-    test = Predictions(probs["test"], data.test.labels, groups=data.groups, time=data.time)
+    test = Predictions(probs["test"], data.test.labels, groups=data.groups)
     validation = Predictions(probs["validation"], data.validation.labels)
     warm_up = Predictions(probs["warm_up"]) if "warm_up" in probs else None
     cost = recipe.cost(experiment.rows[experiment.baseline], data.shape, data.classes)

@@ -166,6 +166,18 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
+def times(ratio: float, *, word: bool = True) -> str:
+    """A ratio: "1.4 times", or the number alone.
+
+    >>> times(1.4), times(13.2), times(0.96, word=False), times(float("inf"))
+    ('1.4 times', '13 times', '0.96', 'infinitely many times')
+    """
+    if math.isinf(ratio):
+        return "infinitely many times" if word else "infinite"
+    text = f"{ratio:.2f}" if ratio < 0.995 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
+    return f"{text} times" if word else text
+
+
 def points(value: float, *, signed: bool = False) -> str:
     """A difference of fractions in percentage points, two digits of it at least.
 

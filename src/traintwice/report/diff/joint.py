@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from traintwice.compare.rows import Columns, Rows, items_of, open_rows
 from traintwice.metrics.definition import to_numpy
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Rows, items_of, open_rows
 
 BINS = 30
 
@@ -46,7 +45,7 @@ def joint_scores(old: Any, new: Any, *, waive: Collection[str] = (), **columns: 
         >>> found.kind, found.cells
         ('score', ((6, 3, 1, 0), (12, 18, 1, 1), (27, 27, 1, 0)))
     """
-    with open_rows([*items_of(old), *items_of(new)], ("old", "new"), Columns(**columns)) as rows:
+    with open_rows([*items_of(old), *items_of(new)], ("old", "new"), **columns) as rows:
         rows.waive = frozenset(waive)
         if rows.regression:
             low, high = _range(rows)

@@ -1,0 +1,227 @@
+"""Everything a comparison of two models needs of their rows, gathered in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from traintwice.compare.changed_rows import Reviews, TopRows, no_instability
+from traintwice.compare.distributions import (
+    TOLERANCES,
+    BandCounts,
+    FlowCounts,
+    JointCounts,
+    MovementCounts,
+    TopSets,
+)
+from traintwice.compare.expressions import Expression, Rows, changed, decided, distance, lost, number, score, unstable
+from traintwice.compare.floor import Pairs
+from traintwice.compare.matched import MatchedTemperature
+from traintwice.compare.options import DiffOptions
+from traintwice.compare.pair_measures import (
+    DISTANCES,
+    DISTANCES_OF_NUMBERS,
+    ERRORS,
+    LOSSES,
+    PairMeasures,
+)
+from traintwice.compare.slices import Slices
+from traintwice.compare.tally import Tally, base_quantities
+from traintwice.metrics.definition import to_numpy
+from traintwice.metrics.identical import IdenticalReplicas
+from traintwice.metrics.means import weights_of
+from traintwice.predictions import Predictions
+from traintwice.predictions.rows import Rows as Source
+
+CONFIDENCE_BANDS, SCORE_BANDS = 10, 20
+
+RANK_BINS = 1 << 12
+"""Scores closer than this share of [0, 1] count as ties when the tool looks whether a score ranks against its labels."""
+
+
+class DiffAccumulator:
+    """Sums and short lists over the rows of an old model (0), a new one (1), and retrains.
+
+    Args:
+        source: where the rows come from.
+        options: what is wanted.
+
+    Attributes:
+        left_out: name of a part to the reason why it has no value.
+    """
+
+    def __init__(self, source: Source, options: DiffOptions) -> None:
+        self.options, self.regression = options, source.regression
+        self.binary = source.has_probs and source.classes == 2
+        self.classes = source.classes if source.has_probs else None
+        self.left_out: dict[str, str] = {}
+        self.rows, self.weight, self.squares = 0, 0.0, 0.0
+        self.clustered = source.clusters is not None
+        pairs = options.pairs
+        # Two classes of predicted labels have a positive class too, class 1.
+        self.base = Tally(base_quantities(binary=self._two_classes(source)), clustered=self.clustered)
+        self.floors = {} if pairs is None else {n: self._tally(q) for n, q in self._floor_quantities(pairs).items()}
+        self.decisions = {t: self._tally(_decisions(t)) for t in self._if_binary("thresholds", options.thresholds)}
+        tolerances = {f"{t:g}": distance(0, 1, self.classes) > t for t in TOLERANCES} if self.classes else {}
+        self.tolerances = self._tally(tolerances)
+        of_pairs = None if pairs is None else (pairs, _pair_quantities(pairs, changed))
+        by = [] if self.regression else [g for g in source.groups if g not in options.show]
+        self.slices = None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
+        between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
+        self.measures = PairMeasures(
+            tuple(dict.fromkeys((*between, *options.which))),
+            tuple(dict.fromkeys((*quality, *options.quality))),
+            options.level,
+            clustered=self.clustered,
+            bounds=self.classes is not None,
+        )
+        self.identical = IdenticalReplicas()
+        self.olds = pairs.olds if pairs else [0]
+        names = source.class_names
+        self.largest = TopRows(options.listed, names, options.show)
+        self.regressed, self.regressed_rows = TopRows(options.listed, names, options.show), 0
+        reason = no_instability(source.has_probs, source.regression, len(self.olds))
+        self.reviews = Reviews() if reason is None else None
+        if reason is not None:
+            self.left_out["reviews"] = reason
+        self.flow = None if self.regression else FlowCounts()
+        self.confidence = BandCounts(CONFIDENCE_BANDS) if self.classes else None
+        self.scores = BandCounts(SCORE_BANDS) if self.binary else None
+        self.joint = JointCounts("number" if self.regression else "score" if self.binary else "confidence") if self.classes or self.regression else None
+        self.movement = MovementCounts() if self.classes else None
+        top_k = self._if_binary("top_k", options.top_k)
+        self.top = TopSets(top_k, source.summary.rows, source.replicas) if top_k else None
+        self.ranks = np.zeros((2, 2, RANK_BINS + 1)) if self.binary else None
+        self.matched = MatchedTemperature(source.summary.rows, 2) if options.temperature_matched and self.classes else None
+        if options.temperature_matched and not self.classes:
+            self.left_out["temperature_matched"] = "needs probabilities"
+        if self.regression:
+            self.left_out["slices"] = self.left_out["flow"] = "a regression has no labels that change"
+
+    def add(self, block: Predictions) -> None:
+        """Add rows of all models."""
+        if block.targets is not None and (unknown := np.isnan(to_numpy(block.targets))).any():
+            if not unknown.all():
+                self.add(block.where(~unknown))
+            self.add(block.where(unknown).without_labels())
+            return
+        weights, rows, pair = weights_of(block), Rows(block), block.models(0, 2)
+        self.rows += block.examples
+        self.weight += block.examples if weights is None else float(weights.sum())
+        self.squares += block.examples if weights is None else float((weights**2).sum())
+        self.identical.add(block)
+        self.measures.add(pair)
+        for tally in (*self.floors.values(), *self.decisions.values()):
+            tally.add(rows)
+        if self.tolerances.quantities:
+            self.tolerances.add(rows)
+        far = rows((number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes))
+        shaky = None if self.reviews is None else rows(unstable(self.olds, self.classes))
+        if self.options.listed:
+            self.largest.add(block, far, far, shaky)
+        if self.regression:
+            self._add_numbers(block, far)
+            return
+        self.base.add(rows)
+        if self.slices is not None:
+            self.slices.add(rows)
+        flipped, wrong = rows(changed(0, 1)), rows(lost(0, 1))
+        self.regressed_rows += int(wrong.sum())
+        if self.options.listed:
+            self.regressed.add(block, wrong.astype(np.float64), far, shaky)
+        if self.flow is not None:
+            self.flow.add(to_numpy(block.votes[0]), to_numpy(block.votes[1]))
+        if self.reviews is not None and shaky is not None:
+            self.reviews.add(shaky, flipped)
+        if self.classes is not None:
+            self._add_probabilities(rows, pair, far, flipped, weights)
+
+    def _add_numbers(self, block: Predictions, far: np.ndarray) -> None:
+        scores = to_numpy(block.scores)
+        if self.joint is not None:
+            self.joint.add(scores[0], scores[1], None)
+        if block.targets is not None:
+            errors = np.abs(scores[:2] - block.targets)
+            grown = np.nan_to_num(errors[1] - errors[0])
+            self.regressed_rows += int((grown > 0).sum())
+            if self.options.listed:
+                self.regressed.add(block, grown, far, None)
+
+    def _add_probabilities(
+        self, rows: Rows, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
+    ) -> None:
+        block, confidence = rows.block, to_numpy(pair.confidence)
+        if self.confidence is not None:
+            self.confidence.add(confidence[0], confidence[1], flipped, far, weights)
+        if self.movement is not None:
+            self.movement.add(pair, far, weights)
+        if self.matched is not None:
+            self.matched.add(pair)
+        numbers = confidence if self.scores is None else np.stack([rows(score(0)), rows(score(1))])
+        if self.joint is not None:
+            self.joint.add(numbers[0], numbers[1], flipped)
+        if self.scores is not None:
+            self.scores.add(numbers[0], numbers[1], flipped, far, weights)
+        if self.top is not None:
+            self.top.add(block)
+        if self.ranks is not None and block.has_labels:
+            labels = to_numpy(block.labels)
+            for m in (0, 1):
+                place = (numbers[m] * RANK_BINS).astype(np.int64)
+                for label in (0, 1):
+                    self.ranks[m, label] += np.bincount(place[labels == label], minlength=RANK_BINS + 1)
+
+    def auc(self, model: int) -> float | None:
+        """About how often a positive row has the higher score, ties counting half; None where there are no rows of one kind."""
+        if self.ranks is None:
+            return None
+        negative, positive = self.ranks[model]
+        below = np.concatenate([[0.0], np.cumsum(negative)[:-1]])
+        of_pairs = negative.sum() * positive.sum()
+        return float((positive * (below + negative / 2)).sum() / of_pairs) if of_pairs else None
+
+    def _two_classes(self, source: Source) -> bool:
+        return source.has_labels and (self.binary or (source.classes == 2 and not source.regression))
+
+    def _tally(self, quantities: Mapping[str, Expression]) -> Tally:
+        return Tally(quantities, clustered=self.clustered)
+
+    def _floor_quantities(self, pairs: Pairs) -> dict[str, dict[str, Expression]]:
+        """For each floor what is summed for each pair of models."""
+        if self.regression:
+            return {"regression_difference": _pair_quantities(pairs, lambda a, b: (number(a) - number(b)).size())}
+        found = {"churn": _pair_quantities(pairs, changed), "negative_flips": _pair_quantities(pairs, lambda a, b: _lost(pairs, a, b))}
+        if self.binary:
+            for t in self.options.thresholds:
+                found[f"decisions({t:g})"] = _pair_quantities(pairs, lambda a, b, t=t: decided(a, t).differs(decided(b, t)))
+        return found
+
+    def _if_binary(self, name: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
+        if wanted and not self.binary:
+            self.left_out[name] = "needs the probabilities of two classes"
+            return ()
+        return wanted
+
+
+def _pair_quantities(pairs: Pairs, of: object) -> dict[str, Expression]:
+    return {f"{a}-{b}": of(a, b) for a, b in pairs.pairs}  # type: ignore[operator]
+
+
+def _lost(pairs: Pairs, a: int, b: int) -> Expression:
+    """Whether the later model loses a row that the earlier has right; within a recipe, where neither is earlier, either way by half."""
+    if a in pairs.news and b in pairs.olds:
+        a, b = b, a
+    one, other = lost(a, b), lost(b, a)
+    if not pairs.new_retrains or not pairs.within(a, b):
+        return one
+    return Expression(
+        f"((CAST({one.sql} AS DOUBLE) + CAST({other.sql} AS DOUBLE)) / 2)",
+        lambda rows: (rows(one).astype(np.float64) + rows(other)) / 2,
+        is_truth=False,
+    )
+
+
+def _decisions(threshold: float) -> dict[str, Expression]:
+    old, new = decided(0, threshold), decided(1, threshold)
+    return {"old": old, "new": new, "both": old & new}

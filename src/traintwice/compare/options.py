@@ -1,0 +1,61 @@
+"""What a comparison of two models is to contain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from traintwice import metrics
+from traintwice.compare.floor import Pairs
+from traintwice.errors import unknown
+from traintwice.metrics import Metric
+
+RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)
+"""Measures that need an order of all rows: given with ``rank=True``."""
+
+
+@dataclass(frozen=True)
+class DiffOptions:
+    """What a comparison is to contain; see `traintwice.diff`.
+
+    Attributes:
+        which, quality: further measures between the models and of each, of one pass.
+        whole: measures that need all rows in memory.
+        by_slice: measures of every slice.
+        pairs: of models, where there are retrains.
+    """
+
+    which: tuple[Metric, ...]
+    quality: tuple[Metric, ...]
+    whole: tuple[Metric, ...]
+    by_slice: tuple[Metric, ...]
+    thresholds: tuple[float, ...]
+    top_k: tuple[float, ...]
+    level: float
+    min_support: int
+    temperature_matched: bool
+    listed: int
+    show: tuple[str, ...]
+    no_rows: bool
+    margin: float
+    same_within: float
+    pairs: Pairs | None
+
+
+def named(metric: Metric | str) -> Metric:
+    """A metric by its name.
+
+    Raises:
+        UnknownName: there is none of that name; the nearest are offered.
+    """
+    if not isinstance(metric, str):
+        return metric
+    known = {m.__name__: m for m in metrics.ALL}
+    if metric not in known:
+        raise unknown("measure", metric, known)
+    return known[metric]
+
+
+def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
+    """Metrics by their names, each once."""
+    return tuple(dict.fromkeys(named(metric) for metric in given))

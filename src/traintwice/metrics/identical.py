@@ -1,0 +1,110 @@
+"""Which replicas are copies of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from traintwice.errors import BadInput
+from traintwice.predictions import Predictions
+from traintwice.types import Array
+
+FIRST = 64
+"""Examples compared before all others: replicas that differ nearly always differ here."""
+
+
+def identical_replicas(predictions: Predictions | Array) -> list[list[int]]:
+    """Groups of replicas whose predictions are equal in every number.
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions` (of scores too); M >= 1.
+    Returns:
+        Groups of two or more replicas, each in ascending order, sorted by their first replica; empty where all replicas differ. Equal
+        replicas usually mean that nothing random was left in a training, or that one file was passed twice.
+    Source:
+        Ours: probabilities, scores or predicted labels are compared, whichever is known; weights and labels are not.
+    Example:
+        >>> identical_replicas(np.array([[0, 1, 2], [0, 1, 1], [0, 1, 2]]))
+        [[0, 2]]
+    """
+    return IdenticalReplicas().add(predictions).result()
+
+
+class IdenticalReplicas:
+    """`identical_replicas` over examples that come in parts.
+
+    Replicas that differ in one part are not compared again, so parts cost nothing once all replicas differ.
+
+    Example:
+        >>> first, second = IdenticalReplicas(), IdenticalReplicas()
+        >>> first.add(np.array([[0, 1], [0, 1], [0, 1]])).merge(second.add(np.array([[2, 2], [1, 2], [2, 2]])))
+        >>> first.result()
+        [[0, 2]]
+    """
+
+    def __init__(self) -> None:
+        self._replicas = 0
+        self._groups: list[list[int]] = []
+
+    def add(self, predictions: Predictions | Array) -> IdenticalReplicas:
+        """Add examples of the same replicas. Returns itself.
+
+        Raises:
+            BadInput: see `Predictions`; or another number of replicas than before.
+        """
+        predictions = Predictions.of(predictions)
+        self._expect(predictions.replicas)
+        for _, _, block in predictions.blocks():
+            if not self._groups:
+                break
+            numbers = block.probs if block.has_probs else block.scores if block.has_scores else block.votes
+            self._groups = [part for group in self._groups for part in _split(block.xp, numbers, group)]
+        return self
+
+    def merge(self, other: IdenticalReplicas) -> None:
+        """Add what another has seen of the same replicas.
+
+        Raises:
+            BadInput: another number of replicas.
+        """
+        if other._replicas:
+            self._expect(other._replicas)
+            common = ([m for m in ours if m in theirs] for ours in self._groups for theirs in other._groups)
+            self._groups = _of_two_or_more(common)
+
+    def result(self) -> list[list[int]]:
+        """Groups of two or more replicas that are equal in all examples so far, see `identical_replicas`.
+
+        Raises:
+            BadInput: no examples have been added.
+        """
+        if not self._replicas:
+            raise BadInput("identical replicas: no examples have been added yet")
+        return sorted(self._groups)
+
+    def _expect(self, replicas: int) -> None:
+        if not self._replicas:
+            self._replicas, self._groups = replicas, _of_two_or_more([list(range(replicas))])
+        if replicas != self._replicas:
+            raise BadInput(f"identical replicas: got {replicas} replicas, expected {self._replicas} as before")
+
+
+def _split(xp: Any, numbers: Array, group: list[int]) -> list[list[int]]:
+    """The parts of a group of replicas that are equal in an array ``M N`` or ``M N K``."""
+    parts: list[list[int]] = []
+    for m in group:
+        equal_to = next((part for part in parts if _equal(xp, numbers[part[0], ...], numbers[m, ...])), None)
+        if equal_to is None:
+            parts.append([m])
+        else:
+            equal_to.append(m)
+    return _of_two_or_more(parts)
+
+
+def _equal(xp: Any, a: Array, b: Array) -> bool:
+    first = min(FIRST, int(a.shape[0]))
+    return all(bool(xp.all(a[rows, ...] == b[rows, ...])) for rows in (slice(first), slice(first, None)))
+
+
+def _of_two_or_more(groups: Iterable[list[int]]) -> list[list[int]]:
+    return [group for group in groups if len(group) > 1]
