@@ -10,7 +10,7 @@ from traintwice.compare.results import Decisions, Measured, Quality, Slice, Slic
 from traintwice.compare.slices import restless_slices, worse_slices
 from traintwice.statistics.significance import holm
 from traintwice.tables.format import between, change, decimals_for, probability, value_of
-from traintwice.tables.width import cut, visible
+from traintwice.tables.text import cut, visible
 
 SAME_WITHIN = 0.005
 """Largest change of accuracy that does not matter, unless another is given; of other measures, the same share of the old value."""

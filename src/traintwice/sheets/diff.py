@@ -92,14 +92,11 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
     if diff.floors:
         each = "; ".join(against_floor(floor) for floor in diff.floors)
         yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0])})."
-    found = [(s, list(findings(s))) for s in (*diff.slices, *diff.predicted, *diff.periods)]
-    told = [f"{slice_name(s.column, s.value)}: {', '.join(texts)}" for s, texts in found if texts]
-    if told:
-        more = f" · {len(told) - MOST_NAMED:,} more" if len(told) > MOST_NAMED else ""
-        yield "Slices", " · ".join(told[:MOST_NAMED]) + more
-    if diff.identical:
-        groups = "; ".join(" = ".join(map(visible, group)) for group in diff.identical)
-        yield "Bit-identical predictions", f"{groups}; no verdict rests on them."
+    named = [(s, "; ".join(findings(s))) for s in (*diff.slices, *diff.predicted, *diff.periods)]
+    found = [f"{slice_name(s.column, s.value)}: {text}" for s, text in named if text]
+    if found:
+        more = [f"{len(found) - MOST_NAMED:,} more"] if len(found) > MOST_NAMED else []
+        yield "Significant slices", " · ".join([*found[:MOST_NAMED], *more])
 
 
 def _short_tables(diff: Diff) -> Iterator[Table]:

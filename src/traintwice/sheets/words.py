@@ -23,17 +23,16 @@ def headline(found: Summary) -> str:
     """The files of old and new, how their rows were matched, and what their columns mean."""
     layout = visible(found.layouts[0])
     parts = [f"{visible(found.files[0])} → {visible(found.files[1])}", f"{found.rows:,} {ORDER[found.order]}", layout]
-    positive, rule = getattr(found, "positive", None), getattr(found, "class_rule", None)
-    if positive is not None:
-        parts.append(f"score = P({visible(positive)})")
-    if rule:
-        parts.append(visible(rule))
+    if found.positive is not None:
+        parts.append(f"score = P({visible(found.positive)})")
+    if found.class_rule is not None:
+        parts.append(visible(found.class_rule))
     if found.label is not None and "labels in" not in layout:
         parts.append(f"labels in {visible(found.label)}")
-    if found.weight is not None and "weights in" not in layout:
+    if found.weight is not None:
         parts.append(f"weighted by {visible(found.weight)}")
-    if getattr(found, "cluster", None):
-        parts.append(f"clustered by {visible(str(found.cluster))} ({found.clusters:,} clusters)")  # type: ignore[attr-defined]
+    if found.cluster is not None:
+        parts.append(f"clustered by {visible(found.cluster)} ({found.clusters:,} clusters)")
     return " · ".join(parts)
 
 
