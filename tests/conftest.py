@@ -7,18 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from traintwice.compare import (
+from traintwice.compare.answer_types import Answer, NoiseFloor
+from traintwice.compare.results import (
+    PREDICTED,
     Band,
+    Calibration,
+    ChangedRow,
     Decisions,
     Diff,
     Flow,
     FlowCell,
+    Joint,
     Measured,
-    MovedRow,
-    NoiseFloor,
+    Movement,
     Quality,
     Review,
     Slice,
+    SliceTest,
     SwapSet,
 )
 from traintwice.predictions import Summary
@@ -85,24 +90,50 @@ def streamed(tmp_path_factory):
 
 
 def estimate(value, half=0.004, rows=5000):
-    return Estimate(value, value - half, value + half, half / 2, float("inf"), 2, rows, target="examples")
+    return Estimate(value, value - half, value + half, half / 2, 2, rows, target="examples")
 
 
-def floor_of(verdict="beyond noise", **changes):
+def ratio(value, low, high):
+    return Estimate(value, low, high, (high - low) / 4, 6, 5000)
+
+
+def floor_of(verdict="beyond noise", name="churn", title="churn", **changes):
     return replace(
         NoiseFloor(
-            5, 0, 0.0631, 0.059, estimate(0.0041, 0.0023), (0.058, 0.06, 0.059, 0.0585, 0.0595), None, None, verdict, 0.03, 0,
-            f"The change is {verdict}: 6.31 % of the rows get another label.",
+            name, title, "fraction", 5, 0, 0.0631, 0.059, ratio(1.07, 1.02, 1.13), estimate(0.0041, 0.0023),
+            (0.058, 0.06, 0.059, 0.0585, 0.0595), None, None, verdict, 1.5, 0, f"churn is {verdict}",
         ),
         **changes,
     )  # fmt: skip
 
 
-def slice_of(column, value, churn, q, **changes):
+def slice_of(column, value, churn, q, *, recall=None, **changes):
+    """A slice whose churn has this q-value; recall, where given, is (old, new, q)."""
+    tests = [SliceTest("churn", 0.059, churn, estimate(churn, 0.02), q, q)]
+    if recall is not None:
+        old, new, q_of_recall = recall
+        tests.append(SliceTest("recall", old, new, estimate(new - old, 0.02), q_of_recall, q_of_recall))
     return replace(
-        Slice(column, value, 400, 0.08, estimate(churn, 0.02), estimate(0.001, 0.01), estimate(churn - 0.059, 0.02), q, q, {}),
+        Slice(column, value, 400, 0.08, estimate(churn, 0.02), estimate(0.017, 0.01), estimate(0.001, 0.01),
+              estimate(churn - 0.059, 0.02), tuple(tests), {}),
         **changes,
-    )
+    )  # fmt: skip
+
+
+def row_of(id, position, old, new, shown=()):
+    return ChangedRow(id, position, old, new, 0.9, 0.1, old, 0.8, 0.5, dict(shown))
+
+
+ANSWERS = (
+    Answer("quality", "better", "fine", "the new model is better", "accuracy 91.20 % → 91.42 % (+0.22 pp, 0.15 to 0.29)"),
+    Answer(
+        "regressions", "more than retraining brings", "problem", "1.71 % of rows went from right to wrong, 1.3 times the floor",
+        "1.71 % of rows right → wrong, 1.3 times the floor (1.1 to 1.5)",
+    ),
+    Answer("disagreement", "within noise", "fine", "churn is within noise", "churn 6.31 % (6.27 to 6.35)"),
+    Answer("slices", "1 of 12 worse", "problem", "country=BR got worse", "country=BR: recall 44 % → 0 %"),
+    Answer("operating point", "inconclusive", "inconclusive", "decisions at 0.5: inconclusive", "1.92 % of decisions change"),
+)  # fmt: skip
 
 
 def diff_of(*, files=("old.parquet", "new.parquet"), classes=("cat", "dog", "refund"), group="country", values=("BR", "DE"),
@@ -112,42 +143,57 @@ def diff_of(*, files=("old.parquet", "new.parquet"), classes=("cat", "dog", "ref
     cells = tuple(
         FlowCell(a, b, 20, 0.004) for i, a in enumerate(classes) for j, b in enumerate(classes) if i != j
     )  # fmt: skip
-    slices = [slice_of(group, value, 0.05 + 0.03 * i, 0.2 if i else 0.0001) for i, value in enumerate(values)]
-    slices[0] = replace(slices[0], churn=estimate(0.098, 0.01))
+    slices = [slice_of(group, value, 0.098 - 0.03 * i, 0.2 if i else 0.0001) for i, value in enumerate(values)]
+    if slices:
+        slices[0] = slice_of(group, values[0], 0.098, 0.0001, recall=(0.44, 0.0, 0.0002))
     made = Diff(
         alignment=Summary(
             files, 5000, 4990, "same order", ("3 classes in p_0 … p_2 · id row_id · labels in y",) * len(files), "y", None,
             len(classes), classes, (0,) * len(files),
         ),
         level=0.95,
-        weighted=False,
+        effective_rows=None,
         regression=False,
+        answers=ANSWERS,
         quality=(
-            Quality("accuracy", "accuracy", "fraction", estimate(0.912), estimate(0.9142), estimate(0.0022, 0.0007)),
-            Quality("log_loss", "log loss", "number", estimate(0.31), estimate(0.3), estimate(-0.01, 0.002)),
+            Quality("accuracy", "accuracy", "fraction", estimate(0.912), estimate(0.9142), estimate(0.0022, 0.0007), 0.001, True),
+            Quality("log_loss", "log loss", "number", estimate(0.31), estimate(0.3), estimate(-0.01, 0.002), 0.0001, False),
         ),
         measures=(
             Measured("churn", "churn", "fraction", False, estimate(0.0631)),
             Measured("negative_flips", "negative flips", "fraction", False, estimate(0.0171)),
-            Measured("positive_flips", "positive flips", "fraction", False, estimate(0.0193)),
             Measured("total_variation", "total variation", "number", True, estimate(0.08)),
         ),
         bounds={"lemma_1": 0.17},
-        floor=floor_of(),
+        calibration=(Calibration("old", 0.031, 0.012, 0.028), Calibration("new", 0.014, 0.012, 0.006)),
+        floors=(
+            floor_of(),
+            floor_of("inconclusive", "negative_flips", "negative flips", value=0.0171, floor=0.0131, ratio=ratio(1.3, 0.9, 1.7),
+                     more_retrains=6),
+        ),
+        identical=(),
         flow=Flow(classes, tuple(map(tuple, counts.tolist())), cells, len(cells)),
         confidence=tuple(Band(i / 10, (i + 1) / 10, 500, 480, 0.3 * (1 - i / 10), 0.2) for i in range(10)),
         scores=(),
-        decisions=(Decisions(0.5, estimate(0.4), estimate(0.41), estimate(0.03), estimate(0.02), estimate(0.01)),),
-        swap_sets=(SwapSet(0.1, 500, 0.93, 35, 0.6, 0.4),),
-        slices=(*slices, slice_of("predicted class", classes[-1], 0.142, 0.0001)),
+        joint=Joint("confidence", 30, 0.0, 1.0, ((3, 4, 100, 20), (20, 21, 900, 10), (29, 29, 4000, 0))),
+        movement=Movement(
+            {"0.01": estimate(0.6), "0.1": estimate(0.2)}, {"0.5": 0.02, "0.99": 0.4}, {"mean": 0.031, "0.99": 0.9},
+            {"mean": 0.029, "0.99": 0.8},
+        ),
+        decisions=(Decisions(0.5, estimate(0.4), estimate(0.41), estimate(0.03), estimate(0.02), estimate(0.01), None),),
+        swap_sets=(SwapSet(0.1, 500, estimate(0.93), 35, 0.6, 0.4, None),),
+        slices=tuple(slices),
+        predicted=(slice_of(PREDICTED, classes[-1], 0.142, 0.0001),),
+        periods=tuple(slice_of("day", f"2024-0{i + 1}", 0.05 + i / 100, 0.5) for i in range(3)),
         slices_left_out=3,
         min_support=100,
-        moved=tuple(
-            MovedRow(id, i, classes[0], classes[1], 0.9, 0.1, classes[1], 0.8, 0.5) for i, id in enumerate(ids)
-        ),
+        regressed=tuple(row_of(id, i, classes[0], classes[1], {"amount": "17"}) for i, id in enumerate(ids)),
+        regressed_rows=86,
+        largest_changes=tuple(row_of(id, i, classes[0], classes[1]) for i, id in enumerate(ids)),
         reviews=(Review(0.01, 50, 0.1), Review(0.05, 250, 0.4), Review(0.1, 500, 0.61)),
         matched=None,
         no_rows=False,
+        warnings=(),
         left_out={"delta_label": "needs probabilities"},
         infinite={},
     )  # fmt: skip

@@ -12,6 +12,7 @@ import traintwice
 SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
+    "statistics": 1,
     "errors": 0,
     "files": 0,
     "processes": 0,
@@ -35,6 +36,7 @@ LAYERS = {
     "components": 2,
     "progressive": 1,
     "compare": 3,
+    "sheets": 4,
     "recipes": 3,
     "controls": 4,
     "specs": 4,
@@ -49,7 +51,7 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare"}
+MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare", "sheets"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
@@ -57,16 +59,9 @@ TRAIN_WING = {
 
 
 def imports_of(path: Path) -> set[str]:
-    """Names of everything a file imports, wherever in it, but for what only type checkers see."""
+    """Names of everything a file imports, wherever in it; what only type checkers see counts too."""
     found: set[str] = set()
-    skipped: set[int] = set()
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            skipped |= {id(inner) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 import pytest
 
 from traintwice.tables import Column, Line, Row, Sheet, Table
-from traintwice.tables.width import columns_of
+from traintwice.tables.text import columns_of
 
 NASTY = "</td><script>alert('x')</script>|*b*`c`"
 
@@ -15,15 +15,25 @@ def sheet():
     return Sheet("old → new", "It moved.", lines, (("Where", "country=BR"),), (table,), ("a note",))
 
 
-def test_text_has_everything_and_ends_with_the_verdict(sheet):
+def test_text_is_headline_lines_verdict_and_the_rest(sheet):
     text = sheet.to_text()
-    assert text.splitlines()[0] == "old → new"
-    assert text.splitlines()[-1] == "It moved."
+    parts = ["old → new", "churn", "It moved.", "Where: country=BR", "a table", "a note"]
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     assert "churn    6.3 %  (5.9 to 6.7, these two models, new rows)" in text
     assert "  floor  5.9 %  of noise" in text
-    assert "Where: country=BR" in text
-    assert "a note" in text
     assert "alpha  beta" in text
+
+
+def test_names_are_cut_only_where_asked_for():
+    name = "country=" + "x" * 90
+    sheet = Sheet("h", "v", tables=(Table("t", (Column("a", "a", "text"),), (Row(name, {"a": "1"}),)),))
+    assert name in sheet.to_text(80)
+    assert f"{name[:25]}…" in sheet.to_text(80, whole_names=False)
+
+
+def test_a_long_value_is_wrapped_where_the_terminal_is_narrow():
+    text = Sheet("h", "v", (Line("Regressions", "more than retraining brings", "1.71 % of rows"),)).to_text(40)
+    assert text.splitlines()[2:4] == ["Regressions  more than retraining brings", "    1.71 % of rows"]
 
 
 @pytest.mark.parametrize("width", [1, 40, 43, 60, 80])

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from traintwice.errors import BadInput, StoreError
 from traintwice.files import write_whole
-from traintwice.tables import Sheet
+from traintwice.tables import Sheet, Table
 
 STRESSED = {
     r"beyond noise|^Beyond noise": "bold red",
@@ -61,6 +62,17 @@ def show_sheet(sheet: Sheet) -> None:
         show(captured.get())
     else:
         show(text.plain + "\n")
+
+
+def in_columns(table: Table) -> RichTable:
+    """A table for the terminal, long names folded; square brackets in a name are not markup."""
+    columns = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    columns.add_column("", overflow="fold")
+    for column in table.columns:
+        columns.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
+    for row, cells in zip(table.rows, table.strings(), strict=True):
+        columns.add_row(*[Text(cell) for cell in [row.name, *cells]])
+    return columns
 
 
 def write_file(path: Path, text: str, *, option: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from traintwice import report as reports
+from traintwice.cli.output import in_columns
 from traintwice.report.choice import choose
 from traintwice.report.words import in_words
 from traintwice.study import Results, component_table, source_shares, stream_findings, verdict
@@ -37,7 +38,7 @@ def print_results(console: Console, results: Results) -> None:
     parts = table.split(console.width, first=FIRST_COLUMNS)
     for part in parts[:1] if choice.many else parts:
         console.print()
-        console.print(part.to_rich())
+        console.print(in_columns(part))
     console.print()
     for note in table.notes:
         console.print(note, style="dim")
@@ -68,6 +69,6 @@ def _print_part(console: Console, table: Table | None) -> None:
     console.print()
     console.print(table.title, style="bold")
     for part in table.split(console.width):
-        console.print(part.to_rich())
+        console.print(in_columns(part))
     for note in table.notes:
         console.print(note, style="dim")

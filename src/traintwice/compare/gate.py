@@ -77,7 +77,11 @@ def gate(
     found = diff(old, new, which=which, by_slice=list(by_slice.values()), rank=rank, waive=waive, **options)
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors:
-            raise BadInput(f"gate: a budget on {b.measure} {b.against or ''} needs retrains of the old recipe; pass --floor".replace("  ", " "))
+            raise BadInput(
+                f"gate: a budget on {b.measure} {b.against or ''} needs retrains of the old recipe; pass --floor".replace(
+                    "  ", " "
+                )
+            )
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
     return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
 
@@ -123,7 +127,7 @@ def check_limits(budget: Budget) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """"fraction", or "number" for what has no percent."""
+    """ "fraction", or "number" for what has no percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)
@@ -222,7 +226,9 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
     if budget.against is None:
         return value
     if floor is None:
-        raise BadInput(f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor")
+        raise BadInput(
+            f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
+        )
     return floor.excess if budget.against == "minus floor" else floor.ratio
 
 
@@ -278,5 +284,3 @@ def _notes(budgets: Sequence[Budget], found: Diff) -> tuple[str, ...]:
     if not any(b.by for b in budgets) or not found.slices_left_out:
         return ()
     return (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)
-
-

@@ -86,7 +86,9 @@ def gate_from(said: Mapping[str, Any]) -> GateFile:
             raise unknown("key of a gate", key, [*own, *OPTIONS])
     hints = get_type_hints(GateFile)
     plain = {
-        key: _as_list(value) if get_origin(hints[key]) is tuple and key != "budgets" else value for key, value in said.items() if key in own
+        key: _as_list(value) if get_origin(hints[key]) is tuple and key != "budgets" else value
+        for key, value in said.items()
+        if key in own
     }
     if isinstance(plain.get("budgets"), list):
         plain["budgets"] = [_with_limits(i, b) if isinstance(b, dict) else b for i, b in enumerate(plain["budgets"])]
@@ -108,7 +110,9 @@ def _with_limits(i: int, budget: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(text := found.get(name), str):
             match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*%\s*", text)
             if match is None:
-                raise BadSpec(f"budgets[{i}].{name}: got the text {text!r}, expected a number such as 0.02, or a percentage such as \"2%\"")
+                raise BadSpec(
+                    f'budgets[{i}].{name}: got the text {text!r}, expected a number such as 0.02, or a percentage such as "2%"'
+                )
             found[name] = float(match[1]) / 100
     return found
 

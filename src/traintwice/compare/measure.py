@@ -41,7 +41,13 @@ DEFAULT: tuple[Metric, ...] = (
 )
 """What `measure` gives unless told otherwise; `traintwice.metrics.ALL` has more."""
 
-MULTIPLICITY: tuple[Metric, ...] = (metrics.self_consistency, metrics.ambiguity, metrics.discrepancy, metrics.viable_range, metrics.percentile_width)
+MULTIPLICITY: tuple[Metric, ...] = (
+    metrics.self_consistency,
+    metrics.ambiguity,
+    metrics.discrepancy,
+    metrics.viable_range,
+    metrics.percentile_width,
+)
 """What ``multiplicity=True`` adds: how far equally good models disagree on single rows."""
 
 
@@ -184,9 +190,7 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
         yield rows
 
 
-def _measure(
-    rows: Rows, which: Sequence[Metric], level: float, *, temperature_matched: bool, multiplicity: bool
-) -> Measures:
+def _measure(rows: Rows, which: Sequence[Metric], level: float, *, temperature_matched: bool, multiplicity: bool) -> Measures:
     if rows.regression:
         which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or DISTANCES_OF_NUMBERS
     clustered = rows.clusters is not None

@@ -206,7 +206,8 @@ def power_of(parts: Components, m: int, n: int, difference: float, level: float)
     shape = freedom if parts.paired else 2 * freedom
     of_replicas = parts.jackknife(m) * special.chdtri(shape, 1 - GRID) / shape
     edge = np.maximum(
-        t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas), t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(of_rows)
+        t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
+        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(of_rows),
     )
     error = math.sqrt(parts.of_replicas(m) + of_rows)
     if not error:
@@ -234,14 +235,14 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
         raise BadInput(f"paired: got {sizes[0]} replicas of the pilot and {sizes[1]} against, expected equally many")
     offsets = [0, sizes[0]]
     spans = [(start, start + size) for start, size in zip(offsets, sizes, strict=False)]
-    pairs = [Tally({f"{a}-{b}": changed(a, b) for a in range(*span) for b in range(a)  if b >= span[0]}) for span in spans]
+    pairs = [Tally({f"{a}-{b}": changed(a, b) for a in range(*span) for b in range(a) if b >= span[0]}) for span in spans]
     names = [f"pilot {i + 1}" for i in range(sum(sizes))]
     with open_rows([m for models in recipes for m in models], names, **reading) as rows:
         clustered = rows.clusters is not None
         of = [Accumulator(churn_of, clustered=clustered) for _ in spans]
         both = Moments(len(spans), clustered=clustered)
         for block in rows.blocks():
-            means = np.concatenate([a.add(block.models(*span)) for a, span in zip(of, spans, strict=True)])  # type: ignore[arg-type]
+            means = np.concatenate([a.add(block.models(*span)) for a, span in zip(of, spans, strict=True)])
             both.add(means, weights_of(block), clusters=block.clusters if clustered else None)
             for tally in pairs:
                 tally.add(Rows(block))

@@ -10,7 +10,7 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics.definition import OnePass, Summary, to_numpy
 from traintwice.metrics.functions import Metric
-from traintwice.metrics.means import MeanOf, Sums, total_weight, weights_of
+from traintwice.metrics.means import MeanOf, total_weight, weights_of
 from traintwice.metrics.moments import Moments
 from traintwice.metrics.packing import Unpacking, packed
 from traintwice.predictions import Predictions
@@ -94,9 +94,7 @@ class Accumulator:
             self._add(block)
         return self
 
-    def add(
-        self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None
-    ) -> np.ndarray | None:
+    def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray | None:
         """Add one block of rows, or note why the metric has no value on them.
 
         Args:
@@ -152,7 +150,9 @@ class Accumulator:
         parts = Unpacking(numbers)
         replicas, examples, weight, size = parts.take(4).tolist()
         wide = int(size) + 1
-        moments = Moments.unpack([parts.take(3), parts.take(int(size)), parts.take(wide), parts.take(wide**2).reshape(wide, wide)])
+        moments = Moments.unpack(
+            [parts.take(3), parts.take(int(size)), parts.take(wide), parts.take(wide**2).reshape(wide, wide)]
+        )
         self._expect(int(replicas))
         self._put(tuple(parts.sums(int(replicas))), int(examples), weight, moments)
         return self
@@ -212,7 +212,9 @@ class Accumulator:
         """
         forms = self.definition.forms
         if forms is None:
-            raise BadInput(f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means")
+            raise BadInput(
+                f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means"
+            )
         if self._moments is None:
             return Groups(*(np.zeros(0) for _ in range(4)))
         top, bottom = (self._moments.linear(form) for form in forms)

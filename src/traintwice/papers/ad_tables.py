@@ -11,11 +11,11 @@ from traintwice.metrics import Metric
 from traintwice.nets import Towers
 from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale
+from traintwice.papers.beside import BesideTable, Pair
 from traintwice.papers.grounds import of_anti_distillation, of_clicks
 from traintwice.papers.layouts import PaperColumn, cells, measured, notes, rows_table
 from traintwice.recipes import Recipe
 from traintwice.study import relative_change
-from traintwice.tables import BesideTable, Pair
 
 LAMBDAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SIZES = (2, 4, 6, 8)

@@ -12,8 +12,8 @@ from traintwice.recipes import Recipe
 from traintwice.study import Experiment, Results
 
 if TYPE_CHECKING:
+    from traintwice.papers.beside import BesideTable
     from traintwice.report.style import Figure
-    from traintwice.tables import BesideTable
 
 Scale: TypeAlias = Literal["paper", "small"]
 """``paper``: the printed settings in full. ``small``: the same shape on data and networks that two cores train within an hour."""

@@ -15,11 +15,11 @@ from traintwice.methods import co_distillation, entropy_regulariser, symmetric_k
 from traintwice.metrics import Metric
 from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Part, PartResults, Printed, Scale
+from traintwice.papers.beside import BesideTable
 from traintwice.papers.churn_rows import ALPHAS, BASELINE, BETAS, CE, CO, ENTROPY, SKL, ramp_epochs
 from traintwice.papers.grounds import Ground, of_churn
 from traintwice.papers.layouts import measured, rows_table
 from traintwice.recipes import Recipe
-from traintwice.tables import BesideTable
 
 if TYPE_CHECKING:
     from traintwice.report.style import Figure

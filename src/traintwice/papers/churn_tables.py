@@ -11,6 +11,7 @@ from traintwice.controls import weight_decay
 from traintwice.losses import Distillation
 from traintwice.papers import printed
 from traintwice.papers.artefact import Artefact, Chosen, Part, PartResults, Scale
+from traintwice.papers.beside import BesideTable, Pair
 from traintwice.papers.churn_rows import (
     BASELINE,
     BOTH,
@@ -28,7 +29,6 @@ from traintwice.papers.churn_rows import (
 from traintwice.papers.grounds import Ground, of_churn, of_sources
 from traintwice.papers.layouts import SERVE, TRAIN, PaperColumn, cells, measured, notes, rows_table
 from traintwice.recipes import Fixable, Recipe
-from traintwice.tables import BesideTable, Pair
 
 ACCURACY = measured(metrics.accuracy, "Accuracy")
 CHURN = measured(metrics.churn, "Churn")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from traintwice.metrics import Metric
 from traintwice.papers.artefact import PartResults
-from traintwice.tables import BesideTable, Pair
+from traintwice.papers.beside import BesideTable, Pair
 from traintwice.tables.format import decimals_for, format_cell
 
 Value: TypeAlias = Any

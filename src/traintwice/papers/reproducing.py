@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from traintwice.papers.artefact import Artefact, Part, PartResults, Scale, study_of
+from traintwice.papers.beside import BesideTable
 from traintwice.papers.choosing import choose, study_to_choose
 from traintwice.study import Experiment, Results, Store, run
-from traintwice.tables import BesideTable
 
 Train: TypeAlias = Callable[[Experiment], Results]
 

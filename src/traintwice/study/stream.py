@@ -202,7 +202,7 @@ def _sentences(results: Results, level: float) -> list[str]:
             continue
         judged = compare_with_baseline([(one, base) for one in measured], level=level)
         for name, found, change in zip(others, judged, changes, strict=True):
-            word = "not settled" if not found.settled else "lower" if change.value < 0 else "higher"
+            word = "not settled" if not found.significant else "lower" if change.value < 0 else "higher"
             said[name].append(f"{title} {word} ({_signed_percent(change)})")
     if not others:
         return []

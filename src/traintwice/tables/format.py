@@ -9,34 +9,44 @@ from typing import Any
 
 from traintwice.types import Estimate
 
+MOST_DECIMALS = 6
+
 
 def decimals_for(cells: Sequence[Any], unit: str) -> int:
     """Decimals for a column, so that its typical interval shows two significant digits; without intervals, a typical number three.
 
-    >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 9, 10, 800)], "fraction")
+    >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800)], "fraction")
     2
     >>> decimals_for([0.95, 2.0], "number"), decimals_for([0.00737, 0.0022, None], "number")
     (3, 5)
     """
     scale = 100.0 if unit in ("fraction", "points") else 1.0
-    halves = [c.half_width * scale for c in cells if isinstance(c, Estimate) and c.half_width > 0]
+    halves = [c.half_width * scale for c in cells if isinstance(c, Estimate) and 0 < c.half_width < math.inf]
     if halves:
-        return min(max(1 - math.floor(math.log10(median(halves))), 0), 6)
+        return _two_digits(median(halves))
     if unit in ("fraction", "points"):
         return 2
     sizes = [abs(float(c)) for c in cells if isinstance(c, int | float) and math.isfinite(c) and c != 0]
-    return min(max(2 - math.floor(math.log10(median(sizes))), 3), 6) if sizes else 3
+    return min(max(2 - math.floor(math.log10(median(sizes))), 3), MOST_DECIMALS) if sizes else 3
 
 
-def format_cell(cell: Any, unit: str, decimals: int) -> str:
-    """One cell.
+def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True) -> str:
+    """One cell; an interval that is symmetric to the decimals printed as ±, any other by its ends.
 
-    >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 9, 10, 800), "fraction", 2)
-    '2.65 ±0.70 %'
-    >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
-    ('2x', 'infinite', '–')
-    >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
-    ('−2.6', '+2.6')
+    Args:
+        cell: an estimate, a number, a text, or None.
+        unit: of the column.
+        decimals: see `decimals_for`.
+        plus_minus: False prints the ends of a symmetric interval too.
+    Example:
+        >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2)
+        '2.65 ±0.70 %'
+        >>> format_cell(Estimate(0.0265, 0.0203, 0.0341, 0.0031, 10, 800), "fraction", 2)
+        '2.65 % (2.0 to 3.4)'
+        >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
+        ('2x', 'infinite', '–')
+        >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
+        ('−2.6', '+2.6')
     """
     if cell is None:
         return "–"
@@ -46,13 +56,21 @@ def format_cell(cell: Any, unit: str, decimals: int) -> str:
     if math.isnan(value):
         return "–"
     if math.isinf(value):
-        return "infinite"
+        return "infinite" if value > 0 else "−infinite"
     if unit == "cost":
         return f"{value:.3g}x"
-    text = number(value, unit, decimals, sign=unit == "points")
-    if isinstance(cell, Estimate) and not math.isnan(cell.half_width):
-        text += f" ±{number(cell.half_width, unit, decimals)}"
-    return text + (" %" if unit == "fraction" else "")
+    text, percent = number(value, unit, decimals, sign=unit == "points"), " %" if unit == "fraction" else ""
+    if not isinstance(cell, Estimate) or math.isnan(cell.half_width):
+        return text + percent
+    if plus_minus and is_symmetric(cell, unit, decimals):
+        return f"{text} ±{number(cell.half_width, unit, decimals)}{percent}"
+    return f"{text}{percent} ({between(cell, unit, decimals)})"
+
+
+def is_symmetric(estimate: Estimate, unit: str, decimals: int) -> bool:
+    """Whether both ends of the interval are as far from the value, to so many decimals; so is one without ends."""
+    above, below = (number(side, unit, decimals) for side in (estimate.high - estimate.value, estimate.value - estimate.low))
+    return above == below
 
 
 def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str:
@@ -74,41 +92,73 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
 
 
 def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
-    """The ends of an interval: "0.150 to 0.290"; "" where it has none.
+    """The ends of an interval; "" where it has none.
 
-    >>> between(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
-    '0.150 to 0.290'
+    >>> between(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 2, 800), "fraction")
+    '0.15 to 0.29'
     """
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return ""
-    digits = decimals_for([estimate], unit) if decimals is None else decimals
+    digits = end_digits(estimate, unit, decimals)
     return f"{number(estimate.low, unit, digits)} to {number(estimate.high, unit, digits)}"
 
 
-def change(estimate: Estimate, unit: str) -> str:
-    """A difference with its sign and interval: "+0.220 points (0.150 to 0.290)"; points are percent points.
+def end_digits(estimate: Estimate | float, unit: str, decimals: int | None = None) -> int:
+    """Decimals of the ends: one fewer than of the number where the half-width has a leading digit of 3 or more and no end becomes 0.
 
-    >>> change(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 9, 2, 800), "fraction")
-    '+0.220 points (0.150 to 0.290)'
+    >>> end_digits(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 2, 800), "fraction")
+    1
     """
-    digits = decimals_for([estimate], unit)
-    ends = between(estimate, unit, digits)
-    return f"{number(estimate.value, unit, digits, sign=True)}{' points' if unit == 'fraction' else ''}{f' ({ends})' if ends else ''}"
+    digits = decimals_for([estimate], unit) if decimals is None else decimals
+    if not digits or not isinstance(estimate, Estimate) or not math.isfinite(estimate.half_width):
+        return digits
+    scale = 100 if unit in ("fraction", "points") else 1
+    kept = all(end == 0 or round(end * scale, digits - 1) != 0 for end in (estimate.low, estimate.high))
+    return digits - 1 if kept and estimate.half_width * scale * 10**digits >= 29.5 else digits
+
+
+def digits_of(estimate: Estimate | float, unit: str) -> int:
+    """Decimals of a number in a sentence: those of its ends, or two where its interval supports them.
+
+    >>> digits_of(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 2, 800), "fraction")
+    2
+    """
+    return max(end_digits(estimate, unit), min(decimals_for([estimate], unit), 2))
+
+
+def change(estimate: Estimate, unit: str) -> str:
+    """A difference with its sign and interval; of fractions in percentage points.
+
+    >>> change(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 2, 800), "fraction")
+    '+0.22 pp (0.15 to 0.29)'
+    """
+    digits = digits_of(estimate, unit)
+    ends = between(estimate, unit)
+    return f"{number(estimate.value, unit, digits, sign=True)}{' pp' if unit == 'fraction' else ''}{f' ({ends})' if ends else ''}"
 
 
 def value_of(estimate: Estimate | float, unit: str, decimals: int | None = None) -> str:
-    """The number alone, with its unit: "6.31 %".
+    """The number alone, with its unit.
 
     >>> value_of(0.0631, "fraction")
     '6.31 %'
     """
-    digits = decimals_for([estimate], unit) if decimals is None else decimals
-    text = number(float(estimate), unit, digits)
-    return f"{text} %" if unit == "fraction" and not math.isinf(float(estimate)) else text
+    text = number(float(estimate), unit, digits_of(estimate, unit) if decimals is None else decimals)
+    return f"{text} %" if unit == "fraction" and math.isfinite(float(estimate)) else text
+
+
+def with_interval(estimate: Estimate, unit: str) -> str:
+    """The number with its unit and the ends of its interval.
+
+    >>> with_interval(Estimate(0.0631, 0.0627, 0.0635, 0.0002, 2, 800), "fraction")
+    '6.31 % (6.27 to 6.35)'
+    """
+    ends = between(estimate, unit)
+    return value_of(estimate, unit) + (f" ({ends})" if ends else "")
 
 
 def probability(p: float) -> str:
-    """A p- or q-value: "< 0.001" or "= 0.03".
+    """A p- or q-value.
 
     >>> probability(0.0000001), probability(0.0312)
     ('< 0.001', '= 0.031')
@@ -137,3 +187,7 @@ def points(value: float, *, signed: bool = False) -> str:
     scaled = 100 * value
     decimals = 1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4
     return f"{scaled:{'+' if signed else ''}.{decimals}f}"
+
+
+def _two_digits(half_width: float) -> int:
+    return min(max(1 - math.floor(math.log10(half_width)), 0), MOST_DECIMALS)

@@ -7,14 +7,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from traintwice.tables.format import decimals_for, format_cell
-from traintwice.tables.markdown import plain_markdown
+from traintwice.tables.format import decimals_for, format_cell, is_symmetric
+from traintwice.tables.text import columns_of, pad, plain_markdown
 from traintwice.types import Estimate, plain_number
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
 
 Unit = Literal["fraction", "points", "number", "cost", "text", "mixed"]
 """``fraction``: printed in percent. ``cost``: a multiple of the baseline, "2x". ``mixed``: the row says which."""
@@ -50,7 +47,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def split(self, width: int, *, first: Sequence[str] = ()) -> list[Table]:
-        """The table as several that each fit into so many characters, names repeated.
+        """The table as several that each fit into so many columns of a terminal, names repeated.
 
         Args:
             width: of the terminal.
@@ -58,12 +55,12 @@ class Table:
         """
         lead = [c for key in first for c in self.columns if c.key == key]
         shown = dict(zip([c.key for c in self.columns], zip(*self.strings(), strict=True), strict=True))
-        names = min(max(len(row.name) for row in self.rows), width // 2)  # longer ones are folded
+        names = min(max(columns_of(row.name) for row in self.rows), width // 2)  # longer ones are folded
         parts: list[list[Column]] = []
         for group in (lead, [c for c in self.columns if c not in lead]):
             room = 0
             for column in group:
-                needs = max(len(text) for text in (column.title, *shown[column.key])) + 2
+                needs = max(map(columns_of, (column.title, *shown[column.key]))) + 2
                 if room < needs:
                     parts.append([])
                     room = width - names
@@ -72,45 +69,26 @@ class Table:
         return [Table(self.title, tuple(columns), self.rows, self.notes) for columns in parts]
 
     def strings(self) -> list[list[str]]:
-        """Cells as a person reads them, one list per row, without the names."""
+        """Cells as a person reads them, one list per row, without the names; ± only in columns where every interval is symmetric."""
         printed = []
         for column in self.columns:
-            shared = None if column.unit == "mixed" else decimals_for([r.cells.get(column.key) for r in self.rows], column.unit)
-            cells = []
-            for row in self.rows:
-                cell = row.cells.get(column.key)
-                unit = row.unit if column.unit == "mixed" else column.unit
-                cells.append(format_cell(cell, unit, decimals_for([cell], unit) if shared is None else shared))
-            printed.append(cells)
+            cells = [row.cells.get(column.key) for row in self.rows]
+            units = [row.unit if column.unit == "mixed" else column.unit for row in self.rows]
+            shared = decimals_for(cells, column.unit)
+            decimals = [decimals_for([c], u) if column.unit == "mixed" else shared for c, u in zip(cells, units, strict=True)]
+            each = list(zip(cells, units, decimals, strict=True))
+            plus_minus = all(is_symmetric(c, u, d) for c, u, d in each if isinstance(c, Estimate))
+            printed.append([format_cell(c, u, d, plus_minus=plus_minus) for c, u, d in each])
         return [list(cells) for cells in zip(*printed, strict=True)]
-
-    def to_rich(self) -> RichTable:
-        """A Rich table for the terminal."""
-        from rich.table import Table as RichTable
-        from rich.text import Text  # plain text: square brackets in a name are not markup
-
-        table = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        table.add_column("", overflow="fold")
-        for column in self.columns:
-            table.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
-        for row, cells in zip(self.rows, self.strings(), strict=True):
-            table.add_row(*[Text(cell) for cell in [row.name, *cells]])
-        return table
 
     def to_text(self) -> str:
         """Aligned plain text, title first and notes last."""
-        head = ["", *[c.title for c in self.columns]]
-        body = [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
-        widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-        left = [True, *[c.unit == "text" for c in self.columns]]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if to_left else cell.rjust(width)
-                for cell, width, to_left in zip(line, widths, left, strict=True)
-            ).rstrip()
-            for line in [head, *body]
-        ]
-        return "\n".join([self.title, "", *lines, *self.notes])
+        lines = [["", *[c.title for c in self.columns]]]
+        lines += [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
+        widths = [max(columns_of(line[i]) for line in lines) for i in range(len(lines[0]))]
+        right = [False, *[c.unit != "text" for c in self.columns]]
+        aligned = ["  ".join(map(pad, line, widths, right)).rstrip() for line in lines]
+        return "\n".join([self.title, "", *aligned, *self.notes])
 
     def to_markdown(self) -> str:
         """A GitHub-flavoured Markdown table."""

@@ -10,7 +10,7 @@ from traintwice.compare.results import Diff
 from traintwice.report.diff.joint import BINS, Joint
 from traintwice.report.style import INK, PALETTE, QUIET, Figure, finish
 from traintwice.tables.diff import SIGNIFICANT, slice_name
-from traintwice.tables.width import cut, visible
+from traintwice.tables.text import cut, visible
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]
 BLUE, ORANGE = PALETTE[1], PALETTE[2]

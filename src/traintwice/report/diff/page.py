@@ -7,7 +7,7 @@ from traintwice.report.diff.charts import confidence_chart, density_chart, flow_
 from traintwice.report.diff.joint import BINS, Joint
 from traintwice.report.document import render
 from traintwice.tables.diff import diff_sheet, moved_table, sentence, slices_table
-from traintwice.tables.width import visible
+from traintwice.tables.text import visible
 from traintwice.versions import versions
 
 MOST_SLICES = 200

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 from rich.console import Console
 
-from traintwice.tables import BesideTable, Pair
+from traintwice.papers.beside import BesideTable, Pair
 
 TABLE = BesideTable(
     "Table 9: a_b & c",

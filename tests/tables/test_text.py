@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traintwice.tables.width import columns_of, cut, pad, visible, wrap
+from traintwice.tables.text import columns_of, cut, pad, visible, wrap
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=80)
 

@@ -1,0 +1,147 @@
+"""The outcome of a gate as a person and as a build server reads it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.sheets.diff import notes
+from traintwice.sheets.words import headline, sentence, slice_name
+from traintwice.tables.format import between, value_of, with_interval
+from traintwice.tables.sheet import Line, Sheet, sheet_of
+from traintwice.tables.table import Column, Row, Table
+from traintwice.tables.text import visible
+
+MOST_CHECKS = 40
+"""Checks in the table: all that are not kept, then as many of the others."""
+
+
+@sheet_of.register
+def gate_sheet(result: GateResult) -> Sheet:
+    """The outcome, every budget with its number (those not kept first) and the reason, and what was compared."""
+    return Sheet(
+        headline="",
+        verdict=gate_sentence(result),
+        paragraphs=tuple(("Warning", sentence(visible(w))) for w in result.diff.warnings),
+        tables=(budgets_table(result, most=MOST_CHECKS),),
+        notes=tuple(dict.fromkeys([headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff)])),
+    )
+
+
+def gate_sentence(result: GateResult) -> str:
+    """The outcome in a sentence."""
+    checks = len(result.checks)
+    counts = {word: [c for c in result.checks if c.outcome == word] for word in ("over", "inconclusive")}
+    parts = [f"{len(found):,} {word} ({_first(found)})" for word, found in counts.items() if found]
+    if not parts:
+        return f"Gate passed: {checks:,} of {checks:,} budgets kept."
+    rest = f"{', '.join(parts)}, of {checks:,} budgets."
+    if result.outcome == "over":
+        return f"Gate failed: {rest}"
+    if result.inconclusive is None:
+        return f"Gate inconclusive: {rest}"
+    return f"Gate {'passed' if result.passed else 'failed'}: {rest} Inconclusive counts as {result.inconclusive}."
+
+
+def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
+    """Every check with number, interval, limit and outcome; those over their limit first, then those that are inconclusive."""
+    checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
+    shown = checks[: max(most or len(checks), len(_not_kept(result)))]
+    titles = {"number": "number", "interval": "interval", "limit": "limit", "outcome": "outcome"}
+    columns = tuple(Column(key, title, "text") for key, title in titles.items())
+    rest = len(checks) - len(shown)
+    why = [f"{check.outcome}: {visible(check.reason)}" for check in _not_kept(result)]
+    more = [f"{rest:,} more kept"] if rest else []
+    return Table("Budgets", columns, tuple(Row(check_name(check), _cells(check)) for check in shown), (*why, *more))
+
+
+def check_name(check: Check) -> str:
+    """The measure, and the slice where it is one.
+
+    >>> check_name(Check(Budget("churn", 0.1, by="g", where="a", against="times floor"), "g", "a", "number", None, "kept", ""))
+    'churn / floor · g=a'
+    """
+    name = budget_name(check.budget)
+    return name if check.column is None else f"{name} · {slice_name(check.column, check.value)}"
+
+
+def budget_name(budget: Budget) -> str:
+    """The measure of a budget, against its floor where the budget says so."""
+    against = {None: "", "minus floor": " − floor", "times floor": " / floor"}[budget.against]
+    of = "" if budget.of == "change" else f" of the {budget.of} model"
+    return f"{visible(budget.measure)}{against}{of}"
+
+
+def limit_in_words(check: Check) -> str:
+    """The limit of a budget, in the unit of its measure."""
+    limits = {"at most": check.budget.max, "at least": check.budget.min}
+    return " and ".join(f"{word} {_short(limit, check.unit)}" for word, limit in limits.items() if limit is not None)
+
+
+def junit(result: GateResult) -> str:
+    """The checks as a JUnit XML document, a test case each.
+
+    A budget that is over is a failure of type OverBudget; an inconclusive one a failure of type Inconclusive, or, where that counts
+    as a pass, a note in system-out.
+    """
+    failed = [c for c in result.checks if c.outcome == "over" or (c.outcome == "inconclusive" and result.inconclusive != "pass")]
+    counts = {"tests": str(len(result.checks)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
+    suites = ElementTree.Element("testsuites", {"name": "traintwice gate", **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(headline(result.diff.alignment)), **counts})
+    for check in result.checks:
+        name = _xml(f"{check_name(check)} {limit_in_words(check)}")
+        case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
+        if check in failed:
+            kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
+            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(check.reason)})
+            failure.text = _xml(check.reason)
+        elif check.outcome == "inconclusive":
+            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {check.reason}")
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+@sheet_of.register
+def self_test_sheet(test: SelfTest) -> Sheet:
+    """How often the gate would not have passed with nothing changed."""
+    rows = tuple(
+        Row(visible(name), {"kept": f"{kept:,}", "over": f"{over:,}", "inconclusive": f"{unknown:,}"})
+        for name, kept, over, unknown in test.by_budget
+    )
+    columns = tuple(Column(word, word, "text") for word in ("kept", "over", "inconclusive"))
+    pairs = f"{test.pairs:,} ordered pairs of {len(test.models):,} retrains, each compared as old and new"
+    lines = (
+        Line("over", with_interval(test.over, "fraction"), "of pairs"),
+        Line("inconclusive", with_interval(test.inconclusive, "fraction"), "of pairs"),
+    )
+    about = f"intervals: {100 * test.over.level:g} %, for new retrains; retrains: {', '.join(map(visible, test.models))}"
+    return Sheet(pairs, sentence(test.sentence), lines, tables=(Table("Pairs by budget", columns, rows),), notes=(about,))
+
+
+def _not_kept(result: GateResult) -> list[Check]:
+    return [c for outcome in ("over", "inconclusive") for c in result.checks if c.outcome == outcome]
+
+
+def _first(checks: Sequence[Check]) -> str:
+    return ", ".join(check_name(check) for check in checks[:3]) + (", …" if len(checks) > 3 else "")
+
+
+def _cells(check: Check) -> dict[str, str]:
+    known = check.estimate is not None and not math.isnan(check.estimate.value)
+    return {
+        "number": value_of(check.estimate, check.unit) if known and check.estimate else "–",
+        "interval": between(check.estimate, check.unit) if known and check.estimate else "",
+        "limit": limit_in_words(check),
+        "outcome": check.outcome,
+    }
+
+
+def _short(limit: float, unit: str) -> str:
+    return f"{100 * limit:.10g} %".replace("-", "−") if unit == "fraction" else f"{limit:.10g}".replace("-", "−")
+
+
+def _xml(text: str) -> str:
+    """The text without what XML 1.0 cannot hold, which `visible` writes as escapes."""
+    return "".join(c if c not in "\ufffe\uffff" else "\ufffd" for c in visible(text))

@@ -1,0 +1,117 @@
+"""Words that several sheets share: names of slices and rows, noise floors, reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from traintwice.compare.answer_types import NoiseFloor
+from traintwice.compare.results import PREDICTED, Slice
+from traintwice.predictions import Summary
+from traintwice.tables.format import between, end_digits, number, probability, value_of
+from traintwice.tables.text import visible
+from traintwice.types import Estimate
+
+ORDER = {
+    "same order": "rows in the same order, every id compared",
+    "joined": "rows joined by id",
+    "by position": "rows matched by position, ids not compared",
+}
+
+
+def headline(found: Summary) -> str:
+    """The files of old and new, how their rows were matched, and what their columns mean."""
+    layout = visible(found.layouts[0])
+    parts = [f"{visible(found.files[0])} → {visible(found.files[1])}", f"{found.rows:,} {ORDER[found.order]}", layout]
+    if found.positive is not None:
+        parts.append(f"score = P({visible(found.positive)})")
+    if found.class_rule is not None:
+        parts.append(visible(found.class_rule))
+    if found.label is not None and "labels in" not in layout:
+        parts.append(f"labels in {visible(found.label)}")
+    if found.weight is not None:
+        parts.append(f"weighted by {visible(found.weight)}")
+    if found.cluster is not None:
+        parts.append(f"clustered by {visible(found.cluster)} ({found.clusters:,} clusters)")
+    return " · ".join(parts)
+
+
+def rows_in_words(count: int) -> str:
+    """A number of rows.
+
+    >>> rows_in_words(1), rows_in_words(2000)
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop.
+
+    >>> sentence("churn is within noise")
+    'Churn is within noise.'
+    """
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
+    """What has no value here, grouped by reason.
+
+    >>> list(left_out({"brier": "needs labels", "accuracy": "needs labels"}))
+    ['left out: brier, accuracy (needs labels)']
+    """
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(visible(name) for name, given in reasons.items() if given == reason)
+        yield f"left out: {names} ({visible(reason)})"
+
+
+def slice_name(column: str, value: str | None) -> str:
+    """The name of a slice.
+
+    >>> slice_name("country", "BR"), slice_name("country", None), slice_name(PREDICTED, "refund")
+    ('country=BR', 'country is missing', "class 'refund'")
+    """
+    if value is None:
+        return f"{visible(column)} is missing"
+    return f"class '{visible(value)}'" if column == PREDICTED else f"{visible(column)}={visible(value)}"
+
+
+def findings(s: Slice) -> Iterator[str]:
+    """What is significant in a slice, in words: losses of quality, then more churn than its floor or than other rows."""
+    for t in s.worse:
+        both = " → ".join(value_of(share, "fraction", 1) for share in (t.old, t.new) if share is not None)
+        yield f"{t.question} {both} (q {probability(t.q_value)})"
+    if s.restless:
+        t = s.tests[0]
+        churn = f"churn {value_of(t.new, 'fraction', 1)}"
+        against = "more than in other rows" if t.old is None else f"its floor {value_of(t.old, 'fraction', 1)}"
+        yield f"{churn}, {against} (q {probability(t.q_value)})"
+
+
+def times(ratio: Estimate, floor: str = "the floor") -> str:
+    """A ratio to a floor, with the ends of its interval.
+
+    >>> times(Estimate(1.4, 1.1, 1.8, 0.2, 2, 800))
+    '1.4 times the floor (1.1 to 1.8)'
+    """
+    if math.isnan(ratio.value):
+        return f"no ratio to {floor}"
+    ends = between(ratio, "number")
+    digits = end_digits(ratio, "number") if ends else 2
+    return f"{number(ratio.value, 'number', digits)} times {floor}{f' ({ends})' if ends else ''}"
+
+
+def against_floor(floor: NoiseFloor) -> str:
+    """A change next to its noise floor: both numbers, their ratio, the verdict."""
+    digits = 2 if floor.unit == "fraction" and max(floor.value, floor.floor) >= 0.001 else None
+    value, least = (value_of(share, floor.unit, digits) for share in (floor.value, floor.floor))
+    return f"{visible(floor.title)} {value}, {times(floor.ratio, f'the floor of {least}')}: {floor.verdict}"
+
+
+def margin_in_words(floor: NoiseFloor) -> str:
+    """What the verdict on a floor means, and what it rests on."""
+    retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of the old recipe"
+    if floor.new_retrains:
+        retrains += f" and {floor.new_retrains} of the new"
+    given = "" if floor.new_retrains else ", for this old model"
+    return f"within noise means below {floor.margin:g} times the floor; {retrains}{given}"
