@@ -314,7 +314,11 @@ def _decisions(g: DiffAccumulator | DiffSQL, options: DiffOptions, floors: dict[
         up, down = {"new": 1.0, "both": -1.0}, {"old": 1.0, "both": -1.0}
         both = {"new": 1.0, "old": 1.0, "both": -2.0}
         old, new = share(tally, {"old": 1.0}, 1), share(tally, {"new": 1.0}, 1)
-        found.append(Decisions(t, old, new, share(tally, both, 2), share(tally, up, 2), share(tally, down, 2), floors.get(f"decisions({t:g})")))
+        found.append(
+            Decisions(
+                t, old, new, share(tally, both, 2), share(tally, up, 2), share(tally, down, 2), floors.get(f"decisions({t:g})")
+            )
+        )
     return tuple(found)
 
 

@@ -54,7 +54,7 @@ class Pairs:
         """The coefficients in the floor."""
         if not self.new_retrains:
             return self._mean(lambda a, b: (a, b) != (0, 1))
-        return (self.mean_within(olds) + self.mean_within(news)) / 2)
+        return np.asarray((self.mean_within(olds) + self.mean_within(news)) / 2)
 
     def mean_within(self, models: Sequence[int]) -> np.ndarray:
         """The coefficients in the mean change between some models."""

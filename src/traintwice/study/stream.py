@@ -216,8 +216,8 @@ def _sentences(results: Results, level: float) -> list[str]:
 
 def _relative(above: Measurement, below: Measurement, level: float) -> Estimate:
     """The quotient of two measurements minus one."""
-    quotient = ratio(above, below)
-    return interval(replace(quotient, value=quotient.value - 1.0), level=level)
+    quotient = interval(ratio(above, below), level=level)
+    return replace(quotient, value=quotient.value - 1.0, low=quotient.low - 1.0, high=quotient.high - 1.0)
 
 
 def _signed_percent(estimate: Estimate) -> str:
