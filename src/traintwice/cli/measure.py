@@ -36,9 +36,9 @@ def measure(
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or whether one recipe disagrees less than another."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
+    from traintwice.sheets.models import measures_sheet, recipes_sheet
 
     if against and match_temperature:
         raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
@@ -50,13 +50,7 @@ def measure(
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
-        sheet = tables.recipes_sheet(both)
-        if json:
-            output.show_json({"schema": 1, **both.to_dict()})
-        elif markdown:
-            output.show(sheet.to_markdown())
-        else:
-            output.show_sheet(sheet)
+        output.show_result(recipes_sheet(both), both.to_dict(), json=json, markdown=markdown)
         return
     from traintwice.compare import measure as measure_all
     from traintwice.compare.measure import DEFAULT
@@ -64,9 +58,4 @@ def measure(
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading)
-    if json:
-        output.show_json(found.to_dict())
-    elif markdown:
-        output.show(tables.measures_sheet(found).to_markdown())
-    else:
-        output.show_sheet(tables.measures_sheet(found))
+    output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -11,6 +11,41 @@ from traintwice.cli.reading import split
 from traintwice.errors import BadInput
 
 OUTPUT = "Output"
+NOISE = "Noise of retraining"
+MORE = "More answers and measures"
+
+Floor = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--floor",
+        metavar="FILES",
+        help="Retrains of the old recipe, four or more: files, globs, directories.",
+        rich_help_panel=NOISE,
+    ),
+]
+NewFloor = Annotated[
+    list[str] | None,
+    typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.", rich_help_panel=NOISE),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATIO", help="Within noise means below this many times the noise floor; 1.5 by default.", rich_help_panel=NOISE
+    ),
+]
+Threshold = Annotated[
+    list[float] | None,
+    typer.Option("--threshold", help="Decisions score >= THRESHOLD of a binary model; repeat for more.", rich_help_panel=MORE),
+]
+TopK = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--top-k",
+        metavar="K",
+        help="Swap set of the K rows (or share of rows) of highest score; repeat for more.",
+        rich_help_panel=MORE,
+    ),
+]
 
 Also = Annotated[
     list[str] | None,
@@ -66,3 +101,21 @@ def one_form(**forms: bool) -> None:
     wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
     if len(wanted) > 1:
         raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output takes one form")
+
+
+def share(option: str, text: str) -> float:
+    """A share in percent or as a fraction.
+
+    >>> share("--same-within", "0.5%"), share("--same-within", "0.005")
+    (0.005, 0.005)
+
+    Raises:
+        BadInput: it is not a number, or a number above 1 without its percent sign.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise BadInput(f"{option} {text}: expected a share, such as 0.5% or 0.005") from None
+    if abs(value) > 1 and not text.endswith("%"):
+        raise BadInput(f"{option} {text}: reads as {100 * value:g} %. Write {text}% or {value / 100:g}.")
+    return value

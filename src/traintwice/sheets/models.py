@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from traintwice.compare.measure import Measures
 from traintwice.compare.plan_types import Plan
 from traintwice.compare.recipe_types import RecipeComparison
 from traintwice.sheets.words import left_out, sentence
@@ -10,6 +13,28 @@ from traintwice.tables.sheet import Line, Sheet, sheet_of
 from traintwice.tables.table import Cell, Column, Row, Table
 from traintwice.tables.text import visible
 from traintwice.types import TARGET_IN_WORDS
+
+
+@sheet_of.register
+def measures_sheet(measures: Measures) -> Sheet:
+    """What was read, the churn in a sentence, and a row for each measure."""
+    table = measures.table()
+    read = [table.title]
+    if measures.read is not None:  # that every row has a label is not worth a line
+        lines = measures.read.describe().splitlines()
+        read = [visible(line) for line in lines if not line.startswith("labels in") or "have none" in line]
+    infinite = [note for note in table.notes if not note.startswith("left out: ")]
+    verdict = ""
+    if "churn" in measures:
+        percent = f"{100 * measures['churn'].value:.3g}"
+        verdict = f"Two of these {measures.replicas} models give {percent} of 100 rows another label on average."
+    targets = {estimate.target for estimate in measures.values()}
+    about = []
+    if len(targets) == 1:
+        table = replace(table, columns=tuple(c for c in table.columns if c.key != "target"))
+        about = [f"intervals: {100 * next(iter(measures.values())).level:g} %, for {TARGET_IN_WORDS[targets.pop()]}"]
+    notes = (*about, *map(visible, infinite), *left_out(measures.left_out))
+    return Sheet(" · ".join(read), verdict, tables=(replace(table, title="", notes=()),), notes=notes)
 
 
 @sheet_of.register
