@@ -109,7 +109,7 @@ def _differences(results: Results, asked: list[tuple[str, str, str]]) -> list[di
             "difference": [d.estimate.value, d.estimate.low, d.estimate.high],
             "reference": float(reference.value),
             "p_holm": d.adjusted,
-            "settled": d.settled,
+            "settled": d.significant,
         }
         for d, (_, reference) in zip(compare_with_baseline(pairs), pairs, strict=True)
     ]

@@ -104,7 +104,7 @@ def _table(head: list[str], body: list[list[str]]) -> str:
 
 def estimate_of(values: list[float]) -> Estimate:
     """An estimate from its value and the ends of its interval."""
-    return Estimate(*values, standard_error=0.0, degrees_of_freedom=0.0, replicas=0, examples=0)
+    return Estimate(*values, standard_error=0.0, replicas=0, examples=0)
 
 
 def _cells(study: Study, name: str) -> list[str]:

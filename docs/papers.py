@@ -17,9 +17,9 @@ from refresh import written
 
 from traintwice import metrics
 from traintwice.papers import ARTEFACTS, Reproduced, reproduce
+from traintwice.papers.beside import BesideTable
 from traintwice.papers.cost import in_words
 from traintwice.processes import cores
-from traintwice.papers.beside import BesideTable
 from traintwice.tables.format import decimals_for, format_cell
 
 DOCS = Path(__file__).resolve().parent

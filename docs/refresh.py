@@ -104,7 +104,7 @@ def _against(results: Results, reference: str, rows: Iterable[str]) -> dict[str,
 
 def _plain(difference: Difference) -> dict[str, Any]:
     e = difference.estimate
-    return {"difference": [e.value, e.low, e.high], "p_holm": difference.adjusted, "settled": difference.settled}
+    return {"difference": [e.value, e.low, e.high], "p_holm": difference.adjusted, "settled": difference.significant}
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

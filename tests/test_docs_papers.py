@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from traintwice.papers import ARTEFACTS
-from traintwice.papers.reproducing import studies
 from traintwice.papers.beside import BesideTable
+from traintwice.papers.reproducing import studies
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 sys.path.insert(0, str(DOCS))

@@ -11,25 +11,39 @@ from traintwice.errors import TraintwiceError, require
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
-    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan, write_rows
-    from traintwice.compare.compare_recipes import compare_recipes
+    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
     from traintwice.compare.diff import diff
     from traintwice.compare.gate import gate, gate_file
     from traintwice.compare.measure import measure
     from traintwice.compare.plan import plan
+    from traintwice.compare.recipes import compare_recipes
+    from traintwice.compare.self_test import self_test
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.study import Experiment, Results, Store, run
 
-_COMPARE = ("Budget", "Diff", "GateResult", "Measures", "Plan", "compare_recipes", "diff", "gate", "gate_file", "measure", "plan")
+_COMPARE = (
+    "Budget",
+    "Diff",
+    "GateResult",
+    "Measures",
+    "Plan",
+    "compare_recipes",
+    "diff",
+    "gate",
+    "gate_file",
+    "measure",
+    "plan",
+    "self_test",
+)
 _PLACES = {
-    **dict.fromkeys([*_COMPARE, "write_rows"], "traintwice.compare"),
+    **dict.fromkeys(_COMPARE, "traintwice.compare"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
 }
 
 _SHEETS = {
     **dict.fromkeys(["Diff", "diff"], "diff"),
-    **dict.fromkeys(["GateResult", "gate", "gate_file"], "gate"),
+    **dict.fromkeys(["GateResult", "gate", "gate_file", "self_test"], "gate"),
     **dict.fromkeys(["Measures", "Plan", "compare_recipes", "measure", "plan"], "models"),
 }
 """Name to the module of `traintwice.sheets` for its results."""
@@ -63,8 +77,8 @@ __all__ = [
     "open_predictions",
     "plan",
     "run",
+    "self_test",
     "write_predictions",
-    "write_rows",
 ]
 
 

@@ -73,7 +73,9 @@ def test_a_calibrated_model_shows_the_error_that_chance_gives():
 
 
 def test_a_large_error_is_not_debiased():
-    seen = Accumulator(calibration_error).update(np.tile([0.9, 0.1], (1, 5000, 1)), np.r_[np.zeros(2500), np.ones(2500)].astype(int))
+    seen = Accumulator(calibration_error).update(
+        np.tile([0.9, 0.1], (1, 5000, 1)), np.r_[np.zeros(2500), np.ones(2500)].astype(int)
+    )
     error, (by_chance, debiased) = seen.compute().value, seen.definition.chance(seen.sums, seen.weight)
     assert error == pytest.approx(0.4)
     assert debiased == pytest.approx(0.4)

@@ -11,11 +11,11 @@ from traintwice.losses import Decorrelation, Difference
 from traintwice.metrics import log_loss, rank_loss, relative_delta_positive
 from traintwice.papers import ARTEFACTS, reproduce
 from traintwice.papers.artefact import study_of
+from traintwice.papers.beside import latex
 from traintwice.papers.cost import ROW_OF_A_STREAM, multiply_adds
 from traintwice.presets import flights
 from traintwice.study import Experiment, Store, gather, prepare
 from traintwice.study.worker import train_into
-from traintwice.papers.beside import latex
 
 ARTEFACT = ARTEFACTS["ad.table3"]
 FEW = Flights(rows=3000)

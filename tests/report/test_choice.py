@@ -34,7 +34,7 @@ def test_a_line_says_what_its_sentence_says(fifteen):
         churn, more = findings[brief.row].churn.estimate, findings[brief.row].churn.more_replicas
         value, low, high = (float(part.replace("−", "-").strip("()")) for part in brief.churn.replace(" to ", " ").split())
         assert [value, low, high] == pytest.approx([100 * churn.value, 100 * churn.low, 100 * churn.high], abs=0.051)
-        assert brief.accuracy_settled == findings[brief.row].accuracy.settled
+        assert brief.accuracy_settled == findings[brief.row].accuracy.significant
         assert brief.settle == ("more test examples" if more is None else f"{more:,} more replica{'s' if more > 1 else ''}")
 
 

@@ -79,8 +79,8 @@ def test_an_interval_without_zero_that_holm_does_not_let_through(study):
         for row, difference in results.compare(metrics.churn).items():
             text = said(results)[row].text
             outside = difference.estimate.low > 0 or difference.estimate.high < 0
-            assert ("not once 8 comparisons are allowed for" in text) == (outside and not difference.settled)
-            if outside and not difference.settled:
+            assert ("not once 8 comparisons are allowed for" in text) == (outside and not difference.significant)
+            if outside and not difference.significant:
                 return
     pytest.fail("no study with such an interval was made")
 

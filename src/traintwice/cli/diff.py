@@ -91,9 +91,7 @@ def diff(
     from traintwice.compare import diff as compare_two
     from traintwice.sheets.diff import diff_sheet
 
-    wanted = without_unsaid(
-        {"margin": margin, "same_within": None if same_within is None else options.share("--same-within", same_within)}
-    )
+    wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
@@ -129,3 +127,19 @@ def diff(
             output.show(f"\nDetails: {more}\n")
         written = [("Report", report), ("Rows", rows)]
         output.show("".join(f"\n{what}: {path}\n" for what, path in written if path is not None))
+
+
+def _share(text: str) -> float:
+    """The share that ``--same-within`` means.
+
+    Raises:
+        BadInput: it is not a share, or a number from 1 on without its percent sign.
+    """
+    from traintwice.compare.gate import parse_limit
+
+    value = parse_limit(text)
+    if value is None:
+        raise BadInput(f"--same-within {text}: expected a share, such as 0.5% or 0.005")
+    if value >= 1 and "%" not in text:
+        raise BadInput(f"--same-within {text}: reads as {100 * value:g} %; write {text}% or {value / 100:g}")
+    return value

@@ -207,9 +207,10 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
 
 def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
     from traintwice.compare import Budget
+    from traintwice.compare.gate import parse_limit
 
     match = BUDGET.fullmatch(text)
-    limit = _limit(match["limit"].strip()) if match else None
+    limit = parse_limit(match["limit"]) if match else None
     if match is None or limit is None:
         raise BadInput(f"--{side} {text}: expected MEASURE=LIMIT, such as {FORMS}")
     kinds: dict[str, AgainstFloor] = {"-": "minus floor", "/": "times floor"}
@@ -236,11 +237,3 @@ def waived(given: list[str]) -> list[str]:
             raise BadInput(f"--waive {word}: {word[1:]} cannot be read as a list of ids ({reason})") from None
         found += [line.strip() for line in lines if line.strip()]
     return found
-
-
-def _limit(text: str) -> float | None:
-    """A limit, percent as a fraction; None where the text is not a number."""
-    try:
-        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        return None

@@ -27,6 +27,12 @@ def measure(
     match_temperature: Annotated[
         bool, typer.Option("--match-temperature", help="Soft measures at the recipe's best temperature too.")
     ] = False,
+    multiplicity: Annotated[
+        bool,
+        typer.Option(
+            "--multiplicity", help="How far equally good models disagree on single rows: self-consistency, viable range …"
+        ),
+    ] = False,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
     level: options.Level = 0.95,
@@ -42,9 +48,11 @@ def measure(
 
     if against and match_temperature:
         raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
+    if against and multiplicity:
+        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--multiplicity")
     if against:
         from traintwice.compare import compare_recipes
-        from traintwice.compare.compare_recipes import DEFAULT as RECIPES
+        from traintwice.compare.recipes import DEFAULT as RECIPES
 
         names = (" ".join(files), " ".join(against))
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
@@ -57,5 +65,7 @@ def measure(
 
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading)
+        found = measure_all(
+            files, which=which, level=level, temperature_matched=match_temperature, multiplicity=multiplicity, **reading
+        )
     output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)

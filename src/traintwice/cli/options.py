@@ -101,21 +101,3 @@ def one_form(**forms: bool) -> None:
     wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
     if len(wanted) > 1:
         raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output takes one form")
-
-
-def share(option: str, text: str) -> float:
-    """A share in percent or as a fraction.
-
-    >>> share("--same-within", "0.5%"), share("--same-within", "0.005")
-    (0.005, 0.005)
-
-    Raises:
-        BadInput: it is not a number, or a number above 1 without its percent sign.
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise BadInput(f"{option} {text}: expected a share, such as 0.5% or 0.005") from None
-    if abs(value) > 1 and not text.endswith("%"):
-        raise BadInput(f"{option} {text}: reads as {100 * value:g} %. Write {text}% or {value / 100:g}.")
-    return value

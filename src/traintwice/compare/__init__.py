@@ -1,40 +1,51 @@
-"""Intervals, comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
+"""Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
 
-from traintwice.compare.compare_recipes import compare_recipes
-from traintwice.compare.diagnostics import unbiased_replica_variance, unbiased_variance
+from traintwice.compare.answer_types import Answer, NoiseFloor
+from traintwice.compare.changed_rows import instability
 from traintwice.compare.diff import diff
+from traintwice.compare.estimates import (
+    Difference,
+    Gap,
+    compare_with_baseline,
+    example_variance,
+    interval,
+    paired,
+    replica_variance,
+)
 from traintwice.compare.gate import gate, gate_file
-from traintwice.compare.gate_file import read_gate
-from traintwice.compare.gate_types import Budget, Check, GateFile, GateResult
-from traintwice.compare.instability import instability
-from traintwice.compare.intervals import example_variance, interval, replica_variance
-from traintwice.compare.measure import Measures, measure
-from traintwice.compare.paired import Difference, compare_with_baseline, holm, paired, replicas_to_settle
-from traintwice.compare.plan import plan
-from traintwice.compare.plan_types import Components, Plan, PlanRow
-from traintwice.compare.recipe_types import RecipeComparison, RecipeMeasure
+from traintwice.compare.gate_file import GateFile, read_gate
+from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare.measure import Measures, Multiplicity, measure
+from traintwice.compare.plan import Components, Plan, PlanRow, plan
+from traintwice.compare.recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare.results import (
     Band,
+    Calibration,
+    ChangedRow,
     Decisions,
     Diff,
     Flow,
     FlowCell,
+    Joint,
     Measured,
-    MovedRow,
-    NoiseFloor,
+    Movement,
     Quality,
     Review,
     Slice,
+    SliceTest,
     SwapSet,
     TemperatureMatched,
 )
-from traintwice.compare.rows_out import write_rows
-from traintwice.compare.slices import benjamini_hochberg
+from traintwice.compare.self_test import self_test
 from traintwice.compare.temperature import at_temperature, fit_temperature
+from traintwice.statistics.significance import benjamini_hochberg, holm
 
 __all__ = [
+    "Answer",
     "Band",
     "Budget",
+    "Calibration",
+    "ChangedRow",
     "Check",
     "Components",
     "Decisions",
@@ -42,11 +53,14 @@ __all__ = [
     "Difference",
     "Flow",
     "FlowCell",
+    "Gap",
     "GateFile",
     "GateResult",
+    "Joint",
     "Measured",
     "Measures",
-    "MovedRow",
+    "Movement",
+    "Multiplicity",
     "NoiseFloor",
     "Plan",
     "PlanRow",
@@ -54,7 +68,9 @@ __all__ = [
     "RecipeComparison",
     "RecipeMeasure",
     "Review",
+    "SelfTest",
     "Slice",
+    "SliceTest",
     "SwapSet",
     "TemperatureMatched",
     "at_temperature",
@@ -74,8 +90,5 @@ __all__ = [
     "plan",
     "read_gate",
     "replica_variance",
-    "replicas_to_settle",
-    "unbiased_replica_variance",
-    "unbiased_variance",
-    "write_rows",
+    "self_test",
 ]

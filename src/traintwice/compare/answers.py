@@ -61,7 +61,11 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
     if floor is None:
         said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
-    detail = f"{value}, {floor.reason.split(': ', 1)[1]}" if floor.verdict != "inconclusive" else f"{value}; {floor.reason.split(': ', 1)[1]}"
+    detail = (
+        f"{value}, {floor.reason.split(': ', 1)[1]}"
+        if floor.verdict != "inconclusive"
+        else f"{value}; {floor.reason.split(': ', 1)[1]}"
+    )
     verdict, concern = _of_floor(floor)
     return Answer(question, verdict, concern, f"{question.capitalize()}: {floor.reason}.", detail)
 
@@ -73,11 +77,15 @@ def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) 
         said = "no groups given" if not columns else "no group has enough rows"
         return Answer("slices", said, "unknown", f"Slices: {said} (--by COLUMN).", said)
     worse, restless = worse_slices(every), restless_slices(every, churn)
-    named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][: 3 - len(worse[:3])]
+    named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
+        : 3 - len(worse[:3])
+    ]
     detail = " · ".join(named)
     many = f"{len(every):,} group{'s' if len(every) > 1 else ''}"
     if worse:
-        return Answer("slices", f"worse in {len(worse):,} of {many}", "problem", f"Worse in {len(worse):,} of {many}: {detail}.", detail)
+        return Answer(
+            "slices", f"worse in {len(worse):,} of {many}", "problem", f"Worse in {len(worse):,} of {many}: {detail}.", detail
+        )
     if restless:
         floor = every[0].excess is not None
         said = f"churn above {'their floor' if floor else 'the rest'} in {len(restless):,} of {many}"
@@ -145,5 +153,3 @@ def _churn_in_words(s: Slice) -> str:
     t = s.tests[0]
     floor = "" if t.old is None else f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
     return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{floor} (q {probability(t.q_value)})"
-
-

@@ -12,7 +12,7 @@ from traintwice.compare.results import ChangedRow, Review
 from traintwice.errors import BadInput
 from traintwice.metrics.churn import same_vote
 from traintwice.metrics.definition import to_numpy
-from traintwice.predictions import AlignedPredictions, Predictions
+from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
 from traintwice.predictions.sql import literal
 from traintwice.types import Array
 
@@ -165,6 +165,22 @@ def row_columns(files: AlignedPredictions, olds: Sequence[int]) -> dict[str, str
     if no_instability(files.has_probs, False, len(olds)) is None:
         found["instability"] = unstable(olds, classes).sql
     return found
+
+
+def write_rows(rows: Rows, path: str | Path, olds: Sequence[int]) -> None:
+    """Write every row as Parquet, see `row_columns`; rows of arrays without ids are numbered in a column ``row``."""
+    if rows.files is not None:
+        rows.files.write(path, row_columns(rows.files, olds))
+        return
+    whole = rows.read()
+    ids = {"row": np.arange(whole.examples)} if whole.ids is None else {"id": to_numpy(whole.ids)}
+    predicted = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)
+    names = {} if whole.class_names is None or not whole.has_probs else {"classes": np.array(whole.class_names)}
+    if whole.class_names is not None and not whole.has_probs:
+        predicted = np.array(whole.class_names)[predicted]
+    tables = [{**ids, "predicted": of_model, **names} for of_model in predicted]
+    with open_predictions(tables, id=list(ids), probs="predicted", regression=whole.has_scores) as files:
+        files.write(path, row_columns(files, olds))
 
 
 def check_rows_file(path: str | Path) -> Path:

@@ -67,7 +67,9 @@ class DiffAccumulator:
         self.tolerances = self._tally(tolerances)
         of_pairs = None if pairs is None else (pairs, _pair_quantities(pairs, changed))
         by = [] if self.regression else [g for g in source.groups if g not in options.show]
-        self.slices = None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
+        self.slices = (
+            None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
+        )
         between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
         self.measures = PairMeasures(
             tuple(dict.fromkeys((*between, *options.which))),
@@ -88,7 +90,11 @@ class DiffAccumulator:
         self.flow = None if self.regression else FlowCounts()
         self.confidence = BandCounts(CONFIDENCE_BANDS) if self.classes else None
         self.scores = BandCounts(SCORE_BANDS) if self.binary else None
-        self.joint = JointCounts("number" if self.regression else "score" if self.binary else "confidence") if self.classes or self.regression else None
+        self.joint = (
+            JointCounts("number" if self.regression else "score" if self.binary else "confidence")
+            if self.classes or self.regression
+            else None
+        )
         self.movement = MovementCounts() if self.classes else None
         top_k = self._if_binary("top_k", options.top_k)
         self.top = TopSets(top_k, source.summary.rows, source.replicas) if top_k else None
@@ -191,7 +197,10 @@ class DiffAccumulator:
         """For each floor what is summed for each pair of models."""
         if self.regression:
             return {"regression_difference": _pair_quantities(pairs, lambda a, b: (number(a) - number(b)).size())}
-        found = {"churn": _pair_quantities(pairs, changed), "negative_flips": _pair_quantities(pairs, lambda a, b: _lost(pairs, a, b))}
+        found = {
+            "churn": _pair_quantities(pairs, changed),
+            "negative_flips": _pair_quantities(pairs, lambda a, b: _lost(pairs, a, b)),
+        }
         if self.binary:
             for t in self.options.thresholds:
                 found[f"decisions({t:g})"] = _pair_quantities(pairs, lambda a, b, t=t: decided(a, t).differs(decided(b, t)))

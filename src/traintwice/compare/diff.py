@@ -12,7 +12,7 @@ import numpy as np
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
-from traintwice.compare.changed_rows import check_rows_file, row_columns
+from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
 from traintwice.compare.distributions import check_thresholds, check_top_k
@@ -140,9 +140,7 @@ def diff(
         rows.waive = frozenset(str(i) for i in waive)
         found = compare_rows(rows, options, details)
         if rows_file is not None:
-            if rows.files is None:
-                raise BadInput("rows_file: needs files or tables of predictions, not arrays")
-            rows.files.write(rows_file, row_columns(rows.files, [0, *range(2, 2 + len(models[2]))]))
+            write_rows(rows, rows_file, [0, *range(2, 2 + len(models[2]))])
         return found
 
 
@@ -174,7 +172,7 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
     if g.slices is not None:
-        slices, few = g.slices.result(SliceOptions(options.min_support, level, names, g.binary))
+        slices, few = g.slices.result(SliceOptions(options.min_support, level, names))
     floors = _floors(g, options, alike)
     decisions, swap_sets = _decisions(g, options, floors), _swap_sets(g, options, alike)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
@@ -315,8 +313,12 @@ def _decisions(g: DiffAccumulator | DiffSQL, options: DiffOptions, floors: dict[
     for t, tally in g.decisions.items():
         up, down = {"new": 1.0, "both": -1.0}, {"old": 1.0, "both": -1.0}
         both = {"new": 1.0, "old": 1.0, "both": -2.0}
-        each = [share(tally, {name: 1.0}, 1) for name in ("old", "new")]
-        found.append(Decisions(t, *each, *(share(tally, f, 2) for f in (both, up, down)), floors.get(f"decisions({t:g})")))
+        old, new = share(tally, {"old": 1.0}, 1), share(tally, {"new": 1.0}, 1)
+        found.append(
+            Decisions(
+                t, old, new, share(tally, both, 2), share(tally, up, 2), share(tally, down, 2), floors.get(f"decisions({t:g})")
+            )
+        )
     return tuple(found)
 
 
@@ -326,7 +328,9 @@ def _swap_sets(g: DiffAccumulator | DiffSQL, options: DiffOptions, alike: str | 
         if g.top is None:
             break
         k, (entered, came, went) = g.top.size(asked), g.top.swapped(asked, 0, 1)
-        overlap = Summary(1 - entered / k, np.full(2, 1 - entered / k), None, math.nan, k, units=k, scale="logit", share=True, most=1.0)
+        overlap = Summary(
+            1 - entered / k, np.full(2, 1 - entered / k), None, math.nan, k, units=k, scale="logit", share=True, most=1.0
+        )
         floor = None
         if options.pairs is not None:
             counts = np.array([g.top.swapped(asked, a, b)[0] for a, b in options.pairs.pairs], dtype=float)
@@ -347,9 +351,9 @@ def _matched(g: DiffAccumulator | DiffSQL, level: float, left_out: dict[str, str
         left_out["temperature_matched"] = str(reason)
         return None
     of = {m.__name__: m.definition for m in SOFT}
-    return TemperatureMatched(
-        *found.temperatures, found.held_out, found.rows, tuple(measured(of[name], e) for name, e in found.estimates.items())
-    )
+    old, new = found.temperatures
+    of_measures = tuple(measured(of[name], e) for name, e in found.estimates.items())
+    return TemperatureMatched(old, new, found.held_out, found.rows, of_measures)
 
 
 def _beyond(g: DiffAccumulator | DiffSQL, level: float) -> dict[str, Estimate]:
@@ -372,17 +376,25 @@ def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) 
     for m, model in enumerate(("old", "new")):
         auc = g.auc(m)
         if auc is not None and auc < 0.5:
-            found.append(f"the score of the {model} model ranks against the labels (AUC {auc:.2f}); is --positive the right class?")
+            found.append(
+                f"the score of the {model} model ranks against the labels (AUC {auc:.2f}); is --positive the right class?"
+            )
     return found
 
 
-def _check(models: Sequence[Sequence[Any]], level: float, margin: float, same_within: float, min_support: int, listed: int) -> None:
+def _check(
+    models: Sequence[Sequence[Any]], level: float, margin: float, same_within: float, min_support: int, listed: int
+) -> None:
     if models[3] and not models[2]:
-        raise BadInput("new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe")
+        raise BadInput(
+            "new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe"
+        )
     if not 0 < level < 1:
         raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
     if not margin > 1 or not 0 <= same_within < 1:
-        raise BadInput(f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1")
+        raise BadInput(
+            f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1"
+        )
     if min_support < 1 or listed < 0:
         raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
 

@@ -66,7 +66,7 @@ class DiffSQL(DiffAccumulator):
         self.left_out |= dict.fromkeys(UNCOUNTED, NOT_COUNTED)
         self.confidence = self.scores = self.joint = self.movement = self.reviews = self.ranks = None
         self.tolerances = self._tally({})
-        self.measures = _SummedMeasures(options.level, clustered=self.clustered)
+        self.measures = self.summed = _SummedMeasures(options.level, clustered=self.clustered)
         binary = self.classes == 2
         self._sums = self._binary_sums(options) if binary else {}
         self.rows = files.alignment.rows
@@ -107,7 +107,9 @@ class DiffSQL(DiffAccumulator):
         positive = _table(s["ay"], s["by"], s["aby"], s["y"]) if labelled else np.zeros((2, 2))
         with_label = every if labelled else np.zeros((2, 2))
         if 0 < labelled < self.rows:
-            of_labelled = self._files.sums({"a": "a + 0 * y1", "b": "b + 0 * y1", "ab": "a * b + 0 * y1"}, (BITS | {"y1": "CAST(y AS DOUBLE)"},))
+            of_labelled = self._files.sums(
+                {"a": "a + 0 * y1", "b": "b + 0 * y1", "ab": "a * b + 0 * y1"}, (BITS | {"y1": "CAST(y AS DOUBLE)"},)
+            )
             with_label = _table(of_labelled["a"], of_labelled["b"], of_labelled["ab"], labelled)
         parts = ((0, with_label - positive), (1, positive), (None, every - with_label))
         return [{"v0": a, "v1": b, "y": y, "rows": n} for y, counts in parts for (a, b), n in np.ndenumerate(counts) if n]
@@ -131,7 +133,9 @@ class DiffSQL(DiffAccumulator):
                 continue
             found = cells if name == PREDICTED else self._files.counts_by({"g": key, "v0": "v0", "v1": "v1", "y": "y"})
             for block, counts in _blocks(found):
-                values = [cell["v0" if name == PREDICTED else "g"] for cell in found if (cell["y"] is None) == (not block.has_labels)]
+                values = [
+                    cell["v0" if name == PREDICTED else "g"] for cell in found if (cell["y"] is None) == (not block.has_labels)
+                ]
                 numbers = column.axis.numbers
                 codes = np.array([numbers.setdefault(v, len(numbers)) for v in values], dtype=np.int64)
                 column.base.add(Rows(block), groups=codes, counts=counts)
@@ -142,9 +146,13 @@ class DiffSQL(DiffAccumulator):
             group = 0 if numbers is None else numbers.setdefault(value, len(numbers))
             tally.moments.add_sums(group, rows, units, linear, second, rows)
 
-    def _products(self, quantities: Mapping[str, Expression], by: str | None) -> list[tuple[Any, float, float, np.ndarray, np.ndarray]]:
+    def _products(
+        self, quantities: Mapping[str, Expression], by: str | None
+    ) -> list[tuple[Any, float, float, np.ndarray, np.ndarray]]:
         names = ["q0", *[f"q{i + 1}" for i in range(len(quantities))]]
-        sums = ", ".join(f"sum(CAST({q.sql} AS DOUBLE)) AS {name}" for name, q in zip(names[1:], quantities.values(), strict=True))
+        sums = ", ".join(
+            f"sum(CAST({q.sql} AS DOUBLE)) AS {name}" for name, q in zip(names[1:], quantities.values(), strict=True)
+        )
         inner = f"SELECT c, {f'{by} AS g, ' if by else ''}count(*)::DOUBLE AS q0, {sums} FROM {{rows}} GROUP BY c{f', {by}' if by else ''}"
         pairs = list(combinations_with_replacement(range(len(names)), 2))
         products = ", ".join(f"sum({names[i]} * {names[j]}) AS s{i}_{j}" for i, j in pairs)
@@ -166,7 +174,9 @@ class DiffSQL(DiffAccumulator):
         else:
             units, linear = n, np.array([n, s["tv"]])
             second = np.array([[n, s["tv"]], [s["tv"], s["tv2"]]])
-        self.measures.found.append(measured(metrics.total_variation.definition, self._mean(n, units, linear, second, 2, "log", 1.0)))
+        self.summed.found.append(
+            measured(metrics.total_variation.definition, self._mean(n, units, linear, second, 2, "log", 1.0))
+        )
         for i, t in enumerate(options.thresholds):
             old, new, both = (s[f"{name}{i}"] for name in ("old", "new", "both"))
             tally = self.decisions[t]
@@ -196,10 +206,10 @@ class DiffSQL(DiffAccumulator):
         if any(zeros):
             change, p_value = unpaired_change(old, new), None
         d = metrics.log_loss.definition
-        self.measures.losses.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
+        self.summed.losses.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
         which = [f"in {z:,.0f} rows of the {name} model" for name, z in zip(("old", "new"), zeros, strict=True) if z]
         if which:
-            self.measures.at[d.name] = " and ".join(which)
+            self.summed.at[d.name] = " and ".join(which)
 
     def _mean(
         self, rows: float, units: float, linear: np.ndarray, second: np.ndarray, models: int, scale: Scale, most: float

@@ -73,7 +73,9 @@ class BandCounts:
         places = [np.searchsorted(self._edges[1:-1], numbers, side="left") for numbers in (old, new)]
         w = np.ones(len(old)) if weights is None else weights
         size = self._sums.shape[1]
-        for i, (place, value) in enumerate(((places[0], None), (places[1], None), (places[0], w), (places[0], w * flipped), (places[0], w * far))):
+        for i, (place, value) in enumerate(
+            ((places[0], None), (places[1], None), (places[0], w), (places[0], w * flipped), (places[0], w * far))
+        ):
             self._sums[i] += np.bincount(place, value, size)
 
     def result(self) -> tuple[Band, ...]:
@@ -158,7 +160,9 @@ class MovementCounts:
             for name, values in kl.items():
                 self._sums[name] += float(np.where(w > 0, w * np.maximum(values, 0.0), 0.0).sum())
                 places = np.clip((np.log(np.maximum(values, 1e-12)) / math.log(1e16) + 0.75) * FINE, 0, FINE)
-                self._kl[name] += np.bincount(np.where(np.isinf(values), FINE, np.minimum(places, FINE - 1)).astype(np.int64), w, FINE + 1)
+                self._kl[name] += np.bincount(
+                    np.where(np.isinf(values), FINE, np.minimum(places, FINE - 1)).astype(np.int64), w, FINE + 1
+                )
 
     def result(self, beyond: dict[str, Estimate]) -> Movement:
         """Shares beyond each tolerance, and the quantiles."""

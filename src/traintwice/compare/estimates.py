@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from traintwice.errors import BadInput
 from traintwice.metrics import Measurement, Summary
 from traintwice.metrics.definition import influence_variance
@@ -278,7 +276,10 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
     p_values = [g.p_value() for g in gaps]
     by_size = sorted(range(len(gaps)), key=lambda i: p_values[i])
     # what Holm multiplies the i-th smallest p-value by
-    return [g.difference(level, adjusted, len(gaps) - by_size.index(i)) for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))]
+    return [
+        g.difference(level, adjusted, len(gaps) - by_size.index(i))
+        for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))
+    ]
 
 
 def significance_edge(level: float, freedom: float) -> float:

@@ -128,7 +128,9 @@ def unstable(models: Sequence[int], classes: int | None) -> Expression:
 
     if classes is None:
         votes = f"[{', '.join(f'v{m}' for m in models)}]"
-        counts = f"list_reverse_sort(list_transform(list_distinct({votes}), lambda c: len(list_filter({votes}, lambda v: v = c))))"
+        counts = (
+            f"list_reverse_sort(list_transform(list_distinct({votes}), lambda c: len(list_filter({votes}, lambda v: v = c))))"
+        )
         sql = f"(1 - (({counts})[1] - coalesce(({counts})[2], 0)) / {len(models)})"
     else:
         means = [f"({' + '.join(f'p{m}_{k}' for m in models)}) / {len(models)}" for k in range(classes)]

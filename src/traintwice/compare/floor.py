@@ -54,7 +54,7 @@ class Pairs:
         """The coefficients in the floor."""
         if not self.new_retrains:
             return self._mean(lambda a, b: (a, b) != (0, 1))
-        return (self.mean_within(olds) + self.mean_within(news)) / 2
+        return np.asarray((self.mean_within(olds) + self.mean_within(news)) / 2)
 
     def mean_within(self, models: Sequence[int]) -> np.ndarray:
         """The coefficients in the mean change between some models."""
@@ -102,18 +102,33 @@ def noise_floor(
     Source:
         docs/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
-    shape = _Shape(pairs, counts.astype(np.float64), variance_of, t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf), level)
-    change, floor = float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows, float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows
+    shape = _Shape(
+        pairs,
+        counts.astype(np.float64),
+        variance_of,
+        t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf),
+        level,
+    )
+    change, floor = (
+        float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows,
+        float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows,
+    )
     half = shape.half()
     log_ratio = shape.log_ratio(pairs.olds, pairs.news)
     value = change / floor if floor > 0 else math.nan if change == 0 else math.inf
-    low, high = (math.exp(log_ratio - half), math.exp(min(log_ratio + half, 700.0))) if math.isfinite(half) else (math.nan, math.nan)
+    low, high = (
+        (math.exp(log_ratio - half), math.exp(min(log_ratio + half, 700.0))) if math.isfinite(half) else (math.nan, math.nan)
+    )
     models = 2 + pairs.retrains + pairs.new_retrains
     error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
     ratio = Estimate(value, low, high, error, models, round(rows), level, "both", units)
-    excess = Estimate(change - floor, floor * (low - 1), floor * (high - 1), error * floor, models, round(rows), level, "both", units)
+    excess = Estimate(
+        change - floor, floor * (low - 1), floor * (high - 1), error * floor, models, round(rows), level, "both", units
+    )
     if floor == 0 and math.isfinite(low):  # a ratio to nothing: the bounds of the counts with ½ added
-        excess = Estimate(change, *scaled_bounds(change, half * change, "log"), math.nan, models, round(rows), level, "both", units)
+        excess = Estimate(
+            change, *scaled_bounds(change, half * change, "log"), math.nan, models, round(rows), level, "both", units
+        )
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
     if identical is None and alike:
         identical = "all retrains differ from the old model on the same number of rows, as copies do"
@@ -127,7 +142,22 @@ def noise_floor(
     each = tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds)
     inside = [float(pairs.mean_within(m) @ counts) / rows if pairs.new_retrains else None for m in (pairs.olds, pairs.news)]
     found = NoiseFloor(
-        name, title, unit, pairs.retrains, pairs.new_retrains, change, floor, ratio, excess, each, inside[0], inside[1], verdict, margin, more, ""
+        name,
+        title,
+        unit,
+        pairs.retrains,
+        pairs.new_retrains,
+        change,
+        floor,
+        ratio,
+        excess,
+        each,
+        inside[0],
+        inside[1],
+        verdict,
+        margin,
+        more,
+        "",
     )
     return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
 
@@ -139,7 +169,11 @@ class _Shape:
         self, pairs: Pairs, counts: np.ndarray, variance_of: Callable[[np.ndarray], float] | None, edge: float, level: float
     ) -> None:
         self.pairs, self.level, self._edge = pairs, level, edge
-        relevant = counts if not pairs.new_retrains else np.array([pairs.cross(pairs.olds, pairs.news) @ counts, *_withins(pairs, counts)])
+        relevant = (
+            counts
+            if not pairs.new_retrains
+            else np.array([pairs.cross(pairs.olds, pairs.news) @ counts, *_withins(pairs, counts)])
+        )
         self.counts = counts + 0.5 if (relevant <= 0).any() else counts
         gradient = self._gradient()
         poisson = float(np.sum(gradient**2 * self.counts))
@@ -148,7 +182,7 @@ class _Shape:
             self.of_rows = max(self.of_rows, poisson) if not math.isnan(self.of_rows) else poisson
 
     def log_ratio(self, olds: Sequence[int], news: Sequence[int]) -> float:
-        """log of the mean change of old against new over the floor."""
+        """Log of the mean change of old against new over the floor."""
         cross, floor = (float(of(olds, news) @ self.counts) for of in (self.pairs.cross, self.pairs.floor))
         return math.log(cross / floor) if cross > 0 and floor > 0 else math.nan
 
@@ -189,7 +223,9 @@ class _Shape:
         if n < LEAST:
             return math.nan
         rests = [[m for m in models if m != left] for left in models]
-        values = np.array([self.log_ratio(rest if models is p.olds else p.olds, rest if models is p.news else p.news) for rest in rests])
+        values = np.array(
+            [self.log_ratio(rest if models is p.olds else p.olds, rest if models is p.news else p.news) for rest in rests]
+        )
         return float((n - 1) / n * np.sum((values - values.mean()) ** 2))
 
 
@@ -205,7 +241,9 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
         return f"inconclusive: {identical}; no verdict rests on them"
     if few < LEAST or math.isnan(found.ratio.low):
         value = f"{points(found.value)} %" if found.unit == "fraction" else f"{found.value:.3g}"
-        return f"inconclusive: {what} is {value}; {many} are too few to estimate the variance of a retrain, give {ASK_FOR} or more"
+        return (
+            f"inconclusive: {what} is {value}; {many} are too few to estimate the variance of a retrain, give {ASK_FOR} or more"
+        )
     ratio = f"{what} is {times(found.ratio.value)} the floor ({times(found.ratio.low, word=False)} to {times(found.ratio.high, word=False)}; {given})"
     if found.verdict == "beyond noise":
         return f"more than retraining brings: {ratio}"

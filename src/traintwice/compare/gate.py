@@ -4,62 +4,86 @@ from __future__ import annotations
 
 import glob
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from traintwice.compare.both_models import change_of
-from traintwice.compare.diff import diff, named
+from traintwice.compare.diff import diff
 from traintwice.compare.gate_file import read_gate
-from traintwice.compare.gate_types import Budget, Check, GateResult, Rule
+from traintwice.compare.gate_types import Budget, Check, GateResult, Outcome, Rule
+from traintwice.compare.options import named
+from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import ALL, Metric
+from traintwice.tables.format import number
 from traintwice.types import Estimate
 
-SPECIAL = ("excess",)
-"""Names of budgets that are no metric."""
+SPECIAL = ("excess", "decisions(THRESHOLD)", "swapped(K)")
+"""Budgets that are not a metric: of the noise floor of churn, of decisions at a threshold, of the k highest scores."""
+
+FLOORS = ("churn", "negative_flips", "regression_difference")
+
+_CALLED = re.compile(r"(decisions|swapped)\(([0-9.eE+-]+)\)")
 
 
 def gate(
-    old: Any, new: Any, budgets: Sequence[Budget], *, rule: Rule = "point", waive: Collection[str] = (), **options: Any
+    old: Any,
+    new: Any,
+    budgets: Sequence[Budget],
+    *,
+    rule: Rule = "bound",
+    inconclusive: Literal["pass", "fail"] | None = None,
+    waive: Collection[str] = (),
+    **options: Any,
 ) -> GateResult:
-    r"""Hold the difference between two models against budgets.
+    r"""Compare the difference between two models with budgets.
 
-        "point": value <= max;   "bound": upper end of the interval <= max;   likewise with min and the lower end
+        "bound": kept where the whole interval is within the limits, over where the whole interval is beyond one, else inconclusive
+        "point": kept where the number is within the limits, else over
 
     Args:
         old, new: see `diff`.
-        budgets: the limits; a budget with ``by`` is checked in every slice of at least ``min_support`` rows.
+        budgets: the limits; a budget with ``by`` is checked in every slice of at least ``min_support`` rows, or in one with ``where``.
         rule: for budgets that name none.
+        inconclusive: what an inconclusive outcome counts as; None: an outcome of its own.
         waive: ids of rows that do not count.
         options: of `diff`, such as ``floor``, ``id``, ``label`` and ``by``.
     Returns:
-        A `GateResult`. A measure without value does not pass.
+        A `GateResult`. A measure without value is inconclusive.
     Raises:
-        BadInput: no budgets, a measure that has no value by slice, or see `diff`. UnknownName: no such measure.
+        BadInput: no budgets, a limit that a fraction cannot reach, a measure that has no value by slice, or see `diff`. UnknownName: no
+            such measure.
     Source:
         Ours.
     Example:
-        >>> old, new, y = np.array([0, 1, 1, 0]), np.array([0, 0, 1, 0]), np.array([0, 1, 1, 0])
-        >>> result = gate(old, new, [Budget("churn", max=0.3), Budget("negative_flips", max=0.1)], label=y)
-        >>> result.passed, [check.reason for check in result.failed]
-        (False, ['negative_flips is 0.25, more than the 0.1 allowed'])
+        >>> rng = np.random.default_rng(0)
+        >>> old, new = rng.integers(2, size=1000), rng.integers(2, size=1000)
+        >>> result = gate(old, new, [Budget("churn", max=0.3)], by_position=True)
+        >>> result.outcome, result.checks[0].reason.split(" (")[0]
+        ('over', 'churn is 0.519')
     """
     if not budgets:
-        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=0.02")
-    metrics = {b.measure: _metric(b) for b in budgets}
-    by_slice = {_key(b): m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
-    columns = [b.by for b in budgets if b.by not in (None, PREDICTED)]
-    if not isinstance(options.get("by"), Mapping):
-        given = options.get("by") or ()
-        options["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
-    which = [m for m in metrics.values() if m is not None]
-    found = diff(old, new, which=which, by_slice=list(by_slice.values()), waive=waive, **options)
-    if "excess" in metrics and found.floor is None:
-        raise BadInput("gate: a budget on excess needs retrains of the old recipe; pass --floor")
+        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
+    wanted = {b.measure: _metric(b) for b in budgets}
+    for budget in budgets:
+        check_limits(budget)
+    by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
+    options = _with_columns(options, budgets)
+    which = [m for m in wanted.values() if m is not None]
+    rank = options.pop("rank", False) or any(not m.definition.one_pass for m in which)
+    found = diff(old, new, which=which, by_slice=list(by_slice.values()), rank=rank, waive=waive, **options)
+    for b in budgets:
+        if (b.measure == "excess" or b.against is not None) and not found.floors:
+            raise BadInput(
+                f"gate: a budget on {b.measure} {b.against or ''} needs retrains of the old recipe; pass --floor".replace(
+                    "  ", " "
+                )
+            )
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
-    return GateResult(tuple(checks), found, found.waived, _notes(budgets, found))
+    return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
 
 
 def gate_file(path: str | Path, **options: Any) -> GateResult:
@@ -67,44 +91,81 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
 
     Args:
         path: of the file.
-        options: of `diff`, which win over those of the file.
+        options: of `diff` and `gate`, which win over those of the file.
     Raises:
-        BadSpec, UnknownName: the file says something that cannot be; the message names the path of the key. BadInput: see `gate`.
+        BadSpec, UnknownName: a key or value that cannot be; the message names the path of the key. BadInput: see `gate`.
     """
     path = Path(path)
     asked = read_gate(path)
     for name in ("old", "new"):
         if getattr(asked, name) is None and name not in options:
             raise BadInput(f"{path}: {name} is missing; a gate compares two files of predictions")
-    beside = {name: getattr(asked, name) for name in ("old", "new", "floor", "new_floor")}
-    files = {
-        name: [_beside(path, f) for f in value] if isinstance(value, tuple) else value and _beside(path, value)
-        for name, value in beside.items()
-    }
-    settings: dict[str, Any] = {
-        **files,
-        **{name: list(getattr(asked, name)) or None for name in ("id", "probs", "classes", "by")},
-        **{
-            name: getattr(asked, name)
-            for name in ("label", "weight", "logits", "regression", "by_position", "on_missing", "memory")
-        },
-        **{name: getattr(asked, name) for name in ("level", "min_support", "no_rows", "rule", "waive")},
-        "budgets": asked.budgets,
-        **options,
-    }
-    probs = settings["probs"]
-    settings["probs"] = probs[0] if probs and len(probs) == 1 else probs
+    files = {}
+    for name in ("old", "new", "floor", "new_floor"):
+        value = getattr(asked, name)
+        files[name] = [_relative(path, f) for f in value] if isinstance(value, tuple) else value and _relative(path, value)
+    own = ("budgets", "rule", "inconclusive", "level", "min_support", "margin", "same_within", "no_rows", "waive")
+    settings = {**files, **asked.read_with, **{name: getattr(asked, name) for name in own}, **options}
     return gate(**settings)
 
 
-def _beside(path: Path, name: str) -> str:
-    """A path or glob relative to a file; only ``name`` is read as a glob, not the folder."""
-    together = path.parent / name
-    return str(together) if together.exists() else str(Path(glob.escape(str(path.parent))) / name)
+def check_limits(budget: Budget) -> None:
+    """Refuse limits that a fraction cannot reach: percent without its sign.
+
+    Raises:
+        BadInput: a limit above 1, or below −1, on a fraction; the message has both readings.
+    """
+    if unit_of(budget) != "fraction":
+        return
+    for name, limit in (("max", budget.max), ("min", budget.min)):
+        if limit is not None and abs(limit) > 1:
+            said = f"{limit:g}"
+            raise BadInput(
+                f"budget on {budget.measure}: {name} = {said} reads as {100 * limit:g} %, which a fraction cannot reach; write "
+                f"{said}% ({limit / 100:g}) for {said} percent, or a fraction between -1 and 1"
+            )
+
+
+def unit_of(budget: Budget) -> str:
+    """ "fraction", or "number" for what has no percent."""
+    if budget.against == "times floor":
+        return "number"
+    metric = _metric(budget)
+    if metric is None:
+        return "fraction"
+    return metric.definition.unit
+
+
+def parse_limit(text: str) -> float | None:
+    """The number that a limit means: "2%", "0.02"; None where it is none.
+
+    >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
+    (0.02, 0.025, 0.02, None)
+    """
+    match = re.fullmatch(r"\s*([^%\s]+)\s*(%?)\s*", text)
+    try:
+        value = float(match[1]) if match else math.nan
+    except ValueError:
+        return None
+    return None if match is None or math.isnan(value) else value / 100 if match[2] else value
+
+
+def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
+    """The options with the group columns, thresholds and top-k of the budgets."""
+    found = dict(options)
+    if not isinstance(found.get("by"), Mapping):
+        given = found.get("by") or ()
+        columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
+        found["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
+    for name, option in (("decisions", "thresholds"), ("swapped", "top_k")):
+        asked = [float(m[2]) for b in budgets if (m := _CALLED.fullmatch(b.measure)) and m[1] == name]
+        if asked:
+            found[option] = tuple(dict.fromkeys([*found.get(option, ()), *asked]))
+    return found
 
 
 def _metric(budget: Budget) -> Metric | None:
-    if budget.measure in SPECIAL:
+    if budget.measure == "excess" or _CALLED.fullmatch(budget.measure):
         return None
     known = [m.__name__ for m in ALL]
     if budget.measure not in known:
@@ -113,83 +174,113 @@ def _metric(budget: Budget) -> Metric | None:
 
 
 def _of_slice(budget: Budget) -> Metric | None:
-    """The metric whose value in every slice is held against the limit; None where slices have it anyway."""
+    """The metric whose value in every slice is compared with the limit; None where slices have it anyway."""
     metric = _metric(budget)
-    if metric is None or budget.measure == "churn":
+    if _CALLED.fullmatch(budget.measure) or budget.against is not None:
+        raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
+    if metric is None or budget.measure in ("churn", "negative_flips", "accuracy", "recall"):
         return None
     if metric.definition.between_replicas:
+        check_sliceable(metric)
         return metric
     if budget.of != "change":
         raise BadInput(f"budget on {budget.measure}: by slice only the change from old to new has a limit")
     return change_of(metric)
 
 
-def _key(budget: Budget) -> str:
-    return budget.measure
-
-
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
     if budget.by is None:
-        estimate = _overall(budget, found)
-        yield _check(budget, None, None, estimate, rule, found.left_out.get(budget.measure, "it has no value here"))
+        yield _check(budget, None, _overall(budget, found), rule, found.left_out.get(budget.measure, "it has no value here"))
         return
-    for part in sorted((s for s in found.slices if s.column == budget.by), key=lambda s: s.value or ""):
-        yield _check(budget, part.column, part.value, _in_slice(budget, part), rule, "it has no value in this slice")
+    every = (*found.slices, *found.predicted, *found.periods)
+    parts = [s for s in every if s.column == budget.by and (budget.where is None or s.value == budget.where)]
+    if budget.where is not None and not parts:
+        why = f"no slice {budget.by}={budget.where} has {found.min_support:,} rows or more"
+        yield replace(_check(budget, None, None, rule, why), column=budget.by, value=budget.where)
+    for part in sorted(parts, key=lambda s: s.value or ""):
+        yield _check(budget, part, _in_slice(budget, part), rule, "it has no value in this slice")
 
 
 def _overall(budget: Budget, found: Diff) -> Estimate | None:
-    if budget.measure == "excess":
+    called = _CALLED.fullmatch(budget.measure)
+    floors = {f.name: f for f in found.floors}
+    value: Estimate | None = None
+    if called and called[1] == "decisions":
+        (decisions,) = (d for d in found.decisions if d.threshold == float(called[2])) if found.decisions else (None,)
+        value, floor = (None, None) if decisions is None else (decisions.changed, decisions.floor)
+    elif called:
+        swap = next((s for s in found.swap_sets if s.asked == float(called[2])), None)
+        floor = None if swap is None else swap.floor
+        if swap is not None:
+            e = swap.overlap
+            value = replace(e, value=1 - e.value, low=1 - e.high, high=1 - e.low)
+    elif budget.measure == "excess":
         return None if found.floor is None else found.floor.excess
-    for quality in found.quality:
-        if quality.name == budget.measure:
-            return {"old": quality.old, "new": quality.new, "change": quality.change}[budget.of]
-    return next((m.estimate for m in found.measures if m.name == budget.measure), None)
+    else:
+        floor = floors.get(budget.measure)
+        quality = next((q for q in found.quality if q.name == budget.measure), None)
+        if quality is not None:
+            value = {"old": quality.old, "new": quality.new, "change": quality.change}[budget.of]
+        else:
+            value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
+    if budget.against is None:
+        return value
+    if floor is None:
+        raise BadInput(
+            f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
+        )
+    return floor.excess if budget.against == "minus floor" else floor.ratio
 
 
 def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
     if budget.measure == "churn":
         return part.churn
+    if budget.measure == "negative_flips":
+        return part.negative_flips
     if budget.measure == "excess":
         return part.excess
+    if budget.measure in ("accuracy", "recall"):
+        return next((t.change for t in part.tests if t.question == budget.measure), None)
     metric = _of_slice(budget)
     return None if metric is None else part.measures.get(metric.__name__)
 
 
-def _check(budget: Budget, column: str | None, value: str | None, estimate: Estimate | None, rule: Rule, why: str) -> Check:
-    where = "" if column is None else f" where {column} is {'missing' if value is None else value}"
-    name = f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{where}"
+def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str) -> Check:
+    unit = unit_of(budget)
+    where = "" if part is None else f" where {part.column} is {'missing' if part.value is None else part.value}"
+    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
+    name = f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
+    column, value = (None, None) if part is None else (part.column, part.value)
     if estimate is None or math.isnan(estimate.value):
-        limit = budget.max if budget.max is not None else budget.min
-        return Check(budget, column, value, estimate, math.nan, limit or 0.0, False, f"{name} cannot be checked: {why}")
-    broken = None
-    shown: tuple[float, float] = (estimate.value, 0.0)
-    for limit, end, sign in ((budget.max, estimate.high, 1), (budget.min, estimate.low, -1)):
-        if limit is None:
-            continue
-        compared = estimate.value if rule == "point" or (rule == "both" and math.isnan(end)) else end
-        shown = (compared, limit)
-        if not sign * compared <= sign * limit:
-            broken = (compared, limit, sign)
-            break
-    if broken is None:
-        ends = [
-            f"at most {budget.max:g}" if budget.max is not None else "",
-            f"at least {budget.min:g}" if budget.min is not None else "",
-        ]
-        reason = f"{name} is {estimate.value:.4g}, {' and '.join(e for e in ends if e)} allowed"
-        return Check(budget, column, value, estimate, *shown, True, reason)
-    compared, limit, sign = broken
-    more = "more" if sign > 0 else "less"
-    if math.isnan(compared):
-        reason = f"{name} is {estimate.value:.4g} and has no interval to hold against {limit:g}"
-    elif compared == estimate.value:
-        reason = f"{name} is {estimate.value:.4g}, {more} than the {limit:g} allowed"
-    else:
-        reason = f"{name} is {estimate.value:.4g} but may be {compared:.4g}, {more} than the {limit:g} allowed"
-    return Check(budget, column, value, estimate, compared, limit, False, reason)
+        return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
+    outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
+    outcome: Outcome = "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"
+    limits = [f"{word} {limit:g}" for word, limit in (("at most", budget.max), ("at least", budget.min)) if limit is not None]
+    has_ends = not (math.isnan(estimate.low) or math.isnan(estimate.high))
+    ends = f" ({number(estimate.low, 'number', 4)} to {number(estimate.high, 'number', 4)})" if has_ends else ""
+    reason = f"{name} is {estimate.value:.4g}{ends}; allowed is {' and '.join(limits)}"
+    if outcome == "inconclusive":
+        reason += ", which its interval neither keeps nor breaks" if has_ends else ", and it has no interval to compare"
+    return Check(budget, column, value, unit, estimate, outcome, reason)
+
+
+def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
+    """Of a limit from above (sign 1) or below (−1)."""
+    near, far = (e.low, e.high) if sign > 0 else (e.high, e.low)
+    if rule == "point" or math.isinf(e.value):
+        return "kept" if sign * e.value <= sign * limit else "over"
+    if math.isnan(near) or math.isnan(far):
+        return "inconclusive"
+    return "kept" if sign * far <= sign * limit else "over" if sign * near > sign * limit else "inconclusive"
+
+
+def _relative(path: Path, name: str) -> str:
+    """A path or glob relative to a file; only ``name`` is read as a glob, not the folder."""
+    together = path.parent / name
+    return str(together) if together.exists() else str(Path(glob.escape(str(path.parent))) / name)
 
 
 def _notes(budgets: Sequence[Budget], found: Diff) -> tuple[str, ...]:
     if not any(b.by for b in budgets) or not found.slices_left_out:
         return ()
-    return (f"{found.slices_left_out} slices of fewer than {found.min_support} rows were not checked",)
+    return (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)

@@ -96,7 +96,7 @@ class GateResult(Shown):
 
     @property
     def outcome(self) -> Outcome:
-        """over where any check is; else inconclusive where any is; else kept."""
+        """Over where any check is; else inconclusive where any is; else kept."""
         return worst_outcome([c.outcome for c in self.checks])
 
     @property
@@ -138,5 +138,5 @@ class SelfTest(Shown):
 
 
 def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
-    """over before inconclusive before kept."""
+    """Over before inconclusive before kept."""
     return "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"

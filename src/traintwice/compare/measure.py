@@ -1,32 +1,29 @@
-"""The small door: everything that can be said of one set of predictions."""
+"""Entry point for measuring one set of replicas."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any, Unpack
 
 from traintwice import metrics
-from traintwice.compare.both_models import BETWEEN_NUMBERS
-from traintwice.compare.diff import named
-from traintwice.compare.intervals import interval
-from traintwice.compare.matched import Matched, recipe_matched
-from traintwice.compare.streams import Stream
+from traintwice.compare.estimates import interval
+from traintwice.compare.matched import Matched, MatchedTemperature
+from traintwice.compare.options import distinct
+from traintwice.compare.pair_measures import DISTANCES_OF_NUMBERS
+from traintwice.compare.results import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
-from traintwice.metrics import Definition, Metric
-from traintwice.metrics.definition import to_numpy
-from traintwice.predictions import Predictions, Reading, Rows, Summary, from_arrays, is_array, items_of, open_rows
-from traintwice.tables import Column, Row, Table
-from traintwice.types import TARGET_IN_WORDS, Array, Estimate
-
-SCHEMA_VERSION = 1
+from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics.definition import Definition, to_numpy
+from traintwice.metrics.identical import IdenticalReplicas
+from traintwice.metrics.multiplicity import self_consistency_distribution, viable_range_distribution
+from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
+from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
-"""Numbers of predictions of files that are held in memory for metrics that need all rows together: 1.6 GB."""
-
-ARRAYS = ("classes", "positive", "logits", "regression")
-"""Options of reading that arrays have too."""
+"""Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -44,64 +41,68 @@ DEFAULT: tuple[Metric, ...] = (
 )
 """What `measure` gives unless told otherwise; `traintwice.metrics.ALL` has more."""
 
+MULTIPLICITY: tuple[Metric, ...] = (
+    metrics.self_consistency,
+    metrics.ambiguity,
+    metrics.discrepancy,
+    metrics.viable_range,
+    metrics.percentile_width,
+)
+"""What ``multiplicity=True`` adds: how far equally good models disagree on single rows."""
 
-class Measures(Mapping[str, Estimate]):
-    """Estimates by metric name, with what was left out and why. Displays as a table in a notebook.
+
+@dataclass(frozen=True)
+class Multiplicity:
+    """Distributions over rows of how far the replicas disagree.
+
+    Attributes:
+        self_consistency: a level to the share of rows on which two replicas agree with at least that chance.
+        viable_range: a share of rows to the range of the positive class's probability that so many rows do not exceed; empty without
+            probabilities.
+    """
+
+    self_consistency: Mapping[str, float]
+    viable_range: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Measures(Mapping[str, Estimate], Shown):
+    """Estimates by metric name, with what was left out and why.
 
     Attributes:
         replicas, examples: M and N.
+        estimates: metric name to estimate.
+        definitions: metric name to its definition.
         left_out: metric name to the reason why it has no value here.
         infinite: metric name to where its number becomes infinite.
-        read: which files were read and how their rows were matched; None for an array.
+        calibration: mean calibration error if every confidence were the chance of being right, and the error less what chance adds;
+            None where the error was not asked for.
+        identical: names of replicas whose predictions are bit-identical, each group of two or more.
+        multiplicity: distributions over rows; None where not asked for.
+        read: what was read and how rows were matched.
         matched: soft measures at the recipe's best temperature; None where not asked for.
     """
 
-    def __init__(
-        self,
-        replicas: int,
-        examples: int,
-        estimates: Mapping[Definition, Estimate],
-        left_out: Mapping[str, str],
-        infinite: Mapping[str, str] | None = None,
-        read: Summary | None = None,
-    ) -> None:
-        self.replicas, self.examples, self.read = replicas, examples, read
-        self.matched: Matched | None = None
-        self.left_out = dict(left_out)
-        self.infinite = dict(infinite or {})
-        self._estimates = {definition.name: estimate for definition, estimate in estimates.items()}
-        self._definitions = {definition.name: definition for definition in estimates}
+    replicas: int
+    examples: int
+    estimates: Mapping[str, Estimate]
+    definitions: Mapping[str, Definition]
+    left_out: Mapping[str, str]
+    infinite: Mapping[str, str]
+    calibration: tuple[float, float] | None
+    identical: tuple[tuple[str, ...], ...]
+    multiplicity: Multiplicity | None
+    read: Summary
+    matched: Matched | None = field(default=None)
 
     def __getitem__(self, name: str) -> Estimate:
-        return self._estimates[name]
+        return self.estimates[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._estimates)
+        return iter(self.estimates)
 
     def __len__(self) -> int:
-        return len(self._estimates)
-
-    def table(self) -> Table:
-        """One row per measure: value, interval, what the interval is a claim about; where asked for, at matched temperature."""
-        columns = [Column("estimate", "estimate", "mixed"), Column("target", "interval is about", "text")]
-        at: Mapping[str, Estimate] = {} if self.matched is None else self.matched.estimates
-        if self.matched is not None:
-            columns.insert(1, Column("matched", f"at temperature {self.matched.temperature:.3g}", "mixed"))
-        rows = [
-            Row(
-                self._definitions[name].title,
-                {"estimate": estimate, "target": TARGET_IN_WORDS[estimate.target], "matched": at.get(name)},
-                self._definitions[name].unit,
-            )
-            for name, estimate in self._estimates.items()
-        ]
-        notes = [f"{self._definitions[name].title} is infinite: {where}" for name, where in self.infinite.items()]
-        notes += [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
-        if self.matched is not None:
-            notes.append(
-                f"temperature: one for all replicas, fitted to log loss on {self.matched.held_out:,} rows that its column leaves out"
-            )
-        return Table(f"{self.replicas} replicas · {self.examples:,} examples", tuple(columns), tuple(rows), tuple(notes))
+        return len(self.estimates)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -109,18 +110,17 @@ class Measures(Mapping[str, Estimate]):
             "schema": SCHEMA_VERSION,
             "replicas": self.replicas,
             "examples": self.examples,
-            "measures": {name: estimate.to_dict() for name, estimate in self._estimates.items()},
-            "left_out": self.left_out,
-            "infinite": self.infinite,
-            **({} if self.matched is None else {"matched": _plain(self.matched)}),
-            **({} if self.read is None else {"read": asdict(self.read)}),
+            "measures": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
+            "left_out": dict(self.left_out),
+            "infinite": dict(self.infinite),
+            "calibration": plain(self.calibration),
+            "identical": plain(self.identical),
+            "multiplicity": plain(self.multiplicity),
+            "matched": plain(self.matched),
+            "read": asdict(self.read),
         }
 
-    def __repr__(self) -> str:
-        return self.table().to_text()
-
-    def _repr_html_(self) -> str:
-        return self.table().to_html()
+    __repr__ = Shown.__str__
 
 
 def measure(
@@ -129,8 +129,9 @@ def measure(
     *,
     weights: Array | None = None,
     which: Sequence[Metric | str] = DEFAULT,
-    level: float = 0.95,
+    multiplicity: bool = False,
     temperature_matched: bool = False,
+    level: float = 0.95,
     **reading: Unpack[Reading],
 ) -> Measures:
     """Measure the disagreement of any replicas, with intervals.
@@ -138,15 +139,14 @@ def measure(
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N`` or numbers ``M N`` of M replicas on the same N examples, or a
             list of M arrays; or files or tables of predictions, one for each replica: a path, glob, directory, or a list of them.
-        labels: true labels ``N``; without them the measures that need them are left out and named.
-        weights: weight of each example ``N``.
+        labels, weights: true labels and weights ``N`` of arrays; files name their columns with ``label`` and ``weight``.
         which: the metrics wanted, or their names, from `traintwice.metrics`.
-        level: nominal coverage of the intervals.
+        multiplicity: also self-consistency, ambiguity, viable range … (`MULTIPLICITY`), and their distributions over rows.
         temperature_matched: also the soft measures at one temperature for all replicas, which is fitted to log loss on every fifth
             row that has a label and measured on the others.
-        reading: which columns of files are what;
-            see `open_predictions`. Beside arrays only classes, logits and regression have a meaning. Files are read in blocks;
-            metrics that need all rows together are left out beyond `MOST_IN_MEMORY` numbers.
+        level: nominal coverage of the intervals.
+        reading: which columns are what; see `open_predictions`. Rows are read in blocks; metrics that need all rows together are left
+            out beyond `MOST_IN_MEMORY` numbers.
     Returns:
         `Measures`: a mapping from metric name to `Estimate`. With two replicas of unknown recipe the intervals are about
         those two models alone.
@@ -157,113 +157,138 @@ def measure(
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
-    metrics_wanted = tuple(dict.fromkeys(named(metric) for metric in which))
+    wanted = distinct([*which, *(MULTIPLICITY if multiplicity else ())])
+    with open_replicas(predictions, labels, weights, reading) as rows:
+        if rows.replicas < 2:
+            raise TooFewReplicas("measure: got 1 replica, expected at least 2: a model alone has nothing to disagree with")
+        return _measure(rows, wanted, level, temperature_matched=temperature_matched, multiplicity=multiplicity)
+
+
+@contextmanager
+def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
+    """The rows of replicas that are one array, arrays, files or tables; labels and weights of arrays may be given apart.
+
+    Raises:
+        BadInput: labels or weights next to files, see `open_rows`.
+    """
+    given: Reading = {**(reading or {})}
     items = items_of(predictions)
-    if all(is_array(item) for item in items):
-        of_files = [name for name, value in reading.items() if name not in ARRAYS and value]
-        if of_files:
-            raise BadInput(f"{', '.join(of_files)}: are for files; with arrays pass labels= and weights= as arrays")
-        p = _replicas(predictions, items, {**reading, "label": labels, "weight": weights})
-        found = _in_memory(p, metrics_wanted, level)
-        if temperature_matched:
-            _match(found, lambda: (block for _, _, block in p.blocks(p.has_probs)), p.has_probs, metrics_wanted, level)
-        return found
-    if labels is not None or weights is not None:
-        raise BadInput("labels and weights are arrays, for arrays; beside files name their columns with label= and weight=")
-    with open_rows(items, **reading) as rows:
-        found = _of_rows(rows, metrics_wanted, level)
-        if temperature_matched:
-            _match(found, rows.blocks, rows.has_probs, metrics_wanted, level)
-        return found
+    if not all(is_array(item) for item in items) and (labels is not None or weights is not None):
+        raise BadInput("labels and weights are arrays, for arrays; with files name their columns with label= and weight=")
+    if labels is not None:
+        given["label"] = labels
+    if weights is not None:
+        given["weight"] = weights
+    changes = any(given.get(name) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster"))
+    whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
+    if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
+        p = Predictions.of(whole, given.get("label"), given.get("weight"))
+        yield Rows(p, [f"replica {m}" for m in range(p.replicas)], clusters=None if p.clusters is None else "clusters")
+        return
+    models = replicas_of(predictions)
+    with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
+        yield rows
 
 
-def _match(
-    found: Measures, blocks: Callable[[], Iterable[Predictions]], has_probs: bool, which: Sequence[Metric], level: float
-) -> None:
-    """Add the soft measures among those found at the recipe's best temperature, or why there are none."""
-    soft = [m for m in which if m.__name__ in found and m.definition.soft and m.definition.one_pass]
-    try:
-        if not (has_probs and soft):
-            raise BadInput("needs probabilities" if not has_probs else "no soft measure was asked for")
-        found.matched = recipe_matched(blocks, soft, level)
-    except TraintwiceError as reason:
-        found.left_out["temperature_matched"] = str(reason)
-
-
-def _plain(matched: Matched) -> dict[str, Any]:
-    measures = {name: estimate.to_dict() for name, estimate in matched.estimates.items()}
-    return {"temperature": matched.temperature, "held_out": matched.held_out, "measures": measures}
-
-
-def _replicas(given: Any, items: Sequence[Any], reading: Reading) -> Predictions:
-    """Replicas in one array, or in one array each; numbers and logits become what they stand for."""
-    if not is_array(given):
-        return from_arrays(items, **reading)
-    plain = isinstance(given, Predictions) or not any(reading.get(name) for name in ARRAYS)
-    if plain and (isinstance(given, Predictions) or given.ndim != 2 or to_numpy(given).dtype.kind != "f"):
-        return Predictions.of(given, reading["label"], reading["weight"])
-    array = to_numpy(given)
-    if array.ndim not in (2, 3):
-        raise BadInput(f"predictions: got shape {array.shape}, expected (replicas, examples) or (replicas, examples, classes)")
-    return from_arrays(list(array), **reading)
-
-
-def _in_memory(p: Predictions, which: Sequence[Metric], level: float) -> Measures:
-    p.require_pairs("measure")
-    if p.has_scores:
-        which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or BETWEEN_NUMBERS
-    estimates: dict[Definition, Estimate] = {}
+def _measure(rows: Rows, which: Sequence[Metric], level: float, *, temperature_matched: bool, multiplicity: bool) -> Measures:
+    if rows.regression:
+        which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or DISTANCES_OF_NUMBERS
+    clustered = rows.clusters is not None
+    streaming = {m.__name__: Accumulator(m, clustered=clustered) for m in which if m.definition.one_pass}
+    identical = IdenticalReplicas()
+    held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
+    for block in rows.blocks():
+        identical.add(block)
+        for accumulator in streaming.values():
+            accumulator.add(block)
+        if held is not None:
+            held.add(block)
+    estimates: dict[str, Estimate] = {}
     left_out: dict[str, str] = {}
-    for wanted in which:
-        definition = wanted.definition
-        missing = definition.missing(p)
-        if missing is not None:
-            left_out[definition.name] = missing
+    infinite: dict[str, str] = {}
+    whole = _whole(rows, [m for m in which if not m.definition.one_pass], level, left_out)
+    for metric in which:
+        name = metric.__name__
+        if name not in streaming:
+            if name in whole:
+                estimates[name] = whole[name]
             continue
         try:
-            estimates[definition] = interval(definition.measure(p), level=level)
-        except (Undefined, TooFewReplicas) as reason:
-            left_out[definition.name] = str(reason)
-    infinite = {d.name: d.infinite(p) or "" for d, e in estimates.items() if math.isinf(e.value)}
-    return Measures(p.replicas, p.examples, estimates, left_out, infinite)
+            estimates[name] = interval(streaming[name].compute(), level=level)
+        except (Undefined, TooFewReplicas, BadInput) as reason:
+            left_out[name] = streaming[name].missing or str(reason)
+        at = streaming[name].infinite
+        if at is not None and name in estimates and math.isinf(estimates[name].value):
+            infinite[name] = f"first at row {at.row:,} of {rows.summary.files[at.replica]}"
+    names = rows.summary.files
+    found = Measures(
+        replicas=rows.replicas,
+        examples=rows.summary.rows,
+        estimates=estimates,
+        definitions={m.__name__: m.definition for m in which},
+        left_out=left_out,
+        infinite=infinite,
+        calibration=_calibration(streaming.get("calibration_error")),
+        identical=tuple(tuple(names[m] for m in group) for group in identical.result()),
+        multiplicity=_multiplicity(rows) if multiplicity and not rows.regression else None,
+        read=rows.summary,
+        matched=None,
+    )
+    if not temperature_matched:
+        return found
+    matched = _matched(held, [m for m in which if m.__name__ in estimates], level, left_out)
+    return Measures(**{**vars(found), "matched": matched})
 
 
-def _of_rows(rows: Rows, which: Sequence[Metric], level: float) -> Measures:
-    """Measures of files in one pass; those that need all rows together from a second, which holds them in memory."""
-    if rows.replicas < 2:
-        raise TooFewReplicas("measure: got 1 file, expected at least 2: a model alone has nothing to disagree with")
-    which = [m for m in which if not rows.regression or m.definition.needs_scores or m.definition.or_scores] or BETWEEN_NUMBERS
-    streams = {m.__name__: Stream(m) for m in which if m.definition.one_pass}
-    for block in rows.blocks():
-        for stream in streams.values():
-            stream.add(block)
-    whole, left_out = _whole(rows, [m for m in which if not m.definition.one_pass], level)
-    estimates: dict[Definition, Estimate] = {}
-    infinite: dict[str, str] = {}
-    for metric in which:
-        definition = metric.definition
-        if definition.name not in streams:
-            if definition.name in whole:
-                estimates[definition] = whole[definition.name]
-            continue
-        estimate, reason = streams[definition.name].estimate(level)
-        if estimate is None:
-            left_out[definition.name] = reason
-            continue
-        estimates[definition] = estimate
-        at = streams[definition.name].infinite
-        if at is not None:
-            infinite[definition.name] = f"first at row {at.row:,} of {rows.summary.files[at.replica]}"
-    read = rows.summary
-    return Measures(rows.replicas, read.rows, estimates, left_out, infinite, read)
+def _matched(held: MatchedTemperature | None, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> Matched | None:
+    soft = [m for m in which if m.definition.soft and m.definition.one_pass]
+    try:
+        if held is None or not soft:
+            raise BadInput("needs probabilities" if held is None else "no soft measure was asked for")
+        return held.result(soft, level, one_for_all=True)
+    except TraintwiceError as reason:
+        left_out["temperature_matched"] = str(reason)
+        return None
 
 
-def _whole(rows: Rows, which: Sequence[Metric], level: float) -> tuple[Mapping[str, Estimate], dict[str, str]]:
+def _calibration(of: Accumulator | None) -> tuple[float, float] | None:
+    from traintwice.metrics.calibration import CalibrationError
+
+    if of is None or not of.examples or not isinstance(of.definition, CalibrationError):
+        return None
+    return of.definition.chance(of.sums, of.weight)
+
+
+def _multiplicity(rows: Rows) -> Multiplicity | None:
+    """Distributions over all rows in memory; None where they are too many."""
+    if _numbers(rows) > MOST_IN_MEMORY:
+        return None
+    whole = rows.read()
+    agree = {f"{level:g}": share for level, share in self_consistency_distribution(whole)}
+    ranges = {f"{q:g}": r for q, r in viable_range_distribution(whole)} if whole.has_probs else {}
+    return Multiplicity(agree, ranges)
+
+
+def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
+    """Metrics that need all rows together, from a second look that holds them in memory."""
     if not which:
-        return {}, {}
-    numbers = rows.summary.rows * rows.replicas * (rows.classes or 1)
-    if numbers > MOST_IN_MEMORY:
-        reason = f"needs all rows together, {numbers:,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory"
-        return {}, {m.__name__: reason for m in which}
-    found = _in_memory(rows.read(), which, level)
-    return found, found.left_out
+        return {}
+    if _numbers(rows) > MOST_IN_MEMORY:
+        reason = f"needs all rows together, {_numbers(rows):,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory"
+        left_out |= {m.__name__: reason for m in which}
+        return {}
+    p, found = rows.read(), {}
+    for metric in which:
+        lacks = metric.definition.missing(p)
+        try:
+            if lacks is None:
+                found[metric.__name__] = interval(metric.measure(p), level=level)
+        except (Undefined, TooFewReplicas) as reason:
+            lacks = str(reason)
+        if lacks is not None:
+            left_out[metric.__name__] = lacks
+    return found
+
+
+def _numbers(rows: Rows) -> int:
+    return rows.summary.rows * rows.replicas * (rows.classes or 1)

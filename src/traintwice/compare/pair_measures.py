@@ -161,7 +161,11 @@ class PairMeasures:
         found = []
         for model, accumulator in zip(("old", "new"), pair[:2], strict=True):
             if isinstance(accumulator.definition, CalibrationError):
-                found.append(Calibration(model, accumulator.compute().value, *accumulator.definition.chance(accumulator.sums, accumulator.weight)))
+                found.append(
+                    Calibration(
+                        model, accumulator.compute().value, *accumulator.definition.chance(accumulator.sums, accumulator.weight)
+                    )
+                )
         return tuple(found)
 
     def bounds(self) -> dict[str, float]:

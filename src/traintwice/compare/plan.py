@@ -1,23 +1,25 @@
-"""How many replicas and rows it takes to see a difference in churn."""
+"""How many replicas and rows it takes to see a difference in churn between two recipes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import numpy as np
 from scipy import special
 
-from traintwice.compare.intervals import t_quantile
-from traintwice.compare.moments import Means
-from traintwice.compare.noise_floor import differ
-from traintwice.compare.plan_types import Components, Plan, PlanRow
-from traintwice.compare.streams import Stream
+from traintwice.compare.expressions import Rows, changed
+from traintwice.compare.results import Shown
+from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
+from traintwice.metrics import Accumulator
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics.means import weights_of
-from traintwice.predictions import open_rows, replicas_of
+from traintwice.metrics.moments import Moments
+from traintwice.predictions import Reading, open_rows, replicas_of
+from traintwice.statistics.intervals import t_quantile
 from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
@@ -29,44 +31,132 @@ OF_A_PAIR = 0.05
 LEAST_PILOT = 4
 """Replicas of a pilot from which both parts can be told apart."""
 
+GRID = (np.arange(400) + 0.5) / 400
+"""Quantiles of the estimated variance over which power is averaged."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """Parts of the variance of the difference in churn of two recipes.
+
+        V(M, N) = 4·ζ₁/M + 2·ζ₂/(M(M − 1)) + σ_u²/N
+
+    Attributes:
+        churn: of the first recipe.
+        zeta_1: variance of a replica's own mean churn with all others; of both recipes, or of the difference where they are paired.
+        zeta_2: variance that is left to a single pair.
+        sigma_u: standard deviation over rows of the difference in the share of disagreeing pairs.
+        paired: replica m of both recipes shares its streams.
+        source: where they come from, in words.
+    """
+
+    churn: float
+    zeta_1: float
+    zeta_2: float
+    sigma_u: float
+    paired: bool
+    source: str
+
+    def of_replicas(self, m: int) -> float:
+        """The part of the variance that replicas bring."""
+        return 4 * self.zeta_1 / m + 2 * self.zeta_2 / (m * (m - 1))
+
+    def of_rows(self, n: int) -> float:
+        """The part that rows bring."""
+        return self.sigma_u**2 / n
+
+    def jackknife(self, m: int) -> float:
+        """What the jackknife estimates of the part of replicas, on average: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
+        return 4 * self.zeta_1 / m + 4 * self.zeta_2 / (m * (m - 2))
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One way to plan.
+
+    Attributes:
+        replicas: M, of each of the two recipes.
+        rows: N.
+        standard_error: of the difference in churn.
+        detects: smallest difference found with the power asked for.
+        power: chance of finding the difference asked for; None where none was.
+        enough: whether that reaches what was asked for.
+    """
+
+    replicas: int
+    rows: int
+    standard_error: float
+    detects: float
+    power: float | None
+    enough: bool
+
+
+@dataclass(frozen=True)
+class Plan(Shown):
+    """What would be seen with so many replicas and rows. Made by `plan`.
+
+    Attributes:
+        components: the parts of the variance.
+        detect: difference in churn to be found; None where none was asked for.
+        level: of the test, one minus its error rate.
+        wanted_power: chance of finding ``detect``.
+        table: rows by number of replicas, then of rows.
+        smallest: the cheapest row (replicas times rows) that is enough; None where none is.
+        sentence: what it comes to.
+    """
+
+    components: Components
+    detect: float | None
+    level: float
+    wanted_power: float
+    table: tuple[PlanRow, ...]
+    smallest: PlanRow | None
+    sentence: str
+
 
 def plan(
     churn: float | None = None,
     detect: float | None = None,
     *,
     pilot: Any = None,
+    against: Any = None,
+    paired: bool = False,
     standard_error: float | None = None,
-    replicas: Sequence[int] = (2, 3, 5, 10, 20, 40),
+    replicas: Sequence[int] = (3, 5, 10, 20, 40),
     rows: Sequence[int] = (1_000, 10_000, 100_000),
     level: float = 0.95,
     power: float = 0.8,
-    **columns: Any,
+    **reading: Unpack[Reading],
 ) -> Plan:
-    r"""What would be seen with M replicas of each of two recipes on N rows.
+    r"""What `compare_recipes` would find with M replicas of each of two recipes on N rows.
 
-        V(M, N) = 4·ζ₁/M + 2·ζ₂/(M(M − 1)) + σ_u²/N
-        smallest difference found = (t_{(1+level)/2} + t_power) · sqrt(2·V),   t with 2(M − 1) degrees of freedom
+        V(M, N) = 4·ζ₁/M + 2·ζ₂/(M(M − 1)) + σ_u²/N, of the difference
+        power = P(|D| > max(t_{M−1} sqrt(V_J), z sqrt(σ_u²/N))), D ~ Normal(difference, V), V_J the jackknife's estimate of the
+        replica part, which varies as chi-square
 
     Args:
-        churn: expected; not needed beside a pilot.
+        churn: expected; not needed with a pilot.
         detect: difference in churn of two recipes that is to be found.
         pilot: at least four replicas: files, tables, `Predictions` or an array ``M N K`` or ``M N``.
-        standard_error: of one recipe's churn, to be reached instead of a difference to be found.
-        replicas, rows: the M and N of the table.
+        against: replicas of the second recipe on the same rows, as many where ``paired``; the parts are then those of the difference.
+            Without them the second recipe is taken to vary as the first, independently.
+        paired: replica m of both recipes shares its streams, as in the comparison that is planned.
+        standard_error: of the difference, to be reached instead of a difference to be found.
+        replicas, rows: the M (at least 3) and N of the table.
         level: of the test.
         power: chance of finding ``detect``.
-        columns: of pilot files; see `traintwice.predictions.Reading`.
+        reading: which columns of the pilot files are what; see `open_predictions`.
     Returns:
-        A `Plan`. A standard error of 0.005 reads: another draw of replicas and rows gives a churn half a point away.
+        A `Plan`. A standard error of 0.005 reads: another draw of replicas and rows gives a difference half a point away.
     Raises:
         BadInput: neither churn nor pilot; numbers out of range; a pilot of fewer than four replicas.
     Source:
-        Spec section 2. Ours: without a pilot a replica's churn varies by 5 % of churn, a pair's by a further 5 %, and
-        σ_u² = churn·(1 − churn)/2; the parts are taken not to change with M and N; recipes are not paired.
+        docs/definitions.md, "Planning". Ours: without a pilot a replica's churn varies by 5 % of churn, a pair's by a further 5 %, and
+        σ_u² = churn·(1 − churn)/2 for each recipe; the parts are taken not to change with M and N.
     Example:
         >>> print(plan(0.05, 0.01).sentence)  # doctest: +NORMALIZE_WHITESPACE
-        At a churn of 5.0 %, finding a difference of 1.0 points with 80 % power takes 10 replicas of each recipe and 10,000 rows
-        (assumed: a replica's churn varies by 5 % of churn, a pair's by a further 5 %; a pilot of 4 or more replicas would tell).
+        At a churn of 5.0 %, finding a difference of 1.0 pp with 80 % power takes 10 replicas of each recipe and 10,000 rows
+        (assumed: a replica's churn varies by 5 % of churn, a pair's by a further 5 %; pass a pilot of 4 or more replicas to measure them).
     """
     if not 0 < level < 1 or not 0 < power < 1:
         raise BadInput(f"level, power: got {level} and {power}, expected numbers between 0 and 1")
@@ -75,29 +165,22 @@ def plan(
     for name, wanted in (("detect", detect), ("standard_error", standard_error)):
         if wanted is not None and not 0 < wanted < 1:
             raise BadInput(f"{name}: got {wanted}, expected a fraction between 0 and 1, such as 0.005 for half a point")
-    if min(replicas, default=0) < 2 or min(rows, default=0) < 1:
-        raise BadInput("replicas, rows: expected at least 2 replicas and 1 row")
-    if columns.get("regression"):
+    if min(replicas, default=0) < 3 or min(rows, default=0) < 1:
+        raise BadInput("replicas, rows: expected at least 3 replicas and 1 row; fewer replicas resolve nothing about new ones")
+    if reading.get("regression"):
         raise BadInput("plan: plans are for churn, and the numbers of a regression have no labels that change")
-    parts = _from_pilot(pilot, **columns) if pilot is not None else _from_churn(churn)
+    if against is not None and pilot is None:
+        raise BadInput("plan: against is the second recipe of a pilot; give pilot too")
+    if paired and against is None:
+        raise BadInput("plan: paired needs replicas of both recipes; give against too")
+    parts = _from_pilot(pilot, against, paired, reading) if pilot is not None else _from_churn(churn)
     table = tuple(
         _row(parts, m, n, detect, standard_error, level, power) for m in sorted(set(replicas)) for n in sorted(set(rows))
     )
     asked = detect is not None or standard_error is not None
-    smallest = (
-        min((r for r in table if r.enough), key=lambda r: (r.replicas * r.rows, r.replicas), default=None) if asked else None
-    )
+    enough = [r for r in table if r.enough] if asked else []
+    smallest = min(enough, key=lambda r: (r.replicas * r.rows, r.replicas), default=None)
     return Plan(parts, detect, level, power, table, smallest, _sentence(parts, table, smallest, detect, standard_error, power))
-
-
-def variance_of_churn(parts: Components, replicas: int, rows: int) -> float:
-    """V(M, N) of `plan`.
-
-    >>> round(variance_of_churn(Components(0.05, 1e-5, 1e-5, 0.1, "pilot"), 10, 1000), 10)
-    1.42222e-05
-    """
-    of_replicas = 4 * parts.zeta_1 / replicas + 2 * parts.zeta_2 / (replicas * (replicas - 1))
-    return of_replicas + parts.sigma_u**2 / rows
 
 
 def pair_components(matrix: np.ndarray) -> tuple[float, float]:
@@ -116,46 +199,90 @@ def pair_components(matrix: np.ndarray) -> tuple[float, float]:
     return max((of_replicas / (m - 1) - zeta_2) / (m - 2), 0.0), zeta_2
 
 
+def power_of(parts: Components, m: int, n: int, difference: float, level: float) -> float:
+    """The chance that `compare_recipes` finds a difference significant with M replicas of each recipe on N rows; M >= 3."""
+    of_rows, freedom = parts.of_rows(n), m - 1
+    # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
+    shape = freedom if parts.paired else 2 * freedom
+    of_replicas = parts.jackknife(m) * special.chdtri(shape, 1 - GRID) / shape
+    edge = np.maximum(
+        t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
+        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(of_rows),
+    )
+    error = math.sqrt(parts.of_replicas(m) + of_rows)
+    if not error:
+        return float((abs(difference) > edge).mean())
+    return float(np.mean(special.ndtr((abs(difference) - edge) / error) + special.ndtr((-abs(difference) - edge) / error)))
+
+
 def _from_churn(churn: float | None) -> Components:
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"
-    said = f"assumed: a replica's churn varies by {own} of churn, a pair's by a further {pair}; a pilot of {LEAST_PILOT} or more"
-    said += " replicas would tell"
-    return Components(churn, (OF_A_REPLICA * churn) ** 2, (OF_A_PAIR * churn) ** 2, math.sqrt(churn * (1 - churn) / 2), said)
+    said = f"assumed: a replica's churn varies by {own} of churn, a pair's by a further {pair}; pass a pilot of {LEAST_PILOT} or more"
+    said += " replicas to measure them"
+    zeta_1, zeta_2 = 2 * (OF_A_REPLICA * churn) ** 2, 2 * (OF_A_PAIR * churn) ** 2
+    return Components(churn, zeta_1, zeta_2, math.sqrt(churn * (1 - churn)), paired=False, source=said)
 
 
-def _from_pilot(pilot: Any, **columns: Any) -> Components:
-    models = replicas_of(pilot)
-    m = len(models)
-    if m < LEAST_PILOT:
-        raise BadInput(f"pilot: got {m} replicas, expected at least {LEAST_PILOT}")
-    of_rows, pairs = Stream(churn_of), [(a, b) for a in range(m) for b in range(a)]
-    means = [Means(1) for _ in pairs]
-    with open_rows(models, [f"pilot {i + 1}" for i in range(m)], **columns) as rows:
+def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Components:
+    recipes = [replicas_of(pilot), *([replicas_of(against)] if against is not None else [])]
+    sizes = [len(models) for models in recipes]
+    for name, size in zip(("pilot", "against"), sizes, strict=False):
+        if size < LEAST_PILOT:
+            raise BadInput(f"{name}: got {size} replicas, expected at least {LEAST_PILOT}")
+    if paired and len(set(sizes)) > 1:
+        raise BadInput(f"paired: got {sizes[0]} replicas of the pilot and {sizes[1]} against, expected equally many")
+    offsets = [0, sizes[0]]
+    spans = [(start, start + size) for start, size in zip(offsets, sizes, strict=False)]
+    pairs = [Tally({f"{a}-{b}": changed(a, b) for a in range(*span) for b in range(a) if b >= span[0]}) for span in spans]
+    names = [f"pilot {i + 1}" for i in range(sum(sizes))]
+    with open_rows([m for models in recipes for m in models], names, **reading) as rows:
+        clustered = rows.clusters is not None
+        of = [Accumulator(churn_of, clustered=clustered) for _ in spans]
+        both = Moments(len(spans), clustered=clustered)
         for block in rows.blocks():
-            of_rows.add(block)
-            for mean, (a, b) in zip(means, pairs, strict=True):
-                mean.add(differ(block, a, b)[None], weights_of(block))
-    found = of_rows.compute()
-    matrix = np.zeros((m, m))
-    for mean, (a, b) in zip(means, pairs, strict=True):
-        matrix[a, b] = matrix[b, a] = mean.value((1,))
-    zeta_1, zeta_2 = pair_components(matrix)
-    sigma = math.sqrt(found.example_variance * found.examples)
-    return Components(found.value, zeta_1, zeta_2, sigma, f"estimated from {m} replicas on {found.examples:,} rows")
+            means = np.concatenate([a.add(block.models(*span)) for a, span in zip(of, spans, strict=True)])
+            both.add(means, weights_of(block), clusters=block.clusters if clustered else None)
+            for tally in pairs:
+                tally.add(Rows(block))
+        n = rows.summary.rows
+    found = [a.compute() for a in of]
+    forms = [a.gradient() for a in of]
+    matrices = [_matrix(tally, span) for tally, span in zip(pairs, spans, strict=True)]
+    if len(recipes) == 1:
+        zeta_1, zeta_2 = (2 * z for z in pair_components(matrices[0]))
+        variance = 2 * found[0].example_variance
+    else:
+        form = np.concatenate([[forms[1][0] - forms[0][0]], -forms[0][1:], forms[1][1:]])
+        variance = float(both.variance(form)[0])
+        if paired:
+            zeta_1, zeta_2 = pair_components(matrices[1] - matrices[0])
+        else:
+            zeta_1, zeta_2 = (sum(parts) for parts in zip(*map(pair_components, matrices), strict=True))
+    said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
+    return Components(found[0].value, zeta_1, zeta_2, math.sqrt(variance * n), paired, said)
+
+
+def _matrix(tally: Tally, span: tuple[int, int]) -> np.ndarray:
+    """The churn of every pair of a recipe's replicas."""
+    size = span[1] - span[0]
+    matrix = np.zeros((size, size))
+    for name in tally.quantities:
+        a, b = (int(m) - span[0] for m in name.split("-"))
+        matrix[a, b] = matrix[b, a] = float((tally.total(name) / tally.total("one"))[0])
+    return matrix
 
 
 def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
-    error = math.sqrt(variance_of_churn(parts, m, n))
-    freedom = 2 * (m - 1)
-    edge = t_quantile(0.5 + level / 2, freedom)
-    detects = (edge + t_quantile(power, freedom)) * math.sqrt(2) * error
-    chance = None
-    if detect is not None:
-        chance = float(special.stdtr(freedom, detect / (math.sqrt(2) * error) - edge)) if error else 1.0
-    enough = detects <= detect if detect is not None else error <= wanted if wanted is not None else True
-    return PlanRow(m, n, error, detects, chance, enough)
+    error = math.sqrt(parts.of_replicas(m) + parts.of_rows(n))
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power_of(parts, m, n, middle, level) >= power else (middle, high)
+    chance = None if detect is None else power_of(parts, m, n, detect, level)
+    enough = chance >= power if chance is not None else error <= wanted if wanted is not None else True
+    return PlanRow(m, n, error, high, chance, enough)
 
 
 def _sentence(
@@ -167,15 +294,14 @@ def _sentence(
     power: float,
 ) -> str:
     at = f"At a churn of {points(parts.churn)} %"
+    last = table[-1]
     if detect is None and wanted is None:
-        last = table[-1]
-        return f"{at}, {last.replicas} replicas and {last.rows:,} rows find a difference of {points(last.detects)} points ({parts.source})."
+        return f"{at}, {last.replicas} replicas of each recipe and {last.rows:,} rows find a difference of {points(last.detects)} pp ({parts.source})."
     aim = (
-        f"finding a difference of {points(detect)} points with {100 * power:.0f} % power"
+        f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
         if detect is not None
-        else f"a standard error of {points(wanted or 0)} points"
+        else f"a standard error of {points(wanted or 0)} pp"
     )
     if smallest is None:
-        last = table[-1]
         return f"{at}, {aim} takes more than {last.replicas} replicas of each recipe and {last.rows:,} rows ({parts.source})."
     return f"{at}, {aim} takes {smallest.replicas} replicas of each recipe and {smallest.rows:,} rows ({parts.source})."

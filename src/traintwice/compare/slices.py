@@ -29,7 +29,9 @@ from traintwice.types import Estimate
 CHURN, NEGATIVE = BETWEEN[0], BETWEEN[1]
 
 
-def change_estimate(ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary) -> tuple[Estimate, float]:
+def change_estimate(
+    ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary
+) -> tuple[Estimate, float]:
     """The change of a share of a group from old to new, and its p-value of no change.
 
     Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p; else the cluster-robust
@@ -54,12 +56,11 @@ def change_estimate(ratio: Ratio, tally: Tally, g: int, level: float, lost: str,
 
 @dataclass
 class SliceOptions:
-    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes, whether there are two classes."""
+    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes."""
 
     min_support: int
     level: float
     class_names: Sequence[str] | None
-    binary: bool
 
 
 class Slices:
@@ -138,8 +139,9 @@ class _Column:
             return
         total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2])}
         further = {key: a.by_group() for key, a in self._which.items()}
-        recall = t.summaries(RECALL[2]) if options.binary else None
-        old_new = {r: (t.value(r[0]), t.value(r[1])) for r in (ACCURACY, *((RECALL,) if options.binary else ()))}
+        has_recall = "positive" in t.quantities
+        recall = t.summaries(RECALL[2]) if has_recall else None
+        old_new = {of[0].name: [t.value(r) for r in of[:2]] for of in (ACCURACY, RECALL) if of is ACCURACY or has_recall}
         spread = _Spread(t)
         for value, g in self.axis.numbers.items():
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
@@ -152,13 +154,17 @@ class _Column:
             accuracy = None
             if t.total("labelled")[g] > 0:
                 accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g])
-                tests.append(SliceTest("accuracy", *(float(v[g]) for v in old_new[ACCURACY]), accuracy, p, 1.0))
+                tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
                     change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g])
-                    tests.append(SliceTest("recall", *(float(v[g]) for v in old_new[RECALL]), change, p, 1.0))
+                    tests.append(SliceTest("recall", *_pair(old_new["recall"], g), change, p, 1.0))
             yield Slice(
                 column=name,
-                value=name_of(int(str(value)), options.class_names) if name == PREDICTED else None if value is None else str(value),
+                value=name_of(int(str(value)), options.class_names)
+                if name == PREDICTED
+                else None
+                if value is None
+                else str(value),
                 rows=int(t.rows[g]),
                 share=float(t.total(ONE)[g] / total),
                 churn=churn,
@@ -197,7 +203,7 @@ class _Column:
         if tally.clustered or tally.weighted or pairs.new_retrains:
             excess = self._floor(g)
             freedom = min(max(pairs.retrains - 1, 1), max(float(tally.moments.units[g]) - 1, 1))
-            return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error**2, freedom)
+            return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error ** 2, freedom)
         return slice_against_floor(float(counts[0]), counts[1:].tolist())
 
 
@@ -225,6 +231,10 @@ class _Spread:
         freedom = max(min(float(units[g]), float(units[others].sum())) - 1, 1)
         own = float(self._variance[g])
         return p_of_zero(gap, own + of_rest if own > 0 else math.nan, freedom)
+
+
+def _pair(values: Sequence[np.ndarray], g: int) -> tuple[float, float]:
+    return float(values[0][g]), float(values[1][g])
 
 
 def _of_group(value: float, variance: float, rows: int, units: int, level: float, of: Accumulator) -> Estimate:

@@ -132,7 +132,9 @@ class Tally:
         if self._bits and weights is None and counts is None and self._count(values, groups):
             return
         clusters = rows.block.clusters if self.clustered else None
-        self.moments.add(np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters)
+        self.moments.add(
+            np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters
+        )
 
     def total(self, form: Form | str) -> np.ndarray:
         """The sum of a linear form of quantities, by group."""
@@ -244,4 +246,3 @@ class Axis:
 
 def _nonzero(values: np.ndarray) -> np.ndarray:
     return np.where(values > 0, values, np.nan)
-

@@ -10,7 +10,7 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics.definition import OnePass, Summary, to_numpy
 from traintwice.metrics.functions import Metric
-from traintwice.metrics.means import MeanOf, Sums, total_weight, weights_of
+from traintwice.metrics.means import MeanOf, total_weight, weights_of
 from traintwice.metrics.moments import Moments
 from traintwice.metrics.packing import Unpacking, packed
 from traintwice.predictions import Predictions
@@ -94,18 +94,20 @@ class Accumulator:
             self._add(block)
         return self
 
-    def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray | None:
         """Add one block of rows, or note why the metric has no value on them.
 
         Args:
             block: rows of all replicas, checked where they came from.
             groups: the number of each row's group, shape ``N``; values by group come from `by_group`.
             counts: how many rows each row stands for, shape ``N``; for rows without weights.
+        Returns:
+            What each row brings, shape ``C N``; None where the metric has no value on them.
         """
-        lacks = self.definition.missing(block)
+        means, lacks = None, self.definition.missing(block)
         if lacks is None:
             try:
-                self._add(block, groups, counts)
+                means = self._add(block, groups, counts)
             except TooFewReplicas as reason:
                 lacks = str(reason)
         if lacks is not None:
@@ -113,6 +115,7 @@ class Accumulator:
         elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self._sums[0].rows).all():
             self.infinite = self._first_infinite(block)
         self._seen += block.examples
+        return means
 
     def merge(self, other: Accumulator) -> None:
         """Add what another accumulator of the same metric and the same replicas has seen.
@@ -147,7 +150,9 @@ class Accumulator:
         parts = Unpacking(numbers)
         replicas, examples, weight, size = parts.take(4).tolist()
         wide = int(size) + 1
-        moments = Moments.unpack([parts.take(3), parts.take(int(size)), parts.take(wide), parts.take(wide**2).reshape(wide, wide)])
+        moments = Moments.unpack(
+            [parts.take(3), parts.take(int(size)), parts.take(wide), parts.take(wide**2).reshape(wide, wide)]
+        )
         self._expect(int(replicas))
         self._put(tuple(parts.sums(int(replicas))), int(examples), weight, moments)
         return self
@@ -207,7 +212,9 @@ class Accumulator:
         """
         forms = self.definition.forms
         if forms is None:
-            raise BadInput(f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means")
+            raise BadInput(
+                f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means"
+            )
         if self._moments is None:
             return Groups(*(np.zeros(0) for _ in range(4)))
         top, bottom = (self._moments.linear(form) for form in forms)
@@ -226,7 +233,7 @@ class Accumulator:
         vars(self).update(state)
         self.definition = _one_pass(self._metric, self._options)
 
-    def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
         with np.errstate(invalid="ignore"):  # infinite minus infinite
             sums, means = self.definition.add(block, weight if counts is None else counts)
@@ -237,6 +244,7 @@ class Accumulator:
         self._expect(block.replicas)
         examples = block.examples if counts is None else int(counts.sum())
         self._put(sums, examples, total_weight(block, weight) if counts is None else float(counts.sum()), None)
+        return means
 
     def _expect(self, replicas: int) -> None:
         if self._sums and replicas != self._replicas:

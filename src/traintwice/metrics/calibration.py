@@ -40,7 +40,9 @@ class CalibrationError(OnePass):
         return _checked(replace(self, **options))
 
     def values(self, predictions: Predictions) -> Array:
-        raise BadInput(f"{self.title} is not a mean of contributions of single examples; `measure` gives the rows of the replicas")
+        raise BadInput(
+            f"{self.title} is not a mean of contributions of single examples; `measure` gives the rows of the replicas"
+        )
 
     def value(self, predictions: Predictions) -> float:
         return self.measure(predictions).value
@@ -107,7 +109,9 @@ def _binned(title: str) -> Callable[[Callable[..., None]], Metric]:
     """Decorate a function that only carries a docstring."""
 
     def decorate(described: Callable[..., None]) -> Metric:
-        return as_function(CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True), described)
+        return as_function(
+            CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True), described
+        )
 
     return decorate
 

@@ -173,7 +173,9 @@ class RatioOf(OnePass):
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
         value, rows, dropped = self.finish((top.value, top.rows, top.dropped), (bottom.value, bottom.rows, bottom.dropped))
         influence = (top.influence - value * bottom.influence) / bottom.value
-        return Measurement.of(self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0) if self.is_share else 1.0)
+        return Measurement.of(
+            self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0) if self.is_share else 1.0
+        )
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray]:

@@ -124,7 +124,11 @@ class Moments:
         """Σ_n w_n form · (1, u_n), by group; ``form`` has shape ``C+1``, or ``C+1 G`` for one of each group."""
         form, used = self._about_centre(form)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.einsum("c...,cg->g", form[used], self._linear[used]) if form.ndim == 1 else (form[used] * self._linear[used]).sum(axis=0))
+            return np.asarray(
+                np.einsum("c...,cg->g", form[used], self._linear[used])
+                if form.ndim == 1
+                else (form[used] * self._linear[used]).sum(axis=0)
+            )
 
     def variance(self, form: np.ndarray) -> np.ndarray:
         """U/(U − 1) · Σ_g (form · a_g)², by group, over U units; nan with fewer than two.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from traintwice.compare.paired import Difference
+from traintwice.compare import Difference
 from traintwice.report.words import Kind
 from traintwice.study import Verdict
 from traintwice.tables.format import decimals_for
@@ -92,7 +92,9 @@ def _briefly(found: Verdict) -> list[Brief]:
     churn = decimals_for([f.churn.estimate for f in found.unsettled], "fraction")
     accuracy = decimals_for([f.accuracy.estimate for f in found.unsettled], "fraction")
     return [
-        Brief(f.row, in_points(f.churn, churn), in_points(f.accuracy, accuracy), f.accuracy.settled, _what_would_settle(f.churn))
+        Brief(
+            f.row, in_points(f.churn, churn), in_points(f.accuracy, accuracy), f.accuracy.significant, _what_would_settle(f.churn)
+        )
         for f in found.unsettled
     ]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from traintwice import metrics
 from traintwice.compare import interval
-from traintwice.compare.paired import MOST_REPLICAS, Difference
+from traintwice.compare.estimates import MOST_REPLICAS, Difference
 from traintwice.study import Finding, Results, Verdict
 from traintwice.tables.format import decimals_for, format_cell
 from traintwice.types import TARGET_IN_WORDS, Estimate
@@ -113,7 +113,7 @@ class _Points:
 
     def of_accuracy(self, difference: Difference) -> str:
         estimate = difference.estimate
-        if difference.settled:
+        if difference.significant:
             return f"accuracy is {'higher' if estimate.value > 0 else 'lower'} by {_size(estimate, self.accuracy)}"
         return f"no change of accuracy beyond doubt ({_signed(estimate, self.accuracy)})"
 
@@ -123,7 +123,7 @@ class _Points:
         words = f"(churn {_signed(estimate, self.churn)}). {_what_would_settle(difference)}."
         if estimate.low > 0 or estimate.high < 0:
             words += f" Its own interval leaves out zero, but not once {comparisons} comparisons are allowed for."
-        if finding.accuracy.settled:
+        if finding.accuracy.significant:
             words += f" But {self.of_accuracy(finding.accuracy)}."
         return words
 

@@ -81,9 +81,7 @@ def hypergeometric_mid_p(inside: int, rows_inside: int, total: int, rows: int) -
     # Counts further than 40 standard deviations from the mean have no probability that a float can hold.
     reach = 40 * math.sqrt(variance) + 40
     x = np.arange(max(low, math.floor(min(expected - reach, inside))), min(high, math.ceil(max(expected + reach, inside))) + 1)
-    log_p = (
-        _log_choose(rows_inside, x) + _log_choose(rows - rows_inside, total - x) - _log_choose(rows, total)
-    )
+    log_p = _log_choose(rows_inside, x) + _log_choose(rows - rows_inside, total - x) - _log_choose(rows, total)
     return _two_sided_mid_p(np.exp(log_p), inside - int(x[0]))
 
 

@@ -350,6 +350,6 @@ def _plain(difference: Difference) -> dict[str, Any]:
         **difference.estimate.to_dict(),
         "p_value": difference.p_value,
         "p_holm": difference.adjusted,
-        "settled": difference.settled,
+        "significant": difference.significant,
         "more_replicas_to_settle": difference.more_replicas,
     }

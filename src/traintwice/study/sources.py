@@ -7,7 +7,8 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.errors import Undefined
-from traintwice.metrics import Measurement
+from traintwice.metrics import Measurement, Summary
+from traintwice.metrics.definition import influence_variance
 from traintwice.recipes import Recipe
 from traintwice.study.results import Results
 from traintwice.tables import Column, Row, Table
@@ -84,4 +85,7 @@ def ratio(above: Measurement, below: Measurement) -> Measurement:
         raise Undefined("share of churn: the denominator has no churn")
     value = above.value / below.value
     dropped = None if above.dropped is None or below.dropped is None else above.dropped / below.dropped
-    return Measurement(value, above.rows / below.value, dropped, (above.influence - value * below.influence) / below.value)
+    influence = (above.influence - value * below.influence) / below.value
+    variance, units = influence_variance(influence)
+    summary = Summary(value, above.rows / below.value, dropped, variance, above.examples, units=units, scale="log")
+    return Measurement(summary, influence)

@@ -202,7 +202,7 @@ def _sentences(results: Results, level: float) -> list[str]:
             continue
         judged = compare_with_baseline([(one, base) for one in measured], level=level)
         for name, found, change in zip(others, judged, changes, strict=True):
-            word = "not settled" if not found.settled else "lower" if change.value < 0 else "higher"
+            word = "not settled" if not found.significant else "lower" if change.value < 0 else "higher"
             said[name].append(f"{title} {word} ({_signed_percent(change)})")
     if not others:
         return []
@@ -216,8 +216,8 @@ def _sentences(results: Results, level: float) -> list[str]:
 
 def _relative(above: Measurement, below: Measurement, level: float) -> Estimate:
     """The quotient of two measurements minus one."""
-    quotient = ratio(above, below)
-    return interval(replace(quotient, value=quotient.value - 1.0), level=level)
+    quotient = interval(ratio(above, below), level=level)
+    return replace(quotient, value=quotient.value - 1.0, low=quotient.low - 1.0, high=quotient.high - 1.0)
 
 
 def _signed_percent(estimate: Estimate) -> str:

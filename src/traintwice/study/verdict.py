@@ -28,17 +28,17 @@ class Finding:
     @property
     def lowers_churn(self) -> bool:
         """Churn is lower beyond doubt."""
-        return self.churn.settled and self.churn.estimate.value < 0
+        return self.churn.significant and self.churn.estimate.value < 0
 
     @property
     def raises_churn(self) -> bool:
         """Churn is higher beyond doubt."""
-        return self.churn.settled and self.churn.estimate.value > 0
+        return self.churn.significant and self.churn.estimate.value > 0
 
     @property
     def loses_accuracy(self) -> bool:
         """Accuracy is lower beyond doubt: a constant classifier has no churn, so this must be said with any gain."""
-        return self.accuracy.settled and self.accuracy.estimate.value < 0
+        return self.accuracy.significant and self.accuracy.estimate.value < 0
 
 
 @dataclass(frozen=True)
@@ -87,5 +87,5 @@ def verdict(results: Results, *, level: float = 0.95) -> Verdict:
         tuple(f for f in findings if f.lowers_churn and not f.loses_accuracy),
         tuple(f for f in findings if f.lowers_churn and f.loses_accuracy),
         tuple(f for f in findings if f.raises_churn),
-        tuple(f for f in findings if not f.churn.settled),
+        tuple(f for f in findings if not f.churn.significant),
     )

@@ -22,11 +22,11 @@ def test_the_forest_is_sorted_and_holds_the_comparisons(fifteen):
     for r in records:
         for name, found in (("churn", churn[r["row"]]), ("accuracy", accuracy[r["row"]])):
             assert r[f"{name}_value"] == pytest.approx(100 * found.estimate.value)
-            assert r[f"{name}_settled"] == found.settled
+            assert r[f"{name}_settled"] == found.significant
             if not r[f"{name}_cut"]:
                 ends = [100 * found.estimate.low, 100 * found.estimate.high]
                 assert [r[f"{name}_low"], r[f"{name}_high"]] == pytest.approx(ends)
-        assert (r["kind"] == "unsettled") == (not churn[r["row"]].settled)
+        assert (r["kind"] == "unsettled") == (not churn[r["row"]].significant)
         assert r["row"] in figure.alt
 
 

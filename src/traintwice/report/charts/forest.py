@@ -90,7 +90,7 @@ def _ends(name: str, difference: Difference, span: Span, digits: int) -> Record:
         if high > span[1]
         else "",
         f"{name}_outside": "left" if value < span[0] else "right" if value > span[1] else "",
-        f"{name}_settled": difference.settled,
+        f"{name}_settled": difference.significant,
         f"{name}_number": signed(value, digits),
         f"{name}_text": in_points(difference, digits),
     }
