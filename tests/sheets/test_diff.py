@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.sheets import diff_sheet
+from traintwice.sheets.diff import diff_sheet
 from traintwice.sheets.words import findings, headline, left_out, times
 from traintwice.types import Estimate
 

@@ -4,8 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
-from traintwice.sheets import gate_sheet, junit
-from traintwice.sheets.gate import budgets_table
+from traintwice.sheets.gate import budgets_table, gate_sheet, junit
 from traintwice.types import Estimate
 
 

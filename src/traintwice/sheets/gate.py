@@ -52,7 +52,9 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     titles = {"number": "number", "interval": "interval", "limit": "limit", "outcome": "outcome"}
     columns = tuple(Column(key, title, "text") for key, title in titles.items())
     rest = len(checks) - len(shown)
-    why = [f"{check.outcome}: {visible(check.reason)}" for check in _not_kept(result)]
+    why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
+    if any(check.outcome == "inconclusive" and _known(check) for check in checks):
+        why.append("inconclusive: the limit is inside the interval, or there is no interval")
     more = [f"{rest:,} more kept"] if rest else []
     return Table("Budgets", columns, tuple(Row(check_name(check), _cells(check)) for check in shown), (*why, *more))
 
@@ -95,10 +97,10 @@ def junit(result: GateResult) -> str:
         case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
         if check in failed:
             kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
-            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(check.reason)})
-            failure.text = _xml(check.reason)
+            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check))})
+            failure.text = _xml(_reason(check))
         elif check.outcome == "inconclusive":
-            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {check.reason}")
+            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check)}")
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -128,11 +130,21 @@ def _first(checks: Sequence[Check]) -> str:
     return ", ".join(check_name(check) for check in checks[:3]) + (", …" if len(checks) > 3 else "")
 
 
+def _known(check: Check) -> bool:
+    return check.estimate is not None and not math.isnan(check.estimate.value)
+
+
+def _reason(check: Check) -> str:
+    if check.estimate is None or not _known(check):
+        return check.reason
+    return f"{check_name(check)} is {with_interval(check.estimate, check.unit)}; allowed is {limit_in_words(check)}"
+
+
 def _cells(check: Check) -> dict[str, str]:
-    known = check.estimate is not None and not math.isnan(check.estimate.value)
+    known = check.estimate if _known(check) else None
     return {
-        "number": value_of(check.estimate, check.unit) if known and check.estimate else "–",
-        "interval": between(check.estimate, check.unit) if known and check.estimate else "",
+        "number": "–" if known is None else value_of(known, check.unit),
+        "interval": "" if known is None else between(known, check.unit),
         "limit": limit_in_words(check),
         "outcome": check.outcome,
     }
