@@ -71,7 +71,7 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
 
 
 def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) -> Answer:
-    """In which groups the new model is worse, or changes more than it should."""
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     every = [s for _, slices in columns for s in slices]
     if not every:
         said = "no groups given" if not columns else "no group has enough rows"
@@ -94,7 +94,7 @@ def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) 
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining changes them; None where none are asked."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
