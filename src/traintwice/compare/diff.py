@@ -229,11 +229,7 @@ def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
         answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
     answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
     if not d.regression:
-        axes: dict[str, list[Slice]] = {}
-        for s in d.slices:
-            axes.setdefault(s.column, []).append(s)
-        churn = by_name[main].estimate.value if main in by_name else math.nan
-        answers.append(slices_answer(list(axes.items()), churn))
+        answers.append(slices_answer(d.slices, asked=bool(d.slices_left_out or d.slices)))
     operating = operating_answer(d.decisions, d.swap_sets)
     return (*answers, operating) if operating is not None else tuple(answers)
 
