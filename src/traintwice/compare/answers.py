@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from traintwice.compare.answer_types import Answer, Concern, NoiseFloor, Question
+from traintwice.compare.floor import advice
 from traintwice.compare.results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
 from traintwice.compare.slices import restless_slices, worse_slices
 from traintwice.statistics.significance import holm
-from traintwice.tables.format import between, change, decimals_for, probability, value_of
+from traintwice.tables.format import between, change, decimals_for, probability, times, value_of
 from traintwice.tables.text import cut, visible
 
 SAME_WITHIN = 0.005
@@ -61,13 +62,12 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
     if floor is None:
         said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
-    detail = (
-        f"{value}, {floor.reason.split(': ', 1)[1]}"
-        if floor.verdict != "inconclusive"
-        else f"{value}; {floor.reason.split(': ', 1)[1]}"
-    )
     verdict, concern = _of_floor(floor)
-    return Answer(question, verdict, concern, f"{question.capitalize()}: {floor.reason}.", detail)
+    if math.isnan(floor.ratio.low) or "identical" in floor.reason:
+        detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
+    else:
+        detail = f"{value}, {_ratio(floor)}"
+    return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
 
 
 def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) -> Answer:
@@ -109,7 +109,8 @@ def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet
 def with_interval(measured: Measured) -> str:
     """A measure in words: "churn 6.31 % (6.27 to 6.35)"."""
     ends = between(measured.estimate, measured.unit)
-    return f"{measured.title} {value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
+    value = f"{value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
+    return f"{value} of labelled rows right → wrong" if measured.name == "negative_flips" else f"{measured.title} {value}"
 
 
 def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
@@ -119,8 +120,11 @@ def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
 
 
 def _ratio(floor: NoiseFloor) -> str:
-    ends = between(floor.ratio, "number", 2)
-    return f"{floor.ratio.value:.2f} × floor{f' ({ends})' if ends else ''}"
+    """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
+    of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
+    ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
+    given = f"{ends}; {floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}"
+    return f"{times(floor.ratio.value, word=False)} × floor of {value_of(floor.floor, floor.unit)} ({given})"
 
 
 def _gain(q: Quality) -> float:

@@ -178,6 +178,10 @@ class DiffAccumulator:
                 for label in (0, 1):
                     self.ranks[m, label] += np.bincount(place[labels == label], minlength=RANK_BINS + 1)
 
+    def copies(self) -> list[list[int]]:
+        """Groups of two or more models whose predictions are bit-identical."""
+        return self.identical.result()
+
     def auc(self, model: int) -> float | None:
         """About how often a positive row has the higher score, ties counting half; None where there are no rows of one kind."""
         if self.ranks is None:

@@ -158,8 +158,8 @@ def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) 
 
 def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> Diff:
     level, names = options.level, rows.class_names
-    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.identical.result())
-    alike = _alike(g.identical.result(), rows.summary.files)
+    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
+    alike = _alike(g.copies(), rows.summary.files)
     quality = [*_counted_quality(g, level), *g.measures.quality()]
     between = [*_counted_measures(g, level), *g.measures.measures()]
     left_out = g.left_out

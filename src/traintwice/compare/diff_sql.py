@@ -52,6 +52,8 @@ def can_be_left_to_sql(rows: Source, files: AlignedPredictions, options: DiffOpt
         return False
     if options.which or set(options.quality) - {metrics.log_loss} or options.whole or options.by_slice or options.top_k:
         return False
+    if rows.clusters is not None and options.quality:
+        return False
     if options.temperature_matched or options.show or (rows.has_probs and rows.classes != 2):
         return False
     return details is False or files.most_rows >= FROM_ROWS
@@ -82,6 +84,11 @@ class DiffSQL(DiffAccumulator):
             self._add_soft(options)
         else:
             self.left_out |= dict.fromkeys(("log_loss", "total_variation"), "needs probabilities")
+
+    def copies(self) -> list[list[int]]:
+        """The two models, where no prediction differs."""
+        same = self._sums["tv"] == 0 if self._sums else not self.base.total("changed").sum()
+        return [[0, 1]] if same else []
 
     def _binary_sums(self, options: DiffOptions) -> dict[str, float]:
         """Everything summed over the rows of two binary models, in the pass that matches the rows."""

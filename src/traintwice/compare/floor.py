@@ -136,8 +136,8 @@ def noise_floor(
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
         verdict = "beyond noise" if low > 1 else "within noise" if high < margin else "inconclusive"
-    more: int | None = 0
-    if verdict == "inconclusive":
+    more: int | None = 0 if identical is None else ASK_FOR
+    if identical is None and verdict == "inconclusive":
         more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
     each = tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds)
     inside = [float(pairs.mean_within(m) @ counts) / rows if pairs.new_retrains else None for m in (pairs.olds, pairs.news)]
@@ -233,6 +233,16 @@ def _withins(pairs: Pairs, counts: np.ndarray) -> list[float]:
     return [float(pairs.mean_within(m) @ counts) for m in (pairs.olds, pairs.news)]
 
 
+def advice(found: NoiseFloor) -> str:
+    """What would decide an inconclusive verdict; "" where there is nothing to decide."""
+    if found.verdict != "inconclusive" or not found.more_retrains:
+        if found.verdict != "inconclusive" or found.more_retrains == 0:
+            return ""
+        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
+        return f"; more retrains of the old recipe cannot resolve this, {other}"
+    return f"; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+
+
 def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     what = found.title
     many = f"{found.retrains} retrain{'s' if found.retrains > 1 else ''}"
@@ -240,16 +250,12 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     if identical is not None:
         return f"inconclusive: {identical}; no verdict rests on them"
     if few < LEAST or math.isnan(found.ratio.low):
-        value = f"{points(found.value)} %" if found.unit == "fraction" else f"{found.value:.3g}"
-        return (
-            f"inconclusive: {what} is {value}; {many} are too few to estimate the variance of a retrain, give {ASK_FOR} or more"
-        )
-    ratio = f"{what} is {times(found.ratio.value)} the floor ({times(found.ratio.low, word=False)} to {times(found.ratio.high, word=False)}; {given})"
+        return f"inconclusive: {many} {'is' if few == 1 else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
+    low, high = (times(end, word=False) for end in (found.ratio.low, found.ratio.high))
+    verb = "are" if what.endswith("flips") else "is"
+    ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"
     if found.verdict == "beyond noise":
         return f"more than retraining brings: {ratio}"
     if found.verdict == "within noise":
         return f"within noise: {ratio}, below {found.margin:g} times"
-    if found.more_retrains is None:
-        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
-        return f"inconclusive: {ratio}; more retrains of the old recipe cannot resolve this, {other}"
-    return f"inconclusive: {ratio}; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+    return f"inconclusive: {ratio}{advice(found)}"
