@@ -50,7 +50,7 @@ def test_budgets_not_kept_come_first_with_number_interval_and_limit(result):
     assert [row.name for row in table.rows] == ["churn · country=BR", "negative_flips / floor", "churn", "accuracy"]
     assert table.strings()[0] == ["12.00 %", "11.6 to 12.4", "at most 10 %", "over"]
     assert table.strings()[1] == ["1.30", "0.9 to 1.7", "at most 1.5", "inconclusive"]
-    assert table.strings()[3] == ["0.22 %", "−0.2 to 0.6", "at least −1 %", "kept"]
+    assert table.strings()[3] == ["+0.22 pp", "−0.2 to 0.6", "at least −1 pp", "kept"]
     assert table.notes == ("inconclusive: the limit is inside the interval, or there is no interval",)
 
 
@@ -81,7 +81,9 @@ def test_junit_counts_what_does_not_pass(result, counts_as, failures, kinds):
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("4", failures)
     assert {f.attrib["type"] for f in suite.iter("failure")} == kinds
     case = next(case for case in suite if case.attrib["name"] == "negative_flips / floor at most 1.5")
-    assert (case.findtext("system-out") == "inconclusive: negative_flips / floor is 1.30 (0.9 to 1.7); allowed is at most 1.5") == (counts_as == "pass")
+    assert (
+        case.findtext("system-out") == "inconclusive: negative_flips / floor is 1.30 (0.9 to 1.7); allowed is at most 1.5"
+    ) == (counts_as == "pass")
     over = next(case for case in suite if case.attrib["name"] == "churn · country=BR at most 10 %")
     assert over.find("failure").attrib["message"] == "churn · country=BR is 12.00 % (11.6 to 12.4); allowed is at most 10 %"
 
