@@ -135,7 +135,7 @@ def noise_floor(
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
-        verdict = "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
+        verdict = judged(low, high, margin)
     more: int | None = 0 if identical is None else ASK_FOR
     if identical is None and verdict == "inconclusive":
         more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
@@ -160,6 +160,11 @@ def noise_floor(
         "",
     )
     return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
+
+
+def judged(low: float, high: float, margin: float) -> Judgement:
+    """The verdict on a ratio to a floor with this interval."""
+    return "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
 
 
 class _Shape:

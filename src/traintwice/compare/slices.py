@@ -102,10 +102,10 @@ class Slices:
             name: [replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices]
             for name, slices in found.items()
         }
-        return {name: tuple(sorted(slices, key=_importance)) for name, slices in judged.items()}, few
+        return {name: tuple(sorted(slices, key=worse_first)) for name, slices in judged.items()}, few
 
 
-def _importance(s: Slice) -> tuple[bool, float, str]:
+def worse_first(s: Slice) -> tuple[bool, float, str]:
     """Significant slices first, by the largest change of quality or excess of churn; others by churn."""
     effects = [abs(t.change.value) if t.question != "churn" else t.new - (t.old or 0.0) for t in s.tests if t.significant]
     return (not effects, -max(effects, default=s.churn.value), s.value or "")
