@@ -111,7 +111,7 @@ def diff(
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
-    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision", "mean_bias"}
+    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision"}
     between = [m for m in one_pass if m.definition.between_replicas and m.__name__ not in counted]
     quality = [m for m in one_pass if not m.definition.between_replicas and m.__name__ not in counted]
     options = DiffOptions(
