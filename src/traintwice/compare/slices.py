@@ -147,7 +147,7 @@ class _Column:
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
                 continue
             churn = interval(per_slice["churn"][g], level=level)
-            floor, p = self._floor(g), spread.p_value(g)
+            floor, p = self._floor(g, level), spread.p_value(g)
             if floor is not None:
                 p = self._p_of_floor(g, floor[0])
             tests = [SliceTest("churn", None if floor is None else floor[0], churn.value, churn, p, 1.0)]
@@ -179,7 +179,7 @@ class _Column:
                 },
             )
 
-    def _floor(self, g: int) -> tuple[float, Estimate] | None:
+    def _floor(self, g: int, level: float = 0.95) -> tuple[float, Estimate] | None:
         """The floor of a group, and the excess of its churn."""
         if self.pairs is None:
             return None
@@ -192,7 +192,7 @@ class _Column:
         if pairs.retrains > 1:
             variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
         summary = Summary(value, np.full(2, value), None, variance, int(rows), units=int(tally.moments.units[g]))
-        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary)
+        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary, level=level)
 
     def _p_of_floor(self, g: int, floor: float) -> float:
         """p-value of the churn of a group being what retraining brings."""
