@@ -121,7 +121,8 @@ def noise_floor(
     )
     models = 2 + pairs.retrains + pairs.new_retrains
     error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
-    ratio = Estimate(value, low, high, error, models, round(rows), level, "both", units)
+    ends = (0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high)
+    ratio = Estimate(value, *ends, error, models, round(rows), level, "both", units)
     # Where ½ was added to each count, it cancels in the excess, and its bounds are those of the counts with ½ added.
     base = float(pairs.floor(pairs.olds, pairs.news) @ shape.counts) / rows
     excess = Estimate(
