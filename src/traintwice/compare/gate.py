@@ -178,7 +178,7 @@ def _of_slice(budget: Budget) -> Metric | None:
     metric = _metric(budget)
     if _CALLED.fullmatch(budget.measure) or budget.against is not None:
         raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
-    if metric is None or budget.measure in ("churn", "negative_flips", "accuracy", "recall"):
+    if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
         return None
     if metric.definition.between_replicas:
         check_sliceable(metric)
