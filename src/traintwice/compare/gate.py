@@ -72,9 +72,10 @@ def gate(
         check_limits(budget)
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
     options = _with_columns(options, budgets)
-    which = [m for m in wanted.values() if m is not None]
-    rank = options.pop("rank", False) or any(not m.definition.one_pass for m in which)
-    found = diff(old, new, which=which, by_slice=list(by_slice.values()), rank=rank, waive=waive, **options)
+    which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
+    slices = [*options.pop("by_slice", ()), *by_slice.values()]
+    rank = options.pop("rank", False) or any(m is not None and not m.definition.one_pass for m in wanted.values())
+    found = diff(old, new, which=which, by_slice=slices, rank=rank, waive=waive, **options)
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors:
             raise BadInput(
