@@ -166,7 +166,11 @@ def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[st
 
 
 def _metric(budget: Budget) -> Metric | None:
-    if budget.measure == "excess" or _CALLED.fullmatch(budget.measure):
+    if budget.measure == "excess":
+        return None
+    if called := _CALLED.fullmatch(budget.measure):
+        if parse_limit(called[2]) is None:
+            raise BadInput(f"budget on {budget.measure}: got {called[2]!r}, expected a number such as 0.5")
         return None
     known = [m.__name__ for m in ALL]
     if budget.measure not in known:
