@@ -195,7 +195,7 @@ def _of_slice(budget: Budget) -> Metric | None:
 
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
     if budget.by is None:
-        yield _check(budget, None, _overall(budget, found), rule, found.left_out.get(budget.measure, "it has no value here"))
+        yield _check(budget, None, _overall(budget, found), rule, _why_not(budget, found))
         return
     every = (*found.slices, *found.predicted, *found.periods)
     parts = [s for s in every if s.column == budget.by and (budget.where is None or s.value == budget.where)]
@@ -204,6 +204,12 @@ def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
         yield replace(_check(budget, None, None, rule, why), column=budget.by, value=budget.where)
     for part in sorted(parts, key=lambda s: s.value or ""):
         yield _check(budget, part, _in_slice(budget, part), rule, "it has no value in this slice")
+
+
+def _why_not(budget: Budget, found: Diff) -> str:
+    called = _CALLED.fullmatch(budget.measure)
+    name = {"decisions": "thresholds", "swapped": "top_k"}[called[1]] if called else budget.measure
+    return found.left_out.get(name, "it has no value here")
 
 
 def _overall(budget: Budget, found: Diff) -> Estimate | None:
@@ -230,11 +236,11 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
             value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
     if budget.against is None:
         return value
-    if floor is None:
+    if floor is None and value is not None:
         raise BadInput(
             f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
         )
-    return floor.excess if budget.against == "minus floor" else floor.ratio
+    return None if floor is None else floor.excess if budget.against == "minus floor" else floor.ratio
 
 
 def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
