@@ -69,7 +69,7 @@ def gate(
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: _metric(b) for b in budgets}
     for budget in budgets:
-        check_limits(budget)
+        check_limits(budget, regression=bool(options.get("regression")))
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
     options = _with_columns(options, budgets)
     which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
@@ -110,13 +110,13 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     return gate(**settings)
 
 
-def check_limits(budget: Budget) -> None:
+def check_limits(budget: Budget, *, regression: bool = False) -> None:
     """Refuse limits that a fraction cannot reach: percent without its sign.
 
     Raises:
         BadInput: a limit above 1, or below −1, on a fraction; the message has both readings.
     """
-    if unit_of(budget) != "fraction":
+    if unit_of(budget) != "fraction" or (regression and budget.measure == "excess"):
         return
     for name, limit in (("max", budget.max), ("min", budget.min)):
         if limit is not None and abs(limit) > 1:
