@@ -256,12 +256,17 @@ def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
     return None if metric is None else part.measures.get(metric.__name__)
 
 
+def in_words(budget: Budget, column: str | None, value: str | None) -> str:
+    """What a budget compares: "old accuracy", "churn minus its floor", "churn where country is BR"."""
+    where = "" if column is None else f" where {column} is {'missing' if value is None else value}"
+    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
+    return f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
+
+
 def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str) -> Check:
     unit = unit_of(budget)
-    where = "" if part is None else f" where {part.column} is {'missing' if part.value is None else part.value}"
-    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
-    name = f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
     column, value = (None, None) if part is None else (part.column, part.value)
+    name = in_words(budget, column, value)
     if estimate is None or math.isnan(estimate.value):
         return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
     outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]

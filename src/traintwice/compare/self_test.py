@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare.floor import LEAST
-from traintwice.compare.gate import gate
+from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.errors import BadInput
 from traintwice.predictions import replicas_of
@@ -60,7 +60,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         found = gate(models[a], models[b], budgets, floor=others, level=level, **options)
         outcomes[a, b] = found.outcome
         for check in found.checks:
-            by_budget.setdefault(check.reason.split(" is ")[0], Counter())[check.outcome] += 1
+            by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
         if a == 0 and b == m - 1:
             names = (found.diff.old, *(f"retrain {i + 1}" for i in range(1, m - 1)), found.diff.new)
         tell(100 * done / len(pairs), 100, "%")
