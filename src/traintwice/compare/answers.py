@@ -74,8 +74,8 @@ def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) 
     """In which groups the new model is worse, or changes more than it should."""
     every = [s for _, slices in columns for s in slices]
     if not every:
-        said = "no groups given" if not columns else "no group has enough rows"
-        return Answer("slices", said, "unknown", f"Slices: {said} (--by COLUMN).", said)
+        said, way = ("no group has enough rows", "--min-support") if columns else ("no groups given", "--by COLUMN")
+        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
     worse, restless = worse_slices(every), restless_slices(every, churn)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])

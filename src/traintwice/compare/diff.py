@@ -216,10 +216,10 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         infinite=g.measures.infinite(name_rows=not options.no_rows),
         waived=rows.waived,
     )
-    return replace(found, answers=_answers(found, options))
+    return replace(found, answers=_answers(found, options, by))
 
 
-def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
+def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
     by_name = {m.name: m for m in d.measures}
     floors = {f.name: f for f in d.floors}
     answers = [quality_answer(d.quality, d.level, options.same_within)]
@@ -229,11 +229,8 @@ def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
         answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
     answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
     if not d.regression:
-        axes: dict[str, list[Slice]] = {}
-        for s in d.slices:
-            axes.setdefault(s.column, []).append(s)
         churn = by_name[main].estimate.value if main in by_name else math.nan
-        answers.append(slices_answer(list(axes.items()), churn))
+        answers.append(slices_answer(list(by.items()), churn))
     operating = operating_answer(d.decisions, d.swap_sets)
     return (*answers, operating) if operating is not None else tuple(answers)
 
