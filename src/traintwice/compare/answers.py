@@ -29,6 +29,9 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     No change that matters: the whole interval of each is inside the margin. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
+    if not asked and quality:
+        said = "there are too few rows to estimate a variance"
+        return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {said}.", said)
     if not asked:
         return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "no labels given")
     adjusted = holm([q.p_value or 0.0 for q in asked])

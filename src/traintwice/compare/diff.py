@@ -237,6 +237,8 @@ def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -
 
 def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality]:
     t, found = g.base, []
+    if g.regression:
+        return []
     wanted = [(ACCURACY, "right_0", "right_1")]
     if "positive" in t.quantities:
         wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
