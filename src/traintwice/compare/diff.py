@@ -167,7 +167,7 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
         quality, between, left_out = quality + more_quality, between + more, left_out | without
     bounds = g.measures.bounds()
-    if not rows.regression and g.base.total("labelled").sum():
+    if not rows.regression and g.base.total("labelled").sum() == g.base.total("one").sum():
         bounds["lemma_1"] = 2.0 - float(g.base.value(ACCURACY[0])[0]) - float(g.base.value(ACCURACY[1])[0])
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
