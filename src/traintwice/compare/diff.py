@@ -240,7 +240,10 @@ def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality
     if g.regression:
         return []
     wanted = [(ACCURACY, "right_0", "right_1")]
-    if "positive" in t.quantities:
+    if "positive" not in t.quantities:
+        reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
+        g.left_out |= dict.fromkeys(("recall", "precision"), reason)
+    else:
         wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
     for (old, new, change), lost, won in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
