@@ -120,7 +120,7 @@ class Tally:
     def __init__(self, quantities: Mapping[str, Expression], *, clustered: bool = False) -> None:
         self.quantities = dict(quantities)
         self.clustered = clustered
-        self.moments = Moments(len(self.quantities), clustered=clustered)
+        self.moments = Moments(len(self.quantities), clustered=clustered, centred=False)
         self._place = {name: i for i, name in enumerate([ONE, *self.quantities])}
         self._bits = all(q.is_truth for q in self.quantities.values()) and len(self.quantities) <= MOST_BITS and not clustered
         self._cells = np.zeros(0, dtype=np.int64)
