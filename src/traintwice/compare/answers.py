@@ -74,7 +74,7 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
 
 
 def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
-    """In which groups the new model is worse, or changes more than it should."""
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     if not every:
         said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
         return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
@@ -96,7 +96,7 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining changes them; None where none are asked."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:

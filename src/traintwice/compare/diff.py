@@ -83,7 +83,7 @@ def diff(
         rank: also measures that need an order of all rows (AUC, Kendall's tau): reads all rows into memory.
         temperature_matched: also soft measures after each model was brought to its best temperature.
         level: nominal coverage of intervals.
-        margin: the smallest ratio to the noise floor that matters; "within noise" is said where the ratio is significantly below it.
+        margin: the smallest ratio to the noise floor that matters; "within noise" means that the ratio is significantly below it.
         same_within: the largest change of accuracy that does not matter; of other measures of quality, as a share of the old value.
         min_support: the least rows of a slice.
         listed: how many regressed rows, and rows that moved most, are kept.
@@ -93,7 +93,7 @@ def diff(
         waive: ids of rows that do not count.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
             times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
-        reading: which columns are what, see `open_predictions`. Beside arrays, id, label, weight, cluster and draws are arrays, and by a
+        reading: which columns are what, see `open_predictions`. With arrays, id, label, weight, cluster and draws are arrays, and by a
             mapping from names to arrays.
     Returns:
         A `Diff`. Intervals are about these two models and new rows (new clusters of rows); those of a ratio to a floor also about new

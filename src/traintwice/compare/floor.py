@@ -15,13 +15,13 @@ from traintwice.tables.format import points, times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
-"""Retrains from which a verdict is worth having."""
+"""Recommended number of retrains."""
 
 LEAST = 3
-"""Fewer retrains never decide."""
+"""Fewest retrains that allow a verdict."""
 
 MOST_RETRAINS = 10_000
-"""More retrains than this count as out of reach."""
+"""Largest number of retrains that is searched."""
 
 MARGIN = 1.5
 """Smallest ratio to the floor that matters, unless another is given."""

@@ -1,4 +1,4 @@
-"""Budgets on an update: a launch passes or fails by numbers agreed on before."""
+"""Budgets on an update: limits that decide whether a launch passes."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def check_limits(budget: Budget, *, regression: bool = False) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """ "fraction", or "number" for what has no percent."""
+    """ "fraction", or "number" for measures that are not in percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)
@@ -139,7 +139,7 @@ def unit_of(budget: Budget) -> str:
 
 
 def parse_limit(text: str) -> float | None:
-    """The number that a limit means: "2%", "0.02"; None where it is none.
+    """The number of a limit: "2%", "0.02"; None if the text is not a number.
 
     >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
     (0.02, 0.025, 0.02, None)
@@ -180,7 +180,7 @@ def _metric(budget: Budget) -> Metric | None:
 
 
 def _of_slice(budget: Budget) -> Metric | None:
-    """The metric whose value in every slice is compared with the limit; None where slices have it anyway."""
+    """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = _metric(budget)
     if _CALLED.fullmatch(budget.measure) or budget.against is not None:
         raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
@@ -282,7 +282,7 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
 
 
 def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
-    """Of a limit from above (sign 1) or below (−1)."""
+    """Outcome of an upper limit (sign 1) or a lower limit (−1)."""
     near, far = (e.low, e.high) if sign > 0 else (e.high, e.low)
     if rule == "point" or math.isinf(e.value):
         return "kept" if sign * e.value <= sign * limit else "over"

@@ -40,7 +40,7 @@ DEFAULT: tuple[Metric, ...] = (
     metrics.delta_2,
     metrics.delta_label,
 )
-"""What `measure` gives unless told otherwise; `traintwice.metrics.ALL` has more."""
+"""Metrics of `measure` by default; `traintwice.metrics.ALL` has more."""
 
 MULTIPLICITY: tuple[Metric, ...] = (
     metrics.self_consistency,
@@ -49,7 +49,7 @@ MULTIPLICITY: tuple[Metric, ...] = (
     metrics.viable_range,
     metrics.percentile_width,
 )
-"""What ``multiplicity=True`` adds: how far equally good models disagree on single rows."""
+"""Metrics that ``multiplicity=True`` adds: disagreement of equally good models on single rows."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _multiplicity(rows: Rows) -> Multiplicity | None:
 
 
 def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
-    """Metrics that need all rows together, from a second look that holds them in memory."""
+    """Metrics that need all rows together, from a second pass that holds them in memory."""
     if not which:
         return {}
     if _numbers(rows) > MOST_IN_MEMORY:

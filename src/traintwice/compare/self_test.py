@@ -1,4 +1,4 @@
-"""A gate tried on retrains of one recipe, where nothing has changed."""
+"""Self-test of a gate on retrains of one recipe, where nothing has changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         level: of the gate's intervals, and of the intervals of the shares.
         options: of `gate`.
     Returns:
-        A `SelfTest`. A share of 0.05 over reads: of 100 launches of a mere retrain the gate would stop 5. Intervals are over new
+        A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
         retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of that many models.
     Raises:
         BadInput: fewer than three retrains; see `gate`.

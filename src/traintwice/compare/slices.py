@@ -1,4 +1,4 @@
-"""What happened in each group of rows, with false discoveries controlled over all groups and questions."""
+"""Changes in each group of rows, with the false discovery rate controlled over all groups and questions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def change_estimate(
 
 @dataclass
 class SliceOptions:
-    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes."""
+    """Options of slices: the least rows of one, the level of intervals, names of the classes."""
 
     min_support: int
     level: float
