@@ -104,22 +104,23 @@ class TopRows:
     def __init__(self, wanted: int, names: Sequence[str] | None, show: Sequence[str] = ()) -> None:
         self._wanted, self._names, self._show = wanted, names, tuple(show)
         self._rows: list[tuple[float, ChangedRow]] = []
-        self._seen = 0
 
-    def add(self, block: Predictions, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None) -> None:
-        """Add rows, with their rank (rows of rank 0 or less are skipped), distance and instability."""
+    def add(
+        self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
+    ) -> None:
+        """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are skipped),
+        distance and instability."""
         least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
         better = np.flatnonzero(rank > max(least, 0.0))
         best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
-        fresh = [(float(rank[n]), self._row(block, int(n), float(far[n]), unstable_by)) for n in best]
+        fresh = [(float(rank[n]), self._row(block, int(n), int(places[n]), float(far[n]), unstable_by)) for n in best]
         self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
-        self._seen += block.examples
 
     def result(self) -> tuple[ChangedRow, ...]:
         """Largest first."""
         return tuple(row for _, row in self._rows)
 
-    def _row(self, block: Predictions, n: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
+    def _row(self, block: Predictions, n: int, place: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
         before = after = label = None
         if block.has_scores:
             old, new = (f"{float(block.scores[m, n]):.6g}" for m in (0, 1))
@@ -133,7 +134,7 @@ class TopRows:
         shown = {name: None if (value := to_numpy(block.groups[name])[n]) is None else str(value) for name in self._show}
         return ChangedRow(
             plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
-            self._seen + n,
+            place,
             old,
             new,
             before,

@@ -135,7 +135,7 @@ class JointCounts:
 class MovementCounts:
     """Quantiles of the total variation distance of each row, and of the divergence between its distributions, from histograms.
 
-    A quantile is exact to 1/4,096 for distances and to 1/2,000 of its size for divergences.
+    A quantile is exact to 1/4,096 for distances and to 1/200 of its size for divergences.
     """
 
     def __init__(self) -> None:

@@ -89,11 +89,12 @@ class MatchedTemperature:
         held = Predictions.joined(self._held)
         models = [(0, held.replicas)] if one_for_all else [(m, m + 1) for m in range(held.replicas)]
         temperatures = [fit_temperature(held.models(*span)) for span in models]
-        accumulators = [Accumulator(metric) for metric in which]
+        clustered = held.clusters is not None
+        accumulators = [Accumulator(metric, clustered=clustered) for metric in which]
         for block in self._kept:
             parts = [to_numpy(at_temperature(block.models(*span), t).probs) for span, t in zip(models, temperatures, strict=True)]
             labels = to_numpy(block.labels) if block.has_labels else None
-            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights)
+            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights, clusters=block.clusters)
             for accumulator in accumulators:
                 accumulator.add(brought)
         estimates = {m.__name__: interval(a.compute(), level=level) for m, a in zip(which, accumulators, strict=True)}

@@ -20,6 +20,7 @@ from traintwice.metrics.definition import Definition, to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.multiplicity import self_consistency_distribution, viable_range_distribution
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
+from traintwice.predictions.reading import reading_of
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
@@ -172,6 +173,7 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
         BadInput: labels or weights next to files, see `open_rows`.
     """
     given: Reading = {**(reading or {})}
+    reading_of(given)
     items = items_of(predictions)
     if not all(is_array(item) for item in items) and (labels is not None or weights is not None):
         raise BadInput("labels and weights are arrays, for arrays; with files name their columns with label= and weight=")

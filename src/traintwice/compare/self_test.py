@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare.floor import LEAST
-from traintwice.compare.gate import gate
+from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.compare.measure import open_replicas
 from traintwice.compare.results import PREDICTED
@@ -70,7 +70,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         found = gate(old, new, budgets, floor=floor, level=level, **options)
         outcomes[a, b] = found.outcome
         for check in found.checks:
-            by_budget.setdefault(check.reason.split(" is ")[0], Counter())[check.outcome] += 1
+            by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
         tell(100 * done / len(pairs), 100, "%")
     over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
     counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())

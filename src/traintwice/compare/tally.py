@@ -120,7 +120,7 @@ class Tally:
     def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
         self.quantities = {name: q for name, q in quantities.items() if q is not None}
         self.clustered = clustered
-        self.moments = Moments(len(quantities), clustered=clustered)
+        self.moments = Moments(len(quantities), clustered=clustered, centred=False)
         self._place = {name: i for i, name in enumerate([ONE, *quantities])}
         self._bits = (
             bool(self.quantities)

@@ -18,16 +18,17 @@ class Moments:
     Args:
         quantities: C.
         clustered: units are clusters; memory then grows with their number.
+        centred: False for counts, which are then summed exactly; quantities are about zero.
 
     Attributes:
         rows: number of rows, by group.
         squares: Σ w_n², by group.
     """
 
-    def __init__(self, quantities: int, *, clustered: bool = False) -> None:
+    def __init__(self, quantities: int, *, clustered: bool = False, centred: bool = True) -> None:
         self.clustered = clustered
         self.rows, self.squares, self._units = np.zeros(0), np.zeros(0), np.zeros(0)
-        self._centre: np.ndarray | None = None
+        self._centre: np.ndarray | None = None if centred else np.zeros(quantities)
         self._linear = np.zeros((quantities + 1, 0))
         self._second = np.zeros((quantities + 1, quantities + 1, 0))
         self._keys, self._totals = np.zeros(0, dtype=np.int64), np.zeros((quantities + 1, 0))
