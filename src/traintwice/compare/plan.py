@@ -297,7 +297,8 @@ def _sentence(
     at = f"At a churn of {points(parts.churn)} %"
     last = table[-1]
     if detect is None and wanted is None:
-        return f"{at}, {last.replicas} replicas of each recipe and {last.rows:,} rows find a difference of {points(last.detects)} pp ({parts.source})."
+        many = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
+        return f"{at}, {many} find a difference of {points(last.detects)} pp ({parts.source})."
     aim = (
         f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
         if detect is not None
