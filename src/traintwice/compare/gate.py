@@ -129,7 +129,7 @@ def check_limits(budget: Budget, *, regression: bool = False) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """ "fraction", or "number" for measures that are not in percent."""
+    """The unit of a budget's limits: "fraction", or "number" for measures that are not in percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)

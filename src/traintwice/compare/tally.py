@@ -202,7 +202,7 @@ class Tally:
                 np.full(ratio.models, values[g]),
                 None,
                 float(variances[g]),
-                int(round(self.rows[g] * (base[g] if ratio.bottom == _LABELLED else 1.0))),
+                round(self.rows[g] * (base[g] if ratio.bottom == _LABELLED else 1.0)),
                 units=int(units[g]),
                 effective=float(effective[g]),
                 clustered=self.clustered,
