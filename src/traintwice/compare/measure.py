@@ -33,6 +33,9 @@ from traintwice.types import Array, Estimate
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
 
+VOTES_TOGETHER = 1 << 16
+"""Rows of predicted labels that are measured together."""
+
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
     metrics.error,
@@ -244,12 +247,22 @@ def _measure(
         streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
     identical = IdenticalReplicas()
     held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
+    of_votes = [a for a in streaming.values() if rows.has_probs and not a.definition.needs_probs]
+    of_blocks = [a for a in streaming.values() if a not in of_votes]
+    votes: list[Predictions] = []
     for block in rows.blocks():
         identical.add(block)
-        for accumulator in streaming.values():
+        for accumulator in of_blocks:
             accumulator.add(block)
         if held is not None:
             held.add(block)
+        if votes and votes[0].has_labels != block.has_labels:
+            _flush(votes, of_votes)
+        if of_votes:
+            votes.append(block.without_probs())
+        if len(votes) * block.examples >= VOTES_TOGETHER:
+            _flush(votes, of_votes)
+    _flush(votes, of_votes)
     estimates: dict[str, Estimate] = {}
     left_out: dict[str, str] = {}
     infinite: dict[str, str] = {}
@@ -280,6 +293,15 @@ def _measure(
     if not temperature_matched:
         return found
     return replace(found, matched=_matched(held, [m for m in which if m.__name__ in estimates], level, left_out))
+
+
+def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:
+    """Add predicted labels gathered from several blocks; they take so little room that blocks of probabilities are too short for them."""
+    if votes:
+        together = votes[0] if len(votes) == 1 else Predictions.joined(votes)
+        for accumulator in accumulators:
+            accumulator.add(together)
+        votes.clear()
 
 
 def _in_memory(rows: Rows) -> Predictions:
