@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from traintwice.compare.intervals import t_quantile, t_two_sided
 
 from traintwice.compare import example_variance, interval, replica_variance
-from traintwice.compare.intervals import t_quantile, t_two_sided
 from traintwice.errors import BadInput
 from traintwice.metrics import accuracy, churn, churn_correct, churn_to_error, log_loss
 

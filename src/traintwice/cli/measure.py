@@ -33,6 +33,18 @@ def measure(
             "--multiplicity", help="How far equally good models disagree on single rows: self-consistency, viable range …"
         ),
     ] = False,
+    served: Annotated[
+        str | None, typer.Option("--served", metavar="FILE", help="With --multiplicity: the model in service, to compare with.")
+    ] = None,
+    within_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--within-loss", metavar="EPSILON", help="Only replicas whose log loss is at most so far above the smallest."
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option("--threshold", help="Decision flips at score >= THRESHOLD of a binary model; repeat.")
+    ] = None,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
     level: options.Level = 0.95,
@@ -66,6 +78,14 @@ def measure(
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(
-            files, which=which, level=level, temperature_matched=match_temperature, multiplicity=multiplicity, **reading
+            files,
+            which=which,
+            level=level,
+            temperature_matched=match_temperature,
+            multiplicity=multiplicity,
+            served=served,
+            within_loss=within_loss,
+            thresholds=threshold or (),
+            **reading,
         )
     output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -127,6 +127,10 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         least = units * s.base if s.effective is None or s.clustered else min(units, s.effective) * s.base
         return wilson(s.value, effective_units(s.value, variance, least), level, parts[0].freedom if s.clustered else math.inf)
     half = half_width(parts, level)
+    if s.value == 0 and half == 0 and s.most > 1:
+        # Nothing bounds a number whose every contribution is 0; of a ratio of counts, the counts below it do.
+        missing = wilson(0.0, units * s.base, level)[1] if s.base < 1 else math.nan
+        return 0.0, missing / (1 - missing)
     if s.most == 1.0 and s.value in (0.0, 1.0) and half == 0:
         rest = min(ZERO_COUNT / (units * s.base), 1.0)
         return (0.0, rest) if s.value == 0.0 else (1.0 - rest, 1.0)

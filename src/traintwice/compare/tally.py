@@ -193,7 +193,9 @@ class Tally:
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
-        base = self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if len(ratio.bottom) > 1 else 1.0)
+        base = (
+            self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if ratio.bottom in (_RIGHTS, _ERRORS) else 1.0)
+        )
         squares = np.maximum(self.moments.squares, 1e-300)
         effective = self.total(ONE) ** 2 / squares
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from traintwice.compare.diff import FEW_EFFECTIVE_ROWS
 from traintwice.compare.measure import Measures
 from traintwice.compare.plan import Plan
 from traintwice.compare.recipes import RecipeComparison
@@ -25,6 +26,9 @@ def measures_sheet(measures: Measures) -> Sheet:
         percent = f"{100 * measures['churn'].value:.3g}"
         verdict = f"Two of these {measures.replicas} models give {percent} of 100 rows another label on average."
     warnings = [("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit.") for group in measures.identical]
+    if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
+        few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
+        warnings.append(("Warning", few))
     tables = [_measures_table(measures), _multiplicity_table(measures)]
     return Sheet(
         " · ".join(read), verdict, paragraphs=tuple(warnings), tables=tuple(t for t in tables if t), notes=tuple(_notes(measures))
@@ -118,6 +122,11 @@ def _multiplicity_table(measures: Measures) -> Table | None:
         Row(f"viable range of {100 * float(share):g} % of rows", {"value": f"at most {number(width, 'number', 3)}"})
         for share, width in found.viable_range.items()
     ]
+    of_served = {
+        "rows on which a replica differs from the served model": found.ambiguity_served,
+        "largest churn of a replica against the served model": found.discrepancy_served,
+    }
+    rows += [Row(name, {"value": value_of(share, "fraction")}) for name, share in of_served.items() if share is not None]
     return Table("How far replicas disagree on single rows", (Column("value", "", "text"),), tuple(rows))
 
 
@@ -128,6 +137,10 @@ def _notes(measures: Measures) -> Iterator[str]:
         yield f"{level}, for {TARGET_IN_WORDS[targets.pop()]}"
     elif targets:
         yield level
+    if measures.effective_rows is not None:
+        yield f"{measures.effective_rows:,.0f} effective rows by weight"
+    if measures.kept is not None:
+        yield f"{measures.replicas} replicas were kept by their loss: {', '.join(map(visible, measures.kept))}"
     if measures.calibration is not None:
         chance, debiased = (value_of(share, "fraction") for share in measures.calibration)
         yield f"calibration error: {chance} if perfectly calibrated; {debiased} less what chance adds"
