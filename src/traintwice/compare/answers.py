@@ -70,13 +70,12 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
     return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
 
 
-def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) -> Answer:
+def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
     """In which groups the new model is worse, or changes more than it should."""
-    every = [s for _, slices in columns for s in slices]
     if not every:
-        said = "no groups given" if not columns else "no group has enough rows"
-        return Answer("slices", said, "unknown", f"Slices: {said} (--by COLUMN).", said)
-    worse, restless = worse_slices(every), restless_slices(every, churn)
+        said = "no group has enough rows" if asked else "no groups given (--by COLUMN)"
+        return Answer("slices", said, "unknown", f"Slices: {said}.", said)
+    worse, restless = worse_slices(every), restless_slices(every)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])
     ]
@@ -155,5 +154,7 @@ def _loss_in_words(s: Slice, t: SliceTest) -> str:
 
 def _churn_in_words(s: Slice) -> str:
     t = s.tests[0]
-    floor = "" if t.old is None else f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
-    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{floor} (q {probability(t.q_value)})"
+    against = "" if t.old is None else f" against {value_of(t.old, 'fraction', 1)} elsewhere"
+    if s.excess is not None and t.old is not None:
+        against = f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
+    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{against} (q {probability(t.q_value)})"

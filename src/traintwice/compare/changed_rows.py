@@ -132,7 +132,7 @@ class TopRows:
             before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
         shown = {name: None if (value := to_numpy(block.groups[name])[n]) is None else str(value) for name in self._show}
         return ChangedRow(
-            _plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
+            plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
             self._seen + n,
             old,
             new,
@@ -194,7 +194,8 @@ def check_rows_file(path: str | Path) -> Path:
     return Path(path)
 
 
-def _plain_id(value: object) -> str | int | None:
+def plain_id(value: object) -> str | int | None:
+    """An id as a whole number or text."""
     if value is None or isinstance(value, str | int):
         return value
     return int(value) if isinstance(value, np.integer) else str(value)

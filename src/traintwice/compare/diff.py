@@ -227,13 +227,15 @@ def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
     if not d.regression:
         reason = d.left_out.get("negative_flips", "no labels given")
         answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
-    answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
+    if any({d.old, d.new} <= set(group) for group in d.identical):
+        said = "the two models give identical predictions, bit for bit"
+        answers.append(
+            Answer("disagreement", "identical", "inconclusive", f"Disagreement: {said}: is one model given twice?", said)
+        )
+    else:
+        answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
     if not d.regression:
-        axes: dict[str, list[Slice]] = {}
-        for s in d.slices:
-            axes.setdefault(s.column, []).append(s)
-        churn = by_name[main].estimate.value if main in by_name else math.nan
-        answers.append(slices_answer(list(axes.items()), churn))
+        answers.append(slices_answer(d.slices, asked=bool(d.slices_left_out or d.slices)))
     operating = operating_answer(d.decisions, d.swap_sets)
     return (*answers, operating) if operating is not None else tuple(answers)
 
@@ -370,7 +372,7 @@ def _alike(groups: list[list[int]], names: Sequence[str]) -> str | None:
 
 
 def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) -> list[str]:
-    found = [f"{', '.join(group)} are identical, bit for bit: copies, or a seed without effect" for group in identical]
+    found = [f"identical, bit for bit: {', '.join(group)} (copies, or a seed without effect)" for group in identical]
     if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):

@@ -18,6 +18,7 @@ from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import ALL, Metric
+from traintwice.predictions import Predictions
 from traintwice.tables.format import number
 from traintwice.types import Estimate
 
@@ -71,7 +72,7 @@ def gate(
     for budget in budgets:
         check_limits(budget)
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
-    options = _with_columns(options, budgets)
+    options = _with_columns(old, options, budgets)
     which = [m for m in wanted.values() if m is not None]
     rank = options.pop("rank", False) or any(not m.definition.one_pass for m in which)
     found = diff(old, new, which=which, by_slice=list(by_slice.values()), rank=rank, waive=waive, **options)
@@ -150,10 +151,10 @@ def parse_limit(text: str) -> float | None:
     return None if match is None or math.isnan(value) else value / 100 if match[2] else value
 
 
-def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
+def _with_columns(old: Any, options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
     """The options with the group columns, thresholds and top-k of the budgets."""
     found = dict(options)
-    if not isinstance(found.get("by"), Mapping):
+    if not isinstance(found.get("by"), Mapping) and not isinstance(old, Predictions):
         given = found.get("by") or ()
         columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
         found["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
@@ -225,6 +226,8 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
             value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
     if budget.against is None:
         return value
+    if floor is None and (called or budget.measure in FLOORS):
+        return None
     if floor is None:
         raise BadInput(
             f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"

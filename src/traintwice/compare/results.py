@@ -106,7 +106,8 @@ class SliceTest:
 
     Attributes:
         question: "churn", "accuracy" or "recall".
-        old, new: the measure of each model; for churn the floor (None without retrains) and the churn.
+        old, new: the measure of each model; for churn what it is compared with (the floor of the slice, or without retrains the churn
+            of all other rows; None where there are none) and the churn.
         change: new minus old; for churn the churn itself.
         p_value: churn: of being that of all other rows or, with retrains, of being what retraining brings; accuracy, recall: of no
             change.
@@ -169,7 +170,7 @@ class Slice:
     def restless(self) -> bool:
         """Whether its churn is significantly more than its floor, or than that of all other rows."""
         t = self.tests[0]
-        return t.significant and (t.old is None or t.new > t.old)
+        return t.significant and t.old is not None and t.new > t.old
 
 
 @dataclass(frozen=True)

@@ -113,16 +113,21 @@ class Tally:
     """Sums of named quantities over rows, in all rows or by group, from rows or from counted rows.
 
     Args:
-        quantities: by name; `ONE` is always there.
+        quantities: by name; `ONE` is always there. None: the values come with `put`.
         clustered: units are clusters of rows.
     """
 
-    def __init__(self, quantities: Mapping[str, Expression], *, clustered: bool = False) -> None:
-        self.quantities = dict(quantities)
+    def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
+        self.quantities = {name: q for name, q in quantities.items() if q is not None}
         self.clustered = clustered
-        self.moments = Moments(len(self.quantities), clustered=clustered)
-        self._place = {name: i for i, name in enumerate([ONE, *self.quantities])}
-        self._bits = all(q.is_truth for q in self.quantities.values()) and len(self.quantities) <= MOST_BITS and not clustered
+        self.moments = Moments(len(quantities), clustered=clustered)
+        self._place = {name: i for i, name in enumerate([ONE, *quantities])}
+        self._bits = (
+            bool(self.quantities)
+            and all(q.is_truth for q in self.quantities.values())
+            and len(self.quantities) <= MOST_BITS
+            and not clustered
+        )
         self._cells = np.zeros(0, dtype=np.int64)
 
     def add(self, rows: Rows, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
@@ -132,6 +137,18 @@ class Tally:
         if self._bits and weights is None and counts is None and self._count(values, groups):
             return
         clusters = rows.block.clusters if self.clustered else None
+        self.put(values, weights, counts=counts, groups=groups, clusters=clusters)
+
+    def put(
+        self,
+        values: Sequence[np.ndarray],
+        weights: np.ndarray | None,
+        *,
+        counts: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+        clusters: np.ndarray | None = None,
+    ) -> None:
+        """Add rows by their quantities, in the order of the names; see `Moments.add`."""
         self.moments.add(
             np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters
         )
@@ -139,7 +156,7 @@ class Tally:
     def total(self, form: Form | str) -> np.ndarray:
         """The sum of a linear form of quantities, by group."""
         self._settle()
-        return self.moments.linear(self._vector({form: 1.0} if isinstance(form, str) else form))
+        return self.moments.linear(self.vector({form: 1.0} if isinstance(form, str) else form))
 
     @property
     def rows(self) -> np.ndarray:
@@ -165,7 +182,7 @@ class Tally:
             for sign, top, bottom in ratio.quotients:
                 below = _nonzero(self.total(bottom))
                 quotient = self.total(top) / below
-                gradient += sign * (self._vector(top)[:, None] - quotient * self._vector(bottom)[:, None]) / below
+                gradient += sign * (self.vector(top)[:, None] - quotient * self.vector(bottom)[:, None]) / below
         return self.moments.variance(np.nan_to_num(gradient))
 
     def variance_of(self, form: np.ndarray) -> np.ndarray:
@@ -197,7 +214,8 @@ class Tally:
             for g in range(len(values))
         ]
 
-    def _vector(self, form: Form) -> np.ndarray:
+    def vector(self, form: Form) -> np.ndarray:
+        """The coefficients of a linear form, in the order of the sums."""
         found = np.zeros(len(self._place))
         for name, coefficient in form.items():
             found[self._place[name]] = coefficient

@@ -71,7 +71,10 @@ def disagreement(diff: Diff) -> Table | None:
 
 def floors(diff: Diff) -> Table | None:
     """Every change that has a noise floor: churn, negative flips, decisions, swap sets."""
-    wanted = [*diff.floors, *[part.floor for part in (*diff.decisions, *diff.swap_sets) if part.floor is not None]]
+    wanted = [
+        *diff.floors,
+        *[f for f in (*(d.floor for d in diff.decisions), *(s.floor for s in diff.swap_sets)) if f is not None],
+    ]
     if not wanted:
         return None
     rows = []

@@ -82,7 +82,8 @@ def findings(s: Slice) -> Iterator[str]:
         yield f"{t.question} {both}"
     if s.tests and s.restless:
         t = s.tests[0]
-        against = "more than in other rows" if t.old is None else f"its floor {value_of(t.old, 'fraction', 1)}"
+        other = value_of(t.old or 0.0, "fraction", 1)
+        against = f"against {other} in other rows" if s.excess is None else f"its floor {other}"
         yield f"churn {value_of(t.new, 'fraction', 1)}, {against}"
 
 
