@@ -49,7 +49,7 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     """Every check with number, interval, limit and outcome; those over their limit first, then those that are inconclusive."""
     checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
     shown = checks[: max(most or len(checks), len(_not_kept(result)))]
-    titles = {"number": "number", "interval": "interval", "limit": "limit", "outcome": "outcome"}
+    titles = {"outcome": "outcome", "number": "number", "interval": "interval", "limit": "limit"}
     columns = tuple(Column(key, title, "text") for key, title in titles.items())
     rest = len(checks) - len(shown)
     why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
