@@ -29,6 +29,9 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     No change that matters: the whole interval of each is inside the margin. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
+    if not asked and quality:
+        said = "there are too few rows to estimate a variance"
+        return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {said}.", said)
     if not asked:
         return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "no labels given")
     adjusted = holm([q.p_value or 0.0 for q in asked])
@@ -71,10 +74,10 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
 
 
 def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
-    """In which groups the new model is worse, or changes more than it should."""
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     if not every:
-        said = "no group has enough rows" if asked else "no groups given (--by COLUMN)"
-        return Answer("slices", said, "unknown", f"Slices: {said}.", said)
+        said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
+        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
     worse, restless = worse_slices(every), restless_slices(every)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])
@@ -93,7 +96,7 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining changes them; None where none are asked."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:

@@ -9,19 +9,19 @@ import numpy as np
 
 from traintwice.compare.answer_types import Judgement, NoiseFloor
 from traintwice.metrics.definition import Unit
-from traintwice.statistics.intervals import scaled_bounds, t_quantile
+from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import points, times
+from traintwice.tables.format import times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
-"""Retrains from which a verdict is worth having."""
+"""Recommended number of retrains."""
 
 LEAST = 3
-"""Fewer retrains never decide."""
+"""Fewest retrains that allow a verdict."""
 
 MOST_RETRAINS = 10_000
-"""More retrains than this count as out of reach."""
+"""Largest number of retrains that is searched."""
 
 MARGIN = 1.5
 """Smallest ratio to the floor that matters, unless another is given."""
@@ -121,14 +121,13 @@ def noise_floor(
     )
     models = 2 + pairs.retrains + pairs.new_retrains
     error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
-    ratio = Estimate(value, low, high, error, models, round(rows), level, "both", units)
+    ends = (0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high)
+    ratio = Estimate(value, *ends, error, models, round(rows), level, "both", units)
+    # Where ½ was added to each count, it cancels in the excess, and its bounds are those of the counts with ½ added.
+    base = float(pairs.floor(pairs.olds, pairs.news) @ shape.counts) / rows
     excess = Estimate(
-        change - floor, floor * (low - 1), floor * (high - 1), error * floor, models, round(rows), level, "both", units
+        change - floor, base * (low - 1), base * (high - 1), error * floor, models, round(rows), level, "both", units
     )
-    if floor == 0 and math.isfinite(low):  # a ratio to nothing: the bounds of the counts with ½ added
-        excess = Estimate(
-            change, *scaled_bounds(change, half * change, "log"), math.nan, models, round(rows), level, "both", units
-        )
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
     if identical is None and alike:
         identical = "all retrains differ from the old model on the same number of rows, as copies do"

@@ -1,4 +1,4 @@
-"""A gate tried on retrains of one recipe, where nothing has changed."""
+"""Self-test of a gate on retrains of one recipe, where nothing has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare.floor import LEAST
-from traintwice.compare.gate import gate
+from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.compare.measure import open_replicas
 from traintwice.compare.results import PREDICTED
@@ -32,7 +32,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         level: of the gate's intervals, and of the intervals of the shares.
         options: of `gate`.
     Returns:
-        A `SelfTest`. A share of 0.05 over reads: of 100 launches of a mere retrain the gate would stop 5. Intervals are over new
+        A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
         retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of that many models.
     Raises:
         BadInput: fewer than three retrains; see `gate`.
@@ -70,7 +70,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         found = gate(old, new, budgets, floor=floor, level=level, **options)
         outcomes[a, b] = found.outcome
         for check in found.checks:
-            by_budget.setdefault(check.reason.split(" is ")[0], Counter())[check.outcome] += 1
+            by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
         tell(100 * done / len(pairs), 100, "%")
     over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
     counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())

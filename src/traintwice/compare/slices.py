@@ -1,4 +1,4 @@
-"""What happened in each group of rows, with false discoveries controlled over all groups and questions."""
+"""Changes in each group of rows, with the false discovery rate controlled over all groups and questions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def change_estimate(
 
 @dataclass
 class SliceOptions:
-    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes."""
+    """Options of slices: the least rows of one, the level of intervals, names of the classes."""
 
     min_support: int
     level: float
@@ -147,7 +147,7 @@ class _Column:
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
                 continue
             churn = interval(per_slice["churn"][g], level=level)
-            floor = self._floor(g)
+            floor = self._floor(g, level)
             p = spread.p_value(g) if floor is None else self._p_of_floor(g)
             tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
@@ -179,7 +179,7 @@ class _Column:
                 },
             )
 
-    def _floor(self, g: int) -> tuple[float, Estimate] | None:
+    def _floor(self, g: int, level: float = 0.95) -> tuple[float, Estimate] | None:
         """The floor of a group, and the excess of its churn."""
         if self.pairs is None:
             return None
@@ -192,7 +192,7 @@ class _Column:
         if pairs.retrains > 1:
             variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
         summary = Summary(value, np.full(2, value), None, variance, int(rows), units=int(tally.moments.units[g]))
-        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary)
+        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary, level=level)
 
     def _p_of_floor(self, g: int) -> float:
         """p-value of the churn of a group being what retraining brings."""
@@ -201,7 +201,7 @@ class _Column:
         pairs, tally = self.pairs
         counts = np.array([tally.total(q)[g] for q in tally.quantities])
         if tally.clustered or tally.weighted or pairs.new_retrains:
-            excess = self._floor(g)
+            excess = self._floor(g, 0.95)
             freedom = min(max(pairs.retrains - 1, 1), max(float(tally.moments.units[g]) - 1, 1))
             return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error ** 2, freedom)
         return slice_against_floor(float(counts[0]), counts[1:].tolist())

@@ -1,4 +1,4 @@
-"""Counts of rows by what happened to them, and every measure that follows from such counts, for all rows and by group."""
+"""Counts of rows by kind, and the measures that follow from these counts, for all rows and by group."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Ratio:
 
 
 def base_quantities(*, binary: bool) -> dict[str, Expression]:
-    """What is counted of an old model (0) and a new one (1); the kinds of rows of docs/definitions.md follow from it."""
+    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/definitions.md, "Measures"."""
     found = {
         "changed": changed(0, 1),
         "labelled": labelled(),
@@ -120,7 +120,7 @@ class Tally:
     def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
         self.quantities = {name: q for name, q in quantities.items() if q is not None}
         self.clustered = clustered
-        self.moments = Moments(len(quantities), clustered=clustered)
+        self.moments = Moments(len(quantities), clustered=clustered, centred=False)
         self._place = {name: i for i, name in enumerate([ONE, *quantities])}
         self._bits = (
             bool(self.quantities)
@@ -131,7 +131,7 @@ class Tally:
         self._cells = np.zeros(0, dtype=np.int64)
 
     def add(self, rows: Rows, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
-        """Add rows: the number of each row's group, and how many rows each row stands for, where it is more than one."""
+        """Add rows: the number of each row's group, and the number of rows that each row represents."""
         values = [rows(q) for q in self.quantities.values()]
         weights = weights_of(rows.block)
         if self._bits and weights is None and counts is None and self._count(values, groups):
@@ -191,7 +191,7 @@ class Tally:
         return self.moments.variance(form)
 
     def summaries(self, ratio: Ratio) -> list[Summary]:
-        """What intervals of a measure need, by group."""
+        """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
         base = self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if len(ratio.bottom) > 1 else 1.0)
         squares = np.maximum(self.moments.squares, 1e-300)
@@ -202,7 +202,7 @@ class Tally:
                 np.full(ratio.models, values[g]),
                 None,
                 float(variances[g]),
-                int(round(self.rows[g] * (base[g] if ratio.bottom == _LABELLED else 1.0))),
+                round(self.rows[g] * (base[g] if ratio.bottom == _LABELLED else 1.0)),
                 units=int(units[g]),
                 effective=float(effective[g]),
                 clustered=self.clustered,
