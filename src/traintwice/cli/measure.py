@@ -8,6 +8,7 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.reading import NOTHING_SAID, reads_files
+from traintwice.errors import BadInput
 from traintwice.predictions.reading import Reading
 
 if TYPE_CHECKING:
@@ -58,10 +59,9 @@ def measure(
     from traintwice.cli.waiting import waiting
     from traintwice.sheets.models import measures_sheet, recipes_sheet
 
-    if against and match_temperature:
-        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
-    if against and multiplicity:
-        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--multiplicity")
+    if against and (match_temperature or multiplicity):
+        option = "--match-temperature" if match_temperature else "--multiplicity"
+        raise BadInput(f"{option} and --against exclude each other: {option} measures one recipe")
     if against:
         from traintwice.compare import compare_recipes
         from traintwice.compare.recipes import DEFAULT as RECIPES

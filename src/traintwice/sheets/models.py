@@ -9,11 +9,11 @@ from traintwice.compare.measure import Measures
 from traintwice.compare.plan import Plan
 from traintwice.compare.recipes import RecipeComparison
 from traintwice.sheets.words import left_out, sentence
-from traintwice.tables.format import change, decimals_for, number, value_of
+from traintwice.tables.format import change, number, value_of
 from traintwice.tables.sheet import Line, Sheet, sheet_of
 from traintwice.tables.table import Cell, Column, Row, Table
 from traintwice.tables.text import visible
-from traintwice.types import TARGET_IN_WORDS
+from traintwice.types import TARGET_IN_WORDS, Target
 
 
 @sheet_of.register
@@ -41,8 +41,7 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     first, second = map(visible, comparison.names)
     lines = []
     for m in comparison.measures:
-        digits = decimals_for([m.difference.estimate], m.unit)
-        both = f"{value_of(m.first, m.unit, digits)} → {value_of(m.second, m.unit, digits)}"
+        both = f"{value_of(m.first, m.unit)} → {value_of(m.second, m.unit)}"
         verdict = "significant" if m.difference.significant else "inconclusive"
         lines.append(Line(m.title, both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
@@ -93,21 +92,11 @@ def _measures_table(measures: Measures) -> Table:
     matched = measures.matched
     if matched is not None:
         columns.append(Column("matched", f"at temperature {matched.temperatures[0]:.3g}", "mixed"))
-    if len({estimate.target for estimate in measures.values()}) > 1:
-        columns.append(Column("target", "interval is about", "text"))
-    rows = tuple(
-        Row(
-            measures.definitions[name].title,
-            {
-                "estimate": estimate,
-                "target": TARGET_IN_WORDS[estimate.target],
-                "matched": None if matched is None else matched.estimates.get(name),
-            },
-            measures.definitions[name].unit,
-        )
-        for name, estimate in measures.items()
-    )
-    return Table("", tuple(columns), rows)
+    rows = []
+    for name, estimate in measures.items():
+        cells = {"estimate": estimate, "matched": None if matched is None else matched.estimates.get(name)}
+        rows.append(Row(measures.definitions[name].title, cells, measures.definitions[name].unit))
+    return Table("", tuple(columns), tuple(rows))
 
 
 def _multiplicity_table(measures: Measures) -> Table | None:
@@ -131,12 +120,12 @@ def _multiplicity_table(measures: Measures) -> Table | None:
 
 
 def _notes(measures: Measures) -> Iterator[str]:
-    targets = {estimate.target for estimate in measures.values()}
-    level = f"intervals: {100 * next(iter(measures.values())).level:g} %" if measures else ""
-    if len(targets) == 1:
-        yield f"{level}, for {TARGET_IN_WORDS[targets.pop()]}"
-    elif targets:
-        yield level
+    about: dict[Target, list[str]] = {}
+    for name, estimate in measures.items():
+        about.setdefault(estimate.target, []).append(measures.definitions[name].title)
+    for target, titles in sorted(about.items(), key=lambda item: -len(item[1])):
+        of = "" if len(titles) == max(map(len, about.values())) else f" of {', '.join(titles)}"
+        yield f"intervals{of}: {100 * next(iter(measures.values())).level:g} %, for {TARGET_IN_WORDS[target]}"
     if measures.effective_rows is not None:
         yield f"{measures.effective_rows:,.0f} effective rows by weight"
     if measures.kept is not None:
