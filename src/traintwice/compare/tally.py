@@ -26,6 +26,9 @@ ONE = "one"
 MOST_BITS, MOST_CELLS = 14, 1 << 20
 """So many truth values, and so many cells of groups and truth values, are counted as whole numbers before they become sums."""
 
+TINY = 1e-12
+"""A share below this is what rounding leaves of none."""
+
 Form = Mapping[str, float]
 """A linear form of the sums of quantities, by name."""
 
@@ -176,6 +179,9 @@ class Tally:
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """What intervals of a measure need, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
+        if ratio.share:
+            none = np.abs(values) < TINY
+            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
         base = self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if len(ratio.bottom) > 1 else 1.0)
         squares = np.maximum(self.moments.squares, 1e-300)
         effective = self.total(ONE) ** 2 / squares
