@@ -91,7 +91,13 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio("win_loss_ratio", "wins / losses", _WON, _LOST, unit="number", share=False),
     Ratio("churn_to_error", "churn / error", {"changed_labelled": 2.0}, _ERRORS, unit="number", share=False),
     Ratio("churn_correct", "churn correct", _EITHER, _RIGHTS),
-    Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}}, _ERRORS),
+    Ratio(
+        "churn_incorrect",
+        "churn incorrect",
+        {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}},
+        _ERRORS,
+        scale="logit",
+    ),
 )
 """Measures between the old and the new model that follow from the counts; titles as in `traintwice.metrics`."""
 
