@@ -109,7 +109,8 @@ class TopRows:
         self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
     ) -> None:
         """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are not wanted), how far each moved,
-        and its instability."""
+        and its instability.
+        """
         least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
         better = np.flatnonzero(rank > max(least, 0.0))
         best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
