@@ -73,13 +73,12 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
     return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
 
 
-def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) -> Answer:
-    """In which groups the new model is worse, or changes more than it should."""
-    every = [s for _, slices in columns for s in slices]
+def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     if not every:
-        said, way = ("no group has enough rows", "--min-support") if columns else ("no groups given", "--by COLUMN")
+        said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
         return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
-    worse, restless = worse_slices(every), restless_slices(every, churn)
+    worse, restless = worse_slices(every), restless_slices(every)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])
     ]
@@ -97,7 +96,7 @@ def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) 
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining changes them; None where none are asked."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
@@ -158,5 +157,7 @@ def _loss_in_words(s: Slice, t: SliceTest) -> str:
 
 def _churn_in_words(s: Slice) -> str:
     t = s.tests[0]
-    floor = "" if t.old is None else f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
-    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{floor} (q {probability(t.q_value)})"
+    against = "" if t.old is None else f" against {value_of(t.old, 'fraction', 1)} elsewhere"
+    if s.excess is not None and t.old is not None:
+        against = f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
+    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{against} (q {probability(t.q_value)})"

@@ -187,7 +187,7 @@ class DiffAccumulator:
         return self.identical.result()
 
     def auc(self, model: int) -> float | None:
-        """About how often a positive row has the higher score, ties counting half; None where there are no rows of one kind."""
+        """AUC from binned scores, ties counting half; None without positive or without negative rows."""
         if self.ranks is None:
             return None
         negative, positive = self.ranks[model]
@@ -202,7 +202,7 @@ class DiffAccumulator:
         return Tally(quantities, clustered=self.clustered)
 
     def _floor_quantities(self, pairs: Pairs) -> dict[str, dict[str, Expression]]:
-        """For each floor what is summed for each pair of models."""
+        """Quantities summed for each pair of models, by floor."""
         if self.regression:
             return {"regression_difference": _pair_quantities(pairs, lambda a, b: (number(a) - number(b)).size())}
         found = {

@@ -83,7 +83,7 @@ def diff(
         rank: also measures that need an order of all rows (AUC, Kendall's tau): reads all rows into memory.
         temperature_matched: also soft measures after each model was brought to its best temperature.
         level: nominal coverage of intervals.
-        margin: the smallest ratio to the noise floor that matters; "within noise" is said where the ratio is significantly below it.
+        margin: the smallest ratio to the noise floor that matters; "within noise" means that the ratio is significantly below it.
         same_within: the largest change of accuracy that does not matter; of other measures of quality, as a share of the old value.
         min_support: the least rows of a slice.
         listed: how many regressed rows, and rows that moved most, are kept.
@@ -93,7 +93,7 @@ def diff(
         waive: ids of rows that do not count.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
             times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
-        reading: which columns are what, see `open_predictions`. Beside arrays, id, label, weight, cluster and draws are arrays, and by a
+        reading: which columns are what, see `open_predictions`. With arrays, id, label, weight, cluster and draws are arrays, and by a
             mapping from names to arrays.
     Returns:
         A `Diff`. Intervals are about these two models and new rows (new clusters of rows); those of a ratio to a floor also about new
@@ -227,10 +227,15 @@ def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -
     if not d.regression:
         reason = d.left_out.get("negative_flips", "no labels given")
         answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
-    answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
+    if any({d.old, d.new} <= set(group) for group in d.identical):
+        said = "the two models give identical predictions, bit for bit"
+        answers.append(
+            Answer("disagreement", "identical", "inconclusive", f"Disagreement: {said}: is one model given twice?", said)
+        )
+    else:
+        answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
     if not d.regression:
-        churn = by_name[main].estimate.value if main in by_name else math.nan
-        answers.append(slices_answer(list(by.items()), churn))
+        answers.append(slices_answer(d.slices, asked=bool(by)))
     operating = operating_answer(d.decisions, d.swap_sets)
     return (*answers, operating) if operating is not None else tuple(answers)
 
@@ -372,7 +377,7 @@ def _alike(groups: list[list[int]], names: Sequence[str]) -> str | None:
 
 
 def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) -> list[str]:
-    found = [f"{', '.join(group)} are identical, bit for bit: copies, or a seed without effect" for group in identical]
+    found = [f"identical, bit for bit: {', '.join(group)} (copies, or a seed without effect)" for group in identical]
     if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):

@@ -1,4 +1,4 @@
-"""A comparison of two models whose sums DuckDB makes, for very many rows: no row reaches Python, and fewer parts are filled.
+"""A comparison of two models by sums in DuckDB, for very many rows: rows do not reach Python, and fewer parts are filled.
 
 DuckDB supplies counts of rows by old class, new class and label (with clusters: sums by cluster, and their products), and a few
 sums of scores; everything else is what the comparison in one pass does.
@@ -256,7 +256,7 @@ def _table(a: float, b: float, ab: float, rows: float) -> np.ndarray:
 
 
 def _blocks(cells: Sequence[Mapping[str, Any]]) -> list[tuple[Predictions, np.ndarray]]:
-    """One row for each cell, those with a label and those without apart, and how many rows each stands for."""
+    """One row for each cell, with and without a label separately, and the number of rows it represents."""
     found = []
     for labelled in (True, False):
         part = [c for c in cells if (c["y"] is not None) == labelled]

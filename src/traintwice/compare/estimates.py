@@ -24,7 +24,7 @@ from traintwice.statistics.significance import holm, least_that, p_of_zero
 from traintwice.types import Estimate, Target
 
 MOST_REPLICAS = 10_000
-"""More replicas than this count as out of reach."""
+"""Largest number of replicas that is searched."""
 
 
 def replica_variance(measurement: Measurement | Summary) -> float:

@@ -11,17 +11,17 @@ from traintwice.compare.answer_types import Judgement, NoiseFloor
 from traintwice.metrics.definition import Unit
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import points, times
+from traintwice.tables.format import times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
-"""Retrains from which a verdict is worth having."""
+"""Recommended number of retrains."""
 
 LEAST = 3
-"""Fewer retrains never decide."""
+"""Fewest retrains that allow a verdict."""
 
 MOST_RETRAINS = 10_000
-"""More retrains than this count as out of reach."""
+"""Largest number of retrains that is searched."""
 
 MARGIN = 1.5
 """Smallest ratio to the floor that matters, unless another is given."""
@@ -134,7 +134,7 @@ def noise_floor(
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
-        verdict = "beyond noise" if low > 1 else "within noise" if high < margin else "inconclusive"
+        verdict = judged(low, high, margin)
     more: int | None = 0 if identical is None else ASK_FOR
     if identical is None and verdict == "inconclusive":
         more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
@@ -159,6 +159,11 @@ def noise_floor(
         "",
     )
     return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
+
+
+def judged(low: float, high: float, margin: float) -> Judgement:
+    """The verdict on a ratio to a floor with this interval."""
+    return "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
 
 
 class _Shape:
@@ -208,7 +213,7 @@ class _Shape:
 
         def decides(n: int) -> bool:
             half = self.half(n)
-            return log_ratio - half > 0 or log_ratio + half < math.log(margin)
+            return log_ratio + half < math.log(margin) or log_ratio - half > 0
 
         return least_that(decides, MOST_RETRAINS)
 
@@ -256,5 +261,6 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     if found.verdict == "beyond noise":
         return f"more than retraining brings: {ratio}"
     if found.verdict == "within noise":
-        return f"within noise: {ratio}, below {found.margin:g} times"
+        above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
+        return f"within noise: {ratio}, below {found.margin:g} times{above}"
     return f"inconclusive: {ratio}{advice(found)}"

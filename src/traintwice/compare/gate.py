@@ -1,4 +1,4 @@
-"""Budgets on an update: a launch passes or fails by numbers agreed on before."""
+"""Budgets on an update: limits that decide whether a launch passes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import ALL, Metric
+from traintwice.predictions import Predictions
 from traintwice.tables.format import number
 from traintwice.types import Estimate
 
@@ -71,7 +72,7 @@ def gate(
     for budget in budgets:
         check_limits(budget, regression=bool(options.get("regression")))
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
-    options = _with_columns(options, budgets)
+    options = _with_columns(old, options, budgets)
     which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
     slices = [*options.pop("by_slice", ()), *by_slice.values()]
     rank = options.pop("rank", False) or any(m is not None and not m.definition.one_pass for m in wanted.values())
@@ -128,7 +129,7 @@ def check_limits(budget: Budget, *, regression: bool = False) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """ "fraction", or "number" for what has no percent."""
+    """The unit of a budget's limits: "fraction", or "number" for measures that are not in percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)
@@ -138,7 +139,7 @@ def unit_of(budget: Budget) -> str:
 
 
 def parse_limit(text: str) -> float | None:
-    """The number that a limit means: "2%", "0.02"; None where it is none.
+    """The number of a limit: "2%", "0.02"; None if the text is not a number.
 
     >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
     (0.02, 0.025, 0.02, None)
@@ -151,10 +152,10 @@ def parse_limit(text: str) -> float | None:
     return None if match is None or math.isnan(value) else value / 100 if match[2] else value
 
 
-def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
+def _with_columns(old: Any, options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
     """The options with the group columns, thresholds and top-k of the budgets."""
     found = dict(options)
-    if not isinstance(found.get("by"), Mapping):
+    if not isinstance(found.get("by"), Mapping) and not isinstance(old, Predictions):
         given = found.get("by") or ()
         columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
         found["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
@@ -179,7 +180,7 @@ def _metric(budget: Budget) -> Metric | None:
 
 
 def _of_slice(budget: Budget) -> Metric | None:
-    """The metric whose value in every slice is compared with the limit; None where slices have it anyway."""
+    """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = _metric(budget)
     if _CALLED.fullmatch(budget.measure) or budget.against is not None:
         raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
@@ -281,7 +282,7 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
 
 
 def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
-    """Of a limit from above (sign 1) or below (−1)."""
+    """Outcome of an upper limit (sign 1) or a lower limit (−1)."""
     near, far = (e.low, e.high) if sign > 0 else (e.high, e.low)
     if rule == "point" or math.isinf(e.value):
         return "kept" if sign * e.value <= sign * limit else "over"

@@ -20,7 +20,7 @@ EVERY = 5
 """Every fifth labelled row is held out."""
 
 MOST_HELD_OUT = 100_000
-"""Rows a temperature is fitted to at most: by then it is known to a fraction of a percent."""
+"""Rows a temperature is fitted to at most: the temperature is then known to a fraction of a percent."""
 
 MOST_KEPT = 40_000_000
 """Numbers of the other rows that are kept, evenly spread, until the temperature is known: 320 MB."""

@@ -1,4 +1,4 @@
-"""How many replicas and rows it takes to see a difference in churn between two recipes."""
+"""Number of replicas and rows needed to find a difference in churn between two recipes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from traintwice.metrics.means import weights_of
 from traintwice.metrics.moments import Moments
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics.intervals import t_quantile
+from traintwice.statistics.significance import least_that
 from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
@@ -29,7 +30,10 @@ OF_A_PAIR = 0.05
 """Without a pilot: what a single pair varies beyond that, in units of churn."""
 
 LEAST_PILOT = 4
-"""Replicas of a pilot from which both parts can be told apart."""
+"""Fewest replicas of a pilot that separate both parts."""
+
+FINE = 1_000_000
+"""Differences are told apart to this share."""
 
 GRID = (np.arange(400) + 0.5) / 400
 """Quantiles of the estimated variance over which power is averaged."""
@@ -66,13 +70,13 @@ class Components:
         return self.sigma_u**2 / n
 
     def jackknife(self, m: int) -> float:
-        """What the jackknife estimates of the part of replicas, on average: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
+        """Expectation of the jackknife's estimate of the replica part: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
         return 4 * self.zeta_1 / m + 4 * self.zeta_2 / (m * (m - 2))
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One way to plan.
+    """Power and detectable difference with M replicas and N rows.
 
     Attributes:
         replicas: M, of each of the two recipes.
@@ -93,7 +97,7 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Plan(Shown):
-    """What would be seen with so many replicas and rows. Made by `plan`.
+    """Power and detectable difference by numbers of replicas and rows. Made by `plan`.
 
     Attributes:
         components: the parts of the variance.
@@ -102,7 +106,7 @@ class Plan(Shown):
         wanted_power: chance of finding ``detect``.
         table: rows by number of replicas, then of rows.
         smallest: the cheapest row (replicas times rows) that is enough; None where none is.
-        sentence: what it comes to.
+        sentence: the result in words.
     """
 
     components: Components
@@ -276,13 +280,10 @@ def _matrix(tally: Tally, span: tuple[int, int]) -> np.ndarray:
 
 def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
     error = math.sqrt(parts.of_replicas(m) + parts.of_rows(n))
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power_of(parts, m, n, middle, level) >= power else (middle, high)
+    detects = least_that(lambda k: power_of(parts, m, n, k / FINE, level) >= power, FINE)
     chance = None if detect is None else power_of(parts, m, n, detect, level)
     enough = chance >= power if chance is not None else error <= wanted if wanted is not None else True
-    return PlanRow(m, n, error, high, chance, enough)
+    return PlanRow(m, n, error, math.nan if detects is None else detects / FINE, chance, enough)
 
 
 def _sentence(
@@ -296,7 +297,8 @@ def _sentence(
     at = f"At a churn of {points(parts.churn)} %"
     last = table[-1]
     if detect is None and wanted is None:
-        return f"{at}, {last.replicas} replicas of each recipe and {last.rows:,} rows find a difference of {points(last.detects)} pp ({parts.source})."
+        many = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
+        return f"{at}, {many} find a difference of {points(last.detects)} pp ({parts.source})."
     aim = (
         f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
         if detect is not None

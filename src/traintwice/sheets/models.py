@@ -75,8 +75,8 @@ def plan_sheet(plan: Plan) -> Sheet:
     parts = plan.components
     how = "paired by replica" if parts.paired else "independent replicas"
     about = (
-        f"standard error: of the difference in churn; detects: the smallest difference between two recipes found with {100 * plan.wanted_power:.0f} % power in a "
-        f"test at {100 * plan.level:g} %",
+        f"standard error: of the difference in churn; detects: the smallest difference found with {100 * plan.wanted_power:.0f} % power "
+        f"in a test at {100 * plan.level:g} %",
         f"variance components: ζ₁ {parts.zeta_1:.3g}, ζ₂ {parts.zeta_2:.3g}, σ_u {parts.sigma_u:.3g}, {how} ({visible(parts.source)})",
     )
     aim = "" if plan.detect is None else f" · a difference of {_pp(plan.detect)}"

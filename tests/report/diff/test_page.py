@@ -68,7 +68,7 @@ def test_a_gate_shows_outcome_and_budgets_before_the_comparison(made, parsed):
     found = made.diff_of()
     page = parsed(diff_page(found, gate=GateResult(checks, found)))
     text = text_of(page)
-    order = ["Gate failed: 1 over (churn · country=BR), of 2 budgets.", "12.00 %", "6.31 %", "over: too much", "Answers", "Quality better"]
+    order = ["Gate failed: 1 over (churn · country=BR), of 2 budgets.", "12.00 %", "6.31 %", "Answers", "Quality better"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert any(e.get("class") == "lead outcome problem" for e in page.all("p"))
     assert "Gate" not in text_of(parsed(diff_page(found)))

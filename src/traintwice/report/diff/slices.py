@@ -130,7 +130,7 @@ def _periods(rows: Sequence[tuple[str, list[dict[str, Any]]]], width: int, text:
         base = alt.Chart(alt.NamedData(name)).encode(
             x=alt.X("period:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=True))
         )
-        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=number > 0), axis=alt.Axis(tickCount=5))
+        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
         tooltip = [
             alt.Tooltip("period:N"),
             alt.Tooltip("value:Q", title=title, format=".2f"),
