@@ -93,8 +93,8 @@ class TestQuestions:
             inside = group == s.value
             t = s.tests[0]
             expected = mid_p(stats.hypergeom(2000, flips.sum(), inside.sum()), flips[inside].sum())
-            assert (t.question, t.old) == ("churn", None)
-            assert_allclose([t.new, t.p_value], [flips[inside].mean(), expected], rtol=1e-7)
+            assert t.question == "churn"
+            assert_allclose([t.old, t.new, t.p_value], [flips[~inside].mean(), flips[inside].mean(), expected], rtol=1e-7)
 
     def test_with_retrains_churn_is_tested_against_them(self, world):
         votes, y, group = world
@@ -122,7 +122,7 @@ class TestQuestions:
         votes, y, group = world
         d = diff(votes[0], votes[1], label=y, by={"g": group, "h": np.arange(2000) % 5}, min_support=10)
         tests = [t for s in every(d) for t in s.tests]
-        assert len(tests) == (3 + 5 + 2) * 2
+        assert len(tests) == (3 + 5) * 2 + 2  # rows chosen by the old model's answer are not asked for their accuracy
         assert_allclose([t.q_value for t in tests], benjamini_hochberg([t.p_value for t in tests]))
 
     def test_the_worst_come_first(self, world):
@@ -140,7 +140,7 @@ class TestQuestions:
         votes, _, group = world
         d = diff(votes[0], votes[1], by={"g": group})
         assert {s.value for s in d.slices if s.tests[0].significant} == {"a", "b", "c"}  # two of them churn less
-        assert [s.value for s in restless_slices(d.slices, d["churn"].value)] == ["b"]
+        assert [s.value for s in restless_slices(d.slices)] == ["b"]
 
     def test_a_change_of_nothing_has_an_interval(self, world):
         votes, y, group = world
