@@ -77,9 +77,7 @@ def test_numbers(case):
     files, probs, _, _ = case
     classes = probs.shape[2]
     assert_allclose(both_ways(files, distance(0, 1, classes)), np.abs(probs[0] - probs[1]).sum(axis=1) / 2)
-    assert_allclose(
-        both_ways(files, distance(0, 1, None)), (probs[0].argmax(axis=1) != probs[1].argmax(axis=1)).astype(float)
-    )
+    assert_allclose(both_ways(files, distance(0, 1, None)), (probs[0].argmax(axis=1) != probs[1].argmax(axis=1)).astype(float))
     beyond = both_ways(files, distance(0, 1, classes) > 0.25)
     assert beyond.astype(bool).tolist() == (np.abs(probs[0] - probs[1]).sum(axis=1) / 2 > 0.25).tolist()
 

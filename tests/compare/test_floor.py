@@ -58,9 +58,7 @@ def test_ratio_and_excess_by_their_definition(level, noise):
 
 def test_the_spread_of_rows_counts_where_it_is_larger():
     counts = np.array([12.0, 10.0, 10.0, 10.0, 11.0])
-    found = noise_floor(
-        Pairs(4, 0), counts, 100, None, name="x", title="x", unit="fraction", level=0.95, margin=1.5, units=100
-    )
+    found = noise_floor(Pairs(4, 0), counts, 100, None, name="x", title="x", unit="fraction", level=0.95, margin=1.5, units=100)
     spread = stats.t.ppf(0.975, 3) * np.log(counts[1:]).std(ddof=1) * math.sqrt(1.25)
     poisson = Z * math.sqrt(1 / 12 + 41 / 41**2)
     assert poisson > spread
@@ -87,9 +85,7 @@ def test_retrains_of_both_by_their_definition():
         np.array([log_ratio([m for m in olds if m != a], news) for a in olds]),
         np.array([log_ratio(olds, [m for m in news if m != b]) for b in news]),
     ]
-    of_models = sum(
-        stats.t.ppf(0.975, len(d) - 1) ** 2 * (len(d) - 1) / len(d) * np.sum((d - d.mean()) ** 2) for d in drops
-    )
+    of_models = sum(stats.t.ppf(0.975, len(d) - 1) ** 2 * (len(d) - 1) / len(d) * np.sum((d - d.mean()) ** 2) for d in drops)
     cross, floor = parts(olds, news)
     of_rows = (cross / cross.mean() - floor / floor.mean()).var(ddof=1) / 800
     half = math.sqrt(of_models + Z**2 * of_rows)
@@ -129,9 +125,7 @@ def test_weights_are_importance_weights():
 
 def test_where_a_count_is_zero_one_half_is_added_to_each():
     counts = np.array([6.0, 0.0, 3.0, 2.0, 4.0])
-    found = noise_floor(
-        Pairs(4, 0), counts, 1000, None, name="x", title="x", unit="fraction", level=0.95, margin=1.5, units=1000
-    )
+    found = noise_floor(Pairs(4, 0), counts, 1000, None, name="x", title="x", unit="fraction", level=0.95, margin=1.5, units=1000)
     half_added = counts + 0.5
     half = log_ratio_half(half_added, 1 / half_added[0] + 1 / half_added[1:].sum())
     middle = half_added[0] / half_added[1:].mean()
