@@ -15,6 +15,7 @@ from traintwice.compare.floor import Pairs
 from traintwice.compare.results import PREDICTED, SIGNIFICANT, Slice, SliceTest
 from traintwice.compare.tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics.accumulator import Groups
 from traintwice.metrics.definition import Summary, to_numpy
 from traintwice.statistics.intervals import change_of_share
 from traintwice.statistics.significance import (
@@ -174,7 +175,7 @@ class _Column:
                 excess=None if floor is None else floor[1],
                 tests=tuple(tests),
                 measures={
-                    key: _of_group(of.value[g], of.variance[g], int(of.rows[g]), int(of.units[g]), level, self._which[key])
+                    key: _of_group(of, g, level, self._which[key])
                     for key, of in further.items()
                     if g < len(of.value) and not math.isnan(of.value[g])
                 },
@@ -243,10 +244,21 @@ def _pair(values: Sequence[np.ndarray], g: int) -> tuple[float, float]:
     return float(values[0][g]), float(values[1][g])
 
 
-def _of_group(value: float, variance: float, rows: int, units: int, level: float, of: Accumulator) -> Estimate:
-    d = of.definition
+def _of_group(groups: Groups, g: int, level: float, of: Accumulator) -> Estimate:
+    d, value = of.definition, float(groups.value[g])
     summary = Summary(
-        float(value), np.full(2, value), None, float(variance), rows, units=units, scale=d.scale, share=d.is_share, most=d.most
+        value,
+        np.full(2, value),
+        None,
+        float(groups.variance[g]),
+        int(groups.rows[g]),
+        units=int(groups.units[g]),
+        effective=float(groups.effective[g]),
+        clustered=of.clustered,
+        base=float(groups.base[g]),
+        scale=d.scale,
+        share=d.is_share,
+        most=d.most,
     )
     return interval(summary, level=level)
 
