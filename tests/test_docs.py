@@ -44,8 +44,8 @@ def small_files(tmp_path_factory):
     for name in ("old", "new", *[f"again{k}" for k in range(5)]):
         powers = np.exp(logits + (0.6 if name == "new" else 0.3) * rng.normal(size=logits.shape))
         probs = powers / powers.sum(axis=1, keepdims=True)
-        lines = [f"id{i},{','.join(map(repr, p))},{labels[i]},{country[i]}" for i, p in enumerate(probs.tolist())]
-        (folder / f"{name}.csv").write_text("\n".join(["row_id,p_0,p_1,p_2,y,country", *lines]) + "\n")
+        lines = [f"id{i},{','.join(map(repr, p))},{labels[i]},{country[i]},u{i // 4}" for i, p in enumerate(probs.tolist())]
+        (folder / f"{name}.csv").write_text("\n".join(["row_id,p_0,p_1,p_2,y,country,user", *lines]) + "\n")
     (toml,) = [block for block in blocks_of(ROOT / "docs" / "measure.md", "toml") if "budgets" in block]
     (folder / "gate.toml").write_text(toml)
     return folder

@@ -12,7 +12,6 @@ import traintwice
 SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
-    "statistics": 1,
     "errors": 0,
     "files": 0,
     "processes": 0,
@@ -20,6 +19,7 @@ LAYERS = {
     "progress": 0,
     "types": 0,
     "versions": 0,
+    "statistics": 1,
     "decoding": 1,
     "predictions": 1,
     "tables": 1,
@@ -51,7 +51,7 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "predictions", "tables", "metrics", "compare", "sheets"}
+MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "tables", "metrics", "compare", "sheets"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),

@@ -7,7 +7,7 @@ from traintwice.types import TARGET_IN_WORDS, Estimate, plain_number
 
 
 def test_half_width_and_float():
-    e = Estimate(0.5, 0.4, 0.6, 0.05, math.inf, 3, 10)
+    e = Estimate(0.5, 0.4, 0.6, 0.05, 3, 10)
     assert e.half_width == pytest.approx(0.1)
     assert float(e) == 0.5
     assert e.target in TARGET_IN_WORDS
@@ -15,18 +15,18 @@ def test_half_width_and_float():
 
 
 def test_json_has_neither_nan_nor_infinity():
-    e = Estimate(math.inf, math.nan, -math.inf, 0.05, math.inf, 3, 10)
+    e = Estimate(math.inf, math.nan, -math.inf, 0.05, 3, 10, units=4)
     text = json.dumps(e.to_dict(), allow_nan=False)
     assert json.loads(text) == {
         "value": "infinite",
         "low": None,
         "high": "-infinite",
         "standard_error": 0.05,
-        "degrees_of_freedom": "infinite",
         "replicas": 3,
         "examples": 10,
         "level": 0.95,
         "target": "both",
+        "units": 4,
     }
 
 

@@ -41,6 +41,13 @@ _PLACES = {
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
 }
 
+_SHEETS = {
+    **dict.fromkeys(["Diff", "diff"], "diff"),
+    **dict.fromkeys(["GateResult", "gate", "gate_file", "self_test"], "gate"),
+    **dict.fromkeys(["Measures", "Plan", "compare_recipes", "measure", "plan"], "models"),
+}
+"""Name to the module of `traintwice.sheets` for its results."""
+
 _NEEDS_TORCH = {
     "Experiment": "traintwice.study",
     "Recipe": "traintwice.recipes",
@@ -77,8 +84,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
-        if name in _COMPARE:
-            import_module("traintwice.sheets")  # registers what the results of these functions display as
+        if name in _SHEETS:
+            import_module(f"traintwice.sheets.{_SHEETS[name]}")  # registers what the results display as
         return getattr(import_module(_PLACES[name]), name)
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'traintwice' has no attribute {name!r}")

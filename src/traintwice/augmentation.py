@@ -31,7 +31,7 @@ class Shift:
     Raises:
         BadSpec: a move below 1.
     Source:
-        Ours: the augmentation of small pictures that have no natural one (spec section 4).
+        Ours: the augmentation of small pictures that have no natural one.
     Example:
         >>> Shift(1).apply(torch.tensor([[[[1.0], [2.0]]]]), torch.tensor([[0, 1]])).flatten().tolist()
         [0.0, 1.0]

@@ -29,7 +29,7 @@ def stream(seed: int, source: Source, *, replica: int = 0, component: int = 0, e
     Returns:
         A NumPy generator that no other call with other arguments shares numbers with.
     Source:
-        Ours (spec section 4). Counter-based, so that a stream can be entered anywhere without drawing what came before.
+        Ours. Counter-based: a stream can be entered anywhere without drawing what came before.
     Example:
         >>> a = stream(0, "order", replica=3, epoch=7).permutation(5)
         >>> b = stream(0, "order", replica=3, epoch=7).permutation(5)

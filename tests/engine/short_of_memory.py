@@ -15,7 +15,7 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import train_group
-from traintwice.engine.groups import out_of_memory
+from traintwice.engine.memory import out_of_memory
 from traintwice.engine.stacked import train_stacked
 from traintwice.engine.stacked.feed import TrainingSet
 from traintwice.nets import MLP

@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.sheets import diff_sheet
-from traintwice.sheets.words import findings, headline, left_out, times
+from traintwice.sheets.diff import diff_sheet
+from traintwice.sheets.words import against_floor, findings, headline, left_out
 from traintwice.types import Estimate
 
 
@@ -43,8 +43,8 @@ def test_by_default_it_fits_a_screen(made):
 
 def test_floors_are_ratios_with_the_margin_in_words(made):
     text = words(diff_sheet(made.diff_of()).to_text(120))
-    assert "churn 6.31 %, 1.07 times the floor of 5.90 % (1.02 to 1.13): beyond noise" in text
-    assert "negative flips 1.71 %, 1.3 times the floor of 1.31 % (0.9 to 1.7): inconclusive" in text
+    assert "Noise floor: churn 1.1 times the floor of 5.90 % (1.0 to 1.1): beyond noise; " in text
+    assert "negative flips 1.3 times the floor of 1.31 % (0.90 to 1.7): inconclusive" in text
     assert "(within noise means below 1.5 times the floor; 5 retrains of the old recipe, for this old model)." in text
     both = made.diff_of(floors=(made.floor_of(new_retrains=2, retrains=1, margin=1.25),))
     assert "(within noise means below 1.25 times the floor; 1 retrain of the old recipe and 2 of the new)." in words(str(both))
@@ -53,18 +53,23 @@ def test_floors_are_ratios_with_the_margin_in_words(made):
 
 def test_a_floor_without_an_interval_prints_none(made):
     ratio = Estimate(1.2345, float("nan"), float("nan"), float("nan"), 3, 100)
-    assert times(ratio) == "1.23 times the floor"
-    assert "nan" not in str(made.diff_of(floors=(made.floor_of("inconclusive", ratio=ratio, retrains=2),)))
+    floor = made.floor_of("inconclusive", ratio=ratio, retrains=2)
+    assert against_floor(floor) == "churn 1.2 times the floor of 5.90 %: inconclusive"
+    assert "nan" not in diff_sheet(made.diff_of(floors=(floor,)), every=True).to_text().partition("Slices")[0]
 
 
-def test_only_significant_slices_are_named(made):
-    found = made.diff_of()
-    text = words(diff_sheet(found).to_text(120))
-    assert "Significant slices: country=BR: recall 44.0 % → 0.0 % (q < 0.001); churn 9.8 %, its floor 5.9 % (q < 0.001)" in text
-    assert "class 'refund': churn 14.2 %" in text
-    assert "country=DE" not in text
-    calm = made.slice_of("country", "BR", 0.01, 0.0001)
-    assert list(findings(calm)) == []  # less churn than its floor
+def test_slices_beyond_the_answer_are_named_where_significant(made):
+    many = made.diff_of(slices=tuple(made.slice_of("g", f"v{i}", 0.2, 0.0001 if i else 0.9) for i in range(9)))
+    text = words(diff_sheet(many).to_text(120))
+    assert "Slices with a significant finding: g=v1, g=v2, g=v3, g=v4, g=v5, g=v6, 3 more" in text  # one is a predicted class
+    assert "significant finding" not in str(made.diff_of())
+
+
+def test_findings_of_a_slice(made):
+    worse = made.slice_of("country", "BR", 0.098, 0.0001, recall=(0.44, 0.0, 0.0002))
+    assert list(findings(worse)) == ["recall 44.0 % → 0.0 %", "churn 9.8 %, its floor 5.9 %"]
+    assert list(findings(made.slice_of("country", "DE", 0.2, 0.2))) == []
+    assert list(findings(made.slice_of("country", "DE", 0.01, 0.0001))) == []  # less churn than its floor
 
 
 def test_slices_keep_their_order_and_kinds_their_tables(made):
@@ -79,7 +84,7 @@ def test_every_table_is_in_the_full_form(made):
     for expected in (
         "accuracy  91.20 %  91.42 %  +0.22 pp (0.15 to 0.29)",
         "churn            6.31 % (5.9 to 6.7)",
-        "negative flips  1.71 %  1.31 %  1.3 (0.9 to 1.7)",
+        "negative flips  1.71 %  1.31 %  1.3              0.90 to 1.7",
         "country=BR  400   9.8 ±2.0 %     5.90 %",
         "score ≥ 0.5",
         "top 500",

@@ -4,23 +4,22 @@ from xml.etree import ElementTree
 import pytest
 
 from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
-from traintwice.sheets import gate_sheet, junit
-from traintwice.sheets.gate import budgets_table
+from traintwice.sheets.gate import budgets_table, gate_sheet, junit
 from traintwice.types import Estimate
 
 
 @pytest.fixture
 def result(made):
     checks = (
-        Check(Budget("churn", max=0.1), None, None, "fraction", made.estimate(0.0631), "kept", "churn 6.31 % is at most 10 %"),
+        Check(Budget("churn", max=0.1), None, None, "fraction", made.estimate(0.0631), "kept", "in fractions"),
         Check(
             Budget("negative_flips", max=1.5, against="times floor"), None, None, "number",
-            Estimate(1.3, 0.9, 1.7, 0.2, 6, 5000), "inconclusive", "1.3 (0.9 to 1.7) against at most 1.5",
+            Estimate(1.3, 0.9, 1.7, 0.2, 6, 5000), "inconclusive", "in fractions",
         ),
         Check(
-            Budget("churn", max=0.1, by="country"), "country", "BR", "fraction", made.estimate(0.12), "over", "churn 12 % > 10 %"
+            Budget("churn", max=0.1, by="country"), "country", "BR", "fraction", made.estimate(0.12), "over", "in fractions"
         ),
-        Check(Budget("accuracy", min=-0.01), None, None, "fraction", made.estimate(0.0022), "kept", "fine"),
+        Check(Budget("accuracy", min=-0.01), None, None, "fraction", made.estimate(0.0022), "kept", "in fractions"),
     )  # fmt: skip
     return GateResult(checks, made.diff_of())
 
@@ -46,13 +45,13 @@ def test_sentences(made, outcomes, counts_as, sentence):
     assert gate_sheet(GateResult(checks, made.diff_of(), counts_as)).verdict == sentence
 
 
-def test_budgets_not_kept_come_first_with_number_interval_limit_and_reason(result):
+def test_budgets_not_kept_come_first_with_number_interval_and_limit(result):
     (table,) = gate_sheet(result).tables
     assert [row.name for row in table.rows] == ["churn · country=BR", "negative_flips / floor", "churn", "accuracy"]
     assert table.strings()[0] == ["12.00 %", "11.6 to 12.4", "at most 10 %", "over"]
     assert table.strings()[1] == ["1.30", "0.9 to 1.7", "at most 1.5", "inconclusive"]
-    assert table.strings()[3] == ["0.22 %", "−0.2 to 0.6", "at least −1 %", "kept"]
-    assert table.notes == ("over: churn 12 % > 10 %", "inconclusive: 1.3 (0.9 to 1.7) against at most 1.5")
+    assert table.strings()[3] == ["+0.22 pp", "−0.2 to 0.6", "at least −1 pp", "kept"]
+    assert table.notes == ("inconclusive: the limit is inside the interval, or there is no interval",)
 
 
 def test_of_many_budgets_those_not_kept_are_all_there(made):
@@ -82,9 +81,11 @@ def test_junit_counts_what_does_not_pass(result, counts_as, failures, kinds):
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("4", failures)
     assert {f.attrib["type"] for f in suite.iter("failure")} == kinds
     case = next(case for case in suite if case.attrib["name"] == "negative_flips / floor at most 1.5")
-    assert (case.findtext("system-out") == "inconclusive: 1.3 (0.9 to 1.7) against at most 1.5") == (counts_as == "pass")
+    assert (
+        case.findtext("system-out") == "inconclusive: negative_flips / floor is 1.30 (0.9 to 1.7); allowed is at most 1.5"
+    ) == (counts_as == "pass")
     over = next(case for case in suite if case.attrib["name"] == "churn · country=BR at most 10 %")
-    assert over.find("failure").attrib["message"] == "churn 12 % > 10 %"
+    assert over.find("failure").attrib["message"] == "churn · country=BR is 12.00 % (11.6 to 12.4); allowed is at most 10 %"
 
 
 @pytest.mark.parametrize("value", ["]]><x/>", "\x00\x1b\ufffe", '"&<', "日本\U0001f600", "\ud800"])
@@ -97,7 +98,11 @@ def test_junit_holds_any_name(made, value):
 
 def test_a_check_without_a_number_shows_none(made):
     check = Check(Budget("churn", max=0.1), None, None, "fraction", None, "inconclusive", "no retrains were given")
-    assert budgets_table(GateResult((check,), made.diff_of())).strings()[0] == ["–", "", "at most 10 %", "inconclusive"]
+    result = GateResult((check,), made.diff_of())
+    table = budgets_table(result)
+    assert table.strings()[0] == ["–", "", "at most 10 %", "inconclusive"]
+    assert table.notes == ("churn: no retrains were given",)
+    assert 'message="no retrains were given"' in junit(result)
 
 
 def test_of_a_self_test(made):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from traintwice.engine import choose
 from traintwice.errors import StoreError
 from traintwice.specs import digest
 from traintwice.study import Store, plan
@@ -57,6 +58,6 @@ def test_records_say_where_replicas_come_from(small, data, trained):
     record = trained.record(small.key("baseline", data), 1)
     assert record["data"]["digest"] == data.digest
     assert record["seed"] == small.seed
-    assert record["numerics"]["engine"] == "stacked"
+    assert record["numerics"]["engine"] == choose(small.rows["baseline"], data).engine
     assert record["versions"]["numpy"] == np.__version__
     assert {"steps", "seconds", "finished", "logits"} <= set(record)

@@ -35,7 +35,11 @@ DEFAULT_REPORT = Path("traintwice-report")
 
 
 def main() -> None:
-    """Run the command line; what the user can mend ends in one message and exit status 2, a defect in a traceback and 3."""
+    """Run the command line.
+
+    Exit status: 0 done (gate: kept), 1 gate over budget or check failed, 2 an error the user can fix (one message), 3 gate
+    inconclusive, 4 a defect (a traceback).
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is at stake, Ctrl-C simply ends the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -48,9 +52,9 @@ def main() -> None:
         indent = "\n" + " " * len("traintwice: ")
         print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(2)
-    except Exception:  # never 1, which a gate uses for "over budget"
+    except Exception:  # never 1 or 3, which are outcomes of a gate
         traceback.print_exc()
-        sys.exit(3)
+        sys.exit(4)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
-SEVERAL = ("--floor", "--new-floor", "--pilot", "--against")
+SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")
 """Options that take several files."""
 
 
@@ -22,6 +22,8 @@ class Files(TyperCommand):
         """Repeat the option's name before each of its values, as Click wants it."""
         takes_value = {name for p in self.params if isinstance(p, TyperOption) and not p.is_flag for name in p.opts}
         needed = sum(abs(p.nargs) for p in self.params if isinstance(p, TyperArgument))  # files: at least one
+        if "--self-test" in args:
+            needed = 0
         return super().parse_args(ctx, spread(args, SEVERAL, takes_value, needed))
 
 

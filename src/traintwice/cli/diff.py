@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.options import OUTPUT
-from traintwice.cli.reading import NOTHING_SAID, reads_files
+from traintwice.cli.options import MORE, OUTPUT
+from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions.reading import Reading
-
-NOISE = "Noise of retraining"
-MORE = "More measures"
 
 
 @reads_files
 def diff(
     old: Annotated[str, typer.Argument(help="Predictions of the old model: a file.")],
     new: Annotated[str, typer.Argument(help="Predictions of the new model: a file.")],
-    floor: Annotated[
-        list[str] | None,
+    floor: options.Floor = None,
+    new_floor: options.NewFloor = None,
+    margin: options.Margin = None,
+    same_within: Annotated[
+        str | None,
         typer.Option(
-            "--floor",
-            metavar="FILES",
-            help="Retrains of the old recipe, four or more: files, globs, directories.",
-            rich_help_panel=NOISE,
+            metavar="CHANGE",
+            help="Largest change of accuracy that does not matter, 0.5% by default; of other measures, as a share of the old value.",
+            rich_help_panel=MORE,
         ),
-    ] = None,
-    new_floor: Annotated[
-        list[str] | None,
-        typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.", rich_help_panel=NOISE),
     ] = None,
     reading: Reading = NOTHING_SAID,
-    threshold: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--threshold", help="Decisions score >= THRESHOLD of a binary model; repeat for more.", rich_help_panel=MORE
-        ),
-    ] = None,
-    top_k: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--top-k", metavar="K", help="Swap set of the K rows (or share of rows) of highest score.", rich_help_panel=MORE
-        ),
-    ] = None,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = None,
     rank: Annotated[
         bool, typer.Option("--rank", help="Rank agreement and AUC, which need sorting.", rich_help_panel=MORE)
     ] = False,
@@ -65,20 +50,36 @@ def diff(
     also: options.Also = None,
     level: options.Level = 0.95,
     min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is shown.")] = 100,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--show", metavar="COLUMN", help="Column to show with regressed rows; repeat for more.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     rows: Annotated[
         Path | None,
-        typer.Option("--rows", metavar="FILE", help="Write an instability score for every row.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--rows",
+            metavar="FILE",
+            help="Write every row to a Parquet file: old and new class, distance, instability.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     no_rows: options.NoRows = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
+    ] = False,
     report: options.ReportFile = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare two models' predictions on the same rows: churn, flips, where, and how much is noise of retraining."""
+    """Compare two models on the same rows: is the new one worse, what changed, where, and is it more than retraining brings."""
     options.one_form(json=json, markdown=markdown)
-    if no_rows and rows is not None:
-        raise BadInput("--rows and --no-rows exclude each other: one writes every row, the other keeps them out")
+    if no_rows and (rows is not None or show):
+        raise BadInput(
+            f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows keeps rows out of every output"
+        )
     if report is not None:
         require("altair", extra="report", purpose="--report")
         require("vl_convert", extra="report", purpose="--report")
@@ -88,16 +89,15 @@ def diff(
     output.refuse_unwritable(report, option="--report")
     output.refuse_unwritable(rows, option="--rows")
     from traintwice.compare import diff as compare_two
-    from traintwice.tables import diff_sheet
+    from traintwice.sheets.diff import diff_sheet
 
-    said: dict[str, Any] = dict(reading)
-    files: dict[str, Any] = {"floor": floor or (), "new_floor": new_floor or ()}
+    wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
             new,
-            **files,
-            **said,
+            floor=floor or (),
+            new_floor=new_floor or (),
             thresholds=threshold or (),
             top_k=top_k or (),
             which=options.further(also),
@@ -106,21 +106,40 @@ def diff(
             details=details or None,
             level=level,
             min_support=min_support,
+            show=show or (),
+            rows_file=rows,
             no_rows=no_rows,
+            **wanted,
+            **reading,
         )
-        if rows is not None:
-            from traintwice.compare import write_rows
-
-            write_rows(rows, old, new, floor=files["floor"], **{k: v for k, v in said.items() if k != "by"})
         if report is not None:
-            from traintwice.report import joint_scores, write_diff
+            from traintwice.report import write_diff
 
-            write_diff(found, report, joint=joint_scores(old, new, **said))
+            write_diff(found, report)
     if json:
         output.show_json(found.to_dict())
     elif markdown:
         output.show(diff_sheet(found, every=True).to_markdown())
     else:
-        output.show_sheet(diff_sheet(found))
+        output.show_sheet(diff_sheet(found, every=full))
+        unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}
+        if more := ", ".join(option for option, used in unused.items() if not used):
+            output.show(f"\nDetails: {more}\n")
         written = [("Report", report), ("Rows", rows)]
         output.show("".join(f"\n{what}: {path}\n" for what, path in written if path is not None))
+
+
+def _share(text: str) -> float:
+    """The share that ``--same-within`` means.
+
+    Raises:
+        BadInput: it is not a share, or a number from 1 on without its percent sign.
+    """
+    from traintwice.compare.gate import parse_limit
+
+    value = parse_limit(text)
+    if value is None:
+        raise BadInput(f"--same-within {text}: expected a share, such as 0.5% or 0.005")
+    if value >= 1 and "%" not in text:
+        raise BadInput(f"--same-within {text}: reads as {100 * value:g} %; write {text}% or {value / 100:g}")
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,40 +12,59 @@ import typer
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
 from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.errors import BadInput, cells_kept_out
+from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions.reading import Reading
 
 if TYPE_CHECKING:
     from traintwice.compare import Budget, GateResult
+    from traintwice.compare.gate_types import AgainstFloor
 
 BUDGETS = "Budgets"
+
+BUDGET = re.compile(
+    r"\s*(?P<measure>\w+(?:\([^()]*\))?)\s*(?P<against>[-/]\s*floor)?\s*"
+    r"(?:@(?P<column>[^=]+?)(?:=(?P<value>.*))?)?\s*=\s*(?P<limit>[^=]+)"
+)
+"""``MEASURE[(ARGUMENT)][-floor|/floor][@COLUMN[=VALUE]]=LIMIT``; the limit follows the last equals sign."""
+
+FORMS = "churn=2%, negative_flips-floor=0.2%, churn/floor=1.5, decisions(0.5)=1%, churn@country=5% or churn@country=BR=5%"
 
 
 @reads_files
 def gate(
-    old: Annotated[str, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file that says all.")],
+    old: Annotated[
+        str | None, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file with all settings.")
+    ] = None,
     new: Annotated[str | None, typer.Argument(help="Predictions of the new model.")] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(
             "--max",
-            metavar="MEASURE=LIMIT",
-            help="Most of a measure: churn=0.02, or churn=2%. MEASURE@COLUMN=LIMIT: in every slice of a column.",
+            metavar="BUDGET=LIMIT",
+            help=f"Largest value of a measure: {FORMS}. MEASURE-floor and MEASURE/floor need --floor.",
             rich_help_panel=BUDGETS,
         ),
     ] = None,
     least: Annotated[
         list[str] | None,
         typer.Option(
-            "--min", metavar="MEASURE=LIMIT", help="Least of a measure, accuracy=-0.01 for one.", rich_help_panel=BUDGETS
+            "--min",
+            metavar="BUDGET=LIMIT",
+            help="Smallest value, such as accuracy=-0.2% for the change of accuracy.",
+            rich_help_panel=BUDGETS,
         ),
     ] = None,
     rule: Annotated[
-        Literal["point", "bound", "both"] | None,
+        Literal["bound", "point"] | None,
         typer.Option(
-            help="Hold the number (point, the default), the bad end of its interval (bound), or both against the limit.",
+            help="Compare the whole interval with the limit (bound, the default; inconclusive where the limit is inside it) or the "
+            "number alone (point).",
             rich_help_panel=BUDGETS,
         ),
+    ] = None,
+    inconclusive: Annotated[
+        Literal["pass", "fail"] | None,
+        typer.Option(help="What an inconclusive gate counts as; without it the exit status is 3.", rich_help_panel=BUDGETS),
     ] = None,
     by: Annotated[
         list[str] | None,
@@ -58,19 +78,27 @@ def gate(
     waive: Annotated[
         list[str] | None,
         typer.Option(
-            "--waive", metavar="ID", help="Leave out the row of this id; @FILE holds one id a line.", rich_help_panel=BUDGETS
+            "--waive", metavar="ID", help="Leave out the row of this id; @FILE has one id a line.", rich_help_panel=BUDGETS
         ),
     ] = None,
-    floor: Annotated[
-        list[str] | None, typer.Option("--floor", metavar="FILES", help="Retrains of the old recipe, for budgets on excess.")
+    self_test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--self-test",
+            metavar="FILES",
+            help="Instead of OLD and NEW: retrains of one recipe. Every pair goes through the gate as old and new.",
+            rich_help_panel=BUDGETS,
+        ),
     ] = None,
-    new_floor: Annotated[
-        list[str] | None, typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.")
-    ] = None,
+    floor: options.Floor = None,
+    new_floor: options.NewFloor = None,
+    margin: options.Margin = None,
     reading: Reading = NOTHING_SAID,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = None,
     level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
     min_support: Annotated[
-        int | None, typer.Option(min=1, help="Fewest rows of a slice that is held against a budget; 100 by default.")
+        int | None, typer.Option(min=1, help="Fewest rows of a slice that is compared with a budget; 100 by default.")
     ] = None,
     no_rows: options.NoRows = False,
     junit: Annotated[
@@ -81,33 +109,64 @@ def gate(
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Hold the difference of two models against budgets. Exit status: 0 kept, 1 over budget, 2 a mistake in usage or data."""
+    """Compare the change between two models with budgets. Exit status: 0 kept, 1 over budget, 3 inconclusive, 2 an error to fix."""
     options.one_form(json=json, markdown=markdown)
+    if report is not None:
+        require("altair", extra="report", purpose="--report")
+        require("vl_convert", extra="report", purpose="--report")
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
 
     output.refuse_unwritable(junit, option="--junit")
     output.refuse_unwritable(report, option="--report")
-    own = {"floor": floor, "new_floor": new_floor, "level": level, "min_support": min_support, "rule": rule, "no_rows": no_rows}
-    given = dict(reading) | without_unsaid(own | {"waive": waived(waive or [])})
-    with waiting(f"holding {old} against its budgets", quiet=quiet), cells_kept_out(no_rows):
-        result = _result(old, new, budgets(most or [], least or [], by or []), by or [], given)
+    own = {
+        "floor": floor,
+        "new_floor": new_floor,
+        "margin": margin,
+        "thresholds": threshold,
+        "top_k": top_k,
+        "level": level,
+        "min_support": min_support,
+        "rule": rule,
+        "no_rows": no_rows,
+        "waive": waived(waive or []),
+    }
+    given = dict(reading) | without_unsaid(own)
+    wanted = budgets(most or [], least or [], by or [])
+    if self_test:
+        if old is not None or junit is not None or report is not None or inconclusive is not None:
+            raise BadInput(
+                "--self-test compares retrains with one another: leave out OLD, NEW, --junit, --report and --inconclusive"
+            )
+        _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
+        return
+    with waiting(f"comparing {old} with its budgets", quiet=quiet), cells_kept_out(no_rows):
+        result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
         if report is not None:
             from traintwice.report import write_diff
 
-            write_diff(result.diff, report)
-    _show(result, junit, as_json=json, as_markdown=markdown)
-    raise typer.Exit(0 if result.passed else 1)
+            write_diff(result.diff, report, gate=result)
+    from traintwice.sheets.gate import gate_sheet
+    from traintwice.sheets.gate import junit as junit_of
+
+    if junit is not None:
+        output.write_file(junit, junit_of(result), option="--junit")
+    output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
+    raise typer.Exit(result.exit_status)
 
 
-def _result(old: str, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
-    from traintwice.compare import gate as hold
+def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
+    from traintwice.compare import gate as compare_with
     from traintwice.compare import gate_file
 
+    if old is None:
+        raise BadInput(
+            "gate: give the predictions of the old and the new model, a file whose name ends in .toml, or --self-test FILES"
+        )
     if new is not None:
         if not wanted:
-            raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (churn=0.02, say) or --min, or a TOML file")
-        result = hold(old, new, wanted, **given)
+            raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min, or a TOML file")
+        result = compare_with(old, new, wanted, **given)
     elif not old.endswith(".toml"):
         raise BadInput(f"gate {old}: give the predictions of the new model too, or one file whose name ends in .toml")
     elif wanted or by:
@@ -119,26 +178,46 @@ def _result(old: str, new: str | None, wanted: list[Budget], by: list[str], give
     return result
 
 
+def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
+    from traintwice.cli import output
+    from traintwice.cli.waiting import waiting
+    from traintwice.compare import self_test
+    from traintwice.sheets.gate import self_test_sheet
+
+    if not wanted:
+        raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
+    with waiting("comparing every pair of retrains", quiet=quiet), cells_kept_out(bool(given.get("no_rows"))):
+        found = self_test(files, wanted, **given)
+    output.show_result(self_test_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
 def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
-    """Budgets from ``MEASURE[@COLUMN]=LIMIT``; those without a column hold in every slice of the columns ``by`` too.
+    """Budgets from ``--max`` and ``--min``; those without a column hold in every slice of the columns ``by`` too.
 
     >>> [(b.measure, b.max, b.by) for b in budgets(["churn=2%"], [], ["country"])]
     [('churn', 0.02, None), ('churn', 0.02, 'country')]
-    """
-    from traintwice.compare import Budget
+    >>> [(b.measure, b.against, b.by, b.where, b.max) for b in budgets(["decisions(0.5)/floor@country=BR=1.5"], [], [])]
+    [('decisions(0.5)', 'times floor', 'country', 'BR', 1.5)]
 
-    found: list[Budget] = []
-    for side, given in (("max", most), ("min", least)):
-        for text in given:
-            match = re.fullmatch(r"\s*([\w.]+)(?:@(.+?))?\s*=\s*([^=%\s]+)\s*(%?)\s*", text)
-            limit = _number(match[3]) if match else None
-            if match is None or limit is None:
-                raise BadInput(f"--{side} {text}: expected MEASURE=LIMIT, such as churn=0.02, churn=2% or churn@country=0.05")
-            columns = [match[2]] if match[2] else [None, *by]
-            limit = limit / 100 if match[4] else limit
-            highest, lowest = (limit, None) if side == "max" else (None, limit)
-            found += [Budget(match[1], max=highest, min=lowest, by=column) for column in columns]
-    return found
+    Raises:
+        BadInput: a text is not a budget.
+    """
+    return [b for side, texts in (("max", most), ("min", least)) for text in texts for b in _budgets_of(side, text, by)]
+
+
+def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
+    from traintwice.compare import Budget
+    from traintwice.compare.gate import parse_limit
+
+    match = BUDGET.fullmatch(text)
+    limit = parse_limit(match["limit"]) if match else None
+    if match is None or limit is None:
+        raise BadInput(f"--{side} {text}: expected MEASURE=LIMIT, such as {FORMS}")
+    kinds: dict[str, AgainstFloor] = {"-": "minus floor", "/": "times floor"}
+    against = kinds[match["against"][0]] if match["against"] else None
+    for column in [match["column"]] if match["column"] else [None, *by]:
+        highest, lowest = (limit, None) if side == "max" else (None, limit)
+        yield Budget(match["measure"], highest, lowest, column, match["value"] if match["column"] else None, against)
 
 
 def waived(given: list[str]) -> list[str]:
@@ -158,24 +237,3 @@ def waived(given: list[str]) -> list[str]:
             raise BadInput(f"--waive {word}: {word[1:]} cannot be read as a list of ids ({reason})") from None
         found += [line.strip() for line in lines if line.strip()]
     return found
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _show(result: GateResult, junit: Path | None, *, as_json: bool, as_markdown: bool) -> None:
-    from traintwice import tables
-    from traintwice.cli import output
-
-    if junit is not None:
-        output.write_file(junit, tables.junit(result), option="--junit")
-    if as_json:
-        output.show_json({"schema": 1, **result.to_dict()})
-    elif as_markdown:
-        output.show(tables.gate_sheet(result).to_markdown())
-    else:
-        output.show_sheet(tables.gate_sheet(result))

@@ -27,6 +27,12 @@ def measure(
     match_temperature: Annotated[
         bool, typer.Option("--match-temperature", help="Soft measures at the recipe's best temperature too.")
     ] = False,
+    multiplicity: Annotated[
+        bool,
+        typer.Option(
+            "--multiplicity", help="How far equally good models disagree on single rows: self-consistency, viable range …"
+        ),
+    ] = False,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
     level: options.Level = 0.95,
@@ -36,37 +42,30 @@ def measure(
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or whether one recipe disagrees less than another."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
+    from traintwice.sheets.models import measures_sheet, recipes_sheet
 
     if against and match_temperature:
         raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
+    if against and multiplicity:
+        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--multiplicity")
     if against:
         from traintwice.compare import compare_recipes
-        from traintwice.compare.compare_recipes import DEFAULT as RECIPES
+        from traintwice.compare.recipes import DEFAULT as RECIPES
 
         names = (" ".join(files), " ".join(against))
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
-        sheet = tables.recipes_sheet(both)
-        if json:
-            output.show_json({"schema": 1, **both.to_dict()})
-        elif markdown:
-            output.show(sheet.to_markdown())
-        else:
-            output.show_sheet(sheet)
+        output.show_result(recipes_sheet(both), both.to_dict(), json=json, markdown=markdown)
         return
     from traintwice.compare import measure as measure_all
     from traintwice.compare.measure import DEFAULT
 
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
-        found = measure_all(files, which=which, level=level, temperature_matched=match_temperature, **reading)
-    if json:
-        output.show_json(found.to_dict())
-    elif markdown:
-        output.show(tables.measures_sheet(found).to_markdown())
-    else:
-        output.show_sheet(tables.measures_sheet(found))
+        found = measure_all(
+            files, which=which, level=level, temperature_matched=match_temperature, multiplicity=multiplicity, **reading
+        )
+    output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -11,6 +11,41 @@ from traintwice.cli.reading import split
 from traintwice.errors import BadInput
 
 OUTPUT = "Output"
+NOISE = "Noise of retraining"
+MORE = "More answers and measures"
+
+Floor = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--floor",
+        metavar="FILES",
+        help="Retrains of the old recipe, four or more: files, globs, directories.",
+        rich_help_panel=NOISE,
+    ),
+]
+NewFloor = Annotated[
+    list[str] | None,
+    typer.Option("--new-floor", metavar="FILES", help="Retrains of the new recipe.", rich_help_panel=NOISE),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATIO", help="Within noise means below this many times the noise floor; 1.5 by default.", rich_help_panel=NOISE
+    ),
+]
+Threshold = Annotated[
+    list[float] | None,
+    typer.Option("--threshold", help="Decisions score >= THRESHOLD of a binary model; repeat for more.", rich_help_panel=MORE),
+]
+TopK = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--top-k",
+        metavar="K",
+        help="Swap set of the K rows (or share of rows) of highest score; repeat for more.",
+        rich_help_panel=MORE,
+    ),
+]
 
 Also = Annotated[
     list[str] | None,

@@ -18,11 +18,10 @@ from traintwice.files import write_whole
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
-    r"beyond noise|^Beyond noise": "bold red",
-    r"within noise|^Within noise": "bold green",
-    r"cannot tell|^Cannot tell": "bold yellow",
-    r"\bover$|^over:|^Gate failed": "bold red",
-    r"^Gate passed": "bold green",
+    r"\bworse\b|more than retraining brings|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
+    r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept$|^Gate passed": "bold green",
+    r"\b[Ii]nconclusive\b": "bold yellow",
+    r"^Verdict:": "bold",
 }
 """Words that carry a verdict, and how they look on a terminal."""
 
@@ -50,9 +49,9 @@ def show_json(value: dict[str, Any]) -> None:
 
 
 def show_sheet(sheet: Sheet) -> None:
-    """A sheet in the width of the terminal, verdicts in colour where there is one."""
+    """A sheet in the width of the terminal, verdicts in colour; elsewhere names are never cut."""
     console = Console(highlight=False, markup=False, emoji=False)
-    text = Text(sheet.to_text(console.width))
+    text = Text(sheet.to_text(console.width, whole_names=not console.is_terminal))
     if console.is_terminal:
         for words, style in STRESSED.items():
             text.highlight_regex(re.compile(words, re.MULTILINE), style)
@@ -62,6 +61,16 @@ def show_sheet(sheet: Sheet) -> None:
         show(captured.get())
     else:
         show(text.plain + "\n")
+
+
+def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bool) -> None:
+    """A result in the form that was asked for."""
+    if json:
+        show_json(plain)
+    elif markdown:
+        show(sheet.to_markdown())
+    else:
+        show_sheet(sheet)
 
 
 def in_columns(table: Table) -> RichTable:

@@ -1,4 +1,4 @@
-"""`traintwice plan`: how many replicas and rows would tell."""
+"""`traintwice plan`: how many replicas and rows a comparison needs."""
 
 from __future__ import annotations
 
@@ -32,18 +32,12 @@ def plan(
 ) -> None:
     """Plan a comparison: how many replicas and rows are needed to see a difference in churn."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice import tables
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
     from traintwice.compare import plan as plan_with
+    from traintwice.sheets.models import plan_sheet
 
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
     with waiting("reading the pilot", quiet=quiet):
         found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
-    sheet = tables.plan_sheet(found)
-    if json:
-        output.show_json({"schema": 1, **found.to_dict()})
-    elif markdown:
-        output.show(sheet.to_markdown())
-    else:
-        output.show_sheet(sheet)
+    output.show_result(plan_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -51,8 +51,8 @@ class NoiseFloor:
         excess: value − floor, in the unit of the measure.
         each: the change between the old model and each retrain of its recipe.
         within_old, within_new: mean change inside each recipe; None but for two recipes with retrains.
-        verdict: "beyond noise": the ratio is significantly above 1. "within noise": its upper bound is below ``margin``.
-            "inconclusive": neither, or no verdict is possible.
+        verdict: "within noise": the upper bound of the ratio is below ``margin``. "beyond noise": it is not, and the lower bound is
+            above 1. "inconclusive": neither, or no verdict is possible.
         margin: the smallest ratio that matters, such as 1.5.
         more_retrains: how many more retrains would decide, if the ratio stayed as it is; 0 where the verdict is decided, None where
             no number would.

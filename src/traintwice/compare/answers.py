@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from traintwice.compare.answer_types import Answer, Concern, NoiseFloor, Question
+from traintwice.compare.floor import advice
 from traintwice.compare.results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
 from traintwice.compare.slices import restless_slices, worse_slices
 from traintwice.statistics.significance import holm
-from traintwice.tables.format import between, change, decimals_for, probability, value_of
+from traintwice.tables.format import between, change, decimals_for, probability, times, value_of
 from traintwice.tables.text import cut, visible
 
 SAME_WITHIN = 0.005
@@ -28,6 +29,9 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     No change that matters: the whole interval of each is inside the margin. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
+    if not asked and quality:
+        said = "there are too few rows to estimate a variance"
+        return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {said}.", said)
     if not asked:
         return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "no labels given")
     adjusted = holm([q.p_value or 0.0 for q in asked])
@@ -61,22 +65,20 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
     if floor is None:
         said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
-    detail = (
-        f"{value}, {floor.reason.split(': ', 1)[1]}"
-        if floor.verdict != "inconclusive"
-        else f"{value}; {floor.reason.split(': ', 1)[1]}"
-    )
     verdict, concern = _of_floor(floor)
-    return Answer(question, verdict, concern, f"{question.capitalize()}: {floor.reason}.", detail)
+    if math.isnan(floor.ratio.low) or "identical" in floor.reason:
+        detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
+    else:
+        detail = f"{value}, {_ratio(floor)}"
+    return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
 
 
-def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) -> Answer:
-    """In which groups the new model is worse, or changes more than it should."""
-    every = [s for _, slices in columns for s in slices]
+def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
     if not every:
-        said = "no groups given" if not columns else "no group has enough rows"
-        return Answer("slices", said, "unknown", f"Slices: {said} (--by COLUMN).", said)
-    worse, restless = worse_slices(every), restless_slices(every, churn)
+        said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
+        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
+    worse, restless = worse_slices(every), restless_slices(every)
     named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
         : 3 - len(worse[:3])
     ]
@@ -94,7 +96,7 @@ def slices_answer(columns: Sequence[tuple[str, Sequence[Slice]]], churn: float) 
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining changes them; None where none are asked."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
@@ -109,7 +111,8 @@ def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet
 def with_interval(measured: Measured) -> str:
     """A measure in words: "churn 6.31 % (6.27 to 6.35)"."""
     ends = between(measured.estimate, measured.unit)
-    return f"{measured.title} {value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
+    value = f"{value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
+    return f"{value} of labelled rows right → wrong" if measured.name == "negative_flips" else f"{measured.title} {value}"
 
 
 def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
@@ -119,8 +122,11 @@ def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
 
 
 def _ratio(floor: NoiseFloor) -> str:
-    ends = between(floor.ratio, "number", 2)
-    return f"{floor.ratio.value:.2f} × floor{f' ({ends})' if ends else ''}"
+    """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
+    of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
+    ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
+    given = f"{ends}; {floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}"
+    return f"{times(floor.ratio.value, word=False)} × floor of {value_of(floor.floor, floor.unit)} ({given})"
 
 
 def _gain(q: Quality) -> float:
@@ -151,5 +157,7 @@ def _loss_in_words(s: Slice, t: SliceTest) -> str:
 
 def _churn_in_words(s: Slice) -> str:
     t = s.tests[0]
-    floor = "" if t.old is None else f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
-    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{floor} (q {probability(t.q_value)})"
+    against = "" if t.old is None else f" against {value_of(t.old, 'fraction', 1)} elsewhere"
+    if s.excess is not None and t.old is not None:
+        against = f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
+    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{against} (q {probability(t.q_value)})"

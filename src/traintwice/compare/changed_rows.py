@@ -1,4 +1,4 @@
-"""Short lists of rows kept while all rows pass, how unstable a row was before the new model was there, and a file of all rows."""
+"""Short lists of changed rows, the instability of a row under the old recipe, and a file of all rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def instability(predictions: Predictions | Array) -> np.ndarray:
         Numbers in [0, 1], shape ``N``. 0.05 reads: the first class leads by 95 pp; 1 is a tie. It orders rows; it is not the
         probability of a flip.
     Raises:
-        BadInput: the predicted labels of one model alone, or numbers, which say nothing of stability.
+        BadInput: the predicted labels of one model alone, or numbers, which have no classes.
     Source:
         Ours, after CH Lemma 2: a row flips only where the probabilities move by more than the margin.
     Example:
@@ -79,7 +79,7 @@ class Reviews:
         self._flips += np.bincount(bins[flipped], minlength=BINS)
 
     def result(self) -> tuple[Review, ...]:
-        """What reviewing the least stable rows would catch; where scores tie, its expectation. Empty without flips."""
+        """Share of changed labels among the least stable rows; an expectation where scores tie. Empty without flips."""
         total, flips = int(self._rows.sum()), int(self._flips.sum())
         if not flips:
             return ()
@@ -104,22 +104,23 @@ class TopRows:
     def __init__(self, wanted: int, names: Sequence[str] | None, show: Sequence[str] = ()) -> None:
         self._wanted, self._names, self._show = wanted, names, tuple(show)
         self._rows: list[tuple[float, ChangedRow]] = []
-        self._seen = 0
 
-    def add(self, block: Predictions, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None) -> None:
-        """Add rows, with their rank (rows of rank 0 or less are not wanted), how far each moved, and its instability."""
+    def add(
+        self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
+    ) -> None:
+        """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are skipped),
+        distance and instability."""
         least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
         better = np.flatnonzero(rank > max(least, 0.0))
         best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
-        fresh = [(float(rank[n]), self._row(block, int(n), float(far[n]), unstable_by)) for n in best]
+        fresh = [(float(rank[n]), self._row(block, int(n), int(places[n]), float(far[n]), unstable_by)) for n in best]
         self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
-        self._seen += block.examples
 
     def result(self) -> tuple[ChangedRow, ...]:
         """Largest first."""
         return tuple(row for _, row in self._rows)
 
-    def _row(self, block: Predictions, n: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
+    def _row(self, block: Predictions, n: int, place: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
         before = after = label = None
         if block.has_scores:
             old, new = (f"{float(block.scores[m, n]):.6g}" for m in (0, 1))
@@ -132,8 +133,8 @@ class TopRows:
             before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
         shown = {name: None if (value := to_numpy(block.groups[name])[n]) is None else str(value) for name in self._show}
         return ChangedRow(
-            _plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
-            self._seen + n,
+            plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
+            place,
             old,
             new,
             before,
@@ -194,7 +195,8 @@ def check_rows_file(path: str | Path) -> Path:
     return Path(path)
 
 
-def _plain_id(value: object) -> str | int | None:
+def plain_id(value: object) -> str | int | None:
+    """An id as a whole number or text."""
     if value is None or isinstance(value, str | int):
         return value
     return int(value) if isinstance(value, np.integer) else str(value)

@@ -107,11 +107,15 @@ class DiffAccumulator:
 
     def add(self, block: Predictions) -> None:
         """Add rows of all models."""
-        if block.targets is not None and (unknown := np.isnan(to_numpy(block.targets))).any():
-            if not unknown.all():
-                self.add(block.where(~unknown))
-            self.add(block.where(unknown).without_labels())
+        places = self.rows + np.arange(block.examples)
+        if block.targets is None or not (unknown := np.isnan(to_numpy(block.targets))).any():
+            self._add(block, places)
             return
+        if not unknown.all():
+            self._add(block.where(~unknown), places[~unknown])
+        self._add(block.where(unknown).without_labels(), places[unknown])
+
+    def _add(self, block: Predictions, places: np.ndarray) -> None:
         weights, rows, pair = weights_of(block), Rows(block), block.models(0, 2)
         self.rows += block.examples
         self.weight += block.examples if weights is None else float(weights.sum())
@@ -125,9 +129,9 @@ class DiffAccumulator:
         far = rows((number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes))
         shaky = None if self.reviews is None else rows(unstable(self.olds, self.classes))
         if self.options.listed:
-            self.largest.add(block, far, far, shaky)
+            self.largest.add(block, places, far, far, shaky)
         if self.regression:
-            self._add_numbers(block, far)
+            self._add_numbers(block, places, far)
             return
         self.base.add(rows)
         if self.slices is not None:
@@ -135,7 +139,7 @@ class DiffAccumulator:
         flipped, wrong = rows(changed(0, 1)), rows(lost(0, 1))
         self.regressed_rows += int(wrong.sum())
         if self.options.listed:
-            self.regressed.add(block, wrong.astype(np.float64), far, shaky)
+            self.regressed.add(block, places, wrong.astype(np.float64), far, shaky)
         if self.flow is not None:
             self.flow.add(to_numpy(block.votes[0]), to_numpy(block.votes[1]))
         if self.reviews is not None and shaky is not None:
@@ -143,7 +147,7 @@ class DiffAccumulator:
         if self.classes is not None:
             self._add_probabilities(rows, pair, far, flipped, weights)
 
-    def _add_numbers(self, block: Predictions, far: np.ndarray) -> None:
+    def _add_numbers(self, block: Predictions, places: np.ndarray, far: np.ndarray) -> None:
         scores = to_numpy(block.scores)
         if self.joint is not None:
             self.joint.add(scores[0], scores[1], None)
@@ -152,7 +156,7 @@ class DiffAccumulator:
             grown = np.nan_to_num(errors[1] - errors[0])
             self.regressed_rows += int((grown > 0).sum())
             if self.options.listed:
-                self.regressed.add(block, grown, far, None)
+                self.regressed.add(block, places, grown, far, None)
 
     def _add_probabilities(
         self, rows: Rows, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
@@ -178,8 +182,12 @@ class DiffAccumulator:
                 for label in (0, 1):
                     self.ranks[m, label] += np.bincount(place[labels == label], minlength=RANK_BINS + 1)
 
+    def copies(self) -> list[list[int]]:
+        """Groups of two or more models whose predictions are bit-identical."""
+        return self.identical.result()
+
     def auc(self, model: int) -> float | None:
-        """About how often a positive row has the higher score, ties counting half; None where there are no rows of one kind."""
+        """AUC from binned scores, ties counting half; None without positive or without negative rows."""
         if self.ranks is None:
             return None
         negative, positive = self.ranks[model]
@@ -194,7 +202,7 @@ class DiffAccumulator:
         return Tally(quantities, clustered=self.clustered)
 
     def _floor_quantities(self, pairs: Pairs) -> dict[str, dict[str, Expression]]:
-        """For each floor what is summed for each pair of models."""
+        """Quantities summed for each pair of models, by floor."""
         if self.regression:
             return {"regression_difference": _pair_quantities(pairs, lambda a, b: (number(a) - number(b)).size())}
         found = {

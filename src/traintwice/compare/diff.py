@@ -83,7 +83,7 @@ def diff(
         rank: also measures that need an order of all rows (AUC, Kendall's tau): reads all rows into memory.
         temperature_matched: also soft measures after each model was brought to its best temperature.
         level: nominal coverage of intervals.
-        margin: the smallest ratio to the noise floor that matters; "within noise" is said where the ratio is significantly below it.
+        margin: the smallest ratio to the noise floor that matters; "within noise" means that the ratio is significantly below it.
         same_within: the largest change of accuracy that does not matter; of other measures of quality, as a share of the old value.
         min_support: the least rows of a slice.
         listed: how many regressed rows, and rows that moved most, are kept.
@@ -93,7 +93,7 @@ def diff(
         waive: ids of rows that do not count.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
             times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
-        reading: which columns are what, see `open_predictions`. Beside arrays, id, label, weight, cluster and draws are arrays, and by a
+        reading: which columns are what, see `open_predictions`. With arrays, id, label, weight, cluster and draws are arrays, and by a
             mapping from names to arrays.
     Returns:
         A `Diff`. Intervals are about these two models and new rows (new clusters of rows); those of a ratio to a floor also about new
@@ -111,7 +111,7 @@ def diff(
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
-    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision", "mean_bias"}
+    counted = {r.name for r in BETWEEN} | {"accuracy", "recall", "precision"}
     between = [m for m in one_pass if m.definition.between_replicas and m.__name__ not in counted]
     quality = [m for m in one_pass if not m.definition.between_replicas and m.__name__ not in counted]
     options = DiffOptions(
@@ -158,8 +158,8 @@ def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) 
 
 def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> Diff:
     level, names = options.level, rows.class_names
-    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.identical.result())
-    alike = _alike(g.identical.result(), rows.summary.files)
+    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
+    alike = _alike(g.copies(), rows.summary.files)
     quality = [*_counted_quality(g, level), *g.measures.quality()]
     between = [*_counted_measures(g, level), *g.measures.measures()]
     left_out = g.left_out
@@ -167,7 +167,7 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
         quality, between, left_out = quality + more_quality, between + more, left_out | without
     bounds = g.measures.bounds()
-    if not rows.regression and g.base.total("labelled").sum():
+    if not rows.regression and g.base.total("labelled").sum() == g.base.total("one").sum():
         bounds["lemma_1"] = 2.0 - float(g.base.value(ACCURACY[0])[0]) - float(g.base.value(ACCURACY[1])[0])
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
@@ -216,10 +216,10 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         infinite=g.measures.infinite(name_rows=not options.no_rows),
         waived=rows.waived,
     )
-    return replace(found, answers=_answers(found, options))
+    return replace(found, answers=_answers(found, options, by))
 
 
-def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
+def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
     by_name = {m.name: m for m in d.measures}
     floors = {f.name: f for f in d.floors}
     answers = [quality_answer(d.quality, d.level, options.same_within)]
@@ -227,21 +227,28 @@ def _answers(d: Diff, options: DiffOptions) -> tuple[Answer, ...]:
     if not d.regression:
         reason = d.left_out.get("negative_flips", "no labels given")
         answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
-    answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
+    if any({d.old, d.new} <= set(group) for group in d.identical):
+        said = "the two models give identical predictions, bit for bit"
+        answers.append(
+            Answer("disagreement", "identical", "inconclusive", f"Disagreement: {said}: is one model given twice?", said)
+        )
+    else:
+        answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
     if not d.regression:
-        axes: dict[str, list[Slice]] = {}
-        for s in d.slices:
-            axes.setdefault(s.column, []).append(s)
-        churn = by_name[main].estimate.value if main in by_name else math.nan
-        answers.append(slices_answer(list(axes.items()), churn))
+        answers.append(slices_answer(d.slices, asked=bool(by)))
     operating = operating_answer(d.decisions, d.swap_sets)
     return (*answers, operating) if operating is not None else tuple(answers)
 
 
 def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality]:
     t, found = g.base, []
+    if g.regression:
+        return []
     wanted = [(ACCURACY, "right_0", "right_1")]
-    if "positive" in t.quantities:
+    if "positive" not in t.quantities:
+        reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
+        g.left_out |= dict.fromkeys(("recall", "precision"), reason)
+    else:
         wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
     for (old, new, change), lost, won in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
@@ -370,7 +377,7 @@ def _alike(groups: list[list[int]], names: Sequence[str]) -> str | None:
 
 
 def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) -> list[str]:
-    found = [f"{', '.join(group)} are identical, bit for bit: copies, or a seed without effect" for group in identical]
+    found = [f"identical, bit for bit: {', '.join(group)} (copies, or a seed without effect)" for group in identical]
     if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):

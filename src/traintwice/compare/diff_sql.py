@@ -1,4 +1,4 @@
-"""A comparison of two models whose sums DuckDB makes, for very many rows: no row reaches Python, and fewer parts are filled.
+"""A comparison of two models by sums in DuckDB, for very many rows: rows do not reach Python, and fewer parts are filled.
 
 DuckDB supplies counts of rows by old class, new class and label (with clusters: sums by cluster, and their products), and a few
 sums of scores; everything else is what the comparison in one pass does.
@@ -52,6 +52,8 @@ def can_be_left_to_sql(rows: Source, files: AlignedPredictions, options: DiffOpt
         return False
     if options.which or set(options.quality) - {metrics.log_loss} or options.whole or options.by_slice or options.top_k:
         return False
+    if rows.clusters is not None and options.quality:
+        return False
     if options.temperature_matched or options.show or (rows.has_probs and rows.classes != 2):
         return False
     return details is False or files.most_rows >= FROM_ROWS
@@ -82,6 +84,11 @@ class DiffSQL(DiffAccumulator):
             self._add_soft(options)
         else:
             self.left_out |= dict.fromkeys(("log_loss", "total_variation"), "needs probabilities")
+
+    def copies(self) -> list[list[int]]:
+        """The two models, where no prediction differs."""
+        same = self._sums["tv"] == 0 if self._sums else not self.base.total("changed").sum()
+        return [[0, 1]] if same else []
 
     def _binary_sums(self, options: DiffOptions) -> dict[str, float]:
         """Everything summed over the rows of two binary models, in the pass that matches the rows."""
@@ -249,7 +256,7 @@ def _table(a: float, b: float, ab: float, rows: float) -> np.ndarray:
 
 
 def _blocks(cells: Sequence[Mapping[str, Any]]) -> list[tuple[Predictions, np.ndarray]]:
-    """One row for each cell, those with a label and those without apart, and how many rows each stands for."""
+    """One row for each cell, with and without a label separately, and the number of rows it represents."""
     found = []
     for labelled in (True, False):
         part = [c for c in cells if (c["y"] is not None) == labelled]

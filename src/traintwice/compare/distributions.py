@@ -36,7 +36,7 @@ class FlowCounts:
         self._counts: Counter[tuple[int, int]] = Counter()
 
     def add(self, old: np.ndarray, new: np.ndarray, counts: np.ndarray | None = None) -> None:
-        """Add rows by their predicted classes, each as often as ``counts`` says."""
+        """Add rows by their predicted classes; ``counts`` is the number of rows that each represents."""
         old, new = old.astype(np.int64), new.astype(np.int64)
         width = int(max(old.max(), new.max())) + 1
         cells, inverse = np.unique(old * width + new, return_inverse=True)
@@ -69,7 +69,7 @@ class BandCounts:
         self._sums = np.zeros((5, bands))
 
     def add(self, old: np.ndarray, new: np.ndarray, flipped: np.ndarray, far: np.ndarray, weights: np.ndarray | None) -> None:
-        """Add rows: the number of each model, whether the label changed, and how far the row moved."""
+        """Add rows: the number of each model, whether the label changed, and the distance."""
         places = [np.searchsorted(self._edges[1:-1], numbers, side="left") for numbers in (old, new)]
         w = np.ones(len(old)) if weights is None else weights
         size = self._sums.shape[1]
@@ -135,7 +135,7 @@ class JointCounts:
 class MovementCounts:
     """Quantiles of the total variation distance of each row, and of the divergence between its distributions, from histograms.
 
-    A quantile is exact to 1/4,096 for distances and to 1/2,000 of its size for divergences.
+    A quantile is exact to 1/4,096 for distances and to 1/200 of its size for divergences.
     """
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ class TopSets:
 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
-    """Thresholds on a probability, or `BadInput`."""
+    """Check thresholds on a probability; raise `BadInput` for others."""
     for threshold in thresholds:
         if not 0 <= threshold <= 1:
             raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")
@@ -226,7 +226,7 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
 
 
 def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
-    """Numbers of rows from 1, or shares of the rows below 1; or `BadInput`."""
+    """Check numbers of rows from 1, or shares of the rows below 1; raise `BadInput` for others."""
     for k in top_k:
         if not (0 < k < 1 or (1 <= k < math.inf and k == int(k))):
             raise BadInput(f"top_k: got {k}, expected a whole number of rows, or a share of the rows between 0 and 1")

@@ -24,7 +24,7 @@ from traintwice.statistics.significance import holm, least_that, p_of_zero
 from traintwice.types import Estimate, Target
 
 MOST_REPLICAS = 10_000
-"""More replicas than this count as out of reach."""
+"""Largest number of replicas that is searched."""
 
 
 def replica_variance(measurement: Measurement | Summary) -> float:
@@ -92,7 +92,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
         >>> e = interval(churn.measure(votes))
         >>> round(e.value, 3), round(e.low, 3), round(e.high, 3), e.target
-        (0.25, 0.025, 1.0, 'both')
+        (0.25, 0.019, 1.0, 'both')
     """
     if not 0 < level < 1:
         raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")

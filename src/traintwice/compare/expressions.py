@@ -107,7 +107,7 @@ def number(m: int) -> Expression:
 
 
 def distance(a: int, b: int, classes: int | None) -> Expression:
-    """How far predictions of models a and b are apart: total variation; 0 or 1 for labels only (``classes`` None)."""
+    """Distance between the predictions of models a and b: total variation; 0 or 1 for labels only (``classes`` None)."""
     if classes is None:
         one = changed(a, b)
         return Expression(f"CAST({one.sql} AS DOUBLE)", lambda rows: rows(one).astype(np.float64), is_truth=False)
@@ -123,7 +123,7 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
 
 
 def unstable(models: Sequence[int], classes: int | None) -> Expression:
-    """The instability of a row, see `traintwice.compare.rows.instability`, of the old recipe's models."""
+    """The instability of a row, see `traintwice.compare.instability`, of the old recipe's models."""
     from traintwice.compare.changed_rows import instability
 
     if classes is None:

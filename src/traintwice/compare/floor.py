@@ -9,19 +9,19 @@ import numpy as np
 
 from traintwice.compare.answer_types import Judgement, NoiseFloor
 from traintwice.metrics.definition import Unit
-from traintwice.statistics.intervals import scaled_bounds, t_quantile
+from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
 from traintwice.tables.format import points, times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
-"""Retrains from which a verdict is worth having."""
+"""Recommended number of retrains."""
 
 LEAST = 3
-"""Fewer retrains never decide."""
+"""Fewest retrains that allow a verdict."""
 
 MOST_RETRAINS = 10_000
-"""More retrains than this count as out of reach."""
+"""Largest number of retrains that is searched."""
 
 MARGIN = 1.5
 """Smallest ratio to the floor that matters, unless another is given."""
@@ -121,23 +121,22 @@ def noise_floor(
     )
     models = 2 + pairs.retrains + pairs.new_retrains
     error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
-    ratio = Estimate(value, low, high, error, models, round(rows), level, "both", units)
+    ends = (0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high)
+    ratio = Estimate(value, *ends, error, models, round(rows), level, "both", units)
+    # Where ½ was added to each count, it cancels in the excess, and its bounds are those of the counts with ½ added.
+    base = float(pairs.floor(pairs.olds, pairs.news) @ shape.counts) / rows
     excess = Estimate(
-        change - floor, floor * (low - 1), floor * (high - 1), error * floor, models, round(rows), level, "both", units
+        change - floor, base * (low - 1), base * (high - 1), error * floor, models, round(rows), level, "both", units
     )
-    if floor == 0 and math.isfinite(low):  # a ratio to nothing: the bounds of the counts with ½ added
-        excess = Estimate(
-            change, *scaled_bounds(change, half * change, "log"), math.nan, models, round(rows), level, "both", units
-        )
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
     if identical is None and alike:
         identical = "all retrains differ from the old model on the same number of rows, as copies do"
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
-        verdict = "beyond noise" if low > 1 else "within noise" if high < margin else "inconclusive"
-    more: int | None = 0
-    if verdict == "inconclusive":
+        verdict = judged(low, high, margin)
+    more: int | None = 0 if identical is None else ASK_FOR
+    if identical is None and verdict == "inconclusive":
         more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
     each = tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds)
     inside = [float(pairs.mean_within(m) @ counts) / rows if pairs.new_retrains else None for m in (pairs.olds, pairs.news)]
@@ -160,6 +159,11 @@ def noise_floor(
         "",
     )
     return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
+
+
+def judged(low: float, high: float, margin: float) -> Judgement:
+    """The verdict on a ratio to a floor with this interval."""
+    return "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
 
 
 class _Shape:
@@ -209,7 +213,7 @@ class _Shape:
 
         def decides(n: int) -> bool:
             half = self.half(n)
-            return log_ratio - half > 0 or log_ratio + half < math.log(margin)
+            return log_ratio + half < math.log(margin) or log_ratio - half > 0
 
         return least_that(decides, MOST_RETRAINS)
 
@@ -233,6 +237,16 @@ def _withins(pairs: Pairs, counts: np.ndarray) -> list[float]:
     return [float(pairs.mean_within(m) @ counts) for m in (pairs.olds, pairs.news)]
 
 
+def advice(found: NoiseFloor) -> str:
+    """What would decide an inconclusive verdict; "" where there is nothing to decide."""
+    if found.verdict != "inconclusive" or not found.more_retrains:
+        if found.verdict != "inconclusive" or found.more_retrains == 0:
+            return ""
+        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
+        return f"; more retrains of the old recipe cannot resolve this, {other}"
+    return f"; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+
+
 def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     what = found.title
     many = f"{found.retrains} retrain{'s' if found.retrains > 1 else ''}"
@@ -240,16 +254,13 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     if identical is not None:
         return f"inconclusive: {identical}; no verdict rests on them"
     if few < LEAST or math.isnan(found.ratio.low):
-        value = f"{points(found.value)} %" if found.unit == "fraction" else f"{found.value:.3g}"
-        return (
-            f"inconclusive: {what} is {value}; {many} are too few to estimate the variance of a retrain, give {ASK_FOR} or more"
-        )
-    ratio = f"{what} is {times(found.ratio.value)} the floor ({times(found.ratio.low, word=False)} to {times(found.ratio.high, word=False)}; {given})"
+        return f"inconclusive: {many} {'is' if few == 1 else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
+    low, high = (times(end, word=False) for end in (found.ratio.low, found.ratio.high))
+    verb = "are" if what.endswith("flips") else "is"
+    ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"
     if found.verdict == "beyond noise":
         return f"more than retraining brings: {ratio}"
     if found.verdict == "within noise":
-        return f"within noise: {ratio}, below {found.margin:g} times"
-    if found.more_retrains is None:
-        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
-        return f"inconclusive: {ratio}; more retrains of the old recipe cannot resolve this, {other}"
-    return f"inconclusive: {ratio}; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+        above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
+        return f"within noise: {ratio}, below {found.margin:g} times{above}"
+    return f"inconclusive: {ratio}{advice(found)}"

@@ -1,4 +1,4 @@
-"""Budgets on an update: a launch passes or fails by numbers agreed on before."""
+"""Budgets on an update: limits that decide whether a launch passes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import ALL, Metric
+from traintwice.predictions import Predictions
 from traintwice.tables.format import number
 from traintwice.types import Estimate
 
@@ -63,18 +64,19 @@ def gate(
         >>> old, new = rng.integers(2, size=1000), rng.integers(2, size=1000)
         >>> result = gate(old, new, [Budget("churn", max=0.3)], by_position=True)
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
-        ('over', 'churn is 0.519')
+        ('over', 'churn is 0.517')
     """
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: _metric(b) for b in budgets}
     for budget in budgets:
-        check_limits(budget)
+        check_limits(budget, regression=bool(options.get("regression")))
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
-    options = _with_columns(options, budgets)
-    which = [m for m in wanted.values() if m is not None]
-    rank = options.pop("rank", False) or any(not m.definition.one_pass for m in which)
-    found = diff(old, new, which=which, by_slice=list(by_slice.values()), rank=rank, waive=waive, **options)
+    options = _with_columns(old, options, budgets)
+    which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
+    slices = [*options.pop("by_slice", ()), *by_slice.values()]
+    rank = options.pop("rank", False) or any(m is not None and not m.definition.one_pass for m in wanted.values())
+    found = diff(old, new, which=which, by_slice=slices, rank=rank, waive=waive, **options)
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors:
             raise BadInput(
@@ -109,13 +111,13 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     return gate(**settings)
 
 
-def check_limits(budget: Budget) -> None:
+def check_limits(budget: Budget, *, regression: bool = False) -> None:
     """Refuse limits that a fraction cannot reach: percent without its sign.
 
     Raises:
         BadInput: a limit above 1, or below −1, on a fraction; the message has both readings.
     """
-    if unit_of(budget) != "fraction":
+    if unit_of(budget) != "fraction" or (regression and budget.measure == "excess"):
         return
     for name, limit in (("max", budget.max), ("min", budget.min)):
         if limit is not None and abs(limit) > 1:
@@ -127,7 +129,7 @@ def check_limits(budget: Budget) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """ "fraction", or "number" for what has no percent."""
+    """ "fraction", or "number" for measures that are not in percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)
@@ -137,7 +139,7 @@ def unit_of(budget: Budget) -> str:
 
 
 def parse_limit(text: str) -> float | None:
-    """The number that a limit means: "2%", "0.02"; None where it is none.
+    """The number of a limit: "2%", "0.02"; None if the text is not a number.
 
     >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
     (0.02, 0.025, 0.02, None)
@@ -150,10 +152,10 @@ def parse_limit(text: str) -> float | None:
     return None if match is None or math.isnan(value) else value / 100 if match[2] else value
 
 
-def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
+def _with_columns(old: Any, options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
     """The options with the group columns, thresholds and top-k of the budgets."""
     found = dict(options)
-    if not isinstance(found.get("by"), Mapping):
+    if not isinstance(found.get("by"), Mapping) and not isinstance(old, Predictions):
         given = found.get("by") or ()
         columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
         found["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
@@ -165,7 +167,11 @@ def _with_columns(options: dict[str, Any], budgets: Sequence[Budget]) -> dict[st
 
 
 def _metric(budget: Budget) -> Metric | None:
-    if budget.measure == "excess" or _CALLED.fullmatch(budget.measure):
+    if budget.measure == "excess":
+        return None
+    if called := _CALLED.fullmatch(budget.measure):
+        if parse_limit(called[2]) is None:
+            raise BadInput(f"budget on {budget.measure}: got {called[2]!r}, expected a number such as 0.5")
         return None
     known = [m.__name__ for m in ALL]
     if budget.measure not in known:
@@ -174,11 +180,11 @@ def _metric(budget: Budget) -> Metric | None:
 
 
 def _of_slice(budget: Budget) -> Metric | None:
-    """The metric whose value in every slice is compared with the limit; None where slices have it anyway."""
+    """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = _metric(budget)
     if _CALLED.fullmatch(budget.measure) or budget.against is not None:
         raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
-    if metric is None or budget.measure in ("churn", "negative_flips", "accuracy", "recall"):
+    if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
         return None
     if metric.definition.between_replicas:
         check_sliceable(metric)
@@ -190,7 +196,7 @@ def _of_slice(budget: Budget) -> Metric | None:
 
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
     if budget.by is None:
-        yield _check(budget, None, _overall(budget, found), rule, found.left_out.get(budget.measure, "it has no value here"))
+        yield _check(budget, None, _overall(budget, found), rule, _why_not(budget, found))
         return
     every = (*found.slices, *found.predicted, *found.periods)
     parts = [s for s in every if s.column == budget.by and (budget.where is None or s.value == budget.where)]
@@ -199,6 +205,12 @@ def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
         yield replace(_check(budget, None, None, rule, why), column=budget.by, value=budget.where)
     for part in sorted(parts, key=lambda s: s.value or ""):
         yield _check(budget, part, _in_slice(budget, part), rule, "it has no value in this slice")
+
+
+def _why_not(budget: Budget, found: Diff) -> str:
+    called = _CALLED.fullmatch(budget.measure)
+    name = {"decisions": "thresholds", "swapped": "top_k"}[called[1]] if called else budget.measure
+    return found.left_out.get(name, "it has no value here")
 
 
 def _overall(budget: Budget, found: Diff) -> Estimate | None:
@@ -225,11 +237,11 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
             value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
     if budget.against is None:
         return value
-    if floor is None:
+    if floor is None and value is not None:
         raise BadInput(
             f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
         )
-    return floor.excess if budget.against == "minus floor" else floor.ratio
+    return None if floor is None else floor.excess if budget.against == "minus floor" else floor.ratio
 
 
 def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
@@ -245,12 +257,17 @@ def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
     return None if metric is None else part.measures.get(metric.__name__)
 
 
+def in_words(budget: Budget, column: str | None, value: str | None) -> str:
+    """What a budget compares: "old accuracy", "churn minus its floor", "churn where country is BR"."""
+    where = "" if column is None else f" where {column} is {'missing' if value is None else value}"
+    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
+    return f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
+
+
 def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str) -> Check:
     unit = unit_of(budget)
-    where = "" if part is None else f" where {part.column} is {'missing' if part.value is None else part.value}"
-    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
-    name = f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
     column, value = (None, None) if part is None else (part.column, part.value)
+    name = in_words(budget, column, value)
     if estimate is None or math.isnan(estimate.value):
         return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
     outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
@@ -265,7 +282,7 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
 
 
 def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
-    """Of a limit from above (sign 1) or below (−1)."""
+    """Outcome of an upper limit (sign 1) or a lower limit (−1)."""
     near, far = (e.low, e.high) if sign > 0 else (e.high, e.low)
     if rule == "point" or math.isinf(e.value):
         return "kept" if sign * e.value <= sign * limit else "over"

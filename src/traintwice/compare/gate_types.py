@@ -1,4 +1,4 @@
-"""Budgets, what became of them, and the gate's test of itself, as data."""
+"""Budgets, their checks, and the self-test of a gate, as data."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class GateResult(Shown):
         checks: in the order of the budgets.
         diff: the comparison.
         inconclusive: what an inconclusive gate counts as: "pass", "fail", or None for an outcome of its own.
-        notes: what must be known to read the checks.
+        notes: notes on the checks.
     """
 
     checks: tuple[Check, ...]
@@ -119,14 +119,14 @@ class GateResult(Shown):
 
 @dataclass(frozen=True)
 class SelfTest(Shown):
-    """How often a gate would not have passed with nothing changed: every ordered pair of retrains as old and new. Made by `self_test`.
+    """How often a gate does not pass with nothing changed: every ordered pair of retrains as old and new. Made by `self_test`.
 
     Attributes:
         models: names of the retrains.
         pairs: how many ordered pairs were compared.
         over, inconclusive: share of pairs with that outcome, each with an interval over new retrains (jackknife over models).
         by_budget: budget in words to the counts of its outcomes: kept, over, inconclusive.
-        sentence: what it comes to.
+        sentence: the result in words.
     """
 
     models: tuple[str, ...]

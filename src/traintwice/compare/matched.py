@@ -20,7 +20,7 @@ EVERY = 5
 """Every fifth labelled row is held out."""
 
 MOST_HELD_OUT = 100_000
-"""Rows a temperature is fitted to at most: by then it is known to a fraction of a percent."""
+"""Rows a temperature is fitted to at most: the temperature is then known to a fraction of a percent."""
 
 MOST_KEPT = 40_000_000
 """Numbers of the other rows that are kept, evenly spread, until the temperature is known: 320 MB."""
@@ -89,11 +89,12 @@ class MatchedTemperature:
         held = Predictions.joined(self._held)
         models = [(0, held.replicas)] if one_for_all else [(m, m + 1) for m in range(held.replicas)]
         temperatures = [fit_temperature(held.models(*span)) for span in models]
-        accumulators = [Accumulator(metric) for metric in which]
+        clustered = held.clusters is not None
+        accumulators = [Accumulator(metric, clustered=clustered) for metric in which]
         for block in self._kept:
             parts = [to_numpy(at_temperature(block.models(*span), t).probs) for span, t in zip(models, temperatures, strict=True)]
             labels = to_numpy(block.labels) if block.has_labels else None
-            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights)
+            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights, clusters=block.clusters)
             for accumulator in accumulators:
                 accumulator.add(brought)
         estimates = {m.__name__: interval(a.compute(), level=level) for m, a in zip(which, accumulators, strict=True)}

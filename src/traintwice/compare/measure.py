@@ -20,6 +20,7 @@ from traintwice.metrics.definition import Definition, to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.multiplicity import self_consistency_distribution, viable_range_distribution
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
+from traintwice.predictions.reading import reading_of
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
@@ -39,7 +40,7 @@ DEFAULT: tuple[Metric, ...] = (
     metrics.delta_2,
     metrics.delta_label,
 )
-"""What `measure` gives unless told otherwise; `traintwice.metrics.ALL` has more."""
+"""Metrics of `measure` by default; `traintwice.metrics.ALL` has more."""
 
 MULTIPLICITY: tuple[Metric, ...] = (
     metrics.self_consistency,
@@ -48,7 +49,7 @@ MULTIPLICITY: tuple[Metric, ...] = (
     metrics.viable_range,
     metrics.percentile_width,
 )
-"""What ``multiplicity=True`` adds: how far equally good models disagree on single rows."""
+"""Metrics that ``multiplicity=True`` adds: disagreement of equally good models on single rows."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
         BadInput: labels or weights next to files, see `open_rows`.
     """
     given: Reading = {**(reading or {})}
+    reading_of(given)
     items = items_of(predictions)
     if not all(is_array(item) for item in items) and (labels is not None or weights is not None):
         raise BadInput("labels and weights are arrays, for arrays; with files name their columns with label= and weight=")
@@ -270,7 +272,7 @@ def _multiplicity(rows: Rows) -> Multiplicity | None:
 
 
 def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
-    """Metrics that need all rows together, from a second look that holds them in memory."""
+    """Metrics that need all rows together, from a second pass that holds them in memory."""
     if not which:
         return {}
     if _numbers(rows) > MOST_IN_MEMORY:

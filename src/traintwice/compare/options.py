@@ -1,4 +1,4 @@
-"""What a comparison of two models is to contain."""
+"""Options of a comparison of two models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_ov
 
 @dataclass(frozen=True)
 class DiffOptions:
-    """What a comparison is to contain; see `traintwice.diff`.
+    """Options of a comparison; see `traintwice.diff`.
 
     Attributes:
         which, quality: further measures between the models and of each, of one pass.
@@ -46,7 +46,7 @@ def named(metric: Metric | str) -> Metric:
     """A metric by its name.
 
     Raises:
-        UnknownName: there is none of that name; the nearest are offered.
+        UnknownName: unknown name; the message offers the nearest.
     """
     if not isinstance(metric, str):
         return metric

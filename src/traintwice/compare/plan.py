@@ -1,4 +1,4 @@
-"""How many replicas and rows it takes to see a difference in churn between two recipes."""
+"""Number of replicas and rows needed to find a difference in churn between two recipes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF_A_PAIR = 0.05
 """Without a pilot: what a single pair varies beyond that, in units of churn."""
 
 LEAST_PILOT = 4
-"""Replicas of a pilot from which both parts can be told apart."""
+"""Fewest replicas of a pilot that separate both parts."""
 
 GRID = (np.arange(400) + 0.5) / 400
 """Quantiles of the estimated variance over which power is averaged."""
@@ -66,13 +66,13 @@ class Components:
         return self.sigma_u**2 / n
 
     def jackknife(self, m: int) -> float:
-        """What the jackknife estimates of the part of replicas, on average: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
+        """Expectation of the jackknife's estimate of the replica part: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
         return 4 * self.zeta_1 / m + 4 * self.zeta_2 / (m * (m - 2))
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One way to plan.
+    """Power and detectable difference with M replicas and N rows.
 
     Attributes:
         replicas: M, of each of the two recipes.
@@ -93,7 +93,7 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class Plan(Shown):
-    """What would be seen with so many replicas and rows. Made by `plan`.
+    """Power and detectable difference by numbers of replicas and rows. Made by `plan`.
 
     Attributes:
         components: the parts of the variance.
@@ -102,7 +102,7 @@ class Plan(Shown):
         wanted_power: chance of finding ``detect``.
         table: rows by number of replicas, then of rows.
         smallest: the cheapest row (replicas times rows) that is enough; None where none is.
-        sentence: what it comes to.
+        sentence: the result in words.
     """
 
     components: Components

@@ -1,4 +1,4 @@
-"""Two recipes, each trained several times: which of them disagrees less with itself, and by how much."""
+"""Comparison of two recipes, each trained several times: difference of their churn and other measures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT: tuple[Metric, ...] = (
     metrics.surrogate_churn,
     metrics.pairwise_l1,
 )
-"""What `compare_recipes` compares unless told otherwise."""
+"""Metrics of `compare_recipes` by default."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class _Comparison:
 
     @property
     def missing(self) -> str | None:
-        """What the rows lack for the measure."""
+        """The reason why the measure has no value; None if it has one."""
         return self._recipes[0].missing or self._recipes[1].missing
 
     def add(self, first: Predictions, second: Predictions) -> None:

@@ -26,7 +26,7 @@ SIGNIFICANT = 0.05
 
 
 class Shown:
-    """A result that displays as its sheet, which rooms above `compare` register with `traintwice.tables.sheet_of`."""
+    """A result that displays as its sheet, which packages above `compare` register with `traintwice.tables.sheet_of`."""
 
     def sheet(self) -> Sheet:
         """The result as a person reads it."""
@@ -72,7 +72,7 @@ class Measured:
 
     Attributes:
         name, title, unit: of the metric.
-        soft: it reads the size of probabilities: never show it without churn and accuracy.
+        soft: it depends on the size of probabilities; show it with churn and accuracy.
         estimate: its interval is about these two models, new rows.
     """
 
@@ -106,7 +106,8 @@ class SliceTest:
 
     Attributes:
         question: "churn", "accuracy" or "recall".
-        old, new: the measure of each model; for churn the floor (None without retrains) and the churn.
+        old, new: the measure of each model; for churn what it is compared with (the floor of the slice, or without retrains the churn
+            of all other rows; None where there are none) and the churn.
         change: new minus old; for churn the churn itself.
         p_value: churn: of being that of all other rows or, with retrains, of being what retraining brings; accuracy, recall: of no
             change.
@@ -169,7 +170,7 @@ class Slice:
     def restless(self) -> bool:
         """Whether its churn is significantly more than its floor, or than that of all other rows."""
         t = self.tests[0]
-        return t.significant and (t.old is None or t.new > t.old)
+        return t.significant and t.old is not None and t.new > t.old
 
 
 @dataclass(frozen=True)
@@ -356,9 +357,9 @@ class Diff(Shown):
     """One old model against one new model on the same rows. Made by `diff`.
 
     Attributes:
-        alignment: what was read and how rows were matched; files are old, new, retrains of old, retrains of new.
+        alignment: the files, their columns, and how rows were matched; files are old, new, retrains of old, retrains of new.
         level: nominal coverage of every interval.
-        effective_rows: (Σw)²/Σw² where rows have weights; None where all weigh alike.
+        effective_rows: (Σw)²/Σw² where rows have weights; None if all weights are equal.
         regression: whether the predictions are numbers and not classes.
         answers: quality, regressions, disagreement, slices and operating point, each answered; in this order.
         quality: accuracy, log loss … of both models; empty without labels.
@@ -382,10 +383,10 @@ class Diff(Shown):
         regressed: the first rows that went from right to wrong (a regression: that got worse most); empty with ``no_rows``.
         regressed_rows: how many there are.
         largest_changes: rows whose prediction moved most, most first; empty with ``no_rows``.
-        reviews: what reviewing the least stable rows would catch.
+        reviews: share of changed labels among the least stable rows.
         matched: soft measures at matched temperatures; None where not asked for.
         no_rows: ids and rows are kept out of every output.
-        warnings: what casts doubt on the numbers, in sentences.
+        warnings: doubts about the numbers, in sentences.
         left_out: name of a part or measure to the reason why it has no value here.
         infinite: name of a measure to where it becomes infinite.
         waived: rows left out by their ids.

@@ -1,20 +1,23 @@
-"""A gate tried on retrains of one recipe, where nothing has changed."""
+"""Self-test of a gate on retrains of one recipe, where nothing has changed."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from traintwice.compare.floor import LEAST
-from traintwice.compare.gate import gate
+from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
+from traintwice.compare.measure import open_replicas
+from traintwice.compare.results import PREDICTED
 from traintwice.errors import BadInput
-from traintwice.predictions import replicas_of
+from traintwice.predictions import Reading, replicas_of
+from traintwice.predictions.reading import OPTIONS
 from traintwice.progress import tell
 from traintwice.statistics.intervals import scaled_bounds, t_quantile, wilson
 from traintwice.types import Estimate
@@ -29,7 +32,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         level: of the gate's intervals, and of the intervals of the shares.
         options: of `gate`.
     Returns:
-        A `SelfTest`. A share of 0.05 over reads: of 100 launches of a mere retrain the gate would stop 5. Intervals are over new
+        A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
         retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of that many models.
     Raises:
         BadInput: fewer than three retrains; see `gate`.
@@ -54,19 +57,28 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     outcomes: dict[tuple[int, int], Outcome] = {}
     by_budget: dict[str, Counter[str]] = {}
     pairs = list(permutations(range(m), 2))
-    names: tuple[str, ...] = ()
+    reading = {name: options.pop(name) for name in OPTIONS if name in options}
+    by = [b.by for b in budgets if b.by not in (None, PREDICTED)]
+    reading["by"] = (
+        list(dict.fromkeys([*_listed(reading.get("by")), *by])) if not isinstance(reading.get("by"), Mapping) else reading["by"]
+    )
+    with open_replicas(retrains, None, None, Reading(**reading)) as rows:  # type: ignore[typeddict-item]
+        names, whole = rows.summary.files, rows.read()
     for done, (a, b) in enumerate(pairs, start=1):
-        others = [models[i] for i in range(m) if i not in (a, b)] if needs_floor else ()
-        found = gate(models[a], models[b], budgets, floor=others, level=level, **options)
+        others = [i for i in range(m) if i not in (a, b)] if needs_floor else []
+        old, new, *floor = (whole.models(i, i + 1) for i in (a, b, *others))
+        found = gate(old, new, budgets, floor=floor, level=level, **options)
         outcomes[a, b] = found.outcome
         for check in found.checks:
-            by_budget.setdefault(check.reason.split(" is ")[0], Counter())[check.outcome] += 1
-        if a == 0 and b == m - 1:
-            names = (found.diff.old, *(f"retrain {i + 1}" for i in range(1, m - 1)), found.diff.new)
+            by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
         tell(100 * done / len(pairs), 100, "%")
     over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
     counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())
     return SelfTest(names, len(pairs), over, inconclusive, counts, _sentence(over, inconclusive, m, len(pairs)))  # type: ignore[arg-type]
+
+
+def _listed(given: Any) -> list[str]:
+    return [] if given is None else [given] if isinstance(given, str) else list(given)
 
 
 def _share(outcomes: dict[tuple[int, int], Outcome], m: int, outcome: Outcome, level: float) -> Estimate:

@@ -1,4 +1,4 @@
-"""What happened in each group of rows, with false discoveries controlled over all groups and questions."""
+"""Changes in each group of rows, with the false discovery rate controlled over all groups and questions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def change_estimate(
 
 @dataclass
 class SliceOptions:
-    """What is wanted of slices: the least rows of one, the level of intervals, names of the classes."""
+    """Options of slices: the least rows of one, the level of intervals, names of the classes."""
 
     min_support: int
     level: float
@@ -102,10 +102,10 @@ class Slices:
             name: [replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices]
             for name, slices in found.items()
         }
-        return {name: tuple(sorted(slices, key=_importance)) for name, slices in judged.items()}, few
+        return {name: tuple(sorted(slices, key=worse_first)) for name, slices in judged.items()}, few
 
 
-def _importance(s: Slice) -> tuple[bool, float, str]:
+def worse_first(s: Slice) -> tuple[bool, float, str]:
     """Significant slices first, by the largest change of quality or excess of churn; others by churn."""
     effects = [abs(t.change.value) if t.question != "churn" else t.new - (t.old or 0.0) for t in s.tests if t.significant]
     return (not effects, -max(effects, default=s.churn.value), s.value or "")
@@ -147,13 +147,13 @@ class _Column:
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
                 continue
             churn = interval(per_slice["churn"][g], level=level)
-            floor, p = self._floor(g), spread.p_value(g)
-            if floor is not None:
-                p = self._p_of_floor(g, floor[0])
-            tests = [SliceTest("churn", None if floor is None else floor[0], churn.value, churn, p, 1.0)]
+            floor = self._floor(g, level)
+            p = spread.p_value(g) if floor is None else self._p_of_floor(g)
+            tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
             if t.total("labelled")[g] > 0:
                 accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g])
+            if accuracy is not None and name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                 tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
                     change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g])
@@ -179,7 +179,7 @@ class _Column:
                 },
             )
 
-    def _floor(self, g: int) -> tuple[float, Estimate] | None:
+    def _floor(self, g: int, level: float = 0.95) -> tuple[float, Estimate] | None:
         """The floor of a group, and the excess of its churn."""
         if self.pairs is None:
             return None
@@ -192,16 +192,16 @@ class _Column:
         if pairs.retrains > 1:
             variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
         summary = Summary(value, np.full(2, value), None, variance, int(rows), units=int(tally.moments.units[g]))
-        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary)
+        return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary, level=level)
 
-    def _p_of_floor(self, g: int, floor: float) -> float:
+    def _p_of_floor(self, g: int) -> float:
         """p-value of the churn of a group being what retraining brings."""
         if self.pairs is None:
             return 1.0
         pairs, tally = self.pairs
         counts = np.array([tally.total(q)[g] for q in tally.quantities])
         if tally.clustered or tally.weighted or pairs.new_retrains:
-            excess = self._floor(g)
+            excess = self._floor(g, 0.95)
             freedom = min(max(pairs.retrains - 1, 1), max(float(tally.moments.units[g]) - 1, 1))
             return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error ** 2, freedom)
         return slice_against_floor(float(counts[0]), counts[1:].tolist())
@@ -214,6 +214,11 @@ class _Spread:
         self._tally = tally
         self._changed, self._one = tally.total("changed"), tally.total(ONE)
         self._variance = tally.variance(CHURN) if tally.clustered or tally.weighted else None
+
+    def rest(self, g: int) -> float | None:
+        """The churn of all other rows; None where there are none."""
+        rest = float(self._one.sum() - self._one[g])
+        return float(self._changed.sum() - self._changed[g]) / rest if rest > 0 else None
 
     def p_value(self, g: int) -> float:
         """Exact for rows of equal weight; with clusters or weights a t test on the sum of the variances of both parts."""
@@ -250,10 +255,9 @@ def worse_slices(slices: Sequence[Slice]) -> list[Slice]:
     return sorted((s for s in slices if s.worse), key=lambda s: s.worse[0].change.value)
 
 
-def restless_slices(slices: Sequence[Slice], churn: float) -> list[Slice]:
-    """Slices whose churn is significantly above their floor, or above that of all rows, largest first."""
-    found = [s for s in slices if s.restless and (s.tests[0].old is not None or s.churn.value > churn)]
-    return sorted(found, key=lambda s: -s.churn.value)
+def restless_slices(slices: Sequence[Slice]) -> list[Slice]:
+    """Slices whose churn is significantly above their floor, or above that of all other rows, largest first."""
+    return sorted((s for s in slices if s.restless), key=lambda s: -s.churn.value)
 
 
 __all__ = ["SIGNIFICANT", "SliceOptions", "Slices", "change_estimate", "restless_slices", "worse_slices"]

@@ -1,4 +1,4 @@
-"""Counts of rows by what happened to them, and every measure that follows from such counts, for all rows and by group."""
+"""Counts of rows by kind, and the measures that follow from these counts, for all rows and by group."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Ratio:
 
 
 def base_quantities(*, binary: bool) -> dict[str, Expression]:
-    """What is counted of an old model (0) and a new one (1); the kinds of rows of docs/definitions.md follow from it."""
+    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/definitions.md, "Measures"."""
     found = {
         "changed": changed(0, 1),
         "labelled": labelled(),
@@ -113,25 +113,42 @@ class Tally:
     """Sums of named quantities over rows, in all rows or by group, from rows or from counted rows.
 
     Args:
-        quantities: by name; `ONE` is always there.
+        quantities: by name; `ONE` is always there. None: the values come with `put`.
         clustered: units are clusters of rows.
     """
 
-    def __init__(self, quantities: Mapping[str, Expression], *, clustered: bool = False) -> None:
-        self.quantities = dict(quantities)
+    def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
+        self.quantities = {name: q for name, q in quantities.items() if q is not None}
         self.clustered = clustered
-        self.moments = Moments(len(self.quantities), clustered=clustered)
-        self._place = {name: i for i, name in enumerate([ONE, *self.quantities])}
-        self._bits = all(q.is_truth for q in self.quantities.values()) and len(self.quantities) <= MOST_BITS and not clustered
+        self.moments = Moments(len(quantities), clustered=clustered, centred=False)
+        self._place = {name: i for i, name in enumerate([ONE, *quantities])}
+        self._bits = (
+            bool(self.quantities)
+            and all(q.is_truth for q in self.quantities.values())
+            and len(self.quantities) <= MOST_BITS
+            and not clustered
+        )
         self._cells = np.zeros(0, dtype=np.int64)
 
     def add(self, rows: Rows, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
-        """Add rows: the number of each row's group, and how many rows each row stands for, where it is more than one."""
+        """Add rows: the number of each row's group, and the number of rows that each row represents."""
         values = [rows(q) for q in self.quantities.values()]
         weights = weights_of(rows.block)
         if self._bits and weights is None and counts is None and self._count(values, groups):
             return
         clusters = rows.block.clusters if self.clustered else None
+        self.put(values, weights, counts=counts, groups=groups, clusters=clusters)
+
+    def put(
+        self,
+        values: Sequence[np.ndarray],
+        weights: np.ndarray | None,
+        *,
+        counts: np.ndarray | None = None,
+        groups: np.ndarray | None = None,
+        clusters: np.ndarray | None = None,
+    ) -> None:
+        """Add rows by their quantities, in the order of the names; see `Moments.add`."""
         self.moments.add(
             np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters
         )
@@ -139,7 +156,7 @@ class Tally:
     def total(self, form: Form | str) -> np.ndarray:
         """The sum of a linear form of quantities, by group."""
         self._settle()
-        return self.moments.linear(self._vector({form: 1.0} if isinstance(form, str) else form))
+        return self.moments.linear(self.vector({form: 1.0} if isinstance(form, str) else form))
 
     @property
     def rows(self) -> np.ndarray:
@@ -165,7 +182,7 @@ class Tally:
             for sign, top, bottom in ratio.quotients:
                 below = _nonzero(self.total(bottom))
                 quotient = self.total(top) / below
-                gradient += sign * (self._vector(top)[:, None] - quotient * self._vector(bottom)[:, None]) / below
+                gradient += sign * (self.vector(top)[:, None] - quotient * self.vector(bottom)[:, None]) / below
         return self.moments.variance(np.nan_to_num(gradient))
 
     def variance_of(self, form: np.ndarray) -> np.ndarray:
@@ -174,7 +191,7 @@ class Tally:
         return self.moments.variance(form)
 
     def summaries(self, ratio: Ratio) -> list[Summary]:
-        """What intervals of a measure need, by group."""
+        """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
         base = self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if len(ratio.bottom) > 1 else 1.0)
         squares = np.maximum(self.moments.squares, 1e-300)
@@ -197,7 +214,8 @@ class Tally:
             for g in range(len(values))
         ]
 
-    def _vector(self, form: Form) -> np.ndarray:
+    def vector(self, form: Form) -> np.ndarray:
+        """The coefficients of a linear form, in the order of the sums."""
         found = np.zeros(len(self._place))
         for name, coefficient in form.items():
             found[self._place[name]] = coefficient

@@ -20,9 +20,9 @@ def fit_temperature(validation: Predictions) -> float:
     Args:
         validation: predictions on examples that are *not* the ones reported, with labels; M >= 1.
     Returns:
-        A temperature in [0.05, 20]: above 1 the recipe is over-confident, below 1 too timid.
+        A temperature in [0.05, 20]: above 1 the recipe is over-confident, below 1 under-confident.
     Raises:
-        Undefined: a true label has probability zero, which no temperature mends.
+        Undefined: a true label has probability 0, so temperature scaling is undefined.
     Source:
         Guo et al. 2017. Ours: one temperature for all replicas of a recipe, applied to log P of the output kept.
     Example:

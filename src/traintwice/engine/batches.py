@@ -98,6 +98,18 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
         yield Batch(torch.cat([rows, shared.expand(len(rows), -1)], dim=1), slice(width, width + size))
 
 
+def batch_sizes(recipe: Recipe, examples: int) -> list[int]:
+    """How many examples a network sees in a step: in most steps, and in the last of an epoch where it has fewer.
+
+    >>> batch_sizes(Recipe(batch_size=64), 150)
+    [64, 22]
+    """
+    own = recipe.own_batches
+    shared = 0 if own is None else own.size(recipe.batch_size)
+    full, rest = min(recipe.batch_size, examples), examples % recipe.batch_size
+    return [size + shared for size in dict.fromkeys([full, rest or full])]
+
+
 def batches_of(recipe: Recipe, examples: int, *, seed: int, replicas: Sequence[int], epoch: int) -> Iterator[Batch]:
     """The mini-batches of several replicas side by side: rows ``R B`` or ``R J B``; for the rest see `batches`."""
     if recipe.own_batches is None:

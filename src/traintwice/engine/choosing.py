@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from traintwice.data import Dataset
 from traintwice.engine.device import Precision, Products, placed
+from traintwice.engine.memory import available_bytes, cache_bytes
+from traintwice.engine.stacked.placement import placement_changes_bits
 from traintwice.engine.vectorised.trial import tried
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
@@ -34,8 +33,16 @@ LARGEST, SMALLEST = 40, 4
 """Replicas in a group: more gain nothing on the smallest networks, fewer lose on the largest."""
 
 
-OWN_CACHE = 32 << 20
-"""Bytes of the last cache that one process can hope for: larger ones are shared by many cores."""
+PLACED = (
+    "this processor rounds a matrix product by its place in the group, so the stacked engine would give a replica other bits in another "
+    "group"
+)
+"""Why a recipe of the stacked engine is left to the loop engine on some processors."""
+
+TO_ROUNDING = (
+    "as asked; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
+)
+"""What the vectorised engine promises on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,10 @@ class Choice:
 def choose(
     recipe: Recipe, data: Dataset, device: str = "cpu", engine: Engine = "auto", *, precision: Precision = "float32"
 ) -> Choice:
-    """The engine of a recipe. It depends on nothing else, so that a replica is the same bits however many others are trained.
+    """The engine of a recipe on this processor. It does not depend on how many replicas are trained.
+
+    On a CPU the stacked engine is taken only where its bits do not depend on the grouping of replicas: a few passes of the recipe's
+    network are run to verify it. Where they do, the loop engine is taken instead, and the reason is `PLACED`.
 
     Args:
         recipe, data: what is trained.
@@ -65,18 +75,22 @@ def choose(
         BadSpec: no such engine or device, or an engine that cannot train this recipe.
     Example:
         >>> from traintwice.data import Digits
-        >>> choose(Recipe(), Digits().load())
-        Choice(engine='stacked', reason='MLP on a CPU')
+        >>> choose(Recipe(), Digits().load(), engine="loop")
+        Choice(engine='loop', reason='as asked')
     """
-    where, _ = placed(device, precision)
+    where, dtype = placed(device, precision)
     if engine not in ("auto", "loop", "stacked", "vectorised"):
         raise BadSpec(f"engine: got {engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
     if engine != "auto":
         obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, where.products)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
-        return Choice(engine, "as asked")
-    return preferred(recipe, data, device, where.products)
+        chosen = Choice(engine, TO_ROUNDING if (engine, device) == ("vectorised", "cpu") else "as asked")
+    else:
+        chosen = preferred(recipe, data, device, where.products)
+    if (chosen.engine, device) == ("stacked", "cpu") and placement_changes_bits(recipe, data, dtype, group_size(recipe, data)):
+        return Choice("loop", PLACED)
+    return chosen
 
 
 def preferred(recipe: Recipe, data: Dataset, device: str, products: Products = "full") -> Choice:
@@ -139,7 +153,7 @@ def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
 
 
 def places_of(recipe: Recipe, data: Dataset, engine: str, device: str = "cpu") -> int | None:
-    """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size gives the same bits.
+    """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size may be taken.
 
     Returns:
         At most `PLACES`. It depends on recipe and data alone, and is part of a replica's numerics.
@@ -162,7 +176,7 @@ def group_size(recipe: Recipe, data: Dataset, engine: str = "stacked", device: s
     """How many replicas an engine trains at once: one; or as many as a cache holds, within what memory holds; or a fixed number.
 
     Returns:
-        A number from 1 to `LARGEST`. It changes how fast replicas are trained, and no bit of them.
+        A number from 1 to `LARGEST`. It changes how fast replicas are trained; for what it may change in them, see `train_group`.
     """
     if engine == "loop":
         return 1
@@ -181,20 +195,3 @@ def bytes_per_replica(recipe: Recipe, data: Dataset) -> int:
     widths = recipe.network.hidden if isinstance(recipe.network, MLP) else ()
     activations = recipe.batch_size * (4 * sum(widths) + prod(data.shape))
     return int(4 * recipe.method.components * (copies * size + activations))
-
-
-def cache_bytes() -> int:
-    """The largest cache of this machine's processor as far as it says, and at most `OWN_CACHE` of it."""
-    sizes = []
-    for found in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        if match := re.fullmatch(r"(\d+)([KMG])", found.read_text().strip()):
-            sizes.append(int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]])
-    return min(max(sizes, default=OWN_CACHE), OWN_CACHE)
-
-
-def available_bytes() -> int:
-    """Memory that this machine can still give, as far as it says; 4 GiB where it does not."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 4 << 30

@@ -12,6 +12,7 @@ from traintwice.engine.building import Weights
 from traintwice.engine.choosing import Engine, choose, group_size, places_of
 from traintwice.engine.device import CPU, Device
 from traintwice.engine.loop import Trained, train
+from traintwice.engine.memory import out_of_memory
 from traintwice.engine.stacked import Group, Outcome, Together, train_stacked
 from traintwice.engine.stacked.feed import TrainingSet
 from traintwice.engine.state import Keeper, State
@@ -37,7 +38,10 @@ def train_group(
     device: Device = CPU,
     at_once: int | None = None,
 ) -> Iterator[tuple[int, Trained | Diverged]]:
-    """Train replicas of a recipe; what each becomes depends neither on which others are trained nor on how many at once.
+    """Train replicas of a recipe.
+
+    What a replica becomes depends neither on the other replicas nor on how many are trained at once: bit by bit under the loop engine and,
+    on a CPU, the stacked engine (see `choose`); up to rounding under the vectorised engine.
 
     Args:
         recipe, data, seed: what is trained.
@@ -105,11 +109,6 @@ def _split(group: list[int], resumed: Mapping[int, tuple[int, State]], largest: 
     for replica in group:
         by_steps.setdefault(resumed[replica][0] if replica in resumed else 0, []).append(replica)
     return [alike[i : i + largest] for alike in by_steps.values() for i in range(0, len(alike), largest)]
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is not enough memory; PyTorch has no type for it on a CPU."""
-    return isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def training_set(data: Dataset, engine: str, dtype: torch.dtype, device: Device = CPU) -> TrainingSet:

@@ -95,14 +95,14 @@ class Accumulator:
         return self
 
     def add(self, block: Predictions, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray | None:
-        """Add one block of rows, or note why the metric has no value on them.
+        """Add one block of rows, or record why the metric has no value on them.
 
         Args:
             block: rows of all replicas, checked where they came from.
             groups: the number of each row's group, shape ``N``; values by group come from `by_group`.
             counts: how many rows each row stands for, shape ``N``; for rows without weights.
         Returns:
-            What each row brings, shape ``C N``; None where the metric has no value on them.
+            The quantities of each row, shape ``C N``; None if the metric has no value on these rows.
         """
         means, lacks = None, self.definition.missing(block)
         if lacks is None:

@@ -1,4 +1,4 @@
-"""Agreement of many replicas' labels: entropy of votes, ambiguity, Fleiss' kappa, the pair that differs most."""
+"""Agreement of many replicas' labels: entropy of votes, ambiguity, Fleiss' kappa, the largest churn of a pair."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def vote_entropy(predictions: Predictions) -> Array:
         A number in [0, log min(M, K)]; ``values`` gives −log(share of the replicas that vote alike), ``M N``. 0.325 reads: as
         undecided as one vote in ten for another label. Its expectation grows with M: do not compare between different M.
     Raises:
-        TooFewReplicas: one replica always agrees with itself.
+        TooFewReplicas: fewer than two replicas.
     Source:
         Dagan & Engelson 1995 (committee disagreement), natural logarithm.
     Example:
@@ -86,7 +86,7 @@ def fleiss_kappa(predictions: Predictions) -> Whole:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number of at most 1; 1 is full agreement, 0 what chance gives. 0.9 reads: a tenth of the disagreement that chance would
+        A number of at most 1; 1 is full agreement, 0 is chance agreement. 0.9 reads: a tenth of the disagreement that chance would
         give is left.
     Raises:
         TooFewReplicas: one replica. Undefined: all votes go to one class.

@@ -1,4 +1,4 @@
-"""Whether confidence is honest: expected calibration error, in bins of equal width or of equal mass."""
+"""Expected calibration error, in bins of equal width or of equal mass."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CalibrationError(OnePass):
             g_b the sum of correct − confidence in bin b, Z standard normal; each a mean over replicas
 
         Source:
-            Kumar et al. 2019 (debiasing). Ours: the normal distribution stands for simulated labels.
+            Kumar et al. 2019 (debiasing). Ours: a normal distribution replaces simulated labels.
         """
         gap, spread = np.abs(sums[0][:, : self.bins]), np.sqrt(sums[0][:, self.bins :])
         expected = math.sqrt(2 / math.pi) * spread
@@ -118,7 +118,7 @@ def _binned(title: str) -> Callable[[Callable[..., None]], Metric]:
 
 @_binned("ECE")
 def calibration_error() -> None:
-    r"""Expected calibration error: how far confidence lies from accuracy, over bins of confidence, mean over replicas.
+    r"""Expected calibration error: difference between confidence and accuracy, over bins of confidence, mean over replicas.
 
         ECE = Σ_b |B_b|/N · |accuracy(B_b) − confidence(B_b)|, bins (l, u] of the largest probability, of equal width
 

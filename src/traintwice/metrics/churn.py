@@ -91,7 +91,7 @@ def _count_others(votes: np.ndarray, compare: np.ufunc) -> np.ndarray:
 def _split(predictions: Predictions, first_is: Array) -> Array:
     """How many ordered pairs with replica m disagree and have their first model in the set; integers ``M N``.
 
-    Replicas that vote alike are in the set together, so the counts of votes say it all: of the others that differ from m,
+    Replicas with equal votes are in the set together, so counts of votes suffice: of the others that differ from m,
     all count where m is in the set, and those in the set count in the other order.
     """
     xp = predictions.xp

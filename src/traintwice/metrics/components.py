@@ -1,4 +1,4 @@
-"""What the components of a replica have in common, and what that leaves for retraining to change."""
+"""Correlation of the components of a replica, and the variance of their mean across replicas."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class ComponentDiagnostics:
 
 
 def component_diagnostics(logits: np.ndarray) -> ComponentDiagnostics:
-    """How alike the components of a replica are, and how much of them varies from replica to replica together.
+    """Correlation between the components of a replica, and their common variance across replicas.
 
-    What lowers churn is not that the components of one replica differ: it is that what they get wrong in one replica, they get wrong
-    independently, so that their mean varies less across replicas. Low correlation with an unchanged ``variance_of_mean`` bought nothing.
+    Different components do not lower churn by themselves. Churn falls where the errors of the components vary across replicas
+    independently, so that their mean varies less. Low correlation with an unchanged ``variance_of_mean`` has no effect on churn.
 
     Args:
         logits: raw logits of every component, ``M J N K``; M >= 2.
@@ -49,9 +49,9 @@ def component_diagnostics(logits: np.ndarray) -> ComponentDiagnostics:
         See `ComponentDiagnostics`.
     Raises:
         BadInput: another number of axes, or fewer than two classes. TooFewReplicas: one replica.
-        Undefined: every class's logits are 0 in a component, so that it has no correlation with anything.
+        Undefined: all logits of a component are 0, so its correlation is undefined.
     Source:
-        Ours, from the derived fact D5 of the methods' specification; the three correlations are what `Decorrelation` measures without
+        Ours, docs/definitions.md, "Calibration"; the three correlations are what `Decorrelation` measures without
         and with ``center="class"`` and as a covariance, normalised. A class whose logits are all 0 (the first of two where a network has
         one logit) has none and is left out.
     Example:
@@ -100,7 +100,7 @@ def variance_parts(values: np.ndarray) -> tuple[float, float | None]:
     Raises:
         TooFewReplicas: one replica has no variance.
     Source:
-        Fact D5 of the specification. Ours: sample variance, M − 1 in the denominator; the sum over classes.
+        Ours, docs/definitions.md, "Calibration": sample variance, M − 1 in the denominator; the sum over classes.
     Example:
         >>> x = np.array([[[[1.0]], [[1.0]]], [[[3.0]], [[3.0]]]])  # two replicas of two components that move together
         >>> variance_parts(x)

@@ -1,4 +1,4 @@
-"""What a metric is: a number, the rows of the replicas, the number without each replica, the influence of each example.
+"""Metrics: a number, the number of each replica, the number without each replica, the influence of each example.
 
 Most metrics are means of contributions ``[M, N]``, or ratios of such means (`traintwice.metrics.means`): they need one pass
 over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics.whole`).
@@ -20,7 +20,7 @@ from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
 """How a metric changes when a replica leaves. ``replica``: it is a mean over replicas. ``pair``: it is a mean over pairs of
-replicas, and a row is the mean over the pairs with that replica. ``deviation``: it hangs on all replicas together and is
+replicas, and a row is the mean over the pairs with that replica. ``deviation``: it depends on all replicas together and is
 computed again without the one that leaves."""
 
 Scale = Literal["log", "logit", "plain", "none"]
@@ -180,7 +180,7 @@ def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | No
 
 @dataclass(frozen=True)
 class Definition(ABC):
-    """What the rest of the project knows of a metric.
+    """Base class of a metric's definition.
 
     Attributes:
         name: as in Python and JSON.
@@ -248,7 +248,7 @@ class Definition(ABC):
         """The same metric with options fixed."""
 
     def missing(self, predictions: Predictions) -> str | None:
-        """What these predictions lack for the metric, in words; None where nothing is missing."""
+        """The reason why the metric has no value on these predictions; None if it has one."""
         if self.needs_labels and not predictions.has_labels:
             return "needs labels"
         if self.needs_scores and not predictions.has_scores:
@@ -287,7 +287,7 @@ class Definition(ABC):
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What sums over all examples come to.
+    """Result of the sums over all examples.
 
     Attributes:
         value, rows, dropped: as in `Measurement`.
@@ -313,13 +313,13 @@ class OnePass(Definition):
 
     @abstractmethod
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
-        """Sums over a block, each of which can be added to that of another, and what each example brings, shape ``C N``."""
+        """Sums over a block, which add to those of other blocks, and the quantities of each example, shape ``C N``."""
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The number as a quotient of two linear forms of the sums of (1, u_n), u_n what an example brings; None where it is none."""
+        """The number as two linear forms, numerator and denominator, of the sums of (1, u_n); None if it is not such a quotient."""
         return None
 
     @abstractmethod
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
-        """What the sums over all examples, of that total weight, come to."""
+        """The result of the sums over all examples; ``weight`` is their total weight."""

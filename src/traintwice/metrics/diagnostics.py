@@ -1,6 +1,6 @@
-"""Unbiased variances of a churn, printed on request beside the intervals and never instead of them.
+"""Unbiased variances of a churn: diagnostics, not used for intervals.
 
-They are unbiased where the jackknife is conservative, but with few replicas they are often zero or negative.
+The jackknife is conservative and these are unbiased, but with few replicas they are often zero or negative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 LEAST = 4
-"""Replicas below which two pairs without a common replica cannot be had."""
+"""Fewest replicas with two pairs that share none."""
 
 
 def unbiased_replica_variance(predictions: Predictions | Array) -> float:
@@ -34,7 +34,7 @@ def unbiased_replica_variance(predictions: Predictions | Array) -> float:
     Raises:
         BadInput: fewer than four replicas, or weights.
     Source:
-        Spec section 2; the unbiased variance of a U-statistic of two arguments.
+        The unbiased variance of a U-statistic of two arguments.
     Example:
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
         >>> round(unbiased_replica_variance(votes), 4)
@@ -62,7 +62,7 @@ def unbiased_variance(predictions: Predictions | Array) -> float:
     Raises:
         BadInput: fewer than four replicas or two examples, or weights.
     Source:
-        Spec section 2.
+        Ours, the same over replicas and examples; docs/definitions.md, "Intervals".
     Example:
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
         >>> round(unbiased_variance(votes), 4)

@@ -1,4 +1,4 @@
-"""One old model against one new: which labels changed, and whether for better or worse."""
+"""One old model against one new model: changed labels, for better and for worse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def negative_flips(predictions: Predictions) -> Array:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number in [0, 1]; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: 5 of 100 examples broke with the update.
+        A number in [0, 1]; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: 5 of 100 examples regressed with the update.
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels.
     Source:
@@ -54,7 +54,7 @@ def positive_flips(predictions: Predictions) -> Array:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number in [0, 1]; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: the update mended 5 of 100 examples.
+        A number in [0, 1]; ``values`` gives 0 or 1, ``2 N``. 0.05 reads: 5 of 100 examples improved with the update.
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels.
     Source:
@@ -82,7 +82,7 @@ def lateral_flips(predictions: Predictions) -> Array:
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels.
     Source:
-        Ours: what is left of churn beside negative and positive flips.
+        Ours: churn without negative and positive flips.
     Example:
         >>> lateral_flips(np.array([[0, 1, 1, 0], [0, 0, 1, 2]]), np.array([0, 1, 0, 1]))
         0.25
@@ -150,7 +150,7 @@ def lateral_churn() -> None:
     Raises:
         TooFewReplicas: one model. BadInput: more than two models, or no labels. Undefined: no label changed.
     Source:
-        Ours: what is left of churn beside good and bad churn.
+        Ours: churn without good and bad churn.
     Example:
         >>> lateral_churn(np.array([[0, 1, 1, 0], [0, 0, 1, 2]]), np.array([0, 1, 0, 1]))
         0.5
@@ -159,7 +159,7 @@ def lateral_churn() -> None:
 
 @ratio_metric("win-loss ratio", positive_flips, negative_flips, unit="number")
 def win_loss_ratio() -> None:
-    r"""Examples mended by the update for each example it broke.
+    r"""Improved examples for each regressed example.
 
         win-loss ratio = positive flips / negative flips
 
@@ -167,10 +167,10 @@ def win_loss_ratio() -> None:
         predictions: probabilities ``2 N K``, predicted labels ``2 N``, or `Predictions`; the old model first.
         labels: true labels, integers, shape ``N``.
     Returns:
-        A number >= 0; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 1.5 reads: 3 mended for 2
-        broken; 1 is no gain in accuracy.
+        A number >= 0; ``values`` gives the contributions to numerator and denominator, each ``2 N``. 1.5 reads: 3 improve for 2 that
+        regress; 1 means equal accuracy.
     Raises:
-        TooFewReplicas: one model. BadInput: more than two models, or no labels. Undefined: nothing broke.
+        TooFewReplicas: one model. BadInput: more than two models, or no labels. Undefined: no example regressed.
     Source:
         Milani Fard et al. 2016.
     Example:

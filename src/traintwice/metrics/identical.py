@@ -1,4 +1,4 @@
-"""Which replicas are copies of one another."""
+"""Replicas that are copies of one another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def identical_replicas(predictions: Predictions | Array) -> list[list[int]]:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions` (of scores too); M >= 1.
     Returns:
         Groups of two or more replicas, each in ascending order, sorted by their first replica; empty where all replicas differ. Equal
-        replicas usually mean that nothing random was left in a training, or that one file was passed twice.
+        replicas usually mean that no source of randomness was free in training, or that one file was passed twice.
     Source:
         Ours: probabilities, scores or predicted labels are compared, whichever is known; weights and labels are not.
     Example:

@@ -1,4 +1,4 @@
-"""Bounds on churn from how far probabilities moved against how decided they were (CH Lemma 2)."""
+"""Upper bounds on churn from the L1 distance and the confidence of probabilities (CH Lemma 2)."""
 
 from __future__ import annotations
 

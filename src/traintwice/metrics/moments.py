@@ -9,7 +9,7 @@ GROUP_SHIFT = 40
 
 
 class Moments:
-    """What means of C quantities, ratios of such means and their example variances need; grows neither with rows nor with blocks.
+    """Sums for means of C quantities, ratios of such means and their example variances; memory does not grow with rows or blocks.
 
     With u_n the quantities of row n and w_n its weight, kept are the sums of w_n (1, u_n) and, over independent units g (rows, or
     clusters of rows), the sums of a_g a_gᵀ with a_g = Σ_{n in g} w_n (1, u_n). Quantities are kept about a fixed centre, so that
@@ -18,16 +18,17 @@ class Moments:
     Args:
         quantities: C.
         clustered: units are clusters; memory then grows with their number.
+        centred: False for counts, which are then summed exactly; quantities are about zero.
 
     Attributes:
         rows: number of rows, by group.
         squares: Σ w_n², by group.
     """
 
-    def __init__(self, quantities: int, *, clustered: bool = False) -> None:
+    def __init__(self, quantities: int, *, clustered: bool = False, centred: bool = True) -> None:
         self.clustered = clustered
         self.rows, self.squares, self._units = np.zeros(0), np.zeros(0), np.zeros(0)
-        self._centre: np.ndarray | None = None
+        self._centre: np.ndarray | None = None if centred else np.zeros(quantities)
         self._linear = np.zeros((quantities + 1, 0))
         self._second = np.zeros((quantities + 1, quantities + 1, 0))
         self._keys, self._totals = np.zeros(0, dtype=np.int64), np.zeros((quantities + 1, 0))
@@ -47,7 +48,7 @@ class Moments:
         Args:
             values: quantities, shape ``C N``.
             weights: of the rows, shape ``N``.
-            counts: how many rows each column stands for, shape ``N``; each is a unit of its own.
+            counts: number of rows that each column represents, shape ``N``; each is a unit of its own.
             groups, clusters: numbers from 0, shape ``N``; clusters only where ``clustered``.
         """
         values = np.asarray(values, dtype=np.float64)
@@ -78,7 +79,7 @@ class Moments:
                         self._second[j, i, :size] += product
 
     def add_sums(self, group: int, rows: float, units: float, linear: np.ndarray, second: np.ndarray, squares: float) -> None:
-        """Add what another engine has summed over a group: Σ w (1, u) and Σ_g a_g a_gᵀ, about zero."""
+        """Add sums over a group made by another engine: Σ w (1, u) and Σ_g a_g a_gᵀ, about zero."""
         if self._centre is None:
             self._centre = np.zeros(self.quantities)
         self._grow(group + 1)
@@ -90,7 +91,7 @@ class Moments:
         self._second[:, :, group] += move @ second @ move.T
 
     def merge(self, other: Moments) -> None:
-        """Add what another object has seen of other rows (of the same groups and clusters)."""
+        """Add the sums of another object over other rows (of the same groups and clusters)."""
         if other._centre is None:
             return
         if self._centre is None:

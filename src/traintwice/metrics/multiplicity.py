@@ -46,7 +46,7 @@ def self_consistency(predictions: Predictions) -> Array:
         the mean of ``values`` over replicas is the self-consistency of each example. 0.95 reads: two trainings give 95 examples in 100
         the same label; 0.05 reads: 5 in 100.
     Raises:
-        TooFewReplicas: one replica always agrees with itself.
+        TooFewReplicas: fewer than two replicas.
     Source:
         Cooper et al. 2024, with equal costs of both errors. Ours: any number of classes.
     Example:
@@ -140,7 +140,7 @@ def percentile_width(predictions: Predictions, *, low: float = 0.05, high: float
     Returns:
         A number in [0, 1]; ``values`` gives the width of each example, the same for each replica, ``M N``. 0.05 reads: nine in ten
         trainings give an example a probability within an interval of length 0.05. Of few replicas (below about 20) the default quantiles
-        lie next to the extremes and the number still grows with M.
+        are close to the extremes and the number still grows with M.
     Raises:
         TooFewReplicas: one replica has no width. BadInput: predicted labels instead of probabilities, or not 0 <= low < high <= 1.
     Source:
@@ -207,7 +207,7 @@ def ambiguity_against(served: Predictions | Array, replicas: Predictions | Array
     Raises:
         BadInput: more than one served model, or other examples.
     Source:
-        Marx et al. 2020, the replicas as the set of good models. Over all replicas alike: `ambiguity`.
+        Marx et al. 2020, the replicas as the set of good models. Without a served model: `ambiguity`.
     Example:
         >>> votes = np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]])
         >>> ambiguity_against(votes[:1], votes[1:])
@@ -231,7 +231,7 @@ def discrepancy_against(served: Predictions | Array, replicas: Predictions | Arr
     Raises:
         BadInput: more than one served model, or other examples.
     Source:
-        Marx et al. 2020, the replicas as the set of good models. Over all pairs of replicas: `discrepancy`.
+        Marx et al. 2020, the replicas as the set of good models. Without a served model: `discrepancy`.
     Example:
         >>> votes = np.array([[0, 1, 2, 2], [0, 1, 1, 2], [0, 2, 1, 2]])
         >>> discrepancy_against(votes[:1], votes[1:])

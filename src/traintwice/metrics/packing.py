@@ -11,7 +11,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.means import Sums
 
 COUNTS, LEFT_OUT, TABLE = 1, 2, 4
-"""What a sum is, added up: integers; with the values without each replica; a plain array instead of `Sums`."""
+"""Kinds of a packed sum: integers; with the values without each replica; a plain array instead of `Sums`."""
 
 
 def packed(head: Sequence[float], replicas: int, arrays: Sequence[np.ndarray], sums: Sequence[Any]) -> np.ndarray:

@@ -57,7 +57,7 @@ def total_absolute_difference(xp: Any, values: Array) -> float:
     """Sum of `mean_absolute_difference` over replicas and examples.
 
     Ours: Σ over pairs of |x_a − x_b| = Σ_r (2r − M − 1) x_(r), r from 1; up to 20 replicas a sorting network orders whole arrays, so
-    that no pair is looked at twice and equal replicas give exactly 0.
+    that each pair is compared once and equal replicas give exactly 0.
     """
     replicas = int(values.shape[0])
     if replicas > PAIRS_UP_TO or not isinstance(values, np.ndarray):

@@ -1,4 +1,4 @@
-"""Prediction difference: how far replicas lie from their mean (AD section 3)."""
+"""Prediction difference: distance of the replicas from their mean (AD section 3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_wei
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
         p: order of the norm, >= 1.
-        label_weighted: each label counts by P̄_nk, so that labels nobody expects have no say:
+        label_weighted: each label is weighted by P̄_nk, so improbable labels count little:
             (Σ_k P̄_nk |P_mnk − P̄_nk|^p)^(1/p).
     Returns:
         A number in [0, 2] for p = 1, smaller for larger p; ``values`` gives the contributions ``M N``. 0.05 reads: a
@@ -38,7 +38,7 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_wei
     Raises:
         TooFewReplicas: one replica is its own mean. BadInput: p < 1.
     Source:
-        AD eq. (1); label weights in AD section 3. Ours: the weight stands inside the sum of the norm. On logits or scores:
+        AD eq. (1); label weights in AD section 3. Ours: the weight is inside the sum of the norm. On logits or scores:
         `score_difference`.
     Example:
         >>> round(prediction_difference(np.array([[[0.9, 0.1]], [[0.6, 0.4]]])), 12)
@@ -82,8 +82,8 @@ def delta_2(predictions: Predictions) -> Array:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
         labels: not used.
     Returns:
-        A number in [0, sqrt(2)]. 0.05 reads: a replica's probabilities lie 0.05 away from the average of all, in a straight
-        line. Do not compare between different M.
+        A number in [0, sqrt(2)]. 0.05 reads: a replica's probabilities are 0.05 away from the average of all, in Euclidean
+        distance. Do not compare between different M.
     Raises:
         TooFewReplicas: one replica is its own mean.
     Source:

@@ -1,4 +1,4 @@
-"""How good and how decided single predictions are: accuracy, error, log loss, Brier score, entropy."""
+"""Quality and entropy of single predictions: accuracy, error, log loss, Brier score, entropy."""
 
 from __future__ import annotations
 

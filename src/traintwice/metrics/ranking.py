@@ -1,4 +1,4 @@
-"""Measures of order: rank loss against labels, and how alike two replicas rank the examples."""
+"""Measures of order: rank loss and AUC against labels, agreement of two replicas' rankings."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _over_pairs(between: np.ndarray) -> Whole:
 
 @whole_metric("Kendall τ", "pair", unit="number", scale="plain", weighted=False, needs_probs=True, binary=True, or_scores=True)
 def kendall_tau(predictions: Predictions) -> Whole:
-    r"""How alike two replicas order the examples by the score of the positive class, mean over pairs of replicas.
+    r"""Agreement of two replicas' order of the examples by the score of the positive class, mean over pairs of replicas.
 
         τ_b = (concordant − discordant) / sqrt((pairs not tied in a)(pairs not tied in b)), over pairs of examples
 

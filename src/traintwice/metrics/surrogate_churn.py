@@ -1,4 +1,4 @@
-"""Churn that sees how far probabilities moved."""
+"""Surrogate churn: churn as a distance between probabilities."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _total(predictions: Predictions, *, alpha: float = 1.0) -> float:
 
 @mean_metric("SChurn₁", "pair", soft=True, needs_probs=True, total=_total)
 def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
-    r"""Churn that sees how far the probabilities moved, not only whether the top label changed.
+    r"""Surrogate churn: distance between the probabilities of two replicas, each divided by its largest entry.
 
     For replicas a, b and example n, with each distribution divided by its largest entry,
 

@@ -15,7 +15,7 @@ from traintwice.types import Array
 
 
 class Whole(NamedTuple):
-    """What a function of all examples returns.
+    """Result of a metric that reads all examples together.
 
     Attributes:
         value: the number.

@@ -7,21 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from traintwice.report.diff import Joint, diff_page, joint_scores, write_diff
+    from traintwice.report.diff import diff_page, write_diff
     from traintwice.report.words import sentences
     from traintwice.report.writing import plain, write
 
 _PLACES = {
-    "Joint": "traintwice.report.diff",
     "diff_page": "traintwice.report.diff",
-    "joint_scores": "traintwice.report.diff",
     "write_diff": "traintwice.report.diff",
     "plain": "traintwice.report.writing",
     "sentences": "traintwice.report.words",
     "write": "traintwice.report.writing",
 }
 
-__all__ = ["Joint", "diff_page", "joint_scores", "plain", "sentences", "write", "write_diff"]
+__all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
 
 
 def __getattr__(name: str) -> Any:

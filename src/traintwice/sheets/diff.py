@@ -22,7 +22,10 @@ from traintwice.tables.sheet import Line, Sheet, sheet_of
 from traintwice.tables.table import Table
 from traintwice.tables.text import visible
 
-MOST_NAMED, MOST_ROWS = 4, 5
+MOST_IN_ANSWER = 3
+"""So many slices are named in the answer itself."""
+
+MOST_NAMED, MOST_ROWS = 6, 5
 """Slices and rows of the short form."""
 
 
@@ -92,11 +95,10 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
     if diff.floors:
         each = "; ".join(against_floor(floor) for floor in diff.floors)
         yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0])})."
-    named = [(s, "; ".join(findings(s))) for s in (*diff.slices, *diff.predicted, *diff.periods)]
-    found = [f"{slice_name(s.column, s.value)}: {text}" for s, text in named if text]
-    if found:
+    found = [slice_name(s.column, s.value) for s in (*diff.slices, *diff.predicted, *diff.periods) if any(findings(s))]
+    if len(found) > MOST_IN_ANSWER:
         more = [f"{len(found) - MOST_NAMED:,} more"] if len(found) > MOST_NAMED else []
-        yield "Significant slices", " · ".join([*found[:MOST_NAMED], *more])
+        yield "Slices with a significant finding", ", ".join([*found[:MOST_NAMED], *more])
 
 
 def _short_tables(diff: Diff) -> Iterator[Table]:

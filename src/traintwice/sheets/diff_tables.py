@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from traintwice.compare.results import ChangedRow, Diff, Slice
 from traintwice.metrics import ALL
-from traintwice.sheets.words import findings, slice_name, times
-from traintwice.tables.format import between, change, digits_of, number, probability, value_of, with_interval
+from traintwice.sheets.words import findings, slice_name
+from traintwice.tables.format import between, change, digits_of, number, probability, times, value_of, with_interval
 from traintwice.tables.table import Cell, Column, Row, Table
 from traintwice.tables.text import cut, visible
+from traintwice.types import Estimate
 
 LONGEST_CLASS = 40
 """Characters of a class name in a cell."""
@@ -70,7 +71,10 @@ def disagreement(diff: Diff) -> Table | None:
 
 def floors(diff: Diff) -> Table | None:
     """Every change that has a noise floor: churn, negative flips, decisions, swap sets."""
-    wanted = [*diff.floors, *[part.floor for part in (*diff.decisions, *diff.swap_sets) if part.floor is not None]]
+    wanted = [
+        *diff.floors,
+        *[f for f in (*(d.floor for d in diff.decisions), *(s.floor for s in diff.swap_sets)) if f is not None],
+    ]
     if not wanted:
         return None
     rows = []
@@ -80,13 +84,21 @@ def floors(diff: Diff) -> Table | None:
         cells = {
             "value": value_of(f.value, unit, digits),
             "floor": value_of(f.floor, unit, digits),
-            "ratio": times(f.ratio).replace(" times the floor", ""),
+            "ratio": times(f.ratio.value, word=False),
+            "ends": _ends(f.ratio),
             "excess": change(f.excess, unit),
             "verdict": f.verdict,
             "more": "" if not f.more_retrains else f"{f.more_retrains:,} more",
         }
         rows.append(Row(visible(f.title), cells))
-    titles = {"value": "change", "floor": "floor", "ratio": "times the floor", "excess": "excess", "verdict": "verdict"}
+    titles = {
+        "value": "change",
+        "floor": "floor",
+        "ratio": "times the floor",
+        "ends": "interval",
+        "excess": "excess",
+        "verdict": "verdict",
+    }
     more = {"more": "retrains to decide"} if any(f.more_retrains for f in wanted) else {}
     notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
     if not wanted[0].new_retrains:
@@ -239,12 +251,16 @@ def _slice_cells(s: Slice) -> dict[str, Cell]:
         "regressed": s.negative_flips,
         "accuracy": s.accuracy_change,
         "q": probability(s.q_value).removeprefix("= ") if s.tests else "–",
-        "found": "; ".join(text.partition(" (q ")[0] for text in findings(s)),
+        "found": "; ".join(findings(s)),
     }
 
 
 def _both(old: str, new: str) -> str:
     return " → ".join(cut(visible(name), LONGEST_CLASS) for name in (old, new))
+
+
+def _ends(ratio: Estimate) -> str:
+    return "" if math.isnan(ratio.low) else f"{times(ratio.low, word=False)} to {times(ratio.high, word=False)}"
 
 
 def _percent(share: str) -> str:

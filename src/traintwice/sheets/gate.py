@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
 from traintwice.sheets.diff import notes
 from traintwice.sheets.words import headline, sentence, slice_name
-from traintwice.tables.format import between, value_of, with_interval
+from traintwice.tables.format import between, digits_of, number, value_of, with_interval
 from traintwice.tables.sheet import Line, Sheet, sheet_of
 from traintwice.tables.table import Column, Row, Table
 from traintwice.tables.text import visible
@@ -52,9 +52,11 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     titles = {"number": "number", "interval": "interval", "limit": "limit", "outcome": "outcome"}
     columns = tuple(Column(key, title, "text") for key, title in titles.items())
     rest = len(checks) - len(shown)
-    why = [f"{check.outcome}: {visible(check.reason)}" for check in _not_kept(result)]
+    why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
+    if any(check.outcome == "inconclusive" and _known(check) for check in checks):
+        why.append("inconclusive: the limit is inside the interval, or there is no interval")
     more = [f"{rest:,} more kept"] if rest else []
-    return Table("Budgets", columns, tuple(Row(check_name(check), _cells(check)) for check in shown), (*why, *more))
+    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c, _unit(c, result))) for c in shown), (*why, *more))
 
 
 def check_name(check: Check) -> str:
@@ -74,10 +76,12 @@ def budget_name(budget: Budget) -> str:
     return f"{visible(budget.measure)}{against}{of}"
 
 
-def limit_in_words(check: Check) -> str:
+def limit_in_words(check: Check, unit: str) -> str:
     """The limit of a budget, in the unit of its measure."""
+    scale, end = {"fraction": (100, " %"), "points": (100, " pp")}.get(unit, (1, ""))
     limits = {"at most": check.budget.max, "at least": check.budget.min}
-    return " and ".join(f"{word} {_short(limit, check.unit)}" for word, limit in limits.items() if limit is not None)
+    parts = [f"{word} {f'{scale * limit:.10g}'.replace('-', '−')}{end}" for word, limit in limits.items() if limit is not None]
+    return " and ".join(parts)
 
 
 def junit(result: GateResult) -> str:
@@ -91,14 +95,15 @@ def junit(result: GateResult) -> str:
     suites = ElementTree.Element("testsuites", {"name": "traintwice gate", **counts})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(headline(result.diff.alignment)), **counts})
     for check in result.checks:
-        name = _xml(f"{check_name(check)} {limit_in_words(check)}")
+        unit = _unit(check, result)
+        name = _xml(f"{check_name(check)} {limit_in_words(check, unit)}")
         case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
         if check in failed:
             kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
-            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(check.reason)})
-            failure.text = _xml(check.reason)
+            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check, unit))})
+            failure.text = _xml(_reason(check, unit))
         elif check.outcome == "inconclusive":
-            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {check.reason}")
+            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check, unit)}")
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -128,18 +133,32 @@ def _first(checks: Sequence[Check]) -> str:
     return ", ".join(check_name(check) for check in checks[:3]) + (", …" if len(checks) > 3 else "")
 
 
-def _cells(check: Check) -> dict[str, str]:
-    known = check.estimate is not None and not math.isnan(check.estimate.value)
-    return {
-        "number": value_of(check.estimate, check.unit) if known and check.estimate else "–",
-        "interval": between(check.estimate, check.unit) if known and check.estimate else "",
-        "limit": limit_in_words(check),
-        "outcome": check.outcome,
-    }
+def _known(check: Check) -> bool:
+    return check.estimate is not None and not math.isnan(check.estimate.value)
 
 
-def _short(limit: float, unit: str) -> str:
-    return f"{100 * limit:.10g} %".replace("-", "−") if unit == "fraction" else f"{limit:.10g}".replace("-", "−")
+def _unit(check: Check, result: GateResult) -> str:
+    """Points for a difference of fractions: a change of quality, or an excess over the noise floor."""
+    budget = check.budget
+    differs = budget.against == "minus floor" or budget.measure == "excess"
+    differs |= budget.of == "change" and any(q.name == budget.measure for q in result.diff.quality)
+    return "points" if differs and check.unit == "fraction" else check.unit
+
+
+def _reason(check: Check, unit: str) -> str:
+    if not _known(check):
+        return check.reason
+    cells = _cells(check, unit)
+    interval = f" ({cells['interval']})" if cells["interval"] else ""
+    return f"{check_name(check)} is {cells['number']}{interval}; allowed is {cells['limit']}"
+
+
+def _cells(check: Check, unit: str) -> dict[str, str]:
+    e = check.estimate if _known(check) else None
+    text, interval = "–", "" if e is None else between(e, unit)
+    if e is not None:
+        text = f"{number(e.value, unit, digits_of(e, unit), sign=True)} pp" if unit == "points" else value_of(e, unit)
+    return {"number": text, "interval": interval, "limit": limit_in_words(check, unit), "outcome": check.outcome}
 
 
 def _xml(text: str) -> str:

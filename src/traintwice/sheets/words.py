@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from traintwice.compare.answer_types import NoiseFloor
 from traintwice.compare.results import PREDICTED, Slice
 from traintwice.predictions import Summary
-from traintwice.tables.format import between, end_digits, number, probability, value_of
+from traintwice.tables.format import times, value_of
 from traintwice.tables.text import visible
-from traintwice.types import Estimate
 
 ORDER = {
     "same order": "rows in the same order, every id compared",
@@ -80,32 +79,23 @@ def findings(s: Slice) -> Iterator[str]:
     """What is significant in a slice, in words: losses of quality, then more churn than its floor or than other rows."""
     for t in s.worse:
         both = " → ".join(value_of(share, "fraction", 1) for share in (t.old, t.new) if share is not None)
-        yield f"{t.question} {both} (q {probability(t.q_value)})"
-    if s.restless:
+        yield f"{t.question} {both}"
+    if s.tests and s.restless:
         t = s.tests[0]
-        churn = f"churn {value_of(t.new, 'fraction', 1)}"
-        against = "more than in other rows" if t.old is None else f"its floor {value_of(t.old, 'fraction', 1)}"
-        yield f"{churn}, {against} (q {probability(t.q_value)})"
-
-
-def times(ratio: Estimate, floor: str = "the floor") -> str:
-    """A ratio to a floor, with the ends of its interval.
-
-    >>> times(Estimate(1.4, 1.1, 1.8, 0.2, 2, 800))
-    '1.4 times the floor (1.1 to 1.8)'
-    """
-    if math.isnan(ratio.value):
-        return f"no ratio to {floor}"
-    ends = between(ratio, "number")
-    digits = end_digits(ratio, "number") if ends else 2
-    return f"{number(ratio.value, 'number', digits)} times {floor}{f' ({ends})' if ends else ''}"
+        other = value_of(t.old or 0.0, "fraction", 1)
+        against = f"against {other} in other rows" if s.excess is None else f"its floor {other}"
+        yield f"churn {value_of(t.new, 'fraction', 1)}, {against}"
 
 
 def against_floor(floor: NoiseFloor) -> str:
-    """A change next to its noise floor: both numbers, their ratio, the verdict."""
-    digits = 2 if floor.unit == "fraction" and max(floor.value, floor.floor) >= 0.001 else None
-    value, least = (value_of(share, floor.unit, digits) for share in (floor.value, floor.floor))
-    return f"{visible(floor.title)} {value}, {times(floor.ratio, f'the floor of {least}')}: {floor.verdict}"
+    """A ratio to a noise floor, with the ends of its interval, the floor and the verdict."""
+    if math.isnan(floor.ratio.value):
+        return f"{visible(floor.title)}: {floor.verdict}"
+    ends = [times(end, word=False) for end in (floor.ratio.low, floor.ratio.high)]
+    interval = "" if math.isnan(floor.ratio.low) else f" ({ends[0]} to {ends[1]})"
+    digits = 2 if floor.unit == "fraction" and floor.floor >= 0.001 else None
+    least = value_of(floor.floor, floor.unit, digits)
+    return f"{visible(floor.title)} {times(floor.ratio.value)} the floor of {least}{interval}: {floor.verdict}"
 
 
 def margin_in_words(floor: NoiseFloor) -> str:

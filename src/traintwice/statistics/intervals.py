@@ -1,6 +1,6 @@
 """Confidence intervals: two variance parts on the plain, log or logit scale; shares and their changes between two models.
 
-Formulas are in docs/definitions.md. Every function takes numbers and returns bounds; nothing here knows what was measured.
+Formulas are in docs/definitions.md. Every function takes numbers and returns bounds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def scaled_bounds(value: float, half: float, scale: Scale, *, most: float = math
 
         log: value · exp(± half/value);   logit: expit(logit(value) ± half/(value (1 − value)));   plain: value ± half
 
-    Where a value lies at the end of its scale and the half-width is 0, both bounds are the value.
+    Where a value is at the end of its scale and the half-width is 0, both bounds are the value.
 
     Example:
         >>> [round(b, 4) for b in scaled_bounds(0.05, 0.02, "log")]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 ENOUGH = 2_000
-"""Expected counts from which the normal distribution stands for the hypergeometric and the binomial."""
+"""Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
 
 
 def t_two_sided(statistic: float, freedom: float) -> float:
@@ -23,7 +23,7 @@ def t_two_sided(statistic: float, freedom: float) -> float:
 
 
 def p_of_zero(value: float, variance: float, freedom: float) -> float:
-    """Two-sided p-value of a number with this variance being zero; 1 where that cannot be judged.
+    """Two-sided p-value of a number being zero, given its variance; 1 where the number or variance is unknown.
 
     >>> round(p_of_zero(2.262, 1.0, 9), 3), p_of_zero(0.0, 0.0, 9), p_of_zero(0.1, 0.0, 9)
     (0.05, 1.0, 0.0)
@@ -36,12 +36,12 @@ def p_of_zero(value: float, variance: float, freedom: float) -> float:
 
 
 def mcnemar(regressed: int, improved: int, *, mid: bool = False) -> float:
-    """Two-sided exact p-value of as many rows improved as regressed, given how many did either.
+    """Two-sided exact p-value of no change: as many rows improve as regress, given their sum.
 
         2 · P(X <= min(b, c)), X ~ Binomial(b + c, 1/2), at most 1;  mid: half of P(X = min) is left out
 
     Args:
-        regressed, improved: b and c, rows that only the old and only the new model has right.
+        regressed, improved: b and c, rows that only the old (only the new) model has right.
         mid: the mid-p version, which is less conservative.
     Source:
         McNemar 1947; mid-p: Fagerland et al. 2013.
@@ -60,7 +60,7 @@ def mcnemar(regressed: int, improved: int, *, mid: bool = False) -> float:
 
 
 def hypergeometric_mid_p(inside: int, rows_inside: int, total: int, rows: int) -> float:
-    """Two-sided mid-p of a slice having so many of the flips, were they spread over all rows alike.
+    """Two-sided mid-p of the number of flips in a slice, if flips are spread evenly over all rows.
 
     Args:
         inside, rows_inside: flips and rows of the slice.
@@ -128,7 +128,7 @@ def slice_against_floor(changed: float, again: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that the chance of one false claim among all is at most the level.
+    """p-values adjusted so that the chance of one or more false claims is at most the level.
 
         the i-th smallest becomes max over j <= i of min(1, (n − j + 1) · p_(j))
 
@@ -147,7 +147,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that of the findings below q at most the share q is false, on average.
+    """p-values adjusted so that at most the share q of the findings below q is false, on average.
 
         the i-th smallest of n becomes min over j >= i of min(1, n/j · p_(j))
 

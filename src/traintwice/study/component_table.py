@@ -33,7 +33,7 @@ def component_table(results: Results) -> Table | None:
         One line for each row with two components or more, see `traintwice.metrics.components.ComponentDiagnostics`; None where no row
         has any. A row whose logits are all 0 has empty cells.
     Source:
-        Fact D5 of the methods' specification.
+        docs/definitions.md, "Calibration".
     """
     rows = []
     for name, result in results.rows.items():

@@ -84,6 +84,11 @@ class Audit:
         """The trainings with the numerics of the first."""
         return [c for c in self.compared if (c.threads, c.device) == (self.numerics.threads, self.numerics.device)]
 
+    @property
+    def to_rounding(self) -> bool:
+        """Whether the engine promises a replica's numbers up to rounding only, whatever is trained with it."""
+        return self.choice.engine == "vectorised" and self.numerics.device == "cpu"
+
     def sentences(self) -> list[str]:
         """What was seen, and what churn cannot be avoided on this machine."""
         said = []
@@ -108,6 +113,12 @@ class Audit:
             said.append(
                 f"With every source of randomness fixed, {self.steps:,} steps of this recipe give the same model each time on this "
                 "machine: no churn is unavoidable here, and what a study measures comes from the sources that it leaves free."
+            )
+        elif all(c.divergence is None for c in self.alike if not c.beside) and self.to_rounding:
+            said.append(
+                "Alone, a replica is the same model each time on this machine. Next to other replicas it is another model: on a CPU the "
+                "vectorised engine agrees with the loop engine to rounding and does not promise equal bits. Take the loop engine (--engine "
+                "loop) for bits that do not depend on the group."
             )
         elif all(c.divergence is None for c in self.alike if not c.beside):
             said.append(

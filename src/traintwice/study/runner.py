@@ -74,7 +74,8 @@ def run(
         device: "cpu" or "cuda".
         precision: "float32", "float64", "tf32" (products on a GPU) or "bf16" (forward passes in mixed precision).
     Returns:
-        The results, the same bits however many processes trained them, however many at once, and however often they were interrupted.
+        The results, the same bits however many processes trained them, however many at once, and however often they were interrupted; of
+        the vectorised engine on a CPU, the same up to rounding.
     Raises:
         StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; what finished is kept.
     """

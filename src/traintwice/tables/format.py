@@ -68,7 +68,7 @@ def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True)
 
 
 def is_symmetric(estimate: Estimate, unit: str, decimals: int) -> bool:
-    """Whether both ends of the interval are as far from the value, to so many decimals; so is one without ends."""
+    """Whether both ends of the interval are equally far from the value, to so many decimals; True without ends."""
     above, below = (number(side, unit, decimals) for side in (estimate.high - estimate.value, estimate.value - estimate.low))
     return above == below
 

@@ -1,4 +1,4 @@
-"""What a person reads of a result: lines, tables and notes, and their forms: terminal, Markdown, HTML."""
+"""Results for people: lines, tables and notes, as terminal text, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a verb prints.
+    """The printed form of a result.
 
     Attributes:
         headline: what was compared.
@@ -118,7 +118,7 @@ class Sheet:
 
 @singledispatch
 def sheet_of(result: Any) -> Sheet:
-    """The sheet of a result. Rooms above register one function for each type of result with ``@sheet_of.register``."""
+    """The sheet of a result. Packages above register one function for each type of result with ``@sheet_of.register``."""
     return Sheet(type(result).__name__, "")
 
 

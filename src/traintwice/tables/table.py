@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table with notes beneath; knows how to print itself in every form."""
+    """A titled table with notes, printed as text, Markdown, CSV, JSON or HTML."""
 
     title: str
     columns: tuple[Column, ...]

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from itertools import pairwise
 
-import numpy as np
 import pytest
 
+from traintwice.compare.gate_types import Budget, Check, GateResult
 from traintwice.errors import MissingExtra, StoreError
-from traintwice.report import diff_page, joint_scores, write_diff
-from traintwice.report.diff.charts import flow_chart, forest_chart
-from traintwice.tables import diff_sheet
+from traintwice.report import diff_page, write_diff
+from traintwice.report.diff.charts import flow_chart
+from traintwice.report.diff.slices import forest_chart
+from traintwice.sheets.diff import diff_sheet, notes
 
 NASTY = [
     "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}",
@@ -24,16 +25,8 @@ NASTY = [
 
 
 @pytest.fixture(scope="module")
-def joint():
-    rng = np.random.default_rng(0)
-    old = rng.dirichlet(np.ones(3), 400)
-    new = 0.7 * old + 0.3 * rng.dirichlet(np.ones(3), 400)
-    return joint_scores(old, new)
-
-
-@pytest.fixture(scope="module")
-def page(made, parsed, joint):
-    return parsed(diff_page(made.diff_of(), joint))
+def page(made, parsed):
+    return parsed(diff_page(made.diff_of()))
 
 
 def specs_of(page, name):
@@ -41,16 +34,44 @@ def specs_of(page, name):
     return json.loads(content)
 
 
-def test_the_numbers_and_sentences_of_the_sheet_stand_in_it(made, page):
-    sheet = diff_sheet(made.diff_of(), every=True)
-    cells = [e["text"] for e in page.all("td", "th")]
-    for line in sheet.lines:
-        assert {line.name, line.value, line.said} <= set(cells)
-    text = page.all("main")[0]["text"]
-    assert "6.31 % of the rows get another label" in text
-    for said in (*sheet.notes, *[words for _, words in sheet.paragraphs]):
-        assert said in text
-    assert "the first 10 % (500 rows) hold 61 % of all changed labels." in " ".join(text.split())
+def text_of(page):
+    return " ".join(page.all("main")[0]["text"].split())
+
+
+def test_answers_come_first_with_words_for_every_outcome(made, page):
+    found = made.diff_of()
+    text = text_of(page)
+    order = ["1.71 % of rows went from right to wrong, 1.3 times the floor.", "Quality better", "Regressions more than retraining brings",
+             "Disagreement within noise", "Slices 1 of 12 worse", "Operating point inconclusive", "Noise of retraining"]  # fmt: skip
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    classes = [e["class"] for e in page.all("li") if e.get("class", "").startswith("card")]
+    assert classes == [f"card {a.concern}" for a in found.answers]
+
+
+def test_every_number_of_the_full_sheet_is_in_it(made, page):
+    cells = {e["text"] for e in page.all("td", "th")}
+    for table in diff_sheet(made.diff_of(), every=True).tables:
+        if table.title == "Where predicted classes went":  # drawn
+            continue
+        assert {cell for row in table.strings() for cell in row} <= cells, table.title
+        assert {row.name for row in table.rows} <= cells
+    for note in notes(made.diff_of()):
+        assert note in text_of(page)
+    assert "Changed labels: 10 % among the 1 % least stable rows" in text_of(page)
+
+
+def test_a_gate_shows_outcome_and_budgets_before_the_comparison(made, parsed):
+    checks = (
+        Check(Budget("churn", max=0.1), None, None, "fraction", made.estimate(0.0631), "kept", "fine"),
+        Check(Budget("churn", max=0.1, by="country"), "country", "BR", "fraction", made.estimate(0.12), "over", "too much"),
+    )
+    found = made.diff_of()
+    page = parsed(diff_page(found, gate=GateResult(checks, found)))
+    text = text_of(page)
+    order = ["Gate failed: 1 over (churn · country=BR), of 2 budgets.", "12.00 %", "6.31 %", "Answers", "Quality better"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert any(e.get("class") == "lead outcome problem" for e in page.all("p"))
+    assert "Gate" not in text_of(parsed(diff_page(found)))
 
 
 def data_of(page, name):
@@ -61,34 +82,49 @@ def data_of(page, name):
 
 def test_every_chart_has_its_data_and_its_words(page):
     places = [e["data-chart"] for e in page.all("div") if "data-chart" in e]
-    assert places == ["density", "flow", "forest", "confidence"]
+    assert sorted(places) == ["confidence", "density", "flow", "periods", "predicted", "slices"]
     for name in places:
         specs = specs_of(page, name)
         assert set(specs) == {"wide", "narrow", "shared"}
         assert specs["wide"]["description"] in "".join(e["text"] for e in page.all("noscript"))
 
 
-def test_charts_hold_the_numbers(made, page, joint):
+def test_charts_hold_the_numbers(made, page):
+    joint = made.diff_of().joint
     cells = data_of(page, "density")["cells"]
-    assert sum(c["rows"] for c in cells) == 400
+    assert sum(c["rows"] for c in cells) == 5000
     assert sum(c["flips"] for c in cells) == sum(c[3] for c in joint.cells)
-    slices = data_of(page, "forest")["slices"]
-    assert (slices[0]["slice"], round(slices[0]["churn"], 6), slices[0]["stands"]) == ("country=BR", 9.8, "more than its noise")
-    assert round(slices[2]["floor"], 6) == 5.9
+    assert round(cells[0]["old"], 6) == 0.1  # bin 3 of 30
     flow = data_of(page, "flow")["flow"]
     assert {c["rows"] for c in flow} == {20}
     assert len(flow) == 6
 
 
+def test_segments_and_predicted_classes_have_axes_of_their_own(page):
+    slices = data_of(page, "slices")["slices"]
+    assert [s["slice"] for s in slices] == ["country=BR", "country=DE"]
+    assert (round(slices[0]["churn"], 6), round(slices[0]["floor"], 6), slices[0]["kind"]) == (9.8, 5.9, "significant")
+    assert slices[1]["kind"] == "not significant"
+    assert [s["slice"] for s in data_of(page, "predicted")["slices"]] == ["class 'refund'"]
+
+
+def test_periods_are_drawn_in_the_order_of_time(page):
+    data = data_of(page, "periods")
+    assert [p["period"] for p in data["periods_0"]] == ["2024-01", "2024-02", "2024-03"]
+    assert [round(p["value"], 6) for p in data["periods_0"]] == [5.0, 6.0, 7.0]
+    assert [(round(p["low"], 6), round(p["high"], 6)) for p in data["periods_0"]] == [(3.0, 7.0), (4.0, 8.0), (5.0, 9.0)]
+    assert {round(p["value"], 6) for p in data["periods_1"]} == {0.1}  # change of accuracy, pp
+
+
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
-def test_nothing_in_it_is_what_a_file_says(made, parsed, page, joint, text):
+def test_nothing_in_it_is_what_a_file_says(made, parsed, page, text):
     found = made.diff_of(files=(text, text), classes=(text, "b", "c"), group=text, values=(text, "b"), ids=(text, 7),
-                         left_out={text: text}, infinite={text: text})  # fmt: skip
-    html = diff_page(found, joint)
+                         left_out={text: text}, infinite={text: text}, warnings=(text,))  # fmt: skip
+    html = diff_page(found)
     nasty = parsed(html)
     html.encode("utf-8", "backslashreplace")
     assert [e["tag"] for e in nasty.elements] == [
-        e["tag"] for e in parsed(diff_page(made.diff_of(infinite={"a": "b"}), joint)).elements
+        e["tag"] for e in parsed(diff_page(made.diff_of(infinite={"a": "b"}, warnings=("c",)))).elements
     ]
     scripts = [e["text"] for e in nasty.all("script") if "type" not in e]
     assert scripts == [e["text"] for e in page.all("script") if "type" not in e]
@@ -100,8 +136,8 @@ def test_nothing_in_it_is_what_a_file_says(made, parsed, page, joint, text):
 
 def test_names_that_look_alike_in_a_chart_are_told_apart(made):
     long = [f"{'x' * 100}{i}" for i in range(3)]
-    slices = forest_chart(made.diff_of(values=long)).wide["datasets"]["slices"]
-    assert len({s["slice"] for s in slices}) == 4
+    slices = forest_chart("slices", "slices", made.diff_of(values=long).slices, 0.06).wide["datasets"]["slices"]
+    assert len({s["slice"] for s in slices}) == 3
     flow = flow_chart(made.diff_of(classes=tuple(long))).wide["datasets"]["flow"]
     assert len({(f["old"], f["new"]) for f in flow}) == 6
 
@@ -139,20 +175,27 @@ def test_structure_for_readers_who_do_not_see_it(page):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"floor": None, "slices": (), "moved": (), "no_rows": True},
-        {"floor": None, "flow": None, "confidence": (), "quality": (), "bounds": {}, "reviews": ()},
-        {"slices_left_out": 0, "decisions": (), "swap_sets": (), "left_out": {}},
+        {"floors": (), "slices": (), "regressed": (), "largest_changes": (), "no_rows": True, "joint": None},
+        {"floors": (), "flow": None, "confidence": (), "quality": (), "bounds": {}, "reviews": (), "periods": ()},
+        {"slices_left_out": 0, "decisions": (), "swap_sets": (), "left_out": {}, "predicted": (), "movement": None},
     ],
 )
 def test_what_is_not_there_has_no_place(made, parsed, changes):
     found = made.diff_of(**changes)
     page = parsed(diff_page(found))
-    places = [e["data-chart"] for e in page.all("div") if "data-chart" in e]
-    assert "density" not in places
-    assert ("flow" in places) == (found.flow is not None)
-    assert ("forest" in places) == bool(found.slices)
-    assert ("a17" in page.all("main")[0]["text"]) == bool(found.moved)
-    assert ("kept out of this report" in page.all("main")[0]["text"]) == found.no_rows
+    places = {e["data-chart"] for e in page.all("div") if "data-chart" in e}
+    there = {"density": found.joint, "flow": found.flow, "slices": found.slices, "predicted": found.predicted,
+             "periods": found.periods, "confidence": found.confidence}  # fmt: skip
+    assert places == {name for name, part in there.items() if part}
+    assert ("a17" in text_of(page)) == bool(found.regressed)
+    assert ("left out of this report" in text_of(page)) == found.no_rows
+    assert ("Noise of retraining" in text_of(page)) == bool(found.floors)
+
+
+def test_it_has_a_dark_form_and_one_for_phones(page):
+    (style,) = [e["text"] for e in page.all("style")]
+    assert "prefers-color-scheme: dark" in style
+    assert "max-width: 47rem" in style
 
 
 def test_a_place_that_cannot_be_written(made, tmp_path):

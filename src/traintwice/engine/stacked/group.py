@@ -12,10 +12,9 @@ from traintwice.engine.stacked.layout import LANES, Layout, layout_of, rounded_u
 from traintwice.engine.stacked.logits import Seen
 from traintwice.engine.stacked.network import Bound, Passes
 from traintwice.engine.stacked.together import Together
-from traintwice.engine.stacked.updating import Update
+from traintwice.engine.stacked.updating import Update, descent_of
 from traintwice.engine.state import State, copied
 from traintwice.methods import Memories
-from traintwice.optimizers import SGD
 
 
 class Group(Together):
@@ -43,11 +42,9 @@ class Group(Together):
             self.tracked = int(state[f"{norm.name}.num_batches_tracked"])
 
     def _update(self) -> Update:
-        optimizer = self.recipe.optimizer_of(0)
-        steps_at_once = self.recipe.clip_norm is None and not self.recipe.sharpness and not self.device.on_gpu
-        self.descent = optimizer if isinstance(optimizer, SGD) and not optimizer.momentum and steps_at_once else None
+        self.descent = None if self.device.on_gpu else descent_of(self.recipe)
         updated = [block.index for block in self.layout.blocks() if self.descent is None or len(block.shape) == 1]
-        return Update(optimizer, [self.parameters[i] for i in updated], [self.gradients[i] for i in updated])
+        return Update(self.recipe.optimizer_of(0), [self.parameters[i] for i in updated], [self.gradients[i] for i in updated])
 
     def _passes(self, batch: int) -> Passes:
         if batch not in self._sized:

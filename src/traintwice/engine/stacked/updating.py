@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from traintwice.engine.stacked.layout import Blocks
 from traintwice.optimizers import SGD, Optimizer
+from traintwice.recipes import Recipe
 
 
 class Stack(nn.Module):
@@ -63,6 +64,13 @@ class Update:
         for group, rate in zip(self.built.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.built.step()
+
+
+def descent_of(recipe: Recipe) -> SGD | None:
+    """The optimiser of a recipe whose weights may take their step inside the product that makes their gradient; None for other recipes."""
+    optimizer = recipe.optimizer_of(0)
+    reads_gradients = recipe.clip_norm is not None or recipe.sharpness
+    return optimizer if isinstance(optimizer, SGD) and not optimizer.momentum and not reads_gradients else None
 
 
 @torch.no_grad()

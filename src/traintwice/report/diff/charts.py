@@ -1,4 +1,4 @@
-"""The charts of a diff. Names from files reach them as data only, which Vega draws as text."""
+"""The charts of a diff, but for those of slices. Names from files reach them as data only, which Vega draws as text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from traintwice.compare.results import Diff
-from traintwice.report.diff.joint import BINS, Joint
-from traintwice.report.style import INK, PALETTE, QUIET, Figure, finish
-from traintwice.tables.diff import SIGNIFICANT, slice_name
+from traintwice.compare.results import Diff, Joint
+from traintwice.report.style import PALETTE, QUIET, Figure, finish
 from traintwice.tables.text import cut, visible
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]
@@ -17,14 +15,13 @@ BLUE, ORANGE = PALETTE[1], PALETTE[2]
 MOST_NAME = 48
 """Characters of a name in a chart; tables have the whole."""
 
-MOST_SLICES = {"wide": 30, "narrow": 15}
 MOST_MATRIX_CLASSES = 15
 MOST_CELLS = 12
 
 
 def density_chart(joint: Joint) -> Figure:
-    """Old against new: how many rows lie where (blue), and on how many of them the label changed (orange)."""
-    step = (joint.high - joint.low) / BINS
+    """Old against new: how many rows are where (blue), and on how many of them the label changed (orange)."""
+    step = (joint.high - joint.low) / joint.bins
     cells = [
         {
             "old": joint.low + i * step,
@@ -81,7 +78,7 @@ def density_chart(joint: Joint) -> Figure:
                     y=alt.Y("y:Q", scale=scale),
                     size=alt.Size(
                         "flips:Q",
-                        scale=alt.Scale(rangeMin=6, rangeMax=(size / BINS) ** 2),
+                        scale=alt.Scale(rangeMin=6, rangeMax=(size / joint.bins) ** 2),
                         legend=alt.Legend(title="labels changed", orient="top", tickCount=2, format="~s", symbolFillColor=ORANGE),
                     ),
                 )
@@ -102,7 +99,7 @@ def flow_chart(diff: Diff) -> Figure | None:
     text = f"Where labels went. Most often from {old} to {new}: {first.rows:,} rows."
     classes = len(flow.classes)
     if flow.counts is not None and 2 < classes <= MOST_MATRIX_CLASSES:
-        names = _unique([cut(visible(c), 20) for c in flow.classes])
+        names = unique([cut(visible(c), 20) for c in flow.classes])
         cells = [
             {"old": names[i], "new": names[j], "rows": count}
             for i, line in enumerate(flow.counts)
@@ -112,41 +109,10 @@ def flow_chart(diff: Diff) -> Figure | None:
         wide, narrow = (_matrix(cells, names, size, text) for size in (min(46 * classes, 460), 185))
         return Figure("flow", text, wide, narrow)
     shown = flow.cells[:MOST_CELLS]
-    names = _unique([f"{cut(visible(c.old), 20)} → {cut(visible(c.new), 20)}" for c in shown])
+    names = unique([f"{cut(visible(c.old), 20)} → {cut(visible(c.new), 20)}" for c in shown])
     bars = [{"flow": name, "rows": c.rows, "share": 100 * c.share} for name, c in zip(names, shown, strict=True)]
     wide, narrow = (_bars(bars, names, width, text) for width in (420, 150))
     return Figure("flow", text, wide, narrow)
-
-
-def forest_chart(diff: Diff) -> Figure | None:
-    """Churn of each slice with its interval, and, where retrains are known, its own noise floor."""
-    if not diff.slices:
-        return None
-    overall = 100 * diff["churn"].value
-    names = _unique([cut(slice_name(s.column, s.value), MOST_NAME) for s in diff.slices])
-    records = []
-    kinds = ("more than its noise", "within its noise") if diff.floor is not None else ("unlike the rest", "like the rest")
-    stands, like = kinds
-    for name, s in zip(names, diff.slices, strict=True):
-        found = {
-            "slice": name,
-            "rows": s.rows,
-            "churn": 100 * s.churn.value,
-            "low": _percent(s.churn.low, s.churn.value),
-            "high": _percent(s.churn.high, s.churn.value),
-            "q": None if s.q_value != s.q_value else s.q_value,
-            "stands": stands if s.q_value < SIGNIFICANT else like,
-        }
-        if s.excess is not None:
-            found["floor"] = 100 * (s.churn.value - s.excess.value)
-        records.append(found)
-    outstanding = sum(r["stands"] == stands for r in records)
-    text = f"Churn by slice, {len(records)} slices, {outstanding} of them {stands}; overall {overall:.2f} %."
-    wide, narrow = (
-        _forest(records[: MOST_SLICES[which]], kinds, overall, width, label, text)
-        for which, width, label in (("wide", 460, 220), ("narrow", 165, 110))
-    )
-    return Figure("forest", text, wide, narrow)
 
 
 def confidence_chart(diff: Diff) -> Figure | None:
@@ -231,49 +197,8 @@ def _bars(bars: list[dict[str, Any]], names: list[str], width: int, text: str) -
     return finish(chart, text, flow=bars)
 
 
-def _forest(
-    records: list[dict[str, Any]], kinds: tuple[str, str], overall: float, width: int, label: int, text: str
-) -> dict[str, Any]:
-    names = [r["slice"] for r in records]
-    y = alt.Y("slice:N", sort=names, title=None, axis=alt.Axis(labelLimit=label, domain=False, ticks=False, grid=True))
-    colour = alt.Color(
-        "stands:N",
-        scale=alt.Scale(domain=list(kinds), range=[ORANGE, BLUE]),
-        legend=alt.Legend(title=None, orient="top"),
-    )
-    base = alt.Chart(alt.NamedData("slices"))
-    tooltip = [
-        alt.Tooltip("slice:N"),
-        alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
-        alt.Tooltip("low:Q", title="from (%)", format=".2f"),
-        alt.Tooltip("high:Q", title="to (%)", format=".2f"),
-        alt.Tooltip("rows:Q", format=","),
-        alt.Tooltip("q:Q", format=".2g"),
-    ]
-    layers = [
-        alt.Chart(alt.NamedData("all"))
-        .mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
-        .encode(x=alt.X("overall:Q", title="churn (%)", axis=alt.Axis(tickCount=5))),
-        base.mark_rule(strokeWidth=1.8, aria=False).encode(x="low:Q", x2="high:Q", y=y, color=colour),
-        base.mark_point(filled=True, size=70, opacity=1).encode(x="churn:Q", y=y, color=colour, tooltip=tooltip),
-    ]
-    if "floor" in records[0]:
-        layers.append(
-            base.mark_tick(color=INK, thickness=2, size=12).encode(
-                x="floor:Q", y=y, tooltip=[alt.Tooltip("floor:Q", title="noise floor (%)", format=".2f")]
-            )
-        )
-    return finish(
-        alt.layer(*layers).properties(width=width, height=alt.Step(22)), text, slices=records, all=[{"overall": overall}]
-    )
-
-
-def _percent(bound: float, value: float) -> float:
-    return 100 * (value if bound != bound else bound)
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Names that differ, with a number where two came out alike."""
+def unique(names: list[str]) -> list[str]:
+    """Names that differ, with a number where two are the same."""
     seen: dict[str, int] = {}
     out = []
     for name in names:

@@ -2,56 +2,80 @@
 
 from __future__ import annotations
 
+from traintwice.compare.gate_types import GateResult
 from traintwice.compare.results import Diff
-from traintwice.report.diff.charts import confidence_chart, density_chart, flow_chart, forest_chart
-from traintwice.report.diff.joint import BINS, Joint
+from traintwice.report.diff.charts import confidence_chart, density_chart, flow_chart
+from traintwice.report.diff.slices import forest_chart, periods_chart
 from traintwice.report.document import render
-from traintwice.tables.diff import diff_sheet, moved_table, sentence, slices_table
+from traintwice.sheets import diff_tables as tables
+from traintwice.sheets.diff import bounds, notes, reviews
+from traintwice.sheets.gate import budgets_table, gate_sentence
+from traintwice.sheets.words import against_floor, headline, left_out, margin_in_words, sentence
 from traintwice.tables.text import visible
 from traintwice.versions import versions
 
 MOST_SLICES = 200
-"""In the page's table; JSON has all."""
+"""In the page's tables; JSON has all."""
 
-NOISE_IN_WORDS = {"within noise": "lower", "beyond noise": "higher", "cannot tell": "unsettled"}
-"""Verdict on the noise to the mark that the page's style has for it."""
+OUTCOMES = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
+"""Outcome of a gate to the concern that the page's style has a mark for."""
 
 
-def page(diff: Diff, joint: Joint | None = None) -> str:
+def page(diff: Diff, gate: GateResult | None = None) -> str:
     """The whole report.
 
     Args:
         diff: of two models.
-        joint: counts of rows for the picture of old against new; without them that picture is left out.
+        gate: whose outcome and budgets come first; None for a comparison without budgets.
     Returns:
         An HTML document. Everything from files is escaped; its content security policy forbids every connection and every script
         but its own two. Ids and rows are in it only where ``diff`` has them.
     """
-    drawn = (density_chart(joint) if joint is not None else None, flow_chart(diff), forest_chart(diff), confidence_chart(diff))
+    overall = next((m.estimate.value for m in diff.measures if m.name == "churn"), 0.0)
+    drawn = (
+        density_chart(diff.joint) if diff.joint is not None else None,
+        flow_chart(diff),
+        forest_chart("slices", "slices", diff.slices, overall),
+        forest_chart("predicted", "predicted classes", diff.predicted, overall),
+        periods_chart(diff),
+        confidence_chart(diff),
+    )
     figures = [figure for figure in drawn if figure is not None]
-    sheet = diff_sheet(diff, every=True)
-    noise = diff.floor.verdict if diff.floor is not None else ""
+    numbers = (
+        tables.quality(diff),
+        tables.disagreement(diff),
+        tables.floors(diff),
+        tables.decisions(diff),
+        tables.swap_sets(diff),
+        tables.movement(diff),
+        tables.calibration(diff),
+    )
+    parts = {"slices": diff.slices, "predicted": diff.predicted, "periods": diff.periods}
     return render(
         "diff.html.j2",
         figures,
         names=(visible(diff.old), visible(diff.new)),
         version=versions()["traintwice"],
-        sheet=sheet,
-        noise=noise,
-        mark=NOISE_IN_WORDS.get(noise, ""),
-        verdict=sentence(sheet.verdict.removeprefix(f"{noise.capitalize()}: ") if noise else sheet.verdict),
+        headline=headline(diff.alignment),
+        gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
+        verdict=sentence(visible(diff.headline)),
+        answers=[
+            (a.question.capitalize(), visible(a.verdict), visible(a.detail).replace(" %", "\u00a0%"), a.concern)
+            for a in diff.answers
+        ],
+        warnings=[sentence(visible(w)) for w in diff.warnings],
+        floors=[sentence(against_floor(floor)) for floor in diff.floors],
+        margin=sentence(margin_in_words(diff.floors[0])) if diff.floors else "",
         shown={figure.name for figure in figures},
-        kind=joint.kind if joint is not None else "",
-        bins=BINS,
-        slices=slices_table(diff, most=MOST_SLICES),
-        moved=moved_table(diff),
-        has_floor=diff.floor is not None,
+        kind=diff.joint.kind if diff.joint is not None else "",
+        bins=diff.joint.bins if diff.joint is not None else 0,
+        parts={name: tables.slices(diff, found, "", most=MOST_SLICES) for name, found in parts.items()},
+        numbers=[table for table in numbers if table is not None],
+        rows=[table for table in (tables.regressed(diff), tables.largest_changes(diff)) if table is not None],
         no_rows=diff.no_rows,
+        notes=[*notes(diff), *left_out(diff.left_out)],
+        sentences=[sentence(text) for text in (reviews(diff), bounds(diff)) if text],
         files=[
             (visible(name), visible(layout)) for name, layout in zip(diff.alignment.files, diff.alignment.layouts, strict=True)
-        ],
-        bounds=[(name.replace("_", " "), f"{100 * bound:.2f} %") for name, bound in diff.bounds.items()],
-        reviews=[
-            (f"{100 * r.share:g} %", f"{r.rows:,}", f"{100 * r.caught:.0f} %") for r in diff.reviews if r.caught == r.caught
         ],
     )
