@@ -247,7 +247,7 @@ def _classes_of(
     kind: Kind = "votes" if whole.ndim == 2 else "score" if is_score else "columns"
     numbers = tuple(str(k) for k in range(whole.shape[2] if whole.ndim == 3 else 2))
     layout = Layout(kind, numbers if kind == "columns" else ("predictions",), classes=whole.shape[2] if whole.ndim == 3 else None)
-    source = Source("arrays", "", "", {"labels": "BIGINT"}, class_names=names)
+    source = Source("arrays", "", "", {"labels": "BIGINT", "predictions": "BIGINT"}, class_names=names)
     named, _, (placed,) = agreed_classes(None, [source], [replace(layout, label="labels")], reading)
     if kind == "votes":
         flipped = named.names is not None and named.names[::-1] == (names or numbers)
