@@ -13,7 +13,7 @@ from traintwice.compare.instability import no_instability
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Rows, items_of, open_predictions, open_rows
-from traintwice.predictions.sql import literal
+from traintwice.predictions.session import literal
 
 
 def write_rows(path: str | Path, old: Any, new: Any, *, floor: Any = (), **columns: Any) -> Path:
