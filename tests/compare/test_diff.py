@@ -241,8 +241,8 @@ def test_is_plain_json_and_finds_measures_by_name(models):
         ({"thresholds": [2]}, "thresholds: got 2"),
         ({"top_k": [0]}, "top_k: got 0"),
         ({"top_k": [1.5]}, "top_k: got 1.5"),
-        ({"label": "y"}, "beside arrays give an array"),
-        ({"by": ["country"]}, "beside arrays give a mapping"),
+        ({"label": "y"}, "with arrays give an array"),
+        ({"by": ["country"]}, "with arrays give a mapping"),
         ({"waive": ["1"]}, "these have none; pass --id"),
     ],
 )

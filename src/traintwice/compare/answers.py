@@ -125,7 +125,7 @@ def _ratio(floor: NoiseFloor) -> str:
     """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
     of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
     ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
-    given = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}"
+    given = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}" if floor.retrains else "draws of one model"
     if math.isnan(floor.ratio.value):
         return f"as in {given}"
     if not math.isnan(floor.ratio.low):

@@ -13,7 +13,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.churn import same_vote
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
-from traintwice.predictions.sql import literal
+from traintwice.predictions.session import literal
 from traintwice.types import Array
 
 BINS = 1 << 16

@@ -16,6 +16,7 @@ from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
 from traintwice.compare.distributions import check_thresholds, check_top_k
+from traintwice.compare.draws import compare_draws
 from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs, noise_floor
 from traintwice.compare.matched import SOFT
@@ -147,6 +148,8 @@ def diff(
 
 def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) -> Diff:
     """The comparison of the first two models of opened rows, those after them being retrains."""
+    if rows.has_draws:
+        return compare_draws(rows, options)
     if rows.files is not None and can_be_left_to_sql(rows, rows.files, options, details):
         return _result(DiffSQL(rows, rows.files, options), rows, options)
     gathered = DiffAccumulator(rows, options)

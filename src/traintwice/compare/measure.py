@@ -29,6 +29,7 @@ from traintwice.metrics.multiplicity import (
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
 from traintwice.predictions.reading import reading_of
+from traintwice.predictions.layout import Classes
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
@@ -233,7 +234,12 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
     whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
     if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
         p = Predictions.of(whole, given.get("label"), given.get("weight"))
-        yield Rows(p, [f"replica {m}" for m in range(p.replicas)], clusters=None if p.clusters is None else "clusters")
+        yield Rows(
+            p,
+            [f"replica {m}" for m in range(p.replicas)],
+            named=Classes(p.class_names),
+            clusters=None if p.clusters is None else "clusters",
+        )
         return
     models = replicas_of(predictions)
     with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
@@ -340,7 +346,7 @@ def _some(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
         clusters=whole.clusters,
         class_names=whole.class_names,
     )
-    return Rows(part, [rows.summary.files[m] for m in chosen], clusters=rows.clusters)
+    return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
 
 
 def _matched(held: MatchedTemperature | None, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> Matched | None:

@@ -9,15 +9,13 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.top_class import smallest
 from traintwice.types import Array
 
 
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
     """How many entries are true, and the indices of the first."""
     count = int(xp.sum(xp.astype(bad, xp.int64)))
-    where = [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
-    return count, where
+    return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
 
 
 def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
@@ -32,13 +30,12 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
         )
     total = _row_sums(xp, probs)
     if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
-        return  # NaN fails both comparisons, infinity the second: two cheap passes say that all is well
+        return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
     count, at = _first(xp, ~xp.isfinite(probs))
     if count:
         raise BadInput(
-            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica "
-            f"{at[0]}, example {at[1]}, class {at[2]}); find out why the model emits "
-            "them, or leave those examples out for all replicas"
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, "
+            f"example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
         )
     count, at = _first(xp, probs < 0)
     if count:
@@ -61,8 +58,8 @@ def _row_sums(xp: Any, probs: Array) -> Array:
     return xp.sum(probs, axis=2, dtype=xp.float64)
 
 
-def check_votes(xp: Any, votes: Array) -> Array:
-    """``votes``, one byte each where that holds them; or `BadInput` unless they are integers of shape ``M N``."""
+def check_votes(xp: Any, votes: Array) -> None:
+    """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
     if votes.ndim != 2:
         raise BadInput(
             f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
@@ -75,10 +72,11 @@ def check_votes(xp: Any, votes: Array) -> Array:
         )
     if min(votes.shape) < 1:
         raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
-    if xp.isdtype(votes.dtype, "unsigned integer") or bool(xp.min(votes) >= 0):
-        return smallest(xp, votes, int(xp.max(votes)))
-    count, at = _first(xp, votes < 0)
-    raise BadInput(f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0")
+    if not xp.isdtype(votes.dtype, "unsigned integer") and bool(xp.min(votes) < 0):
+        count, at = _first(xp, votes < 0)
+        raise BadInput(
+            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
+        )
 
 
 def check_scores(xp: Any, scores: Array) -> None:
@@ -92,23 +90,22 @@ def check_scores(xp: Any, scores: Array) -> None:
         raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
 
 
-def _beside(xp: Any, values: Array, known: Array) -> Array:
-    """``values`` as an array of the kind and on the device of ``known``."""
-    if array_api_compat.is_array_api_obj(values) and array_api_compat.array_namespace(values) is xp:
-        return values
-    return xp.asarray(values, device=array_api_compat.device(known))
+def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
+    """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
+    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
+        values = xp.asarray(values, device=array_api_compat.device(known))
+    if values.ndim != 1 or values.shape[0] != known.shape[1]:
+        raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")
+    return values
 
 
 def check_labels(xp: Any, labels: Array, known: Array, *, classes: int | None) -> Array:
-    """Labels as an int64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
-    labels, examples = _beside(xp, labels, known), int(known.shape[1])
-    if labels.ndim != 1 or int(labels.shape[0]) != examples:
-        raise BadInput(f"labels: got shape {tuple(labels.shape)}, expected ({examples},), one label for each example")
+    """Labels as an int64 array of shape ``N``, of the same kind as the predictions ``known``; or `BadInput`."""
+    labels = _of_examples(xp, labels, known, "labels", "label")
     if not xp.isdtype(labels.dtype, "integral"):
         raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
     labels = xp.astype(labels, xp.int64)
-    outside = labels < 0 if classes is None else (labels < 0) | (labels >= classes)
-    count, at = _first(xp, outside)
+    count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
     if count:
         top = "" if classes is None else f" to {classes - 1}"
         raise BadInput(f"labels: {count:,} lie outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
@@ -116,10 +113,8 @@ def check_labels(xp: Any, labels: Array, known: Array, *, classes: int | None) -
 
 
 def check_weights(xp: Any, weights: Array, known: Array) -> Array:
-    """Weights as a float64 array of shape ``N``, beside the predictions ``known``; or `BadInput`."""
-    weights, examples = xp.astype(_beside(xp, weights, known), xp.float64), int(known.shape[1])
-    if weights.ndim != 1 or int(weights.shape[0]) != examples:
-        raise BadInput(f"weights: got shape {tuple(weights.shape)}, expected ({examples},), one weight for each example")
+    """Weights as a float64 array of shape ``N``, of the same kind as the predictions ``known``; or `BadInput`."""
+    weights = xp.astype(_of_examples(xp, weights, known, "weights", "weight"), xp.float64)
     count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
     if count:
         raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
@@ -130,9 +125,7 @@ def check_weights(xp: Any, weights: Array, known: Array) -> Array:
 
 def check_targets(xp: Any, targets: Array, known: Array) -> Array:
     """True values as a float64 array of shape ``N``, nan where there is none; or `BadInput`."""
-    targets, examples = xp.astype(_beside(xp, targets, known), xp.float64), int(known.shape[1])
-    if targets.ndim != 1 or int(targets.shape[0]) != examples:
-        raise BadInput(f"targets: got shape {tuple(targets.shape)}, expected ({examples},), one number for each example")
+    targets = xp.astype(_of_examples(xp, targets, known, "targets", "number"), xp.float64)
     count, at = _first(xp, xp.isinf(targets))
     if count:
         raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
@@ -140,7 +133,7 @@ def check_targets(xp: Any, targets: Array, known: Array) -> Array:
 
 
 def check_lengths(columns: Mapping[str, Any], examples: int) -> None:
-    """Raise `BadInput` unless every column that is given has one entry for each example."""
+    """Raise `BadInput` unless every column that is there has one entry for each example."""
     for name, column in columns.items():
         if column is not None and len(column) != examples:
             raise BadInput(f"{name}: got {len(column):,} entries, expected {examples:,}, one for each example")

@@ -1,4 +1,4 @@
-"""One DuckDB connection with a memory limit and a private folder to spill into."""
+"""One DuckDB connection with a memory limit and a private folder to spill into; text that goes into its SQL; Parquet that comes out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,21 +16,38 @@ from typing import Any
 from traintwice.errors import BadInput
 from traintwice.progress import asking, tell
 
-UNITS = {
-    "": 1,
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-    "TIB": 2**40,
-}
+UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
 
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
+
+
+def identifier(name: str) -> str:
+    """A quoted identifier: no name of a file or column is ever code.
+
+    >>> identifier('p"; DROP TABLE x; --')
+    '"p""; DROP TABLE x; --"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A quoted string.
+
+    >>> literal("it's.parquet")
+    "'it''s.parquet'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def all_of(conditions: Iterable[str]) -> str:
+    """Conditions joined by AND; TRUE where there are none."""
+    return " AND ".join(f"({c})" for c in conditions) or "TRUE"
+
+
+def any_of(conditions: Iterable[str]) -> str:
+    """Conditions joined by OR; FALSE where there are none."""
+    return " OR ".join(f"({c})" for c in conditions) or "FALSE"
 
 
 def memory_in_bytes(memory: int | str | None) -> int:
@@ -40,7 +57,10 @@ def memory_in_bytes(memory: int | str | None) -> int:
     (2000000000, 1610612736, 1000000000)
     """
     if memory is None:
-        return machine_memory() // 2
+        total = int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8 * 10**9
+        limit = Path("/sys/fs/cgroup/memory.max")
+        text = limit.read_text().strip() if limit.is_file() else "max"
+        return (min(total, int(text)) if text.isdigit() else total) // 2
     if isinstance(memory, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory)
         if match is None or match[2].upper() not in UNITS:
@@ -49,14 +69,6 @@ def memory_in_bytes(memory: int | str | None) -> int:
     if memory < LEAST_MEMORY:
         raise BadInput(f"memory: got {memory:,} bytes, expected at least {LEAST_MEMORY:,} (64MB)")
     return memory
-
-
-def machine_memory() -> int:
-    """Bytes of memory of this machine, or of the container where that is less."""
-    total = int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8 * 10**9
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return min(total, int(text)) if text.isdigit() else total
 
 
 class Session:
@@ -107,24 +119,16 @@ class Session:
         except self.errors as reason:
             raise BadInput(f"{doing}: {brief(reason)}", without_cells=f"{doing}: {without_cells(reason)}") from reason
 
-    def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         with self.explained(doing), asking(self.connection.query_progress):
-            result: list[tuple[Any, ...]] = self.connection.execute(sql, list(parameters)).fetchall()
+            result: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
         return result
-
-    def record(self, sql: str, *, doing: str) -> dict[str, Any]:
-        """The one row of a query, by column name."""
-        with self.explained(doing), asking(self.connection.query_progress):
-            self.connection.execute(sql)
-            names = [column[0] for column in self.connection.description]
-            return dict(zip(names, self.connection.fetchone(), strict=True))
 
     def records(self, sql: str, *, doing: str) -> list[dict[str, Any]]:
         """All rows of a query, by column name."""
-        with self.explained(doing), asking(self.connection.query_progress):
-            rows = self.connection.execute(sql).fetchall()
-            names = [column[0] for column in self.connection.description]
+        rows = self.rows(sql, doing=doing)
+        names = [column[0] for column in self.connection.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
@@ -152,9 +156,48 @@ class Session:
             result: dict[str, Any] = self.connection.execute(sql).fetchnumpy()
         return result
 
+    def write(self, path: Path, select: str) -> None:
+        """The rows of a query as Parquet: a temporary name in the same folder, then a rename; on any failure nothing is left.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        try:
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            os.close(handle)
+        except OSError as reason:
+            raise BadInput(
+                f"{path}: cannot be written here ({reason.strerror}); choose a folder that exists and is writable"
+            ) from reason
+        try:
+            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)")
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(temporary).chmod(0o666 & ~mask)
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException as reason:
+            Path(temporary).unlink(missing_ok=True)
+            if isinstance(reason, (self.errors, OSError)):
+                raise BadInput(f"{path}: could not be written ({brief(reason)}); nothing was left behind") from reason
+            raise
+
+
+def check_target(path: str | Path) -> Path:
+    """A path that Parquet can be written to.
+
+    Raises:
+        BadInput: another ending, or there is something that is not a regular file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is not a regular file; predictions are written under a temporary name next to it, then renamed")
+    return path
+
 
 def brief(reason: Exception) -> str:
-    """What DuckDB says, without its advice on its own settings.
+    """What DuckDB reports, without its advice on its own settings.
 
     >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nExpected 3\\n\\nPossible fixes:\\n* x"))
     'CSV Error on Line: 2; Expected 3'
@@ -169,7 +212,7 @@ def brief(reason: Exception) -> str:
 
 
 def without_cells(reason: Exception) -> str:
-    """What DuckDB says without what it quotes from a file: only phrases known to hold none.
+    """What DuckDB reports without what it quotes from a file: only phrases known to hold none.
 
     >>> without_cells(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: ann,7\\nExpected more"))
     'it cannot be read (on Line: 2)'
