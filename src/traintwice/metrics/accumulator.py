@@ -174,7 +174,7 @@ class Accumulator:
         with np.errstate(invalid="ignore"):
             done = self.definition.conclude(self._sums, self._replicas, self._weight)
         variance = float("nan")
-        if np.isfinite(done.value):
+        if np.isfinite(done.value) and self.definition.scale != "none":
             variance = float(self._moments.variance(self.gradient()).sum())
         units, squares = float(self._moments.units.sum()), float(self._moments.squares.sum())
         return Summary(

@@ -132,7 +132,8 @@ def calibration_error() -> None:
     Raises:
         BadInput: no labels, no probabilities, or fewer than one bin.
     Source:
-        Guo et al. 2017; CH Table 4. Ours: 15 bins; no interval is formed, see `CalibrationError.chance` for what chance adds.
+        Guo et al. 2017; CH Table 4. Ours: 15 bins; no example part and no interval, see `CalibrationError.chance` for what chance
+        adds.
     Example:
         >>> round(calibration_error(np.array([[[0.9, 0.1], [0.8, 0.2]]]), np.array([0, 1])), 12)
         0.45
