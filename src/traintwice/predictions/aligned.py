@@ -12,80 +12,15 @@ from typing import Any, cast
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.layout import Classes
-from traintwice.predictions.matching import Alignment, Matcher, Steps, aggregates
+from traintwice.predictions.layout import Summary
+from traintwice.predictions.matching import Alignment, Matcher, Steps
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
-from traintwice.predictions.session import Session, check_target, identifier
+from traintwice.predictions.reading import Classes
+from traintwice.predictions.session import Session, aggregates, check_target, identifier
 from traintwice.predictions.sources import family
 from traintwice.predictions.views import View
 
-NO_TARGET = "'nan'::DOUBLE"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What was read, for the header of a report.
-
-    Attributes:
-        files: their names, one for each replica.
-        rows: examples that all files share; items, where each was drawn several times.
-        labelled: how many of them have a label.
-        order: "same order" (every id compared), "joined", or "by position" (as asked).
-        layouts: what the columns of each file mean, in words.
-        label, weight: the columns of labels and weights, or None.
-        classes, class_names: K and the names of the classes, where known.
-        dropped: for each file the rows left out because ids were missing elsewhere or duplicated.
-        positive: name of the positive class of a binary comparison, where something says which it is.
-        class_rule: what gave the order of the classes and the positive class, in words.
-        cluster, clusters: the columns of clusters, and how many clusters there are; None where rows are independent.
-        time, period: the column of time, and how it is cut ("week").
-        draws: for each file how often its items were drawn in all; None without draws.
-    """
-
-    files: tuple[str, ...]
-    rows: int
-    labelled: int
-    order: str
-    layouts: tuple[str, ...]
-    label: str | None
-    weight: str | None
-    classes: int | None
-    class_names: tuple[str, ...] | None
-    dropped: tuple[int, ...]
-    positive: str | None = None
-    class_rule: str | None = None
-    cluster: str | None = None
-    clusters: int | None = None
-    time: str | None = None
-    period: str | None = None
-    draws: tuple[int, ...] | None = None
-
-    @property
-    def units(self) -> int:
-        """How many independent units there are: clusters, or rows."""
-        return self.rows if self.clusters is None else self.clusters
-
-    def describe(self) -> str:
-        """A few lines in words."""
-        how = {
-            "same order": "same order, every id compared",
-            "joined": "joined by id",
-            "by position": "by position, ids not compared",
-        }
-        lines = [f"{len(self.files)} files · {self.rows:,} {'rows' if self.draws is None else 'items'} · {how[self.order]}"]
-        alike = len(set(self.layouts)) == 1
-        lines += [self.layouts[0]] if alike else [f"{n}: {layout}" for n, layout in zip(self.files, self.layouts, strict=True)]
-        if self.label is not None:
-            some = "" if self.labelled == self.rows else f", {self.rows - self.labelled:,} rows have none"
-            lines.append(f"labels in {self.label}: {self.labelled:,} rows{some}")
-        else:
-            lines.append("no labels")
-        lines += [self.class_rule] if self.class_rule else []
-        lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
-        lines += [f"time {self.time} by {self.period}"] if self.time else []
-        lines += [f"{n}: {count:,} draws" for n, count in zip(self.files, self.draws or (), strict=False)]
-        lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=True) if count]
-        return "\n".join(lines)
+DOING = "reading the predictions"
 
 
 @dataclass(frozen=True)
@@ -95,8 +30,7 @@ class DrawBlock:
     Attributes:
         counts: for each model how often it drew each class, integers ``N K``.
         labels: the true class of each item, −1 where it has none.
-        ids: of the items.
-        weights, clusters, groups: of each item, as in `Predictions`.
+        ids, weights, clusters, groups: of each item, as in `Predictions`.
     """
 
     counts: list[np.ndarray]
@@ -137,9 +71,9 @@ class AlignedPredictions:
         views: Sequence[View],
         rows: Sequence[int],
         *,
+        named: Classes,
         unchecked: Sequence[View] = (),
         groups: Sequence[str] = (),
-        named: Classes,
         period: str | None = None,
         drop: bool = False,
         draws: tuple[int, ...] | None = None,
@@ -147,14 +81,11 @@ class AlignedPredictions:
         self._session, self._views, self._period, self._draws = session, tuple(views), period, draws
         self._matcher = Matcher(session, views, rows, unchecked=unchecked, drop=drop)
         self.replicas, self.groups, self.named, self.class_names = len(views), tuple(groups), named, named.names
-        self.classes = views[0].layout.classes
-        kind = views[0].layout.kind
+        kind, self.classes = views[0].layout.kind, views[0].layout.classes
         self.is_regression, self.has_draws = kind == "regression", draws is not None
         self.has_probs = kind not in ("votes", "regression") and not self.has_draws
         self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
-        self.cluster = self._name_of("c")
-        self.most_rows = max(rows)
-        self.connection = session.connection
+        self.cluster, self.most_rows, self.connection = self._name_of("c"), max(rows), session.connection
 
     def __enter__(self) -> AlignedPredictions:
         return self
@@ -239,9 +170,8 @@ class AlignedPredictions:
                 raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self.groups) or 'none'})")
         keys = {name: f"g{self.groups.index(name)}" for name in by}
         sums = dict(zip(expressions, aggregates(self._session, self.relation(), expressions), strict=True))
-        wanted = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in {**keys, "rows": "count(*)", **sums}.items())
         tail = f" GROUP BY {', '.join(keys.values())} ORDER BY {', '.join(keys.values())}" if keys else ""
-        return self.query(f"SELECT {wanted} FROM {{rows}}{tail}")
+        return self.query(f"SELECT {_select({**keys, 'rows': 'count(*)', **sums})} FROM {{rows}}{tail}")
 
     def counts_by(self, expressions: Mapping[str, str]) -> list[dict[str, Any]]:
         """How many rows have each combination of values of some expressions.
@@ -251,8 +181,7 @@ class AlignedPredictions:
         Returns:
             A record for each combination that occurs: the values by name, and ``rows``.
         """
-        wanted = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in {**expressions, "rows": "count(*)"}.items())
-        return self.query(f"SELECT {wanted} FROM {{rows}} GROUP BY ALL")
+        return self.query(f"SELECT {_select({**expressions, 'rows': 'count(*)'})} FROM {{rows}} GROUP BY ALL")
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query over the aligned rows.
@@ -267,7 +196,7 @@ class AlignedPredictions:
             ...     both.query("SELECT v0, count(*) AS rows FROM {rows} GROUP BY v0 ORDER BY v0")
             [{'v0': 0, 'rows': 1}, {'v0': 1, 'rows': 1}]
         """
-        found = self._session.records(sql.replace("{rows}", f"({self.relation()})"), doing="reading the predictions")
+        found = self._session.records(sql.replace("{rows}", f"({self.relation()})"), doing=DOING)
         self._check_unchanged()
         return found
 
@@ -280,10 +209,8 @@ class AlignedPredictions:
         Raises:
             BadInput: the file cannot be written; nothing is left behind.
         """
-        path = check_target(path)
-        every = {**{name: f"i{j}" for j, name in enumerate(self._views[0].layout.id)}, **columns}
-        select = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in every.items())
-        self._session.write(path, f"SELECT {select} FROM ({self.relation()})")
+        path, ids = check_target(path), {name: f"i{j}" for j, name in enumerate(self._views[0].layout.id)}
+        self._session.write(path, f"SELECT {_select({**ids, **columns})} FROM ({self.relation()})")
         self._check_unchanged()
         return path
 
@@ -295,13 +222,11 @@ class AlignedPredictions:
         were joined.
         """
         for block in self._blocks():
-            if not block.has_labels or (block.labels >= 0).all():
-                yield block
-                continue
-            labelled = block.labels >= 0
+            labelled = block.labels >= 0 if block.has_labels else np.ones(block.examples, dtype=bool)
             if labelled.any():
-                yield block.where(labelled)
-            yield block.where(~labelled).without_labels()
+                yield block if labelled.all() else block.where(labelled)
+            if not labelled.all():
+                yield block.where(~labelled).without_labels()
 
     def read(self, *, labelled_only: bool = False) -> Predictions:
         """All rows in memory.
@@ -328,7 +253,7 @@ class AlignedPredictions:
                 found = self._arrays(drawn, int(sizes.sum()))
                 counts.append(np.zeros((rows, self.classes or 0), dtype=np.int64))
                 counts[m][np.repeat(np.arange(rows), sizes), found["k"]] = found["n"]
-            known = self._known(self._arrays(self._select(source, []), rows), rows)
+            known = self._known(source, [], rows)[0]
             labels = known.pop("labels")
             yield DrawBlock(counts, np.full(rows, -1) if labels is None else labels, **known)
         self._check_unchanged()
@@ -338,10 +263,9 @@ class AlignedPredictions:
             raise BadInput("items were drawn several times (--draws): they are compared by their draws, not row by row")
         single = [f"{c}_{m}" for m, view in enumerate(self._views) for c in view.predictions if c != "l"]
         for source, rows in self._ranges():
-            found = self._arrays(self._select(source, single), rows)
-            known = self._known(found, rows)
-            known["targets" if self.is_regression else "labels"] = known.pop("labels")
+            known, found = self._known(source, single, rows)
             values = np.stack([self._predicted(m, source, found, rows) for m in range(self.replicas)])
+            known["targets" if self.is_regression else "labels"] = known.pop("labels")
             yield Predictions.trusted(values, scores=self.is_regression, class_names=self.class_names, **known)
         self._check_unchanged()
 
@@ -352,16 +276,12 @@ class AlignedPredictions:
             self._matcher.stage()
         size = max(1, BLOCK_ELEMENTS // (self.replicas * (self.classes or 1 if self.has_probs or self.has_draws else 1)))
         for start in range(0, rows, size):
-            stop = min(start + size, rows)
-            yield self._matcher.rows_of(start, stop), stop - start
+            yield self._matcher.rows_of(start, min(start + size, rows)), min(size, rows - start)
 
-    def _select(self, source: str, further: Sequence[str]) -> str:
-        """The query of what is known of rows, and of further columns of the source."""
-        columns = [f"{sql} AS {name}" for name, sql in self._columns.items()]
-        return f"SELECT {', '.join([*columns, *further]) or '1 AS nothing'} FROM ({self._matcher.relation(source)})"
-
-    def _known(self, found: Mapping[str, np.ndarray], rows: int) -> dict[str, Any]:
-        """What is known of some rows, by the names that `Predictions` has for it."""
+    def _known(self, source: str, further: Sequence[str], rows: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What is known of some rows, by the names that `Predictions` has for it; and further columns of the source."""
+        columns = [*(f"{sql} AS {name}" for name, sql in self._columns.items()), *further]
+        found = self._arrays(f"SELECT {', '.join(columns) or '1'} FROM ({self._matcher.relation(source)})", rows)
         ids = [found[f"i{j}"] for j in range(len(self._views[0].ids))]
         whole = ids[0] if ids else None
         if len(ids) > 1:
@@ -369,40 +289,36 @@ class AlignedPredictions:
             whole[:] = list(zip(*[i.tolist() for i in ids], strict=True))
         groups = {name: found[f"g{j}"] for j, name in enumerate(self.groups)}
         codes = np.searchsorted(self._cluster_hashes, found["c"]).astype(np.int64) if "c" in found else None
-        return {"labels": found.get("y"), "weights": found.get("w"), "ids": whole, "clusters": codes, "groups": groups}
+        known = {"labels": found.get("y"), "weights": found.get("w"), "ids": whole, "clusters": codes, "groups": groups}
+        return known, found
 
     def _predicted(self, m: int, source: str, found: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """What one replica predicts for some rows: ``N K``, ``N`` predicted labels or ``N`` numbers."""
-        columns = self._views[m].predictions
+        columns, classes = self._views[m].predictions, self.classes or 0
         if columns == ("l",):
-            classes = self.classes or 0
             return self._arrays(f"SELECT unnest(l_{m}) AS p FROM {source}", rows * classes)["p"].reshape(rows, classes)
         values = [found[f"{column}_{m}"] for column in columns]
-        if columns == ("s",):
-            values.insert(0, 1.0 - values[0])
+        values = [1.0 - values[0], *values] if columns == ("s",) else values
         return np.stack(values, axis=1) if len(values) > 1 else values[0]
 
     def _arrays(self, sql: str, rows: int) -> dict[str, np.ndarray]:
-        found = self._session.arrays(sql, doing="reading the predictions")
+        found = self._session.arrays(sql, doing=DOING)
         for name, array in found.items():
             if len(array) != rows:
                 raise BadInput(f"a file changed while it was read ({len(array):,} of {rows:,} rows came back); run again")
             if isinstance(array, np.ma.MaskedArray):  # only groups may be missing
-                found[name] = np.where(np.ma.getmaskarray(array), None, array.data)
+                found[name] = np.array(array.tolist(), dtype=object)
         return found
 
     @cached_property
     def _columns(self) -> dict[str, str]:
-        """The SQL of what is known of rows, in types that NumPy holds without loss."""
-        columns = {}
-        for name, kind, *_ in self._session.rows(f"DESCRIBE {self.relation()}", doing="reading the columns"):
-            if name.startswith("i"):  # integers beyond 64 bits and dates go as text
-                exact = family(kind) in ("integer", "boolean") and kind not in ("HUGEINT", "UHUGEINT")
-                columns[name] = name if exact else f"CAST({name} AS VARCHAR)"
-            elif name.startswith("g") or (name == "w" and self.has_weights):
-                columns[name] = name
-        columns |= {"y": f"coalesce(y, {NO_TARGET if self.is_regression else '-1'})"} if self.has_labels else {}
-        return columns | ({"c": "hash(c)"} if self.cluster else {})
+        """The SQL of what is known of rows, in types that NumPy holds without loss: large integers and dates as text."""
+        described = self._session.rows(f"DESCRIBE {self.relation()}", doing="reading the columns")
+        exact = {n for n, kind, *_ in described if family(kind) in ("integer", "boolean") and not kind.endswith("HUGEINT")}
+        columns = {n: n if n in exact else f"CAST({n} AS VARCHAR)" for n, *_ in described if n[0] in "ig"}
+        none = "'nan'::DOUBLE" if self.is_regression else "-1"
+        columns |= {"y": f"coalesce(y, {none})"} if self.has_labels else {}
+        return columns | ({"w": "w"} if self.has_weights else {}) | ({"c": "hash(c)"} if self.cluster else {})
 
     @cached_property
     def _cluster_hashes(self) -> np.ndarray:
@@ -420,3 +336,7 @@ class AlignedPredictions:
     def _check_unchanged(self) -> None:
         for view in self._views:
             view.source.check_unchanged()
+
+
+def _select(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())

@@ -1,4 +1,4 @@
-"""Arrays as columns, a block of rows at a time: from Python, or from npy, npz and safetensors files, of which nothing is unpickled."""
+"""Arrays that come in: as columns, from Python or from npy, npz and safetensors files (nothing is unpickled); what predictions must be."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.predictions import Predictions
-from traintwice.predictions.session import Session, check_target, identifier
 from traintwice.types import Array
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
@@ -33,28 +32,21 @@ BLOCK_BYTES = 1 << 25
 
 @dataclass(frozen=True)
 class Slices:
-    """An array of which any rows can be had without the others.
-
-    Attributes:
-        shape, dtype: of the whole.
-        rows: the rows from start to stop.
-    """
+    """An array of which any rows, from start to stop, can be had without the others."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     rows: Callable[[int, int], np.ndarray]
 
+    @classmethod
+    def of(cls, array: np.ndarray) -> Slices:
+        """Of an array in memory."""
+        return cls(array.shape, array.dtype, lambda start, stop: array[start:stop])
+
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of equal length.
-
-    Attributes:
-        source: the file or table, for messages.
-        length: N.
-        parts: the names of the columns that each array brings, and the array.
-        class_names: the names of the classes where an array gives them.
-    """
+    """Columns of equal length: the names of those that each array brings, the array; names of the classes where an array has them."""
 
     source: str
     length: int
@@ -102,7 +94,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     parts: list[tuple[tuple[str, ...], Slices]] = []
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
-        array = given if isinstance(given, Slices) else _in_memory(np.asarray(given))
+        array = given if isinstance(given, Slices) else Slices.of(np.asarray(given))
         kind, axes = array.dtype.kind, len(array.shape)
         if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
             raise BadInput(
@@ -135,7 +127,6 @@ def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
     """The arrays in a file by name; the one array of an npy file is called ``""``.
 
     Args:
-        path: of the file.
         kind: "npy", "npz" or "safetensors".
         folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
     Raises:
@@ -153,78 +144,8 @@ def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
     except OSError as reason:
         room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
         raise BadInput(f"{path}: cannot be read ({reason.strerror or reason}){room}") from reason
-    except Exception as reason:  # zip, header, dtype and format errors of three libraries have no common class
+    except Exception as reason:  # errors of three libraries have no common class
         raise BadInput(f"{path}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
-
-
-def write_predictions(
-    path: str | Path,
-    probs: Array,
-    *,
-    ids: Array | None = None,
-    labels: Array | None = None,
-    weights: Array | None = None,
-    class_names: Sequence[str] | None = None,
-) -> Path:
-    """Write one replica's predictions as Parquet, in the order of the ids, so that later comparisons are fast.
-
-    Args:
-        path: where to; ends in ``.parquet``. A file that is there is replaced only once the new one is complete.
-        probs: probabilities ``N K`` (columns p_0 … or, with names, p_<name>), or predicted labels ``N`` (column pred).
-        ids: what identifies each row, integers or text, shape ``N`` (column id). Without them the file can only be compared
-            by position.
-        labels: true labels, integers ``N`` (column y).
-        weights: weights ``N`` (column w).
-        class_names: names of the K classes.
-    Returns:
-        The path.
-    Raises:
-        BadInput: the arrays are not predictions, an id is repeated, or the file cannot be written (a full disk, a read-only
-            folder, a limit on file size); then nothing is left behind.
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = write_predictions(f"{folder}/a.parquet", np.array([[0.9, 0.1], [0.3, 0.7]]), ids=np.array([8, 5]))
-        ...     with open_predictions(path) as one:
-        ...         print(one.read().ids, one.read().votes)
-        [5 8] [[1 0]]
-    """
-    path, predicted = check_target(path), np.asarray(probs)
-    if predicted.ndim not in (1, 2):
-        raise BadInput(f"{path}: got predictions of shape {predicted.shape}, expected (examples, classes) or (examples,)")
-    Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)  # the checks
-    names = None if class_names is None else np.asarray(class_names)
-    given: dict[str, Any] = {} if ids is None else {"id": ids}
-    if predicted.ndim == 1:
-        given["pred"] = predicted if names is None else names[predicted]
-    else:
-        given |= {"p": predicted} if names is None else {f"p_{c}": predicted[:, k] for k, c in enumerate(names)}
-    if labels is not None:
-        given["y"] = np.asarray(labels) if names is None else names[np.asarray(labels)]
-    if weights is not None:
-        given["w"] = weights
-    columns = as_columns(given, str(path))
-    texts = columns.texts  # as text: DuckDB takes NumPy's for an enumeration, whose order is its own
-    select = ", ".join(f"CAST({q} AS VARCHAR) AS {q}" if n in texts else q for n in columns.names for q in [identifier(n)])
-    session = Session()
-    try:
-        with session.explained(f"{path}: reading the arrays"):
-            session.connection.register("columns_to_write", columns.block(0, columns.length))
-        if ids is not None:
-            repeated = "SELECT 1 FROM columns_to_write GROUP BY id HAVING count(*) > 1"
-            sql = f"SELECT (SELECT count(*) FROM ({repeated})), count(*) FILTER (id IS NULL) FROM columns_to_write"
-            ((twice, missing),) = session.rows(sql, doing=f"{path}: reading the ids")
-            if twice or missing:
-                told = f"{twice:,} ids are on more than one row" if twice else f"{missing:,} rows have no id"
-                raise BadInput(f"{path}: {told}; an id must name one example")
-        session.write(path, f"SELECT {select} FROM columns_to_write{' ORDER BY id' if ids is not None else ''}")
-    finally:
-        session.close()
-    return path
-
-
-def _in_memory(array: np.ndarray) -> Slices:
-    return Slices(array.shape, array.dtype, lambda start, stop: array[start:stop])
 
 
 def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
@@ -260,7 +181,7 @@ def _npy(path: Path, shown: str) -> Slices:
     size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
     if size < least:
         raise ValueError(f"{size:,} bytes, {least:,} expected")
-    return Slices(shape, dtype, partial(_rows_of_file, path, at, shape, dtype, shown, by_column and len(shape) == 2))
+    return Slices(shape, dtype, partial(_rows_of_file, path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2))
 
 
 def _tensors(path: Path) -> dict[str, Slices]:
@@ -280,19 +201,24 @@ def _tensors(path: Path) -> dict[str, Slices]:
                 f"{path}: array {name!r} has dtype {entry['dtype']}, expected floating point, integers or truth values"
             )
         shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
-        read = partial(_rows_of_file, path, 8 + length + entry["data_offsets"][0], shape, dtype, str(path), False)
-        is_brain = entry["dtype"] == "BF16"
-        found[name] = Slices(shape, np.dtype("f4"), partial(_widened, read)) if is_brain else Slices(shape, dtype, read)
+        widened = entry["dtype"] == "BF16"  # the upper half of a float32
+        at = 8 + length + entry["data_offsets"][0]
+        read = partial(_rows_of_file, path, at, shape, dtype, str(path), by_column=False, widened=widened)
+        found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
     return found
 
 
-def _widened(read: Callable[[int, int], np.ndarray], start: int, stop: int) -> np.ndarray:
-    """The upper half of a float32 is a bfloat16."""
-    return (read(start, stop).astype(np.uint32) << 16).view(np.float32)
-
-
 def _rows_of_file(
-    path: Path, at: int, shape: tuple[int, ...], dtype: np.dtype, shown: str, by_column: bool, start: int, stop: int
+    path: Path,
+    at: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    shown: str,
+    start: int,
+    stop: int,
+    *,
+    by_column: bool,
+    widened: bool = False,
 ) -> np.ndarray:
     """Rows of an array at some place of a file; read and not mapped, so that a file cut short meanwhile is an error."""
 
@@ -307,4 +233,130 @@ def _rows_of_file(
     if by_column:
         return np.stack([read(k * shape[0] + start, stop - start) for k in range(shape[1])], axis=1)
     width = math.prod(shape[1:])
-    return read(start * width, (stop - start) * width).reshape(-1, *shape[1:])
+    rows = read(start * width, (stop - start) * width).reshape(-1, *shape[1:])
+    return (rows.astype(np.uint32) << 16).view(np.float32) if widened else rows
+
+
+def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
+    """How many entries are true, and the indices of the first."""
+    count = int(xp.sum(xp.astype(bad, xp.int64)))
+    return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
+
+
+def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
+    """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
+    replicas, examples, classes = probs.shape
+    if not xp.isdtype(probs.dtype, "real floating"):
+        raise BadInput(f"probabilities: got dtype {probs.dtype}, expected floating point numbers of shape (M, N, K)")
+    if min(replicas, examples) < 1 or classes < 2:
+        raise BadInput(
+            f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
+            "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
+        )
+    total = _row_sums(xp, probs)
+    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
+        return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
+    count, at = _first(xp, ~xp.isfinite(probs))
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, "
+            f"example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+        )
+    count, at = _first(xp, probs < 0)
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
+            "these look like logits: pass softmax(logits)"
+        )
+    count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
+    raise BadInput(
+        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+    )
+
+
+def _row_sums(xp: Any, probs: Array) -> Array:
+    """Sums over classes, ``M N``; as a product with ones where that is fast and precise enough."""
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported by the caller
+            return probs @ np.ones(probs.shape[2], dtype=probs.dtype)
+    return xp.sum(probs, axis=2, dtype=xp.float64)
+
+
+def check_votes(xp: Any, votes: Array) -> None:
+    """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
+    if votes.ndim != 2:
+        raise BadInput(
+            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
+            "(replicas, examples) with predicted labels"
+        )
+    if not xp.isdtype(votes.dtype, "integral"):
+        raise BadInput(
+            f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
+            "need a third axis, (replicas, examples, classes)"
+        )
+    if min(votes.shape) < 1:
+        raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    if not xp.isdtype(votes.dtype, "unsigned integer") and bool(xp.min(votes) < 0):
+        count, at = _first(xp, votes < 0)
+        raise BadInput(
+            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
+        )
+
+
+def check_scores(xp: Any, scores: Array) -> None:
+    """Raise `BadInput` unless ``scores`` are finite floating point numbers of shape ``M N`` or ``M N K``."""
+    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
+        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
+    if not xp.isdtype(scores.dtype, "real floating"):
+        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
+    count, at = _first(xp, ~xp.isfinite(scores))
+    if count:
+        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
+
+
+def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
+    """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
+    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
+        values = xp.asarray(values, device=array_api_compat.device(known))
+    if values.ndim != 1 or values.shape[0] != known.shape[1]:
+        raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")
+    return values
+
+
+def check_examples(
+    xp: Any,
+    known: Array,
+    classes: int | None,
+    labels: Array | None = None,
+    weights: Array | None = None,
+    targets: Array | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """What is known of the examples: int64 labels, float64 weights and targets, as arrays ``N`` like the predictions; or `BadInput`."""
+    if labels is not None:
+        labels = _of_examples(xp, labels, known, "labels", "label")
+        if not xp.isdtype(labels.dtype, "integral"):
+            raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+        labels = xp.astype(labels, xp.int64)
+        count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
+        if count:
+            top = "" if classes is None else f" to {classes - 1}"
+            raise BadInput(f"labels: {count:,} lie outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
+    if weights is not None:
+        weights = xp.astype(_of_examples(xp, weights, known, "weights", "weight"), xp.float64)
+        count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
+        if count:
+            raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+        if float(xp.sum(weights)) <= 0:
+            raise BadInput("weights: all are zero; at least one example must count")
+    if targets is not None:
+        targets = xp.astype(_of_examples(xp, targets, known, "targets", "number"), xp.float64)
+        count, at = _first(xp, xp.isinf(targets))
+        if count:
+            raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
+    of_rows: dict[str, Any] = {"ids": None, "clusters": None, "groups": {}} | others
+    for name, column in {"ids": of_rows["ids"], "clusters": of_rows["clusters"], **of_rows["groups"]}.items():
+        if column is not None and len(column) != known.shape[1]:
+            raise BadInput(f"{name}: got {len(column):,} entries, expected {known.shape[1]:,}, one for each example")
+    return {"labels": labels, "weights": weights, "targets": targets, **of_rows}

@@ -1,4 +1,4 @@
-"""Which column is what, and which class is which: recognised where that is certain, asked for where it is not, never guessed."""
+"""Which column is what: recognised from names and types where that is certain, asked for where it is not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.reading import Reading
-from traintwice.predictions.session import Session
+from traintwice.predictions.reading import Classes, Reading, agreed_classes, listed
+from traintwice.predictions.session import Session, literal
 from traintwice.predictions.sources import Source, is_list_of_numbers
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
@@ -19,11 +19,8 @@ LOGITS = ("logit", "logits")
 VOTES = ("pred", "preds", "prediction", "predictions", "predicted", "predicted_label", "y_pred", "yhat", "y_hat", "votes")
 IDS = ("id", "ids", "row_id", "example_id", "sample_id", "uid", "uuid", "key")
 LABELS = ("y", "label", "labels", "y_true", "true_label", "target")
-TRUTH = ("False", "True")
-MENTIONED = 12
-"""Columns listed in a message; a file may have thousands."""
-MOST_CLASSES = 65_535
-"""More distinct labels than this are taken for a column of something else."""
+ORDERS = {"same order": "same order, every id compared", "joined": "joined by id", "by position": "by position, ids not compared"}
+IN_WORDS = {"votes": "predicted labels", "regression": "a regression"}
 
 
 @dataclass(frozen=True)
@@ -76,18 +73,115 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Classes:
-    """The classes of all files.
+class Summary:
+    """What was read, for the header of a report.
 
     Attributes:
-        names: in the order of the classes; None where classes are whole numbers from 0.
-        positive: name of class 1 of a binary model, where something says that it is the positive one.
-        rule: what gave the order and the positive class, in words; None for a regression.
+        files: their names, one for each replica.
+        rows: examples that all files share; items, where each was drawn several times.
+        labelled: how many of them have a label.
+        order: "same order" (every id compared), "joined", or "by position" (as asked).
+        layouts: what the columns of each file mean, in words.
+        label, weight: the columns of labels and weights, or None.
+        classes, class_names: K and the names of the classes, where known.
+        dropped: for each file the rows left out because ids were missing elsewhere or duplicated.
+        positive: name of the positive class of a binary comparison, where something says which it is.
+        class_rule: what gave the order of the classes and the positive class, in words.
+        cluster, clusters: the columns of clusters, and how many clusters there are; None where rows are independent.
+        time, period: the column of time, and how it is cut ("week").
+        draws: how many draws each file holds; None without draws.
     """
 
-    names: tuple[str, ...] | None = None
+    files: tuple[str, ...]
+    rows: int
+    labelled: int
+    order: str
+    layouts: tuple[str, ...]
+    label: str | None
+    weight: str | None
+    classes: int | None
+    class_names: tuple[str, ...] | None
+    dropped: tuple[int, ...]
     positive: str | None = None
-    rule: str | None = None
+    class_rule: str | None = None
+    cluster: str | None = None
+    clusters: int | None = None
+    time: str | None = None
+    period: str | None = None
+    draws: tuple[int, ...] | None = None
+
+    @property
+    def units(self) -> int:
+        """How many independent units there are: clusters, or rows."""
+        return self.rows if self.clusters is None else self.clusters
+
+    def describe(self) -> str:
+        """A few lines in words."""
+        lines = [f"{len(self.files)} files · {self.rows:,} {'rows' if self.draws is None else 'items'} · {ORDERS[self.order]}"]
+        alike = len(set(self.layouts)) == 1
+        lines += self.layouts[:1] if alike else [f"{n}: {layout}" for n, layout in zip(self.files, self.layouts, strict=True)]
+        some = "" if self.labelled == self.rows else f", {self.rows - self.labelled:,} rows have none"
+        lines.append("no labels" if self.label is None else f"labels in {self.label}: {self.labelled:,} rows{some}")
+        lines += [self.class_rule] if self.class_rule else []
+        lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
+        lines += [f"time {self.time} by {self.period}"] if self.time else []
+        lines += [f"{n}: {count:,} draws" for n, count in zip(self.files, self.draws or (), strict=False)]
+        lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=True) if count]
+        return "\n".join(lines)
+
+
+def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> tuple[Classes, list[Source], list[Layout]]:
+    """The layouts of all files, which hold predictions of one kind and of the same classes.
+
+    Raises:
+        BadInput: what is not certain must be asked for, a column is in no file, or the files do not fit each other.
+    """
+    layouts = [recognise(source, reading) for source in sources]
+    if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
+        layouts = [
+            replace(layout, kind="score", classes=2)
+            if layout.kind == "votes" and source.untyped and source.family(layout.columns[0]) == "integer"
+            else layout
+            for layout, source in zip(layouts, sources, strict=True)
+        ]
+    asked = [("label", reading["label"]), ("weight", reading["weight"]), ("time", reading["time"])]
+    asked += [("by", name) for name in reading["by"]] + [("cluster", name) for name in reading["cluster"]]
+    for option, name in asked:
+        if name is not None and not any(name in source.columns for source in sources):
+            raise missing_column(sources[0], name, option)
+    if reading["cluster"] and not any(layout.cluster for layout in layouts):
+        raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
+    for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
+        if layout.kind == "list" and layout.classes is None:
+            layouts[m] = layout = replace(layout, classes=_length_of_first(session, source, layout.columns[0]))
+        first, name = layouts[0], sources[0].name
+        here, there = f"({first.describe()})", f"({layout.describe()})"
+        words = [IN_WORDS.get(each.kind, "probabilities") for each in (first, layout)]
+        if words[0] != words[1]:
+            told = f"{name} holds {words[0]} {here} and {source.name} {words[1]} {there}"
+            raise BadInput(f"{told}; pass --probs with columns that hold the same in all")
+        if len(layout.id) != len(first.id):
+            raise BadInput(f"{source.name}: {len(layout.id)} id columns against {len(first.id)} in {name}; pass --id")
+        if layout.classes != first.classes:
+            told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
+            raise BadInput(f"{told}; replicas must predict the same classes")
+    named, sources, layouts = agreed_classes(session, sources, layouts, reading)
+    if named.names is not None:
+        texts = ", ".join(literal(name) for name in named.names)
+        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
+        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
+    return named, sources, layouts
+
+
+def _length_of_first(session: Session, source: Source, column: str) -> int:
+    """Entries of the first list of a file."""
+    cell = source.cell(column)
+    sql = f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1"
+    found = session.rows(sql, doing=f"{source.name}: reading")
+    if not found or found[0][0] < 2:
+        what = f"has {found[0][0]} entries in its first row" if found else "is missing in every row"
+        raise BadInput(f"{source.name}: the list {column!r} {what}; expected one probability for each of two or more classes")
+    return int(found[0][0])
 
 
 def recognise(source: Source, reading: Reading) -> Layout:
@@ -131,193 +225,6 @@ def recognise(source: Source, reading: Reading) -> Layout:
         logits=logits,
         class_names=_names_after_prefix(columns),
     )
-
-
-def agreed_classes(
-    session: Session | None, sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading
-) -> tuple[Classes, list[Source], list[Layout]]:
-    """One order of the classes: --classes, the names of the columns, else the numbers in their order; asked for where none says it.
-
-    Returns:
-        The classes; the sources, where a column that looks like numbers (7 in one file, cat in another) holds names too; the layouts,
-        their columns in the order of the classes.
-    Raises:
-        BadInput: the files name different classes, or labels are text or truth values and nothing says which class each is.
-    """
-    sources, layouts = list(sources), list(layouts)
-    if layouts[0].kind == "regression":
-        return Classes(), sources, layouts
-    own = [source.class_names or layout.class_names for source, layout in zip(sources, layouts, strict=True)]
-    names, rule = _stated(sources, layouts, own, reading)
-    stated = names is not None
-    if names is None:
-        names, rule, sources = _in_cells(session, sources, layouts, reading)
-    named = _with_positive(names, rule, sources, layouts, reading, stated=stated)
-    base = names or ("0", "1")
-    reference = next((one for one in own if one and set(one) != set(base)), base)  # what --classes renames
-    swapped = named.names == base[::-1] != base and (stated or names is None)
-    return named, sources, [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
-
-
-def _stated(
-    sources: Sequence[Source], layouts: Sequence[Layout], own: Sequence[tuple[str, ...] | None], reading: Reading
-) -> tuple[tuple[str, ...] | None, str]:
-    """The names of the classes that --classes, an array of names or the columns give, and how."""
-    of_files = [(source, layout, one) for source, layout, one in zip(sources, layouts, own, strict=True) if one]
-    explicit = tuple(reading["classes"] or ())
-    if not explicit and not of_files:
-        return None, ""
-    source, layout, first = of_files[0] if of_files else (sources[0], layouts[0], explicit)
-    for other, _, one in of_files[1:]:
-        if set(one) != set(first):
-            told, advice = f"different label maps: {source.name} has the classes", "replicas must predict the same classes"
-            raise BadInput(
-                f"{told} {listed(first)} and {other.name} has {listed(one)}; {advice}",
-                without_cells=f"{told} of its own; {advice}",
-            )
-    names = explicit or first
-    if len(set(names)) < len(names):
-        told = f"{source.name}: a class name is given twice"
-        raise BadInput(f"{told} ({listed(names)}); each class needs its own", without_cells=told)
-    for each, its in zip(sources, layouts, strict=True):
-        if its.classes not in (None, len(names)):
-            raise BadInput(
-                f"{each.name}: {len(names)} class names were given for {its.classes} classes; pass one for each to --classes"
-            )
-        number = its.label is not None and each.family(its.label) in ("integer", "number")
-        if number and names == layout.class_names and not all(name.isdigit() for name in names):
-            raise BadInput(
-                f"{each.name}: labels in {its.label!r} are numbers and the columns {listed(layout.columns)} have names, so nothing says "
-                "which class is 0; pass --classes with the names in the order of the numbers"
-            )
-    place = (
-        "of --classes"
-        if explicit
-        else f"of the columns {listed(layout.columns)}"
-        if names == layout.class_names
-        else f"in {source.name}"
-    )
-    return names, f"classes in the order {place}" + ("" if names == layout.class_names else f": {listed(names)}")
-
-
-def _in_cells(
-    session: Session | None, sources: list[Source], layouts: Sequence[Layout], reading: Reading
-) -> tuple[tuple[str, ...] | None, str, list[Source]]:
-    """The classes that predicted labels and labels hold where nothing states them; no names for whole numbers."""
-    kind, count, columns, positive = layouts[0].kind, layouts[0].classes, layouts[0].columns, reading["positive"]
-    cells = [
-        (source, column)
-        for source, layout in zip(sources, layouts, strict=True)
-        for column in (*(layout.columns if layout.kind == "votes" else ()), *filter(None, [layout.label]))
-    ]
-    numbers = {"votes": "classes are whole numbers", "score": "classes 0 and 1"}
-    rule = numbers.get(
-        kind,
-        f"class k is {'column' if kind == 'columns' else 'entry'} k of {columns[0]}{' …' if kind == 'columns' else ''}, from 0",
-    )
-    texts = [cell for cell in cells if cell[0].family(cell[1]) == "text"]
-    rest = [cell for cell in cells if cell not in texts]
-    if not texts or session is None:
-        if rest and all(source.family(column) == "boolean" for source, column in rest):
-            return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
-        names = (f"not {positive}", positive) if positive and kind == "score" and not cells else None
-        return names, rule, sources
-    found = _distinct(session, texts + [cell for cell in rest if cell[0].untyped])
-    source, column = texts[0]
-    if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in found):
-        return None, rule, sources
-    typed = next((cell for cell in rest if not cell[0].untyped), None)
-    if typed is not None:
-        raise BadInput(
-            f"different label maps: {source.name} has text in {column!r} and {typed[0].name} has {typed[0].columns[typed[1]]} in "
-            f"{typed[1]!r}; write the labels of all files either as names or as integers that count from 0"
-        )
-    if kind != "votes" and (len(found) > (count or 0) or (kind != "score" and positive is None)):
-        told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values"
-        advice = f"for {count} classes; pass --classes with the names in the order of the classes"
-        raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
-    if positive is not None and len(found) == 1:
-        found = (f"not {positive}" if found[0] == positive else found[0], positive)
-    named = {(each.name, column) for each, column in rest}
-    retyped = [replace(s, columns={c: "VARCHAR" if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
-    return found, f"classes in {column}: {listed(found)}", retyped
-
-
-def _with_positive(
-    names: tuple[str, ...] | None,
-    rule: str,
-    sources: Sequence[Source],
-    layouts: Sequence[Layout],
-    reading: Reading,
-    *,
-    stated: bool,
-) -> Classes:
-    """The classes with the positive one last, where there are two."""
-    positive, votes = reading["positive"], layouts[0].kind == "votes"
-    score = next(((source, layout) for source, layout in zip(sources, layouts, strict=True) if layout.kind == "score"), None)
-    of_columns = stated and not reading["classes"] and any(layout.class_names == names for layout in layouts)
-    two = names or ("0", "1")
-    if positive is None:
-        if len(two) != 2 or votes or (names is None and layouts[0].classes != 2) or (stated and score is None):
-            return Classes(names, None, rule)
-        if names is not None and (of_columns or not stated):
-            where, what = score or (sources[0], layouts[0])
-            told, shown = f"{where.name}: the classes in", f"{what.label or listed(what.columns)} are {listed(names)}"
-            advice = f"nothing says which of them {what.columns[-1]!r} is the probability of; pass --positive NAME"
-            raise BadInput(
-                f"{told} {shown} and {advice}", without_cells=f"{told} {what.label or 'the columns'} are names and {advice}"
-            )
-        return Classes(names, two[1], f"{rule}; positive class: {two[1]}")
-    same = next((name for name in two if name == positive or (names == TRUTH and name.lower() == positive.lower())), None)
-    if same is None or len(two) != 2 or (names is None and layouts[0].classes not in (None, 2)):
-        told = f"--positive {positive}: expected one of two classes, got"
-        count = layouts[0].classes if names is None else len(two)
-        raise BadInput(
-            f"{told} {count or listed(two)}" if names is None else f"{told} {listed(two)}", without_cells=f"{told} {count}"
-        )
-    if stated and score is not None and not of_columns and same != two[1]:
-        raise BadInput(
-            f"--positive {positive} contradicts the classes {','.join(two)}, whose last is what a score is the probability of; pass "
-            f"--classes {two[1]},{two[0]} or leave out --positive"
-        )
-    final = (two[1], two[0]) if same == two[0] else two
-    return Classes(None if final == ("0", "1") and not votes else final, same, f"{rule}; positive class: {same} (--positive)")
-
-
-def _in_order(layout: Layout, own: tuple[str, ...] | None, reference: tuple[str, ...], swapped: bool) -> Layout:
-    """A layout with its columns, which ``own`` names, in the order of the reference or, swapped, in its reverse."""
-    if layout.kind not in ("columns", "list"):
-        if own is not None and own != reference and layout.kind == "score":
-            raise BadInput(f"different label maps: a score of the classes {listed(own)} and predictions of {listed(reference)}")
-        return layout
-    order = tuple(own.index(name) for name in reference) if own is not None else tuple(range(layout.classes or 0))
-    order = order[::-1] if swapped else order
-    if layout.kind == "columns":
-        return replace(layout, columns=tuple(layout.columns[k] for k in order))
-    return layout if order == tuple(range(len(order))) else replace(layout, order=order)
-
-
-def _distinct(session: Session, cells: Sequence[tuple[Source, str]]) -> tuple[str, ...]:
-    parts = [f"SELECT CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}" for source, column in cells]
-    sql = f"SELECT DISTINCT name FROM ({' UNION ALL '.join(parts)}) WHERE name IS NOT NULL ORDER BY name LIMIT {MOST_CLASSES + 1}"
-    names = tuple(row[0] for row in session.rows(sql, doing="reading the labels"))
-    if len(names) > MOST_CLASSES:
-        source, column = cells[0]
-        raise BadInput(
-            f"{source.name}: {column!r} has more than {MOST_CLASSES:,} distinct texts, which is not a set of labels; pass --label "
-            "or --probs to choose another column"
-        )
-    return names
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a message, the first dozen.
-
-    >>> listed([f"x{i}" for i in range(14)])
-    'x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11 and 2 more'
-    """
-    more = len(names) - MENTIONED
-    return ", ".join(names[:MENTIONED]) + (f" and {more} more" if more > 0 else "")
 
 
 def missing_column(source: Source, name: str, option: str) -> BadInput:

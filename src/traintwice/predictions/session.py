@@ -1,15 +1,17 @@
-"""One DuckDB connection with a memory limit and a private folder to spill into; text that goes into its SQL; Parquet that comes out."""
+"""One DuckDB connection with a memory limit and a private folder to spill into, the text that goes into its SQL, and Parquet files."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,36 @@ def all_of(conditions: Iterable[str]) -> str:
 def any_of(conditions: Iterable[str]) -> str:
     """Conditions joined by OR; FALSE where there are none."""
     return " OR ".join(f"({c})" for c in conditions) or "FALSE"
+
+
+def show_id(values: Sequence[Any]) -> str:
+    """An id for messages.
+
+    >>> show_id(("a17",)), show_id((3, "x"))
+    ("'a17'", "(3, 'x')")
+    """
+    shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
+    shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+
+
+def layers(inner: str, steps: Sequence[Mapping[str, str]]) -> str:
+    """A query with further columns, each step computed from the columns before it."""
+    for step in steps:
+        inner = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({inner})"
+    return inner
+
+
+def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
+    """The SQL that sums each expression over a query in float64; truth is counted (faster than adding ones), NULL is nothing."""
+    if not expressions:
+        return []
+    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
+    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
+    return [
+        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
+        for e, row in zip(expressions.values(), described, strict=True)
+    ]
 
 
 def memory_in_bytes(memory: int | str | None) -> int:
@@ -225,3 +257,63 @@ def without_cells(reason: Exception) -> str:
 def _release(connection: Any, folder: Path) -> None:
     connection.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+MOST_PERIODS, MOST_RANGES = 60, 20
+
+PERIODS = {
+    "hour": "strftime({t}, '%Y-%m-%d %H:00')",
+    "day": "strftime({t}, '%Y-%m-%d')",
+    "week": "strftime({t}, '%G-W%V')",
+    "month": "strftime({t}, '%Y-%m')",
+    "quarter": "strftime({t}, '%Y-Q') || quarter({t})",
+    "year": "strftime({t}, '%Y')",
+}
+"""Name of a period to the SQL of its text over ``{t}``, the finest first."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """How a time is cut: what a period is ("week"), and the SQL over ``{t}`` of its text, which sorts as time does."""
+
+    name: str
+    sql: str
+
+
+def period_of(session: Session, relation: str, t: str, family: str) -> Period:
+    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
+
+    Args:
+        relation, t: what follows FROM, and the SQL of the time over it: a timestamp or a number.
+        family: of its type, see `traintwice.predictions.sources.family`.
+    Raises:
+        BadInput: no row has a time.
+    """
+    numbers, less = family in ("integer", "number"), int(family == "integer")
+    spans = "min(t), max(t)" if numbers else ", ".join(f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS)
+    midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
+    sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"
+    ((no_hours, *found),) = session.rows(sql, doing="reading the times")
+    if found[0] is None:
+        raise BadInput("no row has a time; pass another column to --time")
+    if not numbers:
+        fine = (
+            unit for unit, span in zip(PERIODS, found, strict=True) if span < MOST_PERIODS and not (no_hours and unit == "hour")
+        )
+        unit = next(fine, "year")
+        return Period(unit, f"CASE WHEN isfinite({{t}}) THEN {PERIODS[unit]} END")
+    low, high = found
+    least = 1.0 if less else max(abs(low), abs(high)) * 1e-12
+    power = 10.0 ** math.floor(math.log10(max((high - low) / MOST_RANGES, least) or 1.0))
+    width, first, last = next(
+        (w, a, b)
+        for w in (power, 2 * power, 5 * power, 10 * power, 20 * power)
+        if (b := math.floor(high / w)) - (a := math.floor(low / w)) < MOST_RANGES
+    )
+    ends = [
+        (f"{k * width:.0f}" if less else f"{k * width:.12g}", f"{(k + 1) * width - less:.12g}") for k in range(first, last + 1)
+    ]
+    names = [start if width == less else f"{start} to {end}" for start, end in ends]
+    names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
+    place = f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
+    return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{', '.join(map(literal, names))}])[{place}] END")

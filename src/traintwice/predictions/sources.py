@@ -140,9 +140,8 @@ def _files(text: str) -> list[Path]:
     elif path.exists():
         found = [path]
     else:
-        found = (
-            [Path(match) for match in glob.glob(text, recursive=True) if not Path(match).is_dir()] if glob.has_magic(text) else []
-        )
+        matches = glob.glob(text, recursive=True) if glob.has_magic(text) else []  # noqa: PTH207
+        found = [Path(match) for match in matches if not Path(match).is_dir()]
         if not found:
             raise BadInput(f"{text}: no such file{', and nothing matches it as a glob' if glob.has_magic(text) else ''}")
     for path in found:

@@ -1,4 +1,4 @@
-"""Every file as a view with the same column names, whatever its layout; what its cells must hold; the aligned rows as SQL.
+"""Every file as a view with the same column names, whatever its layout, and what its cells must hold.
 
 r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether there is one; w the weight; g0, g1 … the groups, time
 last; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts; h draws of an item by class.
@@ -6,30 +6,15 @@ last; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predic
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.layout import Classes, Layout
+from traintwice.predictions.layout import Layout
 from traintwice.predictions.predictions import SUM_TOLERANCE
-from traintwice.predictions.session import Session, all_of, any_of, literal
+from traintwice.predictions.reading import Classes
+from traintwice.predictions.session import Session, all_of, any_of, period_of, show_id
 from traintwice.predictions.sources import Source, family
-
-MOST_PERIODS, MOST_RANGES = 60, 20
-
-NUMBERS: dict[str, Literal["whole", "any"]] = {"integer": "whole", "number": "any"}
-
-PERIODS = {
-    "hour": "strftime({t}, '%Y-%m-%d %H:00')",
-    "day": "strftime({t}, '%Y-%m-%d')",
-    "week": "strftime({t}, '%G-W%V')",
-    "month": "strftime({t}, '%Y-%m')",
-    "quarter": "strftime({t}, '%Y-Q') || quarter({t})",
-    "year": "strftime({t}, '%Y')",
-}
-"""Name of a period to the SQL of its text, the finest first."""
 
 Cell = Callable[[str], str]
 """Gives the SQL of a column."""
@@ -90,120 +75,76 @@ def make_views(
     clusters = [_common_type({s.columns[names[j]] for s, names in holding}) for j in range(len(holding[0][1] if holding else ()))]
     views, period = [], None
     for number, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
-        name = f"f{number}"
+        name, relation = f"f{number}", f"{source.relation} AS f{number}"
         of = _Cells(name, source)
         cells = {"r": f"{name}.{source.row}"}
-        for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True)):
-            cells[f"i{j}"] = of.cell(column) if kind is None else f"CAST({of.cell(column)} AS {kind})"
+        cells |= {f"i{j}": of.cast(column, kind) for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True))}
         if layout.label is not None:
-            is_float = source.family(layout.label) == "number"
             as_number = f"CASE WHEN {of.is_number(layout.label)} THEN {of.number(layout.label)} END"
             cells["y"] = as_number if layout.kind == "regression" else of.class_of(layout.label, classes.names)
-            cells["raw_y"] = f"{of.cell(layout.label)} IS NOT NULL" + (f" AND {of.is_number(layout.label)}" if is_float else "")
+            cells["raw_y"] = f"{of.given(layout.label)} IS NOT NULL"
         if layout.weight is not None:
             cells["w"] = of.number(layout.weight)
         if layout.cluster:
             cells["c"] = of.cluster(layout.cluster, clusters)
         if layout.draws is not None:
-            cells["d"] = f"CAST({of.cell(layout.draws)} AS VARCHAR)"
+            cells["d"] = f"CAST({of.given(layout.draws)} AS VARCHAR)"
         if layout.time is not None:
-            cells["t"] = of.time(layout.time)
-            numbers = NUMBERS.get(source.family(layout.time))
-            period = period or period_of(session, f"{source.relation} AS {name}", cells["t"], numbers)
+            cells["t"] = of.time(session, layout.time)
+            period = period or period_of(session, relation, cells["t"], source.family(layout.time))
             cells[f"g{len(groups) - 1}"] = period.sql.format(t=cells["t"])
-        cells |= {f"g{j}": f"CAST({of.cell(group)} AS VARCHAR)" for j, group in enumerate(groups) if group in layout.by}
+        cells |= {f"g{j}": of.cast(group, "VARCHAR") for j, group in enumerate(groups) if group in layout.by}
         predicted = of.predictions(layout, classes.names)
         cells |= predicted
-        body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {source.relation} AS {name}"
+        body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {relation}"
         layered = layout.logits and layout.kind in ("columns", "list")
-        session.rows(
-            f"CREATE VIEW {name} AS {_softmax(body, list(predicted)) if layered else body}", doing=f"{source.name}: reading"
-        )
+        body = _softmax(body, list(predicted)) if layered else body
+        session.rows(f"CREATE VIEW {name} AS {body}", doing=f"{source.name}: reading")
         shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
         shared |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
         names = {column: called for column, called in shared.items() if called}
-        view = View(name, source, layout, tuple(predicted), f"{source.relation} AS {name}", source.row, cells, names)
+        view = View(name, source, layout, tuple(predicted), relation, source.row, cells, names)
         views.append(view.over(name) if layered else view)
     return views, None if period is None else period.name
-
-
-@dataclass(frozen=True)
-class Period:
-    """How a time is cut: what a period is ("week"), and the SQL of its name over ``{t}``, which sorts as time does."""
-
-    name: str
-    sql: str
-
-
-def period_of(session: Session, relation: str, t: str, numbers: Literal["whole", "any"] | None) -> Period:
-    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
-
-    Args:
-        relation, t: what follows FROM, and the SQL of the time over it: a timestamp or a number.
-        numbers: times are whole numbers, or any numbers; None for timestamps.
-    """
-    spans = ", ".join(["min(t), max(t)"] if numbers else (f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS))
-    midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
-    sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"
-    ((no_hours, *found),) = session.rows(sql, doing="reading the times")
-    if found[0] is None:
-        raise BadInput("no row has a time; pass another column to --time")
-    if not numbers:
-        units = [
-            unit for unit, span in zip(PERIODS, found, strict=True) if span < MOST_PERIODS and not (no_hours and unit == "hour")
-        ]
-        unit = next(iter(units), "year")
-        return Period(unit, f"CASE WHEN isfinite({{t}}) THEN {PERIODS[unit]} END")
-    low, high = found
-    least = max((high - low) / MOST_RANGES, 1.0 if numbers == "whole" else 1e-300)
-    power = 10.0 ** math.floor(math.log10(least))
-    width = next(w for w in (power, 2 * power, 5 * power, 10 * power, 20 * power) if high // w - low // w < MOST_RANGES)
-    first, last, less = int(low // width), int(high // width), int(numbers == "whole")
-    ends = [f"{k * width:.0f}" if width >= 1 else f"{k * width:.12g}" for k in range(first, last + 1)]
-    names = [f"{end} to {(k + 1) * width - less:.12g}" for k, end in enumerate(ends, first)] if width > less else ends
-    names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
-    texts, place = ", ".join(map(literal, names)), f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
-    return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{texts}])[{place}] END")
 
 
 def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
     """The type in which an id column is compared; None compares as it is."""
     kinds: dict[str, str] = {}
     untyped_text = ""
-    for source, name in zip(sources, names, strict=True):
-        kind = source.family(name)
+    types = [source.columns[name] for source, name in zip(sources, names, strict=True)]
+    for source, name, kind in zip(sources, names, types, strict=True):
         if source.untyped:
-            untyped_text = untyped_text or (f"{source.name} has text in {name!r}" if kind != "integer" else "")
-        elif kind in ("integer", "text", "boolean", "time"):
-            kinds.setdefault(kind, f"{source.name} has {source.columns[name]} in {name!r}")
+            untyped_text = untyped_text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
+        elif family(kind) in ("integer", "text", "boolean", "time"):
+            kinds.setdefault(family(kind), f"{source.name} has {kind} in {name!r}")
         else:
             raise BadInput(
-                f"{source.name}: id column {name!r} has type {source.columns[name]}, which does not identify rows exactly; "
+                f"{source.name}: id column {name!r} has type {kind}, which does not identify rows exactly; "
                 "write ids as integers or text, or pass another column to --id"
             )
     if len(kinds) > 1 or (untyped_text and "integer" in kinds):
         told = ", ".join([*kinds.values(), untyped_text] if len(kinds) == 1 else kinds.values())
         raise BadInput(f"ids differ in type: {told}; 7 and '7' are different ids, so write them alike in all files")
-    types = {source.columns[name] for source, name in zip(sources, names, strict=True)}
     if "text" in kinds or untyped_text or "UHUGEINT" in types:
         return "VARCHAR"
-    if len(types) == 1 and not any(source.untyped for source in sources):
+    if len(set(types)) == 1 and not any(source.untyped for source in sources):
         return None
-    typed = [source.columns[name] for source, name in zip(sources, names, strict=True) if not source.untyped]
-    return typed[0] if "time" in kinds or "boolean" in kinds else _common_type(types)
+    typed = [kind for source, kind in zip(sources, types, strict=True) if not source.untyped]
+    return typed[0] if "time" in kinds or "boolean" in kinds else _common_type(set(types))
 
 
-def _common_type(types: Collection[str]) -> str:
+def _common_type(types: set[str]) -> str:
     """A type in which values of several types can be compared.
 
     >>> _common_type({"INTEGER"}), _common_type({"INTEGER", "BIGINT"}), _common_type({"BIGINT", "VARCHAR"})
     ('INTEGER', 'BIGINT', 'VARCHAR')
     """
-    if len(set(types)) == 1:
+    if len(types) == 1:
         return next(iter(types))
     if any(family(kind) != "integer" for kind in types):
         return "VARCHAR"
-    return "HUGEINT" if set(types) & {"HUGEINT", "UBIGINT", "UHUGEINT"} else "BIGINT"
+    return "HUGEINT" if types & {"HUGEINT", "UBIGINT", "UHUGEINT"} else "BIGINT"
 
 
 @dataclass(frozen=True)
@@ -217,6 +158,10 @@ class _Cells:
         """A column as it is."""
         return f"{self.name}.{self.source.cell(column)}"
 
+    def cast(self, column: str, kind: str | None) -> str:
+        """A column in a type; None takes it as it is."""
+        return self.cell(column) if kind is None else f"CAST({self.cell(column)} AS {kind})"
+
     def number(self, column: str) -> str:
         """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
         return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
@@ -225,30 +170,37 @@ class _Cells:
         """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
         return f"(isfinite({self.number(column)}) OR isinf({self.number(column)}))"
 
-    def time(self, column: str) -> str:
+    def given(self, column: str) -> str:
+        """A column as it is, NULL where a number is NaN."""
+        is_float = self.source.family(column) == "number"
+        return f"CASE WHEN {self.is_number(column)} THEN {self.cell(column)} END" if is_float else self.cell(column)
+
+    def time(self, session: Session, column: str) -> str:
         """A column of time: a number, or a timestamp."""
-        kind, cell = self.source.columns[column], self.cell(column)
-        if self.source.family(column) in ("integer", "number"):
+        kind, cell, name = self.source.columns[column], self.cell(column), f"{self.source.name}: column {column!r}"
+        expected = "expected dates, timestamps or numbers; pass --by to take its values as they are"
+        if family(kind) in ("integer", "number"):
             return self.number(column)
-        return f"CAST({f'timezone({chr(39)}UTC{chr(39)}, {cell})' if kind == 'TIMESTAMP WITH TIME ZONE' else cell} AS TIMESTAMP)"
+        if family(kind) == "text":
+            sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL)"
+            ((wrong,),) = session.rows(f"{sql} FROM {self.source.relation} AS {self.name}", doing=f"{name}: reading")
+            if wrong:
+                raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
+        elif not kind.startswith(("DATE", "TIMESTAMP")):
+            raise BadInput(f"{name} has type {kind}, {expected}")
+        utc = kind == "TIMESTAMP WITH TIME ZONE"
+        return f"CAST({f'timezone({chr(39)}UTC{chr(39)}, {cell})' if utc else cell} AS TIMESTAMP)"
 
     def cluster(self, columns: Sequence[str], types: Sequence[str]) -> str:
         """The cluster of a row; NULL where a part of it is missing."""
-        parts = []
-        for column, kind in zip(columns, types, strict=True):
-            cell = self.cell(column)
-            if self.source.family(column) == "number":
-                cell = f"CASE WHEN {self.is_number(column)} THEN {cell} END"
-            parts.append(cell if kind == self.source.columns[column] and not self.source.untyped else f"CAST({cell} AS {kind})")
-        return (
-            parts[0]
-            if len(parts) == 1
-            else f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN row({', '.join(parts)}) END"
-        )
+        parts = [f"CAST({self.given(column)} AS {kind})" for column, kind in zip(columns, types, strict=True)]
+        if len(parts) == 1:
+            return parts[0]
+        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN row({', '.join(parts)}) END"
 
     def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
         """The class 0 … K−1 of a label; NULL where it is none."""
-        cell, kind = self.cell(column), self.source.family(column)
+        cell, kind, value = self.cell(column), self.source.family(column), self.number(column)
         if kind == "boolean":
             at = [name.lower() for name in names or ("false", "true")]
             codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
@@ -256,7 +208,6 @@ class _Cells:
         if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
             return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
         if kind == "number":
-            value = self.number(column)
             return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
         whole = self.source.columns[column] in ("INTEGER", "BIGINT") and not self.source.untyped
         return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
@@ -267,84 +218,24 @@ class _Cells:
             return {f"k{k}": self.number(column) for k, column in enumerate(layout.columns)}
         column = layout.columns[0]
         if layout.kind == "list":
-            cell = f"CAST({self.cell(column)} AS DOUBLE[])"
+            cell, order = f"CAST({self.cell(column)} AS DOUBLE[])", layout.order or range(layout.classes or 0)
             fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
-            order = layout.order or range(layout.classes or 0)
             if layout.logits:
                 return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
             return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
         if layout.kind == "votes":
             return {"v": self.class_of(column, names)}
-        if layout.kind == "regression":
-            return {"x": self.number(column)}
-        return {"s": f"1 / (1 + exp(-{self.number(column)}))" if layout.logits else self.number(column)}
+        score = f"1 / (1 + exp(-{self.number(column)}))" if layout.logits else self.number(column)
+        return {"x": self.number(column)} if layout.kind == "regression" else {"s": score}
 
 
 def _softmax(body: str, every: Sequence[str]) -> str:
     """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
-    shifted, divided = (", ".join(f"{sql.format(k=k)} AS {k}" for k in every) for sql in ("exp({k} - top)", "{k} / total"))
+    shifted, divided = ", ".join(f"exp({k} - top) AS {k}" for k in every), ", ".join(f"{k} / total AS {k}" for k in every)
     return (
         f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {' + '.join(every)} AS total FROM "
         f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
     )
-
-
-def probabilities(view: View, cell: Cell) -> list[str]:
-    """The SQL of each class's probability; none for predicted labels and regressions."""
-    first = view.predictions[0]
-    if first == "s":
-        return [f"1 - {cell('s')}", cell("s")]
-    if first == "l":
-        return [f"{cell('l')}[{k + 1}]" for k in range(view.layout.classes or 0)]
-    return [cell(k) for k in view.predictions] if first.startswith("k") else []
-
-
-def vote(view: View, cell: Cell) -> str:
-    """The SQL of the predicted class: argmax, ties to the lowest class."""
-    first, probs = view.predictions[0], probabilities(view, cell)
-    if not probs:
-        return cell("v")
-    if first == "s":  # s > 1 - s exactly where s > 1/2, in floating point too
-        return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
-    if len(probs) == 2:
-        return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
-    row = cell("l") if first == "l" else f"[{', '.join(probs)}]"
-    return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
-
-
-def flat(views: Sequence[View], source: str) -> str:
-    """The SQL of every column c of every file m, named c_m, over a FROM clause of their scans."""
-    columns = [f"{sql} AS {c}_{m}" for m, view in enumerate(views) for c, sql in view.cells.items() if c != "r"]
-    return f"SELECT {', '.join(columns)} FROM {source}"
-
-
-def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
-    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …), and the files that have it."""
-    names = dict.fromkeys(c for view in views for c in view.cells if c in ("y", "w", "c", "t") or c.startswith("g"))
-    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
-
-
-def relation(views: Sequence[View], source: str, *, first_suffices: bool, everything: bool = False) -> str:
-    """A SELECT of the aligned rows: i0 …, y, w, g0 …, c, t, and for file m p{m}_{k} and v{m}, x{m} or h{m}.
-
-    Args:
-        source: what follows FROM; its columns are named as `flat` names them.
-        first_suffices: the first file with labels has one in every row, so that no other is read for them.
-        everything: also the columns of the source.
-    """
-    columns = {"y": "NULL::BIGINT", "w": "1.0::DOUBLE"} | {i: f"{i}_0" for i in views[0].ids}
-    for name, files in shared_columns(views).items():
-        cells = [f"{name}_{m}" for m in files]
-        alone = len(cells) == 1 or name == "w" or (name == "y" and first_suffices)
-        columns[name] = cells[0] if alone else f"coalesce({', '.join(cells)})"
-    for m, view in enumerate(views):
-        cell = f"{{}}_{m}".format
-        if view.predictions[0] in ("x", "h"):
-            columns[f"{view.predictions[0]}{m}"] = cell(view.predictions[0])
-            continue
-        columns |= {f"p{m}_{k}": sql for k, sql in enumerate(probabilities(view, cell))}
-        columns[f"v{m}"] = vote(view, cell)
-    return f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in columns.items()), *(['*'] if everything else [])])} FROM {source}"
 
 
 @dataclass(frozen=True)
@@ -352,7 +243,7 @@ class Fault:
     """A condition no row may meet, what to report of the rows that do, what to show of the first, and what to do.
 
     Attributes:
-        sum: where all rows meet it only if this sum is not finite, the cheaper test of many rows.
+        sum: a sum that is not finite where a row meets the condition: the cheaper test of many rows.
     """
 
     condition: str
@@ -369,30 +260,28 @@ def faults(view: View, cell: Cell) -> list[Fault]:
     passes "between 0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
     """
     layout, columns = view.layout, [cell(k) for k in view.predictions]
-    first, kind, one = columns[0], layout.kind, layout.columns[0]
-    found = []
-    if view.ids:
-        missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
-        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
+    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
     every, emits = (
         "every replica must predict every row",
         "find out why the model emits them, or leave those rows out of all files",
     )
-    logits, sums = "pass --logits if these are logits", "choose the columns with --probs, or pass --logits if these are logits"
-    if view.predictions == ("l",):
-        length = f"{first} IS NULL OR len({first}) <> {layout.classes}"
-        total, unequal = f"list_sum({first})", f"do not have {layout.classes} probabilities, as the first row has"
-        found += [
-            Fault(length, unequal, f"coalesce(len({first}) || ' entries', 'missing')", "every row needs one for each class"),
-            Fault(f"len({first}) <> list_count({first})", "have a missing probability", first, every),
-            Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", first, emits, sum=total),
-            Fault(f"list_min({first}) < 0", "have a negative probability", first, logits),
-        ]
-    elif kind == "votes":
+    logits = "pass --logits if these are logits"
+    found = []
+    if view.ids:
+        missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
+        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
+    total = f"list_sum({first})" if view.predictions == ("l",) else " + ".join(columns)
+    if kind == "votes":
         found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
         found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
+    elif view.predictions == ("l",):
+        length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
+        shown = f"coalesce(len({first}) || ' entries', 'missing')"
+        found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
+        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", first, every))
+        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", first, emits, sum=total))
+        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", first, logits))
     else:
-        total = " + ".join(columns)
         what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
         no_number = "is missing or not a number" if view.source.untyped else "is missing"
         shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
@@ -405,36 +294,30 @@ def faults(view: View, cell: Cell) -> list[Fault]:
         elif kind == "columns":
             found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
     if kind in ("columns", "list"):
-        unequal = "have probabilities that do not sum to 1"
-        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", unequal, f"'sum ' || ({total})", sums))
+        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
+        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
     if layout.label is not None and kind == "regression":
-        bad = f"{cell('raw_y')} AND ({cell('y')} IS NULL OR isinf({cell('y')}))"
-        found.append(Fault(bad, "have a label that is not a finite number", cell("y"), "fix or remove them"))
+        bad = f"{cell('raw_y')} AND ({y} IS NULL OR isinf({y}))"
+        found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
     elif layout.label is not None:
-        top = layout.classes
-        outside = f"{cell('y')} < 0" + (f" OR {cell('y')} >= {top}" if top is not None else "")
+        among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
+        outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
         whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
-        condition = outside if whole else f"{cell('raw_y')} AND ({cell('y')} IS NULL OR {outside})"
-        says = f"have a label in {layout.label!r} that is not one of the classes {f'0 … {top - 1}' if top is not None else '0, 1, 2 …'}"
+        bad = outside if whole else f"{cell('raw_y')} AND ({y} IS NULL OR {outside})"
         advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
-        found.append(Fault(condition, says, cell("y"), advice))
+        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice))
     if layout.weight is not None:
-        bad, says = (
-            f"{cell('w')} IS NULL OR NOT isfinite({cell('w')}) OR {cell('w')} < 0",
-            "that is missing, negative or not finite",
+        bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
+        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
+    if layout.cluster:
+        says, advice = (
+            f"have no cluster in {view.names['c']!r}",
+            "every row needs a cluster; one of its own, where it stands alone",
         )
-        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", cell("w"), "weights are numbers >= 0"))
-    for role, columns, advice in (
-        (
-            "cluster",
-            layout.cluster,
-            "every row needs a cluster; give rows that stand alone a cluster of their own, or leave out --cluster",
-        ),
-        ("draw", (layout.draws,) if layout.draws else (), "every row needs a draw, so that no draw of an item counts twice"),
-    ):
-        if columns:
-            says = f"have no {role} in {' + '.join(map(repr, columns))}"
-            found.append(Fault(f"{cell(role[0])} IS NULL", says, "'missing'", advice))
+        found.append(Fault(f"{cell('c')} IS NULL", says, "'missing'", advice))
+    if layout.draws is not None:
+        says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
+        found.append(Fault(f"{cell('d')} IS NULL", says, "'missing'", advice))
     return found
 
 
@@ -470,14 +353,3 @@ def check_contents(session: Session, view: View) -> None:
             )
     if of_weight == 0:
         raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
-
-
-def show_id(values: Sequence[Any]) -> str:
-    """An id for messages.
-
-    >>> show_id(("a17",)), show_id((3, "x"))
-    ("'a17'", "(3, 'x')")
-    """
-    shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
-    shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
-    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
