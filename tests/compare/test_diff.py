@@ -145,7 +145,7 @@ def test_an_infinite_log_loss_is_named_in_both_ways(write):
     paths = write(probs, np.array([0, 1, 0]))
     streamed, counted = (diff(*paths, details=details, which=["log_loss"]) for details in (True, False))
     assert streamed.infinite["log_loss"] == "first at row 1 (id 1) of the new model"
-    assert counted.infinite["log_loss"] == "in 1 rows of the new model"
+    assert counted.infinite["log_loss"] == "in 1 row of the new model"
     for d in (streamed, counted):
         loss = next(q for q in d.quality if q.name == "log_loss")
         assert np.isfinite(loss.old.value)
