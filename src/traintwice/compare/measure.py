@@ -253,7 +253,7 @@ def _measure(
         streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
     identical = IdenticalReplicas()
     held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
-    of_votes = [a for a in streaming.values() if rows.has_probs and not a.definition.needs_probs]
+    of_votes = [a for a in streaming.values() if rows.has_probs and not (a.definition.needs_probs or a.definition.binary)]
     of_blocks = [a for a in streaming.values() if a not in of_votes]
     votes: list[Predictions] = []
     weight = squares = 0.0
