@@ -289,7 +289,10 @@ def test_decision_flips_at_thresholds(draw):
 def test_the_order_of_rows_and_replicas_is_without_meaning(draw, what):
     probs, y = draw(5, 200, 3)
     order = np.random.default_rng(0).permutation(200 if what == "rows" else 5)
-    one, other = measure(probs, y), measure(probs[:, order] if what == "rows" else probs[order], y[order] if what == "rows" else y)
+    one, other = (
+        measure(probs, y),
+        measure(probs[:, order] if what == "rows" else probs[order], y[order] if what == "rows" else y),
+    )
     for name in one:
         a, b = one[name], other[name]
         assert_allclose([a.value, a.low, a.high, a.standard_error], [b.value, b.low, b.high, b.standard_error], rtol=1e-7)
@@ -298,7 +301,9 @@ def test_the_order_of_rows_and_replicas_is_without_meaning(draw, what):
 def test_a_regression_with_true_values():
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(4, 100)), rng.normal(size=100)
-    m = measure(x, t, regression=True, which=["mean_absolute_error", "root_mean_squared_error", "mean_error", "regression_difference"])
+    m = measure(
+        x, t, regression=True, which=["mean_absolute_error", "root_mean_squared_error", "mean_error", "regression_difference"]
+    )
     assert_allclose(m["mean_absolute_error"].value, np.abs(x - t).mean())
     assert_allclose(m["root_mean_squared_error"].value, np.sqrt(((x - t) ** 2).mean()))
     assert_allclose(m["mean_error"].value, (x - t).mean())
