@@ -230,7 +230,9 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
         given["label"] = labels
     if weights is not None:
         given["weight"] = weights
-    changes = any(given.get(name) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster"))
+    changes = any(
+        _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
+    )
     whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
     if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
         p = Predictions.of(whole, given.get("label"), given.get("weight"))
@@ -257,7 +259,7 @@ def _measure(
         streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
     identical = IdenticalReplicas()
     held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
-    of_votes = [a for a in streaming.values() if rows.has_probs and not a.definition.needs_probs]
+    of_votes = [a for a in streaming.values() if rows.has_probs and not (a.definition.needs_probs or a.definition.binary)]
     of_blocks = [a for a in streaming.values() if a not in of_votes]
     votes: list[Predictions] = []
     weight = squares = 0.0
@@ -399,3 +401,7 @@ def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str
 
 def _numbers(rows: Rows) -> int:
     return rows.summary.rows * rows.replicas * (rows.classes or 1)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and (hasattr(value, "shape") or bool(value))

@@ -298,6 +298,8 @@ def _sentence(
     last = table[-1]
     if detect is None and wanted is None:
         many = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
+        if math.isnan(last.detects):
+            return f"{at}, {many} are too few to find any difference with {100 * power:.0f} % power ({parts.source})."
         return f"{at}, {many} find a difference of {points(last.detects)} pp ({parts.source})."
     aim = (
         f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"

@@ -76,6 +76,7 @@ class Accumulator:
         self.examples = 0
         self.missing: str | None = None
         self.infinite: InfiniteAt | None = None
+        self._refused: str | None = None
         self.clustered, self._seen, self._replicas, self._weight = clustered, 0, 0, 0.0
         self._sums: tuple[Any, ...] = ()
         self._moments: Moments | None = None
@@ -108,12 +109,15 @@ class Accumulator:
         Returns:
             The quantities of each row, shape ``C N``; None if the metric has no value on these rows.
         """
-        means, lacks = None, self.definition.missing(block)
+        means, lacks = None, self._refused or self.definition.missing(block)
         if lacks is None:
+            self._expect(block.replicas)
             try:
                 means = self._add(block, groups, counts)
             except TooFewReplicas as reason:
                 lacks = str(reason)
+            except BadInput as reason:  # labels of three classes, for a measure of two: no value on the other rows either
+                lacks = self._refused = str(reason)
         if lacks is not None:
             self.missing = lacks
         elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self._sums[0].rows).all():
@@ -167,7 +171,7 @@ class Accumulator:
         Raises:
             BadInput: nothing has been seen. Undefined: see the metric.
         """
-        if self.missing is not None and not self.examples:
+        if self.missing is not None and (self._refused or not self.examples):
             raise Undefined(self.missing)
         if self._moments is None or self._weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
