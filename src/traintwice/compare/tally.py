@@ -40,6 +40,7 @@ class Ratio:
         less: a second quotient that is subtracted; None where there is none.
         share: it is a share of rows.
         models: how many models it is about.
+        limit: the largest value; None means 1 for a fraction, and none for a number.
     """
 
     name: str
@@ -51,6 +52,12 @@ class Ratio:
     scale: Scale = "log"
     share: bool = True
     models: int = 2
+    limit: float | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest value that the measure may have."""
+        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else np.inf
 
     @property
     def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
@@ -86,7 +93,16 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio("positive_flips", "positive flips", _WON, _LABELLED),
     Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, **{k: -v for k, v in _EITHER.items()}}, _LABELLED),
     Ratio("win_loss_ratio", "wins / losses", _WON, _LOST, unit="number", share=False),
-    Ratio("churn_to_error", "churn / error", {"changed_labelled": 2.0}, _ERRORS, unit="number", share=False),
+    Ratio(
+        "churn_to_error",
+        "churn / error",
+        {"changed_labelled": 2.0},
+        _ERRORS,
+        unit="number",
+        scale="logit",
+        share=False,
+        limit=2.0,
+    ),
     Ratio("churn_correct", "churn correct", _EITHER, _RIGHTS),
     Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}}, _ERRORS),
 )
@@ -193,7 +209,9 @@ class Tally:
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
-        base = self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if len(ratio.bottom) > 1 else 1.0)
+        base = (
+            self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if ratio.bottom in (_RIGHTS, _ERRORS) else 1.0)
+        )
         squares = np.maximum(self.moments.squares, 1e-300)
         effective = self.total(ONE) ** 2 / squares
         return [
@@ -209,7 +227,7 @@ class Tally:
                 base=float(min(base[g], 1.0)),
                 scale=ratio.scale,
                 share=ratio.share,
-                most=1.0 if ratio.unit == "fraction" else np.inf,
+                most=ratio.most,
             )
             for g in range(len(values))
         ]
