@@ -128,7 +128,7 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
         return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
     half = half_width(parts, level)
-    if half == 0 and s.value in (0.0, s.most):
+    if half == 0 and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
         return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])
     return scaled_bounds(s.value, half, s.scale, most=s.most)
 
