@@ -15,7 +15,14 @@ from traintwice.errors import Undefined
 
 MEASURES = (metrics.churn, metrics.accuracy, metrics.surrogate_churn, metrics.pairwise_l1, metrics.churn_to_error)
 REPLICAS = (3, 4, 5, 10)
-BETWEEN = (metrics.churn, metrics.negative_flips, metrics.surrogate_churn, metrics.total_variation, metrics.churn_to_error)
+BETWEEN = (
+    metrics.churn,
+    metrics.negative_flips,
+    metrics.surrogate_churn,
+    metrics.total_variation,
+    metrics.churn_to_error,
+    metrics.win_loss_ratio,
+)
 TWO = np.array([-0.25, 0.25])
 """Factors of the old and the new model where they are fixed: the new one is the better."""
 RECIPES = (INDEPENDENT, *SHARED, HEAVY, CLUSTERED[1])

@@ -31,11 +31,17 @@ def test_half_width_adds_the_parts_each_with_its_t():
 @pytest.mark.parametrize(("value", "half"), [(0.3, 0.05), (0.02, 0.5), (0.999, 0.2)])
 def test_bounds_are_formed_on_their_scale(value, half):
     assert_allclose(scaled_bounds(value, half, "plain"), (value - half, value + half))
-    assert_allclose(scaled_bounds(value, half, "log"), np.exp(math.log(value) + np.array([-1, 1]) * half / value))
-    assert_allclose(
-        scaled_bounds(value, half, "logit"),
-        special.expit(special.logit(value) + np.array([-1, 1]) * half / (value * (1 - value))),
-    )
+    r = half / value
+    assert_allclose(scaled_bounds(value, half, "log"), [value * math.exp(-r), value * math.exp(r + r**2 / 2)])
+    r = half / (value * (1 - value))
+    steps = [-r - max(2 * value - 1, 0) * r**2 / 2, r + max(1 - 2 * value, 0) * r**2 / 2]
+    assert_allclose(scaled_bounds(value, half, "logit"), special.expit(special.logit(value) + np.array(steps)))
+
+
+def test_a_logit_scale_may_end_at_another_number_and_mirrors():
+    assert_allclose(scaled_bounds(1.8, 0.1, "logit", most=2.0), 2 * np.array(scaled_bounds(0.9, 0.05, "logit")))
+    low, high = scaled_bounds(0.2, 0.05, "logit")
+    assert_allclose(scaled_bounds(0.8, 0.05, "logit"), [1 - high, 1 - low])
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])

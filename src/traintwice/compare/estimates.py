@@ -11,7 +11,6 @@ from traintwice.metrics import Measurement, Summary
 from traintwice.metrics.definition import influence_variance
 from traintwice.statistics.intervals import (
     NO_BOUNDS,
-    ZERO_COUNT,
     Bounds,
     Part,
     effective_units,
@@ -72,8 +71,8 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     """The number with its interval.
 
         half-width h = sqrt(t²_{M−1} V_J + t²_{U−1} V_E), formed on the scale of the metric (log for measures >= 0, logit for
-        fractions that may be near 1); a share between two models: Wilson's interval at n = θ(1 − θ)/V_E; a share of 0 has the upper
-        bound of the exact binomial (two models) or 3.7/U (more replicas)
+        fractions that may be near 1), see `scaled_bounds`; a share between two models: Wilson's interval at n = θ(1 − θ)/V_E; a measure
+        that is 0, or as large as it can be, on all units has the bound of the exact binomial, about 3.7/U at 95 %
 
     Args:
         measurement: of any metric.
@@ -129,14 +128,18 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
         return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
     half = half_width(parts, level)
-    if s.value == 0 and half == 0 and s.most > 1:
-        # Nothing bounds a number whose every contribution is 0; of a ratio of counts, the counts below it do.
-        missing = wilson(0.0, units * s.base, level)[1] if s.base < 1 else math.nan
-        return 0.0, missing / (1 - missing)
-    if s.most == 1.0 and s.value in (0.0, 1.0) and half == 0:
-        rest = min(ZERO_COUNT / (units * s.base), 1.0)
-        return (0.0, rest) if s.value == 0.0 else (1.0 - rest, 1.0)
+    if half == 0 and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
+        return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])
     return scaled_bounds(s.value, half, s.scale, most=s.most)
+
+
+def _bounds_at_the_end(s: Summary, rest: float) -> Bounds:
+    """The bounds of a measure that is 0, or as large as it can be, on all units; ``rest`` is the exact bound of a share of 0."""
+    if math.isinf(s.most):
+        return 0.0, rest / (1 - rest) if rest < 1 else math.inf
+    rest *= s.most
+    least = -rest if s.scale == "plain" else 0.0
+    return (least, rest) if s.value == 0.0 else (s.most - rest, s.most)
 
 
 def _no_replica_part(s: Summary) -> str:

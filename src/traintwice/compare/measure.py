@@ -29,7 +29,7 @@ from traintwice.metrics.multiplicity import (
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
 from traintwice.predictions.reading import reading_of
-from traintwice.predictions.layout import Classes
+from traintwice.predictions.reading import Classes
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000

@@ -190,6 +190,8 @@ class _Column:
         rows = float(tally.total(ONE)[g])
         form = (pairs.cross(pairs.olds, pairs.news) - pairs.floor(pairs.olds, pairs.news)) / rows
         value = float(form @ counts)
+        if abs(value) < 1e-12:  # equal counts, but for rounding
+            value = 0.0
         variance = float(tally.variance_of(np.concatenate([[-value / rows], form]))[g])
         if pairs.retrains > 1:
             variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
@@ -202,11 +204,14 @@ class _Column:
             return 1.0
         pairs, tally = self.pairs
         counts = np.array([tally.total(q)[g] for q in tally.quantities])
+        # Weighted rows count as the effective number of rows of equal weight.
+        counts *= float(tally.total(ONE)[g] / tally.moments.squares[g])
+        exact = 0.0 if pairs.new_retrains else slice_against_floor(float(counts[0]), counts[1:].tolist())
         if tally.clustered or tally.weighted or pairs.new_retrains:
-            excess = self._floor(g, 0.95)
+            excess = self._floor(g)
             freedom = min(max(pairs.retrains - 1, 1), max(float(tally.moments.units[g]) - 1, 1))
-            return 1.0 if excess is None else p_of_zero(excess[1].value, excess[1].standard_error ** 2, freedom)
-        return slice_against_floor(float(counts[0]), counts[1:].tolist())
+            return 1.0 if excess is None else max(exact, p_of_zero(excess[1].value, excess[1].standard_error ** 2, freedom))
+        return exact
 
 
 class _Spread:

@@ -43,6 +43,7 @@ class Ratio:
         less: a second quotient that is subtracted; None where there is none.
         share: it is a share of rows.
         models: how many models it is about.
+        limit: the largest value; None means 1 for a fraction, and none for a number.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Ratio:
     scale: Scale = "log"
     share: bool = True
     models: int = 2
+    limit: float | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest value that the measure may have."""
+        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else np.inf
 
     @property
     def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
@@ -89,7 +96,16 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio("positive_flips", "positive flips", _WON, _LABELLED),
     Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, **{k: -v for k, v in _EITHER.items()}}, _LABELLED),
     Ratio("win_loss_ratio", "wins / losses", _WON, _LOST, unit="number", share=False),
-    Ratio("churn_to_error", "churn / error", {"changed_labelled": 2.0}, _ERRORS, unit="number", share=False),
+    Ratio(
+        "churn_to_error",
+        "churn / error",
+        {"changed_labelled": 2.0},
+        _ERRORS,
+        unit="number",
+        scale="logit",
+        share=False,
+        limit=2.0,
+    ),
     Ratio("churn_correct", "churn correct", _EITHER, _RIGHTS),
     Ratio(
         "churn_incorrect",
@@ -224,7 +240,7 @@ class Tally:
                 base=1.0 if of_labelled else float(share[g]),
                 scale=ratio.scale,
                 share=ratio.share,
-                most=1.0 if ratio.unit == "fraction" else np.inf,
+                most=ratio.most,
             )
             for g in range(len(values))
         ]

@@ -154,7 +154,7 @@ def churn_incorrect() -> None:
     """
 
 
-@ratio_metric("churn / error", churn, error, unit="number")
+@ratio_metric("churn / error", churn, error, unit="number", scale="logit", limit=2.0)
 def churn_to_error() -> None:
     r"""Churn in units of the error rate.
 

@@ -73,7 +73,7 @@ def whole_metric(title: str, kind: Kind, *, weighted: bool = True, **needs: Any)
 
 
 def ratio_metric(
-    title: str, numerator: Metric, denominator: Metric, *, unit: Unit, scale: Scale = "log"
+    title: str, numerator: Metric, denominator: Metric, *, unit: Unit, scale: Scale = "log", limit: float | None = None
 ) -> Callable[[Callable[..., None]], Metric]:
     """Decorate a function that only carries a docstring: the metric is the quotient of the two given."""
 
@@ -88,6 +88,7 @@ def ratio_metric(
             title=title,
             unit=unit,
             scale=scale,
+            limit=limit,
             needs_labels=top.needs_labels or bottom.needs_labels,
             needs_probs=top.needs_probs or bottom.needs_probs,
             ordered=top.ordered or bottom.ordered,

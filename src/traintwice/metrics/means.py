@@ -173,9 +173,7 @@ class RatioOf(OnePass):
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
         value, rows, dropped = self.finish((top.value, top.rows, top.dropped), (bottom.value, bottom.rows, bottom.dropped))
         influence = (top.influence - value * bottom.influence) / bottom.value
-        return Measurement.of(
-            self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0) if self.is_share else 1.0
-        )
+        return Measurement.of(self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0))
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +190,8 @@ class RatioOf(OnePass):
     def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:
         top, bottom = (part.finish(s, replicas, weight) for part, s in zip((self.numerator, self.denominator), sums, strict=True))
         value, rows, dropped = self.finish(top, bottom)
-        base = min(bottom[0], 1.0) if self.is_share else 1.0
-        return Conclusion(value, rows, dropped, np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]]), base)
+        slopes, centre = np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]])
+        return Conclusion(value, rows, dropped, slopes, centre, min(bottom[0], 1.0))
 
     def finish(
         self, top: tuple[float, np.ndarray, np.ndarray | None], bottom: tuple[float, np.ndarray, np.ndarray | None]
