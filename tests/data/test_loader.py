@@ -123,6 +123,7 @@ def test_order_may_be_fixed_and_streams_need_none():
     assert train(RECIPE, Loader("my_loaders:streamed", 2, 40).load(), seed=0, replica=0).steps == 12
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_a_study_in_worker_processes_says_that_its_data_are_random_themselves(tmp_path):
     rows = {"baseline": RECIPE, "twice": RECIPE.change(epochs=6)}
     results = run(Experiment("mine", SOURCE, rows, replicas=2), store=tmp_path / "store", jobs=1)

@@ -103,7 +103,9 @@ def blown_up(trained, bad):
 
 
 @pytest.mark.parametrize("engine", ["auto", "loop"])
-def test_everything_fixed_on_a_cpu_is_identical(engine):
+def test_everything_fixed_on_a_cpu_is_identical(engine, monkeypatch):
+    if engine == "loop":  # of which the next test compares other processes
+        monkeypatch.setattr(determinism, "Twin", InThisProcess)
     threads, chosen = torch.get_num_threads(), choose(SMALL, SOURCE.load(), engine=engine)
     last = "2 threads" if chosen.engine == "loop" else "another process, beside two others"
     found = audit(SMALL, SOURCE, steps=30, engine=engine)
@@ -244,7 +246,8 @@ def test_an_earlier_model_that_diverges_ends_a_walk():
         next(walk(SMALL.change(network=MLP((8,)), start=Earlier(wild)), SOURCE.load(), seed=0, replica=0, steps=2))
 
 
-def test_a_recipe_with_earlier_models_is_checked():
+def test_a_recipe_with_earlier_models_is_checked(monkeypatch):
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
     found = audit(SMALL.change(start=Earlier(SMALL.change(start=Earlier(SMALL)))), SOURCE, steps=4, threads=())
     assert {c.divergence for c in found.compared} == {None}
     assert found.deterministic
@@ -295,7 +298,8 @@ def test_mistakes():
         audit(SMALL.change(network=LeNet5()), SOURCE, steps=1, engine="stacked")
 
 
-def test_one_command(capsys):
+def test_one_command(capsys, monkeypatch):
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
     for extra in ([], ["--engine", "loop", "--json"]):
         with pytest.raises(SystemExit) as ended:
             app(["check", "digits", "--steps", "4", *extra])

@@ -79,7 +79,7 @@ def workers():
 
 
 @pytest.fixture
-def started(small, tmp_path):
+def started(small, tmp_path, worker_processes):
     """A study of which one replica is finished, and what comes next."""
     store, data = Store(tmp_path / "runs"), small.data.load()
     news = train_missing(small, data, store, prepare(small, data, store, engine="loop"), jobs=1)  # one replica after the other
