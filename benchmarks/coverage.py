@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special, stats
+from traintwice.compare.intervals import t_quantile
 
 from traintwice.compare import interval
-from traintwice.compare.intervals import t_quantile
 from traintwice.metrics import churn, churn_matrix
 
 REPLICAS = (3, 4, 5, 10, 20)

@@ -125,6 +125,7 @@ def diff(
         temperature_matched=temperature_matched,
         listed=0 if no_rows else listed,
         show=() if no_rows else tuple(show),
+        only_shown=tuple(name for name in show if name not in _listed(reading.get("by"))),
         no_rows=no_rows,
         margin=margin,
         same_within=same_within,
@@ -411,8 +412,11 @@ def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
     by = reading.get("by") or ()
     if not show or isinstance(by, Mapping):
         return reading
-    listed = [by] if isinstance(by, str) else list(by)
-    return {**reading, "by": list(dict.fromkeys([*listed, *show]))}
+    return {**reading, "by": list(dict.fromkeys([*_listed(by), *show]))}
+
+
+def _listed(by: Any) -> list[str]:
+    return [by] if isinstance(by, str) else list(by or ())
 
 
 def _one(given: Any, name: str) -> Any:

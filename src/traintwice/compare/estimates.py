@@ -124,9 +124,15 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         return NO_BOUNDS
     if s.share and alone and s.replicas <= 2:
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
-        least = units * s.base if s.effective is None or s.clustered else min(units, s.effective) * s.base
-        return wilson(s.value, effective_units(s.value, variance, least), level, parts[0].freedom if s.clustered else math.inf)
+        rows = (s.examples if s.effective is None else s.effective) * s.base
+        # Rows of one cluster may be independent, so that they count one by one; where nothing was seen, only clusters count.
+        worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
+        return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
     half = half_width(parts, level)
+    if s.value == 0 and half == 0 and s.most > 1:
+        # Nothing bounds a number whose every contribution is 0; of a ratio of counts, the counts below it do.
+        missing = wilson(0.0, units * s.base, level)[1] if s.base < 1 else math.nan
+        return 0.0, missing / (1 - missing)
     if s.most == 1.0 and s.value in (0.0, 1.0) and half == 0:
         rest = min(ZERO_COUNT / (units * s.base), 1.0)
         return (0.0, rest) if s.value == 0.0 else (1.0 - rest, 1.0)

@@ -19,6 +19,7 @@ from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefin
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.definition import Definition, to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
+from traintwice.metrics.means import weights_of
 from traintwice.metrics.multiplicity import (
     ambiguity_against,
     discrepancy_against,
@@ -32,6 +33,9 @@ from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
+
+VOTES_TOGETHER = 1 << 16
+"""Rows of predicted labels that are measured together."""
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -87,6 +91,7 @@ class Measures(Mapping[str, Estimate], Shown):
         definitions: metric name to its definition.
         left_out: metric name to the reason why it has no value here.
         infinite: metric name to where its number becomes infinite.
+        effective_rows: (Σw)²/Σw² where rows have weights; None where all weigh alike.
         calibration: mean calibration error if every confidence were the chance of being right, and the error less what chance adds;
             None where the error was not asked for.
         identical: names of replicas whose predictions are bit-identical, each group of two or more.
@@ -102,6 +107,7 @@ class Measures(Mapping[str, Estimate], Shown):
     definitions: Mapping[str, Definition]
     left_out: Mapping[str, str]
     infinite: Mapping[str, str]
+    effective_rows: float | None
     calibration: tuple[float, float] | None
     identical: tuple[tuple[str, ...], ...]
     multiplicity: Multiplicity | None
@@ -127,6 +133,7 @@ class Measures(Mapping[str, Estimate], Shown):
             "measures": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
             "left_out": dict(self.left_out),
             "infinite": dict(self.infinite),
+            "effective_rows": plain(self.effective_rows),
             "calibration": plain(self.calibration),
             "identical": plain(self.identical),
             "multiplicity": plain(self.multiplicity),
@@ -244,12 +251,25 @@ def _measure(
         streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
     identical = IdenticalReplicas()
     held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
+    of_votes = [a for a in streaming.values() if rows.has_probs and not a.definition.needs_probs]
+    of_blocks = [a for a in streaming.values() if a not in of_votes]
+    votes: list[Predictions] = []
+    weight = squares = 0.0
     for block in rows.blocks():
         identical.add(block)
-        for accumulator in streaming.values():
+        if (w := weights_of(block)) is not None:
+            weight, squares = weight + float(w.sum()), squares + float((w**2).sum())
+        for accumulator in of_blocks:
             accumulator.add(block)
         if held is not None:
             held.add(block)
+        if votes and votes[0].has_labels != block.has_labels:
+            _flush(votes, of_votes)
+        if of_votes:
+            votes.append(block.without_probs())
+        if len(votes) * block.examples >= VOTES_TOGETHER:
+            _flush(votes, of_votes)
+    _flush(votes, of_votes)
     estimates: dict[str, Estimate] = {}
     left_out: dict[str, str] = {}
     infinite: dict[str, str] = {}
@@ -270,6 +290,7 @@ def _measure(
         definitions={**asked, **{name: a.definition for name, a in streaming.items()}},
         left_out=left_out,
         infinite=infinite,
+        effective_rows=weight**2 / squares if squares else None,
         calibration=_calibration(streaming.get("calibration_error")),
         identical=tuple(tuple(names[m] for m in group) for group in identical.result()),
         multiplicity=None,
@@ -280,6 +301,15 @@ def _measure(
     if not temperature_matched:
         return found
     return replace(found, matched=_matched(held, [m for m in which if m.__name__ in estimates], level, left_out))
+
+
+def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:
+    """Add predicted labels gathered from several blocks; they take so little room that blocks of probabilities are too short for them."""
+    if votes:
+        together = votes[0] if len(votes) == 1 else Predictions.joined(votes)
+        for accumulator in accumulators:
+            accumulator.add(together)
+        votes.clear()
 
 
 def _in_memory(rows: Rows) -> Predictions:

@@ -1,0 +1,1 @@
+"""Simulated predictions whose true churn is known."""
