@@ -73,7 +73,7 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
         >>> choose(Recipe(), Digits().load(), Execution(engine="loop"))
         Choice(engine='loop', reason='as asked')
     """
-    execution.placed()  # this machine has the device
+    execution.placed()  # raises where this machine does not have the device
     engine, on_gpu = execution.engine, execution.on_gpu
     if engine != "auto":
         obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution.products)
