@@ -190,7 +190,7 @@ def test_resumed(name):
 
 
 def test_a_replica_that_diverges_leaves_the_others_alone():
-    recipe, how = BATCH_NORM.change(network=MLP((9, 7)), start=Earlier(ODD)), {"dtype": torch.float64}
+    recipe, how = BATCH_NORM.change(network=MLP((9, 7)), start=Earlier(ODD)), {"execution": DOUBLE}
     starts = {m: reference_of(ODD, m).weights for m in range(3)}
     starts[1] = {name: array * 1e300 for name, array in starts[1].items()}
     made = together(recipe, [0, 1, 2], starts=starts, **how)
