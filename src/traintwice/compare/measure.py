@@ -28,8 +28,7 @@ from traintwice.metrics.multiplicity import (
     viable_range_distribution,
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.reading import reading_of
-from traintwice.predictions.reading import Classes
+from traintwice.predictions.reading import Classes, reading_of
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
