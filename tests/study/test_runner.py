@@ -11,13 +11,15 @@ from dataclasses import replace
 import pytest
 
 from in_process import in_worker_processes
-from traintwice.engine import train_group
+from traintwice.engine import Execution, train_group
 from traintwice.errors import BadInput, StoreError, TrainingFailed, Undefined
 from traintwice.metrics import churn, surrogate_churn
 from traintwice.predictions import Predictions
 from traintwice.processes import started_early
 from traintwice.study import Store, gather, prepare, run, train_missing
 from traintwice.study.store import TEMPORARY
+
+ONE = Execution(jobs=1)
 
 
 def logits_of(store: Store) -> dict[str, bytes]:
@@ -30,7 +32,7 @@ def undisturbed(small, tmp_path_factory):
     path = tmp_path_factory.mktemp("undisturbed") / "runs"
     with pytest.MonkeyPatch.context() as patch:
         in_worker_processes(patch)
-        run(small, store=path, jobs=1)
+        run(small, store=path, execution=ONE)
     return Store(path)
 
 
@@ -49,7 +51,7 @@ def test_more_replicas_train_only_the_missing_ones(small, undisturbed, tmp_path)
     shutil.copytree(undisturbed.path, tmp_path / "runs")
     store = Store(tmp_path / "runs")
     before = {p: p.stat().st_mtime_ns for p in store.path.rglob("0*")}
-    results = run(replace(small, replicas=5), store=store, jobs=2)
+    results = run(replace(small, replicas=5), store=store, execution=Execution(jobs=2))
     assert results["ensemble"].test.replicas == 5
     assert all(p.stat().st_mtime_ns == then for p, then in before.items())
     assert logits_of(undisturbed).items() <= logits_of(store).items()
@@ -58,9 +60,10 @@ def test_more_replicas_train_only_the_missing_ones(small, undisturbed, tmp_path)
 
 COMMAND = """
 import sys
+from traintwice.engine import Execution
 from traintwice.study import Experiment, run
 from pathlib import Path
-run(Experiment.read(Path(sys.argv[1])), store=sys.argv[2], jobs=int(sys.argv[3]))
+run(Experiment.read(Path(sys.argv[1])), store=sys.argv[2], execution=Execution(jobs=int(sys.argv[3])))
 """
 
 
@@ -173,7 +176,7 @@ def test_a_replica_that_cannot_be_trained_is_named_and_the_others_are_kept(small
 def test_a_killed_worker_is_reported(small, tmp_path):
     long = small.override(["epochs=100000"])
     store, data = Store(tmp_path / "runs"), long.data.load()
-    news = train_missing(long, data, store, prepare(long, data, store), jobs=1)
+    news = train_missing(long, data, store, prepare(long, data, store, execution=ONE))
 
     import threading
 
@@ -223,24 +226,19 @@ def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undistu
     shutil.copytree(undisturbed.path, tmp_path / "runs")
     store, data = Store(tmp_path / "runs"), small.data.load()
     more = replace(small, replicas=6)
-    news = train_missing(more, data, store, prepare(more, data, store), jobs=1)
+    news = train_missing(more, data, store, prepare(more, data, store, execution=ONE))
     next(news)
     news.close()
     assert store.study("small")["replicas"] == 3
 
 
-def test_no_jobs(small, tmp_path):
-    with pytest.raises(BadInput, match="jobs: got 0, expected at least 1"):
-        run(small, store=tmp_path / "runs", jobs=0)
-
-
 @pytest.mark.usefixtures("worker_processes")
 def test_workers_that_wait_already_are_used(small, data, tmp_path):
     store = Store(tmp_path / "runs")
-    made = prepare(small, data, store)
+    made = prepare(small, data, store, execution=ONE)
     with started_early(1) as started:
         (first,) = started
-        finished = list(train_missing(small, data, store, made, jobs=1, started=started))
+        finished = list(train_missing(small, data, store, made, started=started))
         assert started == []
         assert first.process.returncode == 0
     assert len(finished) == len(made.missing)
