@@ -10,8 +10,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
 
+# Tests start dozens of processes, each of which would compile the package anew where Python is told to write no bytecode.
 test: $(VENV)/.dev check  ## lint, types, tests
-	$(BIN)/python -m pytest -n auto
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .

@@ -1,6 +1,8 @@
-"""Results of a comparison made by hand, for what prints and draws them."""
+"""Results of a comparison made by hand, for what prints and draws them; and studies that train without worker processes."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +33,25 @@ from traintwice.types import Estimate
 
 # As in the worker processes: two threads change bits, and fight with the tests that run beside them.
 torch.set_num_threads(1)
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _studies_in_this_process():
+    from in_process import in_process
+
+    with pytest.MonkeyPatch.context() as patch:
+        in_process(patch)
+        yield
+
+
+@pytest.fixture
+def worker_processes(monkeypatch):
+    """Studies of this test are trained in worker processes, as those of a user are."""
+    from in_process import in_worker_processes
+
+    in_worker_processes(monkeypatch)
 
 
 @pytest.fixture(scope="session")

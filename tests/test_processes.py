@@ -22,6 +22,7 @@ def test_what_the_user_says_of_memory_stands(monkeypatch):
     assert worker_environment()["MALLOC_TRIM_THRESHOLD_"] == "131072"
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_those_that_are_not_used_are_ended():
     with started_early(1) as started:
         (waiting,) = started
@@ -30,6 +31,7 @@ def test_those_that_are_not_used_are_ended():
     assert waiting.errors.closed
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_they_are_ended_when_something_fails():
     kept = []
 

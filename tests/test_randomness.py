@@ -1,10 +1,14 @@
-import subprocess
-import sys
+import random
 
 import numpy as np
 import pytest
+import torch
 
+from traintwice.data import Digits
+from traintwice.engine import train
+from traintwice.methods import anti_distillation
 from traintwice.randomness import stream
+from traintwice.recipes import Recipe
 
 
 def draws(**which):
@@ -27,16 +31,11 @@ def test_streams_are_uncorrelated():
 
 
 def test_nothing_draws_from_a_global_generator():
-    code = """
-import numpy as np, random, torch
-from traintwice.data import Digits
-from traintwice.engine import train
-from traintwice.methods import anti_distillation
-from traintwice.recipes import Recipe
-data = Digits().load()  # importing scikit-learn draws for names of temporary files
-before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
-train(Recipe(method=anti_distillation(2), epochs=1), data, seed=0, replica=0)
-after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
-assert before == after
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+    data = Digits(train=200).load()  # importing scikit-learn draws for names of temporary files
+
+    def states():
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+    before = states()
+    train(Recipe(method=anti_distillation(2), epochs=1), data, seed=0, replica=0)
+    assert states() == before

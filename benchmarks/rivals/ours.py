@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rivals.case import Case, NotHere
-from traintwice.engine import train, train_group
+from traintwice.engine import Execution, train, train_group
 from traintwice.engine.choosing import obstacle_to_stacking
 from traintwice.recipes import Recipe
 
@@ -32,7 +32,7 @@ def stacked(case: Case) -> Callable[[], None]:
         raise NotHere(obstacle)
 
     def run() -> None:
-        for _, made in train_group(recipe, case.data, seed=0, replicas=replicas, engine="stacked"):
+        for _, made in train_group(recipe, case.data, seed=0, replicas=replicas, execution=Execution("stacked")):
             if isinstance(made, Exception):
                 raise made
 

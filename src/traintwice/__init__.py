@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from traintwice.compare.plan import plan
     from traintwice.compare.recipes import compare_recipes
     from traintwice.compare.self_test import self_test
+    from traintwice.engine import Execution
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.study import Experiment, Results, Store, run
@@ -49,6 +50,7 @@ _SHEETS = {
 """Name to the module of `traintwice.sheets` for its results."""
 
 _NEEDS_TORCH = {
+    "Execution": "traintwice.engine",
     "Experiment": "traintwice.study",
     "Recipe": "traintwice.recipes",
     "Results": "traintwice.study",
@@ -60,6 +62,7 @@ __all__ = [
     "Budget",
     "Diff",
     "Estimate",
+    "Execution",
     "Experiment",
     "GateResult",
     "Measures",

@@ -1,13 +1,23 @@
 """The command line as a stranger types it, and small files to type it on."""
 
+import functools
 import sys
 
 import numpy as np
 import pytest
+import typer.main
 
 from traintwice.cli import main
 
 ROWS = 600
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _command_built_once():
+    """Typer builds all verbs and their options anew for each command line; here they are the same every time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

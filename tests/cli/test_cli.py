@@ -41,6 +41,8 @@ def finished(tmp_path_factory):
         "runs",
         "--report",
         "out",
+        "--jobs",
+        "1",
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -219,7 +221,7 @@ def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
     import time
 
     (tmp_path / "small.toml").write_text(SMALL.replace("epochs = 1", "epochs = 100000"))
-    command = [sys.executable, "-c", "from traintwice.cli import main; main()", "run", "small.toml", "--no-report"]
+    command = [sys.executable, "-c", "from traintwice.cli import main; main()", "run", "small.toml", "--no-report", "--jobs", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "traintwice-runs/studies/small.json").exists():
         time.sleep(0.1)

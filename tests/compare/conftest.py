@@ -17,10 +17,10 @@ def draw():
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes models as Parquet, all with ids and labels and a group column, and returns their paths."""
+    """Writes models as Parquet, all with ids and labels, a group column and more columns, and returns their paths."""
     from traintwice.predictions.session import Session
 
-    def write(models, labels=None, groups=None, ids=None, shuffle=False, start=0):
+    def write(models, labels=None, groups=None, ids=None, shuffle=False, start=0, more=None):
         session = Session()
         paths = []
         for m, model in enumerate(models):
@@ -33,6 +33,7 @@ def write(tmp_path):
                 columns["y"] = labels
             if groups is not None:
                 columns["country"] = groups
+            columns |= more or {}
             order = np.random.default_rng(m).permutation(len(model)) if shuffle and m else np.arange(len(model))
             columns = {name: column[order] for name, column in columns.items()}
             session.connection.register("columns_", columns)

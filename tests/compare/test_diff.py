@@ -3,11 +3,14 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from traintwice import metrics
-from traintwice.compare import diff, instability, interval
-from traintwice.errors import BadInput, UnknownName
+from traintwice.compare import diff, interval
+from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.predictions import Predictions
+from traintwice.statistics.intervals import change_of_share
+from traintwice.statistics.significance import mcnemar
 from traintwice.types import Estimate
 
 
@@ -55,6 +58,10 @@ def test_the_change_of_accuracy_is_paired_by_row(models):
     right = probs[:2].argmax(axis=2) == y
     gained = right[1].astype(float) - right[0]
     assert_allclose(d["accuracy"].standard_error, gained.std(ddof=1) / np.sqrt(600))
+    low, high = change_of_share((gained < 0).sum(), (gained > 0).sum(), 600, 0.95)
+    assert_allclose([d["accuracy"].low, d["accuracy"].high], [low, high])
+    (accuracy,) = (q for q in d.quality if q.name == "accuracy")
+    assert_allclose(accuracy.p_value, mcnemar((gained < 0).sum(), (gained > 0).sum()))
     assert np.isnan(next(q for q in d.quality if q.name == "calibration_error").change.low)
 
 
@@ -66,83 +73,71 @@ def test_bounds_hold(models):
     assert_allclose(d.bounds["lemma_1"], metrics.error(probs[:1], y) + metrics.error(probs[1:2], y))
 
 
-def test_flow_bands_moved_rows_and_reviews_by_their_definition(models):
-    probs, y, _ = models
-    d = diff(probs[0], probs[1], label=y, moved=7)
-    old, new = probs[:2].argmax(axis=2)
-    changed, distance = old != new, np.abs(probs[0] - probs[1]).sum(axis=1) / 2
-    for a in range(3):
-        for b in range(3):
-            assert d.flow.counts[a][b] == ((old == a) & (new == b)).sum()
-    assert [c.rows for c in d.flow.cells] == sorted((c.rows for c in d.flow.cells), reverse=True)
-    margin = np.sort(probs[:2], axis=2)[..., -1] - np.sort(probs[:2], axis=2)[..., -2]
-    for band in d.confidence:
-        within = (margin[0] > band.low) & (margin[0] <= band.high)
-        assert band.rows == within.sum()
-        assert band.new_rows == ((margin[1] > band.low) & (margin[1] <= band.high)).sum()
-        if band.rows:
-            assert_allclose([band.churn, band.distance], [changed[within].mean(), distance[within].mean()])
-    order = np.argsort(-distance, kind="stable")[:7]
-    assert [row.position for row in d.moved] == order.tolist()
-    assert [(row.old, row.new, row.label) for row in d.moved] == [(str(old[n]), str(new[n]), str(y[n])) for n in order]
-    assert_allclose([row.old_probability for row in d.moved], probs[0, order, old[order]])
-    least_stable = np.argsort(-instability(probs[:1]))
-    for review in d.reviews:
-        assert review.rows == round(review.share * 600)
-        assert_allclose(review.caught, changed[least_stable[: review.rows]].sum() / changed.sum(), atol=0.01)
+KINDS = ("three classes", "binary", "votes", "regression")
 
 
-def test_instability_uses_all_models_of_the_old_recipe(models):
-    probs, _, _ = models
-    mean = np.sort(probs[[0, 2, 3]].mean(axis=0), axis=1)
-    assert_allclose(instability(probs[[0, 2, 3]]), 1 - (mean[:, -1] - mean[:, -2]))
-    votes = np.array([[0, 0, 0, 2], [0, 1, 1, 2], [0, 1, 2, 1], [0, 1, 2, 1]])
-    assert_allclose(instability(votes), 1 - np.array([4, 2, 1, 0]) / 4)
-    with pytest.raises(BadInput, match="predicted labels of one model"):
-        instability(votes[:1])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_files_give_what_arrays_give_in_any_order(draw, write, kind, shuffle):
+    probs, y = draw(7, 600, 2 if kind == "binary" else 3)
+    country, user = np.array(["AT", "BR", None], dtype=object)[np.arange(600) % 3], np.arange(600) // 5
+    options = {"level": 0.9, "listed": 5, "min_support": 20}
+    arrays, columns = list(probs), {"more": {"user": user}}
+    if kind == "binary":
+        options |= {"thresholds": [0.3, 0.7], "top_k": [30], "temperature_matched": True, "rank": True}
+    if kind == "votes":
+        arrays = list(probs.argmax(axis=2))
+    if kind == "regression":
+        arrays, y = list(np.log(probs[:, :, 0])), np.log(probs[6, :, 1])
+    of_files = {"regression": True, "probs": "pred"} if kind == "regression" else {"by": "country"}
+    of_arrays = {"regression": True} if kind == "regression" else {"by": {"country": country}}
+    expected = diff(
+        arrays[0], arrays[1], floor=arrays[2:6], label=y, id=np.arange(600), cluster={"user": user}, **of_arrays, **options
+    ).to_dict()
+    paths = write(arrays, y, country, shuffle=shuffle, **columns)
+    d = diff(paths[0], paths[1], floor=paths[2:6], cluster="user", label="y", id="id", details=True, **of_files, **options)
+    found = d.to_dict()
+    assert d.alignment.order == ("joined" if shuffle else "same order")
+    different = {"alignment", "warnings"}
+    if shuffle:  # which rows come first, or are held out, is a matter of order
+        different |= {"regressed", "largest_changes", "matched"}
+        if kind != "votes":
+            assert {r.id for r in d.largest_changes} == {r["id"] for r in expected["largest_changes"]}
+    same({k: v for k, v in found.items() if k not in different}, {k: v for k, v in expected.items() if k not in different})
+    assert expected["slices"] or kind == "regression"
 
 
-def test_files_give_what_arrays_give_in_any_order(models, write):
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_block_gives_what_many_give(draw, monkeypatch, kind):
+    probs, y = draw(4, 500, 2 if kind == "binary" else 3)
+    arrays = list(probs.argmax(axis=2)) if kind == "votes" else list(probs)
+    options = {"label": y, "by": {"g": np.arange(500) % 3}, "cluster": np.arange(500) // 7, "weight": np.linspace(1, 2, 500)}
+    if kind == "binary":
+        options |= {"thresholds": [0.3, 0.7], "top_k": [30], "temperature_matched": True}
+    if kind == "regression":
+        arrays = list(np.log(probs[:, :, 0]))
+        t = np.where(np.arange(500) % 4, np.log(probs[3, :, 1]), np.nan)
+        options = {"label": t, "regression": True, "cluster": options["cluster"]}
+    whole = diff(arrays[0], arrays[1], floor=arrays[2:], min_support=20, **options).to_dict()
+    monkeypatch.setattr("traintwice.predictions.predictions.BLOCK_ELEMENTS", 97)
+    parts = diff(arrays[0], arrays[1], floor=arrays[2:], min_support=20, **options).to_dict()
+    if kind == "regression":  # the squares grow from the first block
+        whole.pop("joint")
+        parts.pop("joint")
+    same(parts, whole)
+
+
+def test_rows_in_another_order_give_the_same(models):
     probs, y, country = models
-    of_arrays = diff(probs[0], probs[1], floor=list(probs[2:6]), label=y, by={"country": country}).to_dict()
-    for shuffle in (False, True):
-        paths = write(probs, y, country, shuffle=shuffle)
-        d = diff(paths[0], paths[1], floor=paths[2:6], by="country", details=True)
-        of_files = d.to_dict()
-        assert d.alignment.order == ("joined" if shuffle else "same order")
-        assert {m.id for m in d.moved} == {m["position"] for m in of_arrays["moved"]}
-        for part in ("quality", "measures", "bounds", "floor", "flow", "confidence", "slices", "reviews"):
-            same(of_files[part], of_arrays[part])
-
-
-@pytest.mark.parametrize("kind", ["binary", "votes"])
-@pytest.mark.parametrize("labelled", ["all", "some", "none"])
-def test_counting_in_duckdb_gives_what_streaming_gives(draw, write, kind, labelled):
-    probs, y = draw(2, 500, 2 if kind == "binary" else 4)
-    given = probs if kind == "binary" else probs.argmax(axis=2)
-    labels = {"all": y, "some": np.where(np.arange(500) % 3, y, np.nan), "none": None}[labelled]
-    country = np.array(["AT", "BR"], dtype=object)[np.arange(500) % 2]
-    paths = write(given, labels, country)
-    options = {"by": "country", "min_support": 20, "thresholds": [0.3, 0.7] if kind == "binary" else ()}
-    which = ["log_loss"] if kind == "binary" else []
-    counted, streamed = (diff(*paths, details=details, which=which, **options) for details in (False, True))
-    found = streamed.to_dict()
-    for part in ("flow", "slices", "decisions", "alignment"):
-        same(json.loads(json.dumps(counted.to_dict()[part])), json.loads(json.dumps(found[part])))
-    assert {m.name for m in counted.measures} <= {m.name for m in streamed.measures}
-    assert {"churn"} | ({"negative_flips", "churn_correct"} if labels is not None else set()) <= {
-        m.name for m in counted.measures
-    }
-    for m in counted.measures:
-        same(m.estimate.to_dict(), streamed[m.name].to_dict())
-    expected = {"none": set(), "all": {"accuracy"}, "some": {"accuracy"}}[labelled]
-    assert {q.name for q in counted.quality} == expected | ({"log_loss"} if kind == "binary" and expected else set())
-    by_name = {q.name: q for q in streamed.quality}
-    for q in counted.quality:
-        for side in ("old", "new", "change"):
-            same(getattr(q, side).to_dict(), getattr(by_name[q.name], side).to_dict())
-    assert "details=True" in counted.left_out["moved"]
-    same(counted.bounds.get("lemma_1"), streamed.bounds.get("lemma_1"))
+    order = np.random.default_rng(0).permutation(600)
+    one, other = (
+        diff(
+            probs[0, o], probs[1, o], floor=list(probs[2:, o]), label=y[o], by={"c": country[o]}, id=np.arange(600)[o], listed=5
+        ).to_dict()
+        for o in (np.arange(600), order)
+    )
+    for name in ("quality", "measures", "bounds", "floors", "flow", "confidence", "joint", "movement", "answers", "slices"):
+        same(one[name], other[name])
 
 
 def test_an_infinite_log_loss_is_named_in_both_ways(write):
@@ -150,7 +145,7 @@ def test_an_infinite_log_loss_is_named_in_both_ways(write):
     paths = write(probs, np.array([0, 1, 0]))
     streamed, counted = (diff(*paths, details=details, which=["log_loss"]) for details in (True, False))
     assert streamed.infinite["log_loss"] == "first at row 1 (id 1) of the new model"
-    assert counted.infinite["log_loss"] == "in 1 rows of the new model"
+    assert counted.infinite["log_loss"] == "in 1 row of the new model"
     for d in (streamed, counted):
         loss = next(q for q in d.quality if q.name == "log_loss")
         assert np.isfinite(loss.old.value)
@@ -183,33 +178,37 @@ def test_weights_are_those_of_the_metrics(models):
     d = diff(probs[0], probs[1], label=y, weight=w)
     expected = interval(metrics.churn.measure(Predictions(probs[:2], y, w)))
     assert_allclose([d["churn"].value, d["churn"].high], [expected.value, expected.high])
-    assert d.weighted
+    assert_allclose(d.effective_rows, w.sum() ** 2 / (w**2).sum())
+    assert diff(probs[0], probs[1]).effective_rows is None
 
 
-def test_regression_and_what_it_leaves_out():
+@pytest.mark.parametrize("labelled", ["all", "some", "none"])
+def test_regression_and_what_it_leaves_out(labelled):
     rng = np.random.default_rng(0)
-    old, new = rng.normal(size=50), rng.normal(size=50)
-    d = diff(old, new, regression=True, floor=[old + 0.1, old - 0.1, old + 0.2, old])
+    old, new, t = rng.normal(size=(3, 50))
+    keep = {"all": np.ones(50, bool), "some": np.arange(50) % 3 > 0, "none": np.zeros(50, bool)}[labelled]
+    label = None if labelled == "none" else np.where(keep, t, np.nan)
+    d = diff(old, new, regression=True, label=label, floor=[old + 0.1, old - 0.1, old + 0.2, old + 0.05])
     assert_allclose(d["regression_difference"].value, np.abs(old - new).mean())
-    assert_allclose(d.floor.floor, 0.1, atol=1e-12)
-    assert_allclose(d.moved[0].distance, np.abs(old - new).max())
+    assert_allclose(d.floor.floor, 0.1125, atol=1e-12)
+    assert_allclose(d.largest_changes[0].distance, np.abs(old - new).max())
     assert "slices" in d.left_out
-
-
-def test_rank_and_temperature_only_on_request(draw):
-    probs, y = draw(2, 400, 2)
-    plain = diff(probs[0], probs[1], label=y)
-    assert not {"rank_loss", "kendall_tau"} & ({q.name for q in plain.quality} | {m.name for m in plain.measures})
-    d = diff(probs[0], probs[1], label=y, rank=True, temperature_matched=True, which=["fleiss_kappa", "hellinger"])
-    assert_allclose(d["kendall_tau"].value, metrics.kendall_tau(probs))
-    assert_allclose(d["rank_loss"].value, metrics.rank_loss(probs[1:], y) - metrics.rank_loss(probs[:1], y))
-    assert_allclose(d["hellinger"].value, metrics.hellinger(probs))
-    assert "fleiss_kappa" in {m.name for m in d.measures}
-    held = np.arange(400) % 5 == 4
-    matched = np.stack([p ** (1 / t) for p, t in zip(probs, (d.matched.old, d.matched.new), strict=True)])
-    matched /= matched.sum(axis=2, keepdims=True)
-    assert d.matched.held_out == held.sum()
-    assert_allclose(d.matched.measures[0].estimate.value, metrics.total_variation(matched[:, ~held]))
+    assert [a.question for a in d.answers] == ["quality", "disagreement"]
+    assert d["regression_difference"].examples == 50
+    if labelled == "none":
+        assert d.quality == ()
+        return
+    errors = np.stack([old, new])[:, keep] - t[keep]
+    by_name = {q.name: q for q in d.quality}
+    for name, of in (
+        ("mean_absolute_error", lambda e: np.abs(e).mean()),
+        ("root_mean_squared_error", lambda e: np.sqrt((e**2).mean())),
+        ("mean_error", lambda e: e.mean()),
+    ):
+        assert_allclose([by_name[name].old.value, by_name[name].new.value], [of(e) for e in errors])
+        assert by_name[name].old.examples == keep.sum()
+        assert by_name[name].change.low < of(errors[1]) - of(errors[0]) < by_name[name].change.high
+    assert d.alignment.labelled == keep.sum()
 
 
 def test_partly_labelled_rows_count_for_what_needs_no_label(models, write):
@@ -225,7 +224,7 @@ def test_partly_labelled_rows_count_for_what_needs_no_label(models, write):
 def test_is_plain_json_and_finds_measures_by_name(models):
     probs, y, _ = models
     d = diff(probs[0], probs[1], label=y)
-    assert json.loads(json.dumps(d.to_dict(), allow_nan=False))["schema"] == 1
+    assert json.loads(json.dumps(d.to_dict(), allow_nan=False))["schema"] == 2
     assert isinstance(d["churn"], Estimate)
     with pytest.raises(KeyError, match="needs two classes"):
         d["relative_delta_positive"]
@@ -237,20 +236,23 @@ def test_is_plain_json_and_finds_measures_by_name(models):
     [
         ({"new_floor": [0]}, "new_floor needs floor"),
         ({"level": 95}, "level: got 95"),
-        ({"min_support": 0}, "min_support, moved: got 0"),
+        ({"min_support": 0}, "min_support, listed: got 0"),
         ({"thresholds": [2]}, "thresholds: got 2"),
         ({"top_k": [0]}, "top_k: got 0"),
         ({"top_k": [1.5]}, "top_k: got 1.5"),
-        ({"label": "y"}, "beside arrays give an array"),
-        ({"by": ["country"]}, "beside arrays give a mapping"),
+        ({"label": "y"}, "with arrays give an array"),
+        ({"by": ["country"]}, "with arrays give a mapping"),
         ({"waive": ["1"]}, "these have none; pass --id"),
+        ({"margin": 1.0}, "margin, same_within: got 1.0 and"),
+        ({"same_within": -0.1}, "margin, same_within: got 1.5 and -0.1"),
+        ({"which": ["accuracyy"]}, "Did you mean 'accuracy'"),
     ],
 )
 def test_wrong_options_are_refused(draw, options, message):
     probs, _ = draw(2, 20, 2)
     if "new_floor" in options:
         options = {"new_floor": [probs[0]]}
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(TraintwiceError, match=message):
         diff(probs[0], probs[1], **options)
 
 
@@ -269,19 +271,79 @@ def test_wrong_models_are_refused(draw, write):
         diff(probs[0], probs[1], which=["chrun"])
 
 
-def test_weights_leave_out_what_has_no_weighted_form(draw, write):
-    probs, y = draw(2, 200, 2)
-    weights = np.linspace(0.5, 2, 200)
-    tables = [{"id": np.arange(200), "p": p[:, 1], "y": y, "w": weights} for p in probs]
-    for d in (diff(probs[0], probs[1], label=y, weight=weights, rank=True), diff(*tables, weight="w", rank=True)):
-        assert (d.left_out["kendall_tau"], d.left_out["top_k_overlap"]) == ("has no weighted form",) * 2
-        ranked = next(q for q in d.quality if q.name == "rank_loss")
-        assert_allclose(ranked.new.value, metrics.rank_loss(Predictions(probs[1:], y, weights)))
-
-
 def test_what_too_few_models_or_rows_leave_without_value_is_named(draw):
     probs, y = draw(2, 5, 2)
     d = diff(probs[0], probs[1], label=y, rank=True, which=[m for m in metrics.ALL if not m.definition.ordered])
     assert d.left_out["ambiguity"] == "ambiguity of 3 replicas: got 2; train more, or pass of=2"
     assert d.left_out["top_k_overlap"] == "top-10 overlap has no value here: there are 5 examples"
     assert d.left_out["score_difference"] == "needs scores"
+
+
+@pytest.mark.parametrize("kind", ["weights", "clusters"])
+def test_recall_and_precision_of_two_classes_are_paired(draw, kind):
+    probs, y = draw(2, 600, 2)
+    rng = np.random.default_rng(0)
+    known = {"weight": rng.random(600) + 0.5} if kind == "weights" else {"cluster": rng.integers(0, 50, 600)}
+    d = diff(probs[0], probs[1], label=y, **known)
+    of = {"weights": known.get("weight"), "clusters": known.get("cluster")}
+    for name in ("accuracy", "recall", "precision"):
+        old, new = (getattr(metrics, name).measure(Predictions(probs[m : m + 1], y, **of)) for m in (0, 1))
+        found = next(q for q in d.quality if q.name == name)
+        z = new.influence - old.influence
+        units, totals = (600, z) if kind == "weights" else (len(np.unique(of["clusters"])), np.bincount(of["clusters"], z))
+        error = np.sqrt(units / (units - 1) * np.sum(totals**2)) / 600
+        half = stats.t.ppf(0.975, units - 1) * error
+        assert_allclose([found.old.value, found.new.value], [old.value, new.value])
+        assert_allclose([found.old.low, found.old.high], [interval(old).low, interval(old).high], rtol=1e-6)
+        assert_allclose([found.change.low, found.change.high], new.value - old.value + np.array([-half, half]), rtol=1e-6)
+        assert_allclose(found.p_value, 2 * stats.t.sf(abs(new.value - old.value) / error, units - 1), rtol=1e-6)
+
+
+def test_bias_and_other_measures_that_are_asked_for(draw):
+    probs, y = draw(2, 300, 2)
+    d = diff(probs[0], probs[1], label=y, which=["mean_bias", "hellinger", "recall"])
+    bias = next(q for q in d.quality if q.name == "mean_bias")
+    assert_allclose([bias.old.value, bias.new.value], [(p[:, 1] - y).mean() for p in probs])
+    assert bias.higher_is_better is None
+    assert_allclose(d["hellinger"].value, metrics.hellinger(probs))
+    assert [q.name for q in d.quality].count("recall") == 1
+    assert diff(probs[0].argmax(1), probs[1].argmax(1), label=y, which=["recall"]).left_out["recall"]
+
+
+class TestWarnings:
+    def test_few_effective_rows(self, models):
+        probs, y, _ = models
+        w = np.where(np.arange(600) < 5, 1.0, 1e-6)
+        d = diff(probs[0], probs[1], label=y, weight=w)
+        assert d.warnings == ("the weights leave 5 effective rows, fewer than 100",)
+
+    def test_a_score_that_ranks_against_its_labels(self, draw):
+        probs, _ = draw(2, 500, 2)
+        y = (probs[1, :, 1] > 0.5).astype(int)
+        d = diff(1 - probs[0, :, 1], probs[1, :, 1], label=y)
+        assert d.warnings == (
+            f"the score of the old model ranks against the labels (AUC {metrics.auc(probs[:1, :, ::-1], y):.2f}); "
+            "is --positive the right class?",
+        )
+
+    def test_copies_are_named(self, models):
+        probs, _, _ = models
+        d = diff(probs[0], probs[1], floor=[probs[2], probs[2].copy()])
+        assert d.identical == (("retrain 1 of old", "retrain 2 of old"),)
+        assert "retrain 1 of old, retrain 2 of old" in d.warnings[0]
+
+    def test_none_where_nothing_is_wrong(self, models):
+        probs, y, _ = models
+        assert diff(probs[0], probs[1], label=y).warnings == ()
+
+
+@pytest.mark.parametrize("in_labels", [False, True])
+def test_errors_about_cells_hide_them_where_rows_are_hidden(draw, in_labels):
+    probs, _ = draw(2, 20, 3)
+    names = np.array(["secret", "secret", *map(str, range(18))])
+    ids, labels = (np.arange(20), np.array(["secret"] * 19 + ["a"])) if in_labels else (names, np.zeros(20, int))
+    tables = [{"id": ids, "y": labels, **{f"p_{k}": p[:, k] for k in range(3)}} for p in probs]
+    for no_rows in (False, True):
+        with pytest.raises(BadInput) as refused:
+            diff(*tables, label="y", no_rows=no_rows)
+        assert ("secret" in str(refused.value)) != no_rows

@@ -1,13 +1,16 @@
 import json
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import traintwice
+from traintwice import metrics
 from traintwice.compare import interval, measure
 from traintwice.compare.temperature import at_temperature, fit_temperature
-from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.errors import BadInput, TooFewReplicas, UnknownName
 from traintwice.metrics import (
     ALL,
     accuracy,
@@ -25,8 +28,14 @@ from traintwice.predictions import Predictions
 def test_every_estimate_is_the_metric_with_its_interval(draw):
     probs, y = draw()
     m = measure(probs, y)
-    assert m["churn"] == interval(churn.measure(probs))
-    assert m["log_loss"] == interval(log_loss.measure(probs, y))
+    for metric in (churn, log_loss):
+        expected = interval(metric.measure(probs, y)).to_dict()
+        found = m[metric.__name__].to_dict()
+        assert {k: v for k, v in found.items() if isinstance(v, int | str)} == {
+            k: v for k, v in expected.items() if isinstance(v, int | str)
+        }
+        for key in ("value", "low", "high", "standard_error"):
+            assert found[key] == pytest.approx(expected[key], rel=1e-9)
     assert set(m) >= {"accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1", "pairwise_l1"}
     assert not m.left_out
 
@@ -44,7 +53,9 @@ def test_what_cannot_be_measured_is_named(draw):
 def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
     m = measure(*draw(), which=ALL)
     assert set(m) | set(m.left_out) == {metric.__name__ for metric in ALL}
-    assert m.left_out["rank_loss"] == "needs two classes, there are 3"
+    assert m.left_out["rank_loss"] == m.left_out["precision"] == "needs two classes, there are 3"
+    votes = measure(draw()[0].argmax(axis=2), draw()[1], which=["recall", "churn"])
+    assert votes.left_out["recall"].startswith("labels: got class 2, expected 0 and 1")
     assert m.left_out["negative_flips"] == "compares one old with one new model, there are 4"
     assert m.left_out["regression_difference"] == "needs scores"
     assert m["discrepancy"].target == "replicas"  # the largest pair has no example part
@@ -54,23 +65,16 @@ def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
     assert np.isnan(two["kendall_tau"].half_width)  # neither replicas to leave out nor an example part
     probs, y = draw(3, 40, 2)
     scores = measure(Predictions.from_scores(np.log(probs[:, :, 1]), y), which=ALL)
-    assert set(scores) == {
-        "auc",
-        "decision_flips",
-        "rank_loss",
-        "kendall_tau",
-        "top_k_overlap",
-        "regression_difference",
-        "relative_regression_difference",
-        "score_difference",
-    }
+    assert set(scores) == {m.__name__ for m in ALL if m.definition.missing(Predictions.from_scores(np.zeros((3, 40)), y)) is None}
+    assert {"auc", "decision_flips", "kendall_tau", "regression_difference", "score_difference"} <= set(scores)
 
 
 def test_weights_and_level_are_passed_on(draw):
     probs, y = draw()
     w = np.linspace(0, 1, 40)
     m = measure(probs, y, weights=w, which=(surrogate_churn,), level=0.8)
-    assert m["surrogate_churn"] == interval(surrogate_churn.measure(Predictions(probs, y, w)), level=0.8)
+    expected = interval(surrogate_churn.measure(Predictions(probs, y, w)), level=0.8)
+    assert_allclose([m["surrogate_churn"].value, m["surrogate_churn"].low], [expected.value, expected.low])
 
 
 def test_one_replica_is_too_few(draw):
@@ -79,21 +83,20 @@ def test_one_replica_is_too_few(draw):
 
 
 def test_is_a_mapping_that_prints_and_exports(draw):
-    m = measure(*draw())
-    assert len(m) == len(list(m)) == len(m.table().rows)
+    m = traintwice.measure(*draw())
+    assert len(m) == len(list(m))
     assert "churn" in repr(m)
-    assert "4 replicas · 40 examples" in repr(m)
-    assert m._repr_html_().startswith("<table>")
+    assert "<table" in m._repr_html_()
     data = json.loads(json.dumps(m.to_dict(), allow_nan=False))
     assert_allclose(data["measures"]["churn"]["value"], m["churn"].value)
     assert (data["replicas"], data["examples"]) == (4, 40)
 
 
-def test_an_infinite_log_loss_is_said_and_its_row_named(draw):
+def test_an_infinite_log_loss_is_named(draw):
     probs, y = draw()
     probs[2, 5] = np.eye(3)[(y[5] + 1) % 3]
     m = measure(probs, y)
-    assert "log loss is infinite: first at replica 2, example 5" in repr(m)
+    assert m.infinite["log_loss"] == "first at row 5 of replica 2"
     assert m.to_dict()["measures"]["log_loss"]["value"] == "infinite"
 
 
@@ -131,7 +134,7 @@ def test_files_of_an_infinite_loss_and_of_numbers(draw, write):
 def test_one_file_is_too_few_and_arrays_of_labels_are_not_for_files(draw, write):
     probs, y = draw()
     paths = write(probs, y)
-    with pytest.raises(TooFewReplicas, match="got 1 file"):
+    with pytest.raises(TooFewReplicas, match="got 1 replica"):
         measure(paths[0])
     with pytest.raises(BadInput, match="name their columns with label="):
         measure(paths, y)
@@ -148,8 +151,8 @@ def test_arrays_of_every_kind(draw):
     assert logits["surrogate_churn"].value == pytest.approx(whole["surrogate_churn"].value)
     numbers = measure(probs[:, :, 0] * 100, regression=True)
     assert numbers["regression_difference"].value == pytest.approx(100 * total_variation(probs))
-    with pytest.raises(BadInput, match="label, memory: are for files"):
-        measure(probs, label="y", memory="2GB")
+    with pytest.raises(UnknownName, match="no option of reading named 'lable'"):
+        measure(probs, lable=labels)
     with pytest.raises(BadInput, match="not all in"):
         measure(probs[:, :, 0] * 100)
     assert "fleiss_kappa" in measure(probs, which=["churn", "fleiss_kappa"])
@@ -162,14 +165,11 @@ def test_soft_measures_at_one_temperature_for_the_recipe_fitted_on_every_fifth_r
     out = np.arange(200) % 5 == 4
     temperature = fit_temperature(Predictions(probs[:, out], y[out]))
     rest = at_temperature(Predictions(probs[:, ~out], y[~out]), temperature)
-    assert m.matched.temperature == temperature
+    assert m.matched.temperatures == (temperature,)
     assert m.matched.held_out == 40
     assert set(m.matched.estimates) == {"surrogate_churn", "pairwise_l1", "delta_1", "delta_2", "delta_label"}
     for metric in (surrogate_churn, delta_1):
         assert_allclose(m.matched.estimates[metric.__name__].value, metric(rest), rtol=1e-12)
-    cells = {row.name: row.cells["matched"] for row in m.table().rows}
-    assert cells["churn"] is None
-    assert cells["SChurn₁"] == m.matched.estimates["surrogate_churn"]
     assert m.to_dict()["matched"]["held_out"] == 40
 
 
@@ -178,3 +178,133 @@ def test_why_there_is_no_matched_temperature_is_said(draw):
     assert "--label" in measure(probs, temperature_matched=True).left_out["temperature_matched"]
     assert measure(probs.argmax(2), y, temperature_matched=True).left_out["temperature_matched"] == "needs probabilities"
     assert "no soft measure" in measure(probs, y, which=(churn,), temperature_matched=True).left_out["temperature_matched"]
+
+
+@pytest.mark.parametrize("files", [False, True])
+def test_clusters_count_in_every_interval(draw, write, files):
+    probs, y = draw(4, 200, 3)
+    user = np.random.default_rng(0).integers(0, 20, 200)
+    if files:
+        m = measure(write(probs, y, more={"user": user}), cluster="user", label="y", id="id")
+    else:
+        m = measure(probs, y, cluster=user)
+    for name in ("churn", "churn_to_error", "log_loss", "delta_1"):
+        expected = interval(getattr(metrics, name).measure(Predictions(probs, y, clusters=user)))
+        assert_allclose([m[name].low, m[name].high], [expected.low, expected.high], err_msg=name, rtol=1e-6)
+        assert m[name].units == len(np.unique(user))
+
+
+def test_copies_are_named(draw):
+    probs, y = draw()
+    probs[3] = probs[1]
+    assert measure(probs, y).identical == (("replica 1", "replica 3"),)
+    assert measure(probs[:3], y).identical == ()
+
+
+def test_calibration_is_next_to_what_chance_shows():
+    rng = np.random.default_rng(0)
+    s = rng.uniform(0.05, 0.95, 3000)
+    y = (rng.random(3000) < s).astype(int)
+    probs = np.stack([np.stack([1 - s, s], axis=1)] * 2)
+    m = measure(probs, y, which=["calibration_error"])
+    expected, debiased = m.calibration
+    assert expected == pytest.approx(m["calibration_error"].value, rel=0.5)
+    assert debiased < m["calibration_error"].value
+    assert np.isnan(m["calibration_error"].low)
+    assert measure(probs, y).calibration is None
+
+
+class TestMultiplicity:
+    def test_self_consistency_and_viable_range_by_their_definition(self, draw):
+        probs, y = draw(5, 300, 2)
+        m = measure(probs, y, multiplicity=True)
+        votes = probs.argmax(axis=2)
+        pairs = list(combinations(range(5), 2))
+        agree = np.mean([votes[a] == votes[b] for a, b in pairs], axis=0)
+        assert_allclose(m["self_consistency"].value, agree.mean())
+        for level, share in m.multiplicity.self_consistency.items():
+            assert_allclose(share, (agree >= float(level) - 1e-12).mean())
+        span = np.ptp(probs[:, :, 1], axis=0)
+        assert_allclose(m["viable_range"].value, span.mean())
+        for q, found in m.multiplicity.viable_range.items():
+            assert (span <= found + 1e-12).mean() >= float(q)
+        assert m.multiplicity.ambiguity_served is None
+        assert {"ambiguity", "discrepancy", "percentile_width"} <= set(m)
+
+    def test_predicted_labels_have_no_range(self, draw):
+        found = measure(draw()[0].argmax(axis=2), multiplicity=True).multiplicity
+        assert found.viable_range == {}
+        assert found.self_consistency
+
+    def test_against_the_served_model(self, draw):
+        probs, y = draw(5, 300, 3)
+        m = measure(probs[:4], y, multiplicity=True, served=probs[4])
+        votes = probs.argmax(axis=2)
+        differs = votes[:4] != votes[4]
+        assert_allclose(m.multiplicity.ambiguity_served, differs.any(axis=0).mean())
+        assert_allclose(m.multiplicity.discrepancy_served, differs.mean(axis=1).max())
+        assert m.replicas == 4
+        assert_allclose(m["churn"].value, churn(probs[:4]))
+        with pytest.raises(BadInput, match="pass multiplicity=True"):
+            measure(probs[:4], y, served=probs[4])
+
+    @pytest.mark.parametrize("labels_only", [False, True])
+    def test_only_replicas_within_a_loss(self, draw, labels_only):
+        probs, y = draw(5, 300, 3)
+        probs[2] = 1 / 3 + 0.01 * (probs[2] - 1 / 3)
+        probs[2, :, 0] += 1e-3
+        probs[2] /= probs[2].sum(axis=1, keepdims=True)
+        given = probs.argmax(axis=2) if labels_only else probs
+        metric = metrics.error if labels_only else log_loss
+        losses = np.array([metric(given[m : m + 1], y) for m in range(5)])
+        within = np.sort(losses - losses.min())[2] + 1e-9
+        m = measure(given, y, within_loss=within)
+        chosen = np.flatnonzero(losses - losses.min() <= within)
+        assert m.kept == tuple(f"replica {i}" for i in chosen)
+        assert_allclose(m["churn"].value, churn(given[chosen]))
+        assert m.replicas == 3
+        if not labels_only:  # errors may tie
+            with pytest.raises(TooFewReplicas, match="within_loss: 1 of 5 replicas"):
+                measure(given, y, within_loss=0.0)
+
+    def test_too_many_rows_for_memory_are_refused(self, draw, monkeypatch):
+        monkeypatch.setattr(sys.modules["traintwice.compare.measure"], "MOST_IN_MEMORY", 10)
+        with pytest.raises(BadInput, match="multiplicity and within_loss read all rows together: 480 numbers"):
+            measure(*draw(), multiplicity=True)
+
+
+def test_decision_flips_at_thresholds(draw):
+    probs, y = draw(4, 200, 2)
+    m = measure(probs, y, thresholds=[0.3, 0.7])
+    for t in (0.3, 0.7):
+        said = probs[:, :, 1] >= t
+        expected = np.mean([(said[a] != said[b]).mean() for a, b in combinations(range(4), 2)])
+        assert_allclose(m[f"decision_flips({t})"].value, expected)
+    assert "needs two classes" in measure(*draw(), thresholds=[0.5]).left_out["decision_flips(0.5)"]
+    with pytest.raises(BadInput, match="thresholds: got 3"):
+        measure(probs, y, thresholds=[3])
+
+
+@pytest.mark.parametrize("what", ["rows", "replicas"])
+def test_the_order_of_rows_and_replicas_is_without_meaning(draw, what):
+    probs, y = draw(5, 200, 3)
+    order = np.random.default_rng(0).permutation(200 if what == "rows" else 5)
+    one, other = (
+        measure(probs, y),
+        measure(probs[:, order] if what == "rows" else probs[order], y[order] if what == "rows" else y),
+    )
+    for name in one:
+        a, b = one[name], other[name]
+        assert_allclose([a.value, a.low, a.high, a.standard_error], [b.value, b.low, b.high, b.standard_error], rtol=1e-7)
+
+
+def test_a_regression_with_true_values():
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(4, 100)), rng.normal(size=100)
+    m = measure(
+        x, t, regression=True, which=["mean_absolute_error", "root_mean_squared_error", "mean_error", "regression_difference"]
+    )
+    assert_allclose(m["mean_absolute_error"].value, np.abs(x - t).mean())
+    assert_allclose(m["root_mean_squared_error"].value, np.sqrt(((x - t) ** 2).mean()))
+    assert_allclose(m["mean_error"].value, (x - t).mean())
+    assert measure(x, regression=True)["regression_difference"].value == m["regression_difference"].value

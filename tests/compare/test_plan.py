@@ -1,11 +1,12 @@
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.compare import plan
-from traintwice.compare.plan import pair_components, variance_of_churn
+from traintwice.compare import compare_recipes, plan
+from traintwice.compare.plan import Components, pair_components, power_of
 from traintwice.errors import BadInput
 
 
@@ -16,7 +17,7 @@ def test_variance_is_the_formula():
         m, n = row.replicas, row.rows
         expected = 4 * parts.zeta_1 / m + 2 * parts.zeta_2 / (m * (m - 1)) + parts.sigma_u**2 / n
         assert_allclose(row.standard_error, math.sqrt(expected))
-        assert_allclose(variance_of_churn(parts, m, n), expected)
+        assert_allclose(parts.of_replicas(m) + parts.of_rows(n), expected)
 
 
 def test_components_are_found_again_in_simulated_pairs():
@@ -30,27 +31,112 @@ def test_components_are_found_again_in_simulated_pairs():
     assert_allclose(np.mean(found, axis=0), [0.09, 0.04], rtol=0.1)
 
 
-def test_a_pilot_gives_the_parts(draw, write):
-    probs, _ = draw(6, 500, 3)
-    p = plan(pilot=probs, detect=0.02)
-    votes = probs.argmax(axis=2)
-    assert_allclose(p.components.churn, np.mean([(votes[a] != votes[b]).mean() for a in range(6) for b in range(a)]))
-    u = np.mean([votes[a] != votes[b] for a in range(6) for b in range(a)], axis=0)
-    assert_allclose(p.components.sigma_u, u.std(ddof=1))
-    assert plan(pilot=write(probs), detect=0.02).components == p.components
-    assert "estimated from 6 replicas on 500 rows" in p.sentence
+def test_the_jackknife_of_simulated_pairs_is_as_large_as_is_said():
+    rng = np.random.default_rng(0)
+    parts = Components(5.0, 0.09, 0.04, 0.0, paired=False, source="")
+    values, estimates = [], []
+    for _ in range(4000):
+        own, noise = rng.normal(size=6) * 0.3, rng.normal(size=(6, 6)) * 0.2
+        matrix = own[:, None] + own + np.triu(noise, 1) + np.triu(noise, 1).T
+        np.fill_diagonal(matrix, 0)
+        values.append(matrix.sum() / 30)
+        rows = matrix.sum(axis=1) / 5
+        dropped = (6 * values[-1] - 2 * rows) / 4
+        estimates.append(5 / 6 * np.sum((dropped - dropped.mean()) ** 2))
+    assert_allclose(np.var(values), parts.of_replicas(6), rtol=0.06)
+    assert_allclose(np.mean(estimates), parts.jackknife(6), rtol=0.04)
 
 
-def test_power_of_the_plan_is_what_simulation_finds():
+def churn_matrix(votes):
+    return np.array([[(a != b).mean() for b in votes] for a in votes])
+
+
+class TestPilot:
+    def test_one_recipe_stands_for_both(self, draw, write):
+        probs, _ = draw(6, 500, 3)
+        p = plan(pilot=probs, detect=0.02)
+        votes = probs.argmax(axis=2)
+        pairs = list(combinations(range(6), 2))
+        assert_allclose(p.components.churn, np.mean([(votes[a] != votes[b]).mean() for a, b in pairs]))
+        u = np.mean([votes[a] != votes[b] for a, b in pairs], axis=0)
+        assert_allclose(p.components.sigma_u, math.sqrt(2) * u.std(ddof=1))
+        zetas = pair_components(churn_matrix(votes))
+        assert_allclose([p.components.zeta_1, p.components.zeta_2], [2 * z for z in zetas])
+        of_files = plan(pilot=write(probs), detect=0.02).components
+        for name in ("churn", "zeta_1", "zeta_2", "sigma_u"):
+            assert_allclose(getattr(of_files, name), getattr(p.components, name))
+        assert "estimated from 6 replicas on 500 rows" in p.sentence
+
+    @pytest.mark.parametrize("paired", [False, True])
+    def test_two_recipes_give_the_parts_of_their_difference(self, draw, paired):
+        (a, _), (b, _) = draw(5, 400, 3), draw(5, 400, 3, seed=1)
+        b = 0.5 * b + 0.5 * a
+        p = plan(pilot=a, against=b, paired=paired, detect=0.02).components
+        va, vb = a.argmax(axis=2), b.argmax(axis=2)
+        if paired:
+            expected = pair_components(churn_matrix(vb) - churn_matrix(va))
+        else:
+            expected = np.sum([pair_components(churn_matrix(v)) for v in (va, vb)], axis=0)
+        assert_allclose([p.zeta_1, p.zeta_2], expected, atol=1e-15)
+        pairs = list(combinations(range(5), 2))
+        u = [np.mean([v[i] != v[j] for i, j in pairs], axis=0) for v in (va, vb)]
+        assert_allclose(p.sigma_u, (u[1] - u[0]).std(ddof=1))
+        assert p.paired == paired
+
+    def test_clusters_widen_the_part_of_rows(self, draw):
+        probs, _ = draw(5, 60, 3)
+        probs, clusters = probs.repeat(10, axis=1), np.arange(60).repeat(10)
+        alone, clustered = plan(pilot=probs).components, plan(pilot=probs, cluster=clusters).components
+        assert_allclose(clustered.sigma_u**2 / alone.sigma_u**2, 10 * 60 / 59 / (600 / 599), rtol=1e-6)
+
+
+def latent(rng, replicas, rows, noise, own):
+    """Votes of a recipe: a row flips with a probability of its own, and a replica has a level of its own."""
+    level = noise * np.exp(own * rng.normal(size=(replicas, 1)))
+    return (rng.random((replicas, rows)) < level).astype(int)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.03])
+def test_promised_power_is_what_the_comparison_has(gap):
+    """Recipes are drawn and compared; the plan is made from pilots of the same recipes, of the same size."""
     rng = np.random.default_rng(1)
-    p = plan(0.1, 0.02, replicas=[5], rows=[2000])
-    error = p.table[0].standard_error
-    gaps = rng.normal(0.02, math.sqrt(2) * error, 4000)
-    spread = error * np.sqrt(2 * rng.chisquare(8, 4000) / 8)
-    from scipy import stats
+    levels, replicas, rows, own = (0.06, 0.06 + gap), 5, 1500, 0.15
+    mean = [level * math.exp(own**2 / 2) for level in levels]
+    truth = 2 * mean[1] * (1 - mean[1]) - 2 * mean[0] * (1 - mean[0])
+    pilots = []
+    for _ in range(30):
+        pilot, against = (latent(rng, replicas, rows, level, own) for level in levels)
+        pilots.append(plan(pilot=pilot, against=against, replicas=[replicas], rows=[rows]).components)
+    zeta_1, zeta_2, of_rows = (
+        np.mean([f(p) for p in pilots]) for f in (lambda p: p.zeta_1, lambda p: p.zeta_2, lambda p: p.sigma_u**2)
+    )
+    parts = Components(0.1, zeta_1, zeta_2, math.sqrt(of_rows), paired=False, source="")
+    promised = power_of(parts, replicas, rows, truth, 0.95)
+    found = 0.0
+    for _ in range(150):
+        first, second = (latent(rng, replicas, rows, level, own) for level in levels)
+        found += compare_recipes(first, second, which=["churn"])["churn"].difference.significant / 150
+    # A pilot's pairs differ by the draw of rows too, which the part of rows counts again: the plan promises too little, not too much.
+    assert -0.05 <= found - promised <= 0.15
 
-    share = np.mean(gaps / spread > stats.t.ppf(0.975, 8))
-    assert abs(share - p.table[0].power) < 0.04
+
+def test_power_grows_with_everything_that_helps():
+    parts = plan(0.05).components
+    base = power_of(parts, 5, 2000, 0.01, 0.95)
+    assert power_of(parts, 10, 2000, 0.01, 0.95) > base
+    assert power_of(parts, 5, 20_000, 0.01, 0.95) > base
+    assert power_of(parts, 5, 2000, 0.02, 0.95) > base
+    assert power_of(parts, 5, 2000, 0.01, 0.8) > base
+    assert power_of(parts, 5, 2000, -0.01, 0.95) == pytest.approx(base)
+    assert power_of(Components(0.1, 0, 0, 0, paired=False, source=""), 5, 100, 0.01, 0.95) == 1.0
+
+
+def test_what_is_detected_has_the_power_asked_for():
+    p = plan(0.05, power=0.7, replicas=[4, 9], rows=[1000, 50_000])
+    for row in p.table:
+        assert power_of(p.components, row.replicas, row.rows, row.detects, 0.95) == pytest.approx(0.7, abs=1e-3)
+    assert math.isnan(plan(0.5, replicas=[3], rows=[1]).table[0].detects)
+    assert "nan" not in plan(0.5, replicas=[3], rows=[1]).sentence
 
 
 def test_the_smallest_plan_that_is_enough_is_named():
@@ -72,9 +158,14 @@ def test_the_smallest_plan_that_is_enough_is_named():
         ({"churn": 5}, "churn: got 5"),
         ({"churn": 0.1, "detect": 2}, "detect: got 2"),
         ({"churn": 0.1, "detect": 0.1, "standard_error": 0.1}, "not both"),
-        ({"churn": 0.1, "replicas": [1]}, "at least 2 replicas"),
+        ({"churn": 0.1, "replicas": [1]}, "at least 3 replicas"),
         ({"churn": 0.1, "power": 80}, "power: got 0.95 and 80"),
         ({"pilot": np.zeros((3, 5), int)}, "pilot: got 3 replicas"),
+        ({"pilot": np.zeros((4, 5), int), "against": np.zeros((3, 5), int)}, "against: got 3 replicas"),
+        ({"pilot": np.zeros((4, 5), int), "against": np.zeros((5, 5), int), "paired": True}, "paired: got 4 replicas"),
+        ({"churn": 0.1, "against": np.zeros((5, 5), int)}, "give pilot too"),
+        ({"churn": 0.1, "paired": True}, "give against too"),
+        ({"churn": 0.1, "regression": True}, "have no labels that change"),
     ],
 )
 def test_refusals(given, message):

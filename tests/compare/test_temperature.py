@@ -32,7 +32,7 @@ def test_undoes_a_temperature():
     assert fit_temperature(Predictions(softmax(2.5 * z, axis=2), y)) == pytest.approx(2.5, rel=0.03)
 
 
-def test_a_zero_for_a_true_label_cannot_be_mended():
+def test_a_zero_for_a_true_label_is_refused():
     with pytest.raises(Undefined, match="a true label of the validation set has probability 0"):
         fit_temperature(Predictions(np.array([[[1.0, 0.0]]]), np.array([1])))
 

@@ -13,7 +13,7 @@ from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.components import OwnBatches
 from traintwice.data import Loader, Source
-from traintwice.engine import train
+from traintwice.engine import Execution, train
 from traintwice.errors import BadInput, BadSpec
 from traintwice.methods import co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP
@@ -123,9 +123,10 @@ def test_order_may_be_fixed_and_streams_need_none():
     assert train(RECIPE, Loader("my_loaders:streamed", 2, 40).load(), seed=0, replica=0).steps == 12
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_a_study_in_worker_processes_says_that_its_data_are_random_themselves(tmp_path):
     rows = {"baseline": RECIPE, "twice": RECIPE.change(epochs=6)}
-    results = run(Experiment("mine", SOURCE, rows, replicas=2), store=tmp_path / "store", jobs=1)
+    results = run(Experiment("mine", SOURCE, rows, replicas=2), store=tmp_path / "store", execution=Execution(jobs=1))
     assert results["baseline"].test.probs.shape == (2, 20, 2)
     records = [json.loads(path.read_text()) for path in (tmp_path / "store").rglob("*.json")]
     said = [record["data"]["own_randomness"] for record in records if "numerics" in record]

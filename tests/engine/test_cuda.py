@@ -7,7 +7,7 @@ import torch
 from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.data import Dataset, Digits, Split
-from traintwice.engine import Choice, Device, choose, numerics_of, train_group
+from traintwice.engine import Choice, Execution, choose, numerics_of, train_group
 from traintwice.engine.choosing import PLACES
 from traintwice.methods import anti_distillation, co_distillation, ensemble
 from traintwice.nets import MLP, LeNet5, ResNet
@@ -49,10 +49,9 @@ CASES = [
 ]
 
 
-def made(name, engine, replicas, *, dtype=torch.float32, **settings):
+def made(name, engine, replicas, **settings):
     recipe, data = (MLPS[name], DATA) if name in MLPS else (NETWORKS[name], PICTURES)
-    device = Device("cuda", **settings)
-    return dict(train_group(recipe, data, seed=0, replicas=replicas, engine=engine, device=device, dtype=dtype))
+    return dict(train_group(recipe, data, seed=0, replicas=replicas, execution=Execution(engine, "cuda", **settings)))
 
 
 def bits(trained):
@@ -76,9 +75,9 @@ def test_twice_is_the_same(name, engine):
 
 @pytest.mark.parametrize(("name", "engine"), CASES)
 def test_equals_the_reference_engine_and_the_cpu(name, engine):
-    found, loop = (made(name, e, [1], dtype=torch.float64)[1] for e in (engine, "loop"))
+    found, loop = (made(name, e, [1], precision="float64")[1] for e in (engine, "loop"))
     recipe, data = (MLPS[name], DATA) if name in MLPS else (NETWORKS[name], PICTURES)
-    ((_, on_cpu),) = train_group(recipe, data, seed=0, replicas=[1], engine="loop", dtype=torch.float64)
+    ((_, on_cpu),) = train_group(recipe, data, seed=0, replicas=[1], execution=Execution("loop", precision="float64"))
     for what, array in on_cpu.weights.items():
         np.testing.assert_allclose(loop.weights[what], array, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(found.weights[what], array, rtol=1e-9, atol=1e-9)
@@ -89,21 +88,21 @@ def test_recorded_passes_give_the_bits_of_passes_one_by_one(name, engine):
     assert bits(made(name, engine, [1, 2], graphs=True)[2]) == bits(made(name, engine, [1, 2])[2])
 
 
-@pytest.mark.parametrize("products", ["tf32", "bf16"])
-def test_other_products_are_taken_only_when_asked_for(products):
-    full, other = made("residual", "vectorised", [1]), made("residual", "vectorised", [1], products=products)
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_other_products_are_taken_only_when_asked_for(precision):
+    full, other = made("residual", "vectorised", [1]), made("residual", "vectorised", [1], precision=precision)
     assert bits(full[1]) != bits(other[1])
-    assert numerics_of(ODD, DATA, "loop", Device("cuda", products), torch.float32).dtype == products
+    assert numerics_of(ODD, DATA, Execution("loop", "cuda", precision)).dtype == precision
 
 
 def test_what_is_chosen_and_recorded():
-    assert choose(ODD, DATA, "cuda") == Choice("stacked", "MLP on a GPU")
-    assert choose(NETWORKS["LeNet5"], PICTURES, "cuda").engine == "vectorised"
-    record = numerics_of(ODD, DATA, "stacked", Device("cuda", graphs=True), torch.float32)
+    assert choose(ODD, DATA, Execution(device="cuda")) == Choice("stacked", "MLP on a GPU")
+    assert choose(NETWORKS["LeNet5"], PICTURES, Execution(device="cuda")).engine == "vectorised"
+    record = numerics_of(ODD, DATA, Execution("stacked", "cuda", graphs=True))
     assert (record.device, record.kernels) == ("cuda", f"deterministic, recorded, groups of {PLACES}")
 
 
 def test_the_audit_compares_devices():
-    found = audit(ODD, SOURCE, steps=4, device="cuda")
+    found = audit(ODD, SOURCE, steps=4, execution=Execution(device="cuda"))
     assert found.deterministic
     assert {c.device for c in found.compared} == {"cpu", "cuda"}

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from traintwice.data import Digits
-from traintwice.engine import Device, Numerics, choose, numerics_of, placed, train_group
-from traintwice.engine.device import CPU, deterministic, present
+from traintwice.engine import Device, Execution, Numerics, choose, numerics_of, train_group
+from traintwice.engine.device import deterministic, present
 from traintwice.engine.groups import training_set
 from traintwice.errors import BadSpec, StoreError
 from traintwice.methods import anti_distillation, co_distillation, ensemble
@@ -29,19 +29,15 @@ def bits(trained):
 
 def test_devices_that_there_are():
     assert present()[0] == "cpu"
-    assert placed() == (CPU, torch.float32)
-    assert placed("cpu", "bf16") == (Device("cpu", "bf16"), torch.float32)
-    assert Device().precision(torch.float64) == "float64"
     for wrong in ({"name": "tpu"}, {"products": "tf32"}, {"graphs": True}):
         with pytest.raises(BadSpec, match=r"expected 'cpu' or 'cuda'|a mode of GPUs|on a GPU only"):
             Device(**wrong)
-    with pytest.raises(BadSpec, match="precision: got 'half', expected 'float32', 'float64', 'tf32' or 'bf16'"):
-        placed("cpu", "half")
 
 
 @without_a_gpu
 def test_a_device_that_is_not_there_is_said():
-    for asked in (lambda: Device("cuda"), lambda: choose(ODD, DATA, "cuda"), lambda: placed("cuda", "tf32")):
+    gpu = Execution(device="cuda", precision="tf32")
+    for asked in (lambda: Device("cuda"), lambda: choose(ODD, DATA, gpu), gpu.placed):
         with pytest.raises(BadSpec, match=r"device: got 'cuda', but PyTorch .* finds cpu only on this machine; use 'cpu'"):
             asked()
 
@@ -68,21 +64,21 @@ def test_deterministic_kernels_are_asked_for_and_everything_is_put_back():
 
 def test_the_record_of_a_plain_training_is_what_it_was():
     """Stores know replicas by it."""
-    record = numerics_of(ODD, DATA, "stacked", CPU, torch.float32).plain()
+    record = numerics_of(ODD, DATA, Execution("stacked")).plain()
     assert list(record) == ["engine", "threads", "dtype", "device", "processor", "torch", "numpy"]
     assert record == {
-        name: value for name, value in asdict(Numerics.here(threads=1, engine="stacked")).items() if value is not None
+        name: value for name, value in asdict(Numerics.here(Execution("stacked"), threads=1)).items() if value is not None
     }
     assert (record["dtype"], record["device"]) == ("float32", "cpu")
-    assert numerics_of(ODD, DATA, "loop", Device("cpu", "bf16"), torch.float32, threads=2).plain()["dtype"] == "bf16"
-    assert numerics_of(ODD, DATA, "vectorised", CPU, torch.float64).plain()["kernels"] == "groups of 32"
+    assert numerics_of(ODD, DATA, Execution("loop", precision="bf16"), threads=2).plain()["dtype"] == "bf16"
+    assert numerics_of(ODD, DATA, Execution("vectorised", precision="float64")).plain()["kernels"] == "groups of 32"
 
 
 @pytest.mark.parametrize("engine", ["loop", "vectorised"])
 def test_mixed_precision_is_near_and_another(engine):
     full, mixed = (
-        dict(train_group(ODD, DATA, seed=0, replicas=[1], engine=engine, device=device))[1]
-        for device in (CPU, Device("cpu", "bf16"))
+        dict(train_group(ODD, DATA, seed=0, replicas=[1], execution=Execution(engine, precision=precision)))[1]
+        for precision in ("float32", "bf16")
     )
     assert bits(full) != bits(mixed)
     for name, array in full.weights.items():
@@ -91,9 +87,9 @@ def test_mixed_precision_is_near_and_another(engine):
 
 
 def test_mixed_precision_is_not_for_hand_written_passes():
-    assert choose(ODD, DATA, precision="bf16").reason == "bf16 is not for passes written by hand"
+    assert choose(ODD, DATA, Execution(precision="bf16")).reason == "bf16 is not for passes written by hand"
     with pytest.raises(BadSpec, match="'stacked' cannot train this recipe: bf16"):
-        choose(ODD, DATA, engine="stacked", precision="bf16")
+        choose(ODD, DATA, Execution("stacked", precision="bf16"))
 
 
 def test_what_can_be_recorded_computes_the_same_at_every_step():
@@ -104,17 +100,18 @@ def test_what_can_be_recorded_computes_the_same_at_every_step():
 
 
 def test_the_training_set_keeps_bytes_where_no_rows_are_made():
-    assert training_set(DATA, "stacked", torch.float32).rows is not None
-    assert training_set(DATA, "vectorised", torch.float32).rows is None
+    assert training_set(DATA, Execution("stacked")).rows is not None
+    assert training_set(DATA, Execution("vectorised")).rows is None
 
 
 def test_a_study_in_double_precision(tmp_path):
     small = Digits(train=40, validation=5, test=10)
     experiment, store = Experiment("mine", small, {"base": ODD.change(epochs=1)}, replicas=2), Store(tmp_path / "s")
-    results = run(experiment, store=store, jobs=1, precision="float64")
+    double = Execution(precision="float64", jobs=1)
+    results = run(experiment, store=store, execution=double)
     assert [r["numerics"]["dtype"] for r in results.rows["base"].records] == ["float64"] * 2
-    ((_, made),) = train_group(experiment.rows["base"], results.data, seed=0, replicas=[1], dtype=torch.float64)
+    ((_, made),) = train_group(experiment.rows["base"], results.data, seed=0, replicas=[1], execution=double)
     np.testing.assert_array_equal(store.load(experiment.key("base", results.data), 1)["test"], made.outputs["test"])
     more = Experiment.from_dict({**experiment.to_dict(), "replicas": 3})
     with pytest.raises(StoreError, match=r"other numerics \(dtype 'float64' there, 'float32' here\)"):
-        run(more, store=store, jobs=1)
+        run(more, store=store, execution=Execution(jobs=1))

@@ -7,10 +7,9 @@ import torch
 from traintwice.cli.study import engines_in_words
 from traintwice.components import OwnBatches
 from traintwice.data import Digits
-from traintwice.engine import Choice, choose, numerics_of, train, train_group
+from traintwice.engine import Choice, Execution, choose, numerics_of, train, train_group
 from traintwice.engine.batches import batch_sizes, batches
 from traintwice.engine.choosing import PLACED
-from traintwice.engine.device import CPU
 from traintwice.engine.stacked import placement
 from traintwice.engine.stacked.placement import placement_changes_bits
 from traintwice.engine.walk import walk
@@ -144,9 +143,10 @@ def test_a_size_that_does_not_fit_into_memory_is_left_out(monkeypatch):
 
 @pytest.mark.parametrize("engine", ["auto", "stacked"])
 def test_loop_trains_instead_and_says_why(engine, other_processor):
-    assert choose(ODD, DATA, engine=engine) == Choice("loop", PLACED)
-    made = dict(train_group(ODD, DATA, seed=0, replicas=[2, 0], engine=engine))
-    *_, walked = walk(ODD, DATA, seed=0, replica=2, steps=6, engine=engine, beside=(0,))
+    execution = Execution(engine)
+    assert choose(ODD, DATA, execution) == Choice("loop", PLACED)
+    made = dict(train_group(ODD, DATA, seed=0, replicas=[2, 0], execution=execution))
+    *_, walked = walk(ODD, DATA, seed=0, replica=2, steps=6, execution=execution, beside=(0,))
     for m in (0, 2):
         reference = train(ODD, DATA, seed=0, replica=m)
         for name, array in reference.weights.items():
@@ -156,10 +156,10 @@ def test_loop_trains_instead_and_says_why(engine, other_processor):
 
 def test_a_study_says_it_and_does_not_mix_engines(tmp_path, other_processor):
     experiment, store = Experiment("mine", SOURCE, {"base": ODD}, replicas=3), Store(tmp_path / "s")
-    made = prepare(experiment, DATA, store, engine="stacked")
+    made = prepare(experiment, DATA, store, execution=Execution("stacked"))
     assert engines_in_words(made, 3) == [f"engine: loop, one replica at a time: {PLACED}"]
-    assert {task.engine for task in made.missing} == {"loop"}
-    there = numerics_of(ODD, DATA, "stacked", CPU, torch.float32).plain()  # of a replica that came from another processor
+    assert {task.execution.engine for task in made.missing} == {"loop"}
+    there = numerics_of(ODD, DATA, Execution("stacked")).plain()  # of a replica that came from another processor
     store.save(made.missing[0].key, 0, {"test": np.zeros((1, 13, 10), np.float32)}, {"seed": 0, "numerics": there})
     with pytest.raises(StoreError, match="other numerics \\(engine 'stacked' there, 'loop' here\\)"):
         prepare(experiment, DATA, store)

@@ -3,6 +3,8 @@
 No test compares bits of two groupings: a batched product on a CPU may round a matrix by its place in the stack.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from traintwice.augmentation import Shift
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Dataset, Digits, Split
-from traintwice.engine import Choice, choose, train, train_group
+from traintwice.engine import Choice, Execution, choose, train, train_group
 from traintwice.engine.choosing import LARGEST, PLACES, TO_ROUNDING, group_size, obstacle_to_vectorising, places_of, preferred
 from traintwice.errors import BadSpec, Diverged
 from traintwice.methods import anti_distillation, co_distillation, ensemble, ensemble_distillation
@@ -125,8 +127,12 @@ def teachers():
     return {m: train(TEACHER, DATA, seed=0, replica=m).weights for m in range(9)}
 
 
-def together(recipe, replicas, data=DATA, **settings):
-    return dict(train_group(recipe, data, seed=0, replicas=replicas, engine="vectorised", **settings))
+BY_MAPS = Execution("vectorised")
+DOUBLE = Execution("vectorised", precision="float64")
+
+
+def together(recipe, replicas, data=DATA, execution=BY_MAPS, **settings):
+    return dict(train_group(recipe, data, seed=0, replicas=replicas, execution=execution, **settings))
 
 
 def bits(trained):
@@ -164,14 +170,14 @@ def test_equals_the_reference_after_a_step(name, teachers):
 def test_equals_the_reference_after_epochs(name, teachers):
     expected = {m: reference_of(ALL[name], m, data_of(name), teachers=teachers) for m in (0, 3, 5)}
     for group in ([3], [5, 3, 0]):
-        for m, found in together(ALL[name], group, data_of(name), teachers=teachers, dtype=torch.float64).items():
+        for m, found in together(ALL[name], group, data_of(name), teachers=teachers, execution=DOUBLE).items():
             assert_agree(found, expected[m])
 
 
 @pytest.mark.parametrize("name", ["batch norm", "memory", "stale peers", "somebody's own"])
 def test_resumed(name):
     """In the same grouping it makes the same calls and ends in the same bits; in another it agrees to rounding."""
-    recipe, how = RECIPES[name], {"dtype": torch.float64}
+    recipe, how = RECIPES[name], {"execution": DOUBLE}
     whole = together(recipe, [0, 1, 2], **how)
     keepers = {m: Keeping(stop=4) for m in range(3)}
     with pytest.raises(KeyboardInterrupt):
@@ -184,7 +190,7 @@ def test_resumed(name):
 
 
 def test_a_replica_that_diverges_leaves_the_others_alone():
-    recipe, how = BATCH_NORM.change(network=MLP((9, 7)), start=Earlier(ODD)), {"dtype": torch.float64}
+    recipe, how = BATCH_NORM.change(network=MLP((9, 7)), start=Earlier(ODD)), {"execution": DOUBLE}
     starts = {m: reference_of(ODD, m).weights for m in range(3)}
     starts[1] = {name: array * 1e300 for name, array in starts[1].items()}
     made = together(recipe, [0, 1, 2], starts=starts, **how)
@@ -197,18 +203,18 @@ def test_a_replica_that_diverges_leaves_the_others_alone():
 
 @pytest.mark.parametrize(("replicas", "at_once"), [(PLACES + 1, None), (3, 2), (3, 1000)])
 def test_more_replicas_than_places_are_trained_in_several_groups(replicas, at_once):
-    made = together(ODD, range(replicas), at_once=at_once, dtype=torch.float64)
+    made = together(ODD, range(replicas), at_once=at_once, execution=DOUBLE)
     assert set(made) == set(range(replicas))
     for m in (2, replicas - 1):
         assert_agree(made[m], reference_of(ODD, m))
 
 
 def test_what_is_chosen_and_why():
-    assert choose(ODD, DATA, engine="vectorised") == Choice("vectorised", TO_ROUNDING)
+    assert choose(ODD, DATA, BY_MAPS) == Choice("vectorised", TO_ROUNDING)
     assert choose(CONVOLUTIONS["LeNet5"], PICTURES) == Choice("loop", "LeNet5 is no MLP")
     for recipe, reason in OBSTACLES:
         with pytest.raises(BadSpec, match=f"'vectorised' cannot train this recipe: .*{reason}.*; choose 'auto' or 'loop'"):
-            choose(recipe, DATA, engine="vectorised")
+            choose(recipe, DATA, BY_MAPS)
 
 
 PAIR = ODD.change(method=ensemble(2))
@@ -229,15 +235,21 @@ def test_one_component_of_a_shared_network_is_vectorised():
 
 def test_what_a_gpu_would_be_given():
     """The choice is a function of recipe, data and device, and can be asked for without one."""
-    assert preferred(ODD, DATA, "cuda") == Choice("stacked", "MLP on a GPU")
-    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, "cuda") == Choice("vectorised", "LeNet5 is no MLP, on a GPU")
-    assert preferred(ODD, DATA, "cuda", "bf16") == Choice("vectorised", "bf16 is not for passes written by hand, on a GPU")
-    assert preferred(ODD.change(network=own("Peeking")), DATA, "cuda").engine == "loop"
-    sizes = [places_of(ODD.change(network=MLP((w, w))), DATA, "stacked", "cuda") for w in (16, 2000, 4000, 20000)]
+    gpu = Execution(device="cuda")
+    assert preferred(ODD, DATA, gpu) == Choice("stacked", "MLP on a GPU")
+    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, gpu) == Choice("vectorised", "LeNet5 is no MLP, on a GPU")
+    assert preferred(ODD, DATA, replace(gpu, precision="bf16")) == Choice(
+        "vectorised", "bf16 is not for passes written by hand, on a GPU"
+    )
+    assert preferred(ODD.change(network=own("Peeking")), DATA, gpu).engine == "loop"
+    stacked = replace(gpu, engine="stacked")
+    sizes = [places_of(ODD.change(network=MLP((w, w))), DATA, stacked) for w in (16, 2000, 4000, 20000)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == PLACES
     assert sizes[-1] < PLACES
-    assert places_of(ODD, DATA, "stacked") is None
-    assert group_size(ODD, DATA, "vectorised") == PLACES
-    assert group_size(ODD, DATA, "loop") == 1
-    assert group_size(ODD, DATA) == LARGEST
+    assert places_of(ODD, DATA, Execution("stacked")) is None
+    assert group_size(ODD, DATA, BY_MAPS) == PLACES
+    assert group_size(ODD, DATA, Execution("loop")) == 1
+    assert group_size(ODD, DATA, Execution("stacked")) == LARGEST
+    with pytest.raises(BadSpec, match="engine: got 'auto', expected one that was chosen"):
+        group_size(ODD, DATA, Execution())

@@ -1,11 +1,15 @@
 """The script in examples/ runs, and what it exports predicts alone."""
 
-import subprocess
+import io
+import runpy
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "own_loop.py"
@@ -15,12 +19,14 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "own_loop.py"
 def exported(tmp_path_factory):
     for name in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(name)
-    folder = tmp_path_factory.mktemp("exported")
-    command = [sys.executable, str(SCRIPT), "--epochs", "6", "--out", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout, folder
+    folder, said, errors = tmp_path_factory.mktemp("exported"), io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(errors), warnings.catch_warnings():
+        warnings.simplefilter("default")  # as for a user, who sees them on standard error
+        patch.setattr(sys, "argv", [SCRIPT.name, "--epochs", "6", "--out", str(folder)])
+        with torch.random.fork_rng():
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert errors.getvalue() == ""
+    return said.getvalue(), folder
 
 
 def test_is_short():

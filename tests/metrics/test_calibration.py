@@ -68,7 +68,7 @@ def test_a_calibrated_model_shows_the_error_that_chance_gives():
         expected.append(chance[0])
         debiased.append(chance[1])
     assert np.mean(expected) == pytest.approx(np.mean(errors), rel=0.05)
-    assert np.mean(debiased) < np.mean(errors) / 2
+    assert np.mean(debiased) < 0.65 * np.mean(errors)  # chance adds less, and what is left cannot be told from a small error
     assert math.isnan(interval(seen.compute()).high)
 
 

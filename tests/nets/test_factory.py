@@ -126,6 +126,7 @@ def test_as_plain_values():
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch's exporter uses what PyTorch deprecates
+@pytest.mark.usefixtures("worker_processes")
 def test_a_study_of_a_users_convolutions_from_toml_to_export(tmp_path, monkeypatch):
     """Through worker processes, with batch norm and averaged weights; every exported form predicts the same."""
     (tmp_path / "my_networks.py").write_text(SOURCE)
@@ -148,7 +149,7 @@ def test_a_study_of_a_users_convolutions_from_toml_to_export(tmp_path, monkeypat
     experiment = Experiment.read(tmp_path / "study.toml")
     assert experiment.rows["wider"].network == Factory("my_networks:convolutional", {"width": 5})
     store = Store(tmp_path / "runs")
-    results = run(experiment, store=store, save_weights=True)
+    results = run(experiment, store=store, save_weights=True, jobs=1)
     assert not np.array_equal(*results["baseline"].logits["test"][:, 0])
     written = export(results, store, "wider", 1, tmp_path / "out")
     assert sorted(written) == ["onnx", "pt2", "safetensors"]

@@ -5,6 +5,7 @@ import pytest
 from data_formats import write_mnist
 
 from traintwice.data import Digits, FashionMNIST
+from traintwice.engine import Execution
 from traintwice.errors import BadSpec, UnknownName
 from traintwice.methods import entropy_regulariser
 from traintwice.metrics import accuracy, churn
@@ -78,7 +79,7 @@ def test_a_weight_is_chosen_on_other_replicas_and_other_examples(tmp_path):
 
     def train(experiment):
         seen.append(experiment)
-        return run(experiment, store=tmp_path, jobs=1)
+        return run(experiment, store=tmp_path, execution=Execution(jobs=1))
 
     done = reproduce(ARTEFACT, replicas=2, train=train)
     assert [e.seed for e in seen] == [OTHER_SEED, 0]
@@ -107,7 +108,7 @@ def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path, monkeypatch):
     )
     whole = part()
     study = study_to_choose(ARTEFACT, Part(**{**vars(whole), "stages": ((destructive,),)}), "small", 0, {}, replicas=2)
-    results = run(study, store=tmp_path, jobs=1)
+    results = run(study, store=tmp_path, execution=Execution(jobs=1))
     assert choose((destructive,), results) == ({"entropy": 0.05}, ())
     monkeypatch.setattr("traintwice.papers.choosing.ALLOWED_LOSS", -1.0)
     assert choose((destructive,), results) == ({"entropy": 0.05}, ("entropy",))

@@ -98,7 +98,7 @@ def test_composite_ids():
     two = {"item": np.array(["a", "a", "b"]), "user": np.array([2, 1, 1]), "p": np.array([0.9, 0.1, 0.1])}
     with open_predictions([one, two], id=["user", "item"]) as opened:
         assert votes_by_id(opened.read()) == {(1, "a"): [1, 0], (1, "b"): [0, 0], (2, "a"): [1, 1]}
-    with pytest.raises(BadInput, match=r"1 ids stand on more than one of its 3 rows \(first: 1\)"):  # noqa: SIM117
+    with pytest.raises(BadInput, match=r"1 ids are on more than one of its 3 rows \(first: 1\)"):  # noqa: SIM117
         with open_predictions([one, one], id="user") as opened:
             opened.read()
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from traintwice.errors import BadInput
 from traintwice.predictions import arrays, open_predictions
-from traintwice.predictions.array_files import open_arrays
+from traintwice.predictions.arrays import open_arrays
 
 ROWS = 5000
 
@@ -83,7 +83,7 @@ def test_an_archive_that_holds_something_else(tmp_path):
 
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("notes.txt", "no array")
-    with pytest.raises(BadInput, match=r"'notes\.txt' in it is no array"):
+    with pytest.raises(BadInput, match=r"'notes\.txt' in it is not an array"):
         open_predictions(tmp_path / "a.npz")
 
 

@@ -99,7 +99,7 @@ REFUSED = {
     "unknown ending": (
         [text("a.xlsx", "x")],
         {},
-        r"a\.xlsx: cannot tell the format from the ending; known endings are .*\.parquet",
+        r"a\.xlsx: the ending of the name does not say the format; known endings are .*\.parquet",
     ),
     "empty CSV": ([text("a.csv", "")], {}, r"a\.csv is empty \(0 bytes\)"),
     "empty Parquet": ([text("a.parquet", "")], {}, r"a\.parquet is empty \(0 bytes\)"),
@@ -160,7 +160,7 @@ REFUSED = {
     "no predictions": (
         [text("a.csv", "id,age\n1,30\n")],
         {},
-        r"cannot tell which columns hold the predictions.*pass --probs.*id, age",
+        r"no certain columns of predictions: none has a usual name; pass --probs.*id, age",
     ),
     "two candidates": ([text("a.csv", "id,p,score\n1,0.5,0.5\n")], {}, r"several could hold them \(p, score\); pass --probs"),
     "a column that is not there": ([good], {"probs": "q"}, r"no column 'q' \(asked for by --probs\); the columns are id, p, y"),
@@ -168,7 +168,7 @@ REFUSED = {
     "a group that is not there": ([good], {"by": ["z"]}, r"no column 'z' \(asked for by --by\)"),
     "a weight that is not there": ([good], {"weight": "z"}, r"no column 'z' \(asked for by --weight\)"),
     "no id": ([text("a.csv", "p,y\n0.5,1\n")], {}, r"pass --id, or --by-position"),
-    "two ids": ([text("a.csv", "id,uid,p\n1,2,0.5\n")], {}, r"cannot tell which of id, uid is meant; pass --id"),
+    "two ids": ([text("a.csv", "id,uid,p\n1,2,0.5\n")], {}, r"id, uid could each be meant; pass --id"),
     "gap in the classes": ([text("a.csv", "id,p_0,p_2\n1,0.5,0.5\n")], {}, r"columns p_0 … p_2 lack p_1"),
     "classes from one": ([text("a.csv", "id,p_1,p_2\n1,0.5,0.5\n")], {}, r"columns p_1 … p_2 lack p_0; classes count from 0"),
     "logits not told": ([text("a.csv", "id,logit_0,logit_1\n1,0.5,-3\n")], {}, r"logit looks like logits; pass --logits"),
@@ -219,17 +219,17 @@ REFUSED = {
     "duplicated ids, same order": (
         [text("a.csv", "id,p\n1,0.5\n2,0.4\n2,0.3\n"), text("b.csv", "id,p\n1,0.5\n2,0.4\n2,0.3\n")],
         {},
-        r"a\.csv: 1 ids stand on more than one of its 3 rows \(first: 2\); an id must name one example",
+        r"a\.csv: 1 ids are on more than one of its 3 rows \(first: 2\); an id must name one row.*--cluster.*--draws COLUMN.*--on-missing drop",
     ),
     "duplicated ids, joined": (
         [good, text("b.csv", "id,p\n4,0.5\n3,0.5\n2,0.4\n1,0.3\n1,0.2\n")],
         {},
-        r"b\.csv: 1 ids stand on more than one of its 5 rows \(first: 1\)",
+        r"b\.csv: 1 ids are on more than one of its 5 rows \(first: 1\)",
     ),
     "duplicates that hide a missing id": (
         [text("a.csv", "id,p\n1,0.5\n1,0.4\n2,0.3\n3,0.3\n"), text("b.csv", "id,p\n1,0.5\n1,0.4\n4,0.3\n5,0.3\n")],
         {},
-        r"a\.csv: 1 ids stand on more than one of its 4 rows",
+        r"a\.csv: 1 ids are on more than one of its 4 rows",
     ),
     "missing ids": (
         [good, text("b.csv", "id,p\n3,0.6\n1,0.5\n")],
@@ -242,7 +242,7 @@ REFUSED = {
         r"7 of 11 ids of .*b\.csv are extra, not in .*good\.csv \(first: 5, 6, 7, 8, 9\)",
     ),
     "no shared id": ([good, text("b.csv", "id,p\nx,0.5\n")], {}, r"They share no id: choose another --id"),
-    "no shared id, dropped": ([good, text("b.csv", "id,p\n9,0.5\n")], {"on_missing": "drop"}, r"no id stands in all 2 files"),
+    "no shared id, dropped": ([good, text("b.csv", "id,p\n9,0.5\n")], {"on_missing": "drop"}, r"no id is in all 2 files"),
     "different lengths by position": (
         [good, text("b.csv", "p\n0.5\n")],
         {"by_position": True},
@@ -559,7 +559,7 @@ def test_no_cell_is_quoted_where_rows_are_kept_out(case, tmp_path):
         diff(old, bad, no_rows=True)
     assert CANARY not in str(told.value)
     assert "high" not in str(told.value)
-    assert "bad." in str(told.value), told.value
+    assert "bad." in str(told.value) or "pass --positive" in str(told.value), told.value
     with pytest.raises(BadInput):
         diff(old, bad)
 

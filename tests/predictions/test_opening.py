@@ -8,7 +8,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Layout, open_predictions
-from traintwice.predictions.formats import expand
+from traintwice.predictions.sources import expand
 
 IDS = [3, 1, 2]
 PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]])
@@ -133,12 +133,12 @@ def test_pandas_columns_of_one_name():
 
 def test_labels_as_names_of_a_binary_score():
     table = {"id": np.arange(3), "p": np.array([0.9, 0.2, 0.6]), "y": np.array(["yes", "no", "no"])}
-    with pytest.raises(BadInput, match=r"labels in 'y' are text \(no, yes\) and nothing says which .*pass --positive"):
+    with pytest.raises(BadInput, match=r"classes in y are no, yes and nothing says which .*pass --positive"):
         open_predictions(table)
     with open_predictions(table, positive="yes") as opened:
         assert (opened.read().labels.tolist(), opened.class_names) == ([1, 0, 0], ("no", "yes"))
         assert opened.summary.positive == "yes"
-        assert opened.summary.class_rule == "positive class: yes (--positive)"
+        assert opened.summary.class_rule == "classes in y: no, yes; positive class: yes (--positive)"
     with open_predictions(table, classes=["yes", "no"]) as opened:
         assert opened.read().labels.tolist() == [0, 1, 1]
 
@@ -152,7 +152,7 @@ def test_groups_and_time_with_missing_values(tmp_path):
     with open_predictions(path, by=["country", "plan"], time="seen") as opened:
         p = opened.read()
     assert {name: p.groups[name].tolist() for name in ("country", "plan")} == {"country": ["BR", None], "plan": ["7", "8"]}
-    assert p.groups["seen"].tolist() == ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]
+    assert p.groups["seen"].tolist() == ["2024-01-01", "2024-01-02"]
     assert p.slice(1, 2).groups["plan"].tolist() == ["8"]
 
 

@@ -73,7 +73,7 @@ def test_targets_that_cannot_be_written(tmp_path, path, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ids": np.array([1, 1, 2])}, "1 ids stand on more than one row"),
+        ({"ids": np.array([1, 1, 2])}, "1 ids are on more than one row"),
         ({"ids": np.array([1, 2])}, "ids: got 2 entries, expected 3"),
         ({"ids": np.array([1, "a", None], dtype=object)}, "mixes Python objects"),
         ({"class_names": ["a"]}, "class_names: got 1, expected 2"),

@@ -163,3 +163,11 @@ def test_a_result_displays_as_its_sheet(made):
     found = made.diff_of()
     assert str(found) == diff_sheet(found).to_text()
     assert found._repr_html_() == diff_sheet(found).to_html()
+
+
+def test_without_retrains_a_slice_is_compared_with_the_other_rows(made):
+    alone = made.slice_of("country", "BR", 0.098, 0.0001, excess=None)
+    assert list(findings(alone)) == ["churn 9.8 %, against 5.9 % in other rows"]
+    (table,) = [t for t in diff_sheet(made.diff_of(slices=(alone,), floors=()), every=True).tables if t.title == "Slices"]
+    assert [c.title for c in table.columns][:3] == ["rows", "churn", "other rows"]
+    assert "q: churn against the churn of all other rows" in table.notes[0]

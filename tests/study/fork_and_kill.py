@@ -42,6 +42,7 @@ def main() -> None:
     import torch
 
     from traintwice.data import Digits
+    from traintwice.engine import Execution
     from traintwice.recipes import Recipe
     from traintwice.specs import decode
     from traintwice.study import Every, Store
@@ -64,7 +65,7 @@ def main() -> None:
         def study() -> None:
             for group in groups:
                 for _ in train_into(
-                    store, of, source, data, seed=0, replicas=group, save_weights=True, every=every, engine=engine
+                    store, of, source, data, seed=0, replicas=group, save_weights=True, every=every, execution=Execution(engine)
                 ):
                     pass
 

@@ -14,7 +14,7 @@ import traintwice
 from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.data import Digits
-from traintwice.engine import Numerics, train
+from traintwice.engine import Execution, Numerics, train
 from traintwice.errors import BadSpec, StoreError
 from traintwice.losses import CrossEntropy, RunningDecorrelation
 from traintwice.methods import Method, Term
@@ -43,7 +43,7 @@ OFTEN = Every(steps=5)
 
 
 def into(store, *, recipe=RECIPE, every=OFTEN, replicas=(1,), engine="loop"):
-    chosen = {"seed": 0, "replicas": replicas, "save_weights": True, "every": every, "engine": engine}
+    chosen = {"seed": 0, "replicas": replicas, "save_weights": True, "every": every, "execution": Execution(engine)}
     return list(train_into(store, recipe, SOURCE, DATA, **chosen))
 
 
@@ -60,7 +60,7 @@ def in_memory(tmp_path):
         yield Path(folder)
 
 
-@pytest.mark.parametrize(("engine", "kills", "mid_epoch"), [("loop", 50, 20), ("stacked", 15, 5)])
+@pytest.mark.parametrize(("engine", "kills", "mid_epoch"), [("loop", 25, 10), ("stacked", 10, 3)])
 def test_killed_many_times(in_memory, engine, kills, mid_epoch):
     """Four replicas of 25 epochs of 8 steps, a checkpoint every 5 steps; stacked in other groups after every kill."""
     recipe, replicas = RECIPE.change(epochs=25), 4

@@ -2,12 +2,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from traintwice.engine import Execution
 from traintwice.study import component_table, run
 
 
 @pytest.fixture(scope="module")
 def results(small, tmp_path_factory):
-    return run(small, store=tmp_path_factory.mktemp("runs") / "runs", jobs=1)
+    return run(small, store=tmp_path_factory.mktemp("runs") / "runs", execution=Execution(jobs=1))
 
 
 def test_a_line_for_each_row_of_several_components(results):

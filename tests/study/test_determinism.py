@@ -9,7 +9,7 @@ import traintwice.study.determinism as determinism
 from traintwice.averaging import EMA
 from traintwice.cli.app import app
 from traintwice.data import Digits
-from traintwice.engine import Choice, Numerics, choose, choosing, train_group
+from traintwice.engine import Choice, Execution, Numerics, choose, choosing, train_group
 from traintwice.engine.stacked.group import Group
 from traintwice.engine.walk import walk
 from traintwice.errors import BadSpec, Diverged, TrainingFailed
@@ -20,7 +20,7 @@ from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Audit, audit
 from traintwice.study.determinism import Compared, Divergence
-from traintwice.study.twin import Twin, here
+from traintwice.study.twin import Followed, Twin, here
 
 SOURCE = Digits(train=64, validation=20, test=40)
 SMALL = Recipe(network=MLP((8,), batch_norm=True, dropout=0.1), epochs=2, batch_size=32)
@@ -32,7 +32,7 @@ def bits(weights):
 
 
 def trained_by(engine, recipe, data, **settings):
-    ((_, made),) = train_group(recipe, data, engine=engine, **settings)
+    ((_, made),) = train_group(recipe, data, execution=Execution(engine), **settings)
     return made.weights
 
 
@@ -40,9 +40,9 @@ def trained_by(engine, recipe, data, **settings):
 @pytest.mark.parametrize("recipe", [SMALL, SMALL.change(method=ensemble(2)), SMALL.change(optimizer=SGD(0.1))])
 def test_a_walk_is_the_training(engine, recipe):
     data = SOURCE.load()
-    *_, last = walk(recipe, data, seed=0, replica=1, steps=4, engine=engine)
+    *_, last = walk(recipe, data, seed=0, replica=1, steps=4, execution=Execution(engine))
     assert bits(last) == bits(trained_by(engine, recipe, data, seed=0, replicas=[1]))
-    assert len(list(walk(recipe.change(averaging=EMA()), data, seed=0, replica=1, steps=3, engine=engine))) == 4
+    assert len(list(walk(recipe.change(averaging=EMA()), data, seed=0, replica=1, steps=3, execution=Execution(engine)))) == 4
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_walk_takes_the_engine_of_a_study(monkeypatch):
 
     monkeypatch.setitem(walking.KINDS, "stacked", Counted)
     for engine, expected in (("auto", [[1, 1]]), ("stacked", [[1, 1]]), ("loop", [])):
-        next(walk(SMALL, SOURCE.load(), seed=0, replica=1, steps=4, engine=engine))
+        next(walk(SMALL, SOURCE.load(), seed=0, replica=1, steps=4, execution=Execution(engine)))
         assert groups == expected
         groups.clear()
 
@@ -103,10 +103,12 @@ def blown_up(trained, bad):
 
 
 @pytest.mark.parametrize("engine", ["auto", "loop"])
-def test_everything_fixed_on_a_cpu_is_identical(engine):
-    threads, chosen = torch.get_num_threads(), choose(SMALL, SOURCE.load(), engine=engine)
+def test_everything_fixed_on_a_cpu_is_identical(engine, monkeypatch):
+    if engine == "loop":  # of which the next test compares other processes
+        monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    threads, chosen = torch.get_num_threads(), choose(SMALL, SOURCE.load(), Execution(engine))
     last = "2 threads" if chosen.engine == "loop" else "another process, beside two others"
-    found = audit(SMALL, SOURCE, steps=30, engine=engine)
+    found = audit(SMALL, SOURCE, steps=30, execution=Execution(engine))
     assert [c.name for c in found.compared] == ["the same process", "another process", last]
     assert [c.divergence for c in found.compared[:2]] == [None, None]
     assert found.deterministic
@@ -121,7 +123,7 @@ def test_everything_fixed_on_a_cpu_is_identical(engine):
 def test_threads_that_change_the_sums_are_seen():
     """Batches so large that two threads add them up in another order; what the audit says is what it saw."""
     recipe = SMALL.change(network=MLP((512,)), batch_size=1200)
-    found = audit(recipe, Digits(train=1200, validation=20, test=40), steps=3, engine="loop")
+    found = audit(recipe, Digits(train=1200, validation=20, test=40), steps=3, execution=Execution("loop"))
     assert found.deterministic
     parted = found.compared[2].divergence
     assert any("Another number of threads" in s for s in found.sentences()) == (parted is not None)
@@ -157,9 +159,9 @@ class Noisy:
 class InThisProcess(Twin):
     """Another process, of which only the name is of interest here."""
 
-    def __init__(self, recipe, source, settings, *, threads=1, beside=()):
-        self.threads, self.beside, self.device = threads, tuple(beside), settings["device"]
-        self.inner = here(recipe, source.load(), {**settings, "beside": beside})
+    def __init__(self, followed, source, *, threads=1):
+        self.followed, self.threads = followed, threads
+        self.inner = here(followed, source.load())
 
     def steps(self):
         return self.inner
@@ -212,7 +214,7 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
 
 
 def test_values_come_from_the_other_process():
-    process = Twin(SMALL, SOURCE, {"seed": 0, "replica": 0, "steps": 2, "engine": "auto"})
+    process = Twin(Followed(SMALL, seed=0, replica=0, steps=2), SOURCE)
     try:
         steps = process.steps()
         next(steps)
@@ -232,7 +234,9 @@ def test_earlier_models_are_trained_as_a_study_trains_them(engine):
     data = SOURCE.load()
     pair = SMALL.change(method=ensemble(2))
     student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(pair), start=Earlier(SMALL, "first"))
-    *_, last = walk(student, data, seed=3, replica=1, steps=4, engine=engine, beside=() if engine == "loop" else (2,))
+    *_, last = walk(
+        student, data, seed=3, replica=1, steps=4, execution=Execution(engine), beside=() if engine == "loop" else (2,)
+    )
     starts = {1: trained_by(engine, SMALL, data, seed=3, replicas=[0])}
     teachers = {1: trained_by(engine, pair, data, seed=3, replicas=[1])}
     assert bits(last) == bits(trained_by(engine, student, data, seed=3, replicas=[1], starts=starts, teachers=teachers))
@@ -244,7 +248,8 @@ def test_an_earlier_model_that_diverges_ends_a_walk():
         next(walk(SMALL.change(network=MLP((8,)), start=Earlier(wild)), SOURCE.load(), seed=0, replica=0, steps=2))
 
 
-def test_a_recipe_with_earlier_models_is_checked():
+def test_a_recipe_with_earlier_models_is_checked(monkeypatch):
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
     found = audit(SMALL.change(start=Earlier(SMALL.change(start=Earlier(SMALL)))), SOURCE, steps=4, threads=())
     assert {c.divergence for c in found.compared} == {None}
     assert found.deterministic
@@ -279,7 +284,7 @@ def test_what_is_said_of_other_devices_and_of_earlier_models():
 
 def test_a_replica_that_others_change_is_no_defect_where_rounding_was_promised():
     parted = Compared("another process, beside two others", 1, Divergence(3, "0.0.weight", 1e-8), beside=(1, 2))
-    choice, numerics = Choice("vectorised", "as asked"), Numerics.here(threads=1, engine="vectorised")
+    choice, numerics = Choice("vectorised", "as asked"), Numerics.here(Execution("vectorised"), threads=1)
     said = " ".join(Audit(SMALL, 4, 4, choice, numerics, (Compared("the same process", 1, None), parted)).sentences())
     assert "agrees with the loop engine to rounding and does not promise equal bits. Take the loop engine" in said
     assert "defect" not in said
@@ -292,10 +297,11 @@ def test_mistakes():
     with pytest.raises(BadSpec, match="threads: got 2, 4, but the stacked engine works on one thread"):
         audit(SMALL, SOURCE, steps=1, threads=(2, 4))
     with pytest.raises(BadSpec, match="LeNet5 is no MLP"):
-        audit(SMALL.change(network=LeNet5()), SOURCE, steps=1, engine="stacked")
+        audit(SMALL.change(network=LeNet5()), SOURCE, steps=1, execution=Execution("stacked"))
 
 
-def test_one_command(capsys):
+def test_one_command(capsys, monkeypatch):
+    monkeypatch.setattr(determinism, "Twin", InThisProcess)
     for extra in ([], ["--engine", "loop", "--json"]):
         with pytest.raises(SystemExit) as ended:
             app(["check", "digits", "--steps", "4", *extra])

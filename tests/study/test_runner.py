@@ -10,13 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from traintwice.engine import train_group
+from in_process import in_worker_processes
+from traintwice.engine import Execution, train_group
 from traintwice.errors import BadInput, StoreError, TrainingFailed, Undefined
 from traintwice.metrics import churn, surrogate_churn
 from traintwice.predictions import Predictions
 from traintwice.processes import started_early
 from traintwice.study import Store, gather, prepare, run, train_missing
 from traintwice.study.store import TEMPORARY
+
+ONE = Execution(jobs=1)
 
 
 def logits_of(store: Store) -> dict[str, bytes]:
@@ -27,7 +30,9 @@ def logits_of(store: Store) -> dict[str, bytes]:
 def undisturbed(small, tmp_path_factory):
     """The store of a run that nothing disturbed, in one process."""
     path = tmp_path_factory.mktemp("undisturbed") / "runs"
-    run(small, store=path, jobs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        in_worker_processes(patch)
+        run(small, store=path, execution=ONE)
     return Store(path)
 
 
@@ -46,7 +51,7 @@ def test_more_replicas_train_only_the_missing_ones(small, undisturbed, tmp_path)
     shutil.copytree(undisturbed.path, tmp_path / "runs")
     store = Store(tmp_path / "runs")
     before = {p: p.stat().st_mtime_ns for p in store.path.rglob("0*")}
-    results = run(replace(small, replicas=5), store=store, jobs=2)
+    results = run(replace(small, replicas=5), store=store, execution=Execution(jobs=2))
     assert results["ensemble"].test.replicas == 5
     assert all(p.stat().st_mtime_ns == then for p, then in before.items())
     assert logits_of(undisturbed).items() <= logits_of(store).items()
@@ -55,32 +60,28 @@ def test_more_replicas_train_only_the_missing_ones(small, undisturbed, tmp_path)
 
 COMMAND = """
 import sys
+from traintwice.engine import Execution
 from traintwice.study import Experiment, run
 from pathlib import Path
-run(Experiment.read(Path(sys.argv[1])), store=sys.argv[2], jobs=2)
+run(Experiment.read(Path(sys.argv[1])), store=sys.argv[2], execution=Execution(jobs=int(sys.argv[3])))
 """
 
 
-def start(small, tmp_path, store="runs"):
+def start(small, tmp_path, jobs):
     file = tmp_path / "small.toml"
     file.write_text(small.to_toml())
-    return subprocess.Popen([sys.executable, "-c", COMMAND, str(file), str(tmp_path / store)], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-c", COMMAND, file, tmp_path / "runs", str(jobs)], start_new_session=True)
 
 
-def test_kill_at_random_moments_changes_nothing(small, undisturbed, tmp_path):
-    """`kill -9` of the parent three times, then the same command: the same bytes."""
+def test_killed_at_random_moments_and_then_run_twice_at_once(small, undisturbed, tmp_path):
+    """`kill -9` of the parent twice, then the same command in two processes at once: the same bytes, and nothing half done."""
     moments = random.Random(0)
-    for _ in range(3):
-        process = start(small, tmp_path)
+    for _ in range(2):
+        process = start(small, tmp_path, jobs=1)
         time.sleep(moments.uniform(1.0, 4.0))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert start(small, tmp_path).wait() == 0
-    assert logits_of(Store(tmp_path / "runs")) == logits_of(undisturbed)
-
-
-def test_two_runs_on_one_store_at_once(small, undisturbed, tmp_path):
-    first, second = start(small, tmp_path), start(small, tmp_path)
+    first, second = start(small, tmp_path, jobs=1), start(small, tmp_path, jobs=2)
     assert (first.wait(), second.wait()) == (0, 0)
     store = Store(tmp_path / "runs")
     assert logits_of(store) == logits_of(undisturbed)
@@ -89,7 +90,7 @@ def test_two_runs_on_one_store_at_once(small, undisturbed, tmp_path):
 
 def test_workers_end_with_their_parent(small, tmp_path):
     long = small.override(["epochs=100000"])
-    process = start(long, tmp_path)
+    process = start(long, tmp_path, jobs=2)
     children = f"/proc/{process.pid}/task/{process.pid}/children"
     deadline = time.monotonic() + 30
     workers: list[int] = []
@@ -171,10 +172,11 @@ def test_a_replica_that_cannot_be_trained_is_named_and_the_others_are_kept(small
     assert store.replicas(impossible.key("baseline", data)) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("worker_processes")
 def test_a_killed_worker_is_reported(small, tmp_path):
     long = small.override(["epochs=100000"])
     store, data = Store(tmp_path / "runs"), long.data.load()
-    news = train_missing(long, data, store, prepare(long, data, store), jobs=1)
+    news = train_missing(long, data, store, prepare(long, data, store, execution=ONE))
 
     import threading
 
@@ -210,15 +212,12 @@ def test_two_runs_that_make_the_store_together(small, tmp_path):
     assert [m.wait() for m in makers] == [0, 0]
 
 
-def test_a_worker_that_prints_does_no_harm(small, tmp_path):
+@pytest.mark.usefixtures("worker_processes")
+def test_a_worker_that_prints_does_no_harm(small, undisturbed, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("print('hello from somebody')")
-    file = tmp_path / "small.toml"
-    file.write_text(small.to_toml())
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, str(file), str(tmp_path / "runs")], env=environment, timeout=60, check=False
-    )
-    assert done.returncode == 0
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    run(small, store=tmp_path / "runs", jobs=1)
+    assert logits_of(Store(tmp_path / "runs")) == logits_of(undisturbed)
 
 
 def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undisturbed, tmp_path):
@@ -227,23 +226,19 @@ def test_an_interrupted_growth_keeps_the_report_of_what_was_there(small, undistu
     shutil.copytree(undisturbed.path, tmp_path / "runs")
     store, data = Store(tmp_path / "runs"), small.data.load()
     more = replace(small, replicas=6)
-    news = train_missing(more, data, store, prepare(more, data, store), jobs=1)
+    news = train_missing(more, data, store, prepare(more, data, store, execution=ONE))
     next(news)
     news.close()
     assert store.study("small")["replicas"] == 3
 
 
-def test_no_jobs(small, tmp_path):
-    with pytest.raises(BadInput, match="jobs: got 0, expected at least 1"):
-        run(small, store=tmp_path / "runs", jobs=0)
-
-
+@pytest.mark.usefixtures("worker_processes")
 def test_workers_that_wait_already_are_used(small, data, tmp_path):
     store = Store(tmp_path / "runs")
-    made = prepare(small, data, store)
+    made = prepare(small, data, store, execution=ONE)
     with started_early(1) as started:
         (first,) = started
-        finished = list(train_missing(small, data, store, made, jobs=1, started=started))
+        finished = list(train_missing(small, data, store, made, started=started))
         assert started == []
         assert first.process.returncode == 0
     assert len(finished) == len(made.missing)

@@ -3,6 +3,7 @@ import pytest
 
 from traintwice import metrics
 from traintwice.compare import interval
+from traintwice.engine import Execution
 from traintwice.errors import Undefined
 from traintwice.presets import ablation_digits
 from traintwice.study import run, source_shares
@@ -21,7 +22,7 @@ def ablation(tmp_path_factory):
         "data.test=120",
         "batch_size=8",
     ]
-    return run(ablation_digits().override(small), store=tmp_path_factory.mktemp("ablation") / "runs", jobs=1)
+    return run(ablation_digits().override(small), store=tmp_path_factory.mktemp("ablation") / "runs", execution=Execution(jobs=1))
 
 
 def test_all_fixed_is_one_model_and_said_so(ablation):
@@ -52,7 +53,7 @@ def test_shares_are_quotients(ablation):
 
 
 def test_a_study_without_sources_has_no_shares(small, tmp_path):
-    assert source_shares(run(small, store=tmp_path / "runs", jobs=1)) is None
+    assert source_shares(run(small, store=tmp_path / "runs", execution=Execution(jobs=1))) is None
 
 
 def test_ratios_are_those_of_the_definition():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import traintwice
+from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.study import Store, prepare, run, train_missing
 from traintwice.study.worker import train_into
@@ -79,10 +80,11 @@ def workers():
 
 
 @pytest.fixture
-def started(small, tmp_path):
+def started(small, tmp_path, worker_processes):
     """A study of which one replica is finished, and what comes next."""
     store, data = Store(tmp_path / "runs"), small.data.load()
-    news = train_missing(small, data, store, prepare(small, data, store, engine="loop"), jobs=1)  # one replica after the other
+    one_by_one = Execution("loop", jobs=1)
+    news = train_missing(small, data, store, prepare(small, data, store, execution=one_by_one))
     next(news)
     yield store, news
     news.close()
@@ -107,5 +109,5 @@ def test_a_worker_that_is_killed(started, small):
     os.kill(before[-1], signal.SIGKILL)
     with pytest.raises(TrainingFailed, match=r"a worker was killed \(signal 9.* while training replica .*run again to go on"):
         list(news)
-    run(small, store=store, jobs=1, engine="loop")
+    run(small, store=store, execution=Execution("loop", jobs=1))
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files} == files

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from functools import partial
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -119,33 +120,43 @@ def run(
         require("altair", extra="report", purpose="the report (or pass --no-report)")
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
     out = None if no_report else report
-    how: dict[str, Any] = {
-        "jobs": jobs,
-        "mix_numerics": mix_numerics,
-        "engine": engine,
-        "device": device,
-        "precision": precision,
-        "save_weights": save_weights,
-        "quiet": quiet,
-        "checkpoint_seconds": checkpoint_seconds,
-    }
     try:
         with started_early(jobs if device == "cpu" else jobs or 1) as started:  # the imports below take as long as theirs
             from traintwice.cli import study as verbs
 
             if not no_report:
                 verbs.check_writable(report)
-            how["started"] = started
+            train = partial(
+                verbs.train,
+                path=store,
+                execution=verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs),
+                mix_numerics=mix_numerics,
+                save_weights=save_weights,
+                quiet=quiet,
+                checkpoint_seconds=checkpoint_seconds,
+                started=started,
+            )
             if verbs.is_of_a_paper(study, scale=scale, parts=parts or [], settings=settings or [], name=name):
                 from traintwice.cli.papers import run_artefact
+                from traintwice.papers import scale_of
 
-                which: dict[str, Any] = {"scale": scale or "small", "parts": parts or [], "replicas": replicas, "seed": seed}
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-                run_artefact(study, **which, store=store, out=out, as_json=json, **how)
+                run_artefact(
+                    study,
+                    scale=scale_of(scale or "small"),
+                    parts=parts or [],
+                    replicas=replicas,
+                    seed=seed,
+                    out=out,
+                    as_json=json,
+                    jobs=jobs,
+                    quiet=quiet,
+                    train=train,
+                )
                 return
             experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
-            results = verbs.train(experiment, store, **how)
+            results = train(experiment)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -195,8 +206,8 @@ def check(
 
     experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
     console = Console(highlight=False)
-    how: dict[str, Any] = {"engine": engine, "device": device, "precision": precision}
-    if not print_check(console, experiment, row=row, steps=steps, threads=threads, as_json=json, **how):
+    execution = verbs.execution_of(engine=engine, device=device, precision=precision)
+    if not print_check(console, experiment, row=row, steps=steps, threads=threads, execution=execution, as_json=json):
         raise typer.Exit(1)
 
 

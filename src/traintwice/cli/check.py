@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from rich.console import Console
 
-from traintwice.engine import Engine
+from traintwice.engine import Execution
 from traintwice.errors import unknown
-from traintwice.specs import decode
 from traintwice.study import Experiment
 from traintwice.study.determinism import audit
 
@@ -21,9 +19,7 @@ def print_check(
     row: str | None,
     steps: int,
     threads: list[int] | None,
-    engine: str,
-    device: str,
-    precision: str,
+    execution: Execution,
     as_json: bool,
 ) -> bool:
     """Run the audit on a row of a study and print what was found; returns whether trainings are deterministic.
@@ -34,9 +30,8 @@ def print_check(
     name = row or experiment.baseline
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
-    named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
-    how: Any = {"engine": named, "device": device, "precision": precision}
-    found = audit(experiment.rows[name], experiment.data, seed=experiment.seed, steps=steps, threads=threads, **how)
+    recipe, seed = experiment.rows[name], experiment.seed
+    found = audit(recipe, experiment.data, seed=seed, steps=steps, threads=threads, execution=execution)
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
         return found.deterministic

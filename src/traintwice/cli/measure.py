@@ -8,6 +8,7 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.reading import NOTHING_SAID, reads_files
+from traintwice.errors import BadInput
 from traintwice.predictions.reading import Reading
 
 if TYPE_CHECKING:
@@ -33,6 +34,18 @@ def measure(
             "--multiplicity", help="How far equally good models disagree on single rows: self-consistency, viable range …"
         ),
     ] = False,
+    served: Annotated[
+        str | None, typer.Option("--served", metavar="FILE", help="With --multiplicity: the model in service, to compare with.")
+    ] = None,
+    within_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--within-loss", metavar="EPSILON", help="Only replicas whose log loss is at most so far above the smallest."
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[float] | None, typer.Option("--threshold", help="Decision flips at score >= THRESHOLD of a binary model; repeat.")
+    ] = None,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
     level: options.Level = 0.95,
@@ -46,10 +59,9 @@ def measure(
     from traintwice.cli.waiting import waiting
     from traintwice.sheets.models import measures_sheet, recipes_sheet
 
-    if against and match_temperature:
-        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--match-temperature")
-    if against and multiplicity:
-        raise typer.BadParameter("measures one recipe; leave out --against", param_hint="--multiplicity")
+    if against and (match_temperature or multiplicity):
+        option = "--match-temperature" if match_temperature else "--multiplicity"
+        raise BadInput(f"{option} and --against exclude each other: {option} measures one recipe")
     if against:
         from traintwice.compare import compare_recipes
         from traintwice.compare.recipes import DEFAULT as RECIPES
@@ -66,6 +78,14 @@ def measure(
     which: list[Metric | str] = [*DEFAULT, *options.further(also)]
     with waiting(f"measuring {len(files)} files", quiet=quiet):
         found = measure_all(
-            files, which=which, level=level, temperature_matched=match_temperature, multiplicity=multiplicity, **reading
+            files,
+            which=which,
+            level=level,
+            temperature_matched=match_temperature,
+            multiplicity=multiplicity,
+            served=served,
+            within_loss=within_loss,
+            thresholds=threshold or (),
+            **reading,
         )
     output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)

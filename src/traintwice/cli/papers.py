@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from traintwice.cli import study as verbs
 from traintwice.cli.evidence import evidence_of
 from traintwice.papers import ARTEFACTS, Scale, reproduce
 from traintwice.papers.cost import estimate, in_words
@@ -26,15 +25,21 @@ def run_artefact(
     parts: list[str],
     replicas: int | None,
     seed: int | None,
-    store: Path,
     out: Path | None,
     as_json: bool,
     jobs: int | None,
     quiet: bool,
-    **options: Any,
+    train: Callable[[Experiment], Results],
 ) -> None:
     """Say what it will take, train what is missing, print the table, write it in all forms.
 
+    Args:
+        name, scale, parts, replicas, seed: which table or figure, and how much of it.
+        out: directory for its files.
+        as_json: print JSON in place of tables.
+        jobs: worker processes of ``train``, for the estimate of the time.
+        quiet: print no progress.
+        train: trains what is missing of a study.
     Raises:
         BadSpec: no such scale. UnknownName: no such part.
     """
@@ -50,12 +55,12 @@ def run_artefact(
         for line in evidence_of(artefact.name, scale):
             print(line, file=sys.stderr)
 
-    def train(experiment: Experiment) -> Results:
+    def announced(experiment: Experiment) -> Results:
         if not quiet:
             print(f"{experiment.name}:", file=sys.stderr)
-        return verbs.train(experiment, store, jobs=jobs, quiet=quiet, **options)
+        return train(experiment)
 
-    done = reproduce(artefact, scale=scale, parts=parts, replicas=replicas, seed=seed or 0, train=train)
+    done = reproduce(artefact, scale=scale, parts=parts, replicas=replicas, seed=seed or 0, train=announced)
     if as_json:
         print(json.dumps(plain(done), ensure_ascii=False, allow_nan=False))
     else:

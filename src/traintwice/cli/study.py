@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from traintwice.cli.progress import progress_for
-from traintwice.engine import Engine
+from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
 from traintwice.presets import PRESETS
@@ -36,6 +35,18 @@ def find(study: str, *, replicas: int | None, seed: int | None, settings: list[s
     return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
 
 
+def execution_of(*, engine: str, device: str, precision: str, jobs: int | None = None) -> Execution:
+    """The execution that the options of the command line describe.
+
+    Raises:
+        BadSpec: an option has a value that it cannot have.
+    """
+    try:
+        return decode(Execution, {"engine": engine, "device": device, "precision": precision, "jobs": jobs})
+    except BadSpec as error:
+        raise BadSpec(f"--{error}") from None  # the message starts with the name of the option
+
+
 def is_of_a_paper(study: str, *, scale: str | None, parts: list[str], settings: list[str], name: str | None) -> bool:
     """Whether the argument of `run` is a table or figure of a paper.
 
@@ -59,22 +70,17 @@ def train(
     experiment: Experiment,
     path: Path,
     *,
-    jobs: int | None,
+    execution: Execution,
     mix_numerics: bool,
-    engine: str,
     save_weights: bool,
     quiet: bool,
-    device: str = "cpu",
-    precision: str = "float32",
     checkpoint_seconds: float = 60.0,
     started: list[Started] | None = None,
 ) -> Results:
     """Train what is missing, with progress on standard error, and gather; ``started`` are workers that wait already."""
-    named: Engine = decode(Engine, engine, "--engine")  # type: ignore[arg-type]
     store = Store(path)
     data = experiment.data.load()
-    how: Any = {"engine": named, "device": device, "precision": precision}
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
     if not quiet:
         for caution in cautions(experiment, classes=data.classes):
             print(f"note, {caution}", file=sys.stderr)
@@ -85,10 +91,10 @@ def train(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
         )
     notes: list[str] = []
-    chosen: Any = {"jobs": jobs, "checkpoint": Every(checkpoint_seconds), "started": started}
+    every = Every(checkpoint_seconds)
     with (
         progress_for(experiment, made, quiet=quiet) as progress,
-        closing(train_missing(experiment, data, store, made, **chosen)) as news,
+        closing(train_missing(experiment, data, store, made, checkpoint=every, started=started)) as news,
     ):
         for finished in news:
             progress.advance(finished.task.key)

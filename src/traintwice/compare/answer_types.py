@@ -43,7 +43,7 @@ class NoiseFloor:
 
     Attributes:
         name, title, unit: what changes: "churn", "negative_flips", "decisions at 0.5", "top 100", "regression_difference".
-        retrains: k, retrains of the old recipe next to the old model.
+        retrains: k, retrains of the old recipe next to the old model; 0 where repeated draws of each model are the floor.
         new_retrains: retrains of the new recipe next to the new model.
         value: of old against new; with retrains of the new recipe the mean over all pairs of an old with a new model.
         floor: what retraining alone brings; with retrains of the new recipe the mean of both recipes' own.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from traintwice.compare.answer_types import Answer, Concern, NoiseFloor, Question
-from traintwice.compare.floor import advice
+from traintwice.compare.floor import NO_VERDICT, advice
 from traintwice.compare.results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
 from traintwice.compare.slices import restless_slices, worse_slices
 from traintwice.statistics.significance import holm
@@ -66,10 +66,10 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
         said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
     verdict, concern = _of_floor(floor)
-    if math.isnan(floor.ratio.low) or "identical" in floor.reason:
+    if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
         detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
-    else:
-        detail = f"{value}, {_ratio(floor)}"
+        return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
+    detail = f"{value}, {_ratio(floor)}"
     return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
 
 
@@ -125,7 +125,11 @@ def _ratio(floor: NoiseFloor) -> str:
     """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
     of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
     ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
-    given = f"{ends}; {floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}"
+    given = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}" if floor.retrains else "draws of one model"
+    if math.isnan(floor.ratio.value):
+        return f"as in {given}"
+    if not math.isnan(floor.ratio.low):
+        given = f"{ends}; {given}"
     return f"{times(floor.ratio.value, word=False)} × floor of {value_of(floor.floor, floor.unit)} ({given})"
 
 

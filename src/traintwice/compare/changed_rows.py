@@ -13,7 +13,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.churn import same_vote
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
-from traintwice.predictions.sql import literal
+from traintwice.predictions.session import literal
 from traintwice.types import Array
 
 BINS = 1 << 16
@@ -109,7 +109,8 @@ class TopRows:
         self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
     ) -> None:
         """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are skipped),
-        distance and instability."""
+        distance and instability.
+        """
         least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
         better = np.flatnonzero(rank > max(least, 0.0))
         best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]

@@ -66,7 +66,7 @@ class DiffAccumulator:
         tolerances = {f"{t:g}": distance(0, 1, self.classes) > t for t in TOLERANCES} if self.classes else {}
         self.tolerances = self._tally(tolerances)
         of_pairs = None if pairs is None else (pairs, _pair_quantities(pairs, changed))
-        by = [] if self.regression else [g for g in source.groups if g not in options.show]
+        by = [] if self.regression else [g for g in source.groups if g not in options.only_shown]
         self.slices = (
             None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
         )

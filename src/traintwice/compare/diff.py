@@ -16,6 +16,7 @@ from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
 from traintwice.compare.distributions import check_thresholds, check_top_k
+from traintwice.compare.draws import compare_draws
 from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs, noise_floor
 from traintwice.compare.matched import SOFT
@@ -125,6 +126,7 @@ def diff(
         temperature_matched=temperature_matched,
         listed=0 if no_rows else listed,
         show=() if no_rows else tuple(show),
+        only_shown=tuple(name for name in show if name not in _listed(reading.get("by"))),
         no_rows=no_rows,
         margin=margin,
         same_within=same_within,
@@ -146,6 +148,8 @@ def diff(
 
 def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) -> Diff:
     """The comparison of the first two models of opened rows, those after them being retrains."""
+    if rows.has_draws:
+        return compare_draws(rows, options)
     if rows.files is not None and can_be_left_to_sql(rows, rows.files, options, details):
         return _result(DiffSQL(rows, rows.files, options), rows, options)
     gathered = DiffAccumulator(rows, options)
@@ -411,8 +415,11 @@ def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
     by = reading.get("by") or ()
     if not show or isinstance(by, Mapping):
         return reading
-    listed = [by] if isinstance(by, str) else list(by)
-    return {**reading, "by": list(dict.fromkeys([*listed, *show]))}
+    return {**reading, "by": list(dict.fromkeys([*_listed(by), *show]))}
+
+
+def _listed(by: Any) -> list[str]:
+    return [by] if isinstance(by, str) else list(by or ())
 
 
 def _one(given: Any, name: str) -> Any:

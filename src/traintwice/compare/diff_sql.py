@@ -214,7 +214,11 @@ class DiffSQL(DiffAccumulator):
             change, p_value = unpaired_change(old, new), None
         d = metrics.log_loss.definition
         self.summed.losses.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
-        which = [f"in {z:,.0f} rows of the {name} model" for name, z in zip(("old", "new"), zeros, strict=True) if z]
+        which = [
+            f"in {z:,.0f} row{'' if z == 1 else 's'} of the {name} model"
+            for name, z in zip(("old", "new"), zeros, strict=True)
+            if z
+        ]
         if which:
             self.summed.at[d.name] = " and ".join(which)
 

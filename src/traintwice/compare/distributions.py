@@ -222,7 +222,7 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     for threshold in thresholds:
         if not 0 <= threshold <= 1:
             raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")
-    return tuple(thresholds)
+    return tuple(float(t) for t in thresholds)
 
 
 def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
@@ -230,7 +230,7 @@ def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
     for k in top_k:
         if not (0 < k < 1 or (1 <= k < math.inf and k == int(k))):
             raise BadInput(f"top_k: got {k}, expected a whole number of rows, or a share of the rows between 0 and 1")
-    return tuple(top_k)
+    return tuple(float(k) for k in top_k)
 
 
 def count_of(asked: float, rows: int) -> int:

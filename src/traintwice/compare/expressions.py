@@ -50,7 +50,7 @@ class Expression:
         return Expression(f"({self.sql} - {other.sql})", lambda rows: rows(self) - rows(other), is_truth=False)
 
     def __gt__(self, number: float) -> Expression:
-        return Expression(f"({self.sql} > {number!r})", lambda rows: rows(self) > number)
+        return Expression(f"({self.sql} > {float(number)!r})", lambda rows: rows(self) > number)
 
     def size(self) -> Expression:
         """Its absolute value."""
@@ -98,7 +98,7 @@ def score(m: int) -> Expression:
 
 def decided(m: int, threshold: float) -> Expression:
     """Whether the probability of class 1 is at least a threshold."""
-    return Expression(f"(p{m}_1 >= {threshold!r})", lambda rows: rows(score(m)) >= threshold)
+    return Expression(f"(p{m}_1 >= {float(threshold)!r})", lambda rows: rows(score(m)) >= threshold)
 
 
 def number(m: int) -> Expression:

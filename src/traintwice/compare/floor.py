@@ -11,7 +11,7 @@ from traintwice.compare.answer_types import Judgement, NoiseFloor
 from traintwice.metrics.definition import Unit
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import points, times
+from traintwice.tables.format import times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
@@ -19,6 +19,8 @@ ASK_FOR = 4
 
 LEAST = 3
 """Fewest retrains that allow a verdict."""
+
+NO_VERDICT = "no verdict rests on them"
 
 MOST_RETRAINS = 10_000
 """Largest number of retrains that is searched."""
@@ -131,6 +133,8 @@ def noise_floor(
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
     if identical is None and alike:
         identical = "all retrains differ from the old model on the same number of rows, as copies do"
+        if not counts.any():
+            identical = "no row changes between the old model and any other"
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
@@ -252,9 +256,13 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     many = f"{found.retrains} retrain{'s' if found.retrains > 1 else ''}"
     given = f"{many} and {found.new_retrains} of the new recipe" if found.new_retrains else f"{many}, given this old model"
     if identical is not None:
-        return f"inconclusive: {identical}; no verdict rests on them"
+        return f"inconclusive: {identical}; {NO_VERDICT}"
     if few < LEAST or math.isnan(found.ratio.low):
-        return f"inconclusive: {many} {'is' if few == 1 else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
+        many += f" and {found.new_retrains} of the new recipe" if found.new_retrains else ""
+        one = found.retrains + found.new_retrains == 1
+        return (
+            f"inconclusive: {many} {'is' if one else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
+        )
     low, high = (times(end, word=False) for end in (found.ratio.low, found.ratio.high))
     verb = "are" if what.endswith("flips") else "is"
     ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"

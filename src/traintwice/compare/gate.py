@@ -129,7 +129,7 @@ def check_limits(budget: Budget, *, regression: bool = False) -> None:
 
 
 def unit_of(budget: Budget) -> str:
-    """ "fraction", or "number" for measures that are not in percent."""
+    """The unit of a budget's limits: "fraction", or "number" for measures that are not in percent."""
     if budget.against == "times floor":
         return "number"
     metric = _metric(budget)
@@ -251,8 +251,10 @@ def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
         return part.negative_flips
     if budget.measure == "excess":
         return part.excess
-    if budget.measure in ("accuracy", "recall"):
-        return next((t.change for t in part.tests if t.question == budget.measure), None)
+    if budget.measure == "accuracy":
+        return part.accuracy_change
+    if budget.measure == "recall":
+        return next((t.change for t in part.tests if t.question == "recall"), None)
     metric = _of_slice(budget)
     return None if metric is None else part.measures.get(metric.__name__)
 

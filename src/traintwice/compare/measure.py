@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
+from traintwice.compare.distributions import check_thresholds
 from traintwice.compare.estimates import interval
 from traintwice.compare.matched import Matched, MatchedTemperature
 from traintwice.compare.options import distinct
@@ -18,13 +19,23 @@ from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefin
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.definition import Definition, to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
-from traintwice.metrics.multiplicity import self_consistency_distribution, viable_range_distribution
+from traintwice.metrics.means import weights_of
+from traintwice.metrics.multiplicity import (
+    ambiguity_against,
+    discrepancy_against,
+    replicas_within_loss,
+    self_consistency_distribution,
+    viable_range_distribution,
+)
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.reading import reading_of
+from traintwice.predictions.reading import Classes, reading_of
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
+
+VOTES_TOGETHER = 1 << 16
+"""Rows of predicted labels that are measured together."""
 
 DEFAULT: tuple[Metric, ...] = (
     metrics.accuracy,
@@ -60,10 +71,14 @@ class Multiplicity:
         self_consistency: a level to the share of rows on which two replicas agree with at least that chance.
         viable_range: a share of rows to the range of the positive class's probability that so many rows do not exceed; empty without
             probabilities.
+        ambiguity_served: share of rows on which at least one replica gives another label than the served model; None without one.
+        discrepancy_served: the largest churn of a replica against the served model; None without one.
     """
 
     self_consistency: Mapping[str, float]
     viable_range: Mapping[str, float]
+    ambiguity_served: float | None = None
+    discrepancy_served: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +91,12 @@ class Measures(Mapping[str, Estimate], Shown):
         definitions: metric name to its definition.
         left_out: metric name to the reason why it has no value here.
         infinite: metric name to where its number becomes infinite.
+        effective_rows: (Σw)²/Σw² where rows have weights; None where all weigh alike.
         calibration: mean calibration error if every confidence were the chance of being right, and the error less what chance adds;
             None where the error was not asked for.
         identical: names of replicas whose predictions are bit-identical, each group of two or more.
         multiplicity: distributions over rows; None where not asked for.
+        kept: names of the replicas measured, where they were chosen by their loss; else None.
         read: what was read and how rows were matched.
         matched: soft measures at the recipe's best temperature; None where not asked for.
     """
@@ -90,9 +107,11 @@ class Measures(Mapping[str, Estimate], Shown):
     definitions: Mapping[str, Definition]
     left_out: Mapping[str, str]
     infinite: Mapping[str, str]
+    effective_rows: float | None
     calibration: tuple[float, float] | None
     identical: tuple[tuple[str, ...], ...]
     multiplicity: Multiplicity | None
+    kept: tuple[str, ...] | None
     read: Summary
     matched: Matched | None = field(default=None)
 
@@ -114,9 +133,11 @@ class Measures(Mapping[str, Estimate], Shown):
             "measures": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
             "left_out": dict(self.left_out),
             "infinite": dict(self.infinite),
+            "effective_rows": plain(self.effective_rows),
             "calibration": plain(self.calibration),
             "identical": plain(self.identical),
             "multiplicity": plain(self.multiplicity),
+            "kept": plain(self.kept),
             "matched": plain(self.matched),
             "read": asdict(self.read),
         }
@@ -131,6 +152,9 @@ def measure(
     weights: Array | None = None,
     which: Sequence[Metric | str] = DEFAULT,
     multiplicity: bool = False,
+    served: Any = None,
+    within_loss: float | None = None,
+    thresholds: Sequence[float] = (),
     temperature_matched: bool = False,
     level: float = 0.95,
     **reading: Unpack[Reading],
@@ -143,6 +167,9 @@ def measure(
         labels, weights: true labels and weights ``N`` of arrays; files name their columns with ``label`` and ``weight``.
         which: the metrics wanted, or their names, from `traintwice.metrics`.
         multiplicity: also self-consistency, ambiguity, viable range … (`MULTIPLICITY`), and their distributions over rows.
+        served: predictions of the model in service: with ``multiplicity`` also ambiguity and discrepancy against it.
+        within_loss: measure only the replicas whose log loss (error, for predicted labels) is at most so far above the smallest.
+        thresholds: also `decision_flips` at each, for a binary model.
         temperature_matched: also the soft measures at one temperature for all replicas, which is fitted to log loss on every fifth
             row that has a label and measured on the others.
         level: nominal coverage of the intervals.
@@ -159,10 +186,31 @@ def measure(
         (0.3333, 3)
     """
     wanted = distinct([*which, *(MULTIPLICITY if multiplicity else ())])
-    with open_replicas(predictions, labels, weights, reading) as rows:
-        if rows.replicas < 2:
+    check_thresholds(thresholds)
+    if served is not None and not multiplicity:
+        raise BadInput("measure: served is for multiplicity; pass multiplicity=True (--multiplicity) too")
+    models = predictions if served is None else [*replicas_of(predictions), *items_of(served)]
+    with open_replicas(models, labels, weights, reading) as rows:
+        replicas = rows.replicas - (served is not None)
+        if replicas < 2:
             raise TooFewReplicas("measure: got 1 replica, expected at least 2: a model alone has nothing to disagree with")
-        return _measure(rows, wanted, level, temperature_matched=temperature_matched, multiplicity=multiplicity)
+        read, kept, spread, chosen = rows.summary, None, None, list(range(replicas))
+        if multiplicity or within_loss is not None:
+            whole = _in_memory(rows)
+            if within_loss is not None:
+                chosen = replicas_within_loss(whole.models(0, replicas), within_loss).tolist()
+                kept = tuple(read.files[m] for m in chosen)
+            if len(chosen) < 2:
+                raise TooFewReplicas(
+                    f"within_loss: 1 of {replicas} replicas is within {within_loss:g} of the smallest loss; pass a larger one"
+                )
+            if len(chosen) < rows.replicas:
+                rows = _some(rows, whole, chosen)
+            if multiplicity and not rows.regression:
+                of_served = None if served is None else whole.models(replicas, replicas + 1)
+                spread = _multiplicity(rows.read(), of_served)
+        found = _measure(rows, wanted, thresholds, level, temperature_matched=temperature_matched)
+        return replace(found, multiplicity=spread, kept=kept, read=read)
 
 
 @contextmanager
@@ -181,65 +229,125 @@ def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, rea
         given["label"] = labels
     if weights is not None:
         given["weight"] = weights
-    changes = any(given.get(name) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster"))
+    changes = any(
+        _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
+    )
     whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
     if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
         p = Predictions.of(whole, given.get("label"), given.get("weight"))
-        yield Rows(p, [f"replica {m}" for m in range(p.replicas)], clusters=None if p.clusters is None else "clusters")
+        yield Rows(
+            p,
+            [f"replica {m}" for m in range(p.replicas)],
+            named=Classes(p.class_names),
+            clusters=None if p.clusters is None else "clusters",
+        )
         return
     models = replicas_of(predictions)
     with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
         yield rows
 
 
-def _measure(rows: Rows, which: Sequence[Metric], level: float, *, temperature_matched: bool, multiplicity: bool) -> Measures:
+def _measure(
+    rows: Rows, which: Sequence[Metric], thresholds: Sequence[float], level: float, *, temperature_matched: bool
+) -> Measures:
     if rows.regression:
         which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or DISTANCES_OF_NUMBERS
     clustered = rows.clusters is not None
     streaming = {m.__name__: Accumulator(m, clustered=clustered) for m in which if m.definition.one_pass}
+    for t in thresholds:
+        streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
     identical = IdenticalReplicas()
     held = MatchedTemperature(rows.summary.rows, rows.replicas) if temperature_matched and rows.has_probs else None
+    of_votes = [a for a in streaming.values() if rows.has_probs and not (a.definition.needs_probs or a.definition.binary)]
+    of_blocks = [a for a in streaming.values() if a not in of_votes]
+    votes: list[Predictions] = []
+    weight = squares = 0.0
     for block in rows.blocks():
         identical.add(block)
-        for accumulator in streaming.values():
+        if (w := weights_of(block)) is not None:
+            weight, squares = weight + float(w.sum()), squares + float((w**2).sum())
+        for accumulator in of_blocks:
             accumulator.add(block)
         if held is not None:
             held.add(block)
+        if votes and votes[0].has_labels != block.has_labels:
+            _flush(votes, of_votes)
+        if of_votes:
+            votes.append(block.without_probs())
+        if len(votes) * block.examples >= VOTES_TOGETHER:
+            _flush(votes, of_votes)
+    _flush(votes, of_votes)
     estimates: dict[str, Estimate] = {}
     left_out: dict[str, str] = {}
     infinite: dict[str, str] = {}
     whole = _whole(rows, [m for m in which if not m.definition.one_pass], level, left_out)
-    for metric in which:
-        name = metric.__name__
-        if name not in streaming:
-            if name in whole:
-                estimates[name] = whole[name]
-            continue
+    for name, accumulator in streaming.items():
         try:
-            estimates[name] = interval(streaming[name].compute(), level=level)
+            estimates[name] = interval(accumulator.compute(), level=level)
         except (Undefined, TooFewReplicas, BadInput) as reason:
-            left_out[name] = streaming[name].missing or str(reason)
-        at = streaming[name].infinite
+            left_out[name] = accumulator.missing or str(reason)
+        at = accumulator.infinite
         if at is not None and name in estimates and math.isinf(estimates[name].value):
             infinite[name] = f"first at row {at.row:,} of {rows.summary.files[at.replica]}"
-    names = rows.summary.files
+    names, asked = rows.summary.files, {m.__name__: m.definition for m in which}
     found = Measures(
         replicas=rows.replicas,
         examples=rows.summary.rows,
-        estimates=estimates,
-        definitions={m.__name__: m.definition for m in which},
+        estimates={name: (estimates | whole)[name] for name in (*asked, *streaming) if name in estimates or name in whole},
+        definitions={**asked, **{name: a.definition for name, a in streaming.items()}},
         left_out=left_out,
         infinite=infinite,
+        effective_rows=weight**2 / squares if squares else None,
         calibration=_calibration(streaming.get("calibration_error")),
         identical=tuple(tuple(names[m] for m in group) for group in identical.result()),
-        multiplicity=_multiplicity(rows) if multiplicity and not rows.regression else None,
+        multiplicity=None,
+        kept=None,
         read=rows.summary,
         matched=None,
     )
     if not temperature_matched:
         return found
-    matched = _matched(held, [m for m in which if m.__name__ in estimates], level, left_out)
-    return Measures(**{**vars(found), "matched": matched})
+    return replace(found, matched=_matched(held, [m for m in which if m.__name__ in estimates], level, left_out))
+
+
+def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:
+    """Add predicted labels gathered from several blocks; they take so little room that blocks of probabilities are too short for them."""
+    if votes:
+        together = votes[0] if len(votes) == 1 else Predictions.joined(votes)
+        for accumulator in accumulators:
+            accumulator.add(together)
+        votes.clear()
+
+
+def _in_memory(rows: Rows) -> Predictions:
+    """All rows of all models.
+
+    Raises:
+        BadInput: they are too many.
+    """
+    if _numbers(rows) > MOST_IN_MEMORY:
+        raise BadInput(
+            f"multiplicity and within_loss read all rows together: {_numbers(rows):,} numbers, more than the {MOST_IN_MEMORY:,} that "
+            "are held in memory"
+        )
+    return rows.read()
+
+
+def _some(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
+    """The rows of some of the models."""
+    values = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)[list(chosen)]
+    labels = whole.labels if whole.has_labels else None
+    part = Predictions.trusted(
+        values,
+        labels,
+        whole.weights,
+        scores=whole.has_scores,
+        targets=whole.targets,
+        ids=whole.ids,
+        clusters=whole.clusters,
+        class_names=whole.class_names,
+    )
+    return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
 
 
 def _matched(held: MatchedTemperature | None, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> Matched | None:
@@ -261,14 +369,12 @@ def _calibration(of: Accumulator | None) -> tuple[float, float] | None:
     return of.definition.chance(of.sums, of.weight)
 
 
-def _multiplicity(rows: Rows) -> Multiplicity | None:
-    """Distributions over all rows in memory; None where they are too many."""
-    if _numbers(rows) > MOST_IN_MEMORY:
-        return None
-    whole = rows.read()
+def _multiplicity(whole: Predictions, served: Predictions | None) -> Multiplicity:
     agree = {f"{level:g}": share for level, share in self_consistency_distribution(whole)}
     ranges = {f"{q:g}": r for q, r in viable_range_distribution(whole)} if whole.has_probs else {}
-    return Multiplicity(agree, ranges)
+    if served is None:
+        return Multiplicity(agree, ranges)
+    return Multiplicity(agree, ranges, ambiguity_against(served, whole), discrepancy_against(served, whole))
 
 
 def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
@@ -294,3 +400,7 @@ def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str
 
 def _numbers(rows: Rows) -> int:
     return rows.summary.rows * rows.replicas * (rows.classes or 1)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and (hasattr(value, "shape") or bool(value))

@@ -22,6 +22,7 @@ class DiffOptions:
         which, quality: further measures between the models and of each, of one pass.
         whole: measures that need all rows in memory.
         by_slice: measures of every slice.
+        show: columns that rows are listed with; ``only_shown`` those of them that are not slices.
         pairs: of models, where there are retrains.
     """
 
@@ -36,6 +37,7 @@ class DiffOptions:
     temperature_matched: bool
     listed: int
     show: tuple[str, ...]
+    only_shown: tuple[str, ...]
     no_rows: bool
     margin: float
     same_within: float

@@ -14,9 +14,10 @@ from traintwice.compare.results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.calibration import CalibrationError
-from traintwice.metrics.definition import Definition
+from traintwice.metrics.definition import Definition, Summary
 from traintwice.metrics.functions import as_function
-from traintwice.metrics.means import MeanOf, RatioOf
+from traintwice.metrics.means import MeanOf, RatioOf, weights_of
+from traintwice.metrics.moments import Moments
 from traintwice.predictions import Predictions
 from traintwice.statistics.significance import p_of_zero
 from traintwice.types import Array, Estimate
@@ -114,7 +115,7 @@ class PairMeasures:
         self.left_out: dict[str, str] = {}
         self._between = {m.__name__: new(m) for m in between}
         self._bounds = {name: new(m) for name, m in BOUNDS.items()} if bounds else {}
-        self._quality = {m.__name__: (new(m), new(m), _paired_change(m, clustered=clustered)) for m in quality}
+        self._quality = {m.__name__: _of_quality(new(m), new(m), m, clustered=clustered) for m in quality}
 
     def add(self, pair: Predictions) -> None:
         """Add rows of the two models."""
@@ -122,9 +123,10 @@ class PairMeasures:
         for accumulator in (*self._between.values(), *self._bounds.values()):
             accumulator.add(pair)
         for of_old, of_new, change in self._quality.values():
-            of_old.add(old)
-            of_new.add(new)
-            if change is not None:
+            parts = of_old.add(old), of_new.add(new)
+            if isinstance(change, _PairedGap):
+                change.add(parts, pair)
+            elif change is not None:
                 change.add(pair)
 
     def measures(self) -> tuple[Measured, ...]:
@@ -186,7 +188,7 @@ class PairMeasures:
                 found[name] = f"first at {row} of {model}"
         return found
 
-    def _estimate(self, name: str, accumulator: Accumulator) -> Estimate | None:
+    def _estimate(self, name: str, accumulator: Accumulator | _PairedGap) -> Estimate | None:
         try:
             return interval(accumulator.compute(), level=self.level)
         except (Undefined, TooFewReplicas, BadInput) as reason:
@@ -232,8 +234,44 @@ def non_streaming(
     return quality, between, left_out
 
 
-def _paired_change(metric: Metric, *, clustered: bool) -> Accumulator | None:
-    return Accumulator(change_of(metric), clustered=clustered) if isinstance(metric.definition, MeanOf) else None
+class _PairedGap:
+    """New minus old of a measure that is not a mean over rows, such as a root of one, with what each row brings to both."""
+
+    def __init__(self, old: Accumulator, new: Accumulator) -> None:
+        self._old, self._new = old, new
+        self._moments: Moments | None = None
+
+    @property
+    def missing(self) -> str | None:
+        return self._old.missing or self._new.missing
+
+    def add(self, parts: tuple[np.ndarray | None, np.ndarray | None], block: Predictions) -> None:
+        """Add what rows bring to each model."""
+        if parts[0] is None or parts[1] is None:
+            return
+        means = np.concatenate([parts[0], parts[1]])
+        if self._moments is None:
+            self._moments = Moments(len(means), clustered=self._old.clustered)
+        self._moments.add(means, weights_of(block), clusters=block.clusters if self._old.clustered else None)
+
+    def compute(self) -> Summary:
+        """The change and what its interval needs."""
+        first, second = self._old.compute(), self._new.compute()
+        value, variance, units = second.value - first.value, math.nan, first.units
+        if self._moments is not None and math.isfinite(value):
+            one, other = self._old.gradient(), self._new.gradient()
+            form = np.concatenate([[other[0] - one[0]], -one[1:], other[1:]])
+            variance, units = float(self._moments.variance(form)[0]), int(self._moments.units[0])
+        return Summary(value, np.full(2, value), None, variance, first.examples, units=units, clustered=first.clustered)
+
+
+def _of_quality(
+    old: Accumulator, new: Accumulator, metric: Metric, *, clustered: bool
+) -> tuple[Accumulator, Accumulator, Accumulator | _PairedGap | None]:
+    """The sums of a measure of quality of each model, and of its change."""
+    if isinstance(metric.definition, MeanOf):
+        return old, new, Accumulator(change_of(metric), clustered=clustered)
+    return old, new, None if metric.definition.scale == "none" else _PairedGap(old, new)
 
 
 def check_sliceable(metric: Metric) -> None:

@@ -20,6 +20,7 @@ from traintwice.metrics.means import weights_of
 from traintwice.metrics.moments import Moments
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics.intervals import t_quantile
+from traintwice.statistics.significance import least_that
 from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
@@ -30,6 +31,9 @@ OF_A_PAIR = 0.05
 
 LEAST_PILOT = 4
 """Fewest replicas of a pilot that separate both parts."""
+
+FINE = 1_000_000
+"""Differences are told apart to this share."""
 
 GRID = (np.arange(400) + 0.5) / 400
 """Quantiles of the estimated variance over which power is averaged."""
@@ -310,13 +314,10 @@ def _matrix(tally: Tally, size: int) -> np.ndarray:
 
 def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
     error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power_of(parts, m, n, middle, level) >= power else (middle, high)
+    detects = least_that(lambda k: power_of(parts, m, n, k / FINE, level) >= power, FINE)
     chance = None if detect is None else power_of(parts, m, n, detect, level)
     enough = chance >= power if chance is not None else error <= wanted if wanted is not None else True
-    return PlanRow(m, n, error, high, chance, enough)
+    return PlanRow(m, n, error, math.nan if detects is None else detects / FINE, chance, enough)
 
 
 def _sentence(
@@ -330,7 +331,10 @@ def _sentence(
     at = f"At a churn of {points(parts.churn)} %"
     last = table[-1]
     if detect is None and wanted is None:
-        return f"{at}, {last.replicas} replicas of each recipe and {last.rows:,} rows find a difference of {points(last.detects)} pp ({parts.source})."
+        many = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
+        if math.isnan(last.detects):
+            return f"{at}, {many} are too few to find any difference with {100 * power:.0f} % power ({parts.source})."
+        return f"{at}, {many} find a difference of {points(last.detects)} pp ({parts.source})."
     aim = (
         f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
         if detect is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -152,8 +152,15 @@ def compare_recipes(
             found.append(comparison.result(paired, level, names))
         except (Undefined, TooFewReplicas, BadInput) as reason:
             left_out[comparison.name] = comparison.missing or str(reason)
+    groups = identical.result()
+    copies = tuple(tuple(files[m] for m in group) for group in groups)
+    inside = [
+        c for c, g in zip(copies, groups, strict=True) if sum(m < sizes[0] for m in g) > 1 or sum(m >= sizes[0] for m in g) > 1
+    ]
+    if inside:  # copies of one training are not replicas: no verdict rests on them
+        said = f"no verdict: {', '.join(inside[0])} are identical, bit for bit (copies, or a seed without effect)"
+        found = [replace(m, difference=replace(m.difference, adjusted=1.0, more_replicas=None), sentence=said) for m in found]
     said = next((m.sentence for m in found if m.name == "churn"), found[0].sentence if found else "nothing could be compared")
-    copies = tuple(tuple(files[m] for m in group) for group in identical.result())
     return RecipeComparison(names, sizes, total, paired, level, tuple(found), copies, left_out, said)
 
 

@@ -58,7 +58,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     by_budget: dict[str, Counter[str]] = {}
     pairs = list(permutations(range(m), 2))
     reading = {name: options.pop(name) for name in OPTIONS if name in options}
-    by = [b.by for b in budgets if b.by not in (None, PREDICTED)]
+    by = [b.by for b in budgets if b.by not in (None, PREDICTED, reading.get("time"))]
     reading["by"] = (
         list(dict.fromkeys([*_listed(reading.get("by")), *by])) if not isinstance(reading.get("by"), Mapping) else reading["by"]
     )

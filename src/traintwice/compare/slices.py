@@ -15,6 +15,7 @@ from traintwice.compare.floor import Pairs
 from traintwice.compare.results import PREDICTED, SIGNIFICANT, Slice, SliceTest
 from traintwice.compare.tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics.accumulator import Groups
 from traintwice.metrics.definition import Summary, to_numpy
 from traintwice.statistics.intervals import change_of_share
 from traintwice.statistics.significance import (
@@ -30,7 +31,7 @@ CHURN, NEGATIVE = BETWEEN[0], BETWEEN[1]
 
 
 def change_estimate(
-    ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary
+    ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary, *, mid: bool = False
 ) -> tuple[Estimate, float]:
     """The change of a share of a group from old to new, and its p-value of no change.
 
@@ -40,6 +41,7 @@ def change_estimate(
     Args:
         lost, won: names of the quantities that are right under the old, and under the new model; ``right_both`` or ``hit_both`` is
             what they share.
+        mid: McNemar's mid-p, for slices.
     """
     both = "right_both" if lost == "right_0" else "hit_both"
     worse, better = (float(tally.total(name)[g] - tally.total(both)[g]) for name in (lost, won))
@@ -51,7 +53,7 @@ def change_estimate(
             return replace(found, low=low, high=high), 1.0
         return found, p_of_zero(summary.value, summary.example_variance, freedom)
     low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
-    return replace(found, low=low, high=high), mcnemar(round(worse), round(better))
+    return replace(found, low=low, high=high), mcnemar(round(worse), round(better), mid=mid)
 
 
 @dataclass
@@ -152,11 +154,11 @@ class _Column:
             tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
             if t.total("labelled")[g] > 0:
-                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g])
+                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g], mid=True)
             if accuracy is not None and name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                 tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
-                    change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g])
+                    change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g], mid=True)
                     tests.append(SliceTest("recall", *_pair(old_new["recall"], g), change, p, 1.0))
             yield Slice(
                 column=name,
@@ -173,7 +175,7 @@ class _Column:
                 excess=None if floor is None else floor[1],
                 tests=tuple(tests),
                 measures={
-                    key: _of_group(of.value[g], of.variance[g], int(of.rows[g]), int(of.units[g]), level, self._which[key])
+                    key: _of_group(of, g, level, self._which[key])
                     for key, of in further.items()
                     if g < len(of.value) and not math.isnan(of.value[g])
                 },
@@ -247,10 +249,21 @@ def _pair(values: Sequence[np.ndarray], g: int) -> tuple[float, float]:
     return float(values[0][g]), float(values[1][g])
 
 
-def _of_group(value: float, variance: float, rows: int, units: int, level: float, of: Accumulator) -> Estimate:
-    d = of.definition
+def _of_group(groups: Groups, g: int, level: float, of: Accumulator) -> Estimate:
+    d, value = of.definition, float(groups.value[g])
     summary = Summary(
-        float(value), np.full(2, value), None, float(variance), rows, units=units, scale=d.scale, share=d.is_share, most=d.most
+        value,
+        np.full(2, value),
+        None,
+        float(groups.variance[g]),
+        int(groups.rows[g]),
+        units=int(groups.units[g]),
+        effective=float(groups.effective[g]),
+        clustered=of.clustered,
+        base=float(groups.base[g]),
+        scale=d.scale,
+        share=d.is_share,
+        most=d.most,
     )
     return interval(summary, level=level)
 

@@ -26,6 +26,9 @@ ONE = "one"
 MOST_BITS, MOST_CELLS = 14, 1 << 20
 """So many truth values, and so many cells of groups and truth values, are counted as whole numbers before they become sums."""
 
+TINY = 1e-12
+"""A share below this is what rounding leaves of none."""
+
 Form = Mapping[str, float]
 """A linear form of the sums of quantities, by name."""
 
@@ -104,7 +107,13 @@ BETWEEN: tuple[Ratio, ...] = (
         limit=2.0,
     ),
     Ratio("churn_correct", "churn correct", _EITHER, _RIGHTS),
-    Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}}, _ERRORS),
+    Ratio(
+        "churn_incorrect",
+        "churn incorrect",
+        {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}},
+        _ERRORS,
+        scale="logit",
+    ),
 )
 """Measures between the old and the new model that follow from the counts; titles as in `traintwice.metrics`."""
 
@@ -209,22 +218,26 @@ class Tally:
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
-        base = (
-            self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / (2.0 if ratio.bottom in (_RIGHTS, _ERRORS) else 1.0)
-        )
-        squares = np.maximum(self.moments.squares, 1e-300)
-        effective = self.total(ONE) ** 2 / squares
+        if ratio.share:
+            none = np.abs(values) < TINY
+            values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
+        pooled = 2.0 if ratio.bottom in (_RIGHTS, _ERRORS) else 1.0
+        share = np.minimum(self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / pooled, 1.0)
+        effective = self.total(ONE) ** 2 / np.maximum(self.moments.squares, 1e-300)
+        # A measure of labelled rows is one of those rows alone: they are its examples, and its denominator is all of them.
+        of_labelled = ratio.bottom == _LABELLED
+        rows = self.rows * share if of_labelled else self.rows
         return [
             Summary(
                 float(values[g]),
                 np.full(ratio.models, values[g]),
                 None,
                 float(variances[g]),
-                int(round(self.rows[g] * (base[g] if ratio.bottom == _LABELLED else 1.0))),
-                units=int(units[g]),
-                effective=float(effective[g]),
+                round(rows[g]),
+                units=int(units[g]) if self.clustered else round(rows[g]),
+                effective=float(effective[g] * (share[g] if of_labelled else 1.0)),
                 clustered=self.clustered,
-                base=float(min(base[g], 1.0)),
+                base=1.0 if of_labelled else float(share[g]),
                 scale=ratio.scale,
                 share=ratio.share,
                 most=ratio.most,

@@ -31,7 +31,9 @@ def fit_temperature(validation: Predictions) -> float:
         4.18
     """
     if float(validation.xp.min(validation.of_label)) <= 0:
-        raise Undefined("temperature: a true label of the validation set has probability 0, which no temperature mends")
+        raise Undefined(
+            "temperature: a true label of the validation set has probability 0, so that temperature scaling is undefined here"
+        )
     probs, labels = to_numpy(validation.probs), to_numpy(validation.labels)
     weights = None if validation.weights is None else to_numpy(validation.weights)
     with np.errstate(divide="ignore"):

@@ -12,8 +12,7 @@ import numpy as np
 from traintwice.data.dataset import Dataset, Split
 from traintwice.data.official import deal_one
 from traintwice.errors import BadInput, BadSpec
-from traintwice.predictions.session import Session
-from traintwice.predictions.sql import identifier, literal
+from traintwice.predictions.session import Session, identifier, literal
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "USMALLINT")
 CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
 import numpy as np
 
 from traintwice.data import Dataset
-from traintwice.engine.device import Precision, Products, placed
+from traintwice.engine.device import Products
+from traintwice.engine.execution import DEFAULT_EXECUTION, Execution
 from traintwice.engine.memory import available_bytes, cache_bytes
 from traintwice.engine.stacked.placement import placement_changes_bits
 from traintwice.engine.vectorised.trial import tried
@@ -18,9 +19,6 @@ from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.recipes import Recipe
-
-Engine = Literal["auto", "loop", "stacked", "vectorised"]
-"""The engines by name; "auto" chooses."""
 
 PLACES = 32
 """Replicas in a group whose size is fixed: arrays of so many fill whole vectors whatever their other sizes, and kernels are chosen for the
@@ -58,9 +56,7 @@ class Choice:
     reason: str
 
 
-def choose(
-    recipe: Recipe, data: Dataset, device: str = "cpu", engine: Engine = "auto", *, precision: Precision = "float32"
-) -> Choice:
+def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTION) -> Choice:
     """The engine of a recipe on this processor. It does not depend on how many replicas are trained.
 
     On a CPU the stacked engine is taken only where its bits do not depend on the grouping of replicas: a few passes of the recipe's
@@ -68,39 +64,44 @@ def choose(
 
     Args:
         recipe, data: what is trained.
-        device: "cpu" or "cuda".
-        engine: a name, or "auto": stacked where it can, then on a GPU vectorised, then loop.
-        precision: see `Precision`; mixed precision is not for the hand-written passes of the stacked engine.
+        execution: how; the engine "auto" is stacked where it can, then on a GPU vectorised, then loop. Mixed precision is not for the
+            hand-written passes of the stacked engine.
     Raises:
-        BadSpec: no such engine or device, or an engine that cannot train this recipe.
+        BadSpec: a device that this machine does not have, or an engine that cannot train this recipe.
     Example:
         >>> from traintwice.data import Digits
-        >>> choose(Recipe(), Digits().load(), engine="loop")
+        >>> choose(Recipe(), Digits().load(), Execution(engine="loop"))
         Choice(engine='loop', reason='as asked')
     """
-    where, dtype = placed(device, precision)
-    if engine not in ("auto", "loop", "stacked", "vectorised"):
-        raise BadSpec(f"engine: got {engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
+    execution.placed()  # raises where this machine does not have the device
+    engine, on_gpu = execution.engine, execution.on_gpu
     if engine != "auto":
-        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, where.products)
+        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution.products)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
-        chosen = Choice(engine, TO_ROUNDING if (engine, device) == ("vectorised", "cpu") else "as asked")
+        chosen = Choice(engine, TO_ROUNDING if engine == "vectorised" and not on_gpu else "as asked")
     else:
-        chosen = preferred(recipe, data, device, where.products)
-    if (chosen.engine, device) == ("stacked", "cpu") and placement_changes_bits(recipe, data, dtype, group_size(recipe, data)):
-        return Choice("loop", PLACED)
+        chosen = preferred(recipe, data, execution)
+    if chosen.engine == "stacked" and not on_gpu:
+        largest = group_size(recipe, data, replace(execution, engine="stacked"))
+        if placement_changes_bits(recipe, data, execution.dtype, largest):
+            return Choice("loop", PLACED)
     return chosen
 
 
-def preferred(recipe: Recipe, data: Dataset, device: str, products: Products = "full") -> Choice:
-    """What "auto" stands for on a device, whether or not it is here."""
-    obstacle = obstacle_to_stacking(recipe, data, products)
+def with_chosen_engine(recipe: Recipe, data: Dataset, execution: Execution) -> Execution:
+    """The same execution by the engine that `choose` names."""
+    return replace(execution, engine=choose(recipe, data, execution).engine)
+
+
+def preferred(recipe: Recipe, data: Dataset, execution: Execution) -> Choice:
+    """What "auto" stands for on a device, whether or not this machine has it."""
+    obstacle = obstacle_to_stacking(recipe, data, execution.products)
     if obstacle is None:
-        return Choice("stacked", "MLP on a CPU" if device == "cpu" else "MLP on a GPU")
-    if device == "cpu":
+        return Choice("stacked", "MLP on a GPU" if execution.on_gpu else "MLP on a CPU")
+    if not execution.on_gpu:
         return Choice("loop", obstacle)
-    further = obstacle_to_vectorising(recipe, data, products)
+    further = obstacle_to_vectorising(recipe, data, execution.products)
     if further is None:
         return Choice("vectorised", f"{obstacle}, on a GPU")
     return Choice("loop", obstacle if further == obstacle else f"{obstacle}; {further}")
@@ -152,18 +153,25 @@ def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
     return None
 
 
-def places_of(recipe: Recipe, data: Dataset, engine: str, device: str = "cpu") -> int | None:
+def places_of(recipe: Recipe, data: Dataset, execution: Execution) -> int | None:
     """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size may be taken.
 
+    Args:
+        recipe, data: what is trained.
+        execution: how, by an engine that was chosen.
     Returns:
         At most `PLACES`. It depends on recipe and data alone, and is part of a replica's numerics.
+    Raises:
+        BadSpec: the engine is "auto".
     """
-    if engine == "loop" or (engine == "stacked" and device == "cpu"):
+    if execution.engine == "auto":
+        raise BadSpec("engine: got 'auto', expected one that was chosen; `traintwice.engine.choose` names it")
+    if execution.engine == "loop" or (execution.engine == "stacked" and not execution.on_gpu):
         return None
     places = PLACES
-    if device != "cpu":
+    if execution.on_gpu:
         one = bytes_per_replica(recipe, data)
-        if engine == "vectorised":
+        if execution.engine == "vectorised":
             found = tried(recipe.network, data.shape, data.classes)
             numbers = 8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape))
             one = 4 * recipe.method.components * numbers
@@ -172,15 +180,20 @@ def places_of(recipe: Recipe, data: Dataset, engine: str, device: str = "cpu") -
     return places
 
 
-def group_size(recipe: Recipe, data: Dataset, engine: str = "stacked", device: str = "cpu") -> int:
+def group_size(recipe: Recipe, data: Dataset, execution: Execution) -> int:
     """How many replicas an engine trains at once: one; or as many as a cache holds, within what memory holds; or a fixed number.
 
+    Args:
+        recipe, data: what is trained.
+        execution: how, by an engine that was chosen.
     Returns:
         A number from 1 to `LARGEST`. It changes how fast replicas are trained; for what it may change in them, see `train_group`.
+    Raises:
+        BadSpec: the engine is "auto".
     """
-    if engine == "loop":
+    if execution.engine == "loop":
         return 1
-    if (fixed := places_of(recipe, data, engine, device)) is not None:
+    if (fixed := places_of(recipe, data, execution)) is not None:
         return fixed
     needed = bytes_per_replica(recipe, data)
     by_cache = max(cache_bytes() // needed, SMALLEST)

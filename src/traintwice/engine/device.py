@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from traintwice.errors import BadSpec
 
-Precision = Literal["float32", "float64", "tf32", "bf16"]
-"""The type of weights and inputs; or float32 with products rounded further: "tf32" those of a GPU, "bf16" the whole forward pass."""
+DeviceName = Literal["cpu", "cuda"]
+"""Devices by name."""
 
 Products = Literal["full", "tf32", "bf16"]
 """How products of float32 are taken."""
@@ -34,22 +34,17 @@ class Device:
         BadSpec: a device that this machine does not have, or products that it does not take.
     """
 
-    name: str = "cpu"
+    name: DeviceName = "cpu"
     products: Products = "full"
     graphs: bool = False
 
     def __post_init__(self) -> None:
-        if self.name not in ("cpu", "cuda"):
-            raise BadSpec(f"device: got {self.name!r}, expected 'cpu' or 'cuda'")
+        check_device(self.name, self.products, graphs=self.graphs)
         if self.name not in present():
             raise BadSpec(
                 f"device: got {self.name!r}, but PyTorch {torch.__version__} finds {' and '.join(present())} only on this machine; use "
                 f"{present()[-1]!r}, or install a PyTorch that knows this GPU"
             )
-        if self.graphs and self.name == "cpu":
-            raise BadSpec("graphs: kernels are recorded on a GPU only; leave it out on the CPU")
-        if self.products == "tf32" and self.name == "cpu":
-            raise BadSpec("precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU")
 
     @property
     def on_gpu(self) -> bool:
@@ -61,12 +56,6 @@ class Device:
         """As PyTorch names it."""
         return torch.device(self.name)
 
-    def precision(self, dtype: torch.dtype) -> Precision:
-        """The name of the precision of a type of weights on this device."""
-        if self.products != "full":
-            return self.products
-        return "float64" if dtype == torch.float64 else "float32"
-
     def forward(self) -> AbstractContextManager[object]:
         """To run networks in: mixed precision where that was asked for."""
         return torch.autocast(self.name, dtype=torch.bfloat16) if self.products == "bf16" else nullcontext()
@@ -76,23 +65,21 @@ class Device:
         return deterministic(tf32=self.products == "tf32") if self.on_gpu else nullcontext()
 
 
-def placed(device: str = "cpu", precision: Precision = "float32") -> tuple[Device, torch.dtype]:
-    """A device, and the type of weights and inputs on it.
+def check_device(name: DeviceName, products: Products, *, graphs: bool) -> None:
+    """Check a device's name, and that such a device takes products and graphs, whether or not this machine has it.
 
     Raises:
-        BadSpec: see `Device`; or no such precision.
-    Example:
-        >>> placed("cpu", "float64")
-        (Device(name='cpu', products='full', graphs=False), torch.float64)
+        BadSpec: no device has that name, or it does not take them.
     """
-    if precision not in ("float32", "float64", "tf32", "bf16"):
-        raise BadSpec(f"precision: got {precision!r}, expected 'float32', 'float64', 'tf32' or 'bf16'")
-    if precision == "float64":
-        return Device(device), torch.float64
-    return Device(device, "full" if precision == "float32" else precision), torch.float32
+    if name not in get_args(DeviceName):
+        raise BadSpec(f"device: got {name!r}, expected 'cpu' or 'cuda'")
+    if graphs and name == "cpu":
+        raise BadSpec("graphs: kernels are recorded on a GPU only; leave it out on the CPU")
+    if products == "tf32" and name == "cpu":
+        raise BadSpec("precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU")
 
 
-def present() -> tuple[str, ...]:
+def present() -> tuple[DeviceName, ...]:
     """Devices of this machine on which trainings run."""
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 
 from traintwice.data import Dataset
 from traintwice.engine.building import Weights
-from traintwice.engine.choosing import Engine, choose, group_size, places_of
-from traintwice.engine.device import CPU, Device
+from traintwice.engine.choosing import group_size, places_of, with_chosen_engine
+from traintwice.engine.device import Device
+from traintwice.engine.execution import DEFAULT_EXECUTION, Execution
 from traintwice.engine.loop import Trained, train
 from traintwice.engine.memory import out_of_memory
 from traintwice.engine.stacked import Group, Outcome, Together, train_stacked
@@ -30,12 +30,10 @@ def train_group(
     *,
     seed: int,
     replicas: Sequence[int],
-    engine: Engine = "auto",
+    execution: Execution = DEFAULT_EXECUTION,
     starts: Mapping[int, Weights] | None = None,
     teachers: Mapping[int, Weights] | None = None,
     keepers: Mapping[int, Keeper] | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: Device = CPU,
     at_once: int | None = None,
 ) -> Iterator[tuple[int, Trained | Diverged]]:
     """Train replicas of a recipe.
@@ -46,11 +44,9 @@ def train_group(
     Args:
         recipe, data, seed: what is trained.
         replicas: their numbers, all different.
-        engine: "auto" takes the one that `choose` names.
+        execution: how; the engine "auto" takes the one that `choose` names.
         starts, teachers: weights of the earlier models of each replica, by its number, where the recipe names such.
         keepers: by replica; keep its state after some steps, and give it back after an interruption.
-        dtype: of weights and inputs.
-        device: where.
         at_once: replicas in a group; left out, `group_size`. Groups shrink where memory is short, but for those of a fixed number of
             places, which have no more replicas than that.
     Yields:
@@ -62,23 +58,32 @@ def train_group(
     if len(set(replicas)) < len(replicas):
         raise BadInput(f"replicas: got {list(replicas)}, expected different numbers")
     starts, teachers, keepers = starts or {}, teachers or {}, keepers or {}
-    chosen = choose(recipe, data, device.name, engine, precision=device.precision(dtype)).engine
-    if chosen == "loop":
+    execution = with_chosen_engine(recipe, data, execution)
+    device, dtype = execution.placed(), execution.dtype
+    if execution.engine == "loop":
         for replica in replicas:
-            earlier: Any = {"start": starts.get(replica), "teacher": teachers.get(replica), "keeper": keepers.get(replica)}
             made: Trained | Diverged
             try:
-                made = train(recipe, data, seed=seed, replica=replica, dtype=dtype, device=device, **earlier)
+                made = train(
+                    recipe,
+                    data,
+                    seed=seed,
+                    replica=replica,
+                    start=starts.get(replica),
+                    teacher=teachers.get(replica),
+                    dtype=dtype,
+                    device=device,
+                    keeper=keepers.get(replica),
+                )
             except Diverged as reason:
                 made = reason
             yield replica, made
         return
-    fixed = places_of(recipe, data, chosen, device.name)
-    largest = at_once or group_size(recipe, data, chosen, device.name)
+    fixed = places_of(recipe, data, execution)
+    largest = at_once or group_size(recipe, data, execution)
     largest = largest if fixed is None else min(largest, fixed)
-    how: Any = {"kind": KINDS[chosen], "places": fixed or 2, "dtype": dtype, "device": device}
     with device.entered():
-        examples = training_set(data, chosen, dtype, device)
+        examples = training_set(data, execution)
     waiting = [list(replicas)] if replicas else []
     while waiting:
         group = waiting.pop(0)
@@ -87,12 +92,24 @@ def train_group(
         if len(alike) > 1:
             waiting = [*alike, *waiting]
             continue
-        settings: Any = {"seed": seed, "starts": starts, "teachers": teachers, "keepers": keepers, **how}
+        outcomes = train_stacked(
+            recipe,
+            data,
+            examples,
+            seed=seed,
+            replicas=group,
+            starts=starts,
+            teachers=teachers,
+            keepers=keepers,
+            resumed=resumed,
+            dtype=dtype,
+            device=device,
+            kind=KINDS[execution.engine],
+            places=fixed or 2,
+        )
         done = []
         try:
-            for replica, made in _alone(
-                train_stacked(recipe, data, examples, replicas=group, resumed=resumed, **settings), device
-            ):
+            for replica, made in _alone(outcomes, device):
                 done.append(replica)
                 yield replica, made
         except (MemoryError, RuntimeError) as error:
@@ -111,9 +128,10 @@ def _split(group: list[int], resumed: Mapping[int, tuple[int, State]], largest: 
     return [alike[i : i + largest] for alike in by_steps.values() for i in range(0, len(alike), largest)]
 
 
-def training_set(data: Dataset, engine: str, dtype: torch.dtype, device: Device = CPU) -> TrainingSet:
+def training_set(data: Dataset, execution: Execution) -> TrainingSet:
     """The training examples as an engine reads them: in rows for the stacked one on a CPU, otherwise as they are kept."""
-    return TrainingSet.of(data, dtype, device, filled=engine == "stacked" and not device.on_gpu)
+    filled = execution.engine == "stacked" and not execution.on_gpu
+    return TrainingSet.of(data, execution.dtype, execution.placed(), filled=filled)
 
 
 def _alone(outcomes: Iterator[Outcome], device: Device) -> Iterator[Outcome]:

@@ -12,7 +12,7 @@ import torch
 
 from traintwice.data import Dataset
 from traintwice.engine.choosing import places_of
-from traintwice.engine.device import Device
+from traintwice.engine.execution import LOOP, Execution
 from traintwice.recipes import Recipe
 
 
@@ -34,37 +34,40 @@ class Numerics:
     kernels: str | None = None
 
     @classmethod
-    def here(
-        cls, *, threads: int, engine: str = "loop", dtype: str = "float32", device: str = "cpu", kernels: str | None = None
-    ) -> Numerics:
+    def here(cls, execution: Execution = LOOP, *, threads: int, kernels: str | None = None) -> Numerics:
         """The numerics of a training on this machine with so many threads.
 
         Args:
-            threads, engine, device: of the training.
-            dtype: its precision, as `Precision` names it.
+            execution, threads: of the training.
             kernels: what else changes bits, in words: how many replicas a group of fixed size has, and what is said to a GPU.
         """
-        processor = processor_name() if device == "cpu" else gpu_name()
-        return cls(engine, threads, dtype, device, processor, str(torch.__version__), np.__version__, kernels)
+        return cls(
+            engine=execution.engine,
+            threads=threads,
+            dtype=execution.precision,
+            device=execution.device,
+            processor=gpu_name() if execution.on_gpu else processor_name(),
+            torch=str(torch.__version__),
+            numpy=np.__version__,
+            kernels=kernels,
+        )
 
     def plain(self) -> dict[str, str | int]:
         """As it is recorded; what was not asked for is left out, so that records made before it could be asked for are the same."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def numerics_of(recipe: Recipe, data: Dataset, engine: str, device: Device, dtype: torch.dtype, *, threads: int = 1) -> Numerics:
-    """The numerics of the training of a recipe on this machine by an engine; all but loop work on one thread."""
-    places = places_of(recipe, data, engine, device.name)
-    words = ["deterministic"] if device.on_gpu else []
-    words += ["recorded"] if device.graphs and engine != "loop" and recipe.method.constant else []
+def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads: int = 1) -> Numerics:
+    """The numerics of the training of a recipe on this machine by a chosen engine; all but loop work on one thread.
+
+    Raises:
+        BadSpec: the engine is "auto".
+    """
+    places, alone = places_of(recipe, data, execution), execution.engine == "loop"
+    words = ["deterministic"] if execution.on_gpu else []
+    words += ["recorded"] if execution.graphs and not alone and recipe.method.constant else []
     words += [f"groups of {places}"] if places is not None else []
-    return Numerics.here(
-        threads=threads if engine == "loop" else 1,
-        engine=engine,
-        dtype=device.precision(dtype),
-        device=device.name,
-        kernels=", ".join(words) or None,
-    )
+    return Numerics.here(execution, threads=threads if alone else 1, kernels=", ".join(words) or None)
 
 
 def gpu_name() -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from traintwice.data import Dataset
 from traintwice.engine.batches import epoch_of
 from traintwice.engine.building import Weights
-from traintwice.engine.choosing import Engine, choose, places_of
-from traintwice.engine.device import Device, Precision, placed
+from traintwice.engine.choosing import places_of, with_chosen_engine
+from traintwice.engine.execution import DEFAULT_EXECUTION, Execution
 from traintwice.engine.groups import KINDS, train_group, training_set
 from traintwice.engine.loop import Training
 from traintwice.engine.progressive import check_stream
@@ -33,9 +31,7 @@ def walk(
     seed: int,
     replica: int,
     steps: int,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
+    execution: Execution = DEFAULT_EXECUTION,
     beside: Sequence[int] = (),
 ) -> Iterator[dict[str, Tensor]]:
     """Parameters and buffers of all components before the first step and after each.
@@ -44,8 +40,7 @@ def walk(
         recipe: its epochs are made as many as so many steps need. An earlier model that it starts or learns from is trained first, whole.
         data, seed, replica: what is trained.
         steps: how many, >= 1; see `steps_of`.
-        engine: as in `train_group`, of earlier models too.
-        device, precision: where, and in which numbers, earlier models too.
+        execution: as in `train_group`, of earlier models too.
         beside: other replicas that are trained in the same group.
     Yields:
         The tensors themselves, by name ("0.name" of component 0 ...): they change with the next step.
@@ -53,17 +48,18 @@ def walk(
         Diverged: its own or an earlier model's loss or logits became infinite or NaN. BadSpec: see `choose`.
     """
     check_stream(recipe, data)
-    chosen = choose(recipe, data, device, engine, precision=precision).engine
-    where, dtype = placed(device, precision)
+    chosen = with_chosen_engine(recipe, data, execution)
+    device = chosen.placed()
     replicas = [*beside[:1], replica, *beside[1:]]
-    how: Any = {"seed": seed, "replicas": replicas, "engine": engine, "dtype": dtype, "device": where}
-    starts, teachers = (_trained(e, data, **how) for e in (recipe.start, recipe.teacher))
+    starts, teachers = (
+        _trained(e, data, seed=seed, replicas=replicas, execution=execution) for e in (recipe.start, recipe.teacher)
+    )
     steps, per_epoch = steps_of(recipe, data, steps), recipe.steps_per_epoch(len(data.train))
     recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
-    walked = _alone if chosen == "loop" else _together
-    walking = walked(_Walk(recipe, data, seed, replica, replicas, steps, starts, teachers, chosen, dtype, where))
+    walked = _alone if chosen.engine == "loop" else _together
+    walking = walked(_Walk(recipe, data, seed, replica, replicas, steps, starts, teachers, chosen))
     while True:
-        with where.entered():
+        with device.entered():
             weights = next(walking, None)
         if weights is None:
             return
@@ -87,9 +83,7 @@ class _Walk:
     steps: int
     starts: Earliers
     teachers: Earliers
-    engine: str
-    dtype: torch.dtype
-    device: Device
+    execution: Execution
 
 
 def _alone(w: _Walk) -> Iterator[dict[str, Tensor]]:
@@ -101,8 +95,8 @@ def _alone(w: _Walk) -> Iterator[dict[str, Tensor]]:
         replica=w.replica,
         start=w.starts.get(w.replica),
         teacher=w.teachers.get(w.replica),
-        dtype=w.dtype,
-        device=w.device,
+        dtype=w.execution.dtype,
+        device=w.execution.placed(),
     )
     named = {f"{j}.{name}": value for j, net in enumerate(training.networks) for name, value in net.state_dict().items()}
     yield named
@@ -119,18 +113,18 @@ def _alone(w: _Walk) -> Iterator[dict[str, Tensor]]:
 
 def _together(w: _Walk) -> Iterator[dict[str, Tensor]]:
     """By an engine that trains replicas together. One that diverges stays in the group: its numbers touch no others, which a walk shows."""
-    group_of = filled(w.replicas, places_of(w.recipe, w.data, w.engine, w.device.name) or 2)
+    group_of = filled(w.replicas, places_of(w.recipe, w.data, w.execution) or 2)
     place = w.replicas.index(w.replica)
-    group = KINDS[w.engine](
+    group = KINDS[w.execution.engine](
         w.recipe,
         w.data,
-        training_set(w.data, w.engine, w.dtype, w.device),
+        training_set(w.data, w.execution),
         seed=w.seed,
         replicas=group_of,
         starts=[w.starts.get(r) for r in group_of],
         teachers=[w.teachers.get(r) for r in group_of],
-        dtype=w.dtype,
-        device=w.device,
+        dtype=w.execution.dtype,
+        device=w.execution.placed(),
     )
     yield group.weights(place)
     step = 0
@@ -145,24 +139,18 @@ def _together(w: _Walk) -> Iterator[dict[str, Tensor]]:
                 return
 
 
-def _trained(
-    earlier: Earlier | None,
-    data: Dataset,
-    *,
-    seed: int,
-    replicas: Sequence[int],
-    engine: Engine,
-    dtype: torch.dtype,
-    device: Device,
-) -> Earliers:
+def _trained(earlier: Earlier | None, data: Dataset, *, seed: int, replicas: Sequence[int], execution: Execution) -> Earliers:
     """Weights of an earlier model for each replica, and before it of those that it needs."""
     if earlier is None:
         return {}
     recipe, numbers = earlier.recipe, sorted({earlier.replica_for(r) for r in replicas})
-    how: Any = {"seed": seed, "replicas": numbers, "engine": engine, "dtype": dtype, "device": device}
-    starts, teachers = (_trained(e, data, **how) for e in (recipe.start, recipe.teacher))
+    starts, teachers = (
+        _trained(e, data, seed=seed, replicas=numbers, execution=execution) for e in (recipe.start, recipe.teacher)
+    )
     weights = {}
-    for number, made in train_group(recipe, data, starts=starts, teachers=teachers, **how):
+    for number, made in train_group(
+        recipe, data, seed=seed, replicas=numbers, execution=execution, starts=starts, teachers=teachers
+    ):
         if isinstance(made, Diverged):
             raise made
         weights[number] = made.weights

@@ -34,12 +34,15 @@ class Groups:
         value: the measure.
         variance: the example part of its variance.
         rows, units: rows and independent units (rows or clusters) on which it has a value.
+        effective, base: as in `Summary`.
     """
 
     value: np.ndarray
     variance: np.ndarray
     rows: np.ndarray
     units: np.ndarray
+    effective: np.ndarray
+    base: np.ndarray
 
 
 class Accumulator:
@@ -51,6 +54,7 @@ class Accumulator:
         options: of the metric, such as ``alpha=2.0``.
 
     Attributes:
+        clustered: as given.
         examples: how many rows have been seen on which the metric has a value.
         missing: what other rows lacked for it.
         infinite: the first row at which it became infinite; None where it is finite.
@@ -72,7 +76,8 @@ class Accumulator:
         self.examples = 0
         self.missing: str | None = None
         self.infinite: InfiniteAt | None = None
-        self._clustered, self._seen, self._replicas, self._weight = clustered, 0, 0, 0.0
+        self._refused: str | None = None
+        self.clustered, self._seen, self._replicas, self._weight = clustered, 0, 0, 0.0
         self._sums: tuple[Any, ...] = ()
         self._moments: Moments | None = None
 
@@ -104,12 +109,15 @@ class Accumulator:
         Returns:
             The quantities of each row, shape ``C N``; None if the metric has no value on these rows.
         """
-        means, lacks = None, self.definition.missing(block)
+        means, lacks = None, self._refused or self.definition.missing(block)
         if lacks is None:
+            self._expect(block.replicas)
             try:
                 means = self._add(block, groups, counts)
             except TooFewReplicas as reason:
                 lacks = str(reason)
+            except BadInput as reason:  # labels of three classes, for a measure of two: no value on the other rows either
+                lacks = self._refused = str(reason)
         if lacks is not None:
             self.missing = lacks
         elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self._sums[0].rows).all():
@@ -163,14 +171,14 @@ class Accumulator:
         Raises:
             BadInput: nothing has been seen. Undefined: see the metric.
         """
-        if self.missing is not None and not self.examples:
+        if self.missing is not None and (self._refused or not self.examples):
             raise Undefined(self.missing)
         if self._moments is None or self._weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
         with np.errstate(invalid="ignore"):
             done = self.definition.conclude(self._sums, self._replicas, self._weight)
         variance = float("nan")
-        if np.isfinite(done.value):
+        if np.isfinite(done.value) and self.definition.scale != "none":
             variance = float(self._moments.variance(self.gradient()).sum())
         units, squares = float(self._moments.units.sum()), float(self._moments.squares.sum())
         return Summary(
@@ -181,7 +189,7 @@ class Accumulator:
             self.examples,
             units=int(units),
             effective=self._weight**2 / squares if squares else 0.0,
-            clustered=self._clustered,
+            clustered=self.clustered,
             base=done.base,
             scale=self.definition.scale,
             share=self.definition.is_share,
@@ -216,14 +224,18 @@ class Accumulator:
                 f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means"
             )
         if self._moments is None:
-            return Groups(*(np.zeros(0) for _ in range(4)))
+            return Groups(*(np.zeros(0) for _ in range(6)))
         top, bottom = (self._moments.linear(form) for form in forms)
         with np.errstate(invalid="ignore", divide="ignore"):
             value = np.where(bottom > 0, top / bottom, np.nan)
             gradient = (forms[0][:, None] - value * forms[1][:, None]) / bottom
         gradient = np.where(np.isfinite(value), gradient, 0.0)
         variance = np.where(np.isfinite(value), self._moments.variance(gradient), np.nan)
-        return Groups(value, variance, self._moments.rows, self._moments.units)
+        weight = self._moments.linear(np.eye(1, len(forms[0]))[0])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            effective = weight**2 / self._moments.squares
+            base = np.minimum(bottom / weight, 1.0) if self.definition.is_share else np.ones(len(weight))
+        return Groups(value, variance, self._moments.rows, self._moments.units, effective, base)
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: the metric is named and found again there."""
@@ -238,8 +250,8 @@ class Accumulator:
         with np.errstate(invalid="ignore"):  # infinite minus infinite
             sums, means = self.definition.add(block, weight if counts is None else counts)
         if self._moments is None:
-            self._moments = Moments(len(means), clustered=self._clustered)
-        clusters = block.clusters if self._clustered else None
+            self._moments = Moments(len(means), clustered=self.clustered)
+        clusters = block.clusters if self.clustered else None
         self._moments.add(means, weight, counts=counts, groups=groups, clusters=clusters)
         self._expect(block.replicas)
         examples = block.examples if counts is None else int(counts.sum())
@@ -258,7 +270,7 @@ class Accumulator:
         self._sums = sums if not self._sums else tuple(old + new for old, new in zip(self._sums, sums, strict=True))
         if moments is not None:
             if self._moments is None:
-                self._moments = Moments(moments.quantities, clustered=self._clustered)
+                self._moments = Moments(moments.quantities, clustered=self.clustered)
             self._moments.merge(moments)
         self.examples += examples
         self._weight += weight

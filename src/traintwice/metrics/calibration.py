@@ -70,7 +70,7 @@ class CalibrationError(OnePass):
     def chance(self, sums: tuple[np.ndarray, ...], weight: float) -> tuple[float, float]:
         r"""The error that perfect calibration would show on average, and the error less what chance adds to it.
 
-            expected = Σ_b sqrt(2/π) s_b / N,   s_b² = Σ_{n in b} conf_n (1 − conf_n);   debiased = Σ_b max(2|g_b| − E|g_b + s_b Z|, 0) / N,
+            expected = Σ_b sqrt(2/π) s_b / N,   s_b² = Σ_{n in b} conf_n (1 − conf_n);   debiased = max(Σ_b 2|g_b| − E|g_b + s_b Z|, 0) / N,
             g_b the sum of correct − confidence in bin b, Z standard normal; each a mean over replicas
 
         Source:
@@ -80,8 +80,8 @@ class CalibrationError(OnePass):
         expected = math.sqrt(2 / math.pi) * spread
         ratio = np.divide(gap, spread, out=np.full(gap.shape, np.inf), where=spread > 0)
         with_chance = expected * np.exp(-(ratio**2) / 2) + gap * special.erf(ratio / math.sqrt(2))
-        debiased = np.maximum(2 * gap - with_chance, 0.0)
-        return float(expected.sum(axis=1).mean() / weight), float(debiased.sum(axis=1).mean() / weight)
+        debiased = np.maximum((2 * gap - with_chance).sum(axis=1), 0.0)
+        return float(expected.sum(axis=1).mean() / weight), float(debiased.mean() / weight)
 
 
 def _correct_and_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +132,8 @@ def calibration_error() -> None:
     Raises:
         BadInput: no labels, no probabilities, or fewer than one bin.
     Source:
-        Guo et al. 2017; CH Table 4. Ours: 15 bins; no interval is formed, see `CalibrationError.chance` for what chance adds.
+        Guo et al. 2017; CH Table 4. Ours: 15 bins; no example part and no interval, see `CalibrationError.chance` for what chance
+        adds.
     Example:
         >>> round(calibration_error(np.array([[[0.9, 0.1], [0.8, 0.2]]]), np.array([0, 1])), 12)
         0.45

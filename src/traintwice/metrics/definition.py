@@ -138,6 +138,11 @@ class Measurement:
         return self.summary.dropped
 
     @property
+    def example_variance(self) -> float:
+        """The example part of the variance."""
+        return self.summary.example_variance
+
+    @property
     def replicas(self) -> int:
         """M."""
         return self.summary.replicas

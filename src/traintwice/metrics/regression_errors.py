@@ -20,7 +20,9 @@ from traintwice.types import Array
 def _errors(predictions: Predictions) -> Array:
     """Predicted minus true value, ``M N``."""
     xp, targets = predictions.xp, predictions.targets
-    if targets is None or bool(xp.any(xp.isnan(targets))):
+    if targets is None:
+        raise BadInput("this measure compares with true values and none were given; pass targets of shape (examples,)")
+    if bool(xp.any(xp.isnan(targets))):
         raise BadInput(
             "targets: some examples have no true value (nan), expected one for each example; leave those examples out "
             "(predictions.where(~numpy.isnan(predictions.targets)))"

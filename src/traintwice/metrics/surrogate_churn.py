@@ -26,7 +26,7 @@ def _total(predictions: Predictions, *, alpha: float = 1.0) -> float:
     return 0.5 * total_absolute_difference(predictions.xp, _scaled(predictions, alpha))
 
 
-@mean_metric("SChurn₁", "pair", soft=True, needs_probs=True, total=_total)
+@mean_metric("SChurn₁", "pair", limit=float("inf"), soft=True, needs_probs=True, total=_total)
 def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
     r"""Surrogate churn: distance between the probabilities of two replicas, each divided by its largest entry.
 

@@ -117,9 +117,7 @@ class Artefact:
         Raises:
             UnknownName: no part of that name. BadSpec: no such scale.
         """
-        if scale not in SCALES:
-            raise BadSpec(f"--scale: got {scale!r}, expected one of {', '.join(map(repr, SCALES))}")
-        parts = self.parts(scale)
+        parts = self.parts(scale_of(scale))
         known = {part.name: part for part in parts}
         for name in names:
             if name not in known:
@@ -135,6 +133,18 @@ class Artefact:
             for part in self.parts(scale)
             if part.missing and not names
         )
+
+
+def scale_of(name: str) -> Scale:
+    """The scale of a name.
+
+    Raises:
+        BadSpec: no such scale.
+    """
+    for scale in SCALES:
+        if scale == name:
+            return scale
+    raise BadSpec(f"--scale: got {name!r}, expected one of {', '.join(map(repr, SCALES))}")
 
 
 def study_of(

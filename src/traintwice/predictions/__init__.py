@@ -1,15 +1,15 @@
 """Predictions of several replicas on the same examples: from arrays, or from files matched row by row."""
 
-from traintwice.predictions.aligned import AlignedPredictions, Summary
-from traintwice.predictions.layout import Layout
-from traintwice.predictions.opening import open_predictions
+from traintwice.predictions.aligned import AlignedPredictions, DrawBlock
+from traintwice.predictions.in_memory import from_arrays, write_predictions
+from traintwice.predictions.layout import Layout, Summary
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
-from traintwice.predictions.rows import Rows, from_arrays, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.writing import write_predictions
+from traintwice.predictions.rows import Rows, is_array, items_of, open_predictions, open_rows, replicas_of
 
 __all__ = [
     "AlignedPredictions",
+    "DrawBlock",
     "Layout",
     "Predictions",
     "Reading",

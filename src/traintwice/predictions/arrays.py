@@ -1,15 +1,27 @@
-"""Arrays as columns, a block of rows at a time: those of npz, npy and safetensors files, and those from Python."""
+"""Arrays that come in: as columns, from Python or from npy, npz and safetensors files (nothing is unpickled); what predictions must be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.array_files import Slices
+from traintwice.types import Array
+
+TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
+TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
+"""NumPy's name for each dtype of safetensors; bfloat16 is read as its bits."""
 
 CLASS_NAMES = ("classes", "class_names", "classes_")
 """Arrays of these names hold the names of the K classes and are not columns."""
@@ -19,15 +31,22 @@ BLOCK_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Columns of equal length.
+class Slices:
+    """An array of which any rows, from start to stop, can be had without the others."""
 
-    Attributes:
-        source: the file or table, for messages.
-        length: N.
-        parts: the names of the columns that each array brings, and the array.
-        class_names: the names of the classes where an array gives them.
-    """
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    rows: Callable[[int, int], np.ndarray]
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Slices:
+        """Of an array in memory."""
+        return cls(array.shape, array.dtype, lambda start, stop: array[start:stop])
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of equal length: the names of those that each array brings, the array; names of the classes where an array has them."""
 
     source: str
     length: int
@@ -61,7 +80,7 @@ class Columns:
 
 
 def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
-    """The columns that arrays, or `Slices` of files, stand for.
+    """The columns of arrays, or of `Slices` of files.
 
     An array ``name`` of shape ``N K`` becomes the columns name_0 … name_{K-1}; without a name they are p_0 …
 
@@ -76,12 +95,15 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
         array = given if isinstance(given, Slices) else Slices.of(np.asarray(given))
-        _check(array, name, source)
-        axes = len(array.shape)
+        kind, axes = array.dtype.kind, len(array.shape)
+        if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
+            raise BadInput(
+                f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
+            )
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
         elif axes == 1:
-            parts.append(((name or _usual_name(array.dtype),), array))
+            parts.append(((name or ("p" if kind == "f" else "pred"),), array))
         elif axes == 2:
             parts.append((tuple(f"{name or 'p'}_{k}" for k in range(array.shape[1])), array))
         elif axes > 2:
@@ -101,16 +123,29 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
 
 
-def _usual_name(dtype: np.dtype) -> str:
-    return "p" if dtype.kind == "f" else "pred"
+def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
+    """The arrays in a file by name; the one array of an npy file is called ``""``.
 
-
-def _check(array: Slices, name: str, source: str) -> None:
-    kind = array.dtype.kind
-    if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
-        raise BadInput(
-            f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
-        )
+    Args:
+        kind: "npy", "npz" or "safetensors".
+        folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
+    Raises:
+        BadInput: the file cannot be read, or holds Python objects.
+    """
+    try:
+        if kind == "safetensors":
+            return _tensors(path)
+        if kind == "npy":
+            return {"": _npy(path, str(path))}
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _member(archive, name, folder, str(path)) for name in archive.namelist()}
+    except (MemoryError, BadInput):
+        raise
+    except OSError as reason:
+        room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
+        raise BadInput(f"{path}: cannot be read ({reason.strerror or reason}){room}") from reason
+    except Exception as reason:  # errors of three libraries have no common class
+        raise BadInput(f"{path}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
 
 
 def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
@@ -123,3 +158,205 @@ def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
     if array.dtype == np.float16:
         return array.astype(np.float32)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _member(archive: zipfile.ZipFile, name: str, folder: Path, shown: str) -> Slices:
+    if not name.endswith(".npy"):
+        raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array")
+    with archive.open(name) as packed, tempfile.NamedTemporaryFile(dir=folder, delete=False) as unpacked:
+        shutil.copyfileobj(packed, unpacked, 1 << 20)
+    return _npy(Path(unpacked.name), shown)
+
+
+def _npy(path: Path, shown: str) -> Slices:
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_column, dtype = read_header(stream)
+        at = stream.tell()
+    if dtype.hasobject:
+        raise BadInput(
+            f"{shown}: holds Python objects, which are never unpickled; save numbers or fixed-width text (dtype 'U'), not dtype object"
+        )
+    size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
+    if size < least:
+        raise ValueError(f"{size:,} bytes, {least:,} expected")
+    return Slices(shape, dtype, partial(_rows_of_file, path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2))
+
+
+def _tensors(path: Path) -> dict[str, Slices]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy"):  # which checks the header and where each tensor is
+        pass
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in TENSORS:
+            raise BadInput(
+                f"{path}: array {name!r} has dtype {entry['dtype']}, expected floating point, integers or truth values"
+            )
+        shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
+        widened = entry["dtype"] == "BF16"  # the upper half of a float32
+        at = 8 + length + entry["data_offsets"][0]
+        read = partial(_rows_of_file, path, at, shape, dtype, str(path), by_column=False, widened=widened)
+        found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
+    return found
+
+
+def _rows_of_file(
+    path: Path,
+    at: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    shown: str,
+    start: int,
+    stop: int,
+    *,
+    by_column: bool,
+    widened: bool = False,
+) -> np.ndarray:
+    """Rows of an array at some place of a file; read and not mapped, so that a file cut short meanwhile is an error."""
+
+    def read(first: int, count: int) -> np.ndarray:
+        with path.open("rb") as stream:
+            stream.seek(at + first * dtype.itemsize)
+            found = np.fromfile(stream, dtype, count)
+        if len(found) < count:
+            raise BadInput(f"{shown} was cut short while it was read; run again when it is no longer written to")
+        return found
+
+    if by_column:
+        return np.stack([read(k * shape[0] + start, stop - start) for k in range(shape[1])], axis=1)
+    width = math.prod(shape[1:])
+    rows = read(start * width, (stop - start) * width).reshape(-1, *shape[1:])
+    return (rows.astype(np.uint32) << 16).view(np.float32) if widened else rows
+
+
+def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
+    """How many entries are true, and the indices of the first."""
+    count = int(xp.sum(xp.astype(bad, xp.int64)))
+    return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
+
+
+def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
+    """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
+    replicas, examples, classes = probs.shape
+    if not xp.isdtype(probs.dtype, "real floating"):
+        raise BadInput(f"probabilities: got dtype {probs.dtype}, expected floating point numbers of shape (M, N, K)")
+    if min(replicas, examples) < 1 or classes < 2:
+        raise BadInput(
+            f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
+            "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
+        )
+    total = _row_sums(xp, probs)
+    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
+        return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
+    count, at = _first(xp, ~xp.isfinite(probs))
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, "
+            f"example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+        )
+    count, at = _first(xp, probs < 0)
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
+            "these look like logits: pass softmax(logits)"
+        )
+    count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
+    raise BadInput(
+        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+    )
+
+
+def _row_sums(xp: Any, probs: Array) -> Array:
+    """Sums over classes, ``M N``; as a product with ones where that is fast and precise enough."""
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported by the caller
+            return probs @ np.ones(probs.shape[2], dtype=probs.dtype)
+    return xp.sum(probs, axis=2, dtype=xp.float64)
+
+
+def check_votes(xp: Any, votes: Array) -> None:
+    """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
+    if votes.ndim != 2:
+        raise BadInput(
+            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
+            "(replicas, examples) with predicted labels"
+        )
+    if not xp.isdtype(votes.dtype, "integral"):
+        raise BadInput(
+            f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
+            "need a third axis, (replicas, examples, classes)"
+        )
+    if min(votes.shape) < 1:
+        raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    if not xp.isdtype(votes.dtype, "unsigned integer") and bool(xp.min(votes) < 0):
+        count, at = _first(xp, votes < 0)
+        raise BadInput(
+            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
+        )
+
+
+def check_scores(xp: Any, scores: Array) -> None:
+    """Raise `BadInput` unless ``scores`` are finite floating point numbers of shape ``M N`` or ``M N K``."""
+    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
+        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
+    if not xp.isdtype(scores.dtype, "real floating"):
+        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
+    count, at = _first(xp, ~xp.isfinite(scores))
+    if count:
+        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
+
+
+def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
+    """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
+    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
+        values = xp.asarray(values, device=array_api_compat.device(known))
+    if values.ndim != 1 or values.shape[0] != known.shape[1]:
+        raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")
+    return values
+
+
+def check_examples(
+    xp: Any,
+    known: Array,
+    classes: int | None,
+    labels: Array | None = None,
+    weights: Array | None = None,
+    targets: Array | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """What is known of the examples: int64 labels, float64 weights and targets, as arrays ``N`` like the predictions; or `BadInput`."""
+    if labels is not None:
+        labels = _of_examples(xp, labels, known, "labels", "label")
+        if not xp.isdtype(labels.dtype, "integral"):
+            raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+        labels = xp.astype(labels, xp.int64)
+        count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
+        if count:
+            top = "" if classes is None else f" to {classes - 1}"
+            raise BadInput(f"labels: {count:,} lie outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
+    if weights is not None:
+        weights = xp.astype(_of_examples(xp, weights, known, "weights", "weight"), xp.float64)
+        count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
+        if count:
+            raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+        if float(xp.sum(weights)) <= 0:
+            raise BadInput("weights: all are zero; at least one example must count")
+    if targets is not None:
+        targets = xp.astype(_of_examples(xp, targets, known, "targets", "number"), xp.float64)
+        count, at = _first(xp, xp.isinf(targets))
+        if count:
+            raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
+    of_rows: dict[str, Any] = {"ids": None, "clusters": None, "groups": {}} | others
+    for name, column in {"ids": of_rows["ids"], "clusters": of_rows["clusters"], **of_rows["groups"]}.items():
+        if column is not None and len(column) != known.shape[1]:
+            raise BadInput(f"{name}: got {len(column):,} entries, expected {known.shape[1]:,}, one for each example")
+    return {"labels": labels, "weights": weights, "targets": targets, **of_rows}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.reading import Reading
-from traintwice.predictions.sources import Source
-from traintwice.predictions.types_of_columns import family, is_list_of_numbers, list_length
+from traintwice.predictions.reading import Classes, Reading, agreed_classes, listed
+from traintwice.predictions.session import Session, literal
+from traintwice.predictions.sources import Source, is_list_of_numbers
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -19,8 +19,8 @@ LOGITS = ("logit", "logits")
 VOTES = ("pred", "preds", "prediction", "predictions", "predicted", "predicted_label", "y_pred", "yhat", "y_hat", "votes")
 IDS = ("id", "ids", "row_id", "example_id", "sample_id", "uid", "uuid", "key")
 LABELS = ("y", "label", "labels", "y_true", "true_label", "target")
-MENTIONED = 12
-"""Columns listed in a message; a file may have thousands."""
+ORDERS = {"same order": "same order, every id compared", "joined": "joined by id", "by position": "by position, ids not compared"}
+IN_WORDS = {"votes": "predicted labels", "regression": "a regression"}
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Layout:
         kind: ``columns``: one column for each class. ``list``: one list column. ``score``: one score in [0, 1] of a
             binary model. ``votes``: predicted labels. ``regression``: one number.
         columns: the columns of the predictions, in the order of the classes.
-        classes: K; None for predicted labels and regression, and for lists before a row was read.
+        classes: K; None for predicted labels and regression.
         id, label, weight, by, cluster, draws, time: the columns of these roles; empty or None where the file has none.
         logits: the predictions are logits, turned into probabilities when read.
-        class_names: names of the classes where the names of the columns say them.
+        class_names: names of the classes where the names of the columns give them.
         order: for a list whose entries come in another order than the classes, the entry of each class.
 
     Example:
@@ -56,11 +56,6 @@ class Layout:
     class_names: tuple[str, ...] | None = None
     order: tuple[int, ...] | None = None
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The group columns, time last."""
-        return (*self.by, self.time) if self.time else self.by
-
     def describe(self) -> str:
         """One line in words."""
         first, last = self.columns[0], self.columns[-1]
@@ -71,36 +66,149 @@ class Layout:
             "votes": f"predicted labels in {first}",
             "regression": f"one number (regression) in {first}",
         }[self.kind]
-        parts = [
-            predictions + (" (logits)" if self.logits and self.kind != "score" else ""),
-            f"id {' + '.join(self.id)}" if self.id else "no id",
-            f"labels in {self.label}" if self.label else "",
-            f"weight {self.weight}" if self.weight else "",
-            f"by {', '.join(self.by)}" if self.by else "",
-            f"cluster {' + '.join(self.cluster)}" if self.cluster else "",
-            f"draws {self.draws}" if self.draws else "",
-            f"time {self.time}" if self.time else "",
+        parts = {"id": " + ".join(self.id), "labels in": self.label, "weight": self.weight, "by": ", ".join(self.by)}
+        parts |= {"cluster": " + ".join(self.cluster), "draws": self.draws, "time": self.time}
+        told = [predictions + (" (logits)" if self.logits and self.kind != "score" else ""), *([] if self.id else ["no id"])]
+        return " · ".join([*told, *(f"{role} {columns}" for role, columns in parts.items() if columns)])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was read, for the header of a report.
+
+    Attributes:
+        files: their names, one for each replica.
+        rows: examples that all files share; items, where each was drawn several times.
+        labelled: how many of them have a label.
+        order: "same order" (every id compared), "joined", or "by position" (as asked).
+        layouts: what the columns of each file mean, in words.
+        label, weight: the columns of labels and weights, or None.
+        classes, class_names: K and the names of the classes, where known.
+        dropped: for each file the rows left out because ids were missing elsewhere or duplicated.
+        positive: name of the positive class of a binary comparison, where something says which it is.
+        class_rule: what gave the order of the classes and the positive class, in words.
+        cluster, clusters: the columns of clusters, and how many clusters there are; None where rows are independent.
+        time, period: the column of time, and how it is cut ("week").
+        draws: how many draws each file holds; None without draws.
+    """
+
+    files: tuple[str, ...]
+    rows: int
+    labelled: int
+    order: str
+    layouts: tuple[str, ...]
+    label: str | None
+    weight: str | None
+    classes: int | None
+    class_names: tuple[str, ...] | None
+    dropped: tuple[int, ...]
+    positive: str | None = None
+    class_rule: str | None = None
+    cluster: str | None = None
+    clusters: int | None = None
+    time: str | None = None
+    period: str | None = None
+    draws: tuple[int, ...] | None = None
+
+    @property
+    def units(self) -> int:
+        """How many independent units there are: clusters, or rows."""
+        return self.rows if self.clusters is None else self.clusters
+
+    def describe(self) -> str:
+        """A few lines in words."""
+        lines = [f"{len(self.files)} files · {self.rows:,} {'rows' if self.draws is None else 'items'} · {ORDERS[self.order]}"]
+        alike = len(set(self.layouts)) == 1
+        lines += self.layouts[:1] if alike else [f"{n}: {layout}" for n, layout in zip(self.files, self.layouts, strict=True)]
+        some = "" if self.labelled == self.rows else f", {self.rows - self.labelled:,} rows have none"
+        lines.append("no labels" if self.label is None else f"labels in {self.label}: {self.labelled:,} rows{some}")
+        lines += [self.class_rule] if self.class_rule else []
+        lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
+        lines += [f"time {self.time} by {self.period}"] if self.time else []
+        lines += [f"{n}: {count:,} draws" for n, count in zip(self.files, self.draws or (), strict=False)]
+        lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=True) if count]
+        return "\n".join(lines)
+
+
+def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> tuple[Classes, list[Source], list[Layout]]:
+    """The layouts of all files, which hold predictions of one kind and of the same classes.
+
+    Raises:
+        BadInput: what is not certain must be asked for, a column is in no file, or the files do not fit each other.
+    """
+    layouts = [recognise(source, reading) for source in sources]
+    if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
+        layouts = [
+            replace(layout, kind="score", classes=2)
+            if layout.kind == "votes" and source.untyped and source.family(layout.columns[0]) == "integer"
+            else layout
+            for layout, source in zip(layouts, sources, strict=True)
         ]
-        return " · ".join(part for part in parts if part)
+    asked = [("label", reading["label"]), ("weight", reading["weight"]), ("time", reading["time"])]
+    asked += [("by", name) for name in reading["by"]] + [("cluster", name) for name in reading["cluster"]]
+    for option, name in asked:
+        if name is not None and not any(name in source.columns for source in sources):
+            raise missing_column(sources[0], name, option)
+    if reading["cluster"] and not any(layout.cluster for layout in layouts):
+        raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
+    for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
+        if layout.kind == "list" and layout.classes is None:
+            layouts[m] = layout = replace(layout, classes=_length_of_first(session, source, layout.columns[0]))
+        first, name = layouts[0], sources[0].name
+        here, there = f"({first.describe()})", f"({layout.describe()})"
+        words = [IN_WORDS.get(each.kind, "probabilities") for each in (first, layout)]
+        if words[0] != words[1]:
+            told = f"{name} holds {words[0]} {here} and {source.name} {words[1]} {there}"
+            raise BadInput(f"{told}; pass --probs with columns that hold the same in all")
+        if len(layout.id) != len(first.id):
+            raise BadInput(f"{source.name}: {len(layout.id)} id columns against {len(first.id)} in {name}; pass --id")
+        if layout.classes != first.classes:
+            told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
+            raise BadInput(f"{told}; replicas must predict the same classes")
+    named, sources, layouts = agreed_classes(session, sources, layouts, reading)
+    if named.names is not None:
+        texts = ", ".join(literal(name) for name in named.names)
+        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
+        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
+    return named, sources, layouts
+
+
+def _length_of_first(session: Session, source: Source, column: str) -> int:
+    """Entries of the first list of a file."""
+    cell = source.cell(column)
+    sql = f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1"
+    found = session.rows(sql, doing=f"{source.name}: reading")
+    if not found or found[0][0] < 2:
+        what = f"has {found[0][0]} entries in its first row" if found else "is missing in every row"
+        raise BadInput(f"{source.name}: the list {column!r} {what}; expected one probability for each of two or more classes")
+    return int(found[0][0])
 
 
 def recognise(source: Source, reading: Reading) -> Layout:
     """The layout of a source. Label, weight, groups, clusters and time may be in one of several files only.
 
     Raises:
-        BadInput: a column asked for is not there, or what cannot be told must be asked for; the message names the option.
+        BadInput: an explicit column is not there, or what is not certain must be asked for; the message names the option.
     """
-    have = source.columns
+    have, logits = source.columns, reading["logits"]
     label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
-    ids = _ids(source, reading)
-    by, cluster, weight, time, draws = (reading[name] for name in ("by", "cluster", "weight", "time", "draws"))
-    taken = {*ids, *by, *cluster, label, weight, time, draws}
+    for option in ("id", "draws"):
+        for name in reading["id"] if option == "id" else filter(None, [reading["draws"]]):
+            if name not in have:
+                raise missing_column(source, name, option)
+    ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
+    if not ids and not reading["by_position"]:
+        raise BadInput(
+            f"{source.name}: no column has a usual name of an id; pass --id, or --by-position where row n of every "
+            f"file is the same example. The columns are {listed(list(have))}"
+        )
+    by, cluster, weight, time = reading["by"], reading["cluster"], reading["weight"], reading["time"]
+    taken = {*ids, *by, *cluster, label, weight, time, reading["draws"]}
     free = [c for c in have if c not in taken]
-    columns, names = _chosen(source, tuple(reading["probs"]), free) if reading["probs"] else _found(source, free, reading)
+    columns = _chosen(source, tuple(reading["probs"]), free) if reading["probs"] else _found(source, free, logits=logits)
     kind = _kind(source, columns, reading)
-    classes = {"columns": len(columns), "score": 2, "list": list_length(have[columns[0]])}.get(kind)
-    if draws is not None and draws not in have:
-        raise missing_column(source, draws, "draws")
+    length = re.search(r"\[(\d+)\]$", have[columns[0]])
+    classes = {"columns": len(columns), "score": 2, "list": int(length[1]) if length else None}.get(kind)
     if (kind == "list" and classes is not None and classes < 2) or (kind == "columns" and classes == 1):
         raise BadInput(f"{source.name}: one class leaves nothing to disagree about; expected at least two")
     return Layout(
@@ -112,21 +220,11 @@ def recognise(source: Source, reading: Reading) -> Layout:
         weight=weight if weight in have else None,
         by=tuple(c for c in by if c in have),
         cluster=cluster if all(c in have for c in cluster) else (),
-        draws=draws,
+        draws=reading["draws"],
         time=time if time in have else None,
-        logits=reading["logits"],
-        class_names=names,
+        logits=logits,
+        class_names=_names_after_prefix(columns),
     )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names of columns for a message, the first dozen.
-
-    >>> listed([f"x{i}" for i in range(14)])
-    'x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11 and 2 more'
-    """
-    more = len(names) - MENTIONED
-    return ", ".join(names[:MENTIONED]) + (f" and {more} more" if more > 0 else "")
 
 
 def missing_column(source: Source, name: str, option: str) -> BadInput:
@@ -139,74 +237,52 @@ def missing_column(source: Source, name: str, option: str) -> BadInput:
 def _only(source: Source, known: Sequence[str], option: str) -> str | None:
     found = [c for c in source.columns if c.lower() in known]
     if len(found) > 1:
-        raise BadInput(f"{source.name}: cannot tell which of {listed(found)} is meant; pass --{option}")
+        raise BadInput(f"{source.name}: {listed(found)} could each be meant; pass --{option}")
     return found[0] if found else None
 
 
-def _ids(source: Source, reading: Reading) -> tuple[str, ...]:
-    if reading["by_position"]:
-        return ()
-    if reading["id"]:
-        for name in reading["id"]:
-            if name not in source.columns:
-                raise missing_column(source, name, "id")
-        return tuple(reading["id"])
-    found = _only(source, IDS, "id")
-    if found is None:
-        raise BadInput(
-            f"{source.name}: cannot tell which column identifies the rows; pass --id, or --by-position where row n of every "
-            f"file is the same example. The columns are {listed(list(source.columns))}"
-        )
-    return (found,)
-
-
-def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The columns that --probs names; one name that is no column may be the prefix of name_0, name_1 …"""
-    if len(wanted) == 1 and wanted[0] not in source.columns:
-        numbered = _numbered(source, wanted[0], free)
-        if numbered:
-            return numbered, None
+def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[str, ...]:
+    """The columns that --probs names; one name that is not a column may be the prefix of name_0, name_1 …"""
+    if len(wanted) == 1 and wanted[0] not in source.columns and (numbered := _numbered(source, wanted[0], free)):
+        return numbered
     for name in wanted:
         if name not in source.columns:
             raise missing_column(source, name, "probs")
     if len(set(wanted)) < len(wanted):
         raise BadInput(f"--probs names a column twice: {listed(wanted)}")
-    return wanted, _names_after_prefix(wanted)
+    return wanted
 
 
-def _found(source: Source, free: list[str], reading: Reading) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
     """The columns of the predictions, from names and types."""
-    logits = {m[1] for c in free if (m := re.fullmatch(r"(.+?)_\d+", c)) and m[1].lower() in LOGITS}
-    logits |= {c for c in free if c.lower() in LOGITS}
-    prefixes = {m[1] for c in free if (m := re.fullmatch(r"(.+?)_\d+", c)) and m[1].lower() in PROBABILITIES}
-    if reading["logits"] and logits:
-        prefixes = logits
+    heads = {c: m[1] for c in free if (m := re.fullmatch(r"(.+?)_\d+", c))}
+    of_logits = {head for head in heads.values() if head.lower() in LOGITS} | {c for c in free if c.lower() in LOGITS}
+    usual = LOGITS if logits and of_logits else PROBABILITIES
+    prefixes = {head for head in heads.values() if head.lower() in usual}
     choices = [numbered for prefix in sorted(prefixes) if len(numbered := _numbered(source, prefix, free)) > 1]
     if not choices:
         lists = [c for c in free if is_list_of_numbers(source.columns[c])]
-        named = [c for c in lists if c.lower() in (LOGITS if reading["logits"] and logits else PROBABILITIES)]
-        choices = [(c,) for c in named or lists]
+        choices = [(c,) for c in [c for c in lists if c.lower() in usual] or lists]
     if not choices:
-        wanted = LOGITS if reading["logits"] and logits else PROBABILITIES
-        choices = [(c,) for c in free if c.lower() in wanted or (len(prefixes) == 1 and c in {f"{p}_1" for p in prefixes})]
+        ones = {f"{prefix}_1" for prefix in prefixes} if len(prefixes) == 1 else set()
+        choices = [(c,) for c in free if c.lower() in usual or c in ones]
     if not choices:
         for prefix in PROBABILITIES:
-            after = [c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number"]
+            after = [c for c in free if c.lower().startswith(prefix + "_") and source.family(c) == "number"]
             if len(after) > 1:
-                return tuple(after), _names_after_prefix(after)
-    if not choices:
+                return tuple(after)
         choices = [(c,) for c in free if c.lower() in VOTES]
-    if not choices and logits:
+    if not choices and of_logits:
         raise BadInput(
-            f"{source.name}: {listed(sorted(logits))} looks like logits; pass --logits, or --probs to choose other columns"
+            f"{source.name}: {listed(sorted(of_logits))} looks like logits; pass --logits, or --probs to choose other columns"
         )
     if len(choices) != 1:
         several = f"several could hold them ({', '.join(c[0] for c in choices)})" if choices else "none has a usual name"
         raise BadInput(
-            f"{source.name}: cannot tell which columns hold the predictions: {several}; pass --probs. "
+            f"{source.name}: no certain columns of predictions: {several}; pass --probs. "
             f"The columns are {listed(list(source.columns))}"
         )
-    return choices[0], None
+    return choices[0]
 
 
 def _numbered(source: Source, prefix: str, free: Sequence[str]) -> tuple[str, ...]:
@@ -222,41 +298,37 @@ def _numbered(source: Source, prefix: str, free: Sequence[str]) -> tuple[str, ..
 
 
 def _names_after_prefix(columns: Sequence[str]) -> tuple[str, ...] | None:
-    """cat, dog of p_cat, p_dog; the columns' own names where they share no such prefix; None for numbers."""
+    """cat, dog of p_cat, p_dog; the columns' own names where they share no such prefix; None for the numbers from 0."""
     heads = {c.split("_", 1)[0] for c in columns}
     shared = len(heads) == 1 and heads.pop().lower() in (*PROBABILITIES, *LOGITS) and all("_" in c for c in columns)
     names = tuple(c.split("_", 1)[1] if shared else c for c in columns)
-    return None if all(n.isdigit() for n in names) or len(names) < 2 else names
+    numbered = tuple(f"{names[0][:-1]}{k}" for k in range(len(names)))
+    return None if names == numbered or len(names) < 2 else names
 
 
 def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
-    types = {c: family(source.columns[c]) for c in columns}
     numeric = {"number", "integer"} | (
         {"text", "boolean"} if source.untyped else set()
-    )  # cells that are no numbers are counted later
-    if len(columns) > 1:
-        for c in columns:
-            if types[c] not in numeric:
-                raise BadInput(
-                    f"{source.name}: column {c!r} has type {source.columns[c]}, expected numbers, one column for each class"
-                )
-        if reading["regression"]:
-            raise BadInput(f"{source.name}: --regression needs one column of predictions, got {len(columns)} ({listed(columns)})")
-        return "columns"
-    (only,) = columns
-    if types[only] == "list":
-        if not is_list_of_numbers(source.columns[only]):
-            raise BadInput(f"{source.name}: column {only!r} has type {source.columns[only]}, expected a list of numbers")
-        if reading["regression"]:
-            raise BadInput(f"{source.name}: --regression needs one number for each row, and {only!r} is a list")
-        return "list"
-    if types[only] in ("time", "other"):
-        raise BadInput(
-            f"{source.name}: column {only!r} has type {source.columns[only]}, expected a number, a list of numbers, or a label"
-        )
-    usual = only.lower() in (*PROBABILITIES, *LOGITS)
-    if reading["regression"] or reading["logits"] or usual:
-        if types[only] not in numeric:
-            raise BadInput(f"{source.name}: column {only!r} has type {source.columns[only]}, expected numbers")
-        return "regression" if reading["regression"] else "score"
-    return "score" if types[only] == "number" else "votes"
+    )  # cells that are not numbers are counted later
+    first = columns[0]
+    is_list = len(columns) == 1 and is_list_of_numbers(source.columns[first])
+    if reading["regression"] and (len(columns) > 1 or is_list):
+        what = f"a list in {first!r}" if is_list else f"{len(columns)} ({listed(columns)})"
+        raise BadInput(f"{source.name}: --regression needs one column of predictions, got {what}")
+    usual = first.lower() in (*PROBABILITIES, *LOGITS) or reading["regression"] or reading["logits"]
+    expected = (
+        "numbers, one column for each class"
+        if len(columns) > 1
+        else "numbers"
+        if usual
+        else "a number, a list of numbers, or a label"
+    )
+    for c in columns:
+        family = source.family(c)
+        wrong = family not in numeric if len(columns) > 1 or (usual and not is_list) else family in ("time", "other")
+        if wrong or (family == "list" and not is_list):
+            expected = "a list of numbers" if family == "list" and len(columns) == 1 else expected
+            raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")
+    if len(columns) > 1 or is_list:
+        return "list" if is_list else "columns"
+    return "regression" if reading["regression"] else "score" if usual or source.family(first) == "number" else "votes"

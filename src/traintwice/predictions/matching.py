@@ -1,18 +1,19 @@
-"""Carries out an alignment: the passes over the files that verify their order or join them, and the sums taken on the way."""
+"""Which row of one file belongs to which row of another: verified where files are in the same order, joined where not."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions import alignment as rules
-from traintwice.predictions.alignment import Alignment
-from traintwice.predictions.canonical import View
-from traintwice.predictions.contents import check_contents, suspicious
-from traintwice.predictions.relation import Relation, flat, over_flat, over_staged, over_views
-from traintwice.predictions.session import Session
+from traintwice.predictions.session import Session, aggregates, all_of, any_of, layers, show_id
+from traintwice.predictions.views import Cell, View, check_contents, suspicious
+
+Order = Literal["by position", "same order", "joined"]
+Steps = Sequence[Mapping[str, str]]
 
 RANGE_ROWS = 10 * 122_880
 """The least rows that one thread reads side by side at a time, and a divisor of them: whole row groups of usual Parquet files, and
@@ -21,7 +22,27 @@ the same on every machine, so that sums are formed in the same order."""
 RANGES = 8
 """The most ranges that are read side by side: each costs a look at both files."""
 
-Steps = Sequence[Mapping[str, str]]
+PREFIX, SHOWN = 2048, 5
+"""Rows whose ids are compared before the way is chosen (every id is compared afterwards); ids shown in a message."""
+
+STAGED = "aligned"
+"""The temporary table that holds matched rows."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How rows were matched.
+
+    Attributes:
+        order: rows matched by position as asked; found in the same order, every id compared; or joined by id.
+        rows, labelled: rows that all files share, and how many of them have a label.
+        dropped: for each file the rows that were left out, with ``on_missing="drop"``.
+    """
+
+    order: Order
+    rows: int
+    labelled: int
+    dropped: tuple[int, ...]
 
 
 class Matcher:
@@ -30,265 +51,311 @@ class Matcher:
     Args:
         session: where the views live.
         views, rows: the files, and how many rows each has.
-        groups: names of the group columns.
         unchecked: views whose cells are checked in the pass that matches the rows.
-        drop: leave out ids that are missing elsewhere or stand on several rows, instead of refusing them.
+        drop: leave out ids that are missing elsewhere or are on several rows, instead of refusing them.
     """
 
     def __init__(
-        self,
-        session: Session,
-        views: Sequence[View],
-        rows: Sequence[int],
-        groups: Sequence[str],
-        *,
-        unchecked: Sequence[View] = (),
-        drop: bool,
+        self, session: Session, views: Sequence[View], rows: Sequence[int], *, unchecked: Sequence[View] = (), drop: bool
     ) -> None:
-        self.session = session
-        self.views = tuple(views)
-        self.rows = tuple(rows)
-        self.groups = tuple(groups)
-        self.drop = drop
+        self.session, self.views, self.rows, self.drop = session, tuple(views), tuple(rows), drop
         self.staged = False
         self.alignment: Alignment | None = None
         self._unchecked = list(unchecked)
-        # Assumed until a pass finds a row of the first file without a label: no other file is then read for it.
-        self._first_label_suffices = True
+        shared = shared_columns(self.views).items()
+        self._conflicts = [(column, first, m) for column, (first, *others) in shared for m in others]
 
-    def relation(self) -> Relation:
-        """The aligned rows, after `match`."""
+    def relation(self, source: str | None = None) -> str:
+        """A SELECT of the aligned rows, after `match`; of all, or of a FROM item of `rows_of` with its columns."""
+        return relation(self.views, source or self._source(), everything=source is not None)
+
+    def rows_of(self, start: int, stop: int) -> str:
+        """FROM item of some of the rows, its columns named as by `flat`; joined rows must be staged."""
         if self.staged:
-            return over_staged(self.views, self.groups)
-        joined = self.alignment is not None and self.alignment.order == "joined"
-        return self._over_views(rules.from_join(self.views) if joined else self._positions_of_views())
+            return f"(SELECT * FROM {STAGED} WHERE rowid >= {start} AND rowid < {stop})"
+        return f"({flat(self.views, _side_by_side(self.views, (start, stop)))})"
 
-    def stage(self, names: Sequence[str] = ()) -> None:
-        """Store the joined rows once; the table spills under the memory limit."""
+    def stage(self, views: Sequence[View] = ()) -> None:
+        """Store the matched rows once, or ``views`` joined by id; the table spills under the memory limit."""
         if not self.staged:
-            relation = self._over_views(rules.from_join(self.views, names=names))
-            self.session.rows(relation.stage(), doing="joining the files by id")
+            columns = f"({flat(views, _joined(views))})" if views else self._source()
+            unused = [
+                f"{c}_{m}" for m, view in enumerate(self.views) for c in view.cells if c == "raw_y" or (m and c in view.ids)
+            ]
+            select = f"SELECT *{f' EXCLUDE ({chr(44).join(unused)})' if unused else ''} FROM {columns}"
+            self.session.rows(f"CREATE TABLE {STAGED} AS {select}", doing="joining the files by id")
             self.staged = True
 
     def match(self, sums: Mapping[str, str], steps: Steps = ()) -> dict[str, float]:
         """Match the rows, setting ``alignment``; the sums of the expressions over them come from the same pass.
 
         Raises:
-            BadInput: ids that stand on several rows, in one file only, cells that cannot be measured, or rows on whose label two
+            BadInput: ids that are on several rows, or in one file only, cells that cannot be measured, or rows on which two
                 files disagree.
         """
-        by_id = bool(self.views[0].ids)
-        found = self._same_order(sums, steps) or self._join(sums, steps) if by_id else self._by_position(sums, steps)
+        found = self._in_order(sums, steps) if not self.views[0].ids or self._looks_equal() else None
+        found = self._join(sums, steps) if found is None else found
         return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
 
     def sums(self, sums: Mapping[str, str], steps: Steps = ()) -> dict[str, float]:
         """Sums of expressions over rows that are matched already."""
-        if self.alignment is not None and self.alignment.order != "joined":
-            found = self._pass_side_by_side({}, sums, steps)
-        else:
-            found = self._pass(self.relation(), {}, sums, steps)
+        in_ranges = self.alignment is not None and self.alignment.order != "joined" and not self.staged
+        found = self._pass({}, sums, steps, None if in_ranges else self._source())
         return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
 
-    def _over_views(self, source: str) -> Relation:
-        return over_views(self.views, self.groups, source, first_label_suffices=self._first_label_suffices)
+    def _source(self) -> str:
+        """FROM item of the matched rows, its columns named as by `flat`."""
+        joined = self.alignment is not None and self.alignment.order == "joined"
+        return STAGED if self.staged else f"({flat(self.views, (_joined if joined else _side_by_side)(self.views))})"
 
-    def _over_flat(self, source: str) -> Relation:
-        return over_flat(self.views, self.groups, source, first_label_suffices=self._first_label_suffices)
-
-    def _positions_of_views(self) -> str:
-        return " POSITIONAL JOIN ".join(view.name for view in self.views)
-
-    def _by_position(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any]:
+    def _looks_equal(self) -> bool:
+        """True where the files are as long as each other and start with the same ids: worth trying the fast path."""
         if len(set(self.rows)) > 1:
+            return False
+        heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
+        first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
+        return all(head == first for head in others)
+
+    def _in_order(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any] | None:
+        """Files side by side, by position or with every id compared; None where they must be joined after all."""
+        first = self.views[0]
+        if not first.ids and len(set(self.rows)) > 1:
             told = ", ".join(f"{v.source.name} has {n:,}" for v, n in zip(self.views, self.rows, strict=True))
             raise BadInput(f"rows cannot be matched by position: {told}; pass --id to match them by id")
-        checks = self._counts(rules.label_conflicts(self.views)) | self._suspicions(ids=False)
-        found = self._pass_side_by_side(checks, sums, steps)
-        if self._lacks_labels(found):
-            found = self._pass_side_by_side(checks, sums, steps)
-        if self._is_suspicious(found):
-            self._check_cells()
-        return self._accept("by position", found)
-
-    def _same_order(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any] | None:
-        """The fast path; None where some id differs after all, so that the files must be joined."""
-        views = self.views
-        if not rules.looks_equal(self.session, views, self.rows):
+        differ = {f"differ_{m}": any_of(f"{i}_0 <> {i}_{m}" for i in v.ids) for m, v in enumerate(self.views) if m and v.ids}
+        found = self._pass(self._checks(differ), sums, steps, rising=bool(first.ids))
+        self._check_suspicious(found)
+        if any(found[name] for name in differ):
             return None
-        checks = self._counts(rules.order_checks(views) | rules.label_conflicts(views)) | self._suspicions(ids=True)
-        found = self._pass_side_by_side(checks, sums, steps, rising=True)
-        if self._is_suspicious(found):
-            self._check_cells()
-        if any(found[f"differ_{v.name}"] for v in views[1:]):
-            return None
-        if self._lacks_labels(found):
-            found = self._pass_side_by_side(checks, sums, steps, rising=True)
-        starts = [start for start, _ in self._ranges()[1:]]
-        if found["not_rising"] or rules.not_rising_across(self.session, views[0], starts):
-            repeated, shown = rules.duplicates(self.session, views[0])
+        if found.get("not_rising"):
+            repeated, shown = _duplicates(self.session, first)
             if repeated and self.drop:
                 return None
             if repeated:
-                rules.refuse_duplicates(repeated, shown, views[0], self.rows[0])
-        return self._accept("same order", found)
+                raise _repeated(first, repeated, shown, self.rows[0])
+        return self._accept("same order" if first.ids else "by position", found)
 
     def _join(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any]:
         """Join by id; for two files that hold the same ids once each, one full join also takes the sums.
 
-        Where every row has a partner and there are as many pairs as each file has rows, no id stands twice in either.
+        Where every row has a partner and there are as many pairs as each file has rows, no id is twice in either.
         """
         if len(self.views) == 2 and self.rows[0] == self.rows[1]:
-            pairs = self._over_flat(f"({flat(self.views, rules.from_pairs(*self.views))})")
+            pairs = f"({flat(self.views, _joined(self.views, how='FULL JOIN'))})"
             # Every cell of a prediction holds something, so that a row without a partner is one where some are missing.
-            partners = {f"paired_{v.name}": f"count({v.predictions[0]}_{m})" for m, v in enumerate(self.views)}
-            checks = partners | self._counts(rules.label_conflicts(self.views)) | self._suspicions(ids=False)
-            found = self._pass(pairs, checks, sums, steps)
-            if self._is_suspicious(found):
-                self._check_cells()
+            partners = {f"paired_{m}": f"count({v.predictions[0]}_{m})" for m, v in enumerate(self.views)}
+            found = self._pass(partners | self._checks({}), sums, steps, pairs)
+            self._check_suspicious(found)
             if all(found[name] == found["total"] == self.rows[0] for name in partners):
-                if self._lacks_labels(found):
-                    pairs = self._over_flat(pairs.source)
-                    found = self._pass(pairs, checks, sums, steps)
                 return self._accept("joined", found)
-        self._check_cells()
-        return self._join_and_store(sums, steps, self._what_to_store())
+        while self._unchecked:
+            check_contents(self.session, self._unchecked.pop(0))
+        self.stage(self._what_to_store())
+        found = self._pass(self._checks({}), sums, steps, STAGED)
+        if found["total"] == 0:
+            raise BadInput(f"no id is in all {len(self.views)} files; choose another --id")
+        return self._accept("joined", found)
 
-    def _what_to_store(self) -> Sequence[str]:
+    def _what_to_store(self) -> Sequence[View]:
         """Views of the files to be joined, after a look at how the ids of each file match the first's by a full join.
 
         With M matched pairs and U rows without a partner, M + U equals the rows of a file exactly where no id that both
-        have stands twice in either.
+        have is twice in either.
         """
         first, rows = self.views[0], self.rows
-        for view, count in zip(self.views[1:], rows[1:], strict=True):
-            checks = {"in_first": f"{first.cell('i0')} IS NOT NULL", "in_other": f"{view.cell('i0')} IS NOT NULL"}
-            matched = self._ids_only(rules.from_pairs(first, view), checks)
-            missing, extra = matched["total"] - matched["in_other"], matched["total"] - matched["in_first"]
-            shared = matched["total"] - missing - extra
-            if shared != rows[0] - missing or shared != count - extra:
-                return self._without_duplicates()
+        for m, view in enumerate(self.views[1:], start=1):
+            counts = f"count(*), count({first.cells['i0']}), count({view.cells['i0']})"
+            sql = f"SELECT {counts} FROM {_joined((first, view), how='FULL JOIN')}"
+            ((total, in_first, in_other),) = self.session.rows(sql, doing="comparing the ids")
+            missing, extra = total - in_other, total - in_first
+            shared = total - missing - extra
+            if shared != rows[0] - missing or shared != rows[m] - extra:
+                return [self._without_duplicates(each, count) for each, count in zip(self.views, rows, strict=True)]
             if (missing or extra) and not self.drop:
-                rules.refuse_unmatched(self.session, first, view, missing, extra, (rows[0], count))
-        return ()
+                raise _unmatched(self.session, (first, view), (missing, extra), (rows[0], rows[m]))
+        return self.views
 
-    def _join_and_store(self, sums: Mapping[str, str], steps: Steps, names: Sequence[str]) -> dict[str, Any]:
-        """Store the rows that all files have, and take the sums over those."""
-        self.stage(names)
-        relation = over_staged(self.views, self.groups)
-        found = self._pass(relation, self._counts(rules.label_conflicts(self.views)), sums, steps)
-        if found["total"] == 0:
-            raise BadInput(f"no id stands in all {len(self.views)} files; choose another --id")
-        return self._accept("joined", found)
+    def _without_duplicates(self, view: View, rows: int) -> View:
+        """A file without the ids that several of its rows have."""
+        repeated, shown = _duplicates(self.session, view)
+        if repeated and not self.drop:
+            raise _repeated(view, repeated, shown, rows)
+        sql = f"SELECT * FROM {view.name} ANTI JOIN duplicated_{view.name} USING ({', '.join(view.ids)})"
+        self.session.rows(f"CREATE VIEW unique_{view.name} AS {sql}", doing="leaving out duplicated ids")
+        return view.over(f"unique_{view.name}")
 
-    def _without_duplicates(self) -> list[str]:
-        """Views of the files without the ids that several rows of a file have."""
-        names = []
-        for view, rows in zip(self.views, self.rows, strict=True):
-            repeated, shown = rules.duplicates(self.session, view)
-            if repeated and not self.drop:
-                rules.refuse_duplicates(repeated, shown, view, rows)
-            name = f"unique_{view.name}"
-            self.session.rows(
-                f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {view.name} ANTI JOIN duplicated_{view.name} "
-                f"USING ({', '.join(view.ids)})",
-                doing=f"{view.source.name}: leaving out duplicated ids",
-            )
-            names.append(name)
-        return names
+    def _checks(self, conditions: Mapping[str, str]) -> dict[str, str]:
+        """Aggregates over the columns of `flat`: how many rows meet conditions, which files disagree, whose cells to look at again."""
+        every = {**conditions, **{f"conflict_{c}_{b}": f"{c}_{a} <> {c}_{b}" for c, a, b in self._conflicts}}
+        checks = {name: f"coalesce(count_if({condition}), 0)" for name, condition in every.items()}
+        of_cells = {m: view for m, view in enumerate(self.views) if view in self._unchecked}
+        return checks | {f"suspicious_{m}": suspicious(view, f"{{}}_{m}".format) for m, view in of_cells.items()}
 
-    def _counts(self, conditions: Mapping[str, str]) -> dict[str, str]:
-        return {name: f"coalesce(count_if({condition}), 0)" for name, condition in conditions.items()}
+    def _check_suspicious(self, found: Mapping[str, Any]) -> None:
+        """Check the cells of all files where the pass that matched them was suspicious of some."""
+        if any(count for name, count in found.items() if name.startswith("suspicious_")):
+            while self._unchecked:
+                check_contents(self.session, self._unchecked.pop(0))
 
-    def _suspicions(self, *, ids: bool) -> dict[str, str]:
-        """Aggregates over the columns of `flat` that say whether the cells of each file must be looked at again."""
-
-        def of(m: int, view: View) -> str:
-            return suspicious(view, lambda column: f"{column}_{m}", ids=ids)
-
-        return {f"suspicious_{v.name}": of(m, v) for m, v in enumerate(self.views) if v in self._unchecked}
-
-    def _is_suspicious(self, found: Mapping[str, Any]) -> bool:
-        return any(found[f"suspicious_{view.name}"] for view in self._unchecked)
-
-    def _check_cells(self) -> None:
-        while self._unchecked:
-            check_contents(self.session, self._unchecked.pop(0))
-
-    def _lacks_labels(self, found: Mapping[str, Any]) -> bool:
-        """Whether a pass that read the labels of one file alone must be made again, because the others may have more."""
-        several = sum(bool(view.layout.label) for view in self.views) > 1
-        again = several and self._first_label_suffices and found["labelled"] < found["total"]
-        self._first_label_suffices = not again and self._first_label_suffices
-        return bool(again)
-
-    def _ranges(self) -> list[tuple[int, int]]:
-        total = self.rows[0]
-        size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
-        return [(start, min(start + size, total)) for start in range(0, total, size)]
-
-    def _pass_side_by_side(
-        self, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps, *, rising: bool = False
+    def _pass(
+        self, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps, source: str | None = None, *, rising: bool = False
     ) -> dict[str, Any]:
-        """One pass over files side by side, in ranges of rows that run in parallel (DuckDB joins by position in one thread)."""
+        """One pass over the rows: how many there are and have labels, what the checks count, and the sums.
 
-        def relation(rows: tuple[int, int] | None) -> Relation:
-            columns = flat(self.views, rules.from_positions(self.views, rows))
-            if rising:
-                ids = [f"{i}_0" for i in self.views[0].ids]
-                columns = f"SELECT *, {rules.not_rising(ids)} AS not_rising FROM ({columns})"
-            return self._over_flat(f"({columns})")
-
-        if rising:
-            checks = {**checks, **self._counts({"not_rising": "not_rising"})}
-        ranges = self._ranges()
-        if len(ranges) == 1:
-            return self._pass(relation(None), checks, sums, steps)
-        wanted = aggregates(self.session, _layers(relation(None).select(), steps), sums)
-        queries = [_query(relation(rows), checks, steps, wanted) for rows in ranges]
+        Args:
+            source: FROM item with its columns named as by `flat`; None: files side by side, in ranges of rows that run in
+                parallel (DuckDB joins by position in one thread).
+            rising: also count rows whose id is not above that of the row before. Where there are none, no id is repeated.
+        """
+        sources, now = [source] if source is not None else [], [f"{i}_0" for i in self.views[0].ids]
+        one = now[0] if len(now) == 1 else f"row({', '.join(now)})"
+        if source is None:
+            total, again = self.rows[0], f", {one} <= lag({one}) OVER () AS again" if rising else ""
+            size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
+            for rows in [(start, start + size) for start in range(0, total, size)] if total > size else [None]:
+                sources.append(f"(SELECT *{again} FROM ({flat(self.views, _side_by_side(self.views, rows))}))")
+        whole = [layers(self.relation(each), steps) for each in sources]
+        wanted = ["count(*) AS total", "count(y) AS labelled", *[f"{sql} AS {name}" for name, sql in checks.items()]]
+        wanted += [f"coalesce(count_if(again), 0) AS not_rising, min({one}) AS low, max({one}) AS high"] if rising else []
+        wanted += [f"{sql} AS sum_{i}" for i, sql in enumerate(aggregates(self.session, whole[0], sums))]
+        queries = [f"SELECT {', '.join(wanted)} FROM ({rows})" for rows in whole]
+        if len(queries) == 1:
+            return self.session.records(queries[0], doing="reading the predictions")[0]
         parts = self.session.parallel_records(queries, doing="reading the predictions")
-        return {name: _total([part[name] for part in parts]) for name in parts[0]}
+        ends = [(part.pop("low"), part.pop("high")) for part in parts] if rising else []
+        found = {name: _total([part[name] for part in parts]) for name in parts[0]}
+        if rising:  # where one range ends and the next starts
+            found["not_rising"] += sum(None in (a, b) or a >= b for (_, a), (b, _) in itertools.pairwise(ends))
+        return found
 
-    def _pass(self, relation: Relation, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps) -> dict[str, Any]:
-        """How many rows there are and have labels, what the checks say, and the sums."""
-        wanted = aggregates(self.session, _layers(relation.select(), steps), sums)
-        return self.session.record(_query(relation, checks, steps, wanted), doing="reading the predictions")
-
-    def _ids_only(self, source: str, conditions: Mapping[str, str]) -> dict[str, Any]:
-        counts = ", ".join(f"{sql} AS {name}" for name, sql in self._counts(conditions).items())
-        return self.session.record(f"SELECT count(*) AS total, {counts} FROM {source}", doing="comparing the ids")
-
-    def _accept(self, order: rules.Order, found: dict[str, Any]) -> dict[str, Any]:
-        rules.refuse_conflicts(found, self.views, found["total"])
+    def _accept(self, order: Order, found: dict[str, Any]) -> dict[str, Any]:
+        for column, a, b in self._conflicts:
+            if found[f"conflict_{column}_{b}"]:
+                raise _conflict(
+                    self.session, (self.views[a], self.views[b]), column, found[f"conflict_{column}_{b}"], found["total"]
+                )
         dropped = tuple(rows - found["total"] for rows in self.rows)
         self.alignment = Alignment(order, found["total"], found["labelled"], dropped)
         return found
 
 
-def _layers(inner: str, steps: Steps) -> str:
-    """A query with further columns, each step computed from the columns before it."""
-    for step in steps:
-        inner = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({inner})"
-    return inner
+def probabilities(view: View, cell: Cell) -> list[str]:
+    """The SQL of each class's probability; none for predicted labels and regressions."""
+    first = view.predictions[0]
+    if first == "s":
+        return [f"1 - {cell('s')}", cell("s")]
+    if first == "l":
+        return [f"{cell('l')}[{k + 1}]" for k in range(view.layout.classes or 0)]
+    return [cell(k) for k in view.predictions] if first.startswith("k") else []
 
 
-def _query(relation: Relation, checks: Mapping[str, str], steps: Steps, sums: Sequence[str]) -> str:
-    """One row: total, labelled, the checks (aggregates over the columns of the source), and the sums."""
-    wanted = ["count(*) AS total", "count(y) AS labelled", *[f"{aggregate} AS {name}" for name, aggregate in checks.items()]]
-    wanted += [f"{aggregate} AS sum_{i}" for i, aggregate in enumerate(sums)]
-    return f"SELECT {', '.join(wanted)} FROM ({_layers(relation.select(everything=bool(checks)), steps)})"
+def vote(view: View, cell: Cell) -> str:
+    """The SQL of the predicted class: argmax, ties to the lowest class."""
+    first, probs = view.predictions[0], probabilities(view, cell)
+    if not probs:
+        return cell("v")
+    if first == "s":  # s > 1 - s exactly where s > 1/2, in floating point too
+        return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
+    if len(probs) == 2:
+        return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
+    row = cell("l") if first == "l" else f"[{', '.join(probs)}]"
+    return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
 
-def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
-    """The SQL that sums each expression over a query in float64; truth is counted (faster than adding ones), NULL is nothing."""
-    if not expressions:
-        return []
-    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
-    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
-    return [
-        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
-        for e, row in zip(expressions.values(), described, strict=True)
-    ]
+def flat(views: Sequence[View], source: str) -> str:
+    """The SQL of every column c of every file m, named c_m, over a FROM clause of their scans."""
+    columns = [f"{sql} AS {c}_{m}" for m, view in enumerate(views) for c, sql in view.cells.items() if c != "r"]
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
+    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …), and the files that have it."""
+    names = dict.fromkeys(c for view in views for c in view.cells if c in ("y", "w", "c", "t") or c.startswith("g"))
+    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
+
+
+def relation(views: Sequence[View], source: str, *, everything: bool = False) -> str:
+    """A SELECT of the aligned rows: i0 …, y, w, g0 …, c, t, and for file m p{m}_{k} and v{m}, x{m} or h{m}.
+
+    Args:
+        source: what follows FROM; its columns are named as `flat` names them.
+        everything: also the columns of the source.
+    """
+    columns = {"y": "NULL::BIGINT", "w": "1.0::DOUBLE"} | {i: f"{i}_0" for i in views[0].ids}
+    for name, files in shared_columns(views).items():
+        cells = [f"{name}_{m}" for m in files]
+        alone = len(cells) == 1 or name == "w"
+        columns[name] = cells[0] if alone else f"coalesce({', '.join(cells)})"
+    for m, view in enumerate(views):
+        cell = f"{{}}_{m}".format
+        if view.predictions[0] in ("x", "h"):
+            columns[f"{view.predictions[0]}{m}"] = cell(view.predictions[0])
+            continue
+        columns |= {f"p{m}_{k}": sql for k, sql in enumerate(probabilities(view, cell))}
+        columns[f"v{m}"] = vote(view, cell)
+    return f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in columns.items()), *(['*'] if everything else [])])} FROM {source}"
+
+
+def _side_by_side(views: Sequence[View], rows: tuple[int, int] | None = None) -> str:
+    """FROM clause that puts row n of every file side by side, for all rows or those in a range."""
+    return " POSITIONAL JOIN ".join(view.scan(rows) for view in views)
+
+
+def _joined(views: Sequence[View], *, how: str = "JOIN") -> str:
+    """FROM clause that joins every file to the first by id; a full join keeps the rows that only one file has."""
+    first, *others = views
+    same = (all_of(f"{first.cells[i]} = {view.cells[i]}" for i in view.ids) for view in others)
+    return first.scan() + "".join(f" {how} {view.scan()} ON {ids}" for view, ids in zip(others, same, strict=True))
 
 
 def _total(parts: list[Any]) -> Any:
     return math.fsum(parts) if isinstance(parts[0], float) and all(map(math.isfinite, parts)) else sum(parts)
+
+
+def _duplicates(session: Session, view: View) -> tuple[int, str]:
+    """How many ids are on more than one row, and the first few; made by hash, spilling under the memory limit."""
+    ids, table, doing = ", ".join(view.ids), f"duplicated_{view.name}", f"{view.source.name}: looking for duplicated ids"
+    sql = f"SELECT {ids}, min(r) AS r FROM {view.name} GROUP BY {ids} HAVING count(*) > 1"
+    session.rows(f"CREATE OR REPLACE TABLE {table} AS {sql}", doing=doing)
+    ((count,),) = session.rows(f"SELECT count(*) FROM {table}", doing=doing)
+    shown = session.rows(f"SELECT {ids} FROM {table} ORDER BY r LIMIT {SHOWN}", doing=doing)
+    return int(count), ", ".join(map(show_id, shown))
+
+
+def _repeated(view: View, count: int, shown: str, rows: int) -> BadInput:
+    told = f"{view.source.name}: {count:,} ids are on more than one of its {rows:,} rows"
+    advice = (
+        "an id must name one row. Pass to --id the columns that together name a row (and to --cluster the one by which rows belong "
+        "together), or --draws COLUMN where a model answered an item several times, or --on-missing drop to leave those ids out"
+    )
+    return BadInput(f"{told} (first: {shown}); {advice}", without_cells=f"{told}; {advice}")
+
+
+def _unmatched(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
+    """The error for ids that only one of two files has."""
+    told, shown = [], []
+    what = (f"are missing from {views[1].source.name}", f"are extra, not in {views[0].source.name}")
+    for m, view in enumerate(views):
+        if alone[m]:
+            same, ids = all_of(f"a.{i} = b.{i}" for i in view.ids), ", ".join(f"a.{i}" for i in view.ids)
+            sql = f"SELECT {ids} FROM {view.name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
+            told.append(f"{alone[m]:,} of {rows[m]:,} ids of {view.source.name} {what[m]}")
+            shown.append(f" (first: {', '.join(map(show_id, session.rows(sql, doing='comparing ids')))})")
+    shared = f"Pass --on-missing drop to compare the {rows[0] - alone[0]:,} rows that both have"
+    advice = shared if rows[0] > alone[0] else "They share no id: choose another --id"
+    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True))
+    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(told)}. {advice}")
+
+
+def _conflict(session: Session, views: tuple[View, View], column: str, count: int, rows: int) -> BadInput:
+    """The error for rows that have one value in one file and another value in another."""
+    first, other = views
+    keys = first.ids or ("r",)
+    ids, same = ", ".join(f"a.{i}" for i in keys), all_of(f"a.{i} = b.{i}" for i in keys)
+    sql = f"SELECT a.r, a.{column}, b.{column}, {ids} FROM {first.name} a JOIN {other.name} b ON {same}"
+    sql += f" WHERE a.{column} <> b.{column} ORDER BY a.r LIMIT 1"
+    ((row, one, two, *values),) = session.rows(sql, doing="comparing the files")
+    role = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}.get(column, "group")
+    told = f"{other.source.name}: {count:,} of {rows:,} rows have another {role} in {other.names[column]!r} than in {first.source.name}"
+    where, advice = f", id {show_id(values)}" if first.ids else "", "the files must be about the same examples"
+    return BadInput(f"{told} (first: row {row:,}{where}: {one} and {two}); {advice}", without_cells=f"{told}; {advice}")

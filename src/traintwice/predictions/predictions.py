@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,16 +10,7 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.predictions.checks import (
-    check_labels,
-    check_lengths,
-    check_probabilities,
-    check_scores,
-    check_targets,
-    check_votes,
-    check_weights,
-)
-from traintwice.predictions.top_class import top_class
+from traintwice.predictions.arrays import check_examples, check_probabilities, check_scores, check_votes
 from traintwice.types import Array
 
 SUM_TOLERANCE = 1e-3
@@ -30,6 +20,9 @@ BLOCK_ELEMENTS = 1 << 17
 """Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine, and few, so that it stays
 in cache."""
 
+FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
+"""Up to this many classes, NumPy's argmax costs more than comparing class after class over examples that stay in cache."""
+
 Kind = Literal["probs", "votes", "scores"]
 
 
@@ -38,30 +31,6 @@ def to_numpy(array: Array) -> np.ndarray:
     if isinstance(array, np.ndarray):
         return array
     return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
-
-
-KNOWN = ("labels", "weights", "targets", "ids", "clusters")
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What is known of N examples; every array has one entry for each. See `Predictions`."""
-
-    labels: Array | None = None
-    weights: Array | None = None
-    targets: Array | None = None
-    ids: Array | None = None
-    clusters: Array | None = None
-    groups: Mapping[str, Array] = field(default_factory=dict)
-
-    def at(self, chosen: Any) -> Examples:
-        """Some of the examples: a slice, a mask or indices."""
-
-        def pick(array: Array | None) -> Array | None:
-            return None if array is None else array[chosen]
-
-        groups = {name: values[chosen] for name, values in self.groups.items()}
-        return Examples(**{name: pick(getattr(self, name)) for name in KNOWN}, groups=groups)
 
 
 class Predictions:
@@ -106,26 +75,28 @@ class Predictions:
         if probs.ndim == 3:
             check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
         else:
-            probs = check_votes(xp, probs)
+            check_votes(xp, probs)
+            probs = _smallest(xp, probs, int(xp.max(probs)))
         classes = int(probs.shape[2]) if probs.ndim == 3 else None
-        if labels is not None:
-            labels = check_labels(xp, labels, probs, classes=classes)
-        if weights is not None:
-            weights = check_weights(xp, weights, probs)
-        check_lengths({"ids": ids, "clusters": clusters, **(groups or {})}, int(probs.shape[1]))
         if class_names is not None and classes is not None and len(class_names) != classes:
             raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
-        known = Examples(labels, weights, None, ids, clusters, dict(groups or {}))
+        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
         self._set(xp, "votes" if classes is None else "probs", probs, known, class_names)
 
-    def _set(self, xp: Any, kind: Kind, values: Array, known: Examples, class_names: Sequence[str] | None) -> None:
+    def _set(self, xp: Any, kind: Kind, values: Array, known: dict[str, Any], class_names: Sequence[str] | None) -> None:
         self.xp, self._kind, self._values, self._known = xp, kind, values, known
         self._part_of: tuple[Predictions, int, int] | None = None
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
         self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
         self.class_names = None if class_names is None else tuple(class_names)
-        self.weights, self.targets, self.ids, self.clusters = known.weights, known.targets, known.ids, known.clusters
-        self.groups = known.groups
+        self.weights, self.targets, self.ids = known["weights"], known["targets"], known["ids"]
+        self.clusters, self.groups = known["clusters"], known["groups"]
+
+    @classmethod
+    def _made(cls, *parts: Any) -> Predictions:
+        made = object.__new__(cls)
+        made._set(*parts)
+        return made
 
     @classmethod
     def trusted(
@@ -141,20 +112,27 @@ class Predictions:
         clusters: Array | None = None,
         class_names: Sequence[str] | None = None,
     ) -> Predictions:
-        """The same without checks, for rows that were checked where they came from (a file, another `Predictions`).
-
-        Args:
-            scores: the values are numbers, as in `from_scores`.
-        """
-        made = object.__new__(cls)
+        """The same without checks, for rows that were checked where they came from; scores: values are as in `from_scores`."""
         kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
-        known = Examples(labels, weights, targets, ids, clusters, dict(groups or {}))
-        made._set(array_api_compat.array_namespace(values), kind, values, known, class_names)
-        return made
+        known = {
+            "labels": labels,
+            "weights": weights,
+            "targets": targets,
+            "ids": ids,
+            "clusters": clusters,
+            "groups": dict(groups or {}),
+        }
+        return cls._made(array_api_compat.array_namespace(values), kind, values, known, class_names)
 
     @classmethod
     def from_scores(
-        cls, scores: Array, labels: Array | None = None, weights: Array | None = None, *, targets: Array | None = None
+        cls,
+        scores: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        targets: Array | None = None,
+        **described: Any,
     ) -> Predictions:
         """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
 
@@ -163,6 +141,7 @@ class Predictions:
             labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
             weights: weight of each example, shape ``N``.
             targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
+            described: ids, groups and clusters, see `Predictions`.
         Returns:
             `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
         Raises:
@@ -175,13 +154,8 @@ class Predictions:
             raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
         xp = array_api_compat.array_namespace(scores)
         check_scores(xp, scores)
-        if labels is not None:
-            labels = check_labels(xp, labels, scores, classes=int(scores.shape[2]) if scores.ndim == 3 else 2)
-        if weights is not None:
-            weights = check_weights(xp, weights, scores)
-        if targets is not None:
-            targets = check_targets(xp, targets, scores)
-        return cls.trusted(scores, labels, weights, scores=True, targets=targets)
+        known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
+        return cls._made(xp, "scores", scores, known, None)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -192,20 +166,18 @@ class Predictions:
             return predictions
         return cls(predictions, labels, weights)
 
-    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Predictions:
-        part = object.__new__(type(self))
-        part._set(self.xp, kind or self._kind, values, known, self.class_names)
-        return part
+    def _with(self, values: Array, known: dict[str, Any], kind: Kind | None = None) -> Predictions:
+        return self._made(self.xp, kind or self._kind, values, known, self.class_names)
 
     def slice(self, start: int, stop: int) -> Predictions:
         """Examples start … stop−1, unchecked (they were checked when they came in)."""
-        part = self._with(self._values[:, start:stop, ...], self._known.at(slice(start, stop)))
+        part = self._with(self._values[:, start:stop, ...], _each(self._known, lambda array: array[start:stop]))
         part._part_of = (self, start, stop)
         return part
 
     def where(self, chosen: np.ndarray) -> Predictions:
         """The examples chosen by a mask, or in the order of indices; unchecked."""
-        return self._with(self._values[:, chosen, ...], self._known.at(chosen))
+        return self._with(self._values[:, chosen, ...], _each(self._known, lambda array: array[chosen]))
 
     def models(self, start: int, stop: int) -> Predictions:
         """Replicas start … stop−1 on the same examples, unchecked."""
@@ -222,7 +194,7 @@ class Predictions:
 
     def without_labels(self) -> Predictions:
         """The same predictions, no labels attached."""
-        return self._with(self._values, replace(self._known, labels=None, targets=None))
+        return self._with(self._values, self._known | {"labels": None})
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -231,23 +203,18 @@ class Predictions:
         def join(arrays: Sequence[Any], axis: int = 0) -> Any:
             return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays], axis=axis)
 
-        first = parts[0]
-        known = {name: join([getattr(p._known, name) for p in parts]) for name in KNOWN}
-        groups = {name: join([p.groups[name] for p in parts]) for name in first.groups}
-        whole = first._with(join([p._values for p in parts], axis=1), Examples(**known, groups=groups))
-        whole.xp = array_api_compat.array_namespace(whole._values)
-        return whole
+        every = [part._known for part in parts]
+        known: dict[str, Any] = {name: join([one[name] for one in every]) for name in every[0] if name != "groups"}
+        known["groups"] = {name: join([one["groups"][name] for one in every]) for name in every[0]["groups"]}
+        values = join([p._values for p in parts], axis=1)
+        return cls._made(array_api_compat.array_namespace(values), parts[0]._kind, values, known, parts[0].class_names)
 
     def without_probs(self) -> Predictions:
         """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
         return self._with(self.votes, self._known, "votes") if self.has_probs else self
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
-        """(start, stop, part) over the examples, in blocks of a fixed number of elements.
-
-        Args:
-            of_probs: whether probabilities are read, M·K numbers an example; else M labels, of a byte each.
-        """
+        """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
         whole = self if of_probs else self.without_probs()
         elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
         rows = max(1, elements // self.replicas)
@@ -268,31 +235,31 @@ class Predictions:
     @property
     def has_labels(self) -> bool:
         """False where the true labels are not known."""
-        return self._known.labels is not None
+        return self._known["labels"] is not None
 
     @property
     def labels(self) -> Array:
         """True labels, shape ``N``. Raises `BadInput` where none were given."""
-        if self._known.labels is None:
+        if self._known["labels"] is None:
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
-        return self._known.labels
+        return self._known["labels"]
 
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
-        return self.xp.astype(self._probs, self.xp.float64, copy=False)
+        self._require_probs()
+        return self.xp.astype(self._values, self.xp.float64, copy=False)
 
-    @property
-    def _probs(self) -> Array:
+    def _require_probs(self) -> None:
         if not self.has_probs:
             raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
-        return self._values
 
     @cached_property
     def by_class(self) -> Array:
         """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
-        if isinstance(self._probs, np.ndarray):
-            return np.array(self._probs.transpose(0, 2, 1), dtype=np.float64, order="C")
+        self._require_probs()
+        if isinstance(self._values, np.ndarray):
+            return np.array(self._values.transpose(0, 2, 1), dtype=np.float64, order="C")
         return self.xp.permute_dims(self.probs, (0, 2, 1))
 
     @cached_property
@@ -312,7 +279,7 @@ class Predictions:
         if self._part_of is not None:  # computed once for the whole, not once for every measure and block
             whole, start, stop = self._part_of
             return whole.votes[:, start:stop]
-        return top_class(self.xp, self._probs)
+        return top_class(self.xp, self._values)
 
     @cached_property
     def correct(self) -> Array:
@@ -327,8 +294,9 @@ class Predictions:
     @cached_property
     def of_label(self) -> Array:
         """Probability given to the true label, shape ``M N``."""
+        self._require_probs()
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
-        known = self.xp.take_along_axis(self._probs, index, axis=2)[:, :, 0]
+        known = self.xp.take_along_axis(self._values, index, axis=2)[:, :, 0]
         return self.xp.astype(known, self.xp.float64, copy=False)
 
     @cached_property
@@ -350,10 +318,45 @@ class Predictions:
             "scores" if self.has_scores else f"probabilities of {self.classes} classes" if self.has_probs else "predicted labels"
         )
         known = (
-            ("labels", self._known.labels),
+            ("labels", self._known["labels"]),
             ("targets", self.targets),
             ("weights", self.weights),
             ("clusters", self.clusters),
         )
         extra = "".join(f", {name}" for name, array in known if array is not None)
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {kind}{extra})"
+
+
+def _each(known: dict[str, Any], change: Callable[[Array], Array]) -> dict[str, Any]:
+    """What is known of examples, each array changed."""
+    groups = {name: change(values) for name, values in known["groups"].items()}
+    return {name: None if array is None else change(array) for name, array in known.items() if name != "groups"} | {
+        "groups": groups
+    }
+
+
+def top_class(xp: Any, probs: Array) -> Array:
+    """Index of the largest of ``M N K`` probabilities, ties to the lowest class, shape ``M N``, in the smallest integers.
+
+    >>> top_class(np, np.array([[[0.2, 0.4, 0.4], [0.5, 0.0, 0.5]]])).tolist()
+    [[1, 0]]
+    """
+    replicas, examples, classes = probs.shape
+    if not isinstance(probs, np.ndarray) or classes > FEW_CLASSES:
+        return _smallest(xp, xp.argmax(probs, axis=2), classes - 1)
+    top = np.zeros((replicas, examples), dtype=np.uint8)
+    for m in range(replicas):
+        for start in range(0, examples, CACHED_EXAMPLES):
+            by_class = np.ascontiguousarray(probs[m, start : start + CACHED_EXAMPLES].T)
+            largest, of_largest = by_class[0].copy(), top[m, start : start + CACHED_EXAMPLES]
+            for k in range(1, classes):
+                larger = (by_class[k] > largest).view(np.uint8)
+                larger *= np.uint8(k)
+                np.maximum(of_largest, larger, out=of_largest)  # classes rise, so the last that was larger wins
+                np.maximum(largest, by_class[k], out=largest)
+    return top
+
+
+def _smallest(xp: Any, labels: Array, largest: int) -> Array:
+    """Labels in one byte each where the largest of them fits, else as they are."""
+    return xp.astype(labels, xp.uint8, copy=False) if largest < 256 else labels

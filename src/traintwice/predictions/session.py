@@ -1,36 +1,85 @@
-"""One DuckDB connection with a memory limit and a private folder to spill into."""
+"""One DuckDB connection with a memory limit and a private folder to spill into, the text that goes into its SQL, and Parquet files."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.progress import asking, tell
 
-UNITS = {
-    "": 1,
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-    "TIB": 2**40,
-}
+UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
 
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
+
+
+def identifier(name: str) -> str:
+    """A quoted identifier: no name of a file or column is ever code.
+
+    >>> identifier('p"; DROP TABLE x; --')
+    '"p""; DROP TABLE x; --"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A quoted string.
+
+    >>> literal("it's.parquet")
+    "'it''s.parquet'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def all_of(conditions: Iterable[str]) -> str:
+    """Conditions joined by AND; TRUE where there are none."""
+    return " AND ".join(f"({c})" for c in conditions) or "TRUE"
+
+
+def any_of(conditions: Iterable[str]) -> str:
+    """Conditions joined by OR; FALSE where there are none."""
+    return " OR ".join(f"({c})" for c in conditions) or "FALSE"
+
+
+def show_id(values: Sequence[Any]) -> str:
+    """An id for messages.
+
+    >>> show_id(("a17",)), show_id((3, "x"))
+    ("'a17'", "(3, 'x')")
+    """
+    shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
+    shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
+    return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
+
+
+def layers(inner: str, steps: Sequence[Mapping[str, str]]) -> str:
+    """A query with further columns, each step computed from the columns before it."""
+    for step in steps:
+        inner = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({inner})"
+    return inner
+
+
+def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
+    """The SQL that sums each expression over a query in float64; truth is counted (faster than adding ones), NULL is nothing."""
+    if not expressions:
+        return []
+    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
+    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
+    return [
+        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
+        for e, row in zip(expressions.values(), described, strict=True)
+    ]
 
 
 def memory_in_bytes(memory: int | str | None) -> int:
@@ -40,7 +89,10 @@ def memory_in_bytes(memory: int | str | None) -> int:
     (2000000000, 1610612736, 1000000000)
     """
     if memory is None:
-        return machine_memory() // 2
+        total = int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8 * 10**9
+        limit = Path("/sys/fs/cgroup/memory.max")
+        text = limit.read_text().strip() if limit.is_file() else "max"
+        return (min(total, int(text)) if text.isdigit() else total) // 2
     if isinstance(memory, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", memory)
         if match is None or match[2].upper() not in UNITS:
@@ -49,14 +101,6 @@ def memory_in_bytes(memory: int | str | None) -> int:
     if memory < LEAST_MEMORY:
         raise BadInput(f"memory: got {memory:,} bytes, expected at least {LEAST_MEMORY:,} (64MB)")
     return memory
-
-
-def machine_memory() -> int:
-    """Bytes of memory of this machine, or of the container where that is less."""
-    total = int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) if hasattr(os, "sysconf") else 8 * 10**9
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return min(total, int(text)) if text.isdigit() else total
 
 
 class Session:
@@ -107,24 +151,16 @@ class Session:
         except self.errors as reason:
             raise BadInput(f"{doing}: {brief(reason)}", without_cells=f"{doing}: {without_cells(reason)}") from reason
 
-    def rows(self, sql: str, parameters: Sequence[Any] = (), *, doing: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         with self.explained(doing), asking(self.connection.query_progress):
-            result: list[tuple[Any, ...]] = self.connection.execute(sql, list(parameters)).fetchall()
+            result: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
         return result
-
-    def record(self, sql: str, *, doing: str) -> dict[str, Any]:
-        """The one row of a query, by column name."""
-        with self.explained(doing), asking(self.connection.query_progress):
-            self.connection.execute(sql)
-            names = [column[0] for column in self.connection.description]
-            return dict(zip(names, self.connection.fetchone(), strict=True))
 
     def records(self, sql: str, *, doing: str) -> list[dict[str, Any]]:
         """All rows of a query, by column name."""
-        with self.explained(doing), asking(self.connection.query_progress):
-            rows = self.connection.execute(sql).fetchall()
-            names = [column[0] for column in self.connection.description]
+        rows = self.rows(sql, doing=doing)
+        names = [column[0] for column in self.connection.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
@@ -152,9 +188,48 @@ class Session:
             result: dict[str, Any] = self.connection.execute(sql).fetchnumpy()
         return result
 
+    def write(self, path: Path, select: str) -> None:
+        """The rows of a query as Parquet: a temporary name in the same folder, then a rename; on any failure nothing is left.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        try:
+            handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+            os.close(handle)
+        except OSError as reason:
+            raise BadInput(
+                f"{path}: cannot be written here ({reason.strerror}); choose a folder that exists and is writable"
+            ) from reason
+        try:
+            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)")
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(temporary).chmod(0o666 & ~mask)
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException as reason:
+            Path(temporary).unlink(missing_ok=True)
+            if isinstance(reason, (self.errors, OSError)):
+                raise BadInput(f"{path}: could not be written ({brief(reason)}); nothing was left behind") from reason
+            raise
+
+
+def check_target(path: str | Path) -> Path:
+    """A path that Parquet can be written to.
+
+    Raises:
+        BadInput: another ending, or there is something that is not a regular file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is not a regular file; predictions are written under a temporary name next to it, then renamed")
+    return path
+
 
 def brief(reason: Exception) -> str:
-    """What DuckDB says, without its advice on its own settings.
+    """What DuckDB reports, without its advice on its own settings.
 
     >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nExpected 3\\n\\nPossible fixes:\\n* x"))
     'CSV Error on Line: 2; Expected 3'
@@ -169,7 +244,7 @@ def brief(reason: Exception) -> str:
 
 
 def without_cells(reason: Exception) -> str:
-    """What DuckDB says without what it quotes from a file: only phrases known to hold none.
+    """What DuckDB reports without what it quotes from a file: only phrases known to hold none.
 
     >>> without_cells(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: ann,7\\nExpected more"))
     'it cannot be read (on Line: 2)'
@@ -182,3 +257,63 @@ def without_cells(reason: Exception) -> str:
 def _release(connection: Any, folder: Path) -> None:
     connection.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+MOST_PERIODS, MOST_RANGES = 60, 20
+
+PERIODS = {
+    "hour": "strftime({t}, '%Y-%m-%d %H:00')",
+    "day": "strftime({t}, '%Y-%m-%d')",
+    "week": "strftime({t}, '%G-W%V')",
+    "month": "strftime({t}, '%Y-%m')",
+    "quarter": "strftime({t}, '%Y-Q') || quarter({t})",
+    "year": "strftime({t}, '%Y')",
+}
+"""Name of a period to the SQL of its text over ``{t}``, the finest first."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """How a time is cut: what a period is ("week"), and the SQL over ``{t}`` of its text, which sorts as time does."""
+
+    name: str
+    sql: str
+
+
+def period_of(session: Session, relation: str, t: str, family: str) -> Period:
+    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
+
+    Args:
+        relation, t: what follows FROM, and the SQL of the time over it: a timestamp or a number.
+        family: of its type, see `traintwice.predictions.sources.family`.
+    Raises:
+        BadInput: no row has a time.
+    """
+    numbers, less = family in ("integer", "number"), int(family == "integer")
+    spans = "min(t), max(t)" if numbers else ", ".join(f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS)
+    midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
+    sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"
+    ((no_hours, *found),) = session.rows(sql, doing="reading the times")
+    if found[0] is None:
+        raise BadInput("no row has a time; pass another column to --time")
+    if not numbers:
+        fine = (
+            unit for unit, span in zip(PERIODS, found, strict=True) if span < MOST_PERIODS and not (no_hours and unit == "hour")
+        )
+        unit = next(fine, "year")
+        return Period(unit, f"CASE WHEN isfinite({{t}}) THEN {PERIODS[unit]} END")
+    low, high = found
+    least = 1.0 if less else max(abs(low), abs(high)) * 1e-12
+    power = 10.0 ** math.floor(math.log10(max((high - low) / MOST_RANGES, least) or 1.0))
+    width, first, last = next(
+        (w, a, b)
+        for w in (power, 2 * power, 5 * power, 10 * power, 20 * power)
+        if (b := math.floor(high / w)) - (a := math.floor(low / w)) < MOST_RANGES
+    )
+    ends = [
+        (f"{k * width:.0f}" if less else f"{k * width:.12g}", f"{(k + 1) * width - less:.12g}") for k in range(first, last + 1)
+    ]
+    names = [start if width == less else f"{start} to {end}" for start, end in ends]
+    names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
+    place = f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
+    return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{', '.join(map(literal, names))}])[{place}] END")

@@ -1,22 +1,33 @@
-"""One input of any kind as something DuckDB can scan: a view on a Parquet file, or a temporary table."""
+"""Which inputs are meant, and one input of any kind as something that DuckDB can scan: a Parquet file, or a temporary table."""
 
 from __future__ import annotations
 
+import csv
 import glob
+import gzip
+import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.array_files import open_arrays
-from traintwice.predictions.arrays import as_columns
-from traintwice.predictions.formats import format_of
-from traintwice.predictions.session import Session
-from traintwice.predictions.sql import identifier, literal
-from traintwice.predictions.text_files import read_header, reader
+from traintwice.predictions.arrays import as_columns, open_arrays
+from traintwice.predictions.session import Session, identifier, literal
+
+KINDS = {"parquet": ".parquet .pq", "csv": ".csv .csv.gz", "tsv": ".tsv .tsv.gz", "jsonl": ".jsonl .jsonl.gz .ndjson"}
+KINDS |= {"npz": ".npz", "npy": ".npy", "safetensors": ".safetensors"}
+FORMATS = {ending: kind for kind, endings in KINDS.items() for ending in endings.split()}
+"""Ending of a file's name to format."""
+
+LONGEST_LINE = 32_000_000
+"""Characters of a text file; a longer line is refused by name instead of filling the memory."""
+
+Family = Literal["integer", "number", "text", "boolean", "time", "list", "other"]
+
+INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,12 @@ class Source:
 
     Attributes:
         name: as shown to the user.
-        relation: what stands after FROM.
+        relation: what follows FROM.
         row: the SQL expression of the row number, counting from 0.
         columns: column name to DuckDB type.
+        prefix: what precedes the names of columns in ``relation``: in tables of ours a column is never called rowid.
         untyped: every cell is text (CSV, TSV), so types follow from what the cells hold.
-        class_names: the names of the K classes, where the file says them.
+        class_names: the names of the K classes, where the file has them.
         path, stamp: the file, and its size and time of change when it was opened; None for what is held in memory.
     """
 
@@ -37,10 +49,19 @@ class Source:
     relation: str
     row: str
     columns: Mapping[str, str]
+    prefix: str = ""
     untyped: bool = False
     class_names: tuple[str, ...] | None = None
     path: Path | None = None
     stamp: tuple[int, ...] = field(default=())
+
+    def cell(self, column: str) -> str:
+        """The SQL of a column over ``relation``."""
+        return identifier(self.prefix + column)
+
+    def family(self, column: str) -> Family:
+        """The family of the type of a column."""
+        return family(self.columns[column])
 
     def check_unchanged(self) -> None:
         """Raise `BadInput` where the file is no longer the one that was opened."""
@@ -48,8 +69,101 @@ class Source:
             raise BadInput(f"{self.name} was replaced or changed while it was read; run again when it is no longer written to")
 
 
+def family(type_name: str) -> Family:
+    """DuckDB's types in the few families that matter here.
+
+    >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("ENUM('a', 'b')"), family("FLOAT[10]"), family("STRUCT(a INTEGER)")
+    ('integer', 'number', 'text', 'list', 'other')
+    """
+    if type_name.endswith("]"):
+        return "list"
+    if type_name in INTEGERS:
+        return "integer"
+    if type_name in ("FLOAT", "DOUBLE") or type_name.startswith("DECIMAL"):
+        return "number"
+    if type_name in ("VARCHAR", "UUID") or type_name.startswith("ENUM("):
+        return "text"
+    if type_name == "BOOLEAN":
+        return "boolean"
+    return "time" if type_name.startswith(("DATE", "TIME")) else "other"
+
+
+def is_list_of_numbers(type_name: str) -> bool:
+    """True for a list or fixed-size list of numbers, not nested.
+
+    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
+    (True, False, False)
+    """
+    element = re.sub(r"\[\d*\]$", "", type_name)
+    return element != type_name and family(element) in ("number", "integer")
+
+
+def numeric_order(path: str) -> list[tuple[int, int, str]]:
+    """A key that sorts run_2 before run_10.
+
+    >>> sorted(["run_10.csv", "run_2.csv"], key=numeric_order)
+    ['run_2.csv', 'run_10.csv']
+    """
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", path)]
+
+
+def expand(inputs: Any) -> list[Any]:
+    """One item per replica: paths for what names files, tables and arrays as they are.
+
+    A path that exists is itself, whatever characters it has; else it is a glob. A directory means the prediction
+    files directly in it. Several matches come in numeric order.
+
+    Raises:
+        BadInput: nothing matches, or the same file is named twice.
+    """
+    items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
+    found = [part for item in items for part in (_files(str(item)) if isinstance(item, str | Path) else [item])]
+    if not found:
+        raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
+    seen: set[Path] = set()
+    for path in (item for item in found if isinstance(item, Path)):
+        if path.resolve() in seen:
+            raise BadInput(f"{path} is named twice: a file compared with itself always agrees; name each replica once")
+        seen.add(path.resolve())
+    return found
+
+
+def _files(text: str) -> list[Path]:
+    if "\0" in text or not text:
+        raise BadInput(f"{text!r} is not a path")
+    path = Path(text)
+    endings = f"known endings are {', '.join(FORMATS)}"
+    if path.is_dir():
+        found = [p for p in path.iterdir() if p.is_file() and _format_of(p) and not p.name.startswith((".", "_"))]
+        if not found:
+            raise BadInput(f"{text}: no prediction files in this directory; {endings}")
+    elif path.exists():
+        found = [path]
+    else:
+        matches = glob.glob(text, recursive=True) if glob.has_magic(text) else []  # noqa: PTH207
+        found = [Path(match) for match in matches if not Path(match).is_dir()]
+        if not found:
+            raise BadInput(f"{text}: no such file{', and nothing matches it as a glob' if glob.has_magic(text) else ''}")
+    for path in found:
+        if not path.is_file():
+            raise BadInput(f"{path} is not a regular file; predictions are read more than once, so write them to a file first")
+        if _format_of(path) is None:
+            raise BadInput(f"{path}: the ending of the name does not say the format; {endings}")
+        if path.stat().st_size == 0:
+            raise BadInput(f"{path} is empty (0 bytes)")
+    return sorted(found, key=lambda p: numeric_order(str(p)))
+
+
+def _format_of(path: Path) -> str | None:
+    return next((kind for ending, kind in FORMATS.items() if path.name.lower().endswith(ending)), None)
+
+
 def open_source(session: Session, item: Any, number: int) -> Source:
-    """Make one input scannable, under the name ``source<number>`` where a table is needed."""
+    """Make one input scannable, under the name ``source<number>`` where a table is needed.
+
+    Raises:
+        BadInput: the input cannot be read, or two of its columns have the same name.
+    """
     if isinstance(item, Path):
         return _open_file(session, item, number)
     name = f"table {number + 1}"
@@ -65,42 +179,96 @@ def open_source(session: Session, item: Any, number: int) -> Source:
             f"{name}: got {type(item).__name__}, expected a path, a pandas, Polars or Arrow table, a mapping from names to "
             "arrays, or an array"
         )
-    if names is not None:
-        _refuse_duplicates([str(n) for n in names], name)
-    return _stage_object(session, item, name, number)
+    _refuse_repeated([str(n) for n in names] if names is not None else [], name)
+    with _registered(session, item, name, number) as relation:
+        return _staged(session, relation, name, number)
 
 
 def _open_file(session: Session, path: Path, number: int) -> Source:
-    name, kind, stamp = str(path), format_of(path), _stamp(path)
-    exact = glob.escape(name)
+    name, kind, stamp = str(path), _format_of(path), _stamp(path)
+    exact = literal(glob.escape(name))
     if kind == "parquet":
-        inside = session.rows(
-            f"SELECT name, num_children FROM parquet_schema({literal(exact)})", doing=f"{name}: reading Parquet"
+        names = _top_level(
+            session.rows(f"SELECT name, num_children FROM parquet_schema({exact})", doing=f"{name}: reading Parquet")
         )
-        names = _top_level(inside)
-        _refuse_duplicates(names, name)
-        if not any(n.lower() == "file_row_number" for n in names):
-            relation = f"read_parquet({literal(exact)}, file_row_number = true, hive_partitioning = false)"
-            columns = _describe(session, relation, name)
+        _refuse_repeated(names, name)
+        if not {"file_row_number", f"f{number}"} & {n.lower() for n in names}:
+            relation = f"read_parquet({exact}, file_row_number = true, hive_partitioning = false)"
+            columns = _described(session, relation, name)
             del columns["file_row_number"]
             return Source(name, relation, "file_row_number", columns, path=path, stamp=stamp)
-        source = _stage(session, f"read_parquet({literal(exact)}, hive_partitioning = false)", name, number)
+        source = _staged(session, f"read_parquet({exact}, hive_partitioning = false)", name, number)
     elif kind in ("csv", "tsv"):
-        header, delimiter = read_header(path, kind)
-        _refuse_duplicates(header, name)
-        source = _stage(session, reader(exact, header, delimiter), name, number, untyped=True)
+        header, delimiter = _read_header(path, kind)
+        _refuse_repeated(header, name)
+        cells = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
+        relation = (
+            f"read_csv({exact}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', auto_detect = false, "
+            f"columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, hive_partitioning = false)"
+        )
+        source = _with_types(session, replace(_staged(session, relation, name, number), untyped=True))
     elif kind == "jsonl":
         relation = (
-            f"read_json({literal(exact)}, format = 'newline_delimited', records = true, sample_size = -1, "
-            "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false)"
+            f"read_json({exact}, format = 'newline_delimited', records = true, sample_size = -1, maximum_object_size = 64000000, "
+            "dateformat = 'never', timestampformat = 'never', hive_partitioning = false)"
         )
-        source = _stage(session, relation, name, number)
+        source = _staged(session, relation, name, number)
     else:
         with tempfile.TemporaryDirectory(dir=session.folder) as unpacked:
             source = _from_arrays(session, open_arrays(path, str(kind), Path(unpacked)), name, number)
-    if _stamp(path) != stamp:
-        raise BadInput(f"{name} was replaced or changed while it was read; run again when it is no longer written to")
+    replace(source, path=path, stamp=stamp).check_unchanged()
     return source
+
+
+def _read_header(path: Path, kind: str) -> tuple[list[str], str]:
+    """Names of the columns, and the delimiter: a tab for TSV, else the commonest of , ; tab | in the first line."""
+    try:
+        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+            line = stream.readline(LONGEST_LINE)
+    except (OSError, EOFError) as reason:
+        raise BadInput(f"{path}: cannot be read ({reason})") from reason
+    if b"\0" in line:
+        raise BadInput(f"{path}: the first line holds zero bytes; this is not UTF-8 text (UTF-16 perhaps): save it as UTF-8")
+    try:
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as reason:
+        raise BadInput(f"{path}: the first line is not UTF-8 text ({reason}); save it as UTF-8") from reason
+    if not text.strip():
+        raise BadInput(f"{path}: the first line is blank; expected the names of the columns")
+    delimiter = "\t" if kind == "tsv" else max(",;\t|", key=text.count)
+    csv.field_size_limit(LONGEST_LINE)
+    names = next(csv.reader([text], delimiter=delimiter))
+    try:
+        _ = [float(name) for name in names]
+    except ValueError:
+        return names, delimiter
+    told = f"{path}: the first line holds only numbers"
+    raise BadInput(
+        f"{told} ({text[:60]!r}); expected the names of the columns", without_cells=f"{told}; expected the names of the columns"
+    )
+
+
+def _with_types(session: Session, source: Source) -> Source:
+    """A source of text with a type for each column in which every cell can be written without loss.
+
+    A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
+    from 7; of numbers where every cell is a number; of truth values where every cell is true or false.
+    """
+    tests = []
+    for i, name in enumerate(source.columns):
+        cell = source.cell(name)
+        tests += [
+            f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})')) AS whole{i}",
+            f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS small{i}",
+            f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS number{i}",
+            f"bool_and(lower({cell}) IN ('true', 'false')) AS truth{i}",
+        ]
+    (found,) = session.records(f"SELECT {', '.join(tests)} FROM {source.relation}", doing=f"{source.name}: reading the cells")
+    types = {}
+    for i, name in enumerate(source.columns):
+        whole = ("BIGINT" if found[f"small{i}"] else "HUGEINT") if found[f"whole{i}"] else None
+        types[name] = whole or ("DOUBLE" if found[f"number{i}"] else "BOOLEAN" if found[f"truth{i}"] else "VARCHAR")
+    return replace(source, columns=types)
 
 
 def _from_arrays(session: Session, arrays: Mapping[str, Any], name: str, number: int) -> Source:
@@ -108,32 +276,27 @@ def _from_arrays(session: Session, arrays: Mapping[str, Any], name: str, number:
     columns = as_columns(arrays, name)
     if not columns.names or not columns.length:
         raise BadInput(f"{name} holds no rows")
-    _refuse_duplicates(columns.names, name)
+    _refuse_repeated(columns.names, name)
     texts = columns.texts  # NumPy's text would be an enumeration of what the first block holds
-    select = ", ".join(f"CAST({q} AS VARCHAR) AS {q}" if n in texts else q for n in columns.names for q in [identifier(n)])
+    select = ", ".join(
+        f"{f'CAST({identifier(n)} AS VARCHAR)' if n in texts else identifier(n)} AS {identifier('c_' + n)}" for n in columns.names
+    )
     table = f"source{number}"
     for at, block in enumerate(columns.blocks()):
         with _registered(session, block, name, number) as relation:
             into = f"INSERT INTO {table}" if at else f"CREATE TABLE {table} AS"
             session.rows(f"{into} SELECT {select} FROM {relation}", doing=f"{name}: reading")
-    return Source(name, table, "rowid", _describe(session, table, name), class_names=columns.class_names)
-
-
-def _stage_object(session: Session, item: Any, name: str, number: int) -> Source:
-    with _registered(session, item, name, number) as relation:
-        return _stage(session, relation, name, number)
+    return replace(_staged(session, None, name, number), class_names=columns.class_names)
 
 
 @contextmanager
 def _registered(session: Session, item: Any, name: str, number: int) -> Iterator[str]:
     """A Python object under a name that DuckDB knows."""
-    import duckdb
-
     relation = f"object{number}"
     with session.explained(f"{name}: reading a {type(item).__name__}"):
         try:
             session.connection.register(relation, item)
-        except duckdb.Error:  # a pandas table that is a view of every second row, or of all in reverse, and no copy
+        except session.errors:  # a pandas table that is a view of every second row, or of all in reverse, and no copy
             if not hasattr(item, "copy"):
                 raise
             session.connection.register(relation, item.copy())
@@ -143,47 +306,40 @@ def _registered(session: Session, item: Any, name: str, number: int) -> Iterator
         session.connection.unregister(relation)
 
 
-def _stage(
-    session: Session,
-    relation: str,
-    name: str,
-    number: int,
-    *,
-    untyped: bool = False,
-) -> Source:
-    """Copy into a temporary table, which spills under the memory limit and can be read again in any range of rows."""
+def _staged(session: Session, relation: str | None, name: str, number: int) -> Source:
+    """A temporary table, copied from a relation: it spills under the memory limit and can be read again in any range of rows."""
     table = f"source{number}"
-    session.rows(f"CREATE TABLE {table} AS SELECT * FROM {relation}", doing=f"{name}: reading")
-    return Source(name, table, "rowid", _describe(session, table, name), untyped)
+    if relation is not None:
+        copy = f"CREATE TABLE {table} AS SELECT COLUMNS('(?s)(.*)') AS 'c_\\1' FROM {relation}"
+        session.rows(copy, doing=f"{name}: reading")
+    columns = {column.removeprefix("c_"): kind for column, kind in _described(session, table, name).items()}
+    return Source(name, table, "rowid", columns, prefix="c_")
 
 
-def _describe(session: Session, relation: str, name: str) -> dict[str, str]:
+def _described(session: Session, relation: str, name: str) -> dict[str, str]:
     described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
     return {row[0]: row[1] for row in described}
 
 
-def _top_level(inside: Iterable[tuple[str, int | None]]) -> list[str]:
+def _top_level(inside: Sequence[tuple[Any, ...]]) -> list[str]:
     """Names of the columns of a Parquet schema given depth first, root first; nested fields are skipped."""
     names: list[str] = []
     nested = 0
-    for name, children in list(inside)[1:]:
-        if nested == 0:
-            names.append(name)
-        else:
-            nested -= 1
-        nested += children or 0
+    for name, children in inside[1:]:
+        names += [name] if nested == 0 else []
+        nested += (children or 0) - (nested > 0)
     return names
 
 
-def _refuse_duplicates(names: list[str], source: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise BadInput(f"{source}: {names.count(name)} columns are named {name!r}; rename all but one")
+def _refuse_repeated(names: Sequence[str], source: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
         before = seen.setdefault(name.casefold(), name)
         if before != name:
             raise BadInput(f"{source}: the columns {before!r} and {name!r} differ only in case; rename one")
+    if len(seen) < len(names):
+        name = next(n for n in names if names.count(n) > 1)
+        raise BadInput(f"{source}: {names.count(name)} columns are named {name!r}; rename all but one")
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

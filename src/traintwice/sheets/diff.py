@@ -70,7 +70,7 @@ def notes(diff: Diff) -> Iterator[str]:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need one leave them out"
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
-    retrains = ", those of a ratio to a floor for new retrains too" if diff.floors else ""
+    retrains = ", those of a ratio to a floor for new retrains too" if diff.floor is not None and diff.floor.retrains else ""
     yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
     if diff.slices_left_out:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"

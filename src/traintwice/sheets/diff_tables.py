@@ -108,34 +108,19 @@ def floors(diff: Diff) -> Table | None:
 
 def decisions(diff: Diff) -> Table | None:
     """Decisions at each threshold: what changed, in both directions."""
-    rows = tuple(
-        Row(
-            f"score ≥ {d.threshold:g}",
-            {"old": d.old_positive, "new": d.new_positive, "changed": d.changed, "to": d.to_positive, "from": d.to_negative},
-        )
+    titles = ("positive, old", "positive, new", "changed", "to positive", "to negative")
+    rows = [
+        (f"score ≥ {d.threshold:g}", (d.old_positive, d.new_positive, d.changed, d.to_positive, d.to_negative))
         for d in diff.decisions
-    )
-    titles = {"old": "positive, old", "new": "positive, new", "changed": "changed", "to": "to positive", "from": "to negative"}
-    columns = tuple(Column(key, title, "fraction") for key, title in titles.items())
-    return Table("Decisions", columns, rows) if rows else None
+    ]
+    return _fractions("Decisions", titles, rows)
 
 
 def swap_sets(diff: Diff) -> Table | None:
     """The top-k sets of both models: what they share, and how many of the rows that entered and left are positive."""
-    rows = tuple(
-        Row(
-            f"top {s.rows:,}",
-            {"overlap": s.overlap, "swapped": f"{s.swapped:,}", "entered": s.entered_positive, "left": s.left_positive},
-        )
-        for s in diff.swap_sets
-    )
-    columns = (
-        Column("overlap", "in both", "fraction"),
-        Column("swapped", "rows swapped", "text"),
-        Column("entered", "positive of entering", "fraction"),
-        Column("left", "positive of leaving", "fraction"),
-    )
-    return Table("Rows of highest score", columns, rows) if rows else None
+    titles = ("in both", "swapped", "positive of entering", "positive of leaving")
+    rows = [(f"top {s.rows:,}", (s.overlap, s.swapped / s.rows, s.entered_positive, s.left_positive)) for s in diff.swap_sets]
+    return _fractions("Rows of highest score", titles, rows)
 
 
 def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_SLICES) -> Table | None:
@@ -143,8 +128,8 @@ def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_S
     if not parts:
         return None
     columns = [Column("rows", "rows", "text"), Column("churn", "churn", "fraction")]
-    if any(s.tests and s.tests[0].question == "churn" and s.tests[0].old is not None for s in parts):
-        columns.append(Column("floor", "its floor", "fraction"))
+    if any(s.tests and s.tests[0].old is not None for s in parts):
+        columns.append(Column("against", "other rows" if parts[0].excess is None else "its floor", "fraction"))
     if any(s.negative_flips is not None for s in parts):
         columns.append(Column("regressed", "right → wrong", "fraction"))
     if any(s.accuracy_change is not None for s in parts):
@@ -187,15 +172,8 @@ def movement(diff: Diff) -> Table | None:
 
 def calibration(diff: Diff) -> Table | None:
     """The calibration error of each model next to what perfect calibration would show."""
-    if not diff.calibration:
-        return None
-    rows = tuple(Row(c.model, {"ece": c.ece, "chance": c.if_calibrated, "debiased": c.debiased}) for c in diff.calibration)
-    columns = (
-        Column("ece", "calibration error", "fraction"),
-        Column("chance", "if perfectly calibrated", "fraction"),
-        Column("debiased", "less chance", "fraction"),
-    )
-    return Table("Calibration", columns, rows)
+    titles = ("calibration error", "if perfectly calibrated", "less chance")
+    return _fractions("Calibration", titles, [(c.model, (c.ece, c.if_calibrated, c.debiased)) for c in diff.calibration])
 
 
 def flow(diff: Diff) -> Table | None:
@@ -242,17 +220,22 @@ def _row_cells(row: ChangedRow) -> dict[str, Cell]:
 
 
 def _slice_cells(s: Slice) -> dict[str, Cell]:
-    churn = s.tests[0] if s.tests and s.tests[0].question == "churn" else None
     return {
         **s.measures,
         "rows": f"{s.rows:,}",
         "churn": s.churn,
-        "floor": churn.old if churn is not None else None,
+        "against": s.tests[0].old if s.tests else None,
         "regressed": s.negative_flips,
         "accuracy": s.accuracy_change,
         "q": probability(s.q_value).removeprefix("= ") if s.tests else "–",
         "found": "; ".join(findings(s)),
     }
+
+
+def _fractions(title: str, titles: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell]]]) -> Table | None:
+    columns = tuple(Column(name, name, "fraction") for name in titles)
+    made = tuple(Row(name, dict(zip(titles, cells, strict=True))) for name, cells in rows)
+    return Table(title, columns, made) if rows else None
 
 
 def _both(old: str, new: str) -> str:

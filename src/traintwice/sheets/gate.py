@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare.gate_types import Check, GateResult, SelfTest
 from traintwice.sheets.diff import notes
 from traintwice.sheets.words import headline, sentence, slice_name
 from traintwice.tables.format import between, digits_of, number, value_of, with_interval
@@ -49,7 +49,7 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     """Every check with number, interval, limit and outcome; those over their limit first, then those that are inconclusive."""
     checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
     shown = checks[: max(most or len(checks), len(_not_kept(result)))]
-    titles = {"number": "number", "interval": "interval", "limit": "limit", "outcome": "outcome"}
+    titles = {"outcome": "outcome", "number": "number", "interval": "interval", "limit": "limit"}
     columns = tuple(Column(key, title, "text") for key, title in titles.items())
     rest = len(checks) - len(shown)
     why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
@@ -65,15 +65,11 @@ def check_name(check: Check) -> str:
     >>> check_name(Check(Budget("churn", 0.1, by="g", where="a", against="times floor"), "g", "a", "number", None, "kept", ""))
     'churn / floor · g=a'
     """
-    name = budget_name(check.budget)
-    return name if check.column is None else f"{name} · {slice_name(check.column, check.value)}"
-
-
-def budget_name(budget: Budget) -> str:
-    """The measure of a budget, against its floor where the budget says so."""
+    budget = check.budget
     against = {None: "", "minus floor": " − floor", "times floor": " / floor"}[budget.against]
     of = "" if budget.of == "change" else f" of the {budget.of} model"
-    return f"{visible(budget.measure)}{against}{of}"
+    where = "" if check.column is None else f" · {slice_name(check.column, check.value)}"
+    return f"{visible(budget.measure)}{against}{of}{where}"
 
 
 def limit_in_words(check: Check, unit: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from traintwice.compare.diff import FEW_EFFECTIVE_ROWS
 from traintwice.compare.measure import Measures
 from traintwice.compare.plan import Plan
 from traintwice.compare.recipes import RecipeComparison
 from traintwice.sheets.words import left_out, sentence
-from traintwice.tables.format import change, decimals_for, number, value_of
+from traintwice.tables.format import change, number, value_of
 from traintwice.tables.sheet import Line, Sheet, sheet_of
 from traintwice.tables.table import Cell, Column, Row, Table
 from traintwice.tables.text import visible
-from traintwice.types import TARGET_IN_WORDS
+from traintwice.types import TARGET_IN_WORDS, Target
 
 
 @sheet_of.register
@@ -25,6 +26,9 @@ def measures_sheet(measures: Measures) -> Sheet:
         percent = f"{100 * measures['churn'].value:.3g}"
         verdict = f"Two of these {measures.replicas} models give {percent} of 100 rows another label on average."
     warnings = [("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit.") for group in measures.identical]
+    if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
+        few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
+        warnings.append(("Warning", few))
     tables = [_measures_table(measures), _multiplicity_table(measures)]
     return Sheet(
         " · ".join(read), verdict, paragraphs=tuple(warnings), tables=tuple(t for t in tables if t), notes=tuple(_notes(measures))
@@ -37,8 +41,7 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     first, second = map(visible, comparison.names)
     lines = []
     for m in comparison.measures:
-        digits = decimals_for([m.difference.estimate], m.unit)
-        both = f"{value_of(m.first, m.unit, digits)} → {value_of(m.second, m.unit, digits)}"
+        both = f"{value_of(m.first, m.unit)} → {value_of(m.second, m.unit)}"
         verdict = "significant" if m.difference.significant else "inconclusive"
         lines.append(Line(m.title, both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
@@ -89,21 +92,11 @@ def _measures_table(measures: Measures) -> Table:
     matched = measures.matched
     if matched is not None:
         columns.append(Column("matched", f"at temperature {matched.temperatures[0]:.3g}", "mixed"))
-    if len({estimate.target for estimate in measures.values()}) > 1:
-        columns.append(Column("target", "interval is about", "text"))
-    rows = tuple(
-        Row(
-            measures.definitions[name].title,
-            {
-                "estimate": estimate,
-                "target": TARGET_IN_WORDS[estimate.target],
-                "matched": None if matched is None else matched.estimates.get(name),
-            },
-            measures.definitions[name].unit,
-        )
-        for name, estimate in measures.items()
-    )
-    return Table("", tuple(columns), rows)
+    rows = []
+    for name, estimate in measures.items():
+        cells = {"estimate": estimate, "matched": None if matched is None else matched.estimates.get(name)}
+        rows.append(Row(measures.definitions[name].title, cells, measures.definitions[name].unit))
+    return Table("", tuple(columns), tuple(rows))
 
 
 def _multiplicity_table(measures: Measures) -> Table | None:
@@ -118,16 +111,25 @@ def _multiplicity_table(measures: Measures) -> Table | None:
         Row(f"viable range of {100 * float(share):g} % of rows", {"value": f"at most {number(width, 'number', 3)}"})
         for share, width in found.viable_range.items()
     ]
+    of_served = {
+        "rows on which a replica differs from the served model": found.ambiguity_served,
+        "largest churn of a replica against the served model": found.discrepancy_served,
+    }
+    rows += [Row(name, {"value": value_of(share, "fraction")}) for name, share in of_served.items() if share is not None]
     return Table("How far replicas disagree on single rows", (Column("value", "", "text"),), tuple(rows))
 
 
 def _notes(measures: Measures) -> Iterator[str]:
-    targets = {estimate.target for estimate in measures.values()}
-    level = f"intervals: {100 * next(iter(measures.values())).level:g} %" if measures else ""
-    if len(targets) == 1:
-        yield f"{level}, for {TARGET_IN_WORDS[targets.pop()]}"
-    elif targets:
-        yield level
+    about: dict[Target, list[str]] = {}
+    for name, estimate in measures.items():
+        about.setdefault(estimate.target, []).append(measures.definitions[name].title)
+    for target, titles in sorted(about.items(), key=lambda item: -len(item[1])):
+        of = "" if len(titles) == max(map(len, about.values())) else f" of {', '.join(titles)}"
+        yield f"intervals{of}: {100 * next(iter(measures.values())).level:g} %, for {TARGET_IN_WORDS[target]}"
+    if measures.effective_rows is not None:
+        yield f"{measures.effective_rows:,.0f} effective rows by weight"
+    if measures.kept is not None:
+        yield f"{measures.replicas} replicas were kept by their loss: {', '.join(map(visible, measures.kept))}"
     if measures.calibration is not None:
         chance, debiased = (value_of(share, "fraction") for share in measures.calibration)
         yield f"calibration error: {chance} if perfectly calibrated; {debiased} less what chance adds"

@@ -100,6 +100,8 @@ def against_floor(floor: NoiseFloor) -> str:
 
 def margin_in_words(floor: NoiseFloor) -> str:
     """What the verdict on a floor means, and what it rests on."""
+    if not floor.retrains:
+        return f"within noise means below {floor.margin:g} times the floor, which draws of one model bring"
     retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of the old recipe"
     if floor.new_retrains:
         retrains += f" and {floor.new_retrains} of the new"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
 from traintwice.data import Source
-from traintwice.engine import Choice, Engine, Numerics, Precision, choose, numerics_of, placed
+from traintwice.engine import DEFAULT_EXECUTION, Choice, Execution, Numerics, Precision, choose, numerics_of
 from traintwice.engine.device import present
 from traintwice.engine.walk import steps_of
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 from traintwice.specs import encode
-from traintwice.study.twin import Step, Twin, here
+from traintwice.study.twin import Followed, Step, Twin, here
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,7 @@ def audit(
     replica: int = 0,
     steps: int = 1000,
     threads: Sequence[int] | None = None,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> Audit:
     """Train one replica several times side by side and compare all weights after every step.
 
@@ -185,8 +183,8 @@ def audit(
         steps: how many optimiser steps, >= 1; on a stream no more than its one pass has.
         threads: further numbers of threads to compare with one, by default 2; none for engines that train replicas together, which work
             on one thread. They train the replica beside two others instead.
-        engine: that is audited; "auto" takes the one that a study would.
-        device, precision: of the first training. It is compared with one on every other device of this machine too.
+        execution: of the first training. The engine "auto" takes the one that a study would. The training is compared with one on every
+            other device of this machine too.
     Returns:
         What parted, where, and by how much. The first training has one thread, as every worker of a study has.
     Raises:
@@ -198,30 +196,31 @@ def audit(
     if steps < 1:
         raise BadSpec(f"steps: got {steps}, expected at least 1")
     data = source.load()
-    choice, (where, dtype) = choose(recipe, data, device, engine, precision=precision), placed(device, precision)
+    choice = choose(recipe, data, execution)
+    chosen = replace(execution, engine=choice.engine)
     if threads and choice.engine != "loop":
         raise BadSpec(
             f"threads: got {', '.join(map(str, threads))}, but the {choice.engine} engine works on one thread; leave them out, or audit "
             "the loop engine"
         )
     asked, steps = steps, steps_of(recipe, data, steps)
-    settings: dict[str, Any] = {"seed": seed, "replica": replica, "steps": steps, "engine": engine}
-    settings |= {"device": device, "precision": precision}
-    others = {"another process": Twin(recipe, source, settings)}
+    followed = Followed(recipe, seed, replica, steps, execution)
+    others = {"another process": Twin(followed, source)}
     if choice.engine != "loop":
-        others["another process, beside two others"] = Twin(recipe, source, settings, beside=(replica + 1, replica + 2))
-    for count in (2,) if threads is None and choice.engine == "loop" and device == "cpu" else threads or ():
-        others[f"{count} threads"] = Twin(recipe, source, settings, threads=count)
+        two = (replica + 1, replica + 2)
+        others["another process, beside two others"] = Twin(replace(followed, beside=two), source)
+    for count in (2,) if threads is None and choice.engine == "loop" and not execution.on_gpu else threads or ():
+        others[f"{count} threads"] = Twin(followed, source, threads=count)
     for other in present():
-        if other != device:  # in the numbers that every device has, by the same engine
-            plainer = "float32" if precision == "tf32" else precision
-            others[f"on {other}"] = Twin(
-                recipe, source, {**settings, "device": other, "precision": plainer, "engine": choice.engine}
-            )
+        if other != execution.device:  # in the numbers that every device has, by the same engine
+            precision: Precision = "float32" if execution.precision == "tf32" else execution.precision
+            there = replace(chosen, device=other, precision=precision, graphs=False)
+            others[f"on {other}"] = Twin(replace(followed, execution=there), source)
     try:
         with _threads(1):
-            first, second = here(recipe, data, settings), here(recipe, data, settings)
-            sides = [_Side("the same process", second, device=device), *(_Side(name, p.steps(), p) for name, p in others.items())]
+            first, second = here(followed, data), here(followed, data)
+            same = _Side("the same process", second, followed)
+            sides = [same, *(_Side(name, p.steps(), p.followed, p) for name, p in others.items())]
             for step in range(steps + 1):
                 for side in sides:
                     side.begin()
@@ -232,16 +231,15 @@ def audit(
         for process in others.values():
             process.close()
     compared = tuple(side.compared() for side in sides)
-    numerics = numerics_of(recipe, data, choice.engine, where, dtype)
+    numerics = numerics_of(recipe, data, chosen)
     return Audit(recipe, steps, asked, choice, numerics, compared, _other_devices())
 
 
 class _Side:
     """A second training, in this process or another, followed until it parts from the first."""
 
-    def __init__(self, name: str, steps: Iterator[Step], process: Twin | None = None, device: str = "cpu") -> None:
-        self.name, self.steps, self.process = name, steps, process
-        self.device = device if process is None else process.device
+    def __init__(self, name: str, steps: Iterator[Step], followed: Followed, process: Twin | None = None) -> None:
+        self.name, self.steps, self.followed, self.process = name, steps, followed, process
         self.divergence: Divergence | None = None
 
     def begin(self) -> None:
@@ -251,9 +249,8 @@ class _Side:
 
     def compared(self) -> Compared:
         """What was found."""
-        if self.process is None:
-            return Compared(self.name, 1, self.divergence, device=self.device)
-        return Compared(self.name, self.process.threads, self.divergence, self.process.beside, self.device)
+        threads = 1 if self.process is None else self.process.threads
+        return Compared(self.name, threads, self.divergence, self.followed.beside, self.followed.execution.device)
 
     def compare(self, step: int, mine: Step) -> None:
         if self.divergence is not None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from traintwice.data import Dataset
-from traintwice.engine import Choice, Engine, Precision, choose, group_size, numerics_of, placed
+from traintwice.engine import (
+    DEFAULT_EXECUTION,
+    Choice,
+    Execution,
+    choose,
+    group_size,
+    numerics_of,
+    with_chosen_engine,
+)
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.study.experiment import Experiment
@@ -25,9 +33,8 @@ class Task:
         recipe: how it is trained.
         requires: earlier models that it starts or learns from, as (digest, replica).
         save_weights: another replica or the user wants its weights.
-        engine: that trains it.
+        execution: how it is trained; in a plan by a chosen engine.
         at_once: how many replicas the engine trains together.
-        device, precision: where it is trained, and in which numbers.
     """
 
     key: str
@@ -36,10 +43,8 @@ class Task:
     recipe: Recipe
     requires: tuple[tuple[str, int], ...] = ()
     save_weights: bool = False
-    engine: Engine = "loop"
+    execution: Execution = DEFAULT_EXECUTION
     at_once: int = 1
-    device: str = "cpu"
-    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,14 @@ class Plan:
         missing: replicas to train, the same replica number of all rows together, earlier models before those that need them.
         damaged: replicas found broken; they are among the missing.
         engines: what trains each row, and why.
+        execution: how the missing replicas are trained, as it was asked for.
     """
 
     keys: dict[str, str]
     missing: tuple[Task, ...]
     damaged: tuple[Damage, ...]
     engines: dict[str, Choice]
+    execution: Execution = DEFAULT_EXECUTION
 
 
 def plan(
@@ -66,9 +73,7 @@ def plan(
     *,
     mix_numerics: bool = False,
     save_weights: bool = False,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
     """Compare an experiment with a store.
 
@@ -77,8 +82,7 @@ def plan(
         store: what there is.
         mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones in one row.
         save_weights: weights of all replicas are wanted, not only of those that others start or learn from.
-        engine: that trains them; "auto" chooses one for each recipe.
-        device, precision: where they are trained, and in which numbers.
+        execution: how they are trained.
     Returns:
         The plan.
     Raises:
@@ -90,8 +94,7 @@ def plan(
     for replica in range(experiment.replicas):
         for row, recipe in experiment.rows.items():
             _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
-    where: Any = {"device": device, "precision": precision}
-    engines = {row: choose(recipe, data, engine=engine, **where) for row, recipe in experiment.rows.items()}
+    engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, dict[str, Any]]] = {}
@@ -104,17 +107,17 @@ def plan(
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
-    by_key = {task.key: _with_engine(replace(task, **where), data, engine) for task in missing}
+    by_key = {task.key: _with_engine(task, data, execution) for task in missing}
     if not mix_numerics:
         for task in by_key.values():
             _same_numerics(task, data, finished.get(task.key, {}), store)
-    missing = [replace(t, engine=by_key[t.key].engine, at_once=by_key[t.key].at_once, **where) for t in missing]
-    return Plan(keys, tuple(missing), tuple(damaged), engines)
+    missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
+    return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
 
 
-def _with_engine(task: Task, data: Dataset, engine: Engine) -> Task:
-    chosen = choose(task.recipe, data, task.device, engine, precision=task.precision).engine
-    return replace(task, engine=chosen, at_once=group_size(task.recipe, data, chosen, task.device))
+def _with_engine(task: Task, data: Dataset, execution: Execution) -> Task:
+    chosen = with_chosen_engine(task.recipe, data, execution)
+    return replace(task, execution=chosen, at_once=group_size(task.recipe, data, chosen))
 
 
 def _want(
@@ -132,7 +135,7 @@ def _want(
 
 
 def _same_numerics(task: Task, data: Dataset, finished: dict[int, dict[str, Any]], store: Store) -> None:
-    here: dict[str, Any] = numerics_of(task.recipe, data, task.engine, *placed(task.device, task.precision)).plain()
+    here: dict[str, Any] = numerics_of(task.recipe, data, task.execution).plain()
     for replica, there in finished.items():
         changed = [
             f"{name} {there.get(name)!r} there, {here.get(name)!r} here"

@@ -17,8 +17,8 @@ from math import ceil
 from typing import IO, Any
 
 from traintwice.data import Dataset
-from traintwice.engine import Engine, Precision
-from traintwice.errors import BadInput, StoreError, TrainingFailed
+from traintwice.engine import DEFAULT_EXECUTION, Execution
+from traintwice.errors import StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode
 from traintwice.study.checkpoint import EVERY_MINUTE, Every
@@ -53,26 +53,20 @@ def run(
     experiment: Experiment,
     *,
     store: str | os.PathLike[str] | Store = "traintwice-runs",
-    jobs: int | None = None,
+    execution: Execution = DEFAULT_EXECUTION,
     mix_numerics: bool = False,
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
 ) -> Results:
     """Train the replicas that the store does not have, and return all of them.
 
     Args:
         experiment: what to train.
         store: directory of finished replicas; made where it does not exist.
-        jobs: worker processes, one thread each; left out, one for each core, or one for a GPU.
+        execution: engine, device, precision and number of worker processes.
         mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones.
         save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
         checkpoint: how often a training in progress is written down, to go on from there after an interruption.
-        engine: that trains them; "auto" chooses one for each recipe.
-        device: "cpu" or "cuda".
-        precision: "float32", "float64", "tf32" (products on a GPU) or "bf16" (forward passes in mixed precision).
     Returns:
         The results, the same bits however many processes trained them, however many at once, and however often they were interrupted; of
         the vectorised engine on a CPU, the same up to rounding.
@@ -81,9 +75,8 @@ def run(
     """
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
-    how: Any = {"engine": engine, "device": device, "precision": precision}
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
-    for finished in train_missing(experiment, data, store, made, jobs=jobs, checkpoint=checkpoint):
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    for finished in train_missing(experiment, data, store, made, checkpoint=checkpoint):
         if finished.note:
             warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
     return gather(experiment, store, data)
@@ -96,9 +89,7 @@ def prepare(
     *,
     mix_numerics: bool = False,
     save_weights: bool = False,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
     """Plan, and note the study in the store.
 
@@ -117,8 +108,7 @@ def prepare(
                 f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
                 f"another name (--name {experiment.name}-2) or another --store"
             )
-    how: Any = {"engine": engine, "device": device, "precision": precision}
-    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, **how)
+    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
     for task in {task.key: task for task in made.missing}.values():
         store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
     if known is None:
@@ -132,7 +122,6 @@ def train_missing(
     store: Store,
     made: Plan,
     *,
-    jobs: int | None = None,
     checkpoint: Every = EVERY_MINUTE,
     started: list[Started] | None = None,
 ) -> Generator[Finished, None, None]:
@@ -141,18 +130,15 @@ def train_missing(
     A replica that fails does not stop the others. Closing the iterator (Ctrl-C does) ends the workers; what is in the store stays.
 
     Args:
-        experiment, data, store, made: what is wanted, and the plan.
-        jobs: worker processes; left out, one for each core, or one for a GPU.
+        experiment, data, store, made: what is wanted, and the plan, whose execution says in how many worker processes.
         checkpoint: how often a training in progress is written down.
         started: workers that wait already; those that are used are taken out of the list.
     Raises:
-        BadInput: jobs < 1. TrainingFailed: after all others were trained, where replicas failed; at once, where workers die.
+        TrainingFailed: after all others were trained, where replicas failed; at once, where workers die.
     """
-    if jobs is not None and jobs < 1:
-        raise BadInput(f"jobs: got {jobs}, expected at least 1")
     if made.missing:
-        most = cores() if made.missing[0].device == "cpu" else 1
-        yield from _train(experiment, store, made, jobs or most, checkpoint, [] if started is None else started)
+        jobs = made.execution.jobs or (1 if made.execution.on_gpu else cores())
+        yield from _train(experiment, store, made, jobs, checkpoint, [] if started is None else started)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
         store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
@@ -273,8 +259,8 @@ class _Worker:
 
     def give(self, tasks: list[Task]) -> None:
         self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
-        plain = {"key": first.key, "recipe": encode(first.recipe), "replicas": list(self.tasks), "engine": first.engine}
-        self._send(plain | {"save_weights": first.save_weights, "device": first.device, "precision": first.precision})
+        plain = {"key": first.key, "recipe": encode(first.recipe), "replicas": list(self.tasks)}
+        self._send(plain | {"save_weights": first.save_weights, "execution": encode(first.execution)})
 
     def _send(self, message: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # its death is reported by the listening thread

@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from traintwice.data import Dataset, Source
+from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.engine.walk import walk
 from traintwice.errors import TrainingFailed
 from traintwice.processes import command_of
@@ -28,9 +30,33 @@ Step = tuple[dict[str, str], dict[str, Tensor]]
 """Digest by parameter, and the parameters."""
 
 
-def here(recipe: Recipe, data: Dataset, settings: dict[str, Any]) -> Iterator[Step]:
+@dataclass(frozen=True)
+class Followed:
+    """A training that is followed; see `traintwice.engine.walk.walk` for what each setting is."""
+
+    recipe: Recipe
+    seed: int
+    replica: int
+    steps: int
+    execution: Execution = DEFAULT_EXECUTION
+    beside: tuple[int, ...] = ()
+
+    def weights(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
+        """Parameters and buffers before the first step and after each."""
+        return walk(
+            self.recipe,
+            data,
+            seed=self.seed,
+            replica=self.replica,
+            steps=self.steps,
+            execution=self.execution,
+            beside=self.beside,
+        )
+
+
+def here(followed: Followed, data: Dataset) -> Iterator[Step]:
     """The training in this process: digests and weights before the first step and after each."""
-    for weights in walk(recipe, data, **settings):
+    for weights in followed.weights(data):
         yield digests_of(weights), weights
 
 
@@ -54,10 +80,8 @@ class _Remote(dict[str, Tensor]):
 class Twin:
     """The same training in another process, one step at a time: it waits after each, so that its weights can be looked at."""
 
-    def __init__(
-        self, recipe: Recipe, source: Source, settings: dict[str, Any], *, threads: int = 1, beside: Sequence[int] = ()
-    ) -> None:
-        self.threads, self.beside, self.device = threads, tuple(beside), settings.get("device", "cpu")
+    def __init__(self, followed: Followed, source: Source, *, threads: int = 1) -> None:
+        self.followed, self.threads = followed, threads
         self._begun = False
         count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
@@ -71,8 +95,7 @@ class Twin:
         )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        walked = {**settings, "beside": list(beside)}
-        self._say({"recipe": encode(recipe), "data": encode(source), "threads": threads, "walk": walked})
+        self._say({"followed": encode(followed), "data": encode(source), "threads": threads})
 
     def steps(self) -> Iterator[Step]:
         """Digests after each step; the weights are fetched where they are wanted."""
@@ -120,7 +143,7 @@ def main() -> None:
     setup = json.loads(sys.stdin.readline())
     torch.set_num_threads(setup["threads"])
     data = decode(Source, setup["data"], "data").load()  # type: ignore[type-abstract]
-    steps = walk(decode(Recipe, setup["recipe"], "recipe"), data, **setup["walk"])
+    steps = decode(Followed, setup["followed"], "followed").weights(data)
     weights: dict[str, Tensor] = {}
     for line in sys.stdin:
         name = json.loads(line)["parameter"]

@@ -21,7 +21,7 @@ import torch
 from filelock import Timeout
 
 from traintwice.data import Dataset, Loaded, Source
-from traintwice.engine import Engine, Precision, choose, numerics_of, placed, train_group
+from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
@@ -75,9 +75,17 @@ def _answers(
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
-        chosen: Any = {"seed": seed, "replicas": tuple(left), "every": every}
-        chosen |= {name: task[name] for name in ("save_weights", "engine", "device", "precision")}
-        for answer in train_into(store, recipe, source, data, **chosen):
+        for answer in train_into(
+            store,
+            recipe,
+            source,
+            data,
+            seed=seed,
+            replicas=tuple(left),
+            save_weights=task["save_weights"],
+            every=every,
+            execution=decode(Execution, task["execution"], "execution"),
+        ):
             left.remove(answer["replica"])
             yield answer
     except TraintwiceError as error:
@@ -97,9 +105,7 @@ def train_into(
     replicas: Sequence[int],
     save_weights: bool = False,
     every: Every = EVERY_MINUTE,
-    engine: Engine = "auto",
-    device: str = "cpu",
-    precision: Precision = "float32",
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> Iterator[dict[str, Any]]:
     """Train replicas and write each to a store, unless another process did so meanwhile; go on from checkpoints where there are such.
 
@@ -123,11 +129,10 @@ def train_into(
                 yield {"replica": replica, "outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
             else:
                 mine.append(replica)
-        chosen = choose(recipe, data, device, engine, precision=precision).engine
-        where, dtype = placed(device, precision)
-        numerics = numerics_of(recipe, data, chosen, where, dtype, threads=torch.get_num_threads())
+        chosen = with_chosen_engine(recipe, data, execution)
+        numerics = numerics_of(recipe, data, chosen, threads=torch.get_num_threads())
         clock = Clock(every)
-        share = 1.0 if chosen == "loop" else 1 / max(len(mine), 1)
+        share = 1.0 if chosen.engine == "loop" else 1 / max(len(mine), 1)
         keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
         plain: dict[str, Any] = {
             "seed": seed,
@@ -141,9 +146,16 @@ def train_into(
             {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
             for e in (recipe.start, recipe.teacher)
         )
-        how: Any = {"engine": engine, "dtype": dtype, "device": where}
-        earlier: Any = {"starts": starts, "teachers": teachers}
-        for m, made in train_group(recipe, data, seed=seed, replicas=mine, keepers=keepers, **how, **earlier):
+        for m, made in train_group(
+            recipe,
+            data,
+            seed=seed,
+            replicas=mine,
+            execution=execution,
+            starts=starts,
+            teachers=teachers,
+            keepers=keepers,
+        ):
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)
             record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}

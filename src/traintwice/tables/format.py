@@ -23,7 +23,7 @@ def decimals_for(cells: Sequence[Any], unit: str) -> int:
     scale = 100.0 if unit in ("fraction", "points") else 1.0
     halves = [c.half_width * scale for c in cells if isinstance(c, Estimate) and 0 < c.half_width < math.inf]
     if halves:
-        return _two_digits(median(halves))
+        return min(max(1 - math.floor(math.log10(median(halves))), 0), MOST_DECIMALS)
     if unit in ("fraction", "points"):
         return 2
     sizes = [abs(float(c)) for c in cells if isinstance(c, int | float) and math.isfinite(c) and c != 0]
@@ -31,32 +31,24 @@ def decimals_for(cells: Sequence[Any], unit: str) -> int:
 
 
 def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True) -> str:
-    """One cell; an interval that is symmetric to the decimals printed as ±, any other by its ends.
+    """A text, a number or an estimate as a cell; an interval as ± where it is symmetric to so many decimals and ``plus_minus``.
 
-    Args:
-        cell: an estimate, a number, a text, or None.
-        unit: of the column.
-        decimals: see `decimals_for`.
-        plus_minus: False prints the ends of a symmetric interval too.
-    Example:
-        >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2)
-        '2.65 ±0.70 %'
-        >>> format_cell(Estimate(0.0265, 0.0203, 0.0341, 0.0031, 10, 800), "fraction", 2)
-        '2.65 % (2.0 to 3.4)'
-        >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
-        ('2x', 'infinite', '–')
-        >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
-        ('−2.6', '+2.6')
+    >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2)
+    '2.65 ±0.70 %'
+    >>> format_cell(Estimate(0.0265, 0.0203, 0.0341, 0.0031, 10, 800), "fraction", 2)
+    '2.65 % (2.0 to 3.4)'
+    >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
+    ('2x', 'infinite', '–')
+    >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
+    ('−2.6', '+2.6')
     """
     if cell is None:
         return "–"
     if isinstance(cell, str):
         return cell
     value = float(cell)
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "infinite" if value > 0 else "−infinite"
+    if not math.isfinite(value):
+        return number(value, unit, decimals)
     if unit == "cost":
         return f"{value:.3g}x"
     text, percent = number(value, unit, decimals, sign=unit == "points"), " %" if unit == "fraction" else ""
@@ -78,8 +70,6 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
 
     >>> number(-0.0123, "fraction", 1), number(-0.0001, "fraction", 1), number(0.0123, "fraction", 1, sign=True)
     ('−1.2', '0.0', '+1.2')
-    >>> number(float("nan"), "number", 1, sign=True)  # the difference of two infinite numbers
-    '–'
     """
     if math.isnan(value):
         return "–"
@@ -178,16 +168,11 @@ def times(ratio: float, *, word: bool = True) -> str:
     return f"{text} times" if word else text
 
 
-def points(value: float, *, signed: bool = False) -> str:
+def points(value: float) -> str:
     """A difference of fractions in percentage points, two digits of it at least.
 
-    >>> points(0.0041), points(-0.018, signed=True), points(0.123)
+    >>> points(0.0041), points(-0.018), points(0.123)
     ('0.41', '-1.8', '12.3')
     """
     scaled = 100 * value
-    decimals = 1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4
-    return f"{scaled:{'+' if signed else ''}.{decimals}f}"
-
-
-def _two_digits(half_width: float) -> int:
-    return min(max(1 - math.floor(math.log10(half_width)), 0), MOST_DECIMALS)
+    return f"{scaled:.{1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4}f}"

@@ -105,22 +105,17 @@ class Table:
     def to_csv(self) -> str:
         """Raw numbers: for an estimate the columns key, key_low, key_high; fractions stay fractions."""
         spread = {c.key for c in self.columns if any(isinstance(r.cells.get(c.key), Estimate) for r in self.rows)}
+
+        def parts(key: str, cell: Cell) -> list[Any]:
+            known = [cell.value, cell.low, cell.high] if isinstance(cell, Estimate) else ["" if cell is None else cell, "", ""]
+            return known if key in spread else known[:1]
+
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        header = ["name"]
-        for column in self.columns:
-            header += [column.key, f"{column.key}_low", f"{column.key}_high"] if column.key in spread else [column.key]
-        writer.writerow(header)
+        ends = {key: [key, f"{key}_low", f"{key}_high"] for key in spread}
+        writer.writerow(["name", *(name for c in self.columns for name in ends.get(c.key, [c.key]))])
         for row in self.rows:
-            line: list[Any] = [row.name]
-            for column in self.columns:
-                cell = row.cells.get(column.key)
-                if column.key in spread:
-                    known = isinstance(cell, Estimate)
-                    line += [cell.value, cell.low, cell.high] if known else [cell, "", ""]  # type: ignore[union-attr]
-                else:
-                    line.append("" if cell is None else cell)
-            writer.writerow(line)
+            writer.writerow([row.name, *(part for c in self.columns for part in parts(c.key, row.cells.get(c.key)))])
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,21 +133,15 @@ class Table:
 
     def to_html(self) -> str:
         """A bare ``<table>``, everything in it escaped."""
-        head = "".join(f'<th scope="col">{escape(c.title)}</th>' for c in self.columns)
-        body = "".join(
-            f'<tr><th scope="row">{escape(row.name)}</th>'
-            + "".join(
-                f'<td data-title="{escape(column.title)}">{escape(cell)}</td>'
-                for column, cell in zip(self.columns, cells, strict=True)
-            )
-            + "</tr>"
-            for row, cells in zip(self.rows, self.strings(), strict=True)
-        )
+        titles = [escape(c.title) for c in self.columns]
+        head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+        body = ""
+        for row, cells in zip(self.rows, self.strings(), strict=True):
+            body += f'<tr><th scope="row">{escape(row.name)}</th>'
+            body += "".join(f'<td data-title="{t}">{escape(cell)}</td>' for t, cell in zip(titles, cells, strict=True)) + "</tr>"
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return (
-            f"<table><caption>{escape(self.title)}</caption><thead><tr><th></th>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{notes}"
-        )
+        caption = f"<caption>{escape(self.title)}</caption>"
+        return f"<table>{caption}<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
     def _repr_html_(self) -> str:
         return self.to_html()

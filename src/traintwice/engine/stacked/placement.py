@@ -103,8 +103,8 @@ def _changes_bits(shapes: _Shapes, sizes: tuple[int, ...]) -> bool:
         layout, one = shapes.built()
         for size in sizes:
             found = shapes.passed(layout, one, size)
-            expected = expected or [rows[0] for rows in found]
-            if any(not torch.equal(rows, one.expand_as(rows)) for rows, one in zip(found, expected, strict=True)):
+            expected = expected or [rows[0].clone() for rows in found]
+            if any(not torch.equal(rows, first.expand_as(rows)) for rows, first in zip(found, expected, strict=True)):
                 return True
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):

@@ -51,7 +51,10 @@ def periods_chart(diff: Diff) -> Figure | None:
     text = f"Churn over {len(diff.periods)} periods: {ends[0]}, {ends[1]}."
     names = [r["slice"].partition("=")[2] or r["slice"] for r in _records(diff.periods)]
     rows: list[tuple[str, list[dict[str, Any]]]] = [
-        ("churn (%)", _over_time(names, [(s.churn, s.tests[0].old if s.tests else None) for s in diff.periods]))
+        (
+            "churn (%)",
+            _over_time(names, [(s.churn, s.tests[0].old if s.tests and s.excess is not None else None) for s in diff.periods]),
+        )
     ]
     if all(s.accuracy_change is not None for s in diff.periods):
         changes = [(s.accuracy_change, None) for s in diff.periods if s.accuracy_change is not None]
@@ -73,7 +76,7 @@ def _records(slices: Sequence[Slice]) -> list[dict[str, Any]]:
             "kind": KINDS[0 if s.worse or (s.tests and s.restless) else 1],
             "found": "; ".join(findings(s)) if s.tests else "",
         }
-        if s.tests and s.tests[0].old is not None:
+        if s.tests and s.excess is not None and s.tests[0].old is not None:
             record["floor"] = 100 * s.tests[0].old
         records.append(record)
     return records

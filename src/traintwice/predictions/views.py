@@ -1,0 +1,355 @@
+"""Every file as a view with the same column names, whatever its layout, and what its cells must hold.
+
+r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether there is one; w the weight; g0, g1 … the groups, time
+last; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts; h draws of an item by class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from traintwice.errors import BadInput
+from traintwice.predictions.layout import Layout
+from traintwice.predictions.predictions import SUM_TOLERANCE
+from traintwice.predictions.reading import Classes
+from traintwice.predictions.session import Session, all_of, any_of, period_of, show_id
+from traintwice.predictions.sources import Source, family
+
+Cell = Callable[[str], str]
+"""Gives the SQL of a column."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A file in canonical form, as the DuckDB view ``name``.
+
+    Attributes:
+        predictions: the columns of the predictions.
+        table, row: what `scan` reads, and the SQL of its row number.
+        cells: the SQL of each column over `scan`.
+        names: what the file calls the columns y, w, c, t, g0 ….
+    """
+
+    name: str
+    source: Source
+    layout: Layout
+    predictions: tuple[str, ...]
+    table: str
+    row: str
+    cells: Mapping[str, str]
+    names: Mapping[str, str]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The columns of the ids."""
+        return tuple(f"i{j}" for j in range(len(self.layout.id)))
+
+    def scan(self, rows: tuple[int, int] | None = None) -> str:
+        """FROM item of all rows, or of those in a range, over which ``cells`` hold.
+
+        Nothing is computed below it, so that DuckDB can join files by position as it reads them, without a copy.
+        """
+        within = f" WHERE {self.row} >= {rows[0]} AND {self.row} < {rows[1]}" if rows else ""
+        return f"(SELECT * FROM {self.table}{within}) AS {self.name}"
+
+    def over(self, name: str) -> View:
+        """The same columns in a table or view that has them by name, with the row number r."""
+        return replace(self, name=name, table=name, row="r", cells={column: f"{name}.{column}" for column in self.cells})
+
+
+def make_views(
+    session: Session, sources: Sequence[Source], layouts: Sequence[Layout], classes: Classes, groups: Sequence[str]
+) -> tuple[list[View], str | None]:
+    """Create the view of every file.
+
+    Args:
+        groups: names of the group columns, time last.
+    Returns:
+        The views, and how time is cut ("week"); None without a time.
+    Raises:
+        BadInput: the ids of two files differ in type, or a column of time holds something else.
+    """
+    ids = [_type_of_id(sources, [layout.id[j] for layout in layouts]) for j in range(len(layouts[0].id))]
+    holding = [(source, layout.cluster) for source, layout in zip(sources, layouts, strict=True) if layout.cluster]
+    clusters = [_common_type({s.columns[names[j]] for s, names in holding}) for j in range(len(holding[0][1] if holding else ()))]
+    views, period = [], None
+    for number, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
+        name, relation = f"f{number}", f"{source.relation} AS f{number}"
+        of = _Cells(name, source)
+        cells = {"r": f"{name}.{source.row}"}
+        cells |= {f"i{j}": of.cast(column, kind) for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True))}
+        if layout.label is not None:
+            as_number = f"CASE WHEN {of.is_number(layout.label)} THEN {of.number(layout.label)} END"
+            cells["y"] = as_number if layout.kind == "regression" else of.class_of(layout.label, classes.names)
+            cells["raw_y"] = f"{of.given(layout.label)} IS NOT NULL"
+        if layout.weight is not None:
+            cells["w"] = of.number(layout.weight)
+        if layout.cluster:
+            cells["c"] = of.cluster(layout.cluster, clusters)
+        if layout.draws is not None:
+            cells["d"] = f"CAST({of.given(layout.draws)} AS VARCHAR)"
+        if layout.time is not None:
+            cells["t"] = of.time(session, layout.time)
+            period = period or period_of(session, relation, cells["t"], source.family(layout.time))
+            cells[f"g{len(groups) - 1}"] = period.sql.format(t=cells["t"])
+        cells |= {f"g{j}": of.cast(group, "VARCHAR") for j, group in enumerate(groups) if group in layout.by}
+        predicted = of.predictions(layout, classes.names)
+        cells |= predicted
+        body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {relation}"
+        layered = layout.logits and layout.kind in ("columns", "list")
+        body = _softmax(body, list(predicted)) if layered else body
+        session.rows(f"CREATE VIEW {name} AS {body}", doing=f"{source.name}: reading")
+        shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
+        shared |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
+        names = {column: called for column, called in shared.items() if called}
+        view = View(name, source, layout, tuple(predicted), relation, source.row, cells, names)
+        views.append(view.over(name) if layered else view)
+    return views, None if period is None else period.name
+
+
+def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
+    """The type in which an id column is compared; None compares as it is."""
+    kinds: dict[str, str] = {}
+    untyped_text = ""
+    types = [source.columns[name] for source, name in zip(sources, names, strict=True)]
+    for source, name, kind in zip(sources, names, types, strict=True):
+        if source.untyped:
+            untyped_text = untyped_text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
+        elif family(kind) in ("integer", "text", "boolean", "time"):
+            kinds.setdefault(family(kind), f"{source.name} has {kind} in {name!r}")
+        else:
+            raise BadInput(
+                f"{source.name}: id column {name!r} has type {kind}, which does not identify rows exactly; "
+                "write ids as integers or text, or pass another column to --id"
+            )
+    if len(kinds) > 1 or (untyped_text and "integer" in kinds):
+        told = ", ".join([*kinds.values(), untyped_text] if len(kinds) == 1 else kinds.values())
+        raise BadInput(f"ids differ in type: {told}; 7 and '7' are different ids, so write them alike in all files")
+    if "text" in kinds or untyped_text or "UHUGEINT" in types:
+        return "VARCHAR"
+    if len(set(types)) == 1 and not any(source.untyped for source in sources):
+        return None
+    typed = [kind for source, kind in zip(sources, types, strict=True) if not source.untyped]
+    return typed[0] if "time" in kinds or "boolean" in kinds else _common_type(set(types))
+
+
+def _common_type(types: set[str]) -> str:
+    """A type in which values of several types can be compared.
+
+    >>> _common_type({"INTEGER"}), _common_type({"INTEGER", "BIGINT"}), _common_type({"BIGINT", "VARCHAR"})
+    ('INTEGER', 'BIGINT', 'VARCHAR')
+    """
+    if len(types) == 1:
+        return next(iter(types))
+    if any(family(kind) != "integer" for kind in types):
+        return "VARCHAR"
+    return "HUGEINT" if types & {"HUGEINT", "UBIGINT", "UHUGEINT"} else "BIGINT"
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """SQL over the columns of a source that is in a FROM clause under a name."""
+
+    name: str
+    source: Source
+
+    def cell(self, column: str) -> str:
+        """A column as it is."""
+        return f"{self.name}.{self.source.cell(column)}"
+
+    def cast(self, column: str, kind: str | None) -> str:
+        """A column in a type; None takes it as it is."""
+        return self.cell(column) if kind is None else f"CAST({self.cell(column)} AS {kind})"
+
+    def number(self, column: str) -> str:
+        """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
+
+    def is_number(self, column: str) -> str:
+        """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+        return f"(isfinite({self.number(column)}) OR isinf({self.number(column)}))"
+
+    def given(self, column: str) -> str:
+        """A column as it is, NULL where a number is NaN."""
+        is_float = self.source.family(column) == "number"
+        return f"CASE WHEN {self.is_number(column)} THEN {self.cell(column)} END" if is_float else self.cell(column)
+
+    def time(self, session: Session, column: str) -> str:
+        """A column of time: a number, or a timestamp."""
+        kind, cell, name = self.source.columns[column], self.cell(column), f"{self.source.name}: column {column!r}"
+        expected = "expected dates, timestamps or numbers; pass --by to take its values as they are"
+        if family(kind) in ("integer", "number"):
+            return self.number(column)
+        if family(kind) == "text":
+            sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL)"
+            ((wrong,),) = session.rows(f"{sql} FROM {self.source.relation} AS {self.name}", doing=f"{name}: reading")
+            if wrong:
+                raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
+        elif not kind.startswith(("DATE", "TIMESTAMP")):
+            raise BadInput(f"{name} has type {kind}, {expected}")
+        utc = kind == "TIMESTAMP WITH TIME ZONE"
+        return f"CAST({f'timezone({chr(39)}UTC{chr(39)}, {cell})' if utc else cell} AS TIMESTAMP)"
+
+    def cluster(self, columns: Sequence[str], types: Sequence[str]) -> str:
+        """The cluster of a row; NULL where a part of it is missing."""
+        parts = [f"CAST({self.given(column)} AS {kind})" for column, kind in zip(columns, types, strict=True)]
+        if len(parts) == 1:
+            return parts[0]
+        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN row({', '.join(parts)}) END"
+
+    def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
+        """The class 0 … K−1 of a label; NULL where it is none."""
+        cell, kind, value = self.cell(column), self.source.family(column), self.number(column)
+        if kind == "boolean":
+            at = [name.lower() for name in names or ("false", "true")]
+            codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+            return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+        if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+            return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+        if kind == "number":
+            return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+        whole = self.source.columns[column] in ("INTEGER", "BIGINT") and not self.source.untyped
+        return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
+
+    def predictions(self, layout: Layout, names: tuple[str, ...] | None) -> dict[str, str]:
+        """The columns of the predictions."""
+        if layout.kind == "columns":
+            return {f"k{k}": self.number(column) for k, column in enumerate(layout.columns)}
+        column = layout.columns[0]
+        if layout.kind == "list":
+            cell, order = f"CAST({self.cell(column)} AS DOUBLE[])", layout.order or range(layout.classes or 0)
+            fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
+            if layout.logits:
+                return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
+            return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
+        if layout.kind == "votes":
+            return {"v": self.class_of(column, names)}
+        score = f"1 / (1 + exp(-{self.number(column)}))" if layout.logits else self.number(column)
+        return {"x": self.number(column)} if layout.kind == "regression" else {"s": score}
+
+
+def _softmax(body: str, every: Sequence[str]) -> str:
+    """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
+    shifted, divided = ", ".join(f"exp({k} - top) AS {k}" for k in every), ", ".join(f"{k} / total AS {k}" for k in every)
+    return (
+        f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {' + '.join(every)} AS total FROM "
+        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
+    )
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A condition no row may meet, what to report of the rows that do, what to show of the first, and what to do.
+
+    Attributes:
+        sum: a sum that is not finite where a row meets the condition: the cheaper test of many rows.
+    """
+
+    condition: str
+    says: str
+    shows: str
+    advice: str
+    sum: str | None = None
+
+
+def faults(view: View, cell: Cell) -> list[Fault]:
+    """What the rows of a file may not hold, in the order in which it is reported.
+
+    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: a column with minimum 0 and maximum 1
+    passes "between 0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
+    """
+    layout, columns = view.layout, [cell(k) for k in view.predictions]
+    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
+    every, emits = (
+        "every replica must predict every row",
+        "find out why the model emits them, or leave those rows out of all files",
+    )
+    logits = "pass --logits if these are logits"
+    found = []
+    if view.ids:
+        missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
+        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
+    total = f"list_sum({first})" if view.predictions == ("l",) else " + ".join(columns)
+    if kind == "votes":
+        found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
+        found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
+    elif view.predictions == ("l",):
+        length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
+        shown = f"coalesce(len({first}) || ' entries', 'missing')"
+        found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
+        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", first, every))
+        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", first, emits, sum=total))
+        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", first, logits))
+    else:
+        what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
+        no_number = "is missing or not a number" if view.source.untyped else "is missing"
+        shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
+        found.append(Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every))
+        infinite = any_of(f"NOT isfinite({c})" for c in columns)
+        found.append(Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total))
+        if kind == "score":
+            advice = "pass --logits if it is a logit, --regression if it is not a probability"
+            found.append(Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice))
+        elif kind == "columns":
+            found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
+    if kind in ("columns", "list"):
+        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
+        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
+    if layout.label is not None and kind == "regression":
+        bad = f"{cell('raw_y')} AND ({y} IS NULL OR isinf({y}))"
+        found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
+    elif layout.label is not None:
+        among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
+        outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
+        whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
+        bad = outside if whole else f"{cell('raw_y')} AND ({y} IS NULL OR {outside})"
+        advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
+        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice))
+    if layout.weight is not None:
+        bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
+        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
+    if layout.cluster:
+        says, advice = (
+            f"have no cluster in {view.names['c']!r}",
+            "every row needs a cluster; one of its own, where it stands alone",
+        )
+        found.append(Fault(f"{cell('c')} IS NULL", says, "'missing'", advice))
+    if layout.draws is not None:
+        says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
+        found.append(Fault(f"{cell('d')} IS NULL", says, "'missing'", advice))
+    return found
+
+
+def suspicious(view: View, cell: Cell) -> str:
+    """An aggregate over all rows, cheap in one pass with other sums, that is 0 only where `check_contents` finds no fault.
+
+    It may be above 0 without a fault: a sum overflows, or a join found no partner for a row.
+    """
+    every = faults(view, cell)
+    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if fault.sum is None)}), 0)"]
+    parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
+    parts += [f"CAST(coalesce(sum({cell('w')}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
+    return " + ".join(parts)
+
+
+def check_contents(session: Session, view: View) -> None:
+    """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
+    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view, str)
+    counts = ", ".join(f"count(*) FILTER ({fault.condition})" for fault in every)
+    weight = "sum(w)" if view.layout.weight else "1"
+    ((total, of_weight, *bad),) = session.rows(f"SELECT count(*), {weight}, {counts} FROM {view.name}", doing=doing)
+    for fault, count in zip(every, bad, strict=True):
+        if count:
+            # found by an aggregate: a WHERE would skip row groups whose statistics know nothing of NaN
+            ((row,),) = session.rows(f"SELECT min(r) FILTER ({fault.condition}) FROM {view.name}", doing=doing)
+            ids = "".join(f", {i}" for i in view.ids)
+            sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"
+            shown, *values = session.rows(sql, doing=doing)[0]
+            where = f", id {show_id(values)}" if values and None not in values else ""
+            told = f"{name}: {count:,} of {total:,} rows {fault.says}"
+            raise BadInput(
+                f"{told} (first: row {row:,}{where}: {shown}); {fault.advice}", without_cells=f"{told}; {fault.advice}"
+            )
+    if of_weight == 0:
+        raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")

@@ -1,0 +1,151 @@
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from traintwice import metrics
+from traintwice.compare import diff, interval
+from traintwice.compare.pair_measures import PairMeasures, change_of, check_sliceable, higher_is_better
+from traintwice.errors import BadInput
+from traintwice.predictions import Predictions
+
+MEANS = [m for m in metrics.ALL if hasattr(m.definition, "contributions") and not m.definition.between_replicas]
+
+
+@pytest.mark.parametrize("metric", MEANS, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("clustered", [False, True])
+def test_the_change_is_that_of_each_row(draw, metric, clustered):
+    probs, y = draw(2, 300, 2)
+    rng = np.random.default_rng(0)
+    clusters = rng.integers(0, 30, 300) if clustered else None
+    if metric.definition.needs_scores:
+        pair = Predictions.trusted(probs[:, :, 1], scores=True, targets=rng.normal(size=300), clusters=clusters)
+    else:
+        pair = Predictions.trusted(probs, y, clusters=clusters)
+    pieces = PairMeasures((), (metric,), 0.9, clustered=clustered, bounds=False)
+    for i, j in ((0, 100), (100, 300)):
+        pieces.add(pair.slice(i, j))
+    (found,) = pieces.quality()
+    values = np.asarray(metric.definition.values(pair), dtype=float)
+    gain = values[1] - values[0]
+    units = 300 if clusters is None else len(np.unique(clusters))
+    totals = gain - gain.mean() if clusters is None else np.bincount(clusters, gain - gain.mean())
+    variance = units / (units - 1) * np.sum(totals**2) / 300**2
+    half = stats.t.ppf(0.95, units - 1) * math.sqrt(variance)
+    assert_allclose([found.old.value, found.new.value], values.mean(axis=1))
+    assert_allclose([found.change.value, found.change.low], [gain.mean(), gain.mean() - half], rtol=1e-7)
+    assert_allclose(found.p_value, 2 * stats.t.sf(abs(gain.mean()) / math.sqrt(variance), units - 1), rtol=1e-6)
+    assert found.higher_is_better is higher_is_better(metric.__name__)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_root_mean_squared_error_changes_row_by_row_too(weighted):
+    rng = np.random.default_rng(0)
+    t = rng.normal(size=400)
+    old = t + rng.normal(size=400)
+    new = old + 0.1 * rng.normal(size=400)
+    w = rng.random(400) + 0.5 if weighted else np.ones(400)
+    d = diff(old, new, label=t, regression=True, weight=w if weighted else None)
+    found = next(q for q in d.quality if q.name == "root_mean_squared_error")
+    mean = [np.average((f - t) ** 2, weights=w) for f in (old, new)]
+    root = np.sqrt(mean)
+    assert_allclose([found.old.value, found.new.value, found.change.value], [*root, root[1] - root[0]])
+    z = w / w.mean() * (((new - t) ** 2 - mean[1]) / (2 * root[1]) - ((old - t) ** 2 - mean[0]) / (2 * root[0]))
+    error = z.std(ddof=1) / 20 if not weighted else math.sqrt(400 / 399 * np.sum(z**2)) / 400
+    half = stats.t.ppf(0.975, 399) * error
+    assert_allclose([found.change.low, found.change.high], [root[1] - root[0] - half, root[1] - root[0] + half])
+    assert_allclose(found.p_value, 2 * stats.t.sf(abs(root[1] - root[0]) / error, 399))
+
+
+def test_measures_between_models_are_the_metrics(draw):
+    probs, y = draw(2, 300, 2)
+    wanted = (metrics.total_variation, metrics.delta_label, metrics.relative_delta_positive, metrics.hellinger)
+    pieces = PairMeasures(wanted, (), 0.9, clustered=False)
+    pieces.add(Predictions(probs[:, :100], y[:100]))
+    pieces.add(Predictions(probs[:, 100:], y[100:]))
+    for found, metric in zip(pieces.measures(), wanted, strict=True):
+        expected = interval(metric.measure(Predictions(probs, y)), level=0.9)
+        assert_allclose([found.estimate.value, found.estimate.low], [expected.value, expected.low])
+        assert (found.name, found.soft) == (metric.__name__, metric.definition.soft)
+    assert_allclose(
+        [pieces.bounds()[n] for n in ("lemma_2", "tight_lemma_2")],
+        [metrics.lemma_2_bound(probs), metrics.tight_lemma_2_bound(probs)],
+    )
+
+
+def test_calibration_is_next_to_what_chance_alone_shows():
+    rng = np.random.default_rng(0)
+    s = rng.uniform(0.05, 0.95, 2000)
+    y = (rng.random(2000) < s).astype(int)
+    steep = 1 / (1 + np.exp(-3 * np.log(s / (1 - s))))
+    d = diff(s, steep, label=y)
+    old, new = d.calibration
+    assert (old.model, new.model) == ("old", "new")
+    of_chance = []
+    for _ in range(200):
+        labels = (rng.random(2000) < s).astype(int)
+        of_chance.append(metrics.calibration_error(np.stack([1 - s, s], axis=1)[None], labels))
+    assert old.if_calibrated == pytest.approx(np.mean(of_chance), rel=0.1)
+    assert old.debiased < old.ece
+    assert new.ece > 3 * old.ece
+    assert new.debiased == pytest.approx(new.ece, rel=0.05)
+    assert math.isnan(next(q for q in d.quality if q.name == "calibration_error").change.low)
+    assert diff(s, steep).calibration == ()
+
+
+def test_what_has_no_value_is_named():
+    pieces = PairMeasures((metrics.churn_to_error, metrics.total_variation), (metrics.accuracy,), 0.95, clustered=False)
+    pieces.add(Predictions(np.zeros((2, 5), int), np.zeros(5, int)))
+    assert pieces.measures() == ()
+    assert "denominator" in pieces.left_out["churn_to_error"]
+    assert pieces.left_out["total_variation"] == "needs probabilities"
+    (accuracy,) = pieces.quality()
+    assert accuracy.new.value == 1.0
+
+
+@pytest.mark.parametrize("models", [[0], [1], [0, 1]])
+def test_an_infinite_loss_is_named_and_has_no_change_to_test(draw, models):
+    probs, y = draw(2, 40, 3)
+    for m in models:
+        probs[m, 7] = np.eye(3)[(y[7] + 1) % 3]
+    d = diff(probs[0], probs[1], label=y)
+    loss = next(q for q in d.quality if q.name == "log_loss")
+    assert [math.isinf(e.value) for e in (loss.old, loss.new)] == [m in models for m in (0, 1)]
+    assert math.isnan(loss.change.low)
+    assert loss.p_value is None or loss.p_value == 1.0
+    assert d.infinite["log_loss"] == f"first at row 7 of the {'old' if 0 in models else 'new'} model"
+    assert d.answers[0].verdict != "worse"
+
+
+def test_ratios_and_other_measures_have_no_paired_form():
+    with pytest.raises(BadInput, match="precision is not a mean over rows"):
+        change_of(metrics.precision)
+    with pytest.raises(BadInput, match="fleiss_kappa has no value by slice"):
+        check_sliceable(metrics.fleiss_kappa)
+    check_sliceable(metrics.churn_to_error)
+
+
+def test_ranked_measures_only_on_request(draw):
+    probs, y = draw(2, 400, 2)
+    plain = diff(probs[0], probs[1], label=y)
+    assert not {"auc", "kendall_tau"} & ({q.name for q in plain.quality} | {m.name for m in plain.measures})
+    d = diff(probs[0], probs[1], label=y, rank=True, which=["fleiss_kappa", "hellinger", "rank_loss"])
+    assert_allclose(d["kendall_tau"].value, metrics.kendall_tau(probs))
+    auc = next(q for q in d.quality if q.name == "auc")
+    assert_allclose([auc.old.value, auc.new.value], [metrics.auc(probs[m : m + 1], y) for m in (0, 1)])
+    assert auc.higher_is_better
+    assert_allclose(d["rank_loss"].value, auc.old.value - auc.new.value)
+    assert_allclose(d["hellinger"].value, metrics.hellinger(probs))
+    assert "fleiss_kappa" in {m.name for m in d.measures}
+
+
+def test_weights_leave_out_what_has_no_weighted_form(draw):
+    probs, y = draw(2, 200, 2)
+    weights = np.linspace(0.5, 2, 200)
+    tables = [{"id": np.arange(200), "p": p[:, 1], "y": y, "w": weights} for p in probs]
+    for d in (diff(probs[0], probs[1], label=y, weight=weights, rank=True), diff(*tables, weight="w", rank=True)):
+        assert (d.left_out["kendall_tau"], d.left_out["top_k_overlap"]) == ("has no weighted form",) * 2
+        ranked = next(q for q in d.quality if q.name == "auc")
+        assert_allclose(ranked.new.value, metrics.auc(Predictions(probs[1:], y, weights)))

@@ -1,0 +1,131 @@
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from traintwice import metrics
+from traintwice.compare import compare_recipes, compare_with_baseline, interval, replica_variance
+from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.predictions import Predictions
+
+
+def t_of(freedom):
+    return stats.t.ppf(0.975, freedom)
+
+
+@pytest.mark.parametrize("kind", ["plain", "weighted", "clustered"])
+def test_unpaired_adds_the_replica_parts(draw, kind):
+    (a, y), (b, _) = draw(5, 300, 3), draw(7, 300, 3, seed=1)
+    rng = np.random.default_rng(0)
+    w = rng.random(300) + 0.5 if kind == "weighted" else None
+    clusters = rng.integers(0, 40, 300) if kind == "clustered" else None
+    names = ["churn", "accuracy", "churn_to_error", "surrogate_churn"]
+    c = compare_recipes(a, b, label=y, weight=w, cluster=clusters, which=names)
+    for name in names:
+        first, second = (getattr(metrics, name).measure(Predictions(p, y, w, clusters=clusters)) for p in (a, b))
+        z = second.influence - first.influence
+        units = 300 if clusters is None else len(np.unique(clusters))
+        totals = z if clusters is None else np.bincount(clusters, z)
+        of_examples = units / (units - 1) * np.sum(totals**2) / 300**2
+        parts = [(replica_variance(first), 4), (replica_variance(second), 6), (of_examples, units - 1)]
+        found = c[name].difference
+        half = math.sqrt(sum(t_of(df) ** 2 * v for v, df in parts))
+        value = second.value - first.value
+        assert_allclose([found.estimate.value, found.estimate.low, found.estimate.high], [value, value - half, value + half])
+        assert_allclose(found.estimate.standard_error, math.sqrt(sum(v for v, _ in parts)))
+        of_each = [
+            2 * stats.t.sf(abs(value) / math.sqrt(parts[0][0] + parts[1][0]), 4),
+            2 * stats.t.sf(abs(value) / math.sqrt(of_examples), units - 1),
+        ]
+        assert_allclose(found.p_value, max(of_each))
+        assert_allclose(c[name].first.high, interval(first).high, rtol=1e-6)
+    assert c.sentence == c["churn"].sentence
+    assert c.replicas == (5, 7)
+
+
+def test_paired_is_what_the_study_does(draw):
+    (a, y), (b, _) = draw(5, 300, 3), draw(5, 300, 3, seed=1)
+    for name in ("churn", "log_loss", "churn_to_error"):
+        metric = getattr(metrics, name)
+        found = compare_recipes(a, b, label=y, paired=True, which=[name])[name].difference
+        (expected,) = compare_with_baseline([(metric.measure(Predictions(b, y)), metric.measure(Predictions(a, y)))])
+        assert_allclose(
+            [found.estimate.value, found.estimate.low, found.p_value],
+            [expected.estimate.value, expected.estimate.low, expected.p_value],
+        )
+        assert found.more_replicas == expected.more_replicas
+
+
+def test_sentences_say_which_way(draw):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 4000)
+
+    def votes(noise):
+        return np.where(rng.random((6, 4000)) < noise, rng.integers(0, 5, (6, 4000)), truth)
+
+    noisy, steady = votes(0.1), votes(0.02)
+    found = compare_recipes(noisy, steady, label=truth)
+    said = found.sentence
+    assert found["accuracy"].sentence.startswith("accuracy of recipe B is ")
+    assert " pp higher than of A (" in found["accuracy"].sentence
+    assert said.startswith("recipe B churns ")
+    assert " pp less than A (95 % interval " in said
+    assert said.endswith("; 6 replicas each, 4,000 rows)")
+    assert "more than old (95 % interval" in compare_recipes(steady, noisy, names=("old", "new")).sentence
+    assert "inconclusive" in compare_recipes(noisy[:3], noisy[3:]).sentence
+
+
+def test_files_give_what_arrays_give(draw, write):
+    (a, y), (b, _) = draw(3, 200, 3), draw(4, 200, 3, seed=1)
+    paths = write([*a, *b], y)
+    of_files, of_arrays = compare_recipes(paths[:3], paths[3:]), compare_recipes(a, b, label=y)
+    for name in ("churn", "log_loss"):
+        x, z = of_files[name].difference.estimate, of_arrays[name].difference.estimate
+        assert_allclose([x.value, x.low], [z.value, z.low])
+
+
+def test_two_replicas_have_an_interval_over_rows_only(draw):
+    (a, _), (b, _) = draw(2, 100, 3), draw(2, 100, 3, seed=1)
+    found = compare_recipes(a, b)
+    assert found["churn"].difference.estimate.target == "examples"
+    assert found.left_out["accuracy"] == "needs labels"
+
+
+def test_refusals(draw):
+    probs, _ = draw(4, 50, 3)
+    with pytest.raises(TooFewReplicas, match="recipe A: got 1 replica"):
+        compare_recipes(probs[:1], probs)
+    with pytest.raises(BadInput, match="paired: got 3 replicas of A and 4 of B"):
+        compare_recipes(probs[:3], probs, paired=True)
+    with pytest.raises(BadInput, match="needs all rows together"):
+        compare_recipes(probs, probs, which=["fleiss_kappa"])
+
+
+def test_copies_are_named_and_blocks_add(draw, monkeypatch):
+    (a, y), (b, _) = draw(4, 300, 3), draw(4, 300, 3, seed=1)
+    b[2] = b[0]
+    whole = compare_recipes(a, b, label=y, names=("old", "new"))
+    assert whole.identical == (("new 1", "new 3"),)
+    monkeypatch.setattr("traintwice.predictions.predictions.BLOCK_ELEMENTS", 97)
+    parts = compare_recipes(a, b, label=y, names=("old", "new"))
+    for x, z in zip(whole.measures, parts.measures, strict=True):
+        assert_allclose([x.difference.estimate.high, x.difference.p_value], [z.difference.estimate.high, z.difference.p_value])
+
+
+def test_what_has_no_value_is_a_key_error_with_its_reason(draw):
+    found = compare_recipes(draw(3, 50, 3)[0], draw(3, 50, 3, seed=1)[0])
+    with pytest.raises(KeyError, match="accuracy: needs labels"):
+        found["accuracy"]
+    with pytest.raises(KeyError, match="kappa"):
+        found["kappa"]
+
+
+def test_the_same_recipe_twice_is_rarely_significant():
+    rng = np.random.default_rng(0)
+    claims = 0
+    for _ in range(150):
+        votes = (rng.random((8, 300)) < 0.2).astype(int)
+        claims += compare_recipes(votes[:4], votes[4:], which=["churn"])["churn"].difference.significant
+    assert claims / 150 <= 0.05

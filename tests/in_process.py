@@ -1,0 +1,56 @@
+"""A worker of a study that trains in the process of the tests, which takes milliseconds where a process imports for seconds."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from traintwice import processes
+from traintwice.data import Source
+from traintwice.specs import decode
+from traintwice.study import Every, Store, runner, worker
+
+
+class InProcess(runner._Worker):
+    """Answers each task as a worker process would, before `give` returns."""
+
+    def __init__(self, started, experiment, store, checkpoint):
+        self.setup = None
+        super().__init__(started, experiment, store, checkpoint)
+
+    def listen(self, answers):
+        self.answers = answers
+
+    def _send(self, message):
+        message = json.loads(json.dumps(message))
+        if self.setup is None:
+            source, every = decode(Source, message["data"], "data"), decode(Every, message["checkpoint"], "checkpoint")
+            self.setup = source, source.load(), Store(message["store"], create=False), message["seed"], every
+            return
+        for answer in worker._answers(message, *self.setup):
+            self.answers.put((self, answer))
+
+    def stop(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def nothing_started():
+    """Stands for a process, where none is needed."""
+    return SimpleNamespace(process=SimpleNamespace(stdin=None, stdout=None), errors=None, discard=lambda: None)
+
+
+def in_process(patch: pytest.MonkeyPatch) -> None:
+    """Train every study without worker processes."""
+    patch.setattr(runner, "_Worker", InProcess)
+    for module in (runner, processes):
+        patch.setattr(module, "start_worker", nothing_started)
+
+
+def in_worker_processes(patch: pytest.MonkeyPatch, real=(runner._Worker, processes.start_worker)) -> None:
+    """Train studies as for a user."""
+    patch.setattr(runner, "_Worker", real[0])
+    for module in (runner, processes):
+        patch.setattr(module, "start_worker", real[1])

@@ -1,0 +1,211 @@
+"""The order of the classes and the positive class come from one rule, are never guessed, and are told."""
+
+import re
+
+import duckdb
+import numpy as np
+import pytest
+
+from traintwice.errors import BadInput
+from traintwice.predictions import open_predictions, open_rows
+
+IDS = np.arange(3)
+SCORE = {"id": IDS, "p": np.array([0.9, 0.2, 0.6])}
+TWO = {"id": IDS, "p_cat": np.array([0.9, 0.2, 0.6]), "p_dog": np.array([0.1, 0.8, 0.4])}
+LIST = {"id": [0, 1, 2], "probs": [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]}
+FRAUD = np.array(["fraud", "legit", "fraud"])
+
+
+def lists(y):
+    pyarrow = pytest.importorskip("pyarrow")
+    return pyarrow.table(LIST | {"y": y})
+
+
+def read(table, **reading):
+    with open_predictions(table, **reading) as opened:
+        p = opened.read()
+        found = opened.sums({"first": "p0_0", "labels": "y"}) if p.has_probs and p.has_labels else None
+        if found:
+            assert found == {"first": pytest.approx(p.probs[0, :, 0].sum()), "labels": p.labels.sum()}
+        return p, opened.summary
+
+
+def test_digits_that_are_text_are_ordered_as_numbers():
+    y = np.array([str(k) for k in (10, 2, 0, 9, 1, 3, 4, 5, 6, 7, 8)])
+    table = {"id": np.arange(11), "p": np.eye(11)[[int(k) for k in y]], "y": y}
+    p, summary = read(table)
+    assert p.labels.tolist() == p.votes[0].tolist() == [int(k) for k in y]
+    assert (summary.class_names, summary.positive) == (None, None)
+    assert summary.class_rule == "class k is column k of p_0 …, from 0"
+    p, _ = read({"id": np.arange(2), "pred": np.array(["10", "2"]), "y": np.array(["2", "2"])})
+    assert (p.votes.tolist(), p.labels.tolist()) == ([[10, 2]], [2, 2])
+
+
+@pytest.mark.parametrize(
+    ("table", "reading", "names", "labels", "positive", "rule"),
+    [
+        (
+            SCORE | {"y": FRAUD},
+            {"positive": "fraud"},
+            ("legit", "fraud"),
+            [1, 0, 1],
+            "fraud",
+            "positive class: fraud (--positive)",
+        ),
+        (
+            SCORE | {"y": FRAUD},
+            {"positive": "legit"},
+            ("fraud", "legit"),
+            [0, 1, 0],
+            "legit",
+            "positive class: legit (--positive)",
+        ),
+        (SCORE | {"y": FRAUD}, {"classes": ["legit", "fraud"]}, ("legit", "fraud"), [1, 0, 1], "fraud", "order of --classes"),
+        (
+            SCORE | {"y": np.array([True, False, True])},
+            {"positive": "true"},
+            ("False", "True"),
+            [1, 0, 1],
+            "True",
+            "(--positive)",
+        ),
+        (
+            SCORE | {"y": np.array([True, False, True])},
+            {"positive": "False"},
+            ("True", "False"),
+            [0, 1, 0],
+            "False",
+            "(--positive)",
+        ),
+        (SCORE | {"y": np.array([1, 0, 1])}, {}, None, [1, 0, 1], "1", "classes 0 and 1; positive class: 1"),
+        (SCORE | {"y": np.array([1, 0, 1])}, {"positive": "0"}, ("1", "0"), [0, 1, 0], "0", "positive class: 0 (--positive)"),
+        (SCORE | {"y": np.array(["legit"] * 3)}, {"positive": "fraud"}, ("legit", "fraud"), [0, 0, 0], "fraud", "(--positive)"),
+        (TWO | {"y": np.array(["cat", "dog", "cat"])}, {}, ("cat", "dog"), [0, 1, 0], None, "order of the columns p_cat, p_dog"),
+        (TWO | {"y": np.array(["cat", "dog", "cat"])}, {"positive": "cat"}, ("dog", "cat"), [1, 0, 1], "cat", "(--positive)"),
+        (TWO | {"y": np.array([0, 1, 0])}, {"classes": ["dog", "cat"]}, ("dog", "cat"), [0, 1, 0], None, "order of --classes"),
+    ],
+)
+def test_the_stated_order(table, reading, names, labels, positive, rule):
+    p, summary = read(table, **reading)
+    assert (p.class_names, p.labels.tolist(), summary.positive) == (names, labels, positive)
+    assert rule in summary.class_rule
+    cat = p.probs[0, :, names.index("cat") if names and "cat" in names else 1]
+    np.testing.assert_allclose(cat, SCORE["p"])
+
+
+def test_lists_with_names_are_turned_round_for_the_positive_class():
+    table = lists(["cat", "dog", "cat"])
+    p, summary = read(table, classes=["cat", "dog"], positive="cat")
+    assert (p.class_names, p.labels.tolist(), summary.positive) == (("dog", "cat"), [1, 0, 1], "cat")
+    np.testing.assert_array_equal(p.probs[0, :, 1], [0.9, 0.2, 0.6])
+    p, _ = read(table, positive="dog")  # class 1 is the second entry
+    assert (p.class_names, p.labels.tolist(), p.probs[0, :, 1].tolist()) == (("cat", "dog"), [0, 1, 0], [0.1, 0.8, 0.4])
+
+
+def test_columns_of_two_files_in_another_order_are_matched_by_name():
+    other = {"id": IDS, "p_dog": TWO["p_dog"], "p_cat": TWO["p_cat"]}
+    for reading in ({}, {"classes": ["dog", "cat"]}, {"classes": ["x", "y"]}):
+        with open_predictions([TWO, other], **reading) as both:
+            p = both.read()
+            np.testing.assert_array_equal(p.probs[0], p.probs[1])
+    assert p.class_names == ("x", "y")
+    np.testing.assert_array_equal(p.probs[0, :, 0], TWO["p_cat"])
+
+
+def test_columns_named_by_numbers_in_another_order():
+    table = {"id": IDS, "p_0": TWO["p_cat"], "p_1": TWO["p_dog"], "y": np.array([0, 1, 0])}
+    p, _ = read(table, probs=["p_1", "p_0"])
+    assert (p.class_names, p.labels.tolist()) == (("1", "0"), [1, 0, 1])
+    p, _ = read({"id": IDS, "p_3": TWO["p_cat"], "p_7": TWO["p_dog"], "y": np.array([3, 7, 3])}, probs=["p_3", "p_7"])
+    assert (p.class_names, p.labels.tolist()) == (("3", "7"), [0, 1, 0])
+
+
+def test_predicted_labels_need_no_order():
+    votes = {"id": IDS, "pred": np.array(["b", "a", "b"]), "y": np.array(["a", "a", "b"])}
+    p, summary = read(votes)
+    assert (p.class_names, p.votes.tolist(), p.labels.tolist(), summary.positive) == (("a", "b"), [[1, 0, 1]], [0, 0, 1], None)
+    assert summary.class_rule == "classes in pred: a, b"
+    p, summary = read(votes, positive="a")
+    assert (p.class_names, p.votes.tolist(), summary.positive) == (("b", "a"), [[0, 1, 0]], "a")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_truth_values(ending, tmp_path):
+    path = tmp_path / f"a.{ending}"
+    duckdb.sql(f"COPY (SELECT * FROM (VALUES (1, true, false), (2, true, true), (3, false, NULL)) t(id, pred, y)) TO '{path}'")
+    with open_predictions(path) as opened:
+        assert opened.class_names == ("False", "True")
+        assert opened.read(labelled_only=True).labels.tolist() == [0, 1]
+        assert opened.read().votes.tolist() == [[1, 1, 0]]
+
+
+ASKED = {
+    "text beside a score": (
+        SCORE | {"y": FRAUD},
+        {},
+        r"classes in y are fraud, legit and nothing says .*'p' .*pass --positive NAME",
+    ),
+    "truth beside a score": (SCORE | {"y": np.array([True, False, True])}, {}, r"are False, True and nothing says .*--positive"),
+    "numbers beside named columns": (
+        TWO | {"y": np.array([0, 1, 0])},
+        {},
+        r"labels in 'y' are numbers and the columns p_cat, p_dog .*--classes",
+    ),
+    "a positive class that is not there": (
+        SCORE | {"y": FRAUD},
+        {"positive": "frod"},
+        r"--positive frod: expected one of two classes, got fraud, legit",
+    ),
+    "a contradiction": (
+        SCORE | {"y": FRAUD},
+        {"classes": ["legit", "fraud"], "positive": "legit"},
+        r"--positive legit contradicts the classes legit,fraud, .*pass --classes fraud,legit or leave out --positive",
+    ),
+    "positive of three": ({"id": IDS, "p": np.eye(3)}, {"positive": "2"}, r"--positive 2: expected one of two classes, got 3"),
+    "positive of three names": (
+        {"id": IDS, "p": np.eye(3)},
+        {"positive": "a", "classes": ["a", "b", "c"]},
+        r"expected one of two classes, got a, b, c",
+    ),
+    "positive of a regression": (SCORE, {"positive": "1", "regression": True}, r"--positive and --regression exclude each other"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_what_is_asked_for_or_refused(case):
+    table, reading, message = ASKED[case]
+    with pytest.raises(BadInput) as told:
+        read(table, **reading)
+    assert re.search(message, str(told.value)), told.value
+
+
+def test_text_beside_a_list_asks_for_the_classes():
+    with pytest.raises(BadInput, match=r"text with 2 distinct values \(cat, dog\) for 2 classes; pass --classes"):
+        read(lists(["cat", "dog", "cat"]))
+
+
+@pytest.mark.parametrize(
+    ("models", "reading", "probs", "labels", "positive"),
+    [
+        ([np.array([0.9, 0.2])], {}, [0.9, 0.2], [1, 0], "1"),
+        ([np.array([0.9, 0.2])], {"positive": "0"}, [0.9, 0.2], [0, 1], "0"),
+        ([np.array([0.9, 0.2])], {"classes": ["a", "b"]}, [0.9, 0.2], [1, 0], "b"),
+        ([np.array([[0.1, 0.9], [0.8, 0.2]])], {"classes": ["a", "b"]}, [0.9, 0.2], [1, 0], None),
+        ([np.array([[0.1, 0.9], [0.8, 0.2]])], {"classes": ["a", "b"], "positive": "a"}, [0.1, 0.8], [0, 1], "a"),
+        ([np.array([[0.1, 0.9], [0.8, 0.2]])], {"positive": "0"}, [0.1, 0.8], [0, 1], "0"),
+    ],
+)
+def test_arrays_follow_the_same_rule(models, reading, probs, labels, positive):
+    with open_rows(models, label=np.array([1, 0]), **reading) as rows:
+        p = rows.read()
+        np.testing.assert_allclose(p.probs[0, :, 1], probs)
+        assert (p.labels.tolist(), rows.positive, rows.summary.positive) == (labels, positive, positive)
+
+
+def test_votes_of_arrays_are_turned_round():
+    with open_rows([np.array([1, 0, 1])], label=np.array([1, 1, 0]), positive="0") as rows:
+        p = rows.read()
+        assert (p.votes.tolist(), p.labels.tolist(), p.class_names) == ([[0, 1, 0]], [0, 0, 1], ("1", "0"))
+    with pytest.raises(BadInput, match="contradicts the classes a,b"):  # noqa: SIM117
+        with open_rows([np.array([0.5, 0.4])], classes=["a", "b"], positive="a"):
+            pass
