@@ -26,7 +26,7 @@ class Target:
         if self.upper is not None:
             return f"{100 * self.low:g}–{100 * self.high:g} %, above at most {100 * self.upper:g} %"
         if self.low > 0:
-            return f"{100 * self.low:.0f}–{100 * self.high:.0f} %"
+            return f"{100 * self.low:.0f}–{100 * min(self.high, 1.0):.0f} %"
         return f"at most {100 * self.high:g} %" if self.high < 1 else "–"
 
 
@@ -65,7 +65,7 @@ class Cell:
             return "met"
 
         def error(share: float) -> float:
-            return 2 * math.sqrt(share * (1 - share) / self.trials)
+            return 2 * math.sqrt(max(share * (1 - share), 0.0) / self.trials)
 
         t = self.target
         if self.share < t.low - error(t.low):

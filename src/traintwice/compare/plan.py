@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from scipy import special
 
-from traintwice.compare.expressions import Rows, changed
+from traintwice.compare.expressions import Rows, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
@@ -43,15 +43,17 @@ GRID = (np.arange(400) + 0.5) / 400
 class Components:
     """Parts of the variance of the difference in churn of two recipes.
 
-        V(M, N) = 4·ζ₁/M + 2·ζ₂/(M(M − 1)) + σ_u²/N
+        V(M, N) = 4·(ζ₁ + τ₁/N)/M + 2·(ζ₂ + τ₂/N)/(M(M − 1)) + σ_u²/N
 
     Attributes:
         churn: of the first recipe.
-        zeta_1: variance of a replica's own mean churn with all others; of both recipes, or of the difference where they are paired.
-        zeta_2: variance that is left to a single pair.
-        sigma_u: standard deviation over rows of the difference in the share of disagreeing pairs.
+        zeta_1: variance of a replica's own mean churn with all others, over all rows; of both recipes, or of the difference where they
+            are paired.
+        zeta_2: variance that is left to a single pair, over all rows.
+        sigma_u: standard deviation over rows of the difference in the chance that a pair disagrees.
         paired: replica m of both recipes shares its streams.
         source: where they come from, in words.
+        tau_1, tau_2: as ζ₁ and ζ₂, on a single row beyond them: which rows a replica disagrees on.
     """
 
     churn: float
@@ -60,18 +62,24 @@ class Components:
     sigma_u: float
     paired: bool
     source: str
+    tau_1: float = 0.0
+    tau_2: float = 0.0
 
-    def of_replicas(self, m: int) -> float:
+    def of_replicas(self, m: int, n: int) -> float:
         """The part of the variance that replicas bring."""
-        return 4 * self.zeta_1 / m + 2 * self.zeta_2 / (m * (m - 1))
+        return 4 * (self.zeta_1 + self.tau_1 / n) / m + 2 * (self.zeta_2 + self.tau_2 / n) / (m * (m - 1))
 
     def of_rows(self, n: int) -> float:
-        """The part that rows bring."""
+        """The part that rows bring, were there all replicas."""
         return self.sigma_u**2 / n
 
-    def jackknife(self, m: int) -> float:
-        """Expectation of the jackknife's estimate of the replica part: 4·ζ₁/M + 4·ζ₂/(M(M − 2)); M >= 3."""
-        return 4 * self.zeta_1 / m + 4 * self.zeta_2 / (m * (m - 2))
+    def jackknife(self, m: int, n: int) -> float:
+        """What the jackknife estimates of the part of replicas, on average; M >= 3."""
+        return 4 * (self.zeta_1 + self.tau_1 / n) / m + 4 * (self.zeta_2 + self.tau_2 / n) / (m * (m - 2))
+
+    def example_part(self, m: int, n: int) -> float:
+        """What the example part of the comparison is, on average: rows vary more than `of_rows` where M replicas answer them."""
+        return (self.sigma_u**2 + 4 * self.tau_1 / m + 2 * self.tau_2 / (m * (m - 1))) / n
 
 
 @dataclass(frozen=True)
@@ -134,16 +142,17 @@ def plan(
 ) -> Plan:
     r"""What `compare_recipes` would find with M replicas of each of two recipes on N rows.
 
-        V(M, N) = 4·ζ₁/M + 2·ζ₂/(M(M − 1)) + σ_u²/N, of the difference
-        power = P(|D| > max(t_{M−1} sqrt(V_J), z sqrt(σ_u²/N))), D ~ Normal(difference, V), V_J the jackknife's estimate of the
-        replica part, which varies as chi-square
+        V(M, N) of `Components`, of the difference
+        power = P(|D| > max(t_{M−1} sqrt(V_J), t sqrt(V_E))), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
+        estimate of the replica part, which varies as chi-square
 
     Args:
         churn: expected; not needed with a pilot.
         detect: difference in churn of two recipes that is to be found.
         pilot: at least four replicas: files, tables, `Predictions` or an array ``M N K`` or ``M N``.
         against: replicas of the second recipe on the same rows, as many where ``paired``; the parts are then those of the difference.
-            Without them the second recipe is taken to vary as the first, independently.
+            Without them the second recipe is taken to have replicas of its own that vary as the first's, on rows that are as unstable as
+            for the first.
         paired: replica m of both recipes shares its streams, as in the comparison that is planned.
         standard_error: of the difference, to be reached instead of a difference to be found.
         replicas, rows: the M (at least 3) and N of the table.
@@ -205,15 +214,15 @@ def pair_components(matrix: np.ndarray) -> tuple[float, float]:
 
 def power_of(parts: Components, m: int, n: int, difference: float, level: float) -> float:
     """The chance that `compare_recipes` finds a difference significant with M replicas of each recipe on N rows; M >= 3."""
-    of_rows, freedom = parts.of_rows(n), m - 1
+    freedom = m - 1
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
-    of_replicas = parts.jackknife(m) * special.chdtri(shape, 1 - GRID) / shape
+    of_replicas = parts.jackknife(m, n) * special.chdtri(shape, 1 - GRID) / shape
     edge = np.maximum(
         t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
-        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(of_rows),
+        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(parts.example_part(m, n)),
     )
-    error = math.sqrt(parts.of_replicas(m) + of_rows)
+    error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     if not error:
         return float((abs(difference) > edge).mean())
     return float(np.mean(special.ndtr((abs(difference) - edge) / error) + special.ndtr((-abs(difference) - edge) / error)))
@@ -237,12 +246,17 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
             raise BadInput(f"{name}: got {size} replicas, expected at least {LEAST_PILOT}")
     if paired and len(set(sizes)) > 1:
         raise BadInput(f"paired: got {sizes[0]} replicas of the pilot and {sizes[1]} against, expected equally many")
-    offsets = [0, sizes[0]]
-    spans = [(start, start + size) for start, size in zip(offsets, sizes, strict=False)]
-    pairs = [Tally({f"{a}-{b}": changed(a, b) for a in range(*span) for b in range(a) if b >= span[0]}) for span in spans]
+    spans = [(0, sizes[0]), *([(sizes[0], sum(sizes))] if against is not None else [])]
+    quantities = [
+        {f"{a}-{b}": distance(start + a, start + b, None) for a in range(stop - start) for b in range(a)} for start, stop in spans
+    ]
+    if paired:
+        first, second = quantities
+        quantities = [{pair: second[pair] - first[pair] for pair in first}]
     names = [f"pilot {i + 1}" for i in range(sum(sizes))]
     with open_rows([m for models in recipes for m in models], names, **reading) as rows:
         clustered = rows.clusters is not None
+        pairs = [Tally(q, clustered=clustered) for q in quantities]
         of = [Accumulator(churn_of, clustered=clustered) for _ in spans]
         both = Moments(len(spans), clustered=clustered)
         for block in rows.blocks():
@@ -251,35 +265,55 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
             for tally in pairs:
                 tally.add(Rows(block))
         n = rows.summary.rows
-    found = [a.compute() for a in of]
-    forms = [a.gradient() for a in of]
-    matrices = [_matrix(tally, span) for tally, span in zip(pairs, spans, strict=True)]
+    on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
+    over_rows = [pair_components(_matrix(tally, size)) for tally, size in zip(pairs, sizes, strict=False)]
+    tau = [sum(parts[i] for parts in on_rows) for i in (1, 2)]
+    zeta = [sum(max(parts[i] - t[i + 1] / n, 0.0) for parts, t in zip(over_rows, on_rows, strict=True)) for i in (0, 1)]
+    variance = on_rows[0][0]
     if len(recipes) == 1:
-        zeta_1, zeta_2 = (2 * z for z in pair_components(matrices[0]))
-        variance = 2 * found[0].example_variance
-    else:
-        form = np.concatenate([[forms[1][0] - forms[0][0]], -forms[0][1:], forms[1][1:]])
-        variance = float(both.variance(form)[0])
-        if paired:
-            zeta_1, zeta_2 = pair_components(matrices[1] - matrices[0])
-        else:
-            zeta_1, zeta_2 = (sum(parts) for parts in zip(*map(pair_components, matrices), strict=True))
+        zeta, tau, variance = [2 * z for z in zeta], [2 * t for t in tau], 0.0
+    elif not paired:
+        one, other = (a.gradient() for a in of)
+        variance = n * float(both.variance(np.concatenate([[other[0] - one[0]], -one[1:], other[1:]]))[0])
+        variance -= sum(4 * t[1] / m + 2 * t[2] / (m * (m - 1)) for t, m in zip(on_rows, sizes, strict=True))
     said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
-    return Components(found[0].value, zeta_1, zeta_2, math.sqrt(variance * n), paired, said)
+    return Components(
+        of[0].compute().value, zeta[0], zeta[1], math.sqrt(max(variance, 0.0)), paired, said, tau_1=tau[0], tau_2=tau[1]
+    )
 
 
-def _matrix(tally: Tally, span: tuple[int, int]) -> np.ndarray:
-    """The churn of every pair of a recipe's replicas."""
-    size = span[1] - span[0]
+def row_components(tally: Tally, m: int, n: int) -> tuple[float, float, float]:
+    """σ_u², τ₁ and τ₂: the parts, over rows, of the variance of d_ab,n = u_n + g_an + g_bn + e_abn for the pairs of m replicas.
+
+    They follow from the covariances over rows of a pair with itself, with a pair that shares a replica, and with one that shares none.
+    """
+    names = list(tally.quantities)
+    holds = np.array([[str(a) in name.split("-") for name in names] for a in range(m)], dtype=float)
+    means = np.array([float((tally.total(name) / tally.total("one"))[0]) for name in names])
+    scale = n / float(tally.total("one")[0]) ** 2
+
+    def spread(form: np.ndarray) -> float:
+        return scale * float(tally.variance_of(np.concatenate([[-form @ means], form]))[0])
+
+    count = len(names)
+    itself = float(np.mean([spread(form) for form in np.eye(count)]))
+    own = float(np.mean([spread(form) for form in holds]))
+    one = (own / (m - 1) - itself) / (m - 2)
+    none = (spread(np.ones(count)) / count - itself - 2 * (m - 2) * one) / ((m - 2) * (m - 3) / 2)
+    return max(none, 0.0), max(one - none, 0.0), max(itself - 2 * one + none, 0.0)
+
+
+def _matrix(tally: Tally, size: int) -> np.ndarray:
+    """The churn of every pair of a recipe's replicas, or its difference between two recipes."""
     matrix = np.zeros((size, size))
     for name in tally.quantities:
-        a, b = (int(m) - span[0] for m in name.split("-"))
+        a, b = (int(m) for m in name.split("-"))
         matrix[a, b] = matrix[b, a] = float((tally.total(name) / tally.total("one"))[0])
     return matrix
 
 
 def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
-    error = math.sqrt(parts.of_replicas(m) + parts.of_rows(n))
+    error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     detects = least_that(lambda k: power_of(parts, m, n, k / FINE, level) >= power, FINE)
     chance = None if detect is None else power_of(parts, m, n, detect, level)
     enough = chance >= power if chance is not None else error <= wanted if wanted is not None else True
