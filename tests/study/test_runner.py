@@ -92,7 +92,7 @@ def test_workers_end_with_their_parent(small, tmp_path):
     long = small.override(["epochs=100000"])
     process = start(long, tmp_path, jobs=2)
     children = f"/proc/{process.pid}/task/{process.pid}/children"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     workers: list[int] = []
     while len(workers) < 2 and time.monotonic() < deadline:
         with open(children) as listed:  # noqa: PTH123
