@@ -294,7 +294,7 @@ HEAD = """# What we found
 
 Every claim of both papers that small data can test, and the questions that neither paper asks. A cell is the reference row's
 value, then the difference with its 95 % interval over new replicas and new examples, paired by replica; fractions in percent
-and percent points. **Bold** is settled: p < 0.05 after Holm's adjustment over all comparisons of that study. "Holds" is settled
+and percentage points. **Bold** is significant: p < 0.05 after Holm's adjustment over all comparisons of that study. "Holds" is significant
 in the claimed direction on every data set, "holds in part" on some; a claim of sameness holds where the whole interval lies
 within a point (of log loss: within 0.01), and "not lower" where it lies no more than that below 0. Rows marked "ours" are
 questions without a claimed direction, so they have no verdict. These are small networks on small data: nothing here says what

@@ -186,6 +186,7 @@ class Gap:
         of_replicas: one part where the recipes are paired by replica, else one of each recipe; empty where replicas cannot be left out.
         of_examples: the example part.
         replicas, examples, units: as in `Summary`; the smaller number of replicas.
+        most: the largest difference possible.
     """
 
     value: float
@@ -194,14 +195,15 @@ class Gap:
     replicas: int
     examples: int
     units: int
+    most: float = math.inf
 
     def estimate(self, level: float) -> Estimate:
         """The difference with its interval."""
         parts = (*self.of_replicas, self.of_examples)
-        low, high = scaled_bounds(self.value, half_width(parts, level), "plain")
+        low, high = scaled_bounds(self.value, half_width(parts, level), "plain", most=self.most)
         error = math.sqrt(sum(p.variance for p in parts))
         target: Target = "both" if self.of_replicas else "examples"
-        return Estimate(self.value, low, high, error, self.replicas, self.examples, level, target, self.units)
+        return Estimate(self.value, max(low, -self.most), high, error, self.replicas, self.examples, level, target, self.units)
 
     def p_value(self, factor: float = 1.0) -> float:
         """The larger p-value of the two parts, were the replica parts smaller by a factor (see `docs/definitions.md`)."""
@@ -267,6 +269,7 @@ def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_p
         min(first.replicas, second.replicas),
         first.examples,
         units,
+        math.inf if first.scale == "plain" else first.most,
     )
 
 

@@ -234,7 +234,7 @@ class Results:
     def notes(self, *, level: float = 0.95) -> tuple[str, ...]:
         """What must be said beneath any table of these results."""
         replicas = self.experiment.replicas
-        notes = [f"± is half a {level * 100:g} % interval for {TARGET_IN_WORDS['both']} (M = {replicas})."]
+        notes = [f"Intervals are {level * 100:g} %, for {TARGET_IN_WORDS['both']} (M = {replicas})."]
         if replicas < 3:
             notes.append(
                 f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."

@@ -157,14 +157,14 @@ def probability(p: float) -> str:
 
 
 def times(ratio: float, *, word: bool = True) -> str:
-    """A ratio: "1.4 times", or the number alone.
+    """A ratio: "1.4 times", or the number alone; below 1.1 to two decimals, so that it shows on which side of 1 it is.
 
-    >>> times(1.4), times(13.2), times(0.96, word=False), times(float("inf"))
-    ('1.4 times', '13 times', '0.96', 'infinitely many times')
+    >>> times(1.4), times(13.2), times(0.96, word=False), times(1.02, word=False), times(float("inf"))
+    ('1.4 times', '13 times', '0.96', '1.02', 'infinitely many times')
     """
     if math.isinf(ratio):
         return "infinitely many times" if word else "infinite"
-    text = f"{ratio:.2f}" if ratio < 0.995 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
+    text = f"{ratio:.2f}" if ratio < 1.095 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
     return f"{text} times" if word else text
 
 
