@@ -27,6 +27,7 @@ from traintwice.metrics import (
     log_loss,
     negative_flips,
     total_variation,
+    win_loss_ratio,
 )
 from traintwice.predictions import Predictions
 from traintwice.statistics.intervals import Part
@@ -89,7 +90,9 @@ class TestInterval:
         ):
             e = interval(measured, level=0.9, target=target)
             half = math.sqrt(sum(t_of(df, 0.9) ** 2 * v for v, df in parts)) / measured.value
-            assert_allclose([e.low, e.high], [measured.value * math.exp(-half), min(measured.value * math.exp(half), 1)])
+            assert_allclose(
+                [e.low, e.high], [measured.value * math.exp(-half), min(measured.value * math.exp(half + half**2 / 2), 1)]
+            )
             assert_allclose(e.standard_error, math.sqrt(sum(v for v, _ in parts)))
             assert (e.target, e.level, e.replicas, e.examples) == (target, 0.9, 5, 40)
 
@@ -98,7 +101,9 @@ class TestInterval:
         p = measured.value
         half = math.sqrt(t_of(4) ** 2 * replica_variance(measured) + t_of(39) ** 2 * example_variance(measured))
         e = interval(measured)
-        assert_allclose([e.low, e.high], special.expit(special.logit(p) + np.array([-1, 1]) * half / (p * (1 - p))))
+        r = half / (p * (1 - p))
+        steps = [-r - max(2 * p - 1, 0) * r**2 / 2, r + max(1 - 2 * p, 0) * r**2 / 2]
+        assert_allclose([e.low, e.high], special.expit(special.logit(p) + np.array(steps)))
 
     def test_of_a_share_between_two_models_is_wilsons(self, draw):
         v = draw(2, 200)[0].argmax(axis=2)
@@ -146,12 +151,32 @@ class TestInterval:
         missing = 1 - 0.025 ** (1 / units)
         assert_allclose([e.low, e.high], [0, missing] if same else [1 - missing, 1])
 
-    def test_zero_of_more_replicas_has_the_simulated_bound(self):
-        e = interval(churn.measure(np.zeros((4, 50), int)))
+    def test_zero_of_more_replicas_has_the_exact_bound(self):
+        e, missing = interval(churn.measure(np.zeros((4, 50), int))), 1 - 0.025 ** (1 / 50)
         assert (e.value, e.low, e.standard_error) == (0, 0, 0)
-        assert e.high == pytest.approx(3.7 / 50)
-        assert interval(accuracy.measure(np.zeros((4, 50), int), np.zeros(50, int))).low == pytest.approx(1 - 3.7 / 50)
-        assert interval(churn.measure(np.zeros((4, 2), int))).high == 1.0
+        assert e.high == pytest.approx(missing)
+        assert interval(accuracy.measure(np.zeros((4, 50), int), np.zeros(50, int))).low == pytest.approx(1 - missing)
+
+    def test_a_ratio_at_its_largest_value_is_bounded_by_its_denominator(self):
+        v = np.zeros((2, 100), int)
+        v[0, :10] = v[1, 10:20] = 1  # each errs on 10 rows, never on the same
+        e = interval(churn_to_error.measure(v, np.zeros(100, int)))
+        assert (e.value, e.high) == (2, 2)
+        assert e.low == pytest.approx(2 * 0.025 ** (1 / 10))
+
+    def test_a_quotient_of_counts_without_numerator_is_bounded_by_its_denominator(self):
+        v = np.zeros((2, 100), int)
+        v[1, :8] = 1
+        e = interval(win_loss_ratio.measure(v, np.zeros(100, int)))
+        missing = 1 - 0.025 ** (1 / 8)
+        assert (e.value, e.low) == (0, 0)
+        assert e.high == pytest.approx(missing / (1 - missing))
+
+    def test_clustered_rows_may_be_worth_as_many_as_there_are(self):
+        flips = np.zeros((2, 400), int)
+        flips[1, ::20] = 1  # one in each cluster
+        e = interval(churn.measure(Predictions(flips, clusters=np.arange(400) // 20)))
+        assert e.high < 0.09
 
     def test_no_width_of_a_number_without_bound(self):
         probs = np.full((3, 5, 2), 0.5)

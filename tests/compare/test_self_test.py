@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import special, stats
+from scipy import stats
 
 from traintwice.compare import Budget, gate, self_test
 from traintwice.errors import BadInput
+from traintwice.statistics.intervals import scaled_bounds
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def test_counts_the_outcomes_of_every_ordered_pair(again):
     dropped = [np.delete(np.delete(over, m, 0), m, 1).sum() / 12 for m in range(5)]
     variance = 4 / 5 * np.sum((np.array(dropped) - np.mean(dropped)) ** 2)
     p = found.over.value
-    half = stats.t.ppf(0.975, 4) * np.sqrt(variance) / (p * (1 - p))
-    assert_allclose([found.over.low, found.over.high], special.expit(special.logit(p) + np.array([-half, half])))
+    half = stats.t.ppf(0.975, 4) * np.sqrt(variance)
+    assert_allclose([found.over.low, found.over.high], scaled_bounds(p, half, "logit"))
     assert found.inconclusive.value == 0
     assert found.by_budget == (("churn", 20 - over.sum(), over.sum(), 0),)
     assert f"over in {100 * p:.0f} %" in found.sentence
