@@ -85,9 +85,7 @@ class TestLists:
     def test_ids_classes_and_further_columns_are_shown(self, write, draw):
         probs, y = draw(2, 300, 3)
         names = np.array(["cat", "it's", "<b>"])
-        paths = write(
-            [p for p in names[probs.argmax(axis=2)]], names[y], np.array(["AT", None], dtype=object)[np.arange(300) % 2]
-        )
+        paths = write(list(names[probs.argmax(axis=2)]), names[y], np.array(["AT", None], dtype=object)[np.arange(300) % 2])
         d = diff(*paths, show=["country"], listed=300)
         by_id = {row.id: row for row in d.regressed}
         old, new = probs.argmax(axis=2)

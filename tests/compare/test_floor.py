@@ -313,7 +313,8 @@ def test_operating_points_have_a_floor(draw, kind):
 
 
 def test_pairs_name_what_is_summed():
-    assert Pairs(2, 0).pairs == [(0, 1), (0, 2), (0, 3)]
+    one = Pairs(2, 0)
+    assert one.pairs == [(0, 1), (0, 2), (0, 3)]
     both = Pairs(1, 1)
     assert (both.olds, both.news) == ([0, 2], [1, 3])
     assert both.pairs == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]

@@ -184,10 +184,8 @@ def test_why_there_is_no_matched_temperature_is_said(draw):
 def test_clusters_count_in_every_interval(draw, write, files):
     probs, y = draw(4, 200, 3)
     user = np.random.default_rng(0).integers(0, 20, 200)
-    if files:
-        m = measure(write(probs, y, more={"user": user}), cluster="user", label="y", id="id")
-    else:
-        m = measure(probs, y, cluster=user)
+    of_files = {"cluster": "user", "label": "y", "id": "id"}
+    m = measure(write(probs, y, more={"user": user}), **of_files) if files else measure(probs, y, cluster=user)
     for name in ("churn", "churn_to_error", "log_loss", "delta_1"):
         expected = interval(getattr(metrics, name).measure(Predictions(probs, y, clusters=user)))
         assert_allclose([m[name].low, m[name].high], [expected.low, expected.high], err_msg=name, rtol=1e-6)

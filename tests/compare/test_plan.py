@@ -125,15 +125,15 @@ def test_promised_power_is_what_the_comparison_has(gap):
     mean = [level * math.exp(own**2 / 2) for level in levels]
     truth = 2 * mean[1] * (1 - mean[1]) - 2 * mean[0] * (1 - mean[0])
     pilots = []
-    for _ in range(30):
+    for _ in range(20):
         pilot, against = (latent(rng, replicas, rows, level, own) for level in levels)
         pilots.append(plan(pilot=pilot, against=against, replicas=[replicas], rows=[rows]).components)
     promised = np.mean([power_of(parts, replicas, rows, truth, 0.95) for parts in pilots])
     found = 0.0
-    for _ in range(150):
+    for _ in range(100):
         first, second = (latent(rng, replicas, rows, level, own) for level in levels)
-        found += compare_recipes(first, second, which=["churn"])["churn"].difference.significant / 150
-    assert abs(found - promised) <= 0.05 + 2 * math.sqrt(found * (1 - found) / 150)
+        found += compare_recipes(first, second, which=["churn"])["churn"].difference.significant / 100
+    assert abs(found - promised) <= 0.05 + 2 * math.sqrt(found * (1 - found) / 100)
 
 
 def test_power_grows_with_everything_that_helps():

@@ -125,7 +125,7 @@ def test_what_has_no_value_is_a_key_error_with_its_reason(draw):
 def test_the_same_recipe_twice_is_rarely_significant():
     rng = np.random.default_rng(0)
     claims = 0
-    for _ in range(150):
+    for _ in range(80):
         votes = (rng.random((8, 300)) < 0.2).astype(int)
         claims += compare_recipes(votes[:4], votes[4:], which=["churn"])["churn"].difference.significant
-    assert claims / 150 <= 0.05
+    assert claims / 80 <= 0.05

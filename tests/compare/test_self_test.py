@@ -24,8 +24,7 @@ def test_counts_the_outcomes_of_every_ordered_pair(again):
     dropped = [np.delete(np.delete(over, m, 0), m, 1).sum() / 12 for m in range(5)]
     variance = 4 / 5 * np.sum((np.array(dropped) - np.mean(dropped)) ** 2)
     p = found.over.value
-    half = stats.t.ppf(0.975, 4) * np.sqrt(variance)
-    assert_allclose([found.over.low, found.over.high], scaled_bounds(p, half, "logit"))
+    assert_allclose([found.over.low, found.over.high], scaled_bounds(p, stats.t.ppf(0.975, 4) * np.sqrt(variance), "logit"))
     assert found.inconclusive.value == 0
     assert found.by_budget == (("churn", 20 - over.sum(), over.sum(), 0),)
     assert f"over in {100 * p:.0f} %" in found.sentence
@@ -90,5 +89,5 @@ def test_refusals(again, retrains, budget, options, message):
 
 def test_with_nothing_changed_a_budget_against_the_floor_is_rarely_over():
     rng = np.random.default_rng(0)
-    votes = (rng.random((8, 400)) < 0.15).astype(int)
+    votes = (rng.random((6, 400)) < 0.15).astype(int)
     assert self_test(list(votes), [Budget("churn", max=1.0, against="times floor")]).over.value <= 0.05

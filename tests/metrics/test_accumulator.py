@@ -197,7 +197,7 @@ def test_travels_between_processes(draw, metric):
         packed.merge_packed(part.pack())
     packed.merge_packed(Accumulator(metric).pack())
     same(packed.compute(), metric.measure(p, y).summary)
-    again = pickle.loads(pickle.dumps(parts[0]))
+    again = pickle.loads(pickle.dumps(parts[0]))  # noqa: S301
     again.merge(parts[1])
     same(again.compute(), metric.measure(p, y).summary)
     with pytest.raises(BadInput, match="too few; they were cut short"):

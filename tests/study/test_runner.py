@@ -92,7 +92,7 @@ def test_workers_end_with_their_parent(small, tmp_path):
     long = small.override(["epochs=100000"])
     process = start(long, tmp_path, jobs=2)
     children = f"/proc/{process.pid}/task/{process.pid}/children"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     workers: list[int] = []
     while len(workers) < 2 and time.monotonic() < deadline:
         with open(children) as listed:  # noqa: PTH123
@@ -216,7 +216,7 @@ def test_two_runs_that_make_the_store_together(small, tmp_path):
 def test_a_worker_that_prints_does_no_harm(small, undisturbed, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("print('hello from somebody')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    run(small, store=tmp_path / "runs", jobs=1)
+    run(small, store=tmp_path / "runs", execution=ONE)
     assert logits_of(Store(tmp_path / "runs")) == logits_of(undisturbed)
 
 

@@ -194,7 +194,7 @@ class Predictions:
 
     def without_labels(self) -> Predictions:
         """The same predictions, no labels attached."""
-        return self._with(self._values, self._known | {"labels": None})
+        return self._with(self._values, self._known | {"labels": None, "targets": None})
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
