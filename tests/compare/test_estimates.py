@@ -27,6 +27,7 @@ from traintwice.metrics import (
     log_loss,
     negative_flips,
     total_variation,
+    win_loss_ratio,
 )
 from traintwice.predictions import Predictions
 from traintwice.statistics.intervals import Part
@@ -154,6 +155,27 @@ class TestInterval:
         assert e.high == pytest.approx(1 - 0.025 ** (1 / 50))
         assert interval(accuracy.measure(np.zeros((4, 50), int), np.zeros(50, int))).low == pytest.approx(0.025 ** (1 / 50))
         assert interval(churn.measure(np.zeros((4, 2), int))).high == pytest.approx(1 - 0.025 ** (1 / 2))
+
+    def test_a_ratio_at_its_largest_value_is_bounded_by_its_denominator(self):
+        v = np.zeros((2, 100), int)
+        v[0, :10] = v[1, 10:20] = 1  # each errs on 10 rows, never on the same
+        e = interval(churn_to_error.measure(v, np.zeros(100, int)))
+        assert (e.value, e.high) == (2, 2)
+        assert e.low == pytest.approx(2 * 0.025 ** (1 / 10))
+
+    def test_a_quotient_of_counts_without_numerator_is_bounded_by_its_denominator(self):
+        v = np.zeros((2, 100), int)
+        v[1, :8] = 1
+        e = interval(win_loss_ratio.measure(v, np.zeros(100, int)))
+        missing = 1 - 0.025 ** (1 / 8)
+        assert (e.value, e.low) == (0, 0)
+        assert e.high == pytest.approx(missing / (1 - missing))
+
+    def test_clustered_rows_may_be_worth_as_many_as_there_are(self):
+        flips = np.zeros((2, 400), int)
+        flips[1, ::20] = 1  # one in each cluster
+        e = interval(churn.measure(Predictions(flips, clusters=np.arange(400) // 20)))
+        assert e.high < 0.09
 
     def test_no_width_of_a_number_without_bound(self):
         probs = np.full((3, 5, 2), 0.5)

@@ -17,7 +17,7 @@ def test_variance_is_the_formula():
         m, n = row.replicas, row.rows
         expected = 4 * parts.zeta_1 / m + 2 * parts.zeta_2 / (m * (m - 1)) + parts.sigma_u**2 / n
         assert_allclose(row.standard_error, math.sqrt(expected))
-        assert_allclose(parts.of_replicas(m) + parts.of_rows(n), expected)
+        assert_allclose(parts.of_replicas(m, n) + parts.of_rows(n), expected)
 
 
 def test_components_are_found_again_in_simulated_pairs():
@@ -43,12 +43,26 @@ def test_the_jackknife_of_simulated_pairs_is_as_large_as_is_said():
         rows = matrix.sum(axis=1) / 5
         dropped = (6 * values[-1] - 2 * rows) / 4
         estimates.append(5 / 6 * np.sum((dropped - dropped.mean()) ** 2))
-    assert_allclose(np.var(values), parts.of_replicas(6), rtol=0.06)
-    assert_allclose(np.mean(estimates), parts.jackknife(6), rtol=0.04)
+    assert_allclose(np.var(values), parts.of_replicas(6, 100), rtol=0.06)
+    assert_allclose(np.mean(estimates), parts.jackknife(6, 100), rtol=0.04)
 
 
 def churn_matrix(votes):
     return np.array([[(a != b).mean() for b in votes] for a in votes])
+
+
+def parts_of_rows(votes, less=None):
+    """σ_u², τ₁ and τ₂ from the covariances of the pairs, by loops."""
+    pairs = list(combinations(range(len(votes)), 2))
+    values = np.array([votes[a] != votes[b] for a, b in pairs], dtype=float)
+    if less is not None:
+        values -= np.array([less[a] != less[b] for a, b in pairs])
+    covariance, shared = np.cov(values), {0: [], 1: [], 2: []}
+    for i, p in enumerate(pairs):
+        for j, q in enumerate(pairs):
+            shared[len({*p} & {*q})].append(covariance[i, j])
+    none, one, itself = (np.mean(shared[k]) for k in range(3))
+    return max(none, 0), max(one - none, 0), max(itself - 2 * one + none, 0)
 
 
 class TestPilot:
@@ -58,13 +72,14 @@ class TestPilot:
         votes = probs.argmax(axis=2)
         pairs = list(combinations(range(6), 2))
         assert_allclose(p.components.churn, np.mean([(votes[a] != votes[b]).mean() for a, b in pairs]))
-        u = np.mean([votes[a] != votes[b] for a, b in pairs], axis=0)
-        assert_allclose(p.components.sigma_u, math.sqrt(2) * u.std(ddof=1))
-        zetas = pair_components(churn_matrix(votes))
-        assert_allclose([p.components.zeta_1, p.components.zeta_2], [2 * z for z in zetas])
+        _, tau_1, tau_2 = parts_of_rows(votes)
+        assert p.components.sigma_u == 0
+        assert_allclose([p.components.tau_1, p.components.tau_2], [2 * tau_1, 2 * tau_2])
+        zetas = [max(z - t / 500, 0) for z, t in zip(pair_components(churn_matrix(votes)), (tau_1, tau_2), strict=True)]
+        assert_allclose([p.components.zeta_1, p.components.zeta_2], [2 * z for z in zetas], atol=1e-15)
         of_files = plan(pilot=write(probs), detect=0.02).components
-        for name in ("churn", "zeta_1", "zeta_2", "sigma_u"):
-            assert_allclose(getattr(of_files, name), getattr(p.components, name))
+        for name in ("churn", "zeta_1", "zeta_2", "sigma_u", "tau_1", "tau_2"):
+            assert_allclose(getattr(of_files, name), getattr(p.components, name), atol=1e-15)
         assert "estimated from 6 replicas on 500 rows" in p.sentence
 
     @pytest.mark.parametrize("paired", [False, True])
@@ -74,20 +89,26 @@ class TestPilot:
         p = plan(pilot=a, against=b, paired=paired, detect=0.02).components
         va, vb = a.argmax(axis=2), b.argmax(axis=2)
         if paired:
-            expected = pair_components(churn_matrix(vb) - churn_matrix(va))
+            matrices, on_rows = [churn_matrix(vb) - churn_matrix(va)], [parts_of_rows(vb, less=va)]
         else:
-            expected = np.sum([pair_components(churn_matrix(v)) for v in (va, vb)], axis=0)
-        assert_allclose([p.zeta_1, p.zeta_2], expected, atol=1e-15)
+            matrices, on_rows = [churn_matrix(v) for v in (va, vb)], [parts_of_rows(v) for v in (va, vb)]
+        tau = np.sum([t[1:] for t in on_rows], axis=0)
+        zetas = [
+            np.maximum(np.array(pair_components(m)) - np.array(t[1:]) / 400, 0) for m, t in zip(matrices, on_rows, strict=True)
+        ]
+        assert_allclose([p.zeta_1, p.zeta_2], np.sum(zetas, axis=0), atol=1e-15)
+        assert_allclose([p.tau_1, p.tau_2], tau)
         pairs = list(combinations(range(5), 2))
         u = [np.mean([v[i] != v[j] for i, j in pairs], axis=0) for v in (va, vb)]
-        assert_allclose(p.sigma_u, (u[1] - u[0]).std(ddof=1))
+        beyond = (u[1] - u[0]).var(ddof=1) - 4 * tau[0] / 5 - 2 * tau[1] / 20
+        assert_allclose(p.sigma_u**2, on_rows[0][0] if paired else max(beyond, 0), atol=1e-12)
         assert p.paired == paired
 
     def test_clusters_widen_the_part_of_rows(self, draw):
         probs, _ = draw(5, 60, 3)
         probs, clusters = probs.repeat(10, axis=1), np.arange(60).repeat(10)
         alone, clustered = plan(pilot=probs).components, plan(pilot=probs, cluster=clusters).components
-        assert_allclose(clustered.sigma_u**2 / alone.sigma_u**2, 10 * 60 / 59 / (600 / 599), rtol=1e-6)
+        assert_allclose(clustered.tau_1 / alone.tau_1, 10 * 60 / 59 / (600 / 599), rtol=1e-6)
 
 
 def latent(rng, replicas, rows, noise, own):
@@ -107,17 +128,12 @@ def test_promised_power_is_what_the_comparison_has(gap):
     for _ in range(20):
         pilot, against = (latent(rng, replicas, rows, level, own) for level in levels)
         pilots.append(plan(pilot=pilot, against=against, replicas=[replicas], rows=[rows]).components)
-    zeta_1, zeta_2, of_rows = (
-        np.mean([f(p) for p in pilots]) for f in (lambda p: p.zeta_1, lambda p: p.zeta_2, lambda p: p.sigma_u**2)
-    )
-    parts = Components(0.1, zeta_1, zeta_2, math.sqrt(of_rows), paired=False, source="")
-    promised = power_of(parts, replicas, rows, truth, 0.95)
+    promised = np.mean([power_of(parts, replicas, rows, truth, 0.95) for parts in pilots])
     found = 0.0
     for _ in range(100):
         first, second = (latent(rng, replicas, rows, level, own) for level in levels)
         found += compare_recipes(first, second, which=["churn"])["churn"].difference.significant / 100
-    # A pilot's pairs differ by the draw of rows too, which the part of rows counts again: the plan promises too little, not too much.
-    assert -0.05 <= found - promised <= 0.2
+    assert abs(found - promised) <= 0.05 + 2 * math.sqrt(found * (1 - found) / 100)
 
 
 def test_power_grows_with_everything_that_helps():
