@@ -96,5 +96,5 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
         ]
     deviations = any("±" in number for p in parts for row in p.part.printed.values() for number in row.values())
     theirs = "; the paper's ± is a standard deviation" if deviations else ""
-    said.append(f"Intervals are 95 %, for new replicas and new examples{theirs}.")
+    said.append(f"Intervals are 95 %, for new replicas and new examples; ± is half of one{theirs}.")
     return tuple(said)

@@ -91,7 +91,7 @@ class AlignedPredictions:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self._session.close()
 
     def close(self) -> None:
         """Close the database and remove its temporary folder."""
@@ -276,7 +276,7 @@ class AlignedPredictions:
             self._matcher.stage()
         size = max(1, BLOCK_ELEMENTS // (self.replicas * (self.classes or 1 if self.has_probs or self.has_draws else 1)))
         for start in range(0, rows, size):
-            yield self._matcher.rows_of(start, min(start + size, rows)), min(size, rows - start)
+            yield self._matcher.source((start, min(start + size, rows))), min(size, rows - start)
 
     def _known(self, source: str, further: Sequence[str], rows: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What is known of some rows, by the names that `Predictions` has for it; and further columns of the source."""

@@ -9,7 +9,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,8 @@ from traintwice.types import Array
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
 """NumPy's name for each dtype of safetensors; bfloat16 is read as its bits."""
-
 CLASS_NAMES = ("classes", "class_names", "classes_")
 """Arrays of these names hold the names of the K classes and are not columns."""
-
 BLOCK_BYTES = 1 << 25
 """Memory of a block of rows."""
 
@@ -100,26 +97,24 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
             raise BadInput(
                 f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
             )
+        if axes > 2:
+            raise BadInput(
+                f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica. "
+                "Save one file for each, or pass the whole array to traintwice.measure in Python"
+            )
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
         elif axes == 1:
             parts.append(((name or ("p" if kind == "f" else "pred"),), array))
         elif axes == 2:
             parts.append((tuple(f"{name or 'p'}_{k}" for k in range(array.shape[1])), array))
-        elif axes > 2:
-            raise BadInput(
-                f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica. "
-                "Save one file for each, or pass the whole array to traintwice.measure in Python"
-            )
     lengths = {names[0]: array.shape[0] for names, array in parts if names and array.shape[0] != 1}
     longest = max(lengths.values(), default=1)
-    if len(set(lengths.values())) > 1:
-        other = next(name for name, length in lengths.items() if length != longest)
+    shorter = next((name for name, length in lengths.items() if length != longest), None)
+    if shorter is not None:
         same = next(name for name, length in lengths.items() if length == longest)
-        raise BadInput(
-            f"{source}: array {other!r} has {lengths[other]:,} entries and {same!r} has {longest:,}; "
-            "expected one entry for each example in all"
-        )
+        told = f"{source}: array {shorter!r} has {lengths[shorter]:,} entries and {same!r} has {longest:,}"
+        raise BadInput(f"{told}; expected one entry for each example in all")
     return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
 
 
@@ -181,7 +176,7 @@ def _npy(path: Path, shown: str) -> Slices:
     size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
     if size < least:
         raise ValueError(f"{size:,} bytes, {least:,} expected")
-    return Slices(shape, dtype, partial(_rows_of_file, path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2))
+    return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2).rows)
 
 
 def _tensors(path: Path) -> dict[str, Slices]:
@@ -203,42 +198,42 @@ def _tensors(path: Path) -> dict[str, Slices]:
         shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
         widened = entry["dtype"] == "BF16"  # the upper half of a float32
         at = 8 + length + entry["data_offsets"][0]
-        read = partial(_rows_of_file, path, at, shape, dtype, str(path), by_column=False, widened=widened)
+        read = _InFile(path, at, shape, dtype, str(path), widened=widened).rows
         found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
     return found
 
 
-def _rows_of_file(
-    path: Path,
-    at: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    shown: str,
-    start: int,
-    stop: int,
-    *,
-    by_column: bool,
-    widened: bool = False,
-) -> np.ndarray:
-    """Rows of an array at some place of a file; read and not mapped, so that a file cut short meanwhile is an error."""
+@dataclass(frozen=True)
+class _InFile:
+    """An array at some place of a file; read and not mapped, so that a file cut short meanwhile is an error."""
 
-    def read(first: int, count: int) -> np.ndarray:
-        with path.open("rb") as stream:
-            stream.seek(at + first * dtype.itemsize)
-            found = np.fromfile(stream, dtype, count)
+    path: Path
+    at: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    shown: str
+    by_column: bool = False
+    widened: bool = False
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """The rows from start to stop."""
+        if self.by_column:
+            return np.stack([self._read(k * self.shape[0] + start, stop - start) for k in range(self.shape[1])], axis=1)
+        width = math.prod(self.shape[1:])
+        rows = self._read(start * width, (stop - start) * width).reshape(-1, *self.shape[1:])
+        return (rows.astype(np.uint32) << 16).view(np.float32) if self.widened else rows
+
+    def _read(self, first: int, count: int) -> np.ndarray:
+        with self.path.open("rb") as stream:
+            stream.seek(self.at + first * self.dtype.itemsize)
+            found = np.fromfile(stream, self.dtype, count)
         if len(found) < count:
-            raise BadInput(f"{shown} was cut short while it was read; run again when it is no longer written to")
+            raise BadInput(f"{self.shown} was cut short while it was read; run again when it is no longer written to")
         return found
-
-    if by_column:
-        return np.stack([read(k * shape[0] + start, stop - start) for k in range(shape[1])], axis=1)
-    width = math.prod(shape[1:])
-    rows = read(start * width, (stop - start) * width).reshape(-1, *shape[1:])
-    return (rows.astype(np.uint32) << 16).view(np.float32) if widened else rows
 
 
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
-    """How many entries are true, and the indices of the first."""
+    """How many are true, and the indices of the first."""
     count = int(xp.sum(xp.astype(bad, xp.int64)))
     return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
 
@@ -253,7 +248,11 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
             f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
             "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
         )
-    total = _row_sums(xp, probs)
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):  # fast, and precise enough
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported below
+            total = probs @ np.ones(classes, dtype=probs.dtype)
+    else:
+        total = xp.sum(probs, axis=2, dtype=xp.float64)
     if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
         return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
     count, at = _first(xp, ~xp.isfinite(probs))
@@ -264,23 +263,13 @@ def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
         )
     count, at = _first(xp, probs < 0)
     if count:
-        raise BadInput(
-            f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]}); "
-            "these look like logits: pass softmax(logits)"
-        )
+        told = f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]})"
+        raise BadInput(f"{told}; these look like logits: pass softmax(logits)")
     count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
     raise BadInput(
         f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
         f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
     )
-
-
-def _row_sums(xp: Any, probs: Array) -> Array:
-    """Sums over classes, ``M N``; as a product with ones where that is fast and precise enough."""
-    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):
-        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported by the caller
-            return probs @ np.ones(probs.shape[2], dtype=probs.dtype)
-    return xp.sum(probs, axis=2, dtype=xp.float64)
 
 
 def check_votes(xp: Any, votes: Array) -> None:
@@ -333,7 +322,7 @@ def check_examples(
     targets: Array | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """What is known of the examples: int64 labels, float64 weights and targets, as arrays ``N`` like the predictions; or `BadInput`."""
+    """What is known of the examples: arrays ``N`` like the predictions, labels int64, weights and targets float64; or `BadInput`."""
     if labels is not None:
         labels = _of_examples(xp, labels, known, "labels", "label")
         if not xp.isdtype(labels.dtype, "integral"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.session import Session, aggregates, all_of, any_of, layers, show_id
+from traintwice.predictions.session import Session, aggregates, all_of, any_of, show_id
 from traintwice.predictions.views import Cell, View, check_contents, suspicious
 
 Order = Literal["by position", "same order", "joined"]
@@ -26,7 +26,6 @@ PREFIX, SHOWN = 2048, 5
 """Rows whose ids are compared before the way is chosen (every id is compared afterwards); ids shown in a message."""
 
 STAGED = "aligned"
-"""The temporary table that holds matched rows."""
 
 
 @dataclass(frozen=True)
@@ -58,30 +57,28 @@ class Matcher:
     def __init__(
         self, session: Session, views: Sequence[View], rows: Sequence[int], *, unchecked: Sequence[View] = (), drop: bool
     ) -> None:
-        self.session, self.views, self.rows, self.drop = session, tuple(views), tuple(rows), drop
-        self.staged = False
+        self.session, self.views, self.rows, self.drop, self.staged = session, tuple(views), tuple(rows), drop, False
         self.alignment: Alignment | None = None
         self._unchecked = list(unchecked)
         shared = shared_columns(self.views).items()
         self._conflicts = [(column, first, m) for column, (first, *others) in shared for m in others]
 
     def relation(self, source: str | None = None) -> str:
-        """A SELECT of the aligned rows, after `match`; of all, or of a FROM item of `rows_of` with its columns."""
-        return relation(self.views, source or self._source(), everything=source is not None)
+        """A SELECT of the aligned rows, after `match`; of all, or of a FROM item of `source` with its columns."""
+        return relation(self.views, source or self.source(), everything=source is not None)
 
-    def rows_of(self, start: int, stop: int) -> str:
-        """FROM item of some of the rows, its columns named as by `flat`; joined rows must be staged."""
+    def source(self, rows: tuple[int, int] | None = None) -> str:
+        """FROM item of the matched rows, or of a range of them, its columns named as by `flat`; joined rows must be staged for that."""
         if self.staged:
-            return f"(SELECT * FROM {STAGED} WHERE rowid >= {start} AND rowid < {stop})"
-        return f"({flat(self.views, _side_by_side(self.views, (start, stop)))})"
+            return f"(SELECT * FROM {STAGED} WHERE rowid >= {rows[0]} AND rowid < {rows[1]})" if rows else STAGED
+        joined = self.alignment is not None and self.alignment.order == "joined"
+        return f"({flat(self.views, _joined(self.views) if joined else _side_by_side(self.views, rows))})"
 
     def stage(self, views: Sequence[View] = ()) -> None:
         """Store the matched rows once, or ``views`` joined by id; the table spills under the memory limit."""
         if not self.staged:
-            columns = f"({flat(views, _joined(views))})" if views else self._source()
-            unused = [
-                f"{c}_{m}" for m, view in enumerate(self.views) for c in view.cells if c == "raw_y" or (m and c in view.ids)
-            ]
+            columns = f"({flat(views, _joined(views))})" if views else self.source()
+            unused = [f"{c}_{m}" for m, v in enumerate(self.views) for c in v.cells if c == "raw_y" or (m and c in v.ids)]
             select = f"SELECT *{f' EXCLUDE ({chr(44).join(unused)})' if unused else ''} FROM {columns}"
             self.session.rows(f"CREATE TABLE {STAGED} AS {select}", doing="joining the files by id")
             self.staged = True
@@ -100,13 +97,8 @@ class Matcher:
     def sums(self, sums: Mapping[str, str], steps: Steps = ()) -> dict[str, float]:
         """Sums of expressions over rows that are matched already."""
         in_ranges = self.alignment is not None and self.alignment.order != "joined" and not self.staged
-        found = self._pass({}, sums, steps, None if in_ranges else self._source())
+        found = self._pass({}, sums, steps, None if in_ranges else self.source())
         return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
-
-    def _source(self) -> str:
-        """FROM item of the matched rows, its columns named as by `flat`."""
-        joined = self.alignment is not None and self.alignment.order == "joined"
-        return STAGED if self.staged else f"({flat(self.views, (_joined if joined else _side_by_side)(self.views))})"
 
     def _looks_equal(self) -> bool:
         """True where the files are as long as each other and start with the same ids: worth trying the fast path."""
@@ -124,7 +116,6 @@ class Matcher:
             raise BadInput(f"rows cannot be matched by position: {told}; pass --id to match them by id")
         differ = {f"differ_{m}": any_of(f"{i}_0 <> {i}_{m}" for i in v.ids) for m, v in enumerate(self.views) if m and v.ids}
         found = self._pass(self._checks(differ), sums, steps, rising=bool(first.ids))
-        self._check_suspicious(found)
         if any(found[name] for name in differ):
             return None
         if found.get("not_rising"):
@@ -145,11 +136,9 @@ class Matcher:
             # Every cell of a prediction holds something, so that a row without a partner is one where some are missing.
             partners = {f"paired_{m}": f"count({v.predictions[0]}_{m})" for m, v in enumerate(self.views)}
             found = self._pass(partners | self._checks({}), sums, steps, pairs)
-            self._check_suspicious(found)
             if all(found[name] == found["total"] == self.rows[0] for name in partners):
                 return self._accept("joined", found)
-        while self._unchecked:
-            check_contents(self.session, self._unchecked.pop(0))
+        self._check_cells()
         self.stage(self._what_to_store())
         found = self._pass(self._checks({}), sums, steps, STAGED)
         if found["total"] == 0:
@@ -191,12 +180,6 @@ class Matcher:
         of_cells = {m: view for m, view in enumerate(self.views) if view in self._unchecked}
         return checks | {f"suspicious_{m}": suspicious(view, f"{{}}_{m}".format) for m, view in of_cells.items()}
 
-    def _check_suspicious(self, found: Mapping[str, Any]) -> None:
-        """Check the cells of all files where the pass that matched them was suspicious of some."""
-        if any(count for name, count in found.items() if name.startswith("suspicious_")):
-            while self._unchecked:
-                check_contents(self.session, self._unchecked.pop(0))
-
     def _pass(
         self, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps, source: str | None = None, *, rising: bool = False
     ) -> dict[str, Any]:
@@ -214,26 +197,32 @@ class Matcher:
             size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
             for rows in [(start, start + size) for start in range(0, total, size)] if total > size else [None]:
                 sources.append(f"(SELECT *{again} FROM ({flat(self.views, _side_by_side(self.views, rows))}))")
-        whole = [layers(self.relation(each), steps) for each in sources]
+        whole = [self.relation(each) for each in sources]
+        for step in steps:
+            columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
+            whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
         wanted = ["count(*) AS total", "count(y) AS labelled", *[f"{sql} AS {name}" for name, sql in checks.items()]]
         wanted += [f"coalesce(count_if(again), 0) AS not_rising, min({one}) AS low, max({one}) AS high"] if rising else []
         wanted += [f"{sql} AS sum_{i}" for i, sql in enumerate(aggregates(self.session, whole[0], sums))]
         queries = [f"SELECT {', '.join(wanted)} FROM ({rows})" for rows in whole]
-        if len(queries) == 1:
-            return self.session.records(queries[0], doing="reading the predictions")[0]
         parts = self.session.parallel_records(queries, doing="reading the predictions")
         ends = [(part.pop("low"), part.pop("high")) for part in parts] if rising else []
         found = {name: _total([part[name] for part in parts]) for name in parts[0]}
+        if any(count for name, count in found.items() if name.startswith("suspicious_")):
+            self._check_cells()
         if rising:  # where one range ends and the next starts
-            found["not_rising"] += sum(None in (a, b) or a >= b for (_, a), (b, _) in itertools.pairwise(ends))
+            found["not_rising"] += sum(a >= b for (_, a), (b, _) in itertools.pairwise(ends))
         return found
+
+    def _check_cells(self) -> None:
+        while self._unchecked:
+            check_contents(self.session, self._unchecked.pop(0))
 
     def _accept(self, order: Order, found: dict[str, Any]) -> dict[str, Any]:
         for column, a, b in self._conflicts:
-            if found[f"conflict_{column}_{b}"]:
-                raise _conflict(
-                    self.session, (self.views[a], self.views[b]), column, found[f"conflict_{column}_{b}"], found["total"]
-                )
+            count = found[f"conflict_{column}_{b}"]
+            if count:
+                raise _conflict(self.session, (self.views[a], self.views[b]), column, count, found["total"])
         dropped = tuple(rows - found["total"] for rows in self.rows)
         self.alignment = Alignment(order, found["total"], found["labelled"], dropped)
         return found

@@ -45,6 +45,10 @@ class Predictions:
         clusters: number of the cluster of each example, integers from 0, length ``N``; None: examples are independent.
         class_names: names of the K classes.
 
+    Attributes:
+        has_probs: False where only predicted labels are known. has_scores: made by `from_scores`. has_labels: true labels are known.
+        replicas, examples, classes: M, N and K; None for predicted labels.
+
     Raises:
         BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of
             range. The message counts the offending rows and names the first.
@@ -89,6 +93,7 @@ class Predictions:
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
         self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
         self.class_names = None if class_names is None else tuple(class_names)
+        self.has_probs, self.has_scores, self.has_labels = kind == "probs", kind == "scores", known["labels"] is not None
         self.weights, self.targets, self.ids = known["weights"], known["targets"], known["ids"]
         self.clusters, self.groups = known["clusters"], known["groups"]
 
@@ -166,18 +171,17 @@ class Predictions:
             return predictions
         return cls(predictions, labels, weights)
 
-    def _with(self, values: Array, known: dict[str, Any], kind: Kind | None = None) -> Predictions:
-        return self._made(self.xp, kind or self._kind, values, known, self.class_names)
-
     def slice(self, start: int, stop: int) -> Predictions:
         """Examples start … stop−1, unchecked (they were checked when they came in)."""
-        part = self._with(self._values[:, start:stop, ...], _each(self._known, lambda array: array[start:stop]))
+        part = self.where(slice(start, stop))
         part._part_of = (self, start, stop)
         return part
 
-    def where(self, chosen: np.ndarray) -> Predictions:
+    def where(self, chosen: Any) -> Predictions:
         """The examples chosen by a mask, or in the order of indices; unchecked."""
-        return self._with(self._values[:, chosen, ...], _each(self._known, lambda array: array[chosen]))
+        known = {name: None if array is None else array[chosen] for name, array in self._known.items() if name != "groups"}
+        known["groups"] = {name: array[chosen] for name, array in self.groups.items()}
+        return self._made(self.xp, self._kind, self._values[:, chosen, ...], known, self.class_names)
 
     def models(self, start: int, stop: int) -> Predictions:
         """Replicas start … stop−1 on the same examples, unchecked."""
@@ -188,13 +192,13 @@ class Predictions:
         return self._of_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
 
     def _of_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
-        part = self._with(pick(self._values), self._known)
+        part = self._made(self.xp, self._kind, pick(self._values), self._known, self.class_names)
         part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
         return part
 
     def without_labels(self) -> Predictions:
         """The same predictions, no labels attached."""
-        return self._with(self._values, self._known | {"labels": None, "targets": None})
+        return self._made(self.xp, self._kind, self._values, self._known | {"labels": None, "targets": None}, self.class_names)
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -211,7 +215,7 @@ class Predictions:
 
     def without_probs(self) -> Predictions:
         """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
-        return self._with(self.votes, self._known, "votes") if self.has_probs else self
+        return self._made(self.xp, "votes", self.votes, self._known, self.class_names) if self.has_probs else self
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
@@ -223,43 +227,25 @@ class Predictions:
             yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
 
     @property
-    def has_probs(self) -> bool:
-        """False where only predicted labels are known."""
-        return self._kind == "probs"
-
-    @property
-    def has_scores(self) -> bool:
-        """True where they were made by `from_scores`."""
-        return self._kind == "scores"
-
-    @property
-    def has_labels(self) -> bool:
-        """False where the true labels are not known."""
-        return self._known["labels"] is not None
-
-    @property
     def labels(self) -> Array:
         """True labels, shape ``N``. Raises `BadInput` where none were given."""
-        if self._known["labels"] is None:
+        if not self.has_labels:
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
         return self._known["labels"]
 
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
-        self._require_probs()
-        return self.xp.astype(self._values, self.xp.float64, copy=False)
-
-    def _require_probs(self) -> None:
         if not self.has_probs:
             raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
+        return self.xp.astype(self._values, self.xp.float64, copy=False)
 
     @cached_property
     def by_class(self) -> Array:
         """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
-        self._require_probs()
-        if isinstance(self._values, np.ndarray):
-            return np.array(self._values.transpose(0, 2, 1), dtype=np.float64, order="C")
+        values = self._values if self.has_probs else self.probs  # which raises
+        if isinstance(values, np.ndarray):
+            return np.array(values.transpose(0, 2, 1), dtype=np.float64, order="C")
         return self.xp.permute_dims(self.probs, (0, 2, 1))
 
     @cached_property
@@ -294,9 +280,9 @@ class Predictions:
     @cached_property
     def of_label(self) -> Array:
         """Probability given to the true label, shape ``M N``."""
-        self._require_probs()
+        values = self._values if self.has_probs else self.probs  # which raises
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
-        known = self.xp.take_along_axis(self._values, index, axis=2)[:, :, 0]
+        known = self.xp.take_along_axis(values, index, axis=2)[:, :, 0]
         return self.xp.astype(known, self.xp.float64, copy=False)
 
     @cached_property
@@ -325,14 +311,6 @@ class Predictions:
         )
         extra = "".join(f", {name}" for name, array in known if array is not None)
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {kind}{extra})"
-
-
-def _each(known: dict[str, Any], change: Callable[[Array], Array]) -> dict[str, Any]:
-    """What is known of examples, each array changed."""
-    groups = {name: change(values) for name, values in known["groups"].items()}
-    return {name: None if array is None else change(array) for name, array in known.items() if name != "groups"} | {
-        "groups": groups
-    }
 
 
 def top_class(xp: Any, probs: Array) -> Array:

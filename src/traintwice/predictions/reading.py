@@ -47,14 +47,6 @@ class Option:
     commas: bool = False
     panel: str | None = PANEL
 
-    @property
-    def default(self) -> Any:
-        """The value where the option is absent."""
-        if self.kind == list[str]:
-            return ()
-        choices = get_args(self.kind)
-        return False if self.kind is bool else choices[0] if choices else None
-
 
 Missing: TypeAlias = Literal["refuse", "drop"]
 
@@ -106,6 +98,11 @@ class Reading(TypedDict, total=False):
 
 OPTIONS: Mapping[str, Option] = {n: h.__metadata__[0] for n, h in get_type_hints(Reading, include_extras=True).items()}
 """Every option of `Reading` by name."""
+DEFAULTS = {
+    n: () if o.kind == list[str] else False if o.kind is bool else "refuse" if o.kind == Missing else None
+    for n, o in OPTIONS.items()
+}
+"""The value of each option that is absent."""
 
 EXCLUSIVE = (
     ("id", "by_position", "rows are matched by id or by their position"),
@@ -128,7 +125,7 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     >>> reading["id"], reading["label"], reading["on_missing"]
     (('row_id',), None, 'refuse')
     """
-    filled: dict[str, Any] = {name: option.default for name, option in OPTIONS.items()}
+    filled: dict[str, Any] = dict(DEFAULTS)
     for name, value in given.items():
         if name not in OPTIONS:
             raise unknown("option of reading", name, OPTIONS)
@@ -145,7 +142,7 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
             value = tuple(str(entry) for entry in value)
         filled[name] = value
     for one, other, why in EXCLUSIVE:
-        if all(filled[name] is not OPTIONS[name].default and filled[name] is not False for name in (one, other)):
+        if all(filled[name] is not DEFAULTS[name] for name in (one, other)):
             raise BadInput(f"--{one} and --{other.replace('_', '-')} exclude each other: {why}")
     if isinstance(filled["by"], tuple) and isinstance(filled["time"], str) and filled["time"] in filled["by"]:
         raise BadInput(f"{filled['time']!r} is given to --by and to --time; --time cuts it into periods, --by takes its values")
@@ -202,7 +199,9 @@ def agreed_classes(
     base = names or ("0", "1")
     reference = next((one for one in own if one and set(one) != set(base)), base)  # what --classes renames
     swapped = named.names == base[::-1] != base and (stated or names is None)
-    return named, sources, [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
+    if swapped or any(own):
+        layouts = [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
+    return named, sources, layouts
 
 
 def _stated(

@@ -211,7 +211,8 @@ class Rows:
         self.waived = done = 0
         source = self._source
         rows = source.alignment.rows if isinstance(source, AlignedPredictions) else source.examples
-        for block in self._every_block():
+        arrays = () if isinstance(source, AlignedPredictions) else (part for _, _, part in source.blocks(self.has_probs))
+        for block in source.batches() if isinstance(source, AlignedPredictions) else arrays:
             done += block.examples
             tell(done, rows)
             keep = self._keep(block.ids)
@@ -233,12 +234,6 @@ class Rows:
         if not parts:
             raise BadInput("no rows are left")
         return Predictions.joined(parts)
-
-    def _every_block(self) -> Iterator[Predictions]:
-        if isinstance(self._source, AlignedPredictions):
-            yield from self._source.batches()
-        else:
-            yield from (block for _, _, block in self._source.blocks(self.has_probs))
 
     def _keep(self, ids: Any) -> np.ndarray | None:
         """A mask of the rows that count; None where all do."""

@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,6 @@ def show_id(values: Sequence[Any]) -> str:
     shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
     shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
     return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
-
-
-def layers(inner: str, steps: Sequence[Mapping[str, str]]) -> str:
-    """A query with further columns, each step computed from the columns before it."""
-    for step in steps:
-        inner = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in step.items())} FROM ({inner})"
-    return inner
 
 
 def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
@@ -132,7 +125,10 @@ class Session:
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
         self.connection.execute("SET enable_progress_bar = true")  # so that it can be asked for,
         self.connection.execute("SET enable_progress_bar_print = false")  # and is never written into standard output
-        self._finalizer = weakref.finalize(self, _release, self.connection, self.folder)
+        closing = ExitStack()
+        closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        closing.callback(self.connection.close)
+        self._finalizer = weakref.finalize(self, closing.close)
 
     def close(self) -> None:
         """Close the connection and remove what was spilled; may be called twice."""
@@ -165,6 +161,8 @@ class Session:
 
     def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
         """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
+        if len(queries) == 1:
+            return self.records(queries[0], doing=doing)
         ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
 
         def run(sql: str) -> dict[str, Any]:
@@ -252,11 +250,6 @@ def without_cells(reason: Exception) -> str:
     known = r"on Line: \d+|Expected Number of Columns: \d+ Found: \d+|No magic bytes found|not utf-8|Malformed JSON|in line \d+"
     told = "; ".join(dict.fromkeys(re.findall(known, str(reason))))
     return f"it cannot be read ({told})" if told else "it cannot be read"
-
-
-def _release(connection: Any, folder: Path) -> None:
-    connection.close()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 MOST_PERIODS, MOST_RANGES = 60, 20

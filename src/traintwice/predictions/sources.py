@@ -151,7 +151,7 @@ def _files(text: str) -> list[Path]:
             raise BadInput(f"{path}: the ending of the name does not say the format; {endings}")
         if path.stat().st_size == 0:
             raise BadInput(f"{path} is empty (0 bytes)")
-    return sorted(found, key=lambda p: numeric_order(str(p)))
+    return sorted(found, key=lambda p: numeric_order(str(p))) if len(found) > 1 else found
 
 
 def _format_of(path: Path) -> str | None:
@@ -194,8 +194,8 @@ def _open_file(session: Session, path: Path, number: int) -> Source:
         _refuse_repeated(names, name)
         if not {"file_row_number", f"f{number}"} & {n.lower() for n in names}:
             relation = f"read_parquet({exact}, file_row_number = true, hive_partitioning = false)"
-            columns = _described(session, relation, name)
-            del columns["file_row_number"]
+            described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
+            columns = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
             return Source(name, relation, "file_row_number", columns, path=path, stamp=stamp)
         source = _staged(session, f"read_parquet({exact}, hive_partitioning = false)", name, number)
     elif kind in ("csv", "tsv"):
@@ -312,13 +312,9 @@ def _staged(session: Session, relation: str | None, name: str, number: int) -> S
     if relation is not None:
         copy = f"CREATE TABLE {table} AS SELECT COLUMNS('(?s)(.*)') AS 'c_\\1' FROM {relation}"
         session.rows(copy, doing=f"{name}: reading")
-    columns = {column.removeprefix("c_"): kind for column, kind in _described(session, table, name).items()}
+    described = session.rows(f"DESCRIBE {table}", doing=f"{name}: reading the columns")
+    columns = {row[0].removeprefix("c_"): row[1] for row in described}
     return Source(name, table, "rowid", columns, prefix="c_")
-
-
-def _described(session: Session, relation: str, name: str) -> dict[str, str]:
-    described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
-    return {row[0]: row[1] for row in described}
 
 
 def _top_level(inside: Sequence[tuple[Any, ...]]) -> list[str]:

@@ -25,7 +25,7 @@ class View:
     """A file in canonical form, as the DuckDB view ``name``.
 
     Attributes:
-        predictions: the columns of the predictions.
+        ids, predictions: the columns of the ids and of the predictions.
         table, row: what `scan` reads, and the SQL of its row number.
         cells: the SQL of each column over `scan`.
         names: what the file calls the columns y, w, c, t, g0 ….
@@ -34,16 +34,12 @@ class View:
     name: str
     source: Source
     layout: Layout
+    ids: tuple[str, ...]
     predictions: tuple[str, ...]
     table: str
     row: str
     cells: Mapping[str, str]
     names: Mapping[str, str]
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The columns of the ids."""
-        return tuple(f"i{j}" for j in range(len(self.layout.id)))
 
     def scan(self, rows: tuple[int, int] | None = None) -> str:
         """FROM item of all rows, or of those in a range, over which ``cells`` hold.
@@ -103,7 +99,9 @@ def make_views(
         shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
         shared |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
         names = {column: called for column, called in shared.items() if called}
-        view = View(name, source, layout, tuple(predicted), relation, source.row, cells, names)
+        view = View(
+            name, source, layout, tuple(f"i{j}" for j in range(len(ids))), tuple(predicted), relation, source.row, cells, names
+        )
         views.append(view.over(name) if layered else view)
     return views, None if period is None else period.name
 
@@ -256,8 +254,8 @@ class Fault:
 def faults(view: View, cell: Cell) -> list[Fault]:
     """What the rows of a file may not hold, in the order in which it is reported.
 
-    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: a column with minimum 0 and maximum 1
-    passes "between 0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
+    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: minimum 0 and maximum 1 pass as "between
+    0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
     """
     layout, columns = view.layout, [cell(k) for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
@@ -322,10 +320,7 @@ def faults(view: View, cell: Cell) -> list[Fault]:
 
 
 def suspicious(view: View, cell: Cell) -> str:
-    """An aggregate over all rows, cheap in one pass with other sums, that is 0 only where `check_contents` finds no fault.
-
-    It may be above 0 without a fault: a sum overflows, or a join found no partner for a row.
-    """
+    """A cheap aggregate that is 0 only where `check_contents` finds no fault, and may be above: a sum overflows, a row has no partner."""
     every = faults(view, cell)
     parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if fault.sum is None)}), 0)"]
     parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
