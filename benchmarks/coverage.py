@@ -55,7 +55,11 @@ REASONS = {
     ("noise floor", "high"): "Counts of few rows are discrete and skewed; more retrains or rows help.",
     ("slices", "high"): "Counts of few rows in few clusters.",
     ("planning", "low"): "The plan takes estimates as normal; with few replicas the difference of two churns is skewed.",
-    ("planning", "high"): "The plan takes estimates as normal; with few replicas the difference of two churns is skewed.",
+    (
+        "planning",
+        "high",
+    ): "With a pilot of one recipe the other is taken to vary as much; one with less churn varies less, and is easier to "
+    "distinguish than promised. Give pilots of both.",
 }
 """Why a cell of a part falls short, by how it does."""
 
@@ -117,7 +121,7 @@ def _table(found: list[Cell]) -> list[str]:
     if found[0].above is not None:
         held = next(c.target for c in reversed(found))
         return [
-            f"Each cell: coverage (truth below / above the interval). Target: {held}; none at M = 3.",
+            f"Each cell: coverage (truth below / above the interval). Target: {held}{'; none at M = 3' if found[0].part == 'recipe' else ''}.",
             "",
             *lines,
         ]
@@ -161,7 +165,7 @@ def main() -> None:
             print(f"{cell.part}: {cell.world}", file=sys.stderr)
         found.append(cell)
     if options.json:
-        print(json.dumps([{**asdict(c), "target": str(c.target), "verdict": c.verdict} for c in found], indent=1))
+        print(json.dumps([{**asdict(c), "verdict": c.verdict} for c in found], indent=1))
     else:
         print(markdown(found, options.seed))
     if options.write:
