@@ -119,9 +119,9 @@ def _table(found: list[Cell]) -> list[str]:
         lines.append(f"| {world} | {setting} | {shown} | {max(c.trials for c in of.values()):,} |")
     targets = dict.fromkeys(f"{c.question.replace('_', ' ')}: {c.target}" for c in found if str(c.target) != "–")
     if found[0].above is not None:
-        held = next(c.target for c in reversed(found))
+        held, but = found[-1].target, "; none at M = 3" if found[0].part == "recipe" else ""
         return [
-            f"Each cell: coverage (truth below / above the interval). Target: {held}{'; none at M = 3' if found[0].part == 'recipe' else ''}.",
+            f"Each cell: coverage (truth below / above the interval). Target: {held}{but}.",
             "",
             *lines,
         ]
