@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulated.cells import COVERAGE, TWO_MODELS, Cell, Misses, Target
+from simulated.cells import COVERAGE, NONE, TWO_MODELS, Cell, Misses, Target
 from simulated.worlds import CLUSTERED, HEAVY, INDEPENDENT, SHARED, World
 from traintwice import metrics
 from traintwice.compare import compare_recipes, diff, interval
@@ -42,7 +42,7 @@ def recipe(world: World, trials: int, seed: int, replicas: tuple[int, ...] = REP
                     except Undefined:  # no errors, so no ratio to them
                         continue
                     misses.add(metric.__name__, found.low, found.high)
-            target = COVERAGE if m >= 4 else replace(COVERAGE, low=0.0, upper=None)
+            target = COVERAGE if m >= 4 else NONE
             yield from misses.cells("recipe", world.name, f"M = {m}, N = {rows:,}", target)
 
 

@@ -103,5 +103,5 @@ def planning(trials: int, seed: int) -> Iterator[Cell]:
             for pilot, plans in promised.items():
                 mean = float(np.mean([p.table[0].power or 0.0 for p in plans]))
                 setting = f"M = {m}, N = {rows:,}, {'paired' if paired else 'not paired'}, {pilot}"
-                target = Target(low=max(mean - 0.05, 0.0), high=min(mean + 0.05, 1.0)) if pilot == "pilot of both" else NONE
+                target = Target(low=max(mean - 0.05, 0.0), high=min(mean + 0.05, 1.0))
                 yield Cell("planning", name, setting, f"promised {100 * mean:.0f} %", trials, power, target=target)
