@@ -44,14 +44,50 @@ def test_digits_that_are_text_are_ordered_as_numbers():
 @pytest.mark.parametrize(
     ("table", "reading", "names", "labels", "positive", "rule"),
     [
-        (SCORE | {"y": FRAUD}, {"positive": "fraud"}, ("legit", "fraud"), [1, 0, 1], "fraud", "positive class: fraud (--positive)"),
-        (SCORE | {"y": FRAUD}, {"positive": "legit"}, ("fraud", "legit"), [0, 1, 0], "legit", "positive class: legit (--positive)"),
+        (
+            SCORE | {"y": FRAUD},
+            {"positive": "fraud"},
+            ("legit", "fraud"),
+            [1, 0, 1],
+            "fraud",
+            "positive class: fraud (--positive)",
+        ),
+        (
+            SCORE | {"y": FRAUD},
+            {"positive": "legit"},
+            ("fraud", "legit"),
+            [0, 1, 0],
+            "legit",
+            "positive class: legit (--positive)",
+        ),
         (SCORE | {"y": FRAUD}, {"classes": ["legit", "fraud"]}, ("legit", "fraud"), [1, 0, 1], "fraud", "order of --classes"),
-        (SCORE | {"y": np.array([True, False, True])}, {"positive": "true"}, ("False", "True"), [1, 0, 1], "True", "(--positive)"),
-        (SCORE | {"y": np.array([True, False, True])}, {"positive": "False"}, ("True", "False"), [0, 1, 0], "False", "(--positive)"),
+        (
+            SCORE | {"y": np.array([True, False, True])},
+            {"positive": "true"},
+            ("False", "True"),
+            [1, 0, 1],
+            "True",
+            "(--positive)",
+        ),
+        (
+            SCORE | {"y": np.array([True, False, True])},
+            {"positive": "False"},
+            ("True", "False"),
+            [0, 1, 0],
+            "False",
+            "(--positive)",
+        ),
         (SCORE | {"y": np.array([1, 0, 1])}, {}, None, [1, 0, 1], "1", "classes 0 and 1; positive class: 1"),
         (SCORE | {"y": np.array([1, 0, 1])}, {"positive": "0"}, ("1", "0"), [0, 1, 0], "0", "positive class: 0 (--positive)"),
         (SCORE | {"y": np.array(["legit"] * 3)}, {"positive": "fraud"}, ("legit", "fraud"), [0, 0, 0], "fraud", "(--positive)"),
+        (
+            SCORE,
+            {"positive": "fraud"},
+            ("not fraud", "fraud"),
+            None,
+            "fraud",
+            "classes 0 and 1; positive class: fraud (--positive)",
+        ),
         (TWO | {"y": np.array(["cat", "dog", "cat"])}, {}, ("cat", "dog"), [0, 1, 0], None, "order of the columns p_cat, p_dog"),
         (TWO | {"y": np.array(["cat", "dog", "cat"])}, {"positive": "cat"}, ("dog", "cat"), [1, 0, 1], "cat", "(--positive)"),
         (TWO | {"y": np.array([0, 1, 0])}, {"classes": ["dog", "cat"]}, ("dog", "cat"), [0, 1, 0], None, "order of --classes"),
@@ -59,7 +95,7 @@ def test_digits_that_are_text_are_ordered_as_numbers():
 )
 def test_the_stated_order(table, reading, names, labels, positive, rule):
     p, summary = read(table, **reading)
-    assert (p.class_names, p.labels.tolist(), summary.positive) == (names, labels, positive)
+    assert (p.class_names, p.labels.tolist() if p.has_labels else None, summary.positive) == (names, labels, positive)
     assert rule in summary.class_rule
     cat = p.probs[0, :, names.index("cat") if names and "cat" in names else 1]
     np.testing.assert_allclose(cat, SCORE["p"])
@@ -104,7 +140,7 @@ def test_predicted_labels_need_no_order():
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_truth_values(ending, tmp_path):
     path = tmp_path / f"a.{ending}"
-    duckdb.sql("COPY (SELECT * FROM (VALUES (1, true, false), (2, true, true), (3, false, NULL)) t(id, pred, y)) " f"TO '{path}'")
+    duckdb.sql(f"COPY (SELECT * FROM (VALUES (1, true, false), (2, true, true), (3, false, NULL)) t(id, pred, y)) TO '{path}'")
     with open_predictions(path) as opened:
         assert opened.class_names == ("False", "True")
         assert opened.read(labelled_only=True).labels.tolist() == [0, 1]
@@ -112,17 +148,34 @@ def test_truth_values(ending, tmp_path):
 
 
 ASKED = {
-    "text beside a score": (SCORE | {"y": FRAUD}, {}, r"classes in y are fraud, legit and nothing says .*'p' .*pass --positive NAME"),
+    "text beside a score": (
+        SCORE | {"y": FRAUD},
+        {},
+        r"classes in y are fraud, legit and nothing says .*'p' .*pass --positive NAME",
+    ),
     "truth beside a score": (SCORE | {"y": np.array([True, False, True])}, {}, r"are False, True and nothing says .*--positive"),
-    "numbers beside named columns": (TWO | {"y": np.array([0, 1, 0])}, {}, r"labels in 'y' are numbers and the columns p_cat, p_dog .*--classes"),
-    "a positive class that is not there": (SCORE | {"y": FRAUD}, {"positive": "frod"}, r"--positive frod: expected one of two classes, got fraud, legit"),
+    "numbers beside named columns": (
+        TWO | {"y": np.array([0, 1, 0])},
+        {},
+        r"labels in 'y' are numbers and the columns p_cat, p_dog .*--classes",
+    ),
+    "a positive class that is not there": (
+        SCORE | {"y": FRAUD},
+        {"positive": "frod"},
+        r"--positive frod: expected one of two classes, got fraud, legit",
+    ),
     "a contradiction": (
         SCORE | {"y": FRAUD},
         {"classes": ["legit", "fraud"], "positive": "legit"},
         r"--positive legit contradicts the classes legit,fraud, .*pass --classes fraud,legit or leave out --positive",
     ),
+    "one text only": (SCORE | {"y": np.array(["legit"] * 3)}, {}, r"classes in y are legit and nothing says .*--positive"),
     "positive of three": ({"id": IDS, "p": np.eye(3)}, {"positive": "2"}, r"--positive 2: expected one of two classes, got 3"),
-    "positive of three names": ({"id": IDS, "p": np.eye(3)}, {"positive": "a", "classes": ["a", "b", "c"]}, r"expected one of two classes, got a, b, c"),
+    "positive of three names": (
+        {"id": IDS, "p": np.eye(3)},
+        {"positive": "a", "classes": ["a", "b", "c"]},
+        r"expected one of two classes, got a, b, c",
+    ),
     "positive of a regression": (SCORE, {"positive": "1", "regression": True}, r"--positive and --regression exclude each other"),
 }
 
@@ -165,3 +218,17 @@ def test_votes_of_arrays_are_turned_round():
     with pytest.raises(BadInput, match="contradicts the classes a,b"):  # noqa: SIM117
         with open_rows([np.array([0.5, 0.4])], classes=["a", "b"], positive="a"):
             pass
+
+
+def test_columns_with_padded_numbers_are_numbers():
+    table = {"id": IDS[:2], **{f"p_{k:02}": np.eye(12)[[3, 11]][:, k] for k in range(12)}, "y": np.array([3, 11])}
+    p, summary = read(table)
+    assert (p.class_names, p.votes.tolist(), p.labels.tolist()) == (None, [[3, 11]], [3, 11])
+
+
+def test_draws_of_a_score_mean_the_positive_class():
+    with open_rows(
+        [np.array([0.9, 0.2, 0.8])], id=np.array([1, 1, 2]), draws=np.array([0, 1, 0]), positive="0", label=np.array([0, 0, 1])
+    ) as rows:
+        (block,) = rows.items()
+        assert (block.counts[0].tolist(), block.labels.tolist(), rows.positive) == ([[1, 1], [0, 1]], [1, 0], "0")

@@ -76,7 +76,10 @@ def test_counts_are_those_of_a_dictionary(kind, shuffled, monkeypatch):
 def test_items_that_one_file_lacks():
     old, _ = draws(range(5), 2, 1)
     new, _ = draws(range(1, 5), 3, 2)
-    with pytest.raises(BadInput, match=r"1 of 5 ids of table 1 are missing from table 2"), open_rows([old, new], draws="epoch") as rows:
+    with (
+        pytest.raises(BadInput, match=r"1 of 5 ids of table 1 are missing from table 2"),
+        open_rows([old, new], draws="epoch") as rows,
+    ):
         list(rows.items())
     with open_rows([old, new], draws="epoch", on_missing="drop") as rows:
         assert sorted(i for block in rows.items() for i in block.ids.tolist()) == [1, 2, 3, 4]
@@ -99,7 +102,11 @@ BASE = {"id": np.array([1, 1, 2, 2]), "d": np.array([0, 1, 0, 1]), "pred": np.ar
 @pytest.mark.parametrize(
     ("change", "reading", "message"),
     [
-        ({"d": np.array([0, 0, 0, 1])}, {}, r"table 1: 1 draws are on more than one row; an id and a value of 'd' must name one row"),
+        (
+            {"d": np.array([0, 0, 0, 1])},
+            {},
+            r"table 1: 1 draws are on more than one row; an id and a value of 'd' must name one row",
+        ),
         ({"d": np.array([0, np.nan, 0, 1])}, {}, r"1 of 4 rows have no draw in 'd' \(first: row 1, id 1: missing\)"),
         ({"y": np.array([0, 0, 1, 0])}, {}, r"table 1: 1 items have several values in 'y'; expected the same in all draws"),
         ({"g": np.array(list("abaa"))}, {"by": "g"}, r"1 items have several values in 'g'"),
@@ -115,7 +122,9 @@ def test_draws_that_are_refused(change, reading, message):
 
 
 def test_draws_of_arrays():
-    with open_rows([BASE["pred"], 1 - BASE["pred"]], id=BASE["id"], draws=BASE["d"], label=np.array([1, 1, 0, 0]), by={"g": BASE["id"]}) as rows:
+    with open_rows(
+        [BASE["pred"], 1 - BASE["pred"]], id=BASE["id"], draws=BASE["d"], label=np.array([1, 1, 0, 0]), by={"g": BASE["id"]}
+    ) as rows:
         (block,) = rows.items()
         assert [c.tolist() for c in block.counts] == [[[1, 1], [0, 2]], [[1, 1], [2, 0]]]
         assert (block.labels.tolist(), block.ids.tolist()) == ([1, 0], [1, 2])
@@ -201,7 +210,9 @@ def test_times_that_are_missing_or_are_not_times():
         open_predictions(table | {"t": np.array(["2024-01-01", "soon", "2024-01-03"])}, time="t")
 
 
-@pytest.mark.parametrize("name", ["rowid", "file_row_number", "r", "i0", "c", "p0_1", "f0", "c_id", "source0", "aligned", "whole0", "ROWID"])
+@pytest.mark.parametrize(
+    "name", ["rowid", "file_row_number", "r", "i0", "c", "p0_1", "f0", "c_id", "source0", "aligned", "whole0", "ROWID"]
+)
 @pytest.mark.parametrize("form", ["npz", "csv", "parquet", "pandas", "jsonl"])
 def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
     monkeypatch.setattr("traintwice.predictions.matching.RANGE_ROWS", 10)

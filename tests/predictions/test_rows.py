@@ -55,7 +55,9 @@ def test_clusters_are_the_same_in_every_block(monkeypatch):
         assert partition(Predictions.joined(parts)) == {frozenset({0, 2, 5}), frozenset({1, 4}), frozenset({3})}
 
 
-@pytest.mark.parametrize("wrong", [np.array([1, 2, np.nan, 1, 1, np.nan]), np.array(["a", "b", None, "a", "a", None], dtype=object)])
+@pytest.mark.parametrize(
+    "wrong", [np.array([1, 2, np.nan, 1, 1, np.nan]), np.array(["a", "b", None, "a", "a", None], dtype=object)]
+)
 def test_every_row_needs_a_cluster(wrong):
     table = {"id": IDS, "p": P, "user": wrong}
     message = r"2 of 6 rows have no cluster in 'user' \(first: row 2, id 2: missing\); every row needs a cluster"
@@ -81,9 +83,12 @@ def test_clusters_of_arrays(given, count):
     with open_rows([P, Q], id=IDS, cluster=given) as rows:
         assert rows.summary.clusters == rows.summary.units == count
         assert len(partition(rows.read())) == count
-        assert rows.clusters == {1: "cluster", 2: "user + day" if isinstance(given, dict) else "cluster 1 + cluster 2"}[
-            len(given) if isinstance(given, dict | list) else 1
-        ]
+        assert (
+            rows.clusters
+            == {1: "cluster", 2: "user + day" if isinstance(given, dict) else "cluster 1 + cluster 2"}[
+                len(given) if isinstance(given, dict | list) else 1
+            ]
+        )
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -151,7 +156,10 @@ def test_one_interface(models):
 def test_arrays_and_files_do_not_mix():
     with pytest.raises(BadInput, match="arrays and files cannot be compared"), open_rows([P, OLD]):
         pass
-    for reading, message in (({"label": "y"}, "label: got the name 'y'; with arrays"), ({"by": "g"}, "by: with arrays give a mapping")):
+    for reading, message in (
+        ({"label": "y"}, "label: got the name 'y'; with arrays"),
+        ({"by": "g"}, "by: with arrays give a mapping"),
+    ):
         with pytest.raises(BadInput, match=message), open_rows([P], **reading):
             pass
     with pytest.raises(BadInput, match=r"weight: got ndarray; with files it is the name of a column"), open_rows([OLD], weight=P):
