@@ -160,7 +160,7 @@ REFUSED = {
     "no predictions": (
         [text("a.csv", "id,age\n1,30\n")],
         {},
-        r"no certain columns of predictions: none has a usual name; pass --probs.*id, age",
+        r"it is not clear which columns hold the predictions: none has a usual name; pass --probs.*id, age",
     ),
     "two candidates": ([text("a.csv", "id,p,score\n1,0.5,0.5\n")], {}, r"several could hold them \(p, score\); pass --probs"),
     "a column that is not there": ([good], {"probs": "q"}, r"no column 'q' \(asked for by --probs\); the columns are id, p, y"),
@@ -168,7 +168,7 @@ REFUSED = {
     "a group that is not there": ([good], {"by": ["z"]}, r"no column 'z' \(asked for by --by\)"),
     "a weight that is not there": ([good], {"weight": "z"}, r"no column 'z' \(asked for by --weight\)"),
     "no id": ([text("a.csv", "p,y\n0.5,1\n")], {}, r"pass --id, or --by-position"),
-    "two ids": ([text("a.csv", "id,uid,p\n1,2,0.5\n")], {}, r"id, uid could each be meant; pass --id"),
+    "two ids": ([text("a.csv", "id,uid,p\n1,2,0.5\n")], {}, r"several columns could be the id \(id, uid\); pass --id"),
     "gap in the classes": ([text("a.csv", "id,p_0,p_2\n1,0.5,0.5\n")], {}, r"columns p_0 … p_2 lack p_1"),
     "classes from one": ([text("a.csv", "id,p_1,p_2\n1,0.5,0.5\n")], {}, r"columns p_1 … p_2 lack p_0; classes count from 0"),
     "logits not told": ([text("a.csv", "id,logit_0,logit_1\n1,0.5,-3\n")], {}, r"logit looks like logits; pass --logits"),

@@ -80,6 +80,14 @@ def test_digits_that_are_text_are_ordered_as_numbers():
         (SCORE | {"y": np.array([1, 0, 1])}, {}, None, [1, 0, 1], "1", "classes 0 and 1; positive class: 1"),
         (SCORE | {"y": np.array([1, 0, 1])}, {"positive": "0"}, ("1", "0"), [0, 1, 0], "0", "positive class: 0 (--positive)"),
         (SCORE | {"y": np.array(["legit"] * 3)}, {"positive": "fraud"}, ("legit", "fraud"), [0, 0, 0], "fraud", "(--positive)"),
+        (
+            SCORE,
+            {"positive": "fraud"},
+            ("not fraud", "fraud"),
+            None,
+            "fraud",
+            "classes 0 and 1; positive class: fraud (--positive)",
+        ),
         (TWO | {"y": np.array(["cat", "dog", "cat"])}, {}, ("cat", "dog"), [0, 1, 0], None, "order of the columns p_cat, p_dog"),
         (TWO | {"y": np.array(["cat", "dog", "cat"])}, {"positive": "cat"}, ("dog", "cat"), [1, 0, 1], "cat", "(--positive)"),
         (TWO | {"y": np.array([0, 1, 0])}, {"classes": ["dog", "cat"]}, ("dog", "cat"), [0, 1, 0], None, "order of --classes"),
@@ -87,7 +95,7 @@ def test_digits_that_are_text_are_ordered_as_numbers():
 )
 def test_the_stated_order(table, reading, names, labels, positive, rule):
     p, summary = read(table, **reading)
-    assert (p.class_names, p.labels.tolist(), summary.positive) == (names, labels, positive)
+    assert (p.class_names, p.labels.tolist() if p.has_labels else None, summary.positive) == (names, labels, positive)
     assert rule in summary.class_rule
     cat = p.probs[0, :, names.index("cat") if names and "cat" in names else 1]
     np.testing.assert_allclose(cat, SCORE["p"])
@@ -161,6 +169,7 @@ ASKED = {
         {"classes": ["legit", "fraud"], "positive": "legit"},
         r"--positive legit contradicts the classes legit,fraud, .*pass --classes fraud,legit or leave out --positive",
     ),
+    "one text only": (SCORE | {"y": np.array(["legit"] * 3)}, {}, r"classes in y are legit and nothing says .*--positive"),
     "positive of three": ({"id": IDS, "p": np.eye(3)}, {"positive": "2"}, r"--positive 2: expected one of two classes, got 3"),
     "positive of three names": (
         {"id": IDS, "p": np.eye(3)},
@@ -209,3 +218,17 @@ def test_votes_of_arrays_are_turned_round():
     with pytest.raises(BadInput, match="contradicts the classes a,b"):  # noqa: SIM117
         with open_rows([np.array([0.5, 0.4])], classes=["a", "b"], positive="a"):
             pass
+
+
+def test_columns_with_padded_numbers_are_numbers():
+    table = {"id": IDS[:2], **{f"p_{k:02}": np.eye(12)[[3, 11]][:, k] for k in range(12)}, "y": np.array([3, 11])}
+    p, summary = read(table)
+    assert (p.class_names, p.votes.tolist(), p.labels.tolist()) == (None, [[3, 11]], [3, 11])
+
+
+def test_draws_of_a_score_mean_the_positive_class():
+    with open_rows(
+        [np.array([0.9, 0.2, 0.8])], id=np.array([1, 1, 2]), draws=np.array([0, 1, 0]), positive="0", label=np.array([0, 0, 1])
+    ) as rows:
+        (block,) = rows.items()
+        assert (block.counts[0].tolist(), block.labels.tolist(), rows.positive) == ([[1, 1], [0, 1]], [1, 0], "0")

@@ -162,7 +162,11 @@ def tables_of_draws(models: Sequence[Any], reading: Reading) -> tuple[list[dict[
         options[option] = list(arrays)
         columns |= arrays
     options |= {"classes": reading["classes"], "positive": reading["positive"], "memory": reading["memory"]}
-    tables = [{**columns, "predicted": _one_model(model, reading)} for model in models]
+    tables = []
+    for model in models:
+        array = _one_model(model, reading)
+        is_score = not isinstance(model, Predictions) and model.ndim < array.ndim
+        tables.append({**columns, "predicted": array[:, 1] if is_score else array})
     return tables, {**options, "probs": "predicted"}
 
 

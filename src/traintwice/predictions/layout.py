@@ -124,7 +124,7 @@ class Summary:
         lines.append("no labels" if self.label is None else f"labels in {self.label}: {self.labelled:,} rows{some}")
         lines += [self.class_rule] if self.class_rule else []
         lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
-        lines += [f"time {self.time} by {self.period}"] if self.time else []
+        lines += [f"time {self.time} by {self.period}"] if self.period else []
         lines += [f"{n}: {count:,} draws" for n, count in zip(self.files, self.draws or (), strict=False)]
         lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=True) if count]
         return "\n".join(lines)
@@ -192,10 +192,9 @@ def recognise(source: Source, reading: Reading) -> Layout:
     """
     have, logits = source.columns, reading["logits"]
     label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
-    for option in ("id", "draws"):
-        for name in reading["id"] if option == "id" else filter(None, [reading["draws"]]):
-            if name not in have:
-                raise missing_column(source, name, option)
+    for option, name in (*(("id", name) for name in reading["id"]), ("draws", reading["draws"])):
+        if name is not None and name not in have:
+            raise missing_column(source, name, option)
     ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
     if not ids and not reading["by_position"]:
         raise BadInput(
@@ -237,7 +236,7 @@ def missing_column(source: Source, name: str, option: str) -> BadInput:
 def _only(source: Source, known: Sequence[str], option: str) -> str | None:
     found = [c for c in source.columns if c.lower() in known]
     if len(found) > 1:
-        raise BadInput(f"{source.name}: {listed(found)} could each be meant; pass --{option}")
+        raise BadInput(f"{source.name}: several columns could be the {option} ({listed(found)}); pass --{option}")
     return found[0] if found else None
 
 
@@ -279,7 +278,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
     if len(choices) != 1:
         several = f"several could hold them ({', '.join(c[0] for c in choices)})" if choices else "none has a usual name"
         raise BadInput(
-            f"{source.name}: no certain columns of predictions: {several}; pass --probs. "
+            f"{source.name}: it is not clear which columns hold the predictions: {several}; pass --probs. "
             f"The columns are {listed(list(source.columns))}"
         )
     return choices[0]
@@ -302,33 +301,26 @@ def _names_after_prefix(columns: Sequence[str]) -> tuple[str, ...] | None:
     heads = {c.split("_", 1)[0] for c in columns}
     shared = len(heads) == 1 and heads.pop().lower() in (*PROBABILITIES, *LOGITS) and all("_" in c for c in columns)
     names = tuple(c.split("_", 1)[1] if shared else c for c in columns)
-    numbered = tuple(f"{names[0][:-1]}{k}" for k in range(len(names)))
-    return None if names == numbered or len(names) < 2 else names
+    ends = [m for name in names if (m := re.fullmatch(r"(.*?)(\d+)", name))]
+    numbered = [int(m[2]) for m in ends] == list(range(len(names))) and len({m[1] for m in ends}) == 1
+    return None if numbered or len(names) < 2 else names
 
 
 def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
-    numeric = {"number", "integer"} | (
-        {"text", "boolean"} if source.untyped else set()
-    )  # cells that are not numbers are counted later
-    first = columns[0]
+    numeric = ("number", "integer", *(("text", "boolean") if source.untyped else ()))  # other cells are counted later
+    first, several = columns[0], len(columns) > 1
     is_list = len(columns) == 1 and is_list_of_numbers(source.columns[first])
-    if reading["regression"] and (len(columns) > 1 or is_list):
+    if reading["regression"] and (several or is_list):
         what = f"a list in {first!r}" if is_list else f"{len(columns)} ({listed(columns)})"
         raise BadInput(f"{source.name}: --regression needs one column of predictions, got {what}")
     usual = first.lower() in (*PROBABILITIES, *LOGITS) or reading["regression"] or reading["logits"]
-    expected = (
-        "numbers, one column for each class"
-        if len(columns) > 1
-        else "numbers"
-        if usual
-        else "a number, a list of numbers, or a label"
-    )
     for c in columns:
         family = source.family(c)
-        wrong = family not in numeric if len(columns) > 1 or (usual and not is_list) else family in ("time", "other")
+        wrong = family not in numeric if several or (usual and not is_list) else family in ("time", "other")
         if wrong or (family == "list" and not is_list):
-            expected = "a list of numbers" if family == "list" and len(columns) == 1 else expected
+            expected = "numbers" if usual else "a number, a list of numbers, or a label"
+            expected = "numbers, one column for each class" if several else "a list of numbers" if family == "list" else expected
             raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")
-    if len(columns) > 1 or is_list:
+    if several or is_list:
         return "list" if is_list else "columns"
     return "regression" if reading["regression"] else "score" if usual or source.family(first) == "number" else "votes"

@@ -252,16 +252,17 @@ def _in_cells(
     ]
     rules = {"votes": "classes are whole numbers", "score": "classes 0 and 1", "list": f"class k is entry k of {first}, from 0"}
     rule = rules.get(kind, f"class k is column k of {first} …, from 0")
+    unnamed = (f"not {positive}", positive) if positive and kind == "score" else None
     texts = [cell for cell in cells if cell[0].family(cell[1]) == "text"]
     rest = [cell for cell in cells if cell not in texts]
     if not texts or session is None:
         if rest and all(source.family(column) == "boolean" for source, column in rest):
             return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
-        return (f"not {positive}", positive) if positive and kind == "score" and not cells else None, rule, sources
+        return None if cells else unnamed, rule, sources
     found = _distinct(session, texts + [cell for cell in rest if cell[0].untyped])
     source, column = texts[0]
     if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in found):
-        return None, rule, sources
+        return None if found else unnamed, rule, sources
     for typed, other in rest:
         if not typed.untyped:
             raise BadInput(
@@ -294,7 +295,7 @@ def _with_positive(
     of_columns = stated and not reading["classes"] and any(layout.class_names == names for layout in layouts)
     two = names or ("0", "1")
     if positive is None:
-        if len(two) != 2 or votes or (names is None and count != 2) or (stated and score is None):
+        if votes or count != 2 or (stated and score is None):
             return Classes(names, None, rule)
         if names is not None and (of_columns or not stated):
             where, what = score or (sources[0], layouts[0])
@@ -307,7 +308,8 @@ def _with_positive(
     same = next((name for name in two if name == positive or (names == TRUTH and name.lower() == positive.lower())), None)
     if same is None or len(two) != 2 or (names is None and count not in (None, 2)):
         told = f"--positive {positive}: expected one of two classes, got"
-        raise BadInput(f"{told} {count if names is None and count else listed(two)}", without_cells=f"{told} {len(two)} others")
+        shown = listed(two) if names is not None or count in (None, 2) else f"{count} classes"
+        raise BadInput(f"{told} {shown}", without_cells=f"{told} others")
     if stated and score is not None and not of_columns and same != two[1]:
         raise BadInput(
             f"--positive {positive} contradicts the classes {','.join(two)}, whose last is what a score is the probability of; pass "
