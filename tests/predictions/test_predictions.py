@@ -124,10 +124,8 @@ def test_true_values_stay_with_their_examples():
 
 def test_true_values_are_one_finite_number_for_each_example():
     scores = np.zeros((2, 3))
-    assert not Predictions.from_scores(scores).has_targets
-    with pytest.raises(BadInput, match="this measure compares with true values"):
-        _ = Predictions.from_scores(scores).targets
-    with pytest.raises(BadInput, match="expected \\(3,\\), one true value for each example"):
+    assert Predictions.from_scores(scores).targets is None
+    with pytest.raises(BadInput, match="expected \\(3,\\), one number for each example"):
         Predictions.from_scores(scores, targets=np.zeros(2))
     with pytest.raises(BadInput, match="1 are infinite \\(first: example 2\\)"):
         Predictions.from_scores(scores, targets=np.array([0, 1, np.inf]))

@@ -233,9 +233,13 @@ class AlignedPredictions:
 
         Args:
             labelled_only: leave out the rows without a label. Otherwise labels are attached only where every row has one
-                (`summary` says how many have).
+                (`summary` says how many have); true values of a regression always, nan where a row has none.
         """
         whole = Predictions.joined(list(self._blocks()))
+        if self.is_regression and not labelled_only:
+            return whole
+        if whole.targets is not None:
+            return whole.where(~np.isnan(whole.targets))
         labelled = whole.labels >= 0 if whole.has_labels else np.zeros(whole.examples, dtype=bool)
         if labelled_only and not labelled.any():
             raise BadInput("no row has a label; pass --label, or measure without labels")
