@@ -202,15 +202,12 @@ class Predictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks, but for targets."""
+        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
 
         def join(arrays: Sequence[Any], axis: int = 0) -> Any:
             return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays], axis=axis)
 
         every = [part._known for part in parts]
-        if any(one["targets"] is not None for one in every):
-            missing = (np.full(part.examples, np.nan) for part in parts)
-            every = [one if one["targets"] is not None else {**one, "targets": nan} for one, nan in zip(every, missing, strict=True)]
         known: dict[str, Any] = {name: join([one[name] for one in every]) for name in every[0] if name != "groups"}
         known["groups"] = {name: join([one["groups"][name] for one in every]) for name in every[0]["groups"]}
         values = join([p._values for p in parts], axis=1)
