@@ -272,3 +272,19 @@ def test_columns_are_computed_in_steps():
         for _ in range(2):
             found = opened.sums({"twice": "e", "large": "e > 1"}, [{"d": "p0_1 + p1_1"}, {"e": "d * 2"}])
             assert found == {"twice": 7.0, "large": 3.0}
+
+
+@pytest.mark.parametrize("repeat", [None, 3, 4])
+def test_composite_ids_in_ranges(repeat, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3)
+    user, item = np.repeat(np.arange(5), 2), np.array(["a", "b"] * 5)
+    if repeat is not None:
+        user[repeat], item[repeat] = user[repeat - 1], item[repeat - 1]
+    table = {"user": user, "item": item, "p": np.linspace(0, 1, 10)}
+    with open_predictions([table, table], id=["user", "item"]) as both:
+        if repeat is None:
+            assert both.sums({"rows": "1"}) == {"rows": 10.0}
+            assert both.summary.order == "same order"
+        else:
+            with pytest.raises(BadInput, match=r"1 ids are on more than one of its 10 rows"):
+                both.read()

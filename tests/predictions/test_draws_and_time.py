@@ -241,3 +241,17 @@ def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
         assert both.sums({"flips": "v0 <> v1"}) == {"flips": flips}
         assert sum(part.examples for part in both.batches()) == count
         assert both.read().groups[name].tolist() == [str(v) for v in tables[0][name].tolist()]
+
+
+def test_draws_with_composite_ids_and_clusters():
+    table = {
+        "user": np.array([1, 1, 1, 2]),
+        "item": np.array(list("aabb")),
+        "d": np.array([0, 1, 0, 0]),
+        "pred": np.array([0, 1, 1, 1]),
+    }
+    with open_rows([table], id=["user", "item"], draws="d", cluster=["user", "item"]) as rows:
+        (block,) = rows.items()
+        assert block.ids.tolist() == [(1, "a"), (1, "b"), (2, "b")]
+        assert [c.tolist() for c in block.counts] == [[[1, 1], [0, 1], [0, 1]]]
+        assert sorted(block.clusters.tolist()) == [0, 1, 2]

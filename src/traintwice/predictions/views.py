@@ -13,7 +13,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions.layout import Layout
 from traintwice.predictions.predictions import SUM_TOLERANCE
 from traintwice.predictions.reading import Classes
-from traintwice.predictions.session import Session, all_of, any_of, period_of, show_id
+from traintwice.predictions.session import Session, all_of, any_of, identifier, period_of, show_id
 from traintwice.predictions.sources import Source, family
 
 Cell = Callable[[str], str]
@@ -194,7 +194,8 @@ class _Cells:
         parts = [f"CAST({self.given(column)} AS {kind})" for column, kind in zip(columns, types, strict=True)]
         if len(parts) == 1:
             return parts[0]
-        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN row({', '.join(parts)}) END"
+        fields = ", ".join(f"{identifier(column)} := {part}" for column, part in zip(columns, parts, strict=True))
+        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN struct_pack({fields}) END"
 
     def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
         """The class 0 … K−1 of a label; NULL where it is none."""
