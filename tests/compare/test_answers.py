@@ -88,7 +88,7 @@ class TestFloors:
         answer = floor_answer("disagreement", made.floor_of(verdict), self.churn, "")
         assert (answer.question, answer.verdict, answer.concern) == ("disagreement", said, concern)
         assert answer.sentence.startswith(f"Disagreement: {said}: churn 6.00 % (5.0 to 7.0), 1.07 × floor of 5.9")
-        assert "(1.0 to 1.1; 5 retrains)" in answer.sentence
+        assert "(1.02 to 1.1; 5 retrains)" in answer.sentence
 
     def test_what_would_decide_is_in_the_sentence(self, made):
         floor = made.floor_of("inconclusive", more_retrains=6)

@@ -47,7 +47,8 @@ class NoiseFloor:
         new_retrains: retrains of the new recipe next to the new model.
         value: of old against new; with retrains of the new recipe the mean over all pairs of an old with a new model.
         floor: what retraining alone brings; with retrains of the new recipe the mean of both recipes' own.
-        ratio: value / floor, for new retrains and new rows, formed on the log scale; bounds are nan where too few retrains allow none.
+        ratio: value / floor, for new retrains and new rows, formed on the log scale; bounds are nan where there are too few
+            retrains, or copies.
         excess: value − floor, in the unit of the measure.
         each: the change between the old model and each retrain of its recipe.
         within_old, within_new: mean change inside each recipe; None but for two recipes with retrains.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -131,10 +132,13 @@ def noise_floor(
         change - floor, base * (low - 1), base * (high - 1), error * floor, models, round(rows), level, "both", units
     )
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
-    if identical is None and alike:
+    copies = identical is not None
+    if alike and not copies:
         identical = "all retrains differ from the old model on the same number of rows, as copies do"
         if not counts.any():
             identical = "no row changes between the old model and any other"
+    if copies or alike and counts[1:].any():
+        ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
     if identical is None and few >= LEAST and math.isfinite(half):
