@@ -64,7 +64,7 @@ def test_run_prints_table_findings_and_the_path_of_the_report(finished):
         "churn / error",
         "ensemble",
         "2x",
-        "±",
+        "Intervals are 95 %",
         "variance of mean",
     ):
         assert expected in printed

@@ -145,11 +145,17 @@ def test_bounds_contain_what_they_are_bounds_of(counts):
 
 
 def test_no_flips_at_all_is_not_certainty():
-    votes = np.zeros((7, 40), int)
-    votes[np.arange(7), np.arange(7)] = 0
-    found = floor_of(votes)
+    found = noise_floor(
+        Pairs(4, 0), np.zeros(5), 40, None, name="x", title="x", unit="fraction", level=0.95, margin=1.5, units=40
+    )
     assert found.verdict == "inconclusive"
     assert found.excess.high > 0.01
+
+
+def test_copies_leave_no_bounds():
+    found = floor_of(np.zeros((7, 40), int))
+    assert found.verdict == "inconclusive"
+    assert np.isnan([found.ratio.high, found.excess.high]).all()
     assert "identical, bit for bit" in found.reason
 
 

@@ -137,7 +137,7 @@ def noise_floor(
         identical = "all retrains differ from the old model on the same number of rows, as copies do"
         if not counts.any():
             identical = "no row changes between the old model and any other"
-    if copies or alike and counts[1:].any():
+    if copies or (alike and counts[1:].any()):
         ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
