@@ -222,7 +222,7 @@ def test_votes_of_arrays_are_turned_round():
 
 def test_columns_with_padded_numbers_are_numbers():
     table = {"id": IDS[:2], **{f"p_{k:02}": np.eye(12)[[3, 11]][:, k] for k in range(12)}, "y": np.array([3, 11])}
-    p, summary = read(table)
+    p, _ = read(table)
     assert (p.class_names, p.votes.tolist(), p.labels.tolist()) == (None, [[3, 11]], [3, 11])
 
 
