@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from traintwice import nets, specs
+from traintwice.engine import Execution
 from traintwice.errors import BadSpec, UnknownName
 from traintwice.nets import Dropout, Factory
 from traintwice.randomness import stream
@@ -149,7 +150,7 @@ def test_a_study_of_a_users_convolutions_from_toml_to_export(tmp_path, monkeypat
     experiment = Experiment.read(tmp_path / "study.toml")
     assert experiment.rows["wider"].network == Factory("my_networks:convolutional", {"width": 5})
     store = Store(tmp_path / "runs")
-    results = run(experiment, store=store, save_weights=True, jobs=1)
+    results = run(experiment, store=store, save_weights=True, execution=Execution(jobs=1))
     assert not np.array_equal(*results["baseline"].logits["test"][:, 0])
     written = export(results, store, "wider", 1, tmp_path / "out")
     assert sorted(written) == ["onnx", "pt2", "safetensors"]

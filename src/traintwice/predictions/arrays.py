@@ -20,7 +20,7 @@ from traintwice.types import Array
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
-"""NumPy's name for each dtype of safetensors; bfloat16 is read as its bits."""
+"""NumPy's name for each dtype of safetensors, bfloat16 as its bits."""
 CLASS_NAMES = ("classes", "class_names", "classes_")
 """Arrays of these names hold the names of the K classes and are not columns."""
 BLOCK_BYTES = 1 << 25
@@ -43,7 +43,7 @@ class Slices:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of equal length: the names of those that each array brings, the array; names of the classes where an array has them."""
+    """Columns of equal length: the names of those that each array brings, and the array; names of classes where one array has them."""
 
     source: str
     length: int
@@ -98,10 +98,8 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
                 f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
             )
         if axes > 2:
-            raise BadInput(
-                f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica. "
-                "Save one file for each, or pass the whole array to traintwice.measure in Python"
-            )
+            told = f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica"
+            raise BadInput(f"{told}. Save one file for each, or pass the whole array to traintwice.measure in Python")
         if name in CLASS_NAMES and axes == 1:
             class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
         elif axes == 1:
@@ -233,7 +231,7 @@ class _InFile:
 
 
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
-    """How many are true, and the indices of the first."""
+    """How many entries are true, and the indices of the first."""
     count = int(xp.sum(xp.astype(bad, xp.int64)))
     return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
 
@@ -345,7 +343,7 @@ def check_examples(
         if count:
             raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
     of_rows: dict[str, Any] = {"ids": None, "clusters": None, "groups": {}} | others
-    for name, column in {"ids": of_rows["ids"], "clusters": of_rows["clusters"], **of_rows["groups"]}.items():
+    for name, column in (("ids", of_rows["ids"]), ("clusters", of_rows["clusters"]), *of_rows["groups"].items()):
         if column is not None and len(column) != known.shape[1]:
             raise BadInput(f"{name}: got {len(column):,} entries, expected {known.shape[1]:,}, one for each example")
     return {"labels": labels, "weights": weights, "targets": targets, **of_rows}
