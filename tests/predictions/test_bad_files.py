@@ -219,12 +219,7 @@ REFUSED = {
     "duplicated ids, same order": (
         [text("a.csv", "id,p\n1,0.5\n2,0.4\n2,0.3\n"), text("b.csv", "id,p\n1,0.5\n2,0.4\n2,0.3\n")],
         {},
-<<<<<<< HEAD
-        r"a\.csv: 1 ids are on more than one of its 3 rows \(first: 2\); an id must "
-        r"name one row.*--cluster.*--draws COLUMN.*--on-missing drop",
-=======
         r"a\.csv: 1 ids are on more than one of its 3 rows \(first: 2\); an id must .*--cluster.*--draws COLUMN.*--on-missing drop",
->>>>>>> helper-b
     ),
     "duplicated ids, joined": (
         [good, text("b.csv", "id,p\n4,0.5\n3,0.5\n2,0.4\n1,0.3\n1,0.2\n")],

@@ -110,15 +110,8 @@ def test_files_that_disagree_on_a_row_are_refused(column, option, one, other, sh
     tables = [{"id": IDS, "p": P, option: values}, {"id": order, "p": Q[order], option: changed[order]}]
     with open_predictions([tables[0], {**tables[1], option: values[order]}], **{column: option}) as both:
         assert both.read().examples == 6
-<<<<<<< HEAD
-    message = (
-        rf"table 2: 1 of 6 rows have another {other} in '{option}' than in table 1 "
-        rf"\(first: row 3, id 3: {values[3]}.* and {values[4]}"
-    )
-=======
     message = rf"table 2: 1 of 6 rows have another {other} in '{option}' than in table 1 "
     message += rf"\(first: row 3, id 3: {values[3]}.* and {values[4]}"
->>>>>>> helper-b
     with pytest.raises(BadInput, match=message), open_predictions(tables, **{column: option}) as both:
         both.read()
 
