@@ -97,7 +97,7 @@ class MeanOf(OnePass):
         if not (leave_out and self.kind == "deviation" and block.replicas > 2):
             return Sums(rows, None)
         try:
-            others = [to_numpy(self.values(block.without(m))) for m in range(block.replicas)]
+            others = [to_numpy(self.values(left)) for left in block.leave_one_out]
         except TooFewReplicas:  # a metric that needs all the replicas there are
             return Sums(rows, None)
         return Sums(rows, np.array([_weighted_sum(_drop_weightless(v, weight), weight).mean() for v in others]))

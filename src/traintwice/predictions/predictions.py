@@ -191,6 +191,11 @@ class Predictions:
         """The same examples with one replica left out."""
         return self._of_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
 
+    @cached_property
+    def leave_one_out(self) -> tuple[Predictions, ...]:
+        """The same examples without each replica in turn. Kept, because several measures read it: for blocks, not for all examples."""
+        return tuple(self.without(m) for m in range(self.replicas))
+
     def _of_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
         part = self._made(self.xp, self._kind, pick(self._values), self._known, self.class_names)
         part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
