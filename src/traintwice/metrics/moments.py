@@ -176,8 +176,7 @@ class Moments:
             )
 
     def _pend(self, keys: np.ndarray, values: np.ndarray) -> None:
-        unique, totals = _summed(keys, values)
-        self._pending.append((unique, totals))
+        self._pending.append((keys, values))
         if sum(len(k) for k, _ in self._pending) > 4 * len(self._keys) + (1 << 18):
             self._consolidate()
 
@@ -193,11 +192,14 @@ class Moments:
         if not self.clustered or not self._pending:
             return
         self._consolidate()
-        groups, size = self._keys >> GROUP_SHIFT, len(self.rows)
-        self._units = np.bincount(groups, minlength=size).astype(np.float64)
-        for i, row in enumerate(self._totals):
+        groups = self._keys >> GROUP_SHIFT  # in ascending order
+        self._units = np.bincount(groups, minlength=len(self.rows)).astype(np.float64)
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        for i, row in enumerate(self._totals if len(groups) else ()):
             for j in range(i + 1):
-                self._second[i, j] = self._second[j, i] = np.bincount(groups, row * self._totals[j], size)
+                self._second[i, j, groups[starts]] = self._second[j, i, groups[starts]] = np.add.reduceat(
+                    row * self._totals[j], starts
+                )
 
 
 def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.ndarray | float:
