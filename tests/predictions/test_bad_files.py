@@ -395,6 +395,22 @@ TAKEN = {
     "a Parquet path with them": ([renamed(parquet("a.parquet", small), "it's [1] *?.parquet"), other], {}, 0.25),
     "byte order mark": ([text("a.csv", "\ufeff" + GOOD), other], {}, 0.25),
     "carriage returns": ([text("a.csv", GOOD.replace("\n", "\r\n")), other], {}, 0.25),
+    "columns without a name": (
+        [
+            text(
+                "a.csv",
+                GOOD.replace("id,p,y", ",id,p,y,")
+                .replace("\n1", "\n0,1")
+                .replace("\n2", "\n1,2")
+                .replace("\n3", "\n2,3")
+                .replace("\n4", "\n3,4")
+                .replace("y,\n", "y\n"),
+            ),
+            other,
+        ],
+        {},
+        0.25,
+    ),
     "semicolons": ([text("a.csv", GOOD.replace(",", ";")), other], {}, 0.25),
     "tabs": ([text("a.tsv", GOOD.replace(",", "\t")), other], {}, 0.25),
     "gzip": ([text("a.csv.gz", gzip.compress(GOOD.encode())), other], {}, 0.25),

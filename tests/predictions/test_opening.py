@@ -232,3 +232,31 @@ def test_labels_that_are_nan_are_missing_whatever_the_statistics_say(tmp_path, o
     with open_predictions(tmp_path / "a.parquet", **options) as opened:
         assert opened.summary.labelled == 2
         assert opened.sums({"labels": "y"}) == {"labels": 2.0}
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_more_columns_than_an_expression_is_deep(logits, tmp_path):
+    """Sums of a thousand terms go beyond DuckDB's limit."""
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(1200), (2, 5))
+    name = "logit" if logits else "p"
+    tables = [{"id": np.arange(5), name: np.log(p) if logits else p} for p in probs]
+    with open_predictions(tables, logits=logits) as both:
+        np.testing.assert_allclose(both.read().probs, probs, rtol=1e-9)
+        assert both.sums({"flips": "v0 <> v1"}) == {"flips": (probs[0].argmax(1) != probs[1].argmax(1)).sum()}
+    tables[1][name] = tables[1][name].copy()
+    tables[1][name][3, 700] = np.nan
+    with (
+        pytest.raises(BadInput, match=r"1 of 5 rows have a missing probability \(first: row 3, id 3: .{,500}$"),
+        open_predictions(tables, logits=logits) as both,
+    ):
+        both.read()
+
+
+def test_many_columns_of_text_are_typed_as_few_are(tmp_path, monkeypatch):
+    monkeypatch.setattr("traintwice.predictions.sources.TYPED_TOGETHER", 2)
+    WRITERS["a.csv"](tmp_path / "a.csv")
+    with open_predictions(tmp_path / "a.csv", by="country") as opened:
+        p = opened.read()
+    np.testing.assert_array_equal(p.probs[0], PROBS)
+    assert (p.ids.tolist(), p.groups["country"].tolist()) == (IDS, ["BR", "DE", "BR"])

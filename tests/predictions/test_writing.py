@@ -77,6 +77,8 @@ def test_targets_that_cannot_be_written(tmp_path, path, message):
         ({"ids": np.array([1, 2])}, "ids: got 2 entries, expected 3"),
         ({"ids": np.array([1, "a", None], dtype=object)}, "mixes Python objects"),
         ({"class_names": ["a"]}, "class_names: got 1, expected 2"),
+        ({"class_names": ["a", "A"]}, "class_names: got a, A; each needs a name .* differs from the others in more than case"),
+        ({"class_names": ["10", "20"]}, "class_names: got 10, 20; each needs a name that is not a number"),
         ({"labels": np.array([0, 1, 2])}, "labels: 1 lie outside 0 to 1"),
     ],
 )

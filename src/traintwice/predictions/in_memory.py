@@ -17,6 +17,8 @@ from traintwice.predictions.session import Session, check_target, identifier, pe
 from traintwice.predictions.sources import Source
 from traintwice.types import Array
 
+__all__ = ["from_arrays", "write_predictions"]
+
 
 def from_arrays(models: Sequence[Any], **reading: Unpack[Reading]) -> Predictions:
     """The rows of several models that are arrays, one array or `Predictions` each.
@@ -206,7 +208,12 @@ def write_predictions(
     if predicted.ndim not in (1, 2):
         raise BadInput(f"{path}: got predictions of shape {predicted.shape}, expected (examples, classes) or (examples,)")
     Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)  # the checks
-    names = None if class_names is None else np.asarray(class_names)
+    names = None if class_names is None else np.asarray([str(name) for name in class_names])
+    alike = names is not None and len({name.casefold() for name in names}) < len(names)
+    numbers = names is not None and any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))
+    if names is not None and (alike or numbers):
+        told = f"{path}: class_names: got {', '.join(names)}"
+        raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
     given: dict[str, Any] = {} if ids is None else {"id": ids}
     if predicted.ndim == 1:
         given["pred"] = predicted if names is None else names[predicted]

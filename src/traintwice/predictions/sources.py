@@ -22,8 +22,8 @@ KINDS |= {"npz": ".npz", "npy": ".npy", "safetensors": ".safetensors"}
 FORMATS = {ending: kind for kind, endings in KINDS.items() for ending in endings.split()}
 """Ending of a file's name to format."""
 
-LONGEST_LINE = 32_000_000
-"""Characters of a text file; a longer line is refused by name instead of filling the memory."""
+LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
+"""Characters of a line of a text file, beyond which it is refused; columns whose cells are looked at in one query."""
 
 Family = Literal["integer", "number", "text", "boolean", "time", "list", "other"]
 
@@ -201,12 +201,13 @@ def _open_file(session: Session, path: Path, number: int) -> Source:
     elif kind in ("csv", "tsv"):
         header, delimiter = _read_header(path, kind)
         _refuse_repeated(header, name)
-        cells = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in header)
+        cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in header)
         relation = (
             f"read_csv({exact}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', auto_detect = false, "
             f"columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, hive_partitioning = false)"
         )
-        source = _with_types(session, replace(_staged(session, relation, name, number), untyped=True))
+        source = _staged(session, relation, name, number, renamed=True)
+        source = _with_types(session, replace(source, untyped=True))
     elif kind == "jsonl":
         relation = (
             f"read_json({exact}, format = 'newline_delimited', records = true, sample_size = -1, maximum_object_size = 64000000, "
@@ -254,20 +255,22 @@ def _with_types(session: Session, source: Source) -> Source:
     A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
     from 7; of numbers where every cell is a number; of truth values where every cell is true or false.
     """
-    tests = []
-    for i, name in enumerate(source.columns):
-        cell = source.cell(name)
-        tests += [
-            f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})')) AS whole{i}",
-            f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS small{i}",
-            f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) FILTER ({cell} IS NOT NULL) AS number{i}",
-            f"bool_and(lower({cell}) IN ('true', 'false')) AS truth{i}",
-        ]
-    (found,) = session.records(f"SELECT {', '.join(tests)} FROM {source.relation}", doing=f"{source.name}: reading the cells")
-    types = {}
-    for i, name in enumerate(source.columns):
-        whole = ("BIGINT" if found[f"small{i}"] else "HUGEINT") if found[f"whole{i}"] else None
-        types[name] = whole or ("DOUBLE" if found[f"number{i}"] else "BOOLEAN" if found[f"truth{i}"] else "VARCHAR")
+    types, names = {}, list(source.columns)
+    for start in range(0, len(names), TYPED_TOGETHER):
+        tests = []
+        for cell in map(source.cell, names[start : start + TYPED_TOGETHER]):
+            tests += [
+                f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})'))",
+                f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) FILTER ({cell} IS NOT NULL)",
+                f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) FILTER ({cell} IS NOT NULL)",
+                f"bool_and(lower({cell}) IN ('true', 'false'))",
+            ]
+        (found,) = session.rows(f"SELECT {', '.join(tests)} FROM {source.relation}", doing=f"{source.name}: reading the cells")
+        for i, name in enumerate(names[start : start + TYPED_TOGETHER]):
+            whole, small, number, truth = found[4 * i : 4 * i + 4]
+            types[name] = (
+                ("BIGINT" if small else "HUGEINT") if whole else "DOUBLE" if number else "BOOLEAN" if truth else "VARCHAR"
+            )
     return replace(source, columns=types)
 
 
@@ -306,15 +309,14 @@ def _registered(session: Session, item: Any, name: str, number: int) -> Iterator
         session.connection.unregister(relation)
 
 
-def _staged(session: Session, relation: str | None, name: str, number: int) -> Source:
+def _staged(session: Session, relation: str | None, name: str, number: int, *, renamed: bool = False) -> Source:
     """A temporary table, copied from a relation: it spills under the memory limit and can be read again in any range of rows."""
     table = f"source{number}"
     if relation is not None:
-        copy = f"CREATE TABLE {table} AS SELECT COLUMNS('(?s)(.*)') AS 'c_\\1' FROM {relation}"
-        session.rows(copy, doing=f"{name}: reading")
+        columns = "*" if renamed else r"COLUMNS('(?s)(.*)') AS 'c_\1'"
+        session.rows(f"CREATE TABLE {table} AS SELECT {columns} FROM {relation}", doing=f"{name}: reading")
     described = session.rows(f"DESCRIBE {table}", doing=f"{name}: reading the columns")
-    columns = {row[0].removeprefix("c_"): row[1] for row in described}
-    return Source(name, table, "rowid", columns, prefix="c_")
+    return Source(name, table, "rowid", {row[0].removeprefix("c_"): row[1] for row in described}, prefix="c_")
 
 
 def _top_level(inside: Sequence[tuple[Any, ...]]) -> list[str]:

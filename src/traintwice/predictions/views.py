@@ -17,7 +17,8 @@ from traintwice.predictions.session import Session, all_of, any_of, identifier, 
 from traintwice.predictions.sources import Source, family
 
 Cell = Callable[[str], str]
-"""Gives the SQL of a column."""
+WIDE = 100
+"""More columns are added up as a list: DuckDB limits how deep an expression is."""
 
 
 @dataclass(frozen=True)
@@ -230,9 +231,10 @@ class _Cells:
 
 def _softmax(body: str, every: Sequence[str]) -> str:
     """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
+    total = " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])"
     shifted, divided = ", ".join(f"exp({k} - top) AS {k}" for k in every), ", ".join(f"{k} / total AS {k}" for k in every)
     return (
-        f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {' + '.join(every)} AS total FROM "
+        f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {total} AS total FROM "
         f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
     )
 
@@ -241,8 +243,7 @@ def _softmax(body: str, every: Sequence[str]) -> str:
 class Fault:
     """A condition no row may meet, what to report of the rows that do, what to show of the first, and what to do.
 
-    Attributes:
-        sum: a sum that is not finite where a row meets the condition: the cheaper test of many rows.
+    sum: a sum that is not finite where a row meets the condition, the cheaper test.
     """
 
     condition: str
@@ -260,26 +261,26 @@ def faults(view: View, cell: Cell) -> list[Fault]:
     """
     layout, columns = view.layout, [cell(k) for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
-    every, emits = (
-        "every replica must predict every row",
-        "find out why the model emits them, or leave those rows out of all files",
-    )
-    logits = "pass --logits if these are logits"
+    every, logits = "every replica must predict every row", "pass --logits if these are logits"
+    emits = "find out why the model emits them, or leave those rows out of all files"
     found = []
     if view.ids:
         missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
         found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
-    total = f"list_sum({first})" if view.predictions == ("l",) else " + ".join(columns)
+    as_list = view.predictions == ("l",) or len(columns) > WIDE
+    first = f"[{', '.join(columns)}]" if len(columns) > WIDE else first
+    total = f"list_sum({first})" if as_list else " + ".join(columns)
     if kind == "votes":
         found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
         found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
-    elif view.predictions == ("l",):
+    elif as_list:
         length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
         shown = f"coalesce(len({first}) || ' entries', 'missing')"
         found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
-        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", first, every))
-        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", first, emits, sum=total))
-        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", first, logits))
+        some = f"({first})[1:12]"
+        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every))
+        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total))
+        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", some, logits))
     else:
         what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
         no_number = "is missing or not a number" if view.source.untyped else "is missing"
@@ -309,10 +310,7 @@ def faults(view: View, cell: Cell) -> list[Fault]:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
     if layout.cluster:
-        says, advice = (
-            f"have no cluster in {view.names['c']!r}",
-            "every row needs a cluster; one of its own, where it stands alone",
-        )
+        says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
         found.append(Fault(f"{cell('c')} IS NULL", says, "'missing'", advice))
     if layout.draws is not None:
         says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
