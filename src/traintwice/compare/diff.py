@@ -20,7 +20,7 @@ from traintwice.compare.draws import compare_draws
 from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs, noise_floor
 from traintwice.compare.matched import SOFT
-from traintwice.compare.options import RANKED, DiffOptions, distinct
+from traintwice.compare.options import RANKED, DiffOptions, columns_of, distinct, with_groups
 from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
 from traintwice.compare.results import (
     PREDICTED,
@@ -126,7 +126,7 @@ def diff(
         temperature_matched=temperature_matched,
         listed=0 if no_rows else listed,
         show=() if no_rows else tuple(show),
-        only_shown=tuple(name for name in show if name not in _listed(reading.get("by"))),
+        only_shown=tuple(name for name in show if name not in columns_of(reading.get("by"))),
         no_rows=no_rows,
         margin=margin,
         same_within=same_within,
@@ -412,14 +412,7 @@ def _check(
 
 def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
     """The reading options with the columns that rows are shown with read too."""
-    by = reading.get("by") or ()
-    if not show or isinstance(by, Mapping):
-        return reading
-    return {**reading, "by": list(dict.fromkeys([*_listed(by), *show]))}
-
-
-def _listed(by: Any) -> list[str]:
-    return [by] if isinstance(by, str) else list(by or ())
+    return {**reading, "by": with_groups(reading.get("by"), show)} if show else reading
 
 
 def _one(given: Any, name: str) -> Any:

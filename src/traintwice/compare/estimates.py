@@ -16,7 +16,6 @@ from traintwice.statistics.intervals import (
     effective_units,
     half_width,
     scaled_bounds,
-    t_quantile,
     wilson,
 )
 from traintwice.statistics.significance import holm, least_that, p_of_zero
@@ -292,11 +291,6 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
         g.difference(level, adjusted, len(gaps) - by_size.index(i))
         for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))
     ]
-
-
-def significance_edge(level: float, freedom: float) -> float:
-    """The statistic from which a two-sided t test is significant."""
-    return t_quantile(0.5 + level / 2, freedom)
 
 
 def _summary(measurement: Measurement | Summary) -> Summary:

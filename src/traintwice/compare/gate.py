@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from traintwice.compare.diff import diff
 from traintwice.compare.gate_file import read_gate
 from traintwice.compare.gate_types import Budget, Check, GateResult, Outcome, Rule
-from traintwice.compare.options import named
+from traintwice.compare.options import named, with_groups
 from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
@@ -155,10 +155,9 @@ def parse_limit(text: str) -> float | None:
 def _with_columns(old: Any, options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
     """The options with the group columns, thresholds and top-k of the budgets."""
     found = dict(options)
-    if not isinstance(found.get("by"), Mapping) and not isinstance(old, Predictions):
-        given = found.get("by") or ()
+    if not isinstance(old, Predictions):
         columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
-        found["by"] = list(dict.fromkeys([*([given] if isinstance(given, str) else given), *columns])) or None
+        found["by"] = with_groups(found.get("by"), columns) or None
     for name, option in (("decisions", "thresholds"), ("swapped", "top_k")):
         asked = [float(m[2]) for b in budgets if (m := _CALLED.fullmatch(b.measure)) and m[1] == name]
         if asked:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from traintwice import metrics
 from traintwice.compare.floor import Pairs
@@ -42,6 +43,16 @@ class DiffOptions:
     margin: float
     same_within: float
     pairs: Pairs | None
+
+
+def columns_of(given: Any) -> list[str]:
+    """The columns that an option names: one name, several, or none."""
+    return [given] if isinstance(given, str) else list(given or ())
+
+
+def with_groups(by: Any, columns: Iterable[str]) -> Any:
+    """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
+    return by if isinstance(by, Mapping) else list(dict.fromkeys([*columns_of(by), *columns]))
 
 
 def named(metric: Metric | str) -> Metric:

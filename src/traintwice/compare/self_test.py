@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -14,6 +14,7 @@ from traintwice.compare.floor import LEAST
 from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.compare.measure import open_replicas
+from traintwice.compare.options import with_groups
 from traintwice.compare.results import PREDICTED
 from traintwice.errors import BadInput
 from traintwice.predictions import Reading, replicas_of
@@ -59,9 +60,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     pairs = list(permutations(range(m), 2))
     reading = {name: options.pop(name) for name in OPTIONS if name in options}
     by = [b.by for b in budgets if b.by not in (None, PREDICTED, reading.get("time"))]
-    reading["by"] = (
-        list(dict.fromkeys([*_listed(reading.get("by")), *by])) if not isinstance(reading.get("by"), Mapping) else reading["by"]
-    )
+    reading["by"] = with_groups(reading.get("by"), by)
     with open_replicas(retrains, None, None, Reading(**reading)) as rows:  # type: ignore[typeddict-item]
         names, whole = rows.summary.files, rows.read()
     for done, (a, b) in enumerate(pairs, start=1):
@@ -75,10 +74,6 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
     counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())
     return SelfTest(names, len(pairs), over, inconclusive, counts, _sentence(over, inconclusive, m, len(pairs)))  # type: ignore[arg-type]
-
-
-def _listed(given: Any) -> list[str]:
-    return [] if given is None else [given] if isinstance(given, str) else list(given)
 
 
 def _share(outcomes: dict[tuple[int, int], Outcome], m: int, outcome: Outcome, level: float) -> Estimate:

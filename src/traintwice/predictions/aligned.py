@@ -91,7 +91,7 @@ class AlignedPredictions:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._session.close()
+        self.close()
 
     def close(self) -> None:
         """Close the database and remove its temporary folder."""
