@@ -285,12 +285,14 @@ class Axis:
 
     def codes(self, values: np.ndarray) -> np.ndarray:
         """The number of each row's group, new values numbered on the way."""
+        numbers = self.numbers
         if values.dtype.kind in "iub":
             unique, inverse = np.unique(values, return_inverse=True)
-            known = np.array([self.numbers.setdefault(v, len(self.numbers)) for v in unique.tolist()], dtype=np.int64)
-            return known[inverse]
-        numbers = self.numbers
-        return np.array([numbers.setdefault(v, len(numbers)) for v in values.tolist()], dtype=np.int64)
+            return np.array([numbers.setdefault(v, len(numbers)) for v in unique.tolist()], dtype=np.int64)[inverse]
+        texts = values.tolist()
+        for value in dict.fromkeys(texts):
+            numbers.setdefault(value, len(numbers))
+        return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
 
 
 def _nonzero(values: np.ndarray) -> np.ndarray:
