@@ -77,14 +77,14 @@ def test_counts_are_exact_however_the_examples_come():
                 a.update(v[:, i:j], y[i:j])
             assert a.compute().value == whole.value
             assert a.compute().rows.tolist() == whole.rows.tolist()
-            assert a.compute().dropped.tolist() == whole.dropped.tolist()
+            assert a.compute().jackknife_values.tolist() == whole.jackknife_values.tolist()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_pass], ids=lambda m: m.__name__)
 def test_parts_give_the_summary_of_the_whole(draw, metric, weighted, clustered):
-    probs, y = draw(2 if metric.definition.ordered else 4, 90, 2)
+    probs, y = draw(2 if metric.definition.old_vs_new else 4, 90, 2)
     rng = np.random.default_rng(1)
     known = {
         "weights": rng.random(90) + 0.1 if weighted else None,

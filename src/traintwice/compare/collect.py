@@ -15,7 +15,7 @@ from traintwice.compare.distributions import (
     MovementCounts,
     TopSets,
 )
-from traintwice.compare.expressions import Expression, Rows, changed, decided, distance, lost, number, score, unstable
+from traintwice.compare.expressions import Expression, RowValues, changed, decided, distance, lost, number, score, unstable
 from traintwice.compare.floor import Pairs
 from traintwice.compare.matched import MatchedTemperature
 from traintwice.compare.options import DiffOptions
@@ -32,7 +32,7 @@ from traintwice.metrics.definition import to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.means import weights_of
 from traintwice.predictions import Predictions
-from traintwice.predictions.rows import Rows as Source
+from traintwice.predictions.rows import Rows
 
 CONFIDENCE_BANDS, SCORE_BANDS = 10, 20
 
@@ -51,7 +51,7 @@ class DiffAccumulator:
         left_out: name of a part to the reason why it has no value.
     """
 
-    def __init__(self, source: Source, options: DiffOptions) -> None:
+    def __init__(self, source: Rows, options: DiffOptions) -> None:
         self.options, self.regression = options, source.regression
         self.binary = source.has_probs and source.classes == 2
         self.classes = source.classes if source.has_probs else None
@@ -116,7 +116,7 @@ class DiffAccumulator:
         self._add(block.where(unknown).without_labels(), places[unknown])
 
     def _add(self, block: Predictions, places: np.ndarray) -> None:
-        weights, rows, pair = weights_of(block), Rows(block), block.models(0, 2)
+        weights, rows, pair = weights_of(block), RowValues(block), block.models(0, 2)
         self.rows += block.examples
         self.weight += block.examples if weights is None else float(weights.sum())
         self.squares += block.examples if weights is None else float((weights**2).sum())
@@ -159,7 +159,7 @@ class DiffAccumulator:
                 self.regressed.add(block, places, grown, far, None)
 
     def _add_probabilities(
-        self, rows: Rows, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
+        self, rows: RowValues, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
     ) -> None:
         block, confidence = rows.block, to_numpy(pair.confidence)
         if self.confidence is not None:
@@ -195,7 +195,7 @@ class DiffAccumulator:
         of_pairs = negative.sum() * positive.sum()
         return float((positive * (below + negative / 2)).sum() / of_pairs) if of_pairs else None
 
-    def _two_classes(self, source: Source) -> bool:
+    def _two_classes(self, source: Rows) -> bool:
         return source.has_labels and (self.binary or (source.classes == 2 and not source.regression))
 
     def _tally(self, quantities: Mapping[str, Expression]) -> Tally:

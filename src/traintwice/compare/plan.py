@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from scipy import special
 
-from traintwice.compare.expressions import Rows, distance
+from traintwice.compare.expressions import RowValues, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
@@ -259,7 +259,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
         for block in rows.blocks():
             both.add(block.models(*spans[0]), block.models(*spans[-1]))
             for tally in pairs:
-                tally.add(Rows(block))
+                tally.add(RowValues(block))
         n = rows.summary.rows
     on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
     over_rows = [pair_components(_matrix(tally, size)) for tally, size in zip(pairs, sizes, strict=False)]

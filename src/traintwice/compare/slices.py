@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice.compare.changed_rows import name_of
 from traintwice.compare.estimates import interval
-from traintwice.compare.expressions import Expression, Rows
+from traintwice.compare.expressions import Expression, RowValues
 from traintwice.compare.floor import Pairs
 from traintwice.compare.results import PREDICTED, Slice, SliceTest
 from traintwice.compare.tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
@@ -89,7 +89,7 @@ class Slices:
         made = (_Column(quantities, pairs, which, clustered=clustered) for _ in (*columns, PREDICTED))
         self.columns = dict(zip((*columns, PREDICTED), made, strict=True))
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: RowValues) -> None:
         """Add rows of all models: old, new, retrains of old, retrains of new."""
         for name, column in self.columns.items():
             values = rows.block.votes[0] if name == PREDICTED else rows.block.groups[name]
@@ -128,7 +128,7 @@ class _Column:
         self.pairs = None if pairs is None else (pairs[0], Tally(pairs[1], clustered=clustered))
         self._which = {m.__name__: _summed(m, clustered=clustered) for m in which}
 
-    def add(self, rows: Rows, codes: np.ndarray) -> None:
+    def add(self, rows: RowValues, codes: np.ndarray) -> None:
         self.base.add(rows, groups=codes)
         if self.pairs is not None:
             self.pairs[1].add(rows, groups=codes)

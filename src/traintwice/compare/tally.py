@@ -9,7 +9,7 @@ import numpy as np
 
 from traintwice.compare.expressions import (
     Expression,
-    Rows,
+    RowValues,
     changed,
     labelled,
     positive,
@@ -155,7 +155,7 @@ class Tally:
         )
         self._cells = np.zeros(0, dtype=np.int64)
 
-    def add(self, rows: Rows, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def add(self, rows: RowValues, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
         """Add rows: the number of each row's group, and the number of rows that each row represents."""
         values = [rows(q) for q in self.quantities.values()]
         weights = weights_of(rows.block)

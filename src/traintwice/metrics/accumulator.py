@@ -165,7 +165,7 @@ class Accumulator:
         return Summary(
             done.value,
             done.rows,
-            done.dropped,
+            done.jackknife_values,
             variance,
             self.examples,
             units=int(units),

@@ -14,7 +14,7 @@ from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
-class Whole(NamedTuple):
+class WholeResult(NamedTuple):
     """Result of a metric that reads all examples together.
 
     Attributes:
@@ -29,18 +29,18 @@ class Whole(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WholeOf(Definition):
+class NonStreaming(Definition):
     """A metric computed from all examples at once; its sums over parts do not merge.
 
     Attributes:
         kind: see `Kind`; it says whether the number without a replica follows from the rows or is computed again.
-        compute: a function from `Predictions` to `Whole`.
+        compute: a function from `Predictions` to `WholeResult`.
         weighted: False where weights of examples have no meaning for it.
         options: bound keyword arguments of ``compute``.
     """
 
     kind: Kind = "replica"
-    compute: Callable[..., Whole] = lambda predictions: Whole(0.0, np.zeros(predictions.replicas), None)
+    compute: Callable[..., WholeResult] = lambda predictions: WholeResult(0.0, np.zeros(predictions.replicas), None)
     weighted: bool = True
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -52,7 +52,7 @@ class WholeOf(Definition):
     def one_pass(self) -> bool:
         return False
 
-    def bind(self, **options: Any) -> WholeOf:
+    def bind(self, **options: Any) -> NonStreaming:
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
 
     def missing(self, predictions: Predictions) -> str | None:
@@ -72,15 +72,15 @@ class WholeOf(Definition):
         value, rows, influence = self._whole(predictions)
         if influence is None:
             influence = np.full(predictions.examples, np.nan)
-        return Measurement.of(self, value, rows, self._dropped(predictions, value, rows), influence, predictions)
+        return Measurement.of(self, value, rows, self._jackknife_values(predictions, value, rows), influence, predictions)
 
-    def _whole(self, predictions: Predictions) -> Whole:
+    def _whole(self, predictions: Predictions) -> WholeResult:
         self.check(predictions)
         if predictions.weights is not None and not self.weighted:
             raise BadInput(f"{self.title} has no weighted form here; leave the weights out")
         return self.compute(predictions, **dict(self.options))
 
-    def _dropped(self, predictions: Predictions, value: float, rows: np.ndarray) -> np.ndarray | None:
+    def _jackknife_values(self, predictions: Predictions, value: float, rows: np.ndarray) -> np.ndarray | None:
         replicas = len(rows)
         if self.kind != "deviation" or replicas < 3:
             return leave_one_out(self.kind, value, rows)
