@@ -67,7 +67,7 @@ class DiffSQL(DiffAccumulator):
         self._files, self._level = files, options.level
         self.left_out |= dict.fromkeys(UNCOUNTED, NOT_COUNTED)
         self.confidence = self.scores = self.joint = self.movement = self.reviews = self.ranks = None
-        self.tolerances = self._tally({})
+        self.tolerances = Tally({})
         self.measures = self.summed = _SummedMeasures(options.level, clustered=self.clustered)
         binary = self.classes == 2
         self._sums = self._binary_sums(options) if binary else {}
@@ -186,7 +186,7 @@ class DiffSQL(DiffAccumulator):
         )
         for i, t in enumerate(options.thresholds):
             old, new, both = (s[f"{name}{i}"] for name in ("old", "new", "both"))
-            tally = self.decisions[t]
+            tally = self.decisions.tallies[t]
             if self.clustered:
                 self._add_clusters(tally, None)
                 continue

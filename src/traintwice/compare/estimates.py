@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from traintwice.errors import BadInput
-from traintwice.metrics import Measurement, Summary
+from traintwice.errors import BadInput, Undefined
+from traintwice.metrics import Measurement, Metric, Summary
 from traintwice.metrics.definition import influence_variance
+from traintwice.predictions import Predictions
 from traintwice.statistics.intervals import (
     NO_BOUNDS,
     Bounds,
@@ -115,6 +116,18 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     low, high = _bounds(s, tuple(parts), units, level, alone=target == "examples")
     error = math.sqrt(variance) if variance >= 0 and s.scale != "none" else math.nan
     return Estimate(s.value, low, high, error, s.replicas, s.examples, level, target, s.units)
+
+
+def whole_estimate(metric: Metric, predictions: Predictions, level: float) -> Estimate:
+    """A metric of predictions in memory, with its interval.
+
+    Raises:
+        Undefined, TooFewReplicas: the metric has no value on these predictions.
+    """
+    missing = metric.definition.missing(predictions)
+    if missing is not None:
+        raise Undefined(missing)
+    return interval(metric.measure(predictions), level=level)
 
 
 def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:

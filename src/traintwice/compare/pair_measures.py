@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare.estimates import interval
+from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Metric
@@ -168,15 +168,12 @@ def non_streaming(
     for metric in which:
         d = metric.definition
         parts = [pair] if d.between_replicas else [pair.models(0, 1), pair.models(1, 2)]
-        lacks = next((reason for part in parts if (reason := d.missing(part)) is not None), None)
-        if lacks is None:
-            try:
-                estimates = [interval(metric.measure(part), level=level) for part in parts]
-            except (Undefined, TooFewReplicas) as reason:
-                lacks = str(reason)
-        if lacks is not None:
-            left_out[d.name] = lacks
-        elif d.between_replicas:
+        try:
+            estimates = [whole_estimate(metric, part, level) for part in parts]
+        except (Undefined, TooFewReplicas) as reason:
+            left_out[d.name] = str(reason)
+            continue
+        if d.between_replicas:
             between.append(measured(d, estimates[0]))
         else:
             old, new = estimates
