@@ -45,7 +45,6 @@ LAYERS = {
     "integrations": 6,
     "presets": 6,
     "report": 6,
-    "papers": 7,
     "cli": 8,
     "__main__": 9,
 }
