@@ -2,6 +2,13 @@
 
 import json
 import sys
+import tomllib
+
+import pytest
+
+from traintwice.study import Experiment
+from traintwice_reproduction.studies import STUDIES
+from traintwice_reproduction.tables.command import TableStudy
 
 
 def test_a_figure_of_a_formula_trains_nothing(traintwice, tmp_path):
@@ -47,3 +54,25 @@ def test_a_part_without_files_is_said_to_be_left_out(traintwice, tmp_path, monke
     err = traintwice("run", "ad.table1", "--store", "runs", "--no-report")[2]
     assert "Fashion-MNIST is left out: its files are not on this machine (traintwice fetch FashionMNIST)." in err
     assert "--part fashion: Fashion-MNIST (optional: only where its files are)" in traintwice("show", "ad.table1")[1]
+
+
+def test_show_gives_warnings_of_a_study_as_json(traintwice):
+    warnings = json.loads(traintwice("show", "methods-digits", "--json")[1])["warnings"]
+    assert any("softmax is blind" in w["text"] and any(row.startswith("anti") for row in w["rows"]) for w in warnings)
+    assert json.loads(traintwice("show", "ablation-digits", "--json")[1])["warnings"] == []
+
+
+def test_list_and_show_know_every_study(traintwice):
+    listed = json.loads(traintwice("list", "--json")[1])
+    assert set(STUDIES) <= set(listed["studies"])
+    assert {listed["packages"][name] for name in STUDIES} == {"traintwice-reproduction"}
+    for name in STUDIES:
+        status, out, _ = traintwice("show", name)
+        assert status == 0
+        assert name in out
+
+
+@pytest.mark.parametrize("name", [name for name, maker in STUDIES.items() if not isinstance(maker, TableStudy)])
+def test_studies_survive_a_file(name):
+    experiment = STUDIES[name]()
+    assert Experiment.from_dict(tomllib.loads(experiment.to_toml())) == experiment

@@ -195,8 +195,8 @@ def of_clicks(scale: Scale) -> Benchmark:
 
     Source:
         AD section 5: a private log of advertisements, "hundreds of billions of examples", without widths, size of the embeddings, batch
-        size and learning rate. Ours: at small scale data and recipe of `traintwice run flights`, so that the two share replicas; at paper scale
-        the 45,840,617 lines of Criteo's challenge, wider towers and larger mini-batches.
+        size and learning rate. Ours: at small scale data and recipe of `traintwice run flights`, so that both share replicas; at paper
+        scale the 45,840,617 lines of Criteo's challenge, wider towers and larger mini-batches.
     """
     study, log = flights(), "a private log of advertisements"
     base = study.rows[study.baseline]
