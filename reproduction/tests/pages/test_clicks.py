@@ -1,4 +1,4 @@
-"""The page of clicks says what its results say, and they are of the study as it is now."""
+"""The marked part of docs/clicks.md is made from the kept results, and these are of the present study."""
 
 import json
 import tomllib

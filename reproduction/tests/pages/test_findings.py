@@ -1,4 +1,4 @@
-"""docs/findings.md says what docs/results/findings says, which is what the studies say."""
+"""docs/findings.md is made from the kept results, and the results have every row and claim of the studies."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def test_the_page_is_made_from_the_numbers():
     assert PAGE.read_text() == page(STUDIES)
 
 
-def test_the_readme_says_five_of_them():
+def test_the_readme_has_five_of_them():
     assert f"<!-- findings:begin -->\n{five(STUDIES)}\n<!-- findings:end -->" in README.read_text()
 
 
@@ -147,7 +147,7 @@ def test_the_page_takes_whatever_studies_there_are(clicks):
     assert "LeNet5, churn" not in page({"rivals-flights": clicks, "rivals-digits": STUDIES["rivals-digits"]})
 
 
-def told(**changes):
+def study_with(**changes):
     """A study in which some comparisons of rivals are significant."""
     claims = {f"{k.replace('_', ' ')} | plain | churn": found(v, v - 0.01, v + 0.01, v != 0) for k, v in changes.items()}
     return {"claims": claims}
@@ -155,14 +155,14 @@ def told(**changes):
 
 def test_the_order_uses_significant_comparisons_only():
     first = {
-        "rivals-digits": told(steady=-0.02, EMA=0.0, entropy=0.02),
-        "rivals-mnist-5k": told(steady=0.0, EMA=0.0, entropy=0.0),
+        "rivals-digits": study_with(steady=-0.02, EMA=0.0, entropy=0.02),
+        "rivals-mnist-5k": study_with(steady=0.0, EMA=0.0, entropy=0.0),
     }
-    lines = section({**first, CONVOLUTIONAL: told(steady=-0.03, EMA=-0.03, entropy=0.0)}).splitlines()
+    lines = section({**first, CONVOLUTIONAL: study_with(steady=-0.03, EMA=-0.03, entropy=0.0)}).splitlines()
     assert "| 1x/1x: steady | steady − plain | lower | lower |" in lines
     assert "| 1x/1x: EMA on top of decay | EMA − plain | inconclusive | lower |" in lines
     assert lines[-1] == "| LeNet5, churn | 2 | 1 | 0 | 1 | holds in part |"
-    assert section(first) == section({CONVOLUTIONAL: told(steady=-0.03)}) == ""
+    assert section(first) == section({CONVOLUTIONAL: study_with(steady=-0.03)}) == ""
     named_otherwise = {"claims": {"steady, last weights | plain | churn": found(0.02, 0.01, 0.03, True)}}
     assert "| clicks, churn | 1 | 0 | 1 | 0 | does not hold here |" in section({**first, STREAM: named_otherwise}).splitlines()
 
@@ -172,9 +172,9 @@ def test_words_of_the_order():
     assert both(["lower", "higher"]) == "both"
     assert both(["inconclusive", "–"]) == "inconclusive"
     assert both(["–"]) == "–"
-    assert word(told(steady=0.02), "steady", "plain", "churn") == "higher"
-    asked = [(4, 4, 0), (4, 2, 1), (4, 0, 1), (4, 0, 0), (0, 0, 0)]
-    assert [order_verdict(*counts) for counts in asked] == [
+    assert word(study_with(steady=0.02), "steady", "plain", "churn") == "higher"
+    counts_of = [(4, 4, 0), (4, 2, 1), (4, 0, 1), (4, 0, 0), (0, 0, 0)]
+    assert [order_verdict(*counts) for counts in counts_of] == [
         "holds",
         "holds in part",
         "does not hold here",
@@ -183,7 +183,7 @@ def test_words_of_the_order():
     ]
 
 
-def test_what_is_compared_on_clicks_is_asked_there():
+def test_every_comparison_on_clicks_is_a_claim():
     pictures = {(claim.row, claim.reference) for claim in CLAIMS["rivals"]}
     clicks_have = {(claim.row, claim.reference) for claim in CLAIMS["rivals-flights"]}
     assert set(OF_CLICKS) <= pictures

@@ -1,4 +1,4 @@
-"""docs/engine.md says what was measured."""
+"""The marked part of docs/engine.md is made from the kept measurements."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""docs/papers.md says what the kept evidence says."""
+"""docs/papers.md is made from the kept results, and these are of the present tables."""
 
 import json
 

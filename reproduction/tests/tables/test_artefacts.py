@@ -115,9 +115,10 @@ def test_a_value_that_costs_accuracy_is_not_chosen(tmp_path, monkeypatch):
 
 def test_a_weight_that_costs_accuracy_whatever_its_value_is_said_to(tmp_path):
     done = reproduce(ARTEFACT, replicas=2, store=tmp_path)
-    said = notes((replace(done.parts[0], costly=("entropy",)),))
+    found = notes((replace(done.parts[0], costly=("entropy",)),))
     assert (
-        "digits, entropy: every value of its grid costs more than a point of accuracy or diverged; the smallest is shown." in said
+        "digits, entropy: every value of its grid costs more than a point of accuracy or diverged; the smallest is shown."
+        in found
     )
 
 
@@ -133,15 +134,15 @@ def test_an_optional_part_is_left_out_where_its_files_are_not_here(tmp_path):
         clothes = replace(part(), name="fashion", heading="clothes", data=FashionMNIST(str(folder)), optional=optional)
         return replace(ARTEFACT, parts=lambda scale: (part(), clothes))
 
-    def names(artefact, *asked):
-        return [p.name for p in artefact.chosen_parts("small", asked)]
+    def names(artefact, *wanted):
+        return [p.name for p in artefact.chosen_parts("small", wanted)]
 
     assert names(artefact(tmp_path)) == ["digits"]
-    (said,) = artefact(tmp_path).left_out("small")
-    assert said == "clothes is left out: its files are not on this machine (traintwice fetch FashionMNIST)."
+    (sentence,) = artefact(tmp_path).left_out("small")
+    assert sentence == "clothes is left out: its files are not on this machine (traintwice fetch FashionMNIST)."
     assert not artefact(tmp_path).left_out("small", ("digits",))
     done = reproduce(artefact(tmp_path), replicas=2, store=tmp_path / "runs")
-    assert done.tables[0].notes[-1] == plain(done)["left_out"][0] == said
+    assert done.tables[0].notes[-1] == plain(done)["left_out"][0] == sentence
     assert names(artefact(tmp_path), "fashion") == ["fashion"]
     assert names(artefact(tmp_path, optional=False)) == ["digits", "fashion"]
     write_mnist(tmp_path, packed=True)

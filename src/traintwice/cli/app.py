@@ -232,7 +232,7 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show what a name stands for: a study's recipes, a method's formula and cost, a measure's meaning."""
+    """Show one name: the recipes of a study, formula and cost of a method, definition of a measure."""
     from traintwice.cli.catalogue import print_one
 
     print_one(Console(), name, toml=toml, as_json=json)

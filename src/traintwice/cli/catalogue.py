@@ -203,7 +203,7 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
         print(json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
     else:
         parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
-        print(f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}")
+        print(f"{name}({parameters})\n\n{text}\n\nBy default: {method!r}")
         print(f"Cost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve.")
         for warning in method.warnings():
             print(f"Note: {warning}.")

@@ -59,8 +59,8 @@ def stage_of(name: str) -> str:
 def summary(results: Results, family: str, date: str) -> dict[str, Any]:
     """A study as plain values: its rows, and the difference of each claim, Holm-adjusted over the claims of the study."""
     name, replicas = results.experiment.name, results.experiment.replicas
-    asked = [c for c in CLAIMS[family] if {c.row, c.reference} <= set(results.rows)]
-    found = _differences(results, [(c.row, c.reference, c.metric) for c in asked])
+    claims = [c for c in CLAIMS[family] if {c.row, c.reference} <= set(results.rows)]
+    found = _differences(results, [(c.row, c.reference, c.metric) for c in claims])
     of_stream = results.data.places is not None
     rows: dict[str, dict[str, Any]] = {}
     for row, result in results.rows.items():
@@ -79,7 +79,7 @@ def summary(results: Results, family: str, date: str) -> dict[str, Any]:
         "train_examples": len(results.data.train),
         "test_examples": len(results.data.test),
         "rows": rounded(rows, DIGITS),
-        "claims": rounded(dict(zip(map(key, asked), found, strict=True)), DIGITS),
+        "claims": rounded(dict(zip(map(key, claims), found, strict=True)), DIGITS),
         **({"against_baseline": rounded(_against_baseline(results, TABLED[family]), DIGITS)} if family in TABLED else {}),
         "components": rounded(_components(results), DIGITS) if family == "claims.ad" else {},
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
@@ -98,9 +98,9 @@ def _components(results: Results) -> dict[str, dict[str, Any]]:
     return {} if table is None else {row.name: {key: row.cells[key] for key in COMPONENTS} for row in table.rows if row.cells}
 
 
-def _differences(results: Results, asked: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+def _differences(results: Results, comparisons: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """Differences of rows against references, Holm-adjusted over all of them."""
-    pairs = [_pair(results, metric, row, reference) for row, reference, metric in asked]
+    pairs = [_pair(results, metric, row, reference) for row, reference, metric in comparisons]
     return [
         {
             "difference": [d.estimate.value, d.estimate.low, d.estimate.high],
@@ -165,7 +165,7 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
             lines += [_table(own, TABLED[family]), ""] if family in TABLED else []
     lines += [text, ""] if (text := section(studies)) else []
     lines += ["## What could not be tested here", "", "| source | claim | what would test it |", "| --- | --- | --- |"]
-    lines += [f"| {source} | {says} | {how} |" for source, says, how in UNTESTED]
+    lines += [f"| {source} | {claim} | {how} |" for source, claim, how in UNTESTED]
     lines += ["", "## Where the papers contradict themselves", "", *[f"- {text}" for text in CONTRADICTIONS], ""]
     return "\n".join(lines)
 
@@ -173,14 +173,14 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
 def five(studies: dict[str, dict[str, Any]]) -> str:
     """Five lines for the README: change of churn against the reference, by data set."""
     lines = []
-    for family, says, row, reference in FIVE:
+    for family, title, row, reference in FIVE:
         parts = []
         for name, study in studies.items():
             found = study["claims"].get(f"{row} | {reference} | churn") if family_of(name) == family else None
             if found is not None:
                 text = change(estimate_of(found["difference"]), "fraction")
                 parts.append(f"{stage_of(name)} {f'**{text}**' if found['significant'] else text}")
-        lines.append(f"- {says}: {'; '.join(parts)}.")
+        lines.append(f"- {title}: {'; '.join(parts)}.")
     return "\n".join(lines)
 
 
@@ -217,7 +217,7 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
             cells.append(_cell(claim.metric, found))
             outcomes[stage] = outcome(claim, found)
         what = f"{_title(claim.metric)}: {claim.row} − {claim.reference}"
-        lines.append(f"| {claim.source} | {claim.says} | {what} | {' | '.join(cells)} | {in_words(claim, outcomes)} |")
+        lines.append(f"| {claim.source} | {claim.text} | {what} | {' | '.join(cells)} | {in_words(claim, outcomes)} |")
     return "\n".join(lines)
 
 
@@ -253,16 +253,16 @@ def _component_table(own: dict[str, dict[str, Any]]) -> str:
 
 def _table(own: dict[str, dict[str, Any]], names: tuple[str, ...]) -> str:
     """Every row against the first row of its study, in the order of cost to serve and to train."""
-    asked = [(f"{stage}, {_title(metric)}", s, metric) for stage, s in own.items() for metric in names]
+    columns = [(f"{stage}, {_title(metric)}", s, metric) for stage, s in own.items() for metric in names]
     first, *others = next(iter(own.values()))["rows"].items()
     lines = [
         f"Every recipe against {first[0]}, each measure Holm-adjusted over the recipes:",
         "",
-        "| recipe | train | serve | " + " | ".join(t for t, _, _ in asked) + " |",
+        "| recipe | train | serve | " + " | ".join(t for t, _, _ in columns) + " |",
     ]
-    lines.append("|" + " --- |" * (3 + len(asked)))
+    lines.append("|" + " --- |" * (3 + len(columns)))
     for row, values in sorted(others, key=lambda item: (item[1]["serve"], item[1]["train"])):
-        found = [(metric, s["against_baseline"][metric].get(row)) for _, s, metric in asked]
+        found = [(metric, s["against_baseline"][metric].get(row)) for _, s, metric in columns]
         cells = ["–" if one is None else _cell(metric, one) for metric, one in found]
         lines.append(f"| {row} | {values['train']:.3g}x | {values['serve']:.3g}x | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -30,12 +30,12 @@ OF_CLICKS: dict[tuple[str, str], tuple[str, str]] = {
 def section(studies: dict[str, dict[str, Any]]) -> str:
     """The section of the page; "" without the studies that it compares."""
     layers = [s for name, s in studies.items() if name.startswith("rivals-") and name not in (CONVOLUTIONAL, STREAM)]
-    asked = {
+    targets = {
         "LeNet5, churn": (CONVOLUTIONAL, "churn"),
         "clicks, churn": (STREAM, "churn"),
         "clicks, relative PD (T)": (STREAM, PD_T),
     }
-    columns = {title: (studies[name], metric) for title, (name, metric) in asked.items() if name in studies}
+    columns = {title: (studies[name], metric) for title, (name, metric) in targets.items() if name in studies}
     if not layers or not columns:
         return ""
     first = {claim: both([word(s, claim.row, claim.reference, "churn") for s in layers]) for claim in CLAIMS["rivals"]}
@@ -45,7 +45,7 @@ def section(studies: dict[str, dict[str, Any]]) -> str:
     for claim, result in first.items():
         cells = " | ".join(words[claim] for words in found.values())
         lines.append(
-            f"| {claim.source.removeprefix('ours, ')}: {claim.says} | {claim.row} − {claim.reference} | {result} | {cells} |"
+            f"| {claim.source.removeprefix('ours, ')}: {claim.text} | {claim.row} − {claim.reference} | {result} | {cells} |"
         )
     lines += [
         "",
@@ -85,11 +85,11 @@ def elsewhere(study: dict[str, Any], claim: Claim, metric: str) -> Word:
     return found if found != "–" else word(study, *OF_CLICKS.get((claim.row, claim.reference), ("", "")), metric)
 
 
-def verdict(asked: int, same: int, opposite: int) -> str:
+def verdict(tested: int, same: int, opposite: int) -> str:
     """Verdict on all comparisons."""
-    if not asked:
+    if not tested:
         return "no order to hold"
-    if same == asked:
+    if same == tested:
         return "holds"
     return "holds in part" if same else "does not hold here" if opposite else "inconclusive"
 

@@ -10,7 +10,7 @@ from traintwice.tables.format import decimals_for, format_cell
 from traintwice_reproduction.kept import DOCS, KEPT, read
 from traintwice_reproduction.tables import ARTEFACTS, Reproduced
 from traintwice_reproduction.tables.cost import in_words
-from traintwice_reproduction.tables.side_by_side import PaperTable
+from traintwice_reproduction.tables.side_by_side import Pair, PaperTable
 
 FOLDER = KEPT / "tables"
 PAGE = DOCS / "papers.md"
@@ -54,19 +54,30 @@ def outcome(done: Reproduced) -> str:
 def page() -> str:
     """The whole page."""
     kept = {path.name.removesuffix(".json"): read(path) for path in FOLDER.glob("*.json")}
-    lines = [HEAD, "| name | title | last run at small scale | time |", "| --- | --- | --- | --- |"]
+    tables = {name: [PaperTable.from_dict(table) for table in found["tables"]] for name, found in kept.items()}
+    lines = [
+        HEAD,
+        *([SYMMETRIC] if any(_symmetric(table) for of in tables.values() for table in of) else []),
+        "| name | title | last run at small scale | time |",
+        "| --- | --- | --- | --- |",
+    ]
     for name, artefact in ARTEFACTS.items():
         found = kept.get(f"{name}.small")
         lines.append(f"| `{name}` | {artefact.title} | {found['date'] if found else '–'} | {found['took'] if found else '–'} |")
     lines.append("")
     for name in ARTEFACTS:
         found = kept.get(f"{name}.small")
-        if found is None or not found["tables"]:
+        if found is None or not tables[f"{name}.small"]:
             continue
         head = f"`traintwice run {name}`, {found['date']}, {found['took']} on {found['where']}."
         lines += [f"## {name}", "", f"{head} {found['said']}.", ""]
-        lines += [PaperTable.from_dict(table).to_markdown() for table in found["tables"]]
+        lines += [table.to_markdown() for table in tables[f"{name}.small"]]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _symmetric(table: PaperTable) -> bool:
+    """Whether our numbers have symmetric intervals."""
+    return any("±" in cell.ours for row in table.rows for cell in row if isinstance(cell, Pair))
 
 
 HEAD = """# The papers' tables and figures
@@ -83,7 +94,8 @@ digits replace CIFAR-10 and MNIST-5k replaces CIFAR-100; for ImageNet the tables
 which shows that the code runs, and the figures have digits; AD Tables 1 and 2 add Fashion-MNIST where its files are
 (`traintwice fetch FashionMNIST`). A weight that is chosen from a grid is chosen on other replicas and on the validation split; CH takes
 the smallest churn on the runs that it reports.
+"""
 
-The tables below are from version 0.1, whose intervals are symmetric: ± is half a 95 % interval. A new run prints intervals as
-"value (low to high)" by the present [definitions](definitions.md).
+SYMMETRIC = """Where a table below has ±, its 95 % intervals are symmetric around the value and ± is half of their width. They
+are not the intervals of the present [definitions](definitions.md), which a new run prints as "value (low to high)".
 """
