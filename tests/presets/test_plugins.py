@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from traintwice.presets import PRESETS, installed_studies
+from traintwice.presets import PRESETS
+from traintwice.presets.plugins import installed_studies
 
 MODULE = '''
 from functools import partial

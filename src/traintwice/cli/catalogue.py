@@ -16,8 +16,8 @@ from rich.text import Text
 
 from traintwice import averaging, data, metrics, schedules
 from traintwice.errors import BadInput, BadSpec, require, unknown
-from traintwice.presets import PRESETS, CompositeStudy, NamedStudy, installed_studies
-from traintwice.presets.plugins import OWN_PACKAGE
+from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 
 if TYPE_CHECKING:
     from traintwice.methods import Method

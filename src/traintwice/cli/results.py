@@ -60,7 +60,7 @@ def print_results(console: Console, results: Results) -> None:
         if sentence.row not in brief:
             console.print(sentence.text)
     if choice.many:
-        console.print("The report and --json also have the other measures, all differences and the components of each recipe.")
+        console.print("The other measures, all differences and the components of each recipe are in the report, and in --json.")
 
 
 def _print_part(console: Console, table: Table | None) -> None:

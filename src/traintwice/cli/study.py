@@ -11,8 +11,8 @@ from traintwice.cli.progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
-from traintwice.presets import PRESETS, CompositeStudy, NamedStudy, installed_studies
-from traintwice.presets.plugins import OWN_PACKAGE
+from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.processes import Started
 from traintwice.specs import decode
 from traintwice.study import Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing

@@ -50,7 +50,22 @@ class RunOptions:
 
 @runtime_checkable
 class CompositeStudy(Protocol):
-    """A study of several experiments, with an output of its own."""
+    """A study of several experiments, with an output of its own.
+
+    Example:
+        >>> class Pair:
+        ...     title = "One study with two seeds."
+        ...
+        ...     def run(self, options): ...
+        ...
+        ...     def text(self):
+        ...         return "seeds 0 and 1"
+        ...
+        ...     def describe(self):
+        ...         return {"seeds": [0, 1]}
+        >>> isinstance(Pair(), CompositeStudy)
+        True
+    """
 
     @property
     def title(self) -> str:
