@@ -17,8 +17,7 @@ from traintwice.presets import digits
 from traintwice.study import run
 from traintwice_reproduction import kept
 from traintwice_reproduction.pages import choices, clicks, findings, methods, methods_results, speed, tables
-from traintwice_reproduction.pages.claims import CLAIMS
-from traintwice_reproduction.studies import STUDIES, methods_digits
+from traintwice_reproduction.studies import methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 
 app = typer.Typer(
@@ -62,8 +61,8 @@ def refresh(date: Date, store: StorePath = STORE) -> None:
 def run_findings(names: Names, date: Date, store: StorePath = STORE) -> None:
     """Run studies of the claims, keep their results, rewrite all pages."""
     for name in names:
-        if not name.startswith(tuple(CLAIMS)):
-            raise unknown("study of claims", name, [n for n in [*STUDIES, "flights"] if n.startswith(tuple(CLAIMS))])
+        if name not in findings.NAMES:
+            raise unknown("study of claims", name, findings.NAMES)
     for name in names:
         results = run(findings.study_of(name), store=store)
         kept.keep(findings.FOLDER / f"{name}.json", findings.summary(results, findings.family_of(name), date))

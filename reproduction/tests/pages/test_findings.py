@@ -12,6 +12,7 @@ from traintwice.study.worker import train_into
 from traintwice_reproduction.kept import README
 from traintwice_reproduction.pages.claims import CLAIMS, MARGIN, Claim
 from traintwice_reproduction.pages.findings import (
+    NAMES,
     PAGE,
     experiment_of,
     family_of,
@@ -28,10 +29,8 @@ from traintwice_reproduction.pages.findings import (
 )
 from traintwice_reproduction.pages.order import CONVOLUTIONAL, OF_CLICKS, STREAM, both, section, word
 from traintwice_reproduction.pages.order import verdict as order_verdict
-from traintwice_reproduction.studies import STUDIES as BY_NAME
 
 STUDIES = kept_studies()
-NAMES = [name for name in [*BY_NAME, "flights"] if name.startswith(tuple(CLAIMS))]
 
 
 def test_the_page_is_made_from_the_numbers():

@@ -33,6 +33,10 @@ RETRAINED = 2
 """Replicas of the baseline whose predicted classes are kept: a test retrains them and compares."""
 
 
+NAMES = tuple(name for name in (*STUDIES, *PRESETS) if name.startswith(tuple(CLAIMS)))
+"""Every study of claims."""
+
+
 def study_of(name: str) -> Experiment:
     """A study with the replicas of the page."""
     return replace(experiment_of(name), replicas=REPLICAS)
