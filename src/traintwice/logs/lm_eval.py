@@ -17,21 +17,9 @@ from traintwice.logs.recognition import Head, LogFormat, digest_of, object_in
 
 _NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[^_]*)\.jsonl")
 
-_OWN_KEYS = {
-    "doc_id",
-    "doc",
-    "target",
-    "arguments",
-    "resps",
-    "filtered_resps",
-    "filter",
-    "metrics",
-    "doc_hash",
-    "prompt_hash",
-    "target_hash",
-}
-
 _HASHES = ("doc_hash", "prompt_hash")
+
+_OWN_KEYS = {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", *_HASHES, "target_hash"}
 
 
 def _matches(head: Head) -> bool:

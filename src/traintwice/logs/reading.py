@@ -87,7 +87,7 @@ def read_log(
     if correct is not None:
         if choice != Choice():
             raise BadInput(
-                f"correct={correct!r} with scorer, filter or task. With correct, columns are read by name; pass one or the other."
+                f"correct={correct!r} with scorer, filter or task. Pass one or the other: with correct, columns are read by name."
             )
         return columns.read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt)
     if any(column is not None for column in (answer, id, draw, target, prompt)):

@@ -2,8 +2,8 @@
 
 Layouts of NeMo RL 0.6: ``val_data_stepN.jsonl`` (``content`` with the messages, ``rewards``, ``idx``, each value in a list of one) and
 ``evaluation_data.json`` (``evaluation_data`` with ``prompt``, ``response``, ``reward``; the model is in ``config.json`` next to it). Any
-JSONL with a prompt, a response and a reward is read as well, and verl's ``input``, ``output``, ``score``. All rollouts of one prompt are its
-draws, in the order of the file; the item is the record's ``id``, or a hash of the prompt where it has none.
+JSONL with a prompt, a response and a reward is read as well, and verl's ``input``, ``output``, ``score``. All rollouts of one prompt are
+its draws, in the order of the file; the item is the record's ``id``, or a hash of the prompt where it has none.
 """
 
 from __future__ import annotations
