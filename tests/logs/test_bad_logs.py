@@ -83,7 +83,7 @@ def test_eval_file_cut_short(tmp_path, kept):
     path = log_files.eval_file(tmp_path / "log.eval", log_files.inspect_log())
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(BadInput, match=r"begins as a zip file.*: it is cut short. Copy the file again, or repeat the run\."):
+    with pytest.raises(BadInput, match=r"begins as an .eval log.*: it is cut short. Copy the file again, or repeat the run\."):
         read_log(path)
 
 

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,16 @@ def _zip_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]
         for place, info in enumerate(wanted):
             try:
                 value = json.loads(_unpack(file, archive, info))
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, struct.error, ValueError, RecursionError) as error:
+            except (
+                zipfile.BadZipFile,
+                zlib.error,
+                EOFError,
+                OSError,
+                struct.error,
+                ValueError,
+                RuntimeError,
+                LZMAError,
+            ) as error:
                 raise BadInput(
                     f"{file}: {info.filename} inside the zip file is damaged ({error}). Copy the file again, or repeat the run.",
                     without_cells=f"{file}: a file inside the zip file is damaged",

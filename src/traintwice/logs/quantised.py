@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.logs.recognition import LOGITS, head_of
+from traintwice.logs.recognition import LOGITS, foreign_records, head_of
 
 BLOCK = 1 << 22
 """Largest number of log probabilities that are held at a time."""
@@ -82,7 +83,8 @@ def compare_tokens(
     if kinds == ["logits", "logits"]:
         return _compare_logits(base, other)
     if kinds == ["json", "json"]:
-        return compare_top_logprobs(base, other, least)
+        with foreign_records(base, "of responses with logprobs"):
+            return compare_top_logprobs(base, other, least)
     shown = " and ".join({"logits": "a file of llama.cpp", "json": "JSON"}.get(kind, "neither kind") for kind in kinds)
     raise BadInput(
         f"{base}, {other}: {shown}. Expected two files that llama.cpp wrote with --kl-divergence-base, or two JSONL files of responses "
@@ -156,10 +158,10 @@ def _compare_logits(base: Path, other: Path) -> TokenComparison:
 def _header(path: Path) -> _Logits:
     """Reads and checks the header: magic, context, vocabulary, chunks (int32 each), and the tokens of all chunks (int32)."""
     with path.open("rb") as file:
-        numbers = np.frombuffer(file.read(len(LOGITS) + 12)[len(LOGITS) :], dtype="<i4")
-        if len(numbers) < 3 or numbers[0] < 4 or numbers[1] < 1 or numbers[2] < 1:
+        start = file.read(len(LOGITS) + 12)[len(LOGITS) :]
+        context, vocabulary, chunks = struct.unpack("<3i", start) if len(start) == 12 else (0, 0, 0)
+        if context < 4 or vocabulary < 1 or chunks < 1:
             raise BadInput(f"{path}: the header is damaged. Expected a file that llama.cpp wrote with --kl-divergence-base.")
-        context, vocabulary, chunks = map(int, numbers)
         made = _Logits(path, context, vocabulary, np.empty(0), len(LOGITS) + 12 + 4 * context * chunks)
         expected, size = made.start + chunks * made.rows * made.width * 2, path.stat().st_size
         if size != expected:

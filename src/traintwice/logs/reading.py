@@ -9,7 +9,7 @@ from pathlib import Path
 from traintwice.errors import BadInput
 from traintwice.logs import columns, inspect_ai, lighteval, lm_eval, openai_evals, promptfoo, rollouts
 from traintwice.logs.outcomes import Choice, Outcomes
-from traintwice.logs.recognition import LogFormat, head_of
+from traintwice.logs.recognition import LogFormat, foreign_records, head_of
 
 FORMATS: tuple[LogFormat, ...] = (
     lm_eval.FORMAT,
@@ -20,6 +20,9 @@ FORMATS: tuple[LogFormat, ...] = (
     rollouts.FORMAT,
 )
 """Every layout; the first that matches is used."""
+
+FIRST_FILES = 100
+"""A folder is not a log where none of this many files, in the order of their names, is one."""
 
 
 def recognise(path: str | os.PathLike[str]) -> LogFormat | None:
@@ -100,7 +103,8 @@ def read_log(
             f"{path}: not an evaluation log of a known layout ({', '.join(f.name for f in FORMATS)}). "
             "Pass correct=COLUMN to read the columns of a JSONL, CSV or Parquet file by name."
         )
-    return layout.read(path, files, choice)
+    with foreign_records(path, f"of {layout.title}"):
+        return layout.read(path, files, choice)
 
 
 def _found(path: Path) -> tuple[LogFormat | None, list[Path]]:
@@ -111,7 +115,9 @@ def _found(path: Path) -> tuple[LogFormat | None, list[Path]]:
         return _layout_of(path), [path]
     by_layout: dict[str, list[Path]] = {}
     layouts: dict[str, LogFormat] = {}
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))):
+    for place, file in enumerate(sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))):
+        if place == FIRST_FILES and not layouts:
+            break
         layout = _layout_of(file)
         if layout is not None:
             layouts[layout.name] = layout

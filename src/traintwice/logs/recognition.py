@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, TraintwiceError
 from traintwice.logs.json_text import beginning
 from traintwice.logs.outcomes import Choice, Outcomes
 
@@ -60,7 +62,7 @@ def head_of(path: Path) -> Head:
     with path.open("rb") as file:
         start = file.read(LOOKED_AT)
     if start.startswith(b"PK\x03\x04"):
-        return Head(path, "zip", frozenset(_zip_names(path)))
+        return Head(path, "zip", frozenset(_zip_names(path, start)))
     if start.startswith(b"PAR1"):
         return Head(path, "parquet", frozenset(columns_of(path)))
     if start.startswith(LOGITS):
@@ -102,12 +104,30 @@ def digest_of(files: Sequence[Path]) -> str:
     return found[0].hexdigest() if len(found) == 1 else hashlib.sha256(b"".join(d.digest() for d in found)).hexdigest()
 
 
-def _zip_names(path: Path) -> list[str]:
+@contextmanager
+def foreign_records(path: Path, whose: str) -> Iterator[None]:
+    """Turns what records of an unexpected shape raise into one error."""
+    try:
+        yield
+    except TraintwiceError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
+        raise BadInput(
+            f"{path}: a record does not have the layout {whose} ({type(error).__name__}: {error}). Expected records as that project "
+            "writes them; name the columns (correct=, answer=, id=) to read a file of another layout.",
+            without_cells=f"{path}: a record does not have the layout {whose}",
+        ) from error
+
+
+def _zip_names(path: Path, start: bytes) -> list[str]:
+    """Names in a zip file; empty where it cannot be read and does not begin as a log."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError):
+        if not start[30:].startswith((b"_journal/", b"samples/", b"header.json")):
+            return []
         raise BadInput(
-            f"{path}: begins as a zip file, such as an .eval log of inspect_ai, and has no list of contents at its end: it is cut "
-            "short. Copy the file again, or repeat the run."
+            f"{path}: begins as an .eval log of inspect_ai, and has no list of contents at its end: it is cut short. "
+            "Copy the file again, or repeat the run."
         ) from None
