@@ -206,6 +206,8 @@ def test_providers_repeats_and_errors_of_promptfoo(tmp_path):
     assert found.draws.tolist() == [1, 2] * 4
     np.testing.assert_array_equal(found.correct, [0, 1, 1, 1, 1, 1, np.nan, np.nan])
     assert read_log(path, scorer="brevity", filter="a").correct.tolist() == [0.75] * 8
+    assert found.model == "b"
+    assert pair_check(read_log(path, scorer="success", filter="a"), found).shared == 4
 
 
 def test_jsonl_of_promptfoo(tmp_path):
@@ -243,7 +245,7 @@ def test_names_of_layouts_are_distinct():
 
 
 def test_older_samples_of_the_harness(tmp_path):
-    """A document hash alone and a file of another name; and version 0.4.0, with lists of arguments and no filter."""
+    """A document hash alone and a file of another name; and version 0.4.3, without filter and metrics."""
     records = [
         {
             "doc_id": i,
@@ -268,6 +270,6 @@ def test_older_samples_of_the_harness(tmp_path):
     both = read_log(path, correct="exact_match", id=["doc_id", "filter"], answer="filtered_resps.0")
     assert both.items[3] == '[0, "flexible-extract"]'
     assert both.correct.tolist() == [1, 1, 1, 0, 0, 0]
-    first = [{k: v for k, v in r.items() if k not in ("filter", "metrics")} | {"arguments": [["x", {}]]} for r in records[:3]]
+    first = [{k: v for k, v in r.items() if k not in ("filter", "metrics")} for r in records[:3]]
     found = read_log(log_files.jsonl(tmp_path / "first.jsonl", first))
     assert (found.scorers, found.filters, found.prompts) == ({"": "exact_match"}, {"": "none"}, ["x"] * 3)

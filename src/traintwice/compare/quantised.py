@@ -50,7 +50,7 @@ def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[T
     Intervals, with documents as clusters (G documents, G − 1 degrees of freedom): same_top by Wilson at the effective number of
     tokens; kl_mean and delta_p_rms on the log scale; quantiles by Woodruff: Wilson's interval of q at the effective number n of tokens,
     read off the distribution of the tokens. n is the smaller of the effective numbers of the shares of tokens up to the quantiles q and
-    1 − sqrt((1 − q)/2), because few tokens beyond q say little of their variance. Where n tokens are too few for the quantile
+    1 − sqrt((1 − q)/2), because the variance at q rests on few tokens. Where n tokens are too few for the quantile
     (q^n > (1 − level)/2: all of them may be below it), the upper bound is infinite.
 
     Args:

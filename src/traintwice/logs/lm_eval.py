@@ -1,7 +1,8 @@
 """Samples of EleutherAI lm-evaluation-harness: JSONL files that ``--log_samples`` writes.
 
-Layout of version 0.4.13 (``samples_TASK_DATE.jsonl`` with ``results_DATE.json`` in the same folder); logs from 0.4.0 on, which lack
-``filter``, ``metrics`` or ``prompt_hash``, or hold ``arguments`` as lists, are read as well. A line is one document under one filter.
+Layout of version 0.4.13: ``samples_TASK_DATE.jsonl``, with ``results_DATE.json`` in the same folder; a line is one document under one
+filter. Logs from 0.4.3 on are read; before 0.4.7 they name neither filter nor metrics, so that those of several filters are refused as
+repeats.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from traintwice.logs.json_text import lines, text_of
+from traintwice.logs.json_text import MISSING, at, lines, text_of
 from traintwice.logs.outcomes import Choice, Outcomes, Rows
 from traintwice.logs.recognition import Head, LogFormat, digest_of, object_in
 
@@ -71,14 +72,9 @@ def _answer(sample: dict[str, Any]) -> str | None:
 
 
 def _argument(sample: dict[str, Any], request: int, place: int) -> Any:
-    """An argument of a request, in the layout of objects or of lists; None where there is none."""
-    arguments = sample.get("arguments")
-    if isinstance(arguments, dict):
-        return (arguments.get(f"gen_args_{request}") or {}).get(f"arg_{place}")
-    if isinstance(arguments, list) and request < len(arguments):
-        found = arguments[request]
-        return found[place] if isinstance(found, list) and place < len(found) else None
-    return None
+    """An argument of a request; None where there is none."""
+    found = at(sample, f"arguments.gen_args_{request}.arg_{place}")
+    return None if found is MISSING else found
 
 
 def _results_of(file: Path, date: str | None) -> dict[str, Any]:

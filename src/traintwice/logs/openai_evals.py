@@ -69,7 +69,7 @@ def _gather(file: Path, number: int, sample: dict[str, Any], kind: str, data: di
         if repeated:
             raise BadInput(
                 f"{file}: line {number} scores {min(repeated)!r} of a sample for the second time. Expected one score for each sample; "
-                "logs of several rounds a sample are not read.",
+                "logs with several rounds for each sample are not read.",
             )
         sample["scores"] |= scores
         if kind == "match":

@@ -119,7 +119,8 @@ class Rows:
         wanted = self.choice.task is None or task in _names(self.choice.task, [task])
         if wanted and first != source:
             raise BadInput(
-                f"{self.path}: task {task!r} is in two files, {first.name} and {source.name}. Expected one run of each task. "
+                f"{self.path}: {f'task {task!r}' if task else 'one task'} is in two files, {first.name} and {source.name}. Expected one "
+                "run of each task. "
                 "Pass one of the files, or move the other run away."
             )
         return wanted
@@ -248,15 +249,15 @@ def number_of(value: Any) -> float | None:
     """
     if value is None:
         return math.nan
-    if isinstance(value, bool | int | float):
-        return float(value) if not math.isinf(value) else None
-    if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return _VERDICTS.get(value.lower())
-        return None if math.isinf(number) else number
-    return None
+    if not isinstance(value, bool | int | float | str):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    except ValueError:
+        return _VERDICTS.get(str(value).lower())
+    return None if math.isinf(number) else number
 
 
 def _names(text: str, known: Iterable[str] = ()) -> list[str]:

@@ -1,20 +1,22 @@
 """Results of promptfoo: the JSON file of ``promptfoo eval --output``, or its JSONL file.
 
 Layout of version 3 of the results (``results.results``; with ``version`` and ``results`` at the outermost level as well). A result is one
-test case under one prompt of one provider; the pair is the filter, "PROVIDER" or "PROVIDER / PROMPT" where a provider has several prompts.
-Results of equal test cases are repeats (``--repeat``), which become draws; the item is the number of the test case.
+test case under one prompt of one provider. Provider and prompt are chosen as the filter, named "PROVIDER", or "PROVIDER / PROMPT" where a
+provider has several prompts, and become the model of the outcomes. Results of equal test cases are repeats (``--repeat``) and become
+draws; the item is the number of the test case.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from traintwice.logs.json_text import document, elements, lines, text_of
 from traintwice.logs.outcomes import Choice, Outcomes, Rows
-from traintwice.logs.recognition import Head, LogFormat, digest_of
+from traintwice.logs.recognition import Head, LogFormat, digest_of, head_of
 
 _OWN_KEYS = {"promptIdx", "testIdx", "success"}
 
@@ -36,8 +38,6 @@ def _matches(head: Head) -> bool:
 
 def _results(file: Path) -> Iterator[dict[str, Any]]:
     """The results of a file, one at a time."""
-    from traintwice.logs.recognition import head_of
-
     keys = _inner(head_of(file).first)
     if keys:
         yield from elements(file, document(file), *keys, rest={})
@@ -47,7 +47,6 @@ def _results(file: Path) -> Iterator[dict[str, Any]]:
 
 def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
     rows = Rows(path, FORMAT.name, choice)
-    models: dict[str, None] = {}
     cases: dict[str, int] = {}
     draws: dict[tuple[str, str], int] = {}
     found: list[tuple[str, str, dict[str, Any]]] = []
@@ -55,10 +54,9 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
         rows.wants("", file)
         for result in _results(file):
             provider, prompt = _label(result.get("provider")), _label(result.get("prompt"))
-            models[provider] = None
             found.append((provider, prompt, _slim(result)))
     found.sort(key=lambda entry: entry[2]["place"])
-    several = len({(provider, prompt) for provider, prompt, _ in found}) > len(models)
+    several = len({(provider, prompt) for provider, prompt, _ in found}) > len({provider for provider, _, _ in found})
     for provider, prompt, result in found:
         column = f"{provider} / {prompt}" if several else provider
         case = cases.setdefault(result["case"], len(cases))
@@ -72,7 +70,8 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
             target=None,
             prompt=result["prompt"],
         )
-    return rows.outcomes(digest_of(files), model=next(iter(models)) if len(models) == 1 else None)
+    found_rows = rows.outcomes(digest_of(files))
+    return replace(found_rows, model=found_rows.filters.get(""), filters={})
 
 
 def _slim(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""JSONL of responses with the log probabilities of the k most likely tokens, and what they say of the KL divergence.
+"""JSONL of responses with the log probabilities of the k most likely tokens, and the bounds of the KL divergence that they give.
 
 Layouts: completions (``choices[].logprobs`` with ``tokens``, ``token_logprobs``, ``top_logprobs``: one object a token) and chat
 (``choices[].logprobs.content[]`` with ``token``, ``logprob``, ``top_logprobs``: one list a token), as OpenAI's API defines them and vLLM's
