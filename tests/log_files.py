@@ -102,7 +102,7 @@ def inspect_log(*, wrong=(), epochs=1, scorers=("match",), version=0, status="su
             value = "C" if given == TARGETS[i] else "I"
             samples.append(
                 {
-                    "id": i + 1,
+                    "id": f"sum/{i + 1}",
                     "epoch": epoch,
                     "input": [{"id": f"x{epoch}{i}", "role": "user", "content": QUESTIONS[i]}],
                     "target": TARGETS[i],

@@ -91,10 +91,10 @@ def test_damaged_sample_in_an_eval_file(tmp_path):
     path = log_files.eval_file(tmp_path / "log.eval", log_files.inspect_log())
     content = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
-        place = archive.getinfo("samples/1_epoch_1.json").header_offset
+        place = archive.getinfo("samples/sum/1_epoch_1.json").header_offset
     content[place + 80 : place + 90] = b"\0" * 10
     path.write_bytes(bytes(content))
-    with pytest.raises(BadInput, match=r"samples/1_epoch_1.json inside the zip file is damaged"):
+    with pytest.raises(BadInput, match=r"samples/sum/1_epoch_1.json inside the zip file is damaged"):
         read_log(path)
 
 
@@ -103,11 +103,11 @@ def test_damaged_check_sum(tmp_path, compression):
     write = log_files.eval_file if compression == "deflate" else log_files.with_zstandard
     path = write(tmp_path / "log.eval", log_files.inspect_log())
     content = bytearray(path.read_bytes())
-    directory = content.index(b"PK\x01\x02", content.index(b"samples/4_epoch_1.json"))
-    place = content.index(b"samples/4_epoch_1.json", directory) - 46
+    directory = content.index(b"PK\x01\x02", content.index(b"samples/sum/4_epoch_1.json"))
+    place = content.index(b"samples/sum/4_epoch_1.json", directory) - 46
     content[place + 16 : place + 20] = b"\1\2\3\4"
     path.write_bytes(bytes(content))
-    with pytest.raises(BadInput, match=r"samples/4_epoch_1.json inside the zip file is damaged"):
+    with pytest.raises(BadInput, match=r"samples/sum/4_epoch_1.json inside the zip file is damaged"):
         read_log(path)
 
 
@@ -117,12 +117,12 @@ def test_zip_bombs_by_announced_size(tmp_path):
 
     def announce(size):
         changed = bytearray(content)
-        place = changed.index(b"samples/2_epoch_1.json", changed.index(b"PK\x01\x02")) - 46
+        place = changed.index(b"samples/sum/2_epoch_1.json", changed.index(b"PK\x01\x02")) - 46
         changed[place + 24 : place + 28] = size.to_bytes(4, "little")
         path.write_bytes(bytes(changed))
 
     announce(MOST_BYTES + 1)
-    with pytest.raises(BadInput, match=r"samples/2_epoch_1.json unpacks to 1,073,741,825 bytes. Expected at most"):
+    with pytest.raises(BadInput, match=r"samples/sum/2_epoch_1.json unpacks to 1,073,741,825 bytes. Expected at most"):
         read_log(path)
     announce(FREE_BYTES + 1)
     with pytest.raises(BadInput, match=r"times as many. Expected at most 200 times"):
@@ -135,10 +135,10 @@ def test_zip_bomb_that_announces_less(tmp_path):
     samples[1]["metadata"] = {"x": "0" * 5_000_000}
     path = log_files.eval_file(tmp_path / "log.eval", (header, samples))
     content = bytearray(path.read_bytes())
-    place = content.index(b"samples/2_epoch_1.json", content.index(b"PK\x01\x02")) - 46
+    place = content.index(b"samples/sum/2_epoch_1.json", content.index(b"PK\x01\x02")) - 46
     content[place + 24 : place + 28] = (1000).to_bytes(4, "little")
     path.write_bytes(bytes(content))
-    with pytest.raises(BadInput, match=r"samples/2_epoch_1.json inside the zip file is damaged"):
+    with pytest.raises(BadInput, match=r"samples/sum/2_epoch_1.json inside the zip file is damaged"):
         read_log(path)
 
 

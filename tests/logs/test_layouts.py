@@ -132,7 +132,8 @@ def test_choices_by_likelihood(tmp_path):
 def test_scorers_may_differ_by_task(tmp_path):
     strict(tmp_path, task="gsm8k")
     log_files.lm_eval_choices(tmp_path, wrong=(1,))
-    found = read_log(tmp_path, scorer="acc,exact_match")
+    found = read_log(tmp_path, scorer="acc,exact_match", filter="strict-match")
+    assert found.filters == {"arc_easy": "none", "gsm8k": "strict-match"}
     assert found.scorers == {"arc_easy": "acc", "gsm8k": "exact_match"}
     with pytest.raises(UnknownName, match=r"no scorer named 'acc'.*gsm8k"):
         read_log(tmp_path, scorer="acc")
@@ -142,7 +143,7 @@ def test_epochs_become_draws(tmp_path):
     found = read_log(eval_log(tmp_path / "log", epochs=3, wrong=(0,)))
     assert found.draws.tolist() == [1] * 4 + [2] * 4 + [3] * 4
     assert found.correct.tolist() == [0, 1, 1, 1] + [1] * 8
-    assert found.items[:5] == ["1", "2", "3", "4", "1"]
+    assert found.items[:5] == ["sum/1", "sum/2", "sum/3", "sum/4", "sum/1"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from traintwice.logs.json_text import document, elements, text_of
 from traintwice.logs.outcomes import Choice, Outcomes, Rows
 from traintwice.logs.recognition import Head, LogFormat, digest_of
 
-_SAMPLE = re.compile(r"samples/[^/]*_epoch_\d+(\.json|/sample\.json)")
+_SAMPLE = re.compile(r"samples/.+_epoch_\d+(\.json|/sample\.json)")
 
 _HEADERS = ("header.json", "_journal/start.json")
 

@@ -16,6 +16,9 @@ from traintwice.errors import BadInput, unknown
 Texts = list[str | None]
 """A column of texts; None where the log has none."""
 
+NO_FILTER = ("", "none")
+"""Names of answers that no filter changed; a task with these alone needs no choice."""
+
 _VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
@@ -140,7 +143,7 @@ class Rows:
     ) -> None:
         """Adds a row. Scores that are not numbers are left out; ``answer`` may differ by scorer."""
         self._names.setdefault(task, Counter())[filter] += 1
-        if filter and self.choice.filter is not None and filter not in _names(self.choice.filter, [filter]):
+        if filter not in NO_FILTER and self.choice.filter is not None and filter not in _names(self.choice.filter, [filter]):
             return
         numbers = {name: number for name, value in scores.items() if (number := number_of(value)) is not None}
         target, prompt = self._once(target), self._once(prompt)
@@ -205,9 +208,9 @@ class Rows:
             raise BadInput(
                 f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}."
             )
-        if asked is None or set(available) == {""}:
-            if len(available) == 1:
-                return next(iter(available))
+        if len(available) == 1 and (asked is None or (kind == "filter" and next(iter(available)) in NO_FILTER)):
+            return next(iter(available))
+        if asked is None:
             raise BadInput(
                 f"{where}: {len(available)} {kind}s ({', '.join(sorted(available))}). "
                 f"Expected one; name it, such as {kind}={sorted(available)[0]!r}."
