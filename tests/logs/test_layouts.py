@@ -198,6 +198,16 @@ def test_metrics_of_openai_evals(tmp_path):
     assert found.warnings == ("log: no final report, so the run did not finish; samples may be missing.",)
 
 
+def test_scores_as_text_count_and_choices_do_not(tmp_path):
+    path = log_files.lm_eval(tmp_path, filters=("none",))
+    path.write_text(path.read_text().replace('"exact_match": 1.0', '"exact_match": "1.0"'))
+    assert read_log(path).correct.tolist() == [1] * 4
+    path = log_files.openai_evals(tmp_path / "log", metrics=True)
+    path.write_text(path.read_text().replace('"choice": "Y"', '"choice": "C"').replace('"length": 0.5', '"valid": true'))
+    with pytest.raises(BadInput, match=r"2 scorers \(score, valid\)"):
+        read_log(path)
+
+
 def test_providers_repeats_and_errors_of_promptfoo(tmp_path):
     path = log_files.promptfoo(tmp_path / "log", providers=("a", "b"), repeat=2, wrong=(0,), error=3)
     with pytest.raises(BadInput, match=r"2 filters \(a, b\)"):

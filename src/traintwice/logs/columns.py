@@ -54,7 +54,8 @@ def read_columns(
         values = {name: at(record, column) if column is not None else None for name, column in wanted.items()}
         seen |= {name for name in found if values[name] is not MISSING}
         values = {name: None if value is MISSING else value for name, value in values.items()}
-        if number_of(_scalar(values["correct"])) is None:
+        score = number_of(_scalar(values["correct"]), verdicts=True)
+        if score is None:
             raise BadInput(
                 f"{path}: {correct} is not a score (first: {values['correct']!r} in {number}). "
                 "Expected a number in [0, 1], a truth value, or C, I, P, N."
@@ -65,7 +66,7 @@ def read_columns(
             raise BadInput(f"{path}: {number} has no {column}. Every item needs an id; columns: {', '.join(record)}.")
         rows.add(
             parts[0] if len(parts) == 1 else text_of(parts),
-            {correct: _scalar(values["correct"])},
+            {correct: score},
             draw=_whole(path, number, draw, values["draw"]),
             answer=text_of(values["answer"]),
             target=text_of(values["target"]),

@@ -1,6 +1,6 @@
 """Logs of inspect_ai: ``.eval`` files (zip files of JSON) and ``.json`` files.
 
-Layout of version 0.3.260 (log schema 2). A zip file holds ``header.json`` (``_journal/start.json`` alone where the run did not
+Layout of versions 0.3.260 to 0.3.285 (log schema 2). A zip file holds ``header.json`` (``_journal/start.json`` alone where the run did not
 finish) and one file a sample: ``samples/ID_epoch_N.json``, or ``samples/ID_epoch_N/sample.json`` for large samples. Epochs become draws.
 Compression is deflate, or Zstandard (method 93), which Python's zipfile reads from 3.14 on; DuckDB unpacks it here.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.logs.json_text import document, elements, text_of
-from traintwice.logs.outcomes import Choice, Outcomes, Rows
+from traintwice.logs.outcomes import Choice, Outcomes, Rows, number_of
 from traintwice.logs.recognition import Head, LogFormat, digest_of
 
 _SAMPLE = re.compile(r"samples/.+_epoch_\d+(\.json|/sample\.json)")
@@ -74,15 +74,17 @@ def _add(rows: Rows, file: Path, task: str, sample: dict[str, Any]) -> None:
     """Adds a sample; scores with several values are named SCORER.KEY."""
     if not isinstance(sample, dict) or "id" not in sample:
         raise BadInput(f"{file}: a sample without an id. Expected samples of an inspect_ai log.")
-    scores: dict[str, Any] = {}
+    scores: dict[str, float] = {}
     answers: dict[str, str | None] = {}
     output = sample.get("output") or {}
     for name, score in (sample.get("scores") or {}).items():
         value = score.get("value")
         values = value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else None
         for full, one in {name: value}.items() if values is None else {f"{name}.{k}": v for k, v in values.items()}.items():
-            scores[full] = one
-            answers[full] = text_of(score.get("answer")) or _completion(output)
+            number = number_of(one, verdicts=True)
+            if number is not None:
+                scores[full] = number
+                answers[full] = text_of(score.get("answer")) or _completion(output)
     rows.add(
         sample["id"],
         scores,

@@ -17,7 +17,7 @@ from typing import Any
 from traintwice.errors import BadInput
 from traintwice.logs.json_text import text_of
 from traintwice.logs.outcomes import Choice, Outcomes, Rows
-from traintwice.logs.recognition import Head, LogFormat, digest_of, object_in
+from traintwice.logs.recognition import Head, LogFormat, columns_of, digest_of, object_in
 
 _NAME = re.compile(r"details_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[^_]*)\.parquet")
 
@@ -68,8 +68,7 @@ def _rows_of(file: Path) -> Iterator[dict[str, Any]]:
 
     with duckdb.connect() as connection:
         try:
-            columns = [row[0] for row in connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(file)]).fetchall()]
-            kept = [name for name in columns if name in (*_NEW, *_OLD, *_KEPT, "example_id")]
+            kept = [name for name in columns_of(file) if name in (*_NEW, *_OLD, *_KEPT, "example_id")]
             cursor = connection.execute(f"SELECT {', '.join(kept)} FROM read_parquet(?)", [str(file)])  # noqa: S608 - names of ours
             while batch := cursor.fetchmany(BATCH):
                 yield from (dict(zip(kept, row, strict=True)) for row in batch)

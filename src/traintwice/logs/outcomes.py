@@ -19,7 +19,9 @@ Texts = list[str | None]
 NO_FILTER = ("", "none")
 """Names of answers that no filter changed; a task with these alone needs no choice."""
 
-_VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+_VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "no": 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,11 +246,13 @@ class Rows:
             seen.add(key)
 
 
-def number_of(value: Any) -> float | None:
-    """A score as a number: truth values, numbers, C, I, P, N (1, 0, 0.5, 0), yes, no and numerals; NaN for nothing, None for others.
+def number_of(value: Any, *, verdicts: bool = False) -> float | None:
+    """A score as a number: truth values, numbers and both as text; with ``verdicts`` also C, I, P, N (1, 0, 0.5, 0), yes and no.
 
-    >>> [number_of(v) for v in (True, 0.25, "C", "P", "no", "1", [1])]
-    [1.0, 0.25, 1.0, 0.5, 0.0, 1.0, None]
+    NaN for nothing, None for values that are not a score.
+
+    >>> [number_of(v, verdicts=True) for v in (True, 0.25, "C", "P", "no", "1", [1])], number_of("C")
+    ([1.0, 0.25, 1.0, 0.5, 0.0, 1.0, None], None)
     """
     if value is None:
         return math.nan
@@ -259,7 +263,7 @@ def number_of(value: Any) -> float | None:
     except OverflowError:
         return None
     except ValueError:
-        return _VERDICTS.get(str(value).lower())
+        return (_TRUTH | _VERDICTS if verdicts else _TRUTH).get(str(value).lower())
     return None if math.isinf(number) else number
 
 

@@ -79,7 +79,7 @@ def _slim(result: dict[str, Any]) -> dict[str, Any]:
     case = {key: value for key, value in (result.get("testCase") or {}).items() if key != "metadata"}
     prompt = result.get("prompt")
     response = result.get("response")
-    named = dict((result.get("namedScores") or {}).items())
+    named = dict(result.get("namedScores") or {})
     return {
         "place": result.get("testIdx", 0),
         "case": hashlib.sha256((text_of([case, result.get("vars")]) or "").encode()).hexdigest(),
