@@ -92,7 +92,13 @@ def inspect_log(*, wrong=(), epochs=1, scorers=("match",), version=0, status="su
     header = {
         "version": 2,
         "status": status,
-        "eval": {"run_id": "r", "created": "2026-08-21T10:00:00+00:00", "task": task, "task_version": version, "model": "openai/m"},
+        "eval": {
+            "run_id": "r",
+            "created": "2026-08-21T10:00:00+00:00",
+            "task": task,
+            "task_version": version,
+            "model": "openai/m",
+        },
         "plan": {"name": "plan", "steps": []},
         "stats": {},
     }
@@ -150,12 +156,20 @@ def with_zstandard(path, log):
 
 def openai_evals(path, *, wrong=(), finished=True, metrics=False):
     """OpenAI evals 3.0.1 (record.py): spec, events sampling and match (or metrics), final report."""
-    records = [{"spec": {"completion_fns": ["gpt-x"], "eval_name": "sums.dev.v0", "base_eval": "sums", "split": "dev", "run_id": "r"}}]
+    records = [
+        {"spec": {"completion_fns": ["gpt-x"], "eval_name": "sums.dev.v0", "base_eval": "sums", "split": "dev", "run_id": "r"}}
+    ]
     for i, given in enumerate(answers(wrong)):
         common = {"run_id": "r", "sample_id": f"sums.dev.{i}", "created_by": "", "created_at": "2026-08-21 10:00:00+00:00"}
         prompt = [{"role": "user", "content": QUESTIONS[i]}]
         right = given == TARGETS[i]
-        match = {"correct": right, "expected": TARGETS[i], "picked": given if right else None, "sampled": given, "options": [TARGETS[i]]}
+        match = {
+            "correct": right,
+            "expected": TARGETS[i],
+            "picked": given if right else None,
+            "sampled": given,
+            "options": [TARGETS[i]],
+        }
         event = ("metrics", {"choice": "Y", "score": float(right), "length": 0.5}) if metrics else ("match", match)
         records.append({**common, "event_id": 2 * i, "type": "sampling", "data": {"prompt": prompt, "sampled": [given]}})
         records.append({**common, "event_id": 2 * i + 1, "type": event[0], "data": event[1]})
@@ -203,7 +217,13 @@ def lighteval(folder, *, wrong=(), layout="new", version=1, task="custom|sums|0"
     for i, given in enumerate(answers(wrong)):
         scores = {name: float(given == TARGETS[i]) for name in metrics}
         doc = {"query": QUESTIONS[i], "choices": [TARGETS[i]], "gold_index": [0], "id": str(i), "task_name": task}
-        response = {"input": f"Q: {QUESTIONS[i]}", "input_tokens": [1, 2], "text": [given], "logprobs": [], "text_post_processed": None}
+        response = {
+            "input": f"Q: {QUESTIONS[i]}",
+            "input_tokens": [1, 2],
+            "text": [given],
+            "logprobs": [],
+            "text_post_processed": None,
+        }
         old = {
             "example": QUESTIONS[i],
             "full_prompt": f"Q: {QUESTIONS[i]}",
@@ -281,7 +301,12 @@ def top_responses(path, log_probabilities, tokens, k, *, chat=True, custom_ids=N
             places.append((f"t{token}", float(row[token]), [(f"t{v}", float(row[v])) for v in order]))
         if chat:
             content = [
-                {"token": t, "logprob": x, "bytes": None, "top_logprobs": [{"token": n, "logprob": y, "bytes": None} for n, y in top]}
+                {
+                    "token": t,
+                    "logprob": x,
+                    "bytes": None,
+                    "top_logprobs": [{"token": n, "logprob": y, "bytes": None} for n, y in top],
+                }
                 for t, x, top in places
             ]
             choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "logprobs": {"content": content}}
@@ -289,5 +314,7 @@ def top_responses(path, log_probabilities, tokens, k, *, chat=True, custom_ids=N
             names, values, tops = zip(*[(t, x, dict(top)) for t, x, top in places], strict=True)
             choice = {"index": 0, "text": "", "logprobs": {"tokens": names, "token_logprobs": values, "top_logprobs": tops}}
         body = {"id": f"cmpl-{r}", "choices": [choice]}
-        records.append(body if custom_ids is None else {"custom_id": custom_ids[r], "response": {"status_code": 200, "body": body}})
+        records.append(
+            body if custom_ids is None else {"custom_id": custom_ids[r], "response": {"status_code": 200, "body": body}}
+        )
     return jsonl(Path(path), records)
