@@ -1,4 +1,4 @@
-"""Whether a network can be vectorised: it is tried."""
+"""Trial of a network under the vectorised engine."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.engine.vectorised.forward import drawn, drops_of, forward
-from traintwice.engine.vectorised.layout import kept_of
+from traintwice.engine.groups.vectorised import drawn, drops_of, forward, kept_of
 from traintwice.nets import Network, enter_dropout
 
 EXAMPLES = 3
-"""In the mini-batch of a trial."""
+"""Examples of a trial."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What a trial showed.
+    """Result of a trial.
 
     Attributes:
-        obstacle: why the network cannot be vectorised, in words; None where it can.
-        parameters: numbers that are trained.
-        activations: numbers that its layers give for one example.
+        obstacle: why the network cannot be vectorised; None if it can.
+        parameters: trained numbers.
+        activations: outputs of all layers for one example.
     """
 
     obstacle: str | None
@@ -35,13 +34,7 @@ class Tried:
 
 
 def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
-    """Run two networks by themselves and both at once, forward and backward, and compare what comes out; once for each structure.
-
-    Args:
-        network: its settings.
-        shape: of an input.
-        classes: K.
-    """
+    """Run two networks alone and together, forward and backward, and compare the results; once for each structure."""
     return _tried(network, shape, classes)  # type: ignore[arg-type]  # networks are frozen dataclasses
 
 
@@ -59,16 +52,16 @@ def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
     together = [copy.deepcopy(one) for one in alone]
     try:
         both = _both(together, x)
-    except Exception as error:  # whatever a user's module raises when it is given something other than a plain tensor
+    except Exception as error:  # whatever a user's module raises for a mapped tensor
         first = str(error).splitlines()[0].strip() if str(error) else type(error).__name__
         return Tried(f"{name} cannot be mapped over many networks: {first}", parameters, activations)
     for at, (one, own) in enumerate(zip(alone, both, strict=True)):
         enter_dropout(one, np.random.default_rng(at))
         for what, value in _of_one(one, x[at]).items():
             if what not in own:
-                return Tried(f"{name}: {what} is given in one way by itself and in another among many", parameters, activations)
+                return Tried(f"{name}: {what} exists alone and not among many networks", parameters, activations)
             if not torch.allclose(own[what].double(), value.double(), rtol=1e-3, atol=1e-4, equal_nan=True):
-                return Tried(f"{name}: {what} is another among many networks than by itself", parameters, activations)
+                return Tried(f"{name}: {what} differs between a network alone and the same among many", parameters, activations)
     unused = [what for what, value in both[0].items() if what.startswith("gradient of ") and value.isnan().all()]
     if unused:
         return Tried(
@@ -78,7 +71,7 @@ def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
 
 
 def _of_one(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Logits, gradients of their squares, and buffers after the pass."""
+    """Logits, gradients of their squares, and buffers after the pass, of a network alone."""
     logits = network(x)
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     found = _gradients(logits, trained)
@@ -86,20 +79,20 @@ def _of_one(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 def _both(networks: list[nn.Module], x: Tensor) -> list[dict[str, Tensor]]:
-    """The same of networks at once, each by itself."""
+    """The same of networks that run together."""
     drops = drops_of(copy.deepcopy(networks[0]), x[0])
     masks = drawn(drops, [np.random.default_rng(at) for at in range(len(networks))], x.dtype)
     of_all = [{name: p.detach() for name, p in n.named_parameters() if p.requires_grad} for n in networks]
     stack = {name: torch.stack([own[name] for own in of_all]).requires_grad_() for name in of_all[0]}
     kept = [kept_of(n) for n in networks]
-    beside = {name: torch.stack([own[name] for own in kept]) for name in kept[0]}
-    logits = forward(networks[0], stack, beside, x, masks)
-    found = {"logits": logits.detach(), **_gradients(logits, stack), **beside}
+    buffers = {name: torch.stack([own[name] for own in kept]) for name in kept[0]}
+    logits = forward(networks[0], stack, buffers, x, masks)
+    found = {"logits": logits.detach(), **_gradients(logits, stack), **buffers}
     return [{name: value[at] for name, value in found.items()} for at in range(len(networks))]
 
 
 def _gradients(logits: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """By name; NaN of a parameter that takes no part."""
+    """Gradients by name; NaN for an unused parameter."""
     taken = torch.autograd.grad(logits.square().sum(), list(parameters.values()), allow_unused=True)
     return {
         f"gradient of {name}": torch.full_like(p, torch.nan) if g is None else g
@@ -109,7 +102,7 @@ def _gradients(logits: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Te
 
 @torch.no_grad()
 def _activations(network: nn.Module, x: Tensor) -> int:
-    """Numbers that the innermost layers give for one example."""
+    """Outputs of the innermost layers for one example."""
     counted = 0
 
     def count(_layer: nn.Module, _inputs: object, output: object) -> None:
