@@ -225,11 +225,11 @@ def test_groups_shrink_where_memory_is_short(monkeypatch):
     asked, whole = [], together(ODD, range(5))
 
     class Short(shared.Stack):
-        def __init__(self, layout, networks, dtype):
+        def __init__(self, blocks, networks, dtype):
             asked.append(networks)
             if networks > 2:
                 raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory")
-            super().__init__(layout, networks, dtype)
+            super().__init__(blocks, networks, dtype)
 
     monkeypatch.setattr(shared, "Stack", Short)
     made = together(ODD, range(5))

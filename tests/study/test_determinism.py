@@ -58,9 +58,9 @@ def test_a_walk_takes_the_engine_of_a_study(monkeypatch):
     groups = []
 
     class Counted(StackedGroup):
-        def _begin(self):
+        def _blocks(self):
             groups.append(self.replicas)
-            super()._begin()
+            return super()._blocks()
 
     monkeypatch.setitem(iterating.KINDS, "stacked", Counted)
     for engine, expected in (("auto", [[1, 1]]), ("stacked", [[1, 1]]), ("loop", [])):

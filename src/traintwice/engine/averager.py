@@ -101,20 +101,12 @@ class _SWAAverager(_MeanAverager):
 
     def __init__(self, networks: list[nn.Module], *, first: int, steps_per_epoch: int) -> None:
         super().__init__(networks)
-        self.first, self.steps_per_epoch, self.seen = first, steps_per_epoch, 0
+        self.first, self.steps_per_epoch = first, steps_per_epoch
 
     def after_step(self, step: int) -> None:
         epoch, place = divmod(step + 1, self.steps_per_epoch)
         if place == 0 and epoch > self.first:
-            self.seen += 1
-            self._move(1.0 / self.seen)
-
-    def state(self) -> State:
-        return {**super().state(), "seen": torch.tensor(self.seen)}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        super().restore(state)
-        self.seen = int(state["seen"])
+            self._move(1.0 / (epoch - self.first))
 
 
 class _SnapshotAverager(Averager):

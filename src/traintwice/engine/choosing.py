@@ -14,7 +14,7 @@ import numpy as np
 
 from traintwice.data import Dataset
 from traintwice.engine.execution import DEFAULT_EXECUTION, Execution
-from traintwice.engine.groups.trial import tried
+from traintwice.engine.groups.vectorised import tried
 from traintwice.engine.stacked.placement import placement_changes_bits
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork

@@ -58,6 +58,7 @@ class LoopTraining(Training):
         self.progressive = ProgressivePredictions(spec.data, self.networks) if spec.recipe.progressive is not None else None
         self.memories: Memories | None = None
         self.last: tuple[Outputs, int] | None = None  # explains a later step that is not finite
+        self._start_average([*self.networks, *([self.gate] if self.gate is not None else [])])
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Mini-batches of an epoch from one on."""
@@ -157,15 +158,10 @@ class LoopTraining(Training):
                 moves.append((p, move))
         return moves
 
-    @property
-    def trained(self) -> list[nn.Module]:
-        """The components, and the gate after them."""
-        return [*self.networks, *([self.gate] if self.gate is not None else [])]
-
-    def networks_of(self, place: int, trained: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Components and gate."""
-        count = len(self.networks)
-        return trained[:count], trained[count:]
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components, and their gates."""
+        sets, count = self.average.finish(), len(self.networks)
+        return [trained[:count] for trained in sets], [gate for trained in sets for gate in trained[count:]]
 
     def weights(self, place: int) -> dict[str, Tensor]:
         """Parameters and buffers of all components."""
@@ -182,6 +178,7 @@ class LoopTraining(Training):
     def state(self, place: int) -> State:
         """All that it carries from one step to the next."""
         state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
+        state |= under("average", self.average.state())
         if self.gate is not None:
             state |= under("gate", of_networks([self.gate]))
         if self.peers is not None:
@@ -197,6 +194,7 @@ class LoopTraining(Training):
         (state,) = states
         into_networks(self.networks, within("networks", state))
         into_optimizers(self.optimizers, within("optimizers", state))
+        self.average.restore(within("average", state))
         if self.gate is not None:
             into_networks([self.gate], within("gate", state))
         if self.peers is not None:
@@ -208,11 +206,3 @@ class LoopTraining(Training):
             {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None
             for i in range(len(self.recipe.method.terms))
         )
-
-    def averaged_state(self, place: int, state: State) -> State:
-        """All of it."""
-        return state
-
-    def joined_state(self, states: Sequence[State]) -> State:
-        """The only one."""
-        return states[0]

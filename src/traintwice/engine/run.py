@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from traintwice.data import Dataset
-from traintwice.engine.averager import Averager, averager, renew_batch_statistics
+from traintwice.engine.averager import renew_batch_statistics
 from traintwice.engine.building import Weights, weights_of
 from traintwice.engine.choosing import group_size, least_places, places_of, with_chosen_engine
 from traintwice.engine.execution import DEFAULT_EXECUTION, LOOP, Execution, out_of_memory
@@ -18,7 +18,7 @@ from traintwice.engine.loop import LoopTraining
 from traintwice.engine.predicting import check_stream, gate_weights, predict
 from traintwice.engine.reading import TrainingSet
 from traintwice.engine.stacked.group import StackedGroup
-from traintwice.engine.state import Keeper, State, under, within
+from traintwice.engine.state import Keeper, State
 from traintwice.engine.training import Trained, Training, TrainingSpec
 from traintwice.errors import BadInput, Diverged
 from traintwice.recipes import Recipe
@@ -162,10 +162,9 @@ def _on_one_thread(outcomes: Iterator[Outcome], execution: Execution) -> Iterato
 
 
 class _Run:
-    """A training and the average of its weights; replicas that diverge leave it."""
+    """A training of replicas; those that diverge leave it."""
 
     training: Training
-    average: Averager
     replicas: list[int]
 
     def __init__(self, spec: TrainingSpec, examples: TrainingSet, keepers: Mapping[int, Keeper]) -> None:
@@ -178,7 +177,6 @@ class _Run:
         while step < self.spec.steps:
             for taken, failed in self.training.steps(step, self.spec.steps):
                 step = taken
-                self.average.after_step(step - 1)
                 lost = [at for at in range(len(self.replicas)) if at in failed]
                 for at in lost:
                     yield self.replicas[at], Diverged(failed[at], step - 1)
@@ -186,49 +184,35 @@ class _Run:
                     left = [at for at in range(len(self.replicas)) if at not in lost]
                     if not left:
                         return
-                    self._enter([self.replicas[at] for at in left], [self.state(at) for at in left])
+                    self._enter([self.replicas[at] for at in left], [self.training.state(at) for at in left])
                     break  # the epoch's batches belong to the group before
                 for at, replica in enumerate(self.replicas):
                     if (keeper := self.keepers.get(replica)) is not None:
-                        keeper.after_step(step, _Single(self, at))
-        yield from self._finish()
+                        keeper.after_step(step, _Single(self.training, at))
+        for place, replica in enumerate(self.replicas):
+            try:
+                made = self._predicted(place, replica)
+            except Diverged as reason:
+                yield replica, reason
+            else:
+                yield replica, made
 
     def _enter(self, replicas: Sequence[int], states: Sequence[State] | None) -> None:
         """Start a training of replicas, or continue from their states."""
-        self.replicas, execution = list(replicas), self.spec.execution
-        places = filled(replicas, least_places(self.spec.recipe, self.spec.data, execution))
-        self.training = KINDS[execution.engine](self.spec, self.examples, places)
-        spec = self.spec
-        self.average = averager(
-            spec.recipe.averaging, self.training.trained, steps=spec.steps, steps_per_epoch=spec.steps_per_epoch
-        )
+        spec, self.replicas = self.spec, list(replicas)
+        places = filled(replicas, least_places(spec.recipe, spec.data, spec.execution))
+        self.training = KINDS[spec.execution.engine](spec, self.examples, places)
         if states is not None:
-            states = [states[i % len(states)] for i in range(len(places))]
-            self.training.restore([within("training", state) for state in states])
-            self.average.restore(self.training.joined_state([within("averager", state) for state in states]))
+            self.training.restore([states[i % len(states)] for i in range(len(places))])
 
-    def state(self, place: int) -> State:
-        """All that the next step of a replica depends on."""
-        average = self.training.averaged_state(place, self.average.state())
-        return {**under("training", self.training.state(place)), **under("averager", average)}
-
-    def _finish(self) -> Iterator[Outcome]:
-        """Predictions of all replicas."""
-        sets = self.average.finish()
-        for place, replica in enumerate(self.replicas):
-            try:
-                yield replica, self._predicted(place, replica, [self.training.networks_of(place, own) for own in sets])
-            except Diverged as reason:
-                yield replica, reason
-
-    def _predicted(self, place: int, replica: int, sets: list[tuple[list[torch.nn.Module], list[torch.nn.Module]]]) -> Trained:
-        """Predictions of every set of networks and gate; batch statistics of averaged weights are computed first."""
-        spec, recipe = self.spec, self.spec.recipe
-        if recipe.averaging is not None:
-            for networks, _ in sets:
+    def _predicted(self, place: int, replica: int) -> Trained:
+        """Predictions of a replica; batch statistics of averaged weights are computed first."""
+        spec, (sets, gates) = self.spec, self.training.served(place)
+        if spec.recipe.averaging is not None:
+            for networks in sets:
                 spec.enter_dropout(networks, replica, spec.steps)
-                renew_batch_statistics(networks, self.examples.inputs, recipe.batch_size)
-        networks, gates = [n for own, _ in sets for n in own], [g for _, own in sets for g in own]
+                renew_batch_statistics(networks, self.examples.inputs, spec.recipe.batch_size)
+        networks = [network for own in sets for network in own]
         outputs = self.training.outputs()
         if outputs is None:
             outputs = {name: predict(networks, split) for name, split in spec.data.splits.items() if name != "train"}
@@ -244,14 +228,14 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Single:
-    """One replica of a run, for its keeper."""
+    """One replica of a training, for its keeper."""
 
-    run: _Run
+    training: Training
     place: int
 
     def state(self) -> State:
         """State of the replica."""
-        return self.run.state(self.place)
+        return self.training.state(self.place)
 
 
 def filled(replicas: Sequence[int], least: int) -> list[int]:

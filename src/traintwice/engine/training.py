@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from traintwice.data import Dataset
+from traintwice.engine.averager import averager
 from traintwice.engine.batches import Batch
 from traintwice.engine.building import Weights, build, perturb_one_ulp, stream_of
 from traintwice.engine.execution import Execution
@@ -98,6 +99,11 @@ class Training(ABC):
         self.spec, self.recipe, self.data, self.execution = spec, spec.recipe, spec.data, spec.execution
         self.examples, self.replicas = examples, replicas
 
+    def _start_average(self, trained: list[nn.Module]) -> None:
+        """Follow modules with all trained parameters; call it when they exist."""
+        steps, per_epoch = self.spec.steps, self.spec.steps_per_epoch
+        self.average = averager(self.recipe.averaging, trained, steps=steps, steps_per_epoch=per_epoch)
+
     def steps(self, first: int, last: int) -> Iterator[tuple[int, dict[int, str]]]:
         """Take the steps from ``first`` to before ``last``.
 
@@ -109,6 +115,7 @@ class Training(ABC):
             epoch, done = divmod(taken, self.spec.steps_per_epoch)
             for batch in islice(self.epoch(epoch, done), last - taken):
                 failed = self.step(batch, taken)
+                self.average.after_step(taken)
                 taken += 1
                 yield taken, failed
 
@@ -124,14 +131,9 @@ class Training(ABC):
             Why the loss of a replica is not finite, by its place. The replica is lost; the others are not affected.
         """
 
-    @property
     @abstractmethod
-    def trained(self) -> list[nn.Module]:
-        """Modules with all trained parameters, for an averager."""
-
-    @abstractmethod
-    def networks_of(self, place: int, trained: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Components of a replica, and its gate if it has one, with the parameters of modules like `trained`."""
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components of a replica that predict at the end, and the gate of each set if the method has one."""
 
     @abstractmethod
     def weights(self, place: int) -> dict[str, Tensor]:
@@ -152,11 +154,3 @@ class Training(ABC):
     @abstractmethod
     def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Continue from the states of all replicas, in order."""
-
-    @abstractmethod
-    def averaged_state(self, place: int, state: State) -> State:
-        """The part of an averager's state that belongs to a replica."""
-
-    @abstractmethod
-    def joined_state(self, states: Sequence[State]) -> State:
-        """Inverse of `averaged_state`, for all replicas."""

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from traintwice.engine.batches import Batch
 from traintwice.engine.groups.feed import Feed
-from traintwice.engine.groups.graphs import CapturedPass
 from traintwice.engine.groups.logits import LogitGradients, LossInputs, memory_of
-from traintwice.engine.groups.stack import Blocks, GroupShape, IOBuffers, Stack, pack, unpack
-from traintwice.engine.groups.update import StackOptimizer, ascent, clip
+from traintwice.engine.groups.stack import Block, GroupShape, IOBuffers, Stack, kept_of, pack, unpack
+from traintwice.engine.groups.step import CapturedPass, StackOptimizer, ascent, clip
 from traintwice.engine.loss_inputs import Peers
 from traintwice.engine.reading import TrainingSet
 from traintwice.engine.state import (
@@ -47,7 +46,6 @@ class ReplicaGroup(Training, Generic[Buffers]):
         replicas: a replica may fill several places.
     """
 
-    layout: Blocks
     template: nn.Module
 
     def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
@@ -59,12 +57,14 @@ class ReplicaGroup(Training, Generic[Buffers]):
             networks = spec.networks(replica)
             if at == 0:
                 self.template = networks[0].to(self.torch_device)
-                self._begin()
-                self.stack = Stack(self.layout, self.size, self.dtype).to(self.torch_device)
+                self.blocks = self._blocks()
+                self.stack = Stack(self.blocks, self.size, self.dtype).to(self.torch_device)
                 self.parameters = list(self.stack.parameters())
-            for j, network in enumerate(networks):
-                pack(network, self.layout, self.parameters, at * self.components + j)
-                self._take(network, at * self.components + j)
+                self.kept = {name: self._room(name, value) for name, value in kept_of(self.template).items()}
+            for row, network in zip(self._rows(at), networks, strict=True):
+                pack(network, self.blocks, self.parameters, row)
+                for name, value in kept_of(network).items():
+                    self.kept[name][row] = value
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.optimizer = self._optimizer()
         self.feed = Feed(spec, examples, replicas)
@@ -74,6 +74,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.memories: Memories | None = None
         self.captured = CapturedPass() if spec.execution.graphs and spec.recipe.method.constant else None
         self._buffers_of: dict[int, Buffers] = {}
+        self._start_average([self.stack])
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Mini-batches of an epoch from one on."""
@@ -116,17 +117,16 @@ class ReplicaGroup(Training, Generic[Buffers]):
         else:
             remembered = None
             values = self.captured(buffers.shape.batch, seen, lambda shown: self._pass(buffers, shown, step, factor)[1])
-        self._count()
         bad = self.loss.not_finite(buffers, seen, step, values)
         return {at: self.loss.blame(buffers, seen, step, self.memories, at) for at in bad}, remembered
 
     @abstractmethod
-    def _begin(self) -> None:
-        """Set `layout` and make room for buffers of the networks, such as running statistics."""
+    def _blocks(self) -> tuple[Block, ...]:
+        """Blocks of the parameters of the template."""
 
-    @abstractmethod
-    def _take(self, network: nn.Module, row: int) -> None:
-        """Copy the buffers of a network to its row."""
+    def _room(self, name: str, value: Tensor) -> Tensor:
+        """Zeros ``S ...`` for a buffer of all networks."""
+        return value.new_zeros(self.size, *value.shape)
 
     @abstractmethod
     def _buffers(self, shape: GroupShape) -> Buffers:
@@ -144,55 +144,38 @@ class ReplicaGroup(Training, Generic[Buffers]):
     def _pass(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[Memories | None, Tensor]:
         """Forward, loss and backward; returns the result of `LogitGradients.write`."""
 
-    def _count(self) -> None:
-        """Called after each pass, also after one that was replayed."""
-
     def _optimizer(self) -> StackOptimizer:
         """Optimiser of the whole stack."""
         return StackOptimizer(self.recipe.optimizer_of(0), self.parameters, self.gradients)
-
-    @abstractmethod
-    def _kept(self, row: int) -> dict[str, Tensor]:
-        """Buffers of a network by name; they may change with the next step."""
-
-    @abstractmethod
-    def _kept_state(self, rows: slice) -> State:
-        """State of the buffers of some networks."""
-
-    @abstractmethod
-    def _restore_kept(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Inverse of `_kept_state`, for all replicas."""
 
     def _streams(self, step: int, replicas: Sequence[int]) -> list[np.random.Generator]:
         """Dropout streams of networks in a step."""
         return [self.spec.stream("dropout", r, component=j, epoch=step) for r in replicas for j in range(self.components)]
 
-    @property
-    def trained(self) -> list[nn.Module]:
-        """The stack."""
-        return [self.stack]
-
     @torch.no_grad()
-    def networks_of(self, place: int, trained: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Components as modules, with parameters of a stack; no gate."""
-        (stack,), made = trained, []
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components as modules; no gates."""
+        return [self._networks(place, stack) for (stack,) in self.average.finish()], []
+
+    def _networks(self, place: int, stack: nn.Module) -> list[nn.Module]:
+        """Components of a replica as modules, with parameters of a stack."""
+        made = []
         for row in self._rows(place):
             network = copy.deepcopy(self.template)
-            unpack(network, self.layout, list(stack.parameters()), row)
-            own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-            for name, value in self._kept(row).items():
-                own[name].copy_(value)
+            unpack(network, self.blocks, list(stack.parameters()), row)
+            for name, value in kept_of(network).items():
+                value.copy_(self.kept[name][row])
             made.append(network)
-        return made, []
+        return made
 
     def weights(self, place: int) -> dict[str, Tensor]:
         """Parameters and buffers of a replica's components."""
         named = {}
         for j, row in enumerate(self._rows(place)):
-            for block in self.layout.blocks():
+            for block in self.blocks:
                 own = block.of(self.parameters)[row].detach()
                 named[f"{j}.{block.name}"] = own.t() if block.transposed else own
-            named |= {f"{j}.{name}": value for name, value in self._kept(row).items()}
+            named |= {f"{j}.{name}": value[row] for name, value in self.kept.items()}
         return named
 
     def enlarged(self, place: int) -> str:
@@ -206,11 +189,13 @@ class ReplicaGroup(Training, Generic[Buffers]):
     def state(self, place: int) -> State:
         """All that a replica carries from one step to the next."""
         own = self._rows(place)
-        state = self._kept_state(slice(own.start, own.stop))
-        state |= under("stack", self.averaged_state(place, of_networks([self.stack])))
-        state |= under("optimizer", self.averaged_state(place, of_optimizers([self.optimizer.built])))
+        rows = slice(own.start, own.stop)
+        state = under("kept", {name: copied(value[rows]) for name, value in self.kept.items()})
+        state |= under("stack", _of_rows(of_networks([self.stack]), rows))
+        state |= under("optimizer", _of_rows(of_optimizers([self.optimizer.built]), rows))
+        state |= under("average", _of_rows(self.average.state(), rows))
         if self.peers is not None:
-            state |= under("peers", self.averaged_state(place, self.peers.state()))
+            state |= under("peers", _of_rows(self.peers.state(), rows))
         for i, memory in enumerate(memory_of(self.memories or (), place)):
             state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
         return state
@@ -218,21 +203,25 @@ class ReplicaGroup(Training, Generic[Buffers]):
     @torch.no_grad()
     def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Continue from the states of all replicas, in order."""
-        self._restore_kept(states)
-        into_networks([self.stack], self.joined_state([within("stack", state) for state in states]))
-        into_optimizers([self.optimizer.built], self.joined_state([within("optimizer", state) for state in states]))
+        for name, value in self.kept.items():
+            value.copy_(torch.cat([state[f"kept.{name}"] for state in states]))
+        into_networks([self.stack], _from_rows("stack", states))
+        into_optimizers([self.optimizer.built], _from_rows("optimizer", states))
+        self.average.restore(_from_rows("average", states))
         if self.peers is not None:
-            self.peers.restore(self.joined_state([within("peers", state) for state in states]))
+            self.peers.restore(_from_rows("peers", states))
         there = [{name: value.to(self.torch_device) for name, value in state.items()} for state in states]
         self.memories = tuple(
             self.loss.joined([within(f"memories.{i}", state) for state in there]) for i in range(len(self.recipe.method.terms))
         )
 
-    def averaged_state(self, place: int, state: State) -> State:
-        """Rows of a replica in a state of the stack; numbers are the same for all replicas."""
-        rows = self._rows(place)
-        return {name: copied(v[rows.start : rows.stop]) if v.ndim == 2 else v for name, v in state.items()}
 
-    def joined_state(self, states: Sequence[State]) -> State:
-        """Inverse of `averaged_state`, for all replicas."""
-        return {name: torch.cat([s[name] for s in states]) if v.ndim == 2 else v for name, v in states[0].items()}
+def _of_rows(state: State, rows: slice) -> State:
+    """Rows of some networks in a state of the stack; counts are the same for all networks."""
+    return {name: copied(value[rows]) if value.ndim == 2 else value for name, value in state.items()}
+
+
+def _from_rows(prefix: str, states: Sequence[Mapping[str, Tensor]]) -> State:
+    """Inverse of `_of_rows`, for all networks."""
+    own = [within(prefix, state) for state in states]
+    return {name: torch.cat([s[name] for s in own]) if v.ndim == 2 else v for name, v in own[0].items()}

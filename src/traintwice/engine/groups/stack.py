@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,35 +42,28 @@ class Block:
         return stack[self.index][:, : prod(self.shape)].view(-1, *self.shape)
 
 
-class Blocks(Protocol):
-    """Parameters of a network, block by block."""
-
-    def blocks(self) -> Iterable[Block]:
-        """All parameters, in the order of their places."""
-
-
 class Stack(nn.Module):
     """Parameters of S networks, ``S length`` for each parameter of one. It is a module, so averagers and peers can use it as one."""
 
-    def __init__(self, layout: Blocks, networks: int, dtype: torch.dtype) -> None:
+    def __init__(self, blocks: Sequence[Block], networks: int, dtype: torch.dtype) -> None:
         super().__init__()
-        blocks = [torch.zeros(networks, block.length, dtype=dtype) for block in layout.blocks()]
-        self.blocks = nn.ParameterList(nn.Parameter(block, requires_grad=False) for block in blocks)
+        zeros = [torch.zeros(networks, block.length, dtype=dtype) for block in blocks]
+        self.blocks = nn.ParameterList(nn.Parameter(zero, requires_grad=False) for zero in zeros)
 
 
 @torch.no_grad()
-def pack(network: nn.Module, layout: Blocks, stack: Sequence[Tensor], row: int) -> None:
+def pack(network: nn.Module, blocks: Sequence[Block], stack: Sequence[Tensor], row: int) -> None:
     """Copy a network's parameters to its row of a stack."""
     parameters = dict(network.named_parameters())
-    for block in layout.blocks():
+    for block in blocks:
         block.of(stack)[row].copy_(parameters[block.name].t() if block.transposed else parameters[block.name])
 
 
 @torch.no_grad()
-def unpack(network: nn.Module, layout: Blocks, stack: Sequence[Tensor], row: int) -> None:
+def unpack(network: nn.Module, blocks: Sequence[Block], stack: Sequence[Tensor], row: int) -> None:
     """Inverse of `pack`."""
     parameters = dict(network.named_parameters())
-    for block in layout.blocks():
+    for block in blocks:
         own = block.of(stack)[row]
         parameters[block.name].copy_(own.t() if block.transposed else own)
 
@@ -129,3 +121,9 @@ class IOBuffers:
     def by_replica(self, stack: Tensor) -> Tensor:
         """``R J ...`` of ``R·J ...``."""
         return stack.view(self.shape.replicas, self.shape.components, *stack.shape[1:])
+
+
+def kept_of(network: nn.Module) -> dict[str, Tensor]:
+    """Buffers of a network, such as running statistics, and parameters that are not trained."""
+    frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
+    return {**frozen, **dict(network.named_buffers())}

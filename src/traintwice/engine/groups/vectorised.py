@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,25 +17,15 @@ from torch.func import functional_call, vmap
 
 from traintwice.engine.groups.group import ReplicaGroup
 from traintwice.engine.groups.logits import LossInputs
-from traintwice.engine.groups.stack import Block, GroupShape, IOBuffers
-from traintwice.engine.state import State, copied, under, within
+from traintwice.engine.groups.stack import Block, GroupShape, IOBuffers, kept_of
 from traintwice.methods import Memories
-from traintwice.nets import Dropout, enter_dropout, masks_given
+from traintwice.nets import Dropout, Network, enter_dropout, masks_given
+
+EXAMPLES = 3
+"""Examples of a trial."""
 
 Drop = tuple[float, tuple[int, ...]]
 """Rate and shape of a dropout mask."""
-
-
-class AnyLayout:
-    """A block for every trained parameter of a network."""
-
-    def __init__(self, network: nn.Module) -> None:
-        trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        self._blocks = tuple(Block(name, index, tuple(p.shape)) for index, (name, p) in enumerate(trained))
-
-    def blocks(self) -> tuple[Block, ...]:
-        """All parameters, in the order of their places."""
-        return self._blocks
 
 
 class MaskedBuffers(IOBuffers):
@@ -57,14 +49,10 @@ class MaskedBuffers(IOBuffers):
 class VectorisedGroup(ReplicaGroup[MaskedBuffers]):
     """R replicas of any network, by one mapped forward pass and automatic differentiation."""
 
-    def _begin(self) -> None:
-        self.layout = AnyLayout(self.template)
+    def _blocks(self) -> tuple[Block, ...]:
         self.template.train()
-        self.kept = {name: value.new_zeros(self.size, *value.shape) for name, value in kept_of(self.template).items()}
-
-    def _take(self, network: nn.Module, row: int) -> None:
-        for name, value in kept_of(network).items():
-            self.kept[name][row] = value
+        trained = [(name, p) for name, p in self.template.named_parameters() if p.requires_grad]
+        return tuple(Block(name, index, tuple(p.shape)) for index, (name, p) in enumerate(trained))
 
     def _buffers(self, shape: GroupShape) -> MaskedBuffers:
         return MaskedBuffers(shape, self.template, self.data.shape, self.data.classes)
@@ -93,26 +81,9 @@ class VectorisedGroup(ReplicaGroup[MaskedBuffers]):
         return remembered, values
 
     def _forward(self, buffers: MaskedBuffers, stack: Sequence[Tensor], kept: Mapping[str, Tensor]) -> Tensor:
-        parameters = {block.name: block.of(stack) for block in self.layout.blocks()}
+        parameters = {block.name: block.of(stack) for block in self.blocks}
         with self.execution.forward_pass():
             return forward(self.template, parameters, kept, buffers.seen(), buffers.masks)
-
-    def _kept(self, row: int) -> dict[str, Tensor]:
-        return {name: value[row] for name, value in self.kept.items()}
-
-    def _kept_state(self, rows: slice) -> State:
-        return under("kept", {name: copied(value[rows]) for name, value in self.kept.items()})
-
-    def _restore_kept(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        own = [within("kept", state) for state in states]
-        for name, value in self.kept.items():
-            value.copy_(torch.cat([state[name] for state in own]))
-
-
-def kept_of(network: nn.Module) -> dict[str, Tensor]:
-    """Buffers of a network, and parameters that are not trained."""
-    frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
-    return {**frozen, **dict(network.named_buffers())}
 
 
 def forward(
@@ -165,3 +136,102 @@ def drawn(drops: Sequence[Drop], streams: Sequence[np.random.Generator], dtype: 
             stream.random(dtype=np.float32, out=own)
         made.append((noise >= rate).to(dtype) / (1 - rate))
     return made
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Result of a trial.
+
+    Attributes:
+        obstacle: why the network cannot be vectorised; None if it can.
+        parameters: trained numbers.
+        activations: outputs of all layers for one example.
+    """
+
+    obstacle: str | None
+    parameters: int
+    activations: int
+
+
+def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
+    """Run two networks alone and together, forward and backward, and compare the results; once for each structure."""
+    return _tried(network, shape, classes)  # type: ignore[arg-type]  # networks are frozen dataclasses
+
+
+@lru_cache(maxsize=64)
+def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
+    alone = [network.build(shape, classes, np.random.default_rng(seed)).train() for seed in range(2)]
+    name = network.describe(shape, classes)
+    parameters = sum(p.numel() for p in alone[0].parameters() if p.requires_grad)
+    x = torch.rand(2, EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))  # below 1: the first code of a category
+    x = x.to(next((p.dtype for p in alone[0].parameters()), x.dtype))
+    sparse = [m for m in alone[0].modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse]
+    if sparse:
+        return Tried(f"{name} has sparse gradients", parameters, 0)
+    activations = _activations(copy.deepcopy(alone[0]), x[0])
+    together = [copy.deepcopy(one) for one in alone]
+    try:
+        both = _both(together, x)
+    except Exception as error:  # whatever a user's module raises for a mapped tensor
+        first = str(error).splitlines()[0].strip() if str(error) else type(error).__name__
+        return Tried(f"{name} cannot be mapped over many networks: {first}", parameters, activations)
+    for at, (one, own) in enumerate(zip(alone, both, strict=True)):
+        enter_dropout(one, np.random.default_rng(at))
+        for what, value in _of_one(one, x[at]).items():
+            if what not in own:
+                return Tried(f"{name}: {what} exists alone and not among many networks", parameters, activations)
+            if not torch.allclose(own[what].double(), value.double(), rtol=1e-3, atol=1e-4, equal_nan=True):
+                return Tried(f"{name}: {what} differs between a network alone and the same among many", parameters, activations)
+    unused = [what for what, value in both[0].items() if what.startswith("gradient of ") and value.isnan().all()]
+    if unused:
+        return Tried(
+            f"{name}: parameter {unused[0].removeprefix('gradient of ')} takes no part in its outputs", parameters, activations
+        )
+    return Tried(None, parameters, activations)
+
+
+def _of_one(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Logits, gradients of their squares, and buffers after the pass, of a network alone."""
+    logits = network(x)
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    found = _gradients(logits, trained)
+    return {"logits": logits.detach(), **found, **kept_of(network)}
+
+
+def _both(networks: list[nn.Module], x: Tensor) -> list[dict[str, Tensor]]:
+    """The same of networks that run together."""
+    drops = drops_of(copy.deepcopy(networks[0]), x[0])
+    masks = drawn(drops, [np.random.default_rng(at) for at in range(len(networks))], x.dtype)
+    of_all = [{name: p.detach() for name, p in n.named_parameters() if p.requires_grad} for n in networks]
+    stack = {name: torch.stack([own[name] for own in of_all]).requires_grad_() for name in of_all[0]}
+    kept = [kept_of(n) for n in networks]
+    buffers = {name: torch.stack([own[name] for own in kept]) for name in kept[0]}
+    logits = forward(networks[0], stack, buffers, x, masks)
+    found = {"logits": logits.detach(), **_gradients(logits, stack), **buffers}
+    return [{name: value[at] for name, value in found.items()} for at in range(len(networks))]
+
+
+def _gradients(logits: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients by name; NaN for an unused parameter."""
+    taken = torch.autograd.grad(logits.square().sum(), list(parameters.values()), allow_unused=True)
+    return {
+        f"gradient of {name}": torch.full_like(p, torch.nan) if g is None else g
+        for (name, p), g in zip(parameters.items(), taken, strict=True)
+    }
+
+
+@torch.no_grad()
+def _activations(network: nn.Module, x: Tensor) -> int:
+    """Outputs of the innermost layers for one example."""
+    counted = 0
+
+    def count(_layer: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal counted
+        counted += output.numel() if isinstance(output, Tensor) else 0
+
+    enter_dropout(network, np.random.default_rng(0))
+    for layer in network.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(count)
+    network(x)
+    return counted // len(x)

@@ -14,7 +14,7 @@ from traintwice.data import Dataset
 from traintwice.engine.batches import batch_sizes
 from traintwice.engine.execution import Execution, out_of_memory
 from traintwice.engine.groups.stack import GroupShape, Stack, pack
-from traintwice.engine.groups.update import fused_sgd_of
+from traintwice.engine.groups.step import fused_sgd_of
 from traintwice.engine.stacked.layers import Layout, layout_of
 from traintwice.engine.stacked.passes import BoundPasses, LayerBuffers
 from traintwice.nets import Network
@@ -59,8 +59,8 @@ class _Shapes:
         """A network's layout and its parameters in a stack, ``1 L`` each."""
         network = self.network.build(self.shape, self.classes, np.random.default_rng(0)).to(self.dtype)
         layout = layout_of(network)
-        parameters = list(Stack(layout, 1, self.dtype).parameters())
-        pack(network, layout, parameters, 0)
+        parameters = list(Stack(tuple(layout.blocks()), 1, self.dtype).parameters())
+        pack(network, tuple(layout.blocks()), parameters, 0)
         return layout, [parameter.detach() for parameter in parameters]
 
     def passed(self, layout: Layout, one: Sequence[Tensor], size: int) -> list[Tensor]:
