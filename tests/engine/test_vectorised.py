@@ -56,6 +56,13 @@ class Gated(nn.Module):
         return self.second(self.drop(h * torch.sigmoid(self.gate) + self.scale * self.frozen))
 
 
+class Normalised(nn.Sequential):
+    """Batch normalisation of a product without bias, which is a bfloat16 tensor in mixed precision, also when it is mapped."""
+
+    def __init__(self, inputs, classes):
+        super().__init__(nn.Linear(inputs, 11, bias=False), nn.BatchNorm1d(11), nn.ReLU(), nn.Linear(11, classes))
+
+
 class Peeking(nn.Linear):
     def forward(self, x):
         return super().forward(x) if x.sum() > 0 else super().forward(-x)
@@ -187,6 +194,18 @@ def test_resumed(name):
         for m in group:
             assert_agree(made[m], whole[m])
             assert len(group) < 3 or bits(made[m]) == bits(whole[m])
+
+
+def test_batch_normalisation_in_mixed_precision():
+    """As far as bfloat16 products round alike, it is that of the loop engine: statistics and gradients are float32."""
+    recipe = ODD.change(network=own("Normalised"), epochs=1, batch_size=45)
+    made = together(recipe, [1, 2], execution=Execution("vectorised", precision="bf16"))
+    for m, found in made.items():
+        reference = reference_of(recipe, m, precision="bf16")
+        for name, array in reference.weights.items():
+            assert found.weights[name].dtype == array.dtype
+            np.testing.assert_allclose(found.weights[name], array, atol=1e-3)
+        np.testing.assert_allclose(found.weights["0.1.running_mean"], reference.weights["0.1.running_mean"], rtol=1e-6)
 
 
 def test_a_replica_that_diverges_leaves_the_others_alone():

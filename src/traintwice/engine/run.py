@@ -177,7 +177,7 @@ class _Run:
         while step < self.spec.steps:
             for taken, failed in self.training.steps(step, self.spec.steps):
                 step = taken
-                lost = [at for at in range(len(self.replicas)) if at in failed]
+                lost = sorted(at for at in failed if at < len(self.replicas))
                 for at in lost:
                     yield self.replicas[at], Diverged(failed[at], step - 1)
                 if lost:
@@ -186,9 +186,8 @@ class _Run:
                         return
                     self._enter([self.replicas[at] for at in left], [self.training.state(at) for at in left])
                     break  # the epoch's batches belong to the group before
-                for at, replica in enumerate(self.replicas):
-                    if (keeper := self.keepers.get(replica)) is not None:
-                        keeper.after_step(step, _Single(self.training, at))
+                if self.keepers:
+                    self._keep(step)
         for place, replica in enumerate(self.replicas):
             try:
                 made = self._predicted(place, replica)
@@ -204,6 +203,12 @@ class _Run:
         self.training = KINDS[spec.execution.engine](spec, self.examples, places)
         if states is not None:
             self.training.restore([states[i % len(states)] for i in range(len(places))])
+
+    def _keep(self, step: int) -> None:
+        """Let the keepers save the state of each replica."""
+        for at, replica in enumerate(self.replicas):
+            if (keeper := self.keepers.get(replica)) is not None:
+                keeper.after_step(step, _Single(self.training, at))
 
     def _predicted(self, place: int, replica: int) -> Trained:
         """Predictions of a replica; batch statistics of averaged weights are computed first."""
