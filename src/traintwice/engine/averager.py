@@ -18,11 +18,7 @@ WARM_UP = 10
 
 
 class Averager:
-    """Predicts with the weights after the last step; base class of the others.
-
-    Args:
-        networks: the networks that are trained.
-    """
+    """Predicts with the weights after the last step; base class of the others."""
 
     def __init__(self, networks: list[nn.Module]) -> None:
         self.networks = networks

@@ -34,11 +34,7 @@ class Batch:
 
 
 def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
-    """Mini-batches of an epoch, from `batches` or from the user's own loader.
-
-    Raises:
-        BadSpec: the recipe has augmentation, own batches or subsets, which a loader must do itself.
-    """
+    """Mini-batches of an epoch, from `batches` or from the user's own loader."""
     loaded = data.train.inputs
     if not isinstance(loaded, Loaded):
         yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)

@@ -50,11 +50,7 @@ def stream_of(
 def build(
     recipe: Recipe, data: Dataset, *, seed: int, replica: int, start: Weights | None, dtype: torch.dtype
 ) -> list[nn.Module]:
-    """Components of a replica with their initial weights, or with those of an earlier model.
-
-    Raises:
-        BadSpec: a component reads features that the data do not have.
-    """
+    """Components of a replica with their initial weights, or with those of an earlier model."""
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
     if start is not None and recipe.start is not None:
         start = last_set(start, recipe.start.recipe)
@@ -76,12 +72,9 @@ def build(
 
 @torch.no_grad()
 def perturb_one_ulp(networks: list[nn.Module], rng: np.random.Generator) -> None:
-    """Move one weight away from 0 by one unit in the last place, in place.
+    """Move one weight away from 0 by one unit in the last place, in place: in long trainings it has the effect of a new seed.
 
-    The weight is drawn from all layers but the first, where an input that is always 0 would hide the change.
-
-    Source:
-        Ours, after Jordan 2024 and Summers & Dinneen 2021: in long trainings one bit has the effect of a new seed.
+    Ours, after Jordan 2024 and Summers & Dinneen 2021. The first layer is left out: an input that is always 0 would hide the change.
     """
     weights: dict[int, nn.Parameter] = {}
     for network in networks:
@@ -114,11 +107,7 @@ def gate_of(weights: Weights) -> dict[str, np.ndarray]:
 
 
 def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: torch.dtype) -> nn.Linear:
-    """Linear map from the input to one logit for each component: zeros (the plain mean), or the gate of the earlier model.
-
-    Raises:
-        BadSpec: the earlier gate has another number of components.
-    """
+    """Linear map from the input to one logit for each component: zeros (the plain mean), or the gate of the earlier model."""
     gate: nn.Linear = nn.utils.skip_init(nn.Linear, prod(data.shape), recipe.method.components)  # type: ignore[no-untyped-call]
     for parameter in gate.parameters():
         nn.init.zeros_(parameter)
@@ -141,11 +130,7 @@ def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module
 
 
 def load(networks: Sequence[nn.Module], weights: Weights) -> None:
-    """Load stored weights; components without stored weights get those of component 0.
-
-    Raises:
-        BadSpec: the stored weights belong to another structure.
-    """
+    """Load stored weights; components without stored weights get those of component 0."""
     for j, network in enumerate(networks):
         own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith(f"{j}.")}
         if not own:

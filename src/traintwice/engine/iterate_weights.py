@@ -29,7 +29,7 @@ def iterate_weights(
     execution: Execution = DEFAULT_EXECUTION,
     others: Sequence[int] = (),
 ) -> Iterator[dict[str, Tensor]]:
-    """Parameters and buffers of all components before the first step and after each.
+    """Parameters and buffers of all components, before the first step and after each.
 
     Args:
         recipe: trained for as many epochs as the steps need. Earlier models that it needs are trained first, completely.
@@ -39,8 +39,6 @@ def iterate_weights(
         others: replicas in the same group; the loop engine leaves them out.
     Yields:
         The tensors by name ("0.name" of component 0 ...); they change with the next step.
-    Raises:
-        Diverged: the loss or logits of the replica or of an earlier model became infinite or NaN. BadSpec: see `choose`.
     """
     check_stream(recipe, data)
     chosen = with_chosen_engine(recipe, data, execution)

@@ -33,11 +33,7 @@ from traintwice.schedules import at_step
 
 
 class LoopTraining(Training):
-    """One replica: networks, optimisers and what the losses read, between two steps.
-
-    Source:
-        Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
-    """
+    """One replica. Ours: its components take their steps together, and the smaller batch that ends an epoch is used."""
 
     def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
         super().__init__(spec, examples, replicas)

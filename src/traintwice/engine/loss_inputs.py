@@ -23,14 +23,9 @@ EXACT_UP_TO = 8
 
 
 class Peers:
-    """Copies of all components, T steps old.
+    """Copies of all components, T steps old, CH eq. (17).
 
-    Args:
-        networks: the components that are trained.
-        lag: T >= 1.
-    Source:
-        CH eq. (17), after Anil et al. 2018. Ours: at step t the weights before step max(t − T, 0) for T up to 8; beyond, those before step
-        T·floor((t − 1)/T), which are 1 to T steps old.
+    Ours: at step t the weights before step max(t − T, 0) for T up to 8; beyond, those before step T·floor((t − 1)/T), 1 to T steps old.
     """
 
     def __init__(self, networks: list[nn.Module], lag: int) -> None:
@@ -98,16 +93,7 @@ class Teacher:
 
 
 class Signals:
-    """Records outputs of named sub-networks of every component.
-
-    Args:
-        networks: the components.
-        names: as in ``network.named_modules()`` ("3" is the fourth layer of a sequence), for components that read some features too.
-    Raises:
-        BadSpec: a component has no sub-network of that name.
-    Source:
-        AD section 4: the loss may act on sub-networks of the components.
-    """
+    """Records outputs of sub-networks of every component, by their names in ``network.named_modules()`` (AD section 4)."""
 
     def __init__(self, networks: Sequence[nn.Module], names: frozenset[str]) -> None:
         self.networks = [network.network if isinstance(network, Selected) else network for network in networks]

@@ -46,11 +46,7 @@ def gate_weights(gates: Sequence[nn.Module], split: Split) -> np.ndarray:
 
 
 def check_stream(recipe: Recipe, data: Dataset) -> None:
-    """Check that a stream of data is trained progressively, and nothing else is.
-
-    Raises:
-        BadSpec: recipe and data do not fit.
-    """
+    """Check that a stream of data is trained progressively, and nothing else is."""
     if recipe.progressive is None and data.places is not None:
         raise BadSpec(
             f"Recipe.progressive: left out, but {data.name} is a stream: its test examples are trained on too, so each must be predicted "
@@ -63,11 +59,7 @@ def check_stream(recipe: Recipe, data: Dataset) -> None:
 
 
 class ProgressivePredictions:
-    """Logits of the reported examples of a stream, taken from the forward pass of the step that trains on them.
-
-    Raises:
-        BadSpec: a component with dropout or batch normalisation, which predicts differently in training.
-    """
+    """Logits of the reported examples of a stream, taken from the forward pass of the step that trains on them."""
 
     def __init__(self, data: Dataset, networks: Sequence[nn.Module]) -> None:
         for module in (m for network in networks for m in network.modules()):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset, Loaded, Scaling, Split, Streamed
+from traintwice.data import Dataset, Loaded, Split, Streamed
 from traintwice.engine.batches import Batch
 from traintwice.engine.building import stream_of
 from traintwice.engine.execution import Execution
@@ -40,7 +40,11 @@ class Inputs:
         self._examples = len(split)
         self._whole = torch.from_numpy(split.inputs).to(self.device) if isinstance(split.inputs, np.ndarray) else None
         self._ahead = None if isinstance(split.inputs, np.ndarray) else _Ahead(split.inputs)
-        self._scale = None if split.scaling is None else _Scale(split.scaling, len(self.shape), dtype, self.device)
+        self._scaling = split.scaling
+        if split.scaling is not None:  # three axes begin with channels; one axis has one mean and one std
+            shape = (-1, 1, 1) if len(self.shape) == 3 else (-1,)
+            constants = torch.tensor([split.scaling.mean, split.scaling.std], dtype=torch.float64)
+            self._mean, self._std = (each.view(shape) for each in constants.to(self.device, dtype))
 
     def __len__(self) -> int:
         return self._examples
@@ -60,7 +64,10 @@ class Inputs:
     def scaled(self, raw: Tensor) -> Tensor:
         """Stored inputs in the dtype of the networks, scaled."""
         x = raw.to(self.device).to(self.dtype)  # bytes are moved as bytes
-        return x if self._scale is None else self._scale.in_place(x if x is not raw else x.clone())
+        if self._scaling is None:
+            return x
+        x = (x if x is not raw else x.clone()).div_(255)
+        return x if self._scaling.plain else x.sub_(self._mean).div_(self._std)
 
     def expect(self, rows: Tensor) -> None:
         """Start to read examples from disk; does nothing for inputs in memory."""
@@ -85,21 +92,6 @@ class Inputs:
             yield self.of(rows)
 
 
-class _Scale:
-    """(byte / 255 − mean) / std, in the dtype of the networks."""
-
-    def __init__(self, scaling: Scaling, axes: int, dtype: torch.dtype, device: torch.device) -> None:
-        # Channels come first where an input has three axes; an input of one axis has one mean and one std.
-        shape = (-1, 1, 1) if axes == 3 else (-1,)
-        self._plain = scaling.plain
-        self._mean = torch.tensor(scaling.mean, dtype=torch.float64).to(device, dtype).view(shape)
-        self._std = torch.tensor(scaling.std, dtype=torch.float64).to(device, dtype).view(shape)
-
-    def in_place(self, x: Tensor) -> Tensor:
-        x.div_(255)
-        return x if self._plain else x.sub_(self._mean).div_(self._std)
-
-
 class _Ahead:
     """Reads mini-batches from disk in a thread, during the step before."""
 
@@ -119,11 +111,7 @@ class _Ahead:
 
 
 class Examples:
-    """Training inputs of the components of a replica, augmented.
-
-    Raises:
-        BadSpec: augmentation of examples that are not pictures.
-    """
+    """Training inputs of the components of a replica, augmented."""
 
     def __init__(self, recipe: Recipe, data: Dataset, inputs: Inputs, *, seed: int, replica: int) -> None:
         self.recipe, self.inputs = recipe, inputs

@@ -79,11 +79,7 @@ def copies_of_networks(networks: Sequence[nn.Module], state: Mapping[str, Tensor
 
 
 def of_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> State:
-    """State of optimisers; learning rates are left out, because they follow from the step.
-
-    Raises:
-        BadSpec: an optimiser keeps something that is not a tensor.
-    """
+    """State of optimisers; learning rates are left out, because they follow from the step."""
     state: State = {}
     for i, optimizer in enumerate(optimizers):
         for at, parameter in enumerate(parameters_of(optimizer)):

@@ -87,13 +87,7 @@ class TrainingSpec:
 
 
 class Training(ABC):
-    """One or several replicas of a recipe, between two steps.
-
-    Args:
-        spec: what is trained.
-        examples: of its data.
-        replicas: their numbers; the place of a replica is its position in this list.
-    """
+    """One or several replicas of a recipe, between two steps; the place of a replica is its position in ``replicas``."""
 
     def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
         self.spec, self.recipe, self.data, self.execution = spec, spec.recipe, spec.data, spec.execution
@@ -105,11 +99,7 @@ class Training(ABC):
         self.average = averager(self.recipe.averaging, trained, steps=steps, steps_per_epoch=per_epoch)
 
     def steps(self, first: int, last: int) -> Iterator[tuple[int, dict[int, str]]]:
-        """Take the steps from ``first`` to before ``last``.
-
-        Yields:
-            After each step: the number of steps taken, and what `step` returned.
-        """
+        """Take the steps from ``first`` to before ``last``; yields after each the number of steps taken and the result of `step`."""
         taken = first
         while taken < last:
             epoch, done = divmod(taken, self.spec.steps_per_epoch)
@@ -125,11 +115,7 @@ class Training(ABC):
 
     @abstractmethod
     def step(self, batch: Batch, step: int) -> dict[int, str]:
-        """Take a step.
-
-        Returns:
-            Why the loss of a replica is not finite, by its place. The replica is lost; the others are not affected.
-        """
+        """Take a step; returns why the loss of a replica is not finite, by its place. Such a replica is lost, the others are not."""
 
     @abstractmethod
     def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:

@@ -38,13 +38,7 @@ Buffers = TypeVar("Buffers", bound=IOBuffers)
 
 
 class ReplicaGroup(Training, Generic[Buffers]):
-    """R replicas that train together; subclasses run their networks.
-
-    Args:
-        spec: what is trained.
-        examples: of its data.
-        replicas: a replica may fill several places.
-    """
+    """R replicas that train together; subclasses run their networks. A replica may fill several places."""
 
     template: nn.Module
 

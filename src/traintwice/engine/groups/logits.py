@@ -39,11 +39,7 @@ class LogitGradients:
         self.plain = len(method.terms) == 1 and type(method.terms[0].loss) is CrossEntropy and classes > 1
 
     def write(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None) -> tuple[Memories | None, Tensor]:
-        """Write the gradient of the sum of the replicas' losses into ``buffers.gradient``.
-
-        Returns:
-            What the terms remember, and numbers of each replica that are finite if its loss is, for `not_finite`.
-        """
+        """Write ``buffers.gradient``; returns what the terms remember, and numbers that are finite if a replica's loss is."""
         if self.plain:
             self._of_cross_entropy(buffers, seen.labels, step)
             return None, buffers.logits

@@ -89,15 +89,9 @@ class VectorisedGroup(ReplicaGroup[MaskedBuffers]):
 def forward(
     network: nn.Module, parameters: Mapping[str, Tensor], kept: Mapping[str, Tensor], x: Tensor, masks: Sequence[Tensor]
 ) -> Tensor:
-    """Logits ``S B K`` of S networks of one structure.
+    """Logits ``S B K`` of S networks with the structure of a network in training mode; all tensors are ``S ...``.
 
-    Args:
-        network: of that structure, in training mode; its own numbers are not read.
-        parameters, kept: ``S ...`` by name. Running statistics are changed in place.
-        x: ``S B ...``.
-        masks: ``S ...`` of every dropout layer, in the order of their calls.
-    Raises:
-        RuntimeError: the network cannot be mapped, for example because it branches on a number of one example.
+    Running statistics in ``kept`` change in place; ``masks`` are those of the dropout layers in the order of their calls.
     """
 
     def one(own: dict[str, Tensor], others: dict[str, Tensor], shown: Tensor, drawn: tuple[Tensor, ...]) -> Tensor:
