@@ -57,15 +57,12 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
     more than once. A stream of data keeps its order except for a moving window.
     """
     if recipe.progressive is not None:
-        parts_of_stream = shuffled(
-            examples,
-            recipe.progressive.window,
-            lambda block: stream_of(recipe, seed, "order", replica=replica, epoch=block),
-        )
-        for rows_of_batch in in_batches(parts_of_stream, recipe.batch_size):
+        window = recipe.progressive.window
+        rows_in_order = shuffled(examples, window, lambda block: stream_of(recipe, seed, "order", replica=replica, epoch=block))
+        for rows_of_batch in in_batches(rows_in_order, recipe.batch_size):
             yield Batch(torch.from_numpy(rows_of_batch))
         return
-    order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=0, epoch=epoch)
+    order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=0, epoch=epoch)
     if recipe.own_batches is None:
         for rows in torch.split(torch.from_numpy(order), recipe.batch_size):
             yield Batch(rows)
@@ -74,7 +71,7 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
     for j in range(recipe.method.components):
         mine = _subset(recipe, examples, seed=seed, replica=replica, component=j)
         # Component 0 reads the order of a baseline, so that replica m of both rows sees the same batches.
-        own = _order(recipe, mine, seed=seed, replica=replica, stream=j, epoch=epoch)
+        own = _order(recipe, mine, seed=seed, replica=replica, component=j, epoch=epoch)
         parts.append(np.resize(own, examples))
     own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
     size = recipe.own_batches.size(recipe.batch_size)
@@ -83,7 +80,7 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
             yield Batch(rows, slice(0, 0))
         return
     steps = len(own_parts)
-    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, stream=-1, epoch=epoch)
+    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=-1, epoch=epoch)
     common = torch.from_numpy(np.resize(shared_order, steps * size))
     for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
         width = rows.shape[1]
@@ -105,16 +102,17 @@ def batch_sizes(recipe: Recipe, examples: int) -> list[int]:
 def batches_of(recipe: Recipe, examples: int, *, seed: int, replicas: Sequence[int], epoch: int) -> Iterator[Batch]:
     """Mini-batches of several replicas, rows ``R B`` or ``R J B``."""
     if recipe.own_batches is None:
-        orders = [_order(recipe, np.arange(examples), seed=seed, replica=r, stream=0, epoch=epoch) for r in replicas]
-        for rows in torch.split(torch.from_numpy(np.stack(orders)), recipe.batch_size, dim=1):
+        all_rows, distinct = np.arange(examples), dict.fromkeys(replicas)
+        orders = {r: _order(recipe, all_rows, seed=seed, replica=r, component=0, epoch=epoch) for r in distinct}
+        for rows in torch.split(torch.from_numpy(np.stack([orders[r] for r in replicas])), recipe.batch_size, dim=1):
             yield Batch(rows)
         return
     for parts in zip(*(batches(recipe, examples, seed=seed, replica=r, epoch=epoch) for r in replicas), strict=True):
         yield Batch(torch.stack([part.rows for part in parts]), parts[0].shared)
 
 
-def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, stream: int, epoch: int) -> np.ndarray:
-    return stream_of(recipe, seed, "order", replica=replica, component=stream, epoch=epoch).permutation(rows)
+def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, component: int, epoch: int) -> np.ndarray:
+    return stream_of(recipe, seed, "order", replica=replica, component=component, epoch=epoch).permutation(rows)
 
 
 def _subset(recipe: Recipe, examples: int, *, seed: int, replica: int, component: int) -> np.ndarray:

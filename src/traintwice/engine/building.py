@@ -55,19 +55,23 @@ def build(
     if start is not None and recipe.start is not None:
         start = last_set(start, recipe.start.recipe)
     if isinstance(recipe.network, SharedNetwork):
-        together = recipe.network.build_together(data.shape, data.classes, streams)
-        return _started([network.to(dtype) for network in together], start)
-    networks = []
-    for j, rng in enumerate(streams):
-        inputs = recipe.components[j].inputs if recipe.components else None
-        shape = data.shape
-        if inputs is not None:
-            if len(shape) != 1 or max(inputs) >= shape[0]:
-                raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
-            shape = (len(inputs),) if data.columns is None else TableShape.of(data.columns.select(inputs))
-        network = recipe.network_of(j).build(shape, data.classes, rng)
-        networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
-    return _started(networks, start)
+        networks = [network.to(dtype) for network in recipe.network.build_together(data.shape, data.classes, streams)]
+    else:
+        networks = [_component(recipe, data, j, rng).to(dtype) for j, rng in enumerate(streams)]
+    if start is not None:
+        load(networks, start)
+    return networks
+
+
+def _component(recipe: Recipe, data: Dataset, j: int, rng: np.random.Generator) -> nn.Module:
+    """A component that shares no parts with others."""
+    inputs, shape = recipe.components[j].inputs if recipe.components else None, data.shape
+    if inputs is None:
+        return recipe.network_of(j).build(shape, data.classes, rng)
+    if len(shape) != 1 or max(inputs) >= shape[0]:
+        raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
+    shape = (len(inputs),) if data.columns is None else TableShape.of(data.columns.select(inputs))
+    return Selected(recipe.network_of(j).build(shape, data.classes, rng), inputs)
 
 
 @torch.no_grad()
@@ -121,12 +125,6 @@ def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: t
             )
         load([gate], earlier)
     return gate.to(dtype)
-
-
-def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:
-    if start is not None:
-        load(networks, start)
-    return networks
 
 
 def load(networks: Sequence[nn.Module], weights: Weights) -> None:

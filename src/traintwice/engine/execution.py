@@ -148,9 +148,10 @@ class _FullBatchNorm(TorchFunctionMode):
     ) -> Any:
         if func is not batch_norm:
             return func(*args, **(kwargs or {}))
-        x, *others = args
+        named = {**(kwargs or {}), **({"input": args[0]} if args else {})}
+        x = named.pop("input")
         with torch.autocast(self.device, enabled=False):
-            return func(x.float(), *others, **(kwargs or {})).to(x.dtype)
+            return func(x.float(), *args[1:], **named).to(x.dtype)
 
 
 def out_of_memory(error: BaseException) -> bool:

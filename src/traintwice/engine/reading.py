@@ -18,7 +18,7 @@ from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 
 SHARED = -1
-"""Stream number of the shared part of a batch, for components with own batches and shared views."""
+"""Component number of the shared part of a batch, in random streams of components with own batches."""
 
 FILLED = 16
 """Rows of inputs are padded with zeros to a multiple of so many numbers, so that those of each replica begin at a whole vector."""
@@ -159,14 +159,14 @@ class Examples:
         common = self._read(batch.rows[0, together], SHARED)
         return [torch.cat([self._read(rows[: together.start], j), common]) for j, rows in enumerate(batch.rows)]
 
-    def _read(self, rows: Tensor, stream: int) -> Tensor:
+    def _read(self, rows: Tensor, component: int) -> Tensor:
         plain = self.inputs.raw(rows)
         if self.recipe.augmentation is None:
             return self.inputs.scaled(plain)
         height, width = self._pixels[:2]
         first = plain.ndim == 4 and plain.shape[2:] == (height, width)  # channels come first
         pictures = plain.movedim(1, 3) if first else plain.reshape(len(plain), height, width, -1)
-        changed = self.recipe.augmentation.apply(pictures, self._drawn[stream][rows].to(pictures.device))
+        changed = self.recipe.augmentation.apply(pictures, self._drawn[component][rows].to(pictures.device))
         return self.inputs.scaled((changed.movedim(3, 1) if first else changed.reshape(plain.shape)).contiguous())
 
 

@@ -47,18 +47,19 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.dtype, self.torch_device = spec.execution.dtype, spec.execution.torch_device
         self.components = spec.recipe.method.components
         self.size = len(replicas) * self.components
-        for at, replica in enumerate(replicas):
+        for replica in dict.fromkeys(replicas):
             networks = spec.networks(replica)
-            if at == 0:
+            if replica == replicas[0]:
                 self.template = networks[0].to(self.torch_device)
                 self.blocks = self._blocks()
                 self.stack = Stack(self.blocks, self.size, self.dtype).to(self.torch_device)
                 self.parameters = list(self.stack.parameters())
                 self.kept = {name: self._room(name, value) for name, value in kept_of(self.template).items()}
-            for row, network in zip(self._rows(at), networks, strict=True):
-                pack(network, self.blocks, self.parameters, row)
-                for name, value in kept_of(network).items():
-                    self.kept[name][row] = value
+            for at in (at for at, other in enumerate(replicas) if other == replica):
+                for row, network in zip(self._rows(at), networks, strict=True):
+                    pack(network, self.blocks, self.parameters, row)
+                    for name, value in kept_of(network).items():
+                        self.kept[name][row] = value
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.optimizer = self._optimizer()
         self.feed = Feed(spec, examples, replicas)
