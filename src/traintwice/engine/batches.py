@@ -25,12 +25,12 @@ class Batch:
     Attributes:
         rows: ``B`` if the components share them, else ``J B``.
         shared: part of the batch that all components see; None for all of it.
-        given: inputs and labels from the user's own loader; ``rows`` is then empty.
+        loaded: inputs and labels from the user's own loader; ``rows`` is then empty.
     """
 
     rows: Tensor
     shared: slice | None = None
-    given: tuple[Tensor, Tensor] | None = None
+    loaded: tuple[Tensor, Tensor] | None = None
 
 
 def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
@@ -47,7 +47,7 @@ def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: i
         )
     owner, none = 0 if "order" in recipe.fixed else replica, torch.empty(0, dtype=torch.int64)
     for inputs, labels in loaded.epoch(seed=seed, replica=owner, epoch=epoch, steps=recipe.steps_per_epoch(len(data.train))):
-        yield Batch(none, given=(torch.from_numpy(inputs), torch.from_numpy(labels)))
+        yield Batch(none, loaded=(torch.from_numpy(inputs), torch.from_numpy(labels)))
 
 
 def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:

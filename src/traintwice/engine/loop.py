@@ -99,7 +99,7 @@ class LoopTraining(Training):
         labels = self.examples.labels
         return Outputs(
             at_least_single(logits),
-            labels[rows].long() if batch.given is None else batch.given[1].to(labels.device),
+            labels[rows].long() if batch.loaded is None else batch.loaded[1].to(labels.device),
             peers=self._peer_logits(inputs, step),
             teacher=self.teacher.logits(rows, inputs[0]),
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
@@ -156,14 +156,14 @@ class LoopTraining(Training):
 
     def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
         """Sets of components, and their gates."""
-        sets, count = self.average.finish(), len(self.networks)
-        return [trained[:count] for trained in sets], [gate for trained in sets for gate in trained[count:]]
+        count = len(self.networks)
+        return [own[:count] for own in self.finished], [gate for own in self.finished for gate in own[count:]]
 
     def weights(self, place: int) -> dict[str, Tensor]:
         """Parameters and buffers of all components."""
         return {f"{j}.{name}": value for j, net in enumerate(self.networks) for name, value in net.state_dict().items()}
 
-    def enlarged(self, place: int) -> str:
+    def divergence_cause(self, place: int) -> str:
         """The cause of logits that are not finite."""
         return self.recipe.method.enlarged(self.last, self.memories)
 

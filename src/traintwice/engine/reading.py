@@ -136,7 +136,7 @@ class Examples:
         """The same mini-batches; the next one is already read from disk when one is yielded."""
         waiting: Batch | None = None
         for batch in batches:
-            if batch.rows.ndim == 1 and batch.given is None:
+            if batch.rows.ndim == 1 and batch.loaded is None:
                 self.inputs.expect(batch.rows)
             if waiting is not None:
                 yield waiting
@@ -147,8 +147,8 @@ class Examples:
     def of(self, batch: Batch) -> list[Tensor]:
         """Inputs of each component; components with the same inputs get the same object."""
         components = self.recipe.method.components
-        if batch.given is not None:
-            return [batch.given[0].to(self.inputs.device, self.inputs.dtype)] * components
+        if batch.loaded is not None:
+            return [batch.loaded[0].to(self.inputs.device, self.inputs.dtype)] * components
         if self.recipe.views == "own":
             return [self._read(rows, j) for j, rows in enumerate(batch.rows.expand(components, -1))]
         if batch.rows.ndim == 1:

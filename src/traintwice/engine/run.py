@@ -120,9 +120,9 @@ def train_group(
     while waiting:
         group = waiting.pop(0)
         resumed = {r: found for r in group if (k := keepers.get(r)) is not None and (found := k.resume()) is not None}
-        alike = _split(group, resumed, largest)
-        if len(alike) > 1:
-            waiting = [*alike, *waiting]
+        parts = _split(group, resumed, largest)
+        if len(parts) > 1:
+            waiting = [*parts, *waiting]
             continue
         run, done = _Run(spec, examples, keepers), []
         try:
@@ -142,7 +142,7 @@ def _split(group: list[int], resumed: Mapping[int, tuple[int, State]], largest: 
     by_steps: dict[int, list[int]] = {}
     for replica in group:
         by_steps.setdefault(resumed[replica][0] if replica in resumed else 0, []).append(replica)
-    return [alike[i : i + largest] for alike in by_steps.values() for i in range(0, len(alike), largest)]
+    return [same[i : i + largest] for same in by_steps.values() for i in range(0, len(same), largest)]
 
 
 def _on_one_thread(outcomes: Iterator[Outcome], execution: Execution) -> Iterator[Outcome]:
@@ -225,7 +225,7 @@ class _Run:
             outputs |= {f"{name}.gate": gate_weights(gates, spec.data.splits[name]) for name in tuple(outputs)}
         for name, logits in outputs.items():
             if not np.isfinite(logits).all():
-                cause = self.training.enlarged(place)
+                cause = self.training.divergence_cause(place)
                 raise Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
         weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
         return Trained(outputs, weights, spec.steps)

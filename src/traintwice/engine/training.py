@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -98,6 +99,11 @@ class Training(ABC):
         steps, per_epoch = self.spec.steps, self.spec.steps_per_epoch
         self.average = averager(self.recipe.averaging, trained, steps=steps, steps_per_epoch=per_epoch)
 
+    @cached_property
+    def finished(self) -> list[list[nn.Module]]:
+        """Sets of trained modules that predict; read it after the last step."""
+        return self.average.finish()
+
     def steps(self, first: int, last: int) -> Iterator[tuple[int, dict[int, str]]]:
         """Take the steps from ``first`` to before ``last``; yields after each the number of steps taken and the result of `step`."""
         taken = first
@@ -126,7 +132,7 @@ class Training(ABC):
         """Parameters and buffers of a replica's components ("0.name" of component 0 ...); they change with the next step."""
 
     @abstractmethod
-    def enlarged(self, place: int) -> str:
+    def divergence_cause(self, place: int) -> str:
         """The cause of logits that are not finite after the last step, as the end of a sentence."""
 
     def outputs(self) -> dict[str, np.ndarray] | None:

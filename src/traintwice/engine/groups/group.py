@@ -113,7 +113,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
             remembered = None
             values = self.captured(buffers.shape.batch, seen, lambda shown: self._pass(buffers, shown, step, factor)[1])
         bad = self.loss.not_finite(buffers, seen, step, values)
-        return {at: self.loss.blame(buffers, seen, step, self.memories, at) for at in bad}, remembered
+        return {at: self.loss.reason_not_finite(buffers, seen, step, self.memories, at) for at in bad}, remembered
 
     @abstractmethod
     def _blocks(self) -> tuple[Block, ...]:
@@ -150,7 +150,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
     @torch.no_grad()
     def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
         """Sets of components as modules; no gates."""
-        return [self._networks(place, stack) for (stack,) in self.average.finish()], []
+        return [self._networks(place, stack) for (stack,) in self.finished], []
 
     def _networks(self, place: int, stack: nn.Module) -> list[nn.Module]:
         """Components of a replica as modules, with parameters of a stack."""
@@ -173,9 +173,9 @@ class ReplicaGroup(Training, Generic[Buffers]):
             named |= {f"{j}.{name}": value[row] for name, value in self.kept.items()}
         return named
 
-    def enlarged(self, place: int) -> str:
+    def divergence_cause(self, place: int) -> str:
         """The cause of logits that are not finite."""
-        return self.loss.enlarged(self.memories, place)
+        return self.loss.divergence_cause(self.memories, place)
 
     def _rows(self, place: int) -> range:
         """Rows of a replica in the stack."""

@@ -94,14 +94,14 @@ class LogitGradients:
         finite = values.isfinite().reshape(self.replicas, -1).all(1)
         return [i for i, good in enumerate(finite.tolist()) if not good]
 
-    def blame(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None, place: int) -> str:
+    def reason_not_finite(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None, place: int) -> str:
         """What is not finite in the loss of a replica, in words."""
         own = None if memories is None else memory_of(memories, place)
         before = self._before(place)
         out = _outputs_of(buffers.by_replica(buffers.logits), seen, place)
         return f"at step {step} {self.method.not_finite(out, step, own, before=before)}"
 
-    def enlarged(self, memories: Memories | None, place: int) -> str:
+    def divergence_cause(self, memories: Memories | None, place: int) -> str:
         """The cause of logits of a replica that are not finite, as the end of a sentence."""
         return self.method.enlarged(self._before(place), None if memories is None else memory_of(memories, place))
 

@@ -51,8 +51,7 @@ class VectorisedGroup(ReplicaGroup[MaskedBuffers]):
 
     def _blocks(self) -> tuple[Block, ...]:
         self.template.train()
-        trained = [(name, p) for name, p in self.template.named_parameters() if p.requires_grad]
-        return tuple(Block(name, index, tuple(p.shape)) for index, (name, p) in enumerate(trained))
+        return tuple(Block(name, i, tuple(p.shape)) for i, (name, p) in enumerate(_trained(self.template).items()))
 
     def _buffers(self, shape: GroupShape) -> MaskedBuffers:
         return MaskedBuffers(shape, self.template, self.data.shape, self.data.classes)
@@ -156,62 +155,60 @@ def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
 def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
     alone = [network.build(shape, classes, np.random.default_rng(seed)).train() for seed in range(2)]
     name = network.describe(shape, classes)
-    parameters = sum(p.numel() for p in alone[0].parameters() if p.requires_grad)
+    parameters = sum(p.numel() for p in _trained(alone[0]).values())
+    if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse for m in alone[0].modules()):
+        return Tried(f"{name} has sparse gradients", parameters, 0)
     x = torch.rand(2, EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))  # below 1: the first code of a category
     x = x.to(next((p.dtype for p in alone[0].parameters()), x.dtype))
-    sparse = [m for m in alone[0].modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse]
-    if sparse:
-        return Tried(f"{name} has sparse gradients", parameters, 0)
     activations = _activations(copy.deepcopy(alone[0]), x[0])
-    together = [copy.deepcopy(one) for one in alone]
+
+    def obstacle(reason: str) -> Tried:
+        return Tried(f"{name}{reason}", parameters, activations)
+
     try:
-        both = _both(together, x)
+        both = _together([copy.deepcopy(one) for one in alone], x)
     except Exception as error:  # whatever a user's module raises for a mapped tensor
         first = str(error).splitlines()[0].strip() if str(error) else type(error).__name__
-        return Tried(f"{name} cannot be mapped over many networks: {first}", parameters, activations)
+        return obstacle(f" cannot be mapped over many networks: {first}")
     for at, (one, own) in enumerate(zip(alone, both, strict=True)):
         enter_dropout(one, np.random.default_rng(at))
-        for what, value in _of_one(one, x[at]).items():
+        for what, value in _results(one(x[at]), _trained(one), kept_of(one)).items():
             if what not in own:
-                return Tried(f"{name}: {what} exists alone and not among many networks", parameters, activations)
+                return obstacle(f": {what} exists alone and not among many networks")
             if not torch.allclose(own[what].double(), value.double(), rtol=1e-3, atol=1e-4, equal_nan=True):
-                return Tried(f"{name}: {what} differs between a network alone and the same among many", parameters, activations)
-    unused = [what for what, value in both[0].items() if what.startswith("gradient of ") and value.isnan().all()]
-    if unused:
-        return Tried(
-            f"{name}: parameter {unused[0].removeprefix('gradient of ')} takes no part in its outputs", parameters, activations
-        )
+                return obstacle(f": {what} differs between a network alone and the same among many")
+    for what, value in both[0].items():
+        if what.startswith("gradient of ") and value.isnan().all():
+            return obstacle(f": parameter {what.removeprefix('gradient of ')} takes no part in its outputs")
     return Tried(None, parameters, activations)
 
 
-def _of_one(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Logits, gradients of their squares, and buffers after the pass, of a network alone."""
-    logits = network(x)
-    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    found = _gradients(logits, trained)
-    return {"logits": logits.detach(), **found, **kept_of(network)}
+def _trained(network: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
 
-def _both(networks: list[nn.Module], x: Tensor) -> list[dict[str, Tensor]]:
-    """The same of networks that run together."""
+def _together(networks: list[nn.Module], x: Tensor) -> list[dict[str, Tensor]]:
+    """Results of networks that run together."""
     drops = drops_of(copy.deepcopy(networks[0]), x[0])
     masks = drawn(drops, [np.random.default_rng(at) for at in range(len(networks))], x.dtype)
-    of_all = [{name: p.detach() for name, p in n.named_parameters() if p.requires_grad} for n in networks]
-    stack = {name: torch.stack([own[name] for own in of_all]).requires_grad_() for name in of_all[0]}
-    kept = [kept_of(n) for n in networks]
-    buffers = {name: torch.stack([own[name] for own in kept]) for name in kept[0]}
-    logits = forward(networks[0], stack, buffers, x, masks)
-    found = {"logits": logits.detach(), **_gradients(logits, stack), **buffers}
+    stack, kept = (
+        {name: torch.stack([own[name].detach() for own in each]) for name in each[0]}
+        for each in ([_trained(n) for n in networks], [kept_of(n) for n in networks])
+    )
+    for parameter in stack.values():
+        parameter.requires_grad_()
+    found = _results(forward(networks[0], stack, kept, x, masks), stack, kept)
     return [{name: value[at] for name, value in found.items()} for at in range(len(networks))]
 
 
-def _gradients(logits: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gradients by name; NaN for an unused parameter."""
+def _results(logits: Tensor, parameters: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Logits, gradients of their squares (NaN for an unused parameter), and buffers after the pass."""
     taken = torch.autograd.grad(logits.square().sum(), list(parameters.values()), allow_unused=True)
-    return {
+    gradients = {
         f"gradient of {name}": torch.full_like(p, torch.nan) if g is None else g
         for (name, p), g in zip(parameters.items(), taken, strict=True)
     }
+    return {"logits": logits.detach(), **gradients, **kept}
 
 
 @torch.no_grad()
