@@ -30,7 +30,7 @@ GROUPS = {
     "bias and activation": "add_|clamp_min|_ops.aten.|tanh",
     "sums over the batch": "sum|mean",
     "softmax and loss": "sub|amax|exp|div_|scatter_add_|item|clone|mul_",
-    "update of the biases": "_fused_sgd_",
+    "update of the biases": "_fused_sgd_|step",
 }
 """Built-in functions by their part in a step."""
 

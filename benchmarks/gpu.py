@@ -193,6 +193,9 @@ def main() -> None:
     parser.add_argument("--cpu", action="store_true", help="tiny versions on the CPU")
     options = parser.parse_args()
     began, gpu = time.perf_counter(), not options.cpu
+    if gpu and not torch.cuda.is_available():
+        print("PyTorch finds no GPU on this machine; nothing is measured")
+        return
     print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name() if gpu else 'cpu'}", flush=True)  # type: ignore[no-untyped-call]
     if options.cpu:
         torch.set_num_threads(1)

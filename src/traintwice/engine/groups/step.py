@@ -20,8 +20,6 @@ class StackOptimizer:
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-        self.parameters: list[Tensor] = list(parameters)
-        self.gradients: list[Tensor] = list(gradients)
         on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -29,24 +27,9 @@ class StackOptimizer:
         for group in self.built.param_groups:
             group["fused"], group["foreach"] = on_cpu, not on_cpu
         self.rates = [group["lr"] for group in self.built.param_groups]
-        self.plain = optimizer if on_cpu and isinstance(optimizer, SGD) and not optimizer.momentum else None
 
     def __call__(self, factor: float) -> None:
         """Take a step, with learning rates times a factor."""
-        if self.plain is not None:  # the kernel that `step` calls, without its Python, which takes as long as a small product
-            torch._fused_sgd_(
-                self.parameters,
-                self.gradients,
-                [],
-                weight_decay=self.plain.weight_decay,
-                momentum=0.0,
-                lr=self.plain.lr * factor,
-                dampening=0.0,
-                nesterov=False,
-                maximize=False,
-                is_first_step=False,
-            )
-            return
         for group, rate in zip(self.built.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
         self.built.step()
