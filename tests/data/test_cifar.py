@@ -4,7 +4,7 @@ from data_formats import write_cifar
 
 from traintwice.data import CIFAR10, CIFAR100
 from traintwice.data.cifar import read_records
-from traintwice.data.official import measured
+from traintwice.data.splits import measured
 from traintwice.errors import BadInput, BadSpec
 
 RNG = np.random.default_rng(3)

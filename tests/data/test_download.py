@@ -14,7 +14,7 @@ from data_formats import write_mnist
 
 from traintwice.cli.app import app
 from traintwice.data import EMNIST, KMNIST
-from traintwice.data.download import Remote, download
+from traintwice.data.data_files import Remote, download
 from traintwice.errors import BadInput
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from traintwice.data import Arrays, ImageFolder, ImageNet, INaturalist
-from traintwice.data.streamed import digest_of_files
+from traintwice.data.on_disk import digest_of_files
 from traintwice.engine import train
 from traintwice.engine.reading import Inputs
 from traintwice.errors import BadInput, BadSpec

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from traintwice.data import Columns, TableShape
-from traintwice.data.columns import LARGEST_VOCABULARY
-from traintwice.data.streams import reported
+from traintwice.data.dataset import LARGEST_VOCABULARY
+from traintwice.data.splits import reported
 from traintwice.errors import BadInput
 
 

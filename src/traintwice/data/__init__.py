@@ -2,9 +2,8 @@
 
 from traintwice.data.arrays import Arrays
 from traintwice.data.cifar import CIFAR10, CIFAR100
-from traintwice.data.columns import Columns, TableShape
 from traintwice.data.criteo import Criteo
-from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed, is_here
+from traintwice.data.dataset import Columns, Dataset, Scaling, Source, Split, Streamed, TableShape, is_here
 from traintwice.data.digits import Digits
 from traintwice.data.flights import Flights
 from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice.data.data_files import reading
 from traintwice.data.dataset import Dataset, Scaling, Split
-from traintwice.data.folders import reading
-from traintwice.data.official import deal, deal_one, measured
-from traintwice.data.streamed import Layout, Mapped, channels_first
+from traintwice.data.on_disk import Layout, Mapped, channels_first
+from traintwice.data.splits import deal, deal_one, measured
 from traintwice.errors import BadInput, BadSpec
 
 ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles and are not loaded"

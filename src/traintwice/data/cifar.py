@@ -8,10 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice.data.data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data.dataset import Dataset
-from traintwice.data.download import Remote, download
-from traintwice.data.folders import data_folder, find, places, reading
-from traintwice.data.official import dataset_of_pictures
+from traintwice.data.splits import dataset_of_pictures
 from traintwice.errors import BadInput, BadSpec
 
 PIXELS = 3 * 32 * 32

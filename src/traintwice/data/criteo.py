@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from traintwice.data.columns import LARGEST_VOCABULARY, Columns
 from traintwice.data.criteo_text import CATEGORIES, NUMBERS, Lines
-from traintwice.data.dataset import Dataset, Split
-from traintwice.data.folders import data_folder
-from traintwice.data.streams import reported
+from traintwice.data.data_files import data_folder
+from traintwice.data.dataset import LARGEST_VOCABULARY, Columns, Dataset, Split
+from traintwice.data.splits import reported
 from traintwice.errors import BadInput
 
 NUMERIC = tuple(f"I{i + 1}" for i in range(NUMBERS))

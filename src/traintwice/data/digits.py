@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.dataset import Dataset, split
+from traintwice.data.dataset import Dataset
+from traintwice.data.splits import split
 from traintwice.errors import BadInput, require
 
 

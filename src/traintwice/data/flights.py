@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.columns import Columns
-from traintwice.data.dataset import Dataset, Split
-from traintwice.data.streams import reported
+from traintwice.data.dataset import Columns, Dataset, Split
+from traintwice.data.splits import reported
 from traintwice.errors import BadInput, require
 
 LATE_MINUTES = 15

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from traintwice.data.data_files import places
 from traintwice.data.dataset import Dataset, Scaling, Split
-from traintwice.data.folders import places
-from traintwice.data.official import deal
-from traintwice.data.streamed import Pictures
+from traintwice.data.on_disk import Pictures
+from traintwice.data.splits import deal
 from traintwice.errors import BadInput, BadSpec, require
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".webp")

@@ -1,19 +1,55 @@
-"""MNIST and the data sets that came after it in the same form: pictures of 28 × 28 bytes in IDX files."""
+"""MNIST and the data sets in the same form: pictures of 28 × 28 bytes in IDX files."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice.data.data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data.dataset import Dataset
-from traintwice.data.download import Remote, download
-from traintwice.data.folders import data_folder, find, places
-from traintwice.data.idx import read_idx
-from traintwice.data.official import dataset_of_pictures
+from traintwice.data.splits import dataset_of_pictures
 from traintwice.errors import BadSpec
+
+UNSIGNED_BYTES = 0x08
+
+
+def read_idx(path: Path, *, axes: int, advice: str) -> np.ndarray:
+    """The array in an IDX file, plain or gzip.
+
+    The file is two zero bytes, the type (8: unsigned bytes), the number of axes, the length of each as four bytes, highest first, then the
+    values, last axis fastest.
+
+    Args:
+        path: of the file; gzip where its name ends in ``.gz``.
+        axes: how many it must have: 3 for pictures, 1 for labels.
+        advice: what to do where the file is damaged.
+    Raises:
+        BadInput: the file is cut off, damaged, or of another format.
+    Source:
+        "The IDX file format" on the page of the MNIST database.
+    """
+    return reading(path, lambda file: _array(file, axes), (OSError, EOFError, zlib.error, ValueError), advice=advice)
+
+
+def _array(path: Path, axes: int) -> np.ndarray:
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    head = 4 + 4 * axes
+    if content[:4] != bytes((0, 0, UNSIGNED_BYTES, axes)):
+        raise ValueError(f"begins with {content[:4].hex(' ')}, expected 00 00 08 {axes:02x}")
+    if len(content) < head:
+        raise ValueError(f"has {len(content):,} bytes, and the lengths of {axes} axes alone take {head}")
+    shape = tuple(int(length) for length in np.frombuffer(content[4:head], dtype=">u4"))
+    expected = head + prod(shape)
+    if len(content) != expected:
+        raise ValueError(f"has {len(content):,} bytes, expected {expected:,} for {' × '.join(map(str, shape))} values")
+    return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)
+
 
 TRAIN_PICTURES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_PICTURES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

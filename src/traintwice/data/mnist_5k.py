@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.dataset import Dataset, Scaling, split
-from traintwice.data.folders import reading
+from traintwice.data.data_files import reading
+from traintwice.data.dataset import Dataset, Scaling
+from traintwice.data.splits import split
 from traintwice.errors import BadInput, require
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from traintwice.data.dataset import Dataset, Split
-from traintwice.data.official import deal_one
+from traintwice.data.splits import deal_one
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions.session import Session, identifier, literal
 

@@ -8,15 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from traintwice.losses.mixed import Mixed
+from traintwice.losses.inputs import check_fraction, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_fraction, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class Anchor(Mixed):
+class Anchor(ScheduledLoss):
     r"""Cross entropy with anchored targets: the mean over the batch, summed over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label where the old model is right, ε·label where it is wrong

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs, pairs
-from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 Form: TypeAlias = Literal["negative", "inverse"]
 

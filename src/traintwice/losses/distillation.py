@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice.losses.inputs import Average, check_average, check_temperature, kl_from, teacher_probs
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import Average, check_average, check_temperature, kl_from, teacher_probs
 
 
 @dataclass(frozen=True)

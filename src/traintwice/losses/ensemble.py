@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice.losses.inputs import Average, check_average
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.teacher import Average, check_average
 
 
 @dataclass(frozen=True)

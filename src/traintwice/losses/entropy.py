@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from traintwice.losses.inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.top_k import check_top_k, largest, top_k_cautions
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses.mixed import Mixed, ends
+from traintwice.losses.inputs import check_temperature, kl_from, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss, ends
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_temperature, kl_from, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class FocalDistillation(Mixed):
+class FocalDistillation(ScheduledLoss):
     r"""Distillation from an old model with more weight on examples that it had right: the mean over the batch, summed over components.
 
         L = Σ_j mean_b (base + boost·[old model right]) · T² · KL(old at T ‖ f_j at T)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadInput
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.protocol import Need
 
 
 @dataclass(frozen=True)

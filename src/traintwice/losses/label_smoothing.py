@@ -8,13 +8,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses.mixed import Mixed, ends
+from traintwice.losses.loss import ScheduledLoss, ends
 from traintwice.losses.outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LabelSmoothing(Mixed):
+class LabelSmoothing(ScheduledLoss):
     r"""Cross entropy with targets (1 − ε)·label + ε·uniform: the mean over the batch, summed over components.
 
         L = Σ_j mean_b [(1 − ε)·(−log f_jb[y_b]) + ε·mean_k (−log f_jbk)]

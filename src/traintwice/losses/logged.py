@@ -7,15 +7,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from traintwice.losses.mixed import Mixed
+from traintwice.losses.inputs import check_fraction, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_fraction, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LoggedDistillation(Mixed):
+class LoggedDistillation(ScheduledLoss):
     r"""Cross entropy with targets between the old model's predictions and the labels: the mean over the batch, summed over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses.mixed import at, resolved
+from traintwice.losses.loss import Loss, Need, at, resolved
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Loss, Need
 
 
 @dataclass(frozen=True)

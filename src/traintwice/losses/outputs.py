@@ -1,17 +1,45 @@
-"""What a loss sees: the logits of all components on one mini-batch, the labels, and what some losses need beside them."""
+"""The input of every loss: logits of all components on one mini-batch, labels, and what some losses need in addition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributed import ProcessGroup
+from torch.distributed import ProcessGroup, all_reduce
 
 from traintwice.errors import BadInput
-from traintwice.losses.gather import sum_over_processes
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = part.clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=ctx.group)
+        return total, None
+
+
+def sum_over_processes(part: Tensor, group: ProcessGroup) -> Tensor:
+    """The sum of every process's part, the same on all of them.
+
+    Each process's loss is then the loss of the whole batch. Its gradient with respect to the process's own part is summed over
+    processes too, W times the derivative of that one loss, and the mean that DistributedDataParallel takes over W processes gives
+    back Σ_r ∂L/∂θ through part r: the gradient of one process that saw everything.
+
+    All processes must ask for the same sums in the same order. The backward sums are done before DistributedDataParallel's own
+    begin, since the gradient of the logits waits for all of them.
+    """
+    return _Sum.apply(part, group)  # type: ignore[no-any-return, no-untyped-call]
+
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from math import log
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.top_k import check_top_k, largest, top_k_cautions
 
 
 @dataclass(frozen=True)

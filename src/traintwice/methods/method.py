@@ -15,8 +15,8 @@ from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
-from traintwice.losses.mixed import at, resolved
-from traintwice.methods.blame import culprit, driver
+from traintwice.losses.loss import at, resolved
+from traintwice.methods.divergence import culprit, driver
 from traintwice.schedules import Complement, Schedule, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Entropy, LabelSmoothing, LogitL2, SymmetricKLToUniform
-from traintwice.losses.mixed import ends
+from traintwice.losses.loss import ends
 from traintwice.methods.method import Method, Term, blend
 from traintwice.schedules import Weight
 

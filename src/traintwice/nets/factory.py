@@ -15,7 +15,7 @@ from torch import nn
 
 from traintwice.errors import BadSpec
 from traintwice.importing import as_from_a_file, imported, names_a_function
-from traintwice.nets.dropout import enter_dropout
+from traintwice.nets.network import enter_dropout
 from traintwice.nets.pictures import count_multiply_adds
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 from traintwice.nets.pictures import Channels, count_multiply_adds, picture_of, structure, with_weights
 
 SIDE = 32

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)

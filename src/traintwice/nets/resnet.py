@@ -8,9 +8,8 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor, nn
 
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.blocks import Blocks, check_residual
-from traintwice.nets.pictures import Channels, count_multiply_adds, picture_of, structure, with_weights
+from traintwice.nets.network import ACTIVATIONS, Activation
+from traintwice.nets.pictures import Blocks, Channels, check_residual, count_multiply_adds, picture_of, structure, with_weights
 
 
 @dataclass(frozen=True)

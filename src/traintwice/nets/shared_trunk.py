@@ -11,9 +11,8 @@ import numpy as np
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
 from traintwice.nets.mlp import linear
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
-from traintwice.data.columns import Columns, TableShape
+from traintwice.data.dataset import Columns, TableShape
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
+from traintwice.nets.network import ACTIVATIONS, Activation
 
 TRUNCATED_AT = 2.0
 """Standard deviations of the untruncated normal at which the initial weights end."""

@@ -6,11 +6,11 @@ from traintwice.study.component_table import component_table
 from traintwice.study.determinism import Audit, audit
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
+from traintwice.study.progressive_findings import Drift, StreamFindings, relative_change, stream_findings
 from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
 from traintwice.study.runner import Finished, prepare, run, train_missing
 from traintwice.study.sources import source_shares
 from traintwice.study.store import Damage, Store
-from traintwice.study.stream import Drift, StreamFindings, relative_change, stream_findings
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [

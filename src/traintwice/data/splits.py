@@ -1,4 +1,4 @@
-"""Data sets of pictures with an official test set: how they are dealt and scaled."""
+"""How examples are dealt into training, validation and test splits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ import numpy as np
 from traintwice.data.dataset import Dataset, Scaling, Split
 from traintwice.errors import BadInput
 from traintwice.randomness import stream
+
+
+def split(
+    inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], *, seed: int, scaling: Scaling | None = None
+) -> tuple[Split, Split, Split]:
+    """Deal the examples into train, validation and test by one fixed shuffle.
+
+    Args:
+        inputs, labels: ``N *shape`` and ``N``.
+        sizes: how many go to each; together at most N.
+        seed: of the shuffle, part of the data set's settings and not of the experiment.
+        scaling: of bytes.
+    Raises:
+        BadInput: more examples asked for than there are, or an empty split.
+    """
+    if min(sizes) < 1 or sum(sizes) > len(labels):
+        raise BadInput(f"split: got sizes {sizes}, expected three positive numbers of sum at most {len(labels)}")
+    order = stream(seed, "split").permutation(len(labels))
+    ends = np.cumsum(sizes)
+    parts = [order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]]]
+    train, validation, test = (Split(inputs[part], labels[part], scaling) for part in parts)
+    return train, validation, test
 
 
 def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *, seed: int) -> tuple[np.ndarray, ...]:
@@ -107,3 +129,35 @@ def dataset_of_pictures(
         pixels=(rows, columns, 3) if pictures.shape[1] == 3 else (rows, columns),
         class_names=class_names,
     )
+
+
+def reported(examples: int, *, warm_up: float, validation: float, most: int) -> dict[str, np.ndarray]:
+    """Where the validation and test examples of a stream are.
+
+        | warm-up: trained on, not reported | validation | test |
+
+    Args:
+        examples: N of the stream.
+        warm_up: share of the stream at its beginning that is left out of every number, in [0, 1).
+        validation: share that comes next; temperatures are fitted to it.
+        most: test examples at most, >= 1; of a longer test part every k-th is taken. Of the other parts as many at most.
+    Returns:
+        Ascending places by name of the split, "warm_up" (where there is one), "validation" and "test".
+    Raises:
+        BadInput: a part without examples.
+    Source:
+        Ours: a temperature may only be fitted to other examples than those reported, and to earlier ones, as it would be in service.
+    Example:
+        >>> {name: at.tolist() for name, at in reported(20, warm_up=0.2, validation=0.1, most=7).items()}
+        {'warm_up': [0, 1, 2, 3], 'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
+    """
+    if warm_up < 0 or validation <= 0 or warm_up + validation >= 1:
+        raise BadInput(
+            f"stream: got warm_up={warm_up} and validation={validation}, expected shares of the stream whose sum is below 1, the second "
+            "above 0"
+        )
+    first, second = round(warm_up * examples), round((warm_up + validation) * examples)
+    if not first < second < examples or most < 1:
+        raise BadInput(f"stream: got {examples:,} examples and most={most}; too few to have a warm-up, validation and test part")
+    parts = {"warm_up": (0, first), "validation": (first, second), "test": (second, examples)}
+    return {name: np.arange(start, stop, -(-(stop - start) // most)) for name, (start, stop) in parts.items() if start < stop}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from traintwice.data.folders import data_folder
+from traintwice.data.data_files import data_folder
 from traintwice.errors import BadInput
 from traintwice.files import write_whole
 
