@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.presets import flights
-from traintwice.study import Results, run, stream_findings
+from traintwice.study import Results, progressive_findings, run
 
 REPLICAS = 10
 """Of the page; by itself the study has fewer."""
@@ -28,7 +28,7 @@ MARKED = re.compile(r"(<!-- flights: -->\n).*?(<!-- /flights -->)", re.DOTALL)
 
 def summary(results: Results, date: str) -> dict[str, Any]:
     """What the page shows, as plain values: no predictions, and nothing of the machine."""
-    found = stream_findings(results)
+    found = progressive_findings(results)
     if found is None:
         raise SystemExit(f"{results.experiment.name}: no study on a stream")
     return {

@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-Source = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
+RandomSource = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
 """What the numbers are drawn for."""
 
 
-def stream(seed: int, source: Source, *, replica: int = 0, component: int = 0, epoch: int = 0) -> np.random.Generator:
+def stream(seed: int, source: RandomSource, *, replica: int = 0, component: int = 0, epoch: int = 0) -> np.random.Generator:
     """The generator of one source of randomness.
 
         key = 128-bit BLAKE2b of "seed/source/replica/component/epoch", generator = Philox(key)

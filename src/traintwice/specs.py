@@ -18,7 +18,7 @@ from traintwice.controls import CONTROLS
 from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
-from traintwice.recipes import Recipe
+from traintwice.recipes import ALGORITHM, Recipe
 
 T = TypeVar("T")
 
@@ -61,6 +61,27 @@ def digest(value: Any) -> str:
     """
     canonical = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
+    """Plain values that determine a recipe's replicas: algorithm, recipe, data and seed.
+
+    The components kept at inference are not part of the identity: raw logits of all components are stored.
+    """
+    return {"algorithm": ALGORITHM, "recipe": _trained(encode(recipe)), "data": data_digest, "seed": seed}
+
+
+def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
+    """Digest of `identity`, under which a store keeps the replicas."""
+    return digest(identity(recipe, data_digest, seed))
+
+
+def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The encoded recipe without the settings that change no weight."""
+    method: dict[str, Any] = {name: value for name, value in recipe["method"].items() if name != "keep"}
+    # A student sees what its teacher keeps, so `keep` of a teacher stays; a start is weights and nothing else.
+    start = {"start": {**recipe["start"], "recipe": _trained(recipe["start"]["recipe"])}} if "start" in recipe else {}
+    return {**recipe, "method": method, **start}
 
 
 def decode(cls: type[T], value: Any, path: str = "") -> T:

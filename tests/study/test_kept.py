@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from traintwice.errors import BadInput
-from traintwice.study.kept import kept_probs
+from traintwice.study.rows import served_probs
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 4, 5, 2))  # three replicas, two snapshots of two components
 
@@ -16,7 +16,7 @@ def softmax(z):
 @pytest.mark.parametrize("keep", ["first", "mean-prob", "mean-logit", "gate"])
 def test_every_way_of_keeping(keep):
     gate = np.random.default_rng(1).dirichlet(np.ones(4), size=(3, 5)).transpose(0, 2, 1)
-    found = kept_probs(LOGITS, keep, components=2, gate=gate)
+    found = served_probs(LOGITS, keep, components=2, gate=gate)
     for m in range(3):
         for n in range(5):
             f = [softmax(LOGITS[m, j, n]) for j in range(4)]
@@ -31,6 +31,6 @@ def test_every_way_of_keeping(keep):
 
 def test_a_gate_without_its_weights_is_no_mean():
     with pytest.raises(BadInput, match=r"expected its weights of shape \(3, 4, 5\), got none"):
-        kept_probs(LOGITS, "gate", components=2)
+        served_probs(LOGITS, "gate", components=2)
     with pytest.raises(BadInput, match=r"got an array of shape \(3, 2, 5\)"):
-        kept_probs(LOGITS, "gate", components=2, gate=np.ones((3, 2, 5)) / 2)
+        served_probs(LOGITS, "gate", components=2, gate=np.ones((3, 2, 5)) / 2)

@@ -158,7 +158,7 @@ def test_rows_are_compared_on_the_replicas_that_both_have(small, tmp_path):
 
 
 def test_a_diverging_baseline_is_an_error(small, tmp_path):
-    with pytest.raises(TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; without a baseline there is nothing"):
+    with pytest.raises(TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; at least two replicas of the baseline"):
         run(small.override(['optimizer={type="SGD", lr=1e15}', "epochs=3"]), store=tmp_path / "runs")
 
 

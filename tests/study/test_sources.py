@@ -7,7 +7,7 @@ from traintwice.engine import Execution
 from traintwice.errors import Undefined
 from traintwice.presets import ablation_digits
 from traintwice.study import run, source_shares
-from traintwice.study.sources import ratio
+from traintwice.study.tables import ratio
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def ablation(tmp_path_factory):
 
 
 def test_all_fixed_is_one_model_and_said_so(ablation):
-    assert ablation.distinct("all fixed") == 1
-    assert "all fixed: every source is fixed: the replicas are one model." in ablation.notes()
+    assert ablation["all fixed"].distinct == 1
+    assert "all fixed: every source of randomness is fixed, and the replicas are one model." in ablation.notes()
     assert ablation.measure(metrics.churn, "all fixed").value == 0
     for row in ablation.rows:
         if row != "all fixed":
-            assert ablation.distinct(row) == 3
+            assert ablation[row].distinct == 3
     assert not [note for note in ablation.notes() if "does nothing" in note]
 
 

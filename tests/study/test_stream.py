@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from traintwice.metrics import log_loss, rank_loss
-from traintwice.study import gather, stream_findings
-from traintwice.study import stream as stream_module
+from traintwice.study import gather, progressive_findings
+from traintwice.study import progressive as progressive_module
 from traintwice.study.worker import train_into
 
 
 @pytest.fixture(scope="module")
 def found(streamed):
-    return stream_findings(streamed)
+    return progressive_findings(streamed)
 
 
 def apart(probs):
@@ -30,7 +30,7 @@ def test_other_studies_have_none(small, data, tmp_path):
     for recipe in small.rows.values():
         for replica in range(3):
             list(train_into(store, recipe, small.data, data, seed=0, replicas=[replica]))
-    assert stream_findings(gather(small, store, data)) is None
+    assert progressive_findings(gather(small, store, data)) is None
 
 
 def test_columns_are_those_of_the_papers_table(streamed, found):
@@ -87,15 +87,15 @@ def test_over_time_and_by_slice(streamed, found):
 
 
 def test_small_slices_are_left_out_and_counted(streamed, monkeypatch):
-    monkeypatch.setattr(stream_module, "LEAST_EXAMPLES", 700)
-    table = stream_findings(streamed).over_time
+    monkeypatch.setattr(progressive_module, "LEAST_EXAMPLES", 700)
+    table = progressive_findings(streamed).over_time
     assert [row.name for row in table.rows] == ["late"]
     assert "1 with fewer than 700 examples are left out" in table.notes[0]
 
 
 def test_drift_is_of_the_whole_stream(streamed, found):
     of_plain = [point for point in found.drift if point.row == "plain"]
-    assert len(of_plain) == stream_module.BLOCKS
+    assert len(of_plain) == progressive_module.BLOCKS
     assert [point.counted for point in of_plain] == [number >= 8 for number in range(40)]  # warm-up and validation are a fifth
     result = streamed["plain"]
     whole = np.concatenate([np.asarray(p.probs) for p in (result.warm_up, result.validation, result.test)], axis=1)

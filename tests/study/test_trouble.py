@@ -64,7 +64,7 @@ def test_a_full_disk(small, tmp_path):
     assert 0 < len(full) < 24
     for message in full:
         assert message.endswith(
-            "cannot be written (No space left on device); finished replicas are kept; mend that and run again"
+            "cannot be written (No space left on device); finished replicas are kept; fix that and run again"
         )
     assert roomy == []
     assert len(before) == 2 * (24 - len(full))
@@ -107,7 +107,7 @@ def test_a_worker_that_is_killed(started, small):
     assert len(files) == 2
     before = workers()
     os.kill(before[-1], signal.SIGKILL)
-    with pytest.raises(TrainingFailed, match=r"a worker was killed \(signal 9.* while training replica .*run again to go on"):
+    with pytest.raises(TrainingFailed, match=r"a worker was killed \(signal 9.* while training replica .*run again to continue"):
         list(news)
     run(small, store=store, execution=Execution("loop", jobs=1))
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files} == files

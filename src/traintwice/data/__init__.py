@@ -3,7 +3,7 @@
 from traintwice.data.arrays import Arrays
 from traintwice.data.cifar import CIFAR10, CIFAR100
 from traintwice.data.criteo import Criteo
-from traintwice.data.dataset import Columns, Dataset, Scaling, Source, Split, Streamed, TableShape, is_here
+from traintwice.data.dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
 from traintwice.data.digits import Digits
 from traintwice.data.flights import Flights
 from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
@@ -41,13 +41,13 @@ __all__ = [
     "INaturalist",
     "ImageFolder",
     "ImageNet",
+    "LazyInputs",
     "Loaded",
     "Loader",
     "MNIST5k",
     "Scaling",
     "Source",
     "Split",
-    "Streamed",
     "Table",
     "TableShape",
     "is_here",

@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice.data.data_files import reading
 from traintwice.data.dataset import Dataset, Scaling, Split
-from traintwice.data.on_disk import Layout, Mapped, channels_first
+from traintwice.data.on_disk import Mapped, PictureLayout, channels_first
 from traintwice.data.splits import deal, deal_one, measured
 from traintwice.errors import BadInput, BadSpec
 
@@ -121,7 +121,7 @@ class _Whole:
                 "from 0 for each"
             )
         self.labels = labels.astype(np.int64)
-        self.layout: Layout = "no channels" if inputs.ndim == 3 else "as they are"
+        self.layout: PictureLayout = "no channels" if inputs.ndim == 3 else "as they are"
         if inputs.ndim == 4 and inputs.shape[1] not in (1, 3) and inputs.shape[3] in (1, 3):
             self.layout = "channels last"
         self.shape = channels_first(inputs[:1], self.layout).shape[1:]

@@ -132,7 +132,7 @@ class Scaling:
         return all(mean == 0 for mean in self.mean) and all(std == 1 for std in self.std)
 
 
-class Streamed(Protocol):
+class LazyInputs(Protocol):
     """Inputs that do not fit into memory, or are decoded when they are wanted: ``N *shape``, read a few rows at a time."""
 
     @property
@@ -163,7 +163,7 @@ class Split:
             None takes the numbers as they are.
     """
 
-    inputs: np.ndarray | Streamed
+    inputs: np.ndarray | LazyInputs
     labels: np.ndarray
     scaling: Scaling | None = None
 

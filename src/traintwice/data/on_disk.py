@@ -62,11 +62,11 @@ def _digest(file: Path) -> bytes:
     return state.digest()
 
 
-Layout = Literal["as they are", "no channels", "channels last"]
+PictureLayout = Literal["as they are", "no channels", "channels last"]
 """How pictures lie in an array, after the examples."""
 
 
-def channels_first(inputs: np.ndarray, layout: Layout) -> np.ndarray:
+def channels_first(inputs: np.ndarray, layout: PictureLayout) -> np.ndarray:
     """Inputs with the channels of pictures before rows and columns."""
     if layout == "no channels":
         return inputs[:, None]
@@ -87,7 +87,7 @@ class Mapped:
     file: Path
     array: np.ndarray
     chosen: np.ndarray
-    layout: Layout = "as they are"
+    layout: PictureLayout = "as they are"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from traintwice.data import Loaded, Scaling, Split, Streamed
+from traintwice.data import LazyInputs, Loaded, Scaling, Split
 
 
 class Inputs:
@@ -93,7 +93,7 @@ class _Scale:
 class _Ahead:
     """Reads mini-batches from disk in a thread, while the network works on the one before."""
 
-    def __init__(self, inputs: Streamed) -> None:
+    def __init__(self, inputs: LazyInputs) -> None:
         self.inputs = inputs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="traintwice-read")
         self._begun: dict[bytes, Future[np.ndarray]] = {}

@@ -10,13 +10,13 @@ from traintwice.methods.ensembles import at_least_two
 from traintwice.methods.method import Keep, Method, Term
 from traintwice.schedules import Ramp, Weight
 
-Kind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
+CouplingKind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
 
 
 def co_distillation(
     weight: Weight = 1.0,
     *,
-    kind: Kind = "skl",
+    kind: CouplingKind = "skl",
     lag_steps: int = 0,
     ramp_epochs: float | None = None,
     components: int = 2,
@@ -50,7 +50,7 @@ def regularised_co_distillation(
     alpha: Weight = 0.1,
     *,
     regulariser: Literal["entropy", "symmetric-kl"] = "entropy",
-    kind: Kind = "skl",
+    kind: CouplingKind = "skl",
     lag_steps: int = 0,
     cap: float | None = None,
     top_k: int | None = None,
@@ -92,7 +92,7 @@ def regularised_co_distillation(
     return Method(terms, components, keep)
 
 
-def _coupling(name: str, kind: Kind, lag_steps: int) -> Loss:
+def _coupling(name: str, kind: CouplingKind, lag_steps: int) -> Loss:
     if kind == "ce":
         return PeerCrossEntropy(lag_steps)
     if lag_steps:

@@ -71,7 +71,7 @@ class ResNet:
         layers = [Channels(), nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), activation()]
         for units, filters, stride in self.blocks:
             for unit in range(units):
-                layers.append(Unit(width, filters, stride if unit == 0 else 1, self.activation))
+                layers.append(ResidualUnit(width, filters, stride if unit == 0 else 1, self.activation))
                 width = filters
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
 
@@ -81,7 +81,7 @@ RESNET_32 = ResNet(((5, 16, 1), (5, 32, 2), (5, 64, 2)))
 RESNET_56 = ResNet(((9, 16, 1), (9, 32, 2), (9, 64, 2)))
 
 
-class Unit(nn.Module):
+class ResidualUnit(nn.Module):
     """A residual unit: two convolutions, and a shortcut without weights around them."""
 
     def __init__(self, width: int, filters: int, stride: int, activation: Activation) -> None:

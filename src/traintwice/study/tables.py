@@ -1,4 +1,4 @@
-"""How much of the churn each source of randomness makes by itself, and how much of it is left without."""
+"""Tables of a study next to its main table: diagnostics of components, churn by source of randomness."""
 
 from __future__ import annotations
 
@@ -14,10 +14,48 @@ from traintwice.study.results import Results
 from traintwice.tables import Column, Row, Table
 from traintwice.types import Estimate
 
-NOTE = (
+COMPONENT_COLUMNS: tuple[Column, ...] = (
+    Column("variance_within", "v"),
+    Column("covariance_between", "c"),
+    Column("variance_of_mean", "variance of mean"),
+    Column("correlation", "correlation"),
+    Column("correlation_gauge_fixed", "gauge-fixed"),
+    Column("correlation_pearson", "Pearson"),
+    Column("confidence", "confidence"),
+    Column("logit_scale", "logit scale"),
+)
+"""Fields of `ComponentDiagnostics` in the order of the table."""
+
+COMPONENTS_NOTE = (
+    "v: variance of a component's probabilities across replicas; c: covariance of two components' across replicas. The mean of J "
+    "components varies by (v + (J − 1)·c) / J, and that is what churn comes from: components that merely differ in one replica buy nothing "
+    "unless c falls. Numbers without intervals."
+)
+
+
+SOURCES_NOTE = (
     "Churn over the churn of the row in which all of these sources are free. The shares do not add up to 1: one source free is "
     "often enough for nearly all of it."
 )
+
+
+def component_table(results: Results) -> Table | None:
+    """Diagnostics of the rows that train several components, without intervals.
+
+    Args:
+        results: of a study.
+    Returns:
+        One line for each row with two components or more, see `traintwice.metrics.components.ComponentDiagnostics`; None where no row
+        has any. A row whose logits are all 0 has empty cells.
+    Source:
+        docs/definitions.md, "Calibration".
+    """
+    rows = []
+    for name, result in results.rows.items():
+        if result.recipe.method.components > 1:
+            found = results.diagnostics(name)
+            rows.append(Row(name, {} if found is None else {c.key: getattr(found, c.key) for c in COMPONENT_COLUMNS}))
+    return Table("Components", COMPONENT_COLUMNS, tuple(rows), (COMPONENTS_NOTE,)) if rows else None
 
 
 def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
@@ -53,7 +91,7 @@ def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
     if not lines:
         return None
     columns = (Column("only_free", "only this one free"), Column("only_fixed", "only this one fixed"))
-    return Table("Churn by source of randomness, relative to all free", columns, tuple(lines), (NOTE,))
+    return Table("Churn by source of randomness, relative to all free", columns, tuple(lines), (SOURCES_NOTE,))
 
 
 def _apart_from_sources(recipe: Recipe) -> Recipe:

@@ -18,7 +18,7 @@ from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.recipes import Recipe
 from traintwice.study.results import Results
-from traintwice.study.sources import ratio
+from traintwice.study.tables import ratio
 from traintwice.tables import Column, Row, Table
 from traintwice.tables.format import decimals_for, number
 from traintwice.tables.table import Unit
@@ -52,7 +52,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class StreamFindings:
+class ProgressiveFindings:
     """Tables of a study on a stream.
 
     Attributes:
@@ -91,14 +91,14 @@ class StreamFindings:
         }
 
 
-def stream_findings(results: Results, *, level: float = 0.95) -> StreamFindings | None:
+def progressive_findings(results: Results, *, level: float = 0.95) -> ProgressiveFindings | None:
     """The tables of AD section 5 (click-through rates) for a study on a stream of examples with two classes.
 
     Args:
         results: of the study.
         level: nominal coverage of the intervals.
     Returns:
-        See `StreamFindings`; None for any other study.
+        See `ProgressiveFindings`; None for any other study.
     Source:
         AD Table 3: relative prediction difference, change of log loss and of rank loss against no anti-distillation, by loss, λ and s.
         Ours: the difference is the mean over pairs of replicas, which does not depend on M, with Δ^{r1} of all M beside it; it is shown
@@ -109,7 +109,7 @@ def stream_findings(results: Results, *, level: float = 0.95) -> StreamFindings 
         return None
     times = [] if data.time is None else [_by(results, "time", data.time, level)]
     slices = [_by(results, name, values, level) for name, values in data.groups.items() if not _same(values, data.time)]
-    return StreamFindings(
+    return ProgressiveFindings(
         _by_method(results, level),
         times[0] if times else None,
         tuple(slices),
