@@ -273,10 +273,10 @@ def test_components_with_the_same_masks_and_weights_differ_by_their_batches_alon
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alike": ("initialisation", "dropout")}, "would stay one network"),
+        ({"alike": ("initialisation", "dropout")}, "stay identical"),
         ({"alike": ("order",)}, r"Recipe.alike: got \('order',\), expected some of"),
         ({"alike": ()}, r"Recipe.alike: got \(\), expected some of"),
-        ({"alike": ("dropout",), "method": ensemble(1)}, "nobody to share them with"),
+        ({"alike": ("dropout",), "method": ensemble(1)}, "sharing needs at least two components"),
     ],
 )
 def test_what_cannot_be_alike(change, message):

@@ -63,9 +63,7 @@ def test_a_full_disk(small, tmp_path):
     full, roomy, before, after, rows = json.loads(done.stdout)
     assert 0 < len(full) < 24
     for message in full:
-        assert message.endswith(
-            "cannot be written (No space left on device); finished replicas are kept; fix that and run again"
-        )
+        assert message.endswith("cannot be written (No space left on device); finished replicas are kept; fix that and run again")
     assert roomy == []
     assert len(before) == 2 * (24 - len(full))
     assert len(after) == 2 * 24
