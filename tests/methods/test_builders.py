@@ -291,7 +291,7 @@ def test_warnings_come_once_and_only_where_they_bite():
     assert co_distillation().warnings(classes=10, accumulation=4) == ()
     assert any("micro-batch" in w for w in anti_distillation(normalize=True).warnings(accumulation=4))
     alone = Method((Term(CrossEntropy()), Term(Agreement())), 1).warnings()
-    assert alone == ("Agreement: with one component there is nothing to couple and this term is 0",)
+    assert alone == ("Agreement: with one component this term is 0",)
     assert any("renewed every 50 steps" in w for w in co_distillation(kind="ce", lag_steps=50).warnings())
     doubled = Method(anti_distillation().terms * 2, 2)
     assert doubled.warnings() == anti_distillation().warnings()
@@ -303,13 +303,13 @@ def test_warnings_come_once_and_only_where_they_bite():
         (lambda: Method(()), "at least one term"),
         (lambda: Method((Term(CrossEntropy()),), 0), "expected at least 1"),
         (lambda: Method((Term(CrossEntropy()),), 1, "mean"), "got 'mean', expected one of 'first'"),
-        (lambda: co_distillation(components=1), "nothing to couple"),
-        (lambda: anti_distillation(1), "nothing to couple"),
-        (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term that trains one"),
-        (lambda: averaged_ensemble(1), "nothing to couple"),
+        (lambda: co_distillation(components=1), "expected at least 2"),
+        (lambda: anti_distillation(1), "expected at least 2"),
+        (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term trains a gate"),
+        (lambda: averaged_ensemble(1), "expected at least 2"),
         (lambda: Method((Term(Only(CrossEntropy(), (0, 2))),), 2), r"Only.components: got \[0, 2\] of 2 components"),
         (lambda: Method((Term(Only(Only(CrossEntropy(), (1,)), (1,))),), 2), r"Only.components: got \[1\] of 1 component,"),
-        (lambda: anti_distillation_gram_schmidt(1), "nothing to couple"),
+        (lambda: anti_distillation_gram_schmidt(1), "expected at least 2"),
         (lambda: confidence_penalty(0.1), "expected a number below 0"),
         (lambda: confidence_penalty(Ramp(0.1, epochs=1)), "expected a number below 0"),
         (lambda: co_distillation(lag_steps=3), "only kind='ce' learns from older"),
@@ -317,7 +317,7 @@ def test_warnings_come_once_and_only_where_they_bite():
         (lambda: regularised_co_distillation(regulariser="skl"), "'symmetric-kl'"),
         (lambda: anchor(2.0), "from 0 to 1"),
         (lambda: focal_distillation(base=0.0, boost=0.0), "expected one above 0"),
-        (lambda: co_distillation(Ramp(1.0, steps=2), ramp_epochs=1), "give one of them"),
+        (lambda: co_distillation(Ramp(1.0, steps=2), ramp_epochs=1), "expected one of the two"),
     ],
 )
 def test_bad_settings(make, message):

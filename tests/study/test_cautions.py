@@ -21,7 +21,7 @@ def test_each_sentence_once_with_all_its_rows():
     assert gauge.rows == ("anti", "anti, wide", "student")  # the student's teacher is anti-distilled
     assert scale.rows == ("anti", "anti, wide", "fixed", "student")
     assert floor.rows == ("sharp",)
-    assert str(floor).startswith("sharp: SymmetricKLToUniform: unbounded below")
+    assert str(floor).startswith("sharp: SymmetricKLToUniform is unbounded below")
     said = {row: set(recipe.method.warnings(classes=10)) for row, recipe in rows.items() if row != "student"}
     assert said == {row: {c.text for c in found if row in c.rows} for row in said}
 

@@ -128,7 +128,7 @@ def test_a_diverging_replica_does_not_stop_the_others(small, tmp_path):
     assert sorted(results.diverged["ensemble"]) == [0, 1, 2]
     (note,) = [n for n in results.notes() if "diverged" in n]
     assert note.startswith("ensemble: 3 of 3 replicas diverged (replica 0: the logits of")
-    with pytest.raises(BadInput, match=r"ensemble: diverged, so that there is no such row to read \(replica 0: "):
+    with pytest.raises(BadInput, match=r"ensemble: has no results, because its replicas diverged \(replica 0: "):
         results["ensemble"]
     assert note.endswith("too few are left to measure.")
     store = Store(tmp_path / "runs")
@@ -158,7 +158,9 @@ def test_rows_are_compared_on_the_replicas_that_both_have(small, tmp_path):
 
 
 def test_a_diverging_baseline_is_an_error(small, tmp_path):
-    with pytest.raises(TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; at least two replicas of the baseline"):
+    with pytest.raises(
+        TrainingFailed, match=r"baseline: \d of 3 replicas diverged .*; a comparison needs at least two replicas of the baseline"
+    ):
         run(small.override(['optimizer={type="SGD", lr=1e15}', "epochs=3"]), store=tmp_path / "runs")
 
 

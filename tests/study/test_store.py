@@ -85,7 +85,7 @@ def test_another_recipe_under_the_same_digest(store):
 
 def test_a_directory_of_something_else(tmp_path):
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(StoreError, match="is not a store of traintwice"):
+    with pytest.raises(StoreError, match="not a store of traintwice"):
         Store(tmp_path)
     with pytest.raises(StoreError, match="is a file, expected a directory"):
         Store(tmp_path / "thesis.tex")

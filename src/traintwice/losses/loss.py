@@ -12,25 +12,25 @@ from traintwice.losses.outputs import Outputs
 from traintwice.schedules import Jump, Ramp, Schedule, Weight, at_step, resolve
 
 Need: TypeAlias = Literal["peers", "teacher", "gate", "signals"]
-"""What a loss reads of `Outputs` beside logits and labels, and a trainer therefore has to supply."""
+"""Fields of `Outputs` other than logits and labels that a loss reads, and that a trainer has to supply."""
 
 Memory: TypeAlias = dict[str, Tensor]
-"""State of a loss between steps: named tensors, leading axes ``*M``, no gradient."""
+"""State of a loss between steps: named tensors with leading axes ``*M`` and no gradient."""
 
 
 class Loss(Protocol):
     """A frozen dataclass called on `Outputs`; returns one number per replica, shape ``*M``. Replicas never mix.
 
-    A loss may also have, and most have none of these:
+    Optional attributes and methods:
 
     - ``needs``: frozenset of `Need`, what a trainer has to supply;
-    - ``per_batch = True``: its value on a batch is not the mean of its values on parts of the batch, so that gradient accumulation
-      minimises something else;
-    - ``couples = True``: with one component there is nothing to do, and with several it reads the examples that all of them see;
-    - ``reads_shared = True``: it does not couple, and reads the examples that all components see;
-    - ``resolve(steps_per_epoch, total_steps)`` and ``at(step)``: the same loss with its own schedules in steps, and as it is at a step, for
-      weights inside it (`traintwice.losses.loss`);
-    - ``cautions(components, classes)``: sentences about what it does that its user may not expect.
+    - ``per_batch = True``: the loss of a batch differs from the mean of the losses of its parts, so gradient accumulation minimises
+      another loss;
+    - ``couples = True``: the loss is 0 for one component; for several it reads the examples that all components see;
+    - ``reads_shared = True``: the loss reads the examples that all components see, and does not couple components;
+    - ``resolve(steps_per_epoch, total_steps)``, ``at(step)``: the loss with its schedules in steps, and the loss at a step
+      (`ScheduledLoss`);
+    - ``cautions(components, classes)``: warnings for the user, one sentence each.
     """
 
     def __call__(self, out: Outputs) -> Tensor:
@@ -39,26 +39,26 @@ class Loss(Protocol):
 
 @runtime_checkable
 class LossWithMemory(Protocol):
-    """A loss that carries something from step to step. The caller keeps it, stacks it over replicas and saves it."""
+    """A loss with a memory between steps. The caller keeps the memory, stacks it over replicas and saves it."""
 
     def init(self, shape: tuple[int, ...]) -> Memory:
         """The memory before the first step, for a signal of shape ``*M J B D``."""
 
     def signal_of(self, out: Outputs) -> Tensor:
-        """The signal it reads, ``*M J B D``."""
+        """The signal that the loss reads, ``*M J B D``."""
 
     def __call__(self, out: Outputs, memory: Memory) -> tuple[Tensor, Memory]:
         """The loss, ``*M``, and the memory for the next step."""
 
 
 class ScheduledLoss:
-    """A loss that mixes or weighs its parts by settings that are numbers or schedules.
+    """Base of losses whose own weights are numbers or schedules.
 
-    A method calls such a loss as it is at a step, `at`. Called alone it needs numbers.
+    A method calls the loss at a step, `at`. A loss that is called alone needs numbers.
     """
 
     weights: ClassVar[tuple[str, ...]]
-    """Names of those settings."""
+    """Names of the settings that may be schedules."""
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Self:
         """The same loss with its schedules in steps."""
@@ -68,7 +68,7 @@ class ScheduledLoss:
         """The loss at an optimiser step: every weight a number.
 
         Raises:
-            BadSpec: a schedule is still in epochs, or gives a number that the loss does not take.
+            BadSpec: a schedule is still in epochs, or its value is outside the range of the setting.
         """
         return self._with({name: at_step(getattr(self, name), step) for name in self.weights})
 
@@ -78,22 +78,22 @@ class ScheduledLoss:
         return changed
 
     def number(self, name: str) -> float:
-        """A weight that is a number.
+        """The value of a weight.
 
         Raises:
-            BadSpec: it is a schedule.
+            BadSpec: the weight is a schedule.
         """
         weight: Weight = getattr(self, name)
         if isinstance(weight, Schedule):
             raise BadSpec(
-                f"{type(self).__name__}.{name}: is {weight!r}, and a loss alone knows no step; call it in a method, or as "
+                f"{type(self).__name__}.{name}: got {weight!r}, and a loss alone has no step; call it in a method, or as "
                 "loss.at(step)"
             )
         return weight
 
 
 def ends(weight: Weight) -> tuple[float, ...]:
-    """What can be checked of a weight before training: a number, or the ends of a ramp or jump. Others are checked at every step."""
+    """Values of a weight to check before training: a number, or the ends of a ramp or jump; empty for other schedules."""
     if isinstance(weight, Ramp | Jump):
         return (0.0, weight.to)
     return () if isinstance(weight, Schedule) else (weight,)
@@ -105,5 +105,5 @@ def resolved(loss: Any, steps_per_epoch: int, total_steps: int | None = None) ->
 
 
 def at(loss: Any, step: int) -> Any:
-    """Any loss as it is at a step."""
+    """Any loss at a step."""
     return loss.at(step) if hasattr(loss, "at") else loss
