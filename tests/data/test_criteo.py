@@ -149,7 +149,7 @@ GOOD = text_of(written(3))
         ),
         (GOOD + LINE.replace(b"68fd1e64", b"68fd") + b"\n", "line 4, field 15: got '68fd', expected 8 hexadecimal digits"),
         (GOOD + b"01" + LINE[1:] + b"\n", "line 4, field 1: got '01', expected a label"),
-        (GOOD + b"2" + LINE[1:] + b"\n", "line 4 begins with no label"),
+        (GOOD + b"2" + LINE[1:] + b"\n", "line 4 has no label"),
     ],
 )
 def test_bad_files_are_named_by_line_and_field(tmp_path, text, message):
@@ -160,7 +160,7 @@ def test_bad_files_are_named_by_line_and_field(tmp_path, text, message):
 
 
 def test_settings_and_missing_files(tmp_path, monkeypatch):
-    with pytest.raises(BadInput, match=r"no file .*none\.txt\. Get the data of .*put it there"):
+    with pytest.raises(BadInput, match=r"no file .*none\.txt\. Get the data of .*to this place"):
         Criteo(str(tmp_path / "none.txt")).load()
     monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path))
     with pytest.raises(BadInput, match=r"no file .*/Criteo/train\.txt\. "):

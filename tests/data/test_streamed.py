@@ -124,12 +124,12 @@ def test_where_nothing_can_be_remembered_all_is_read(tmp_path, monkeypatch):
 def test_a_damaged_picture_is_named(folder):
     path = folder / "val" / "bee" / "2.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(BadInput, match=rf"{path}: cannot be read as a picture .* get it again, or take it out"):
+    with pytest.raises(BadInput, match=rf"{path}: cannot be read as a picture .* get it again, or remove it"):
         small(folder).load().test.rows(np.arange(8))
 
 
 def test_folders_that_are_not_as_they_should(folder, tmp_path):
-    with pytest.raises(BadInput, match=r"ImageNet: no folder .*nowhere\. ImageNet is given out on https://image-net\.org"):
+    with pytest.raises(BadInput, match=r"ImageNet: no folder .*nowhere\. Download ImageNet from https://image-net\.org"):
         ImageNet(str(tmp_path / "nowhere")).load()
     with pytest.raises(BadInput, match=r"no folder .*pictures/test\. Arrange the pictures"):
         small(folder, test_folder="test").load()
@@ -162,7 +162,7 @@ def test_inaturalist_reads_classes_from_its_annotations(tmp_path):
     (tmp_path / "val2018.json").write_text(
         '{"images": [{"id": 0, "file_name": "../x"}], "annotations": [{"image_id": 0, "category_id": 1}]}'
     )
-    with pytest.raises(BadInput, match="names pictures outside of its folder"):
+    with pytest.raises(BadInput, match="names pictures outside the folder"):
         source.load()
     (tmp_path / "val2018.json").write_text('{"images": []}')
     with pytest.raises(BadInput, match=r"val2018\.json: is not a file of annotations .*annotations.*Get train_val2018"):

@@ -24,7 +24,7 @@ def test_a_long_stream_is_thinned_evenly_to_the_end():
     "settings", [{"warm_up": 0.9}, {"validation": 0.0}, {"warm_up": -0.1}, {"validation": 0.001}, {"most": 0}]
 )
 def test_impossible_parts(settings):
-    with pytest.raises(BadInput, match="stream: got"):
+    with pytest.raises(BadInput, match="places: got"):
         reported(**{"examples": 100, "warm_up": 0.1, "validation": 0.2, "most": 10, **settings})
 
 
@@ -35,14 +35,14 @@ def test_columns_know_their_places():
     assert chosen == Columns(("b",), ("d", "e"), (5, 6))
     assert list(chosen.values) == ["d"]
     assert TableShape.of(columns) == (5,)
-    with pytest.raises(BadInput, match="a numeric column after a categorical one"):
+    with pytest.raises(BadInput, match="a numeric column after a categorical column"):
         columns.select((3, 0))
 
 
 def test_codes_must_be_exact_in_single_precision():
     largest = Columns((), ("c",), (LARGEST_VOCABULARY,))
     assert int(np.float32(largest.sizes[0] - 1)) == largest.sizes[0] - 1
-    with pytest.raises(BadInput, match="hash it to fewer"):
+    with pytest.raises(BadInput, match="hash the column to fewer"):
         Columns((), ("c",), (LARGEST_VOCABULARY + 1,))
     with pytest.raises(BadInput, match="expected one for each"):
         Columns((), ("c",), ())

@@ -377,7 +377,7 @@ def test_named_signal_takes_the_place_of_the_logits(batch):
             Outputs(torch.from_numpy(logits), torch.from_numpy(labels), signals={"tower": torch.from_numpy(tower)})
         )
         assert named.item() == close(value(loss(), tower, labels * 0))
-    with pytest.raises(BadInput, match="reads 'head' and 'tower' was given"):
+    with pytest.raises(BadInput, match="reads 'head', got 'tower'"):
         Decorrelation(signal="head")(
             Outputs(torch.from_numpy(logits), torch.from_numpy(labels), signals={"tower": torch.from_numpy(tower)})
         )
@@ -467,12 +467,12 @@ def test_top_k_of_all_classes_is_a_dead_switch():
         (lambda: Distillation(0.0), "greater than 0"),
         (lambda: Distillation(average="mean"), "expected one of 'prob', 'logit'"),
         (lambda: LoggedDistillation(1.5), "from 0 to 1"),
-        (lambda: LoggedDistillation(Ramp(1.5, epochs=1)), "a schedule of such"),
+        (lambda: LoggedDistillation(Ramp(1.5, epochs=1)), "a schedule within that range"),
         (lambda: LabelSmoothing(Jump(1.0, steps=3)), r"expected a number in \[0, 1\)"),
         (lambda: Anchor(epsilon=-0.1), "Anchor.epsilon: got -0.1, expected a number from 0 to 1"),
-        (lambda: FocalDistillation(0.0, -1.0), "expected neither negative"),
+        (lambda: FocalDistillation(0.0, -1.0), "expected both at least 0"),
         (lambda: Only(CrossEntropy(), ()), "at least one"),
-        (lambda: Only(CrossEntropy(), (0, 0)), "different numbers"),
+        (lambda: Only(CrossEntropy(), (0, 0)), "none twice"),
         (lambda: Only(RunningDecorrelation(), (0, 1)), "which has a memory"),
         (lambda: RunningDecorrelation(1.0), r"expected a number in \[0, 1\)"),
     ],

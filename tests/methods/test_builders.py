@@ -152,7 +152,7 @@ def _with_number(term, schedule, number):
 
 
 def test_a_loss_alone_has_no_step(out):
-    with pytest.raises(BadSpec, match=r"LabelSmoothing.smoothing: is Ramp\(.*loss.at\(step\)"):
+    with pytest.raises(BadSpec, match=r"LabelSmoothing.smoothing: got Ramp\(.*loss.at\(step\)"):
         LabelSmoothing(Ramp(0.4, steps=10))(out)
     assert LabelSmoothing(Ramp(0.4, steps=10)).at(5) == LabelSmoothing(0.2)
     some = Method((Term(Only(LabelSmoothing(Ramp(0.4, epochs=1)), (1,))),), 2)
@@ -212,7 +212,7 @@ def test_what_a_trainer_has_to_supply():
     assert (stale.needs, stale.peer_lag) == ({"peers"}, 4)
     assert (co_distillation(kind="ce").needs, co_distillation(kind="ce").peer_lag) == (frozenset(), 0)
     both = Method((*stale.terms, Term(Only(PeerCrossEntropy(2), (0, 1)))), 3)
-    with pytest.raises(BadSpec, match="peers of 2, 4 steps ago; expected one age"):
+    with pytest.raises(BadSpec, match="peers of 2, 4 steps ago, expected one age"):
         _ = both.peer_lag
 
 

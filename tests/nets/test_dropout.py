@@ -17,7 +17,7 @@ def test_it_is_its_formula():
 
 def test_layers_draw_one_after_the_other():
     network = MLP((6, 6), dropout=0.5).build((4,), 3, np.random.default_rng(0))
-    with pytest.raises(BadSpec, match=r"no stream of random numbers; call traintwice.nets.enter_dropout"):
+    with pytest.raises(BadSpec, match=r"has no random stream; call traintwice.nets.enter_dropout"):
         network(torch.ones(2, 4))
     assert enter_dropout(network, np.random.default_rng(0))
     first, second = network(torch.ones(2, 4)), network(torch.ones(2, 4))

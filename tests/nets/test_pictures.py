@@ -168,7 +168,7 @@ def test_channels_come_in_where_they_are_left_out():
 @pytest.mark.parametrize("name", SMALL)
 def test_vectors_are_refused(name):
     for ask in (lambda n: n.build((64,), 10, np.random.default_rng(0)), lambda n: n.multiply_adds((64,), 10)):
-        with pytest.raises(BadSpec, match=rf"{name}: needs pictures, .* an input has shape \(64,\); use an MLP"):
+        with pytest.raises(BadSpec, match=rf"{name}: got inputs of shape \(64,\), expected pictures .*; use an MLP"):
             ask(SMALL[name])
 
 

@@ -1,4 +1,4 @@
-"""Data sets as data: `load` gives arrays, split once and for all."""
+"""Data sets as data: `load` returns arrays in fixed splits."""
 
 from traintwice.data.arrays import Arrays
 from traintwice.data.cifar import CIFAR10, CIFAR100
@@ -20,7 +20,7 @@ ALL: tuple[type, ...] = (
 """Every data set; the contract tests loop over it."""
 
 FETCHED: dict[str, type] = {cls.__name__: cls for cls in ALL if hasattr(cls, "fetch")}
-"""Name to data set, of those that are downloaded."""
+"""Name to class of the data sets that can be downloaded."""
 
 __all__ = [
     "ALL",

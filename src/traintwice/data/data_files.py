@@ -16,22 +16,22 @@ from traintwice.files import write_whole
 T = TypeVar("T")
 
 VARIABLE = "TRAINTWICE_DATA"
-"""Environment variable that names the folder of all data."""
+"""Environment variable with the path of the data folder."""
 
 
 def data_folder() -> Path:
-    """The folder of all data: the environment variable TRAINTWICE_DATA, else ~/.cache/traintwice."""
+    """The data folder: the environment variable TRAINTWICE_DATA, or ~/.cache/traintwice."""
     named = os.environ.get(VARIABLE)
     return Path(named).expanduser() if named else Path.home() / ".cache" / "traintwice"
 
 
 def places(name: str, folder: str | None, others: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Where the files of a data set may lie: the folder given and nowhere else, or where they are put and found by themselves.
+    """Folders in which to look for the files of a data set: ``folder`` alone, or the default folders.
 
     Args:
-        name: of the data set, and of its folder within the folder of all data.
-        folder: as the user gave it.
-        others: where else they may be installed.
+        name: of the data set, and of its folder in the data folder.
+        folder: the explicit folder, or None.
+        others: other folders in which a package may have installed the files.
     """
     if folder is not None:
         return (Path(folder).expanduser(),)
@@ -39,10 +39,10 @@ def places(name: str, folder: str | None, others: Iterable[Path] = ()) -> tuple[
 
 
 def find(name: str, file: str, among: tuple[Path, ...], *, advice: str) -> Path:
-    """A file, or the same with ``.gz``.
+    """The path of a file, or of the same with ``.gz``.
 
     Raises:
-        BadInput: it is in none of the folders; says where they were looked for and what to do.
+        BadInput: no folder has the file; the message names the folders and what to do.
     """
     for folder in among:
         for path in (folder / file, folder / f"{file}.gz"):
@@ -52,24 +52,24 @@ def find(name: str, file: str, among: tuple[Path, ...], *, advice: str) -> Path:
     raise BadInput(f"{name}: no {file} (or {file}.gz) in {looked}. {advice}")
 
 
-def reading(path: Path, read: Callable[[Path], T], broken: tuple[type[Exception], ...], *, advice: str) -> T:
-    """What ``read`` makes of a file; where it is damaged, an error that says so.
+def reading(path: Path, read: Callable[[Path], T], damaged: tuple[type[Exception], ...], *, advice: str) -> T:
+    """The result of ``read`` on a file.
 
     Args:
         path: the file.
         read: the reader.
-        broken: what the reader raises where the bytes are not what they should be.
+        damaged: errors that the reader raises for a damaged file.
         advice: how to get the file again.
     Raises:
-        BadInput: the file cannot be read, is cut off or damaged.
+        BadInput: the file cannot be read, is truncated or damaged.
     """
     try:
         return read(path)
     except PermissionError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
-    except broken as error:
+    except damaged as error:
         reason = str(error) or type(error).__name__
-        raise BadInput(f"{path}: cut off or damaged ({reason}); delete it and get it again. {advice}") from None
+        raise BadInput(f"{path}: truncated or damaged ({reason}); delete it and get it again. {advice}") from None
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Remote:
     """A file to download.
 
     Args:
-        file: its name.
-        md5: as its authors, or those who mirror it, publish it.
-        addresses: folders it is in, tried in order.
-        members: where it is an archive, the files to take out of it.
+        file: name of the file.
+        md5: published checksum of the file.
+        addresses: URLs of folders with the file, tried in order.
+        members: of an archive, the files to extract.
     """
 
     file: str
@@ -90,15 +90,15 @@ class Remote:
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The files that are there afterwards."""
+        """Names of the files after the download."""
         return tuple(Path(member).name for member in self.members) or (self.file,)
 
 
 def download(remotes: tuple[Remote, ...], folder: Path) -> list[Path]:
-    """Fetch what is not there yet.
+    """Download the missing files.
 
     Returns:
-        The files, in ``folder``.
+        The files in ``folder``.
     Raises:
         MissingExtra: Pooch is not installed. BadInput: no address answers, a file has another checksum, or ``folder`` cannot be written.
     """
@@ -132,12 +132,12 @@ def _fetch(remote: Remote, folder: Path) -> Path:
             reasons.append(f"{url}: {'another checksum than ' + remote.md5 if wrong else type(error).__name__}")
     raise BadInput(
         f"{remote.file} could not be downloaded ({'; '.join(reasons)}). "
-        f"Get it on a machine that can reach one of them and put it into {folder}"
+        f"Download the file on another machine and copy it to {folder}"
     )
 
 
 def _unpack(archive: Path, remote: Remote, folder: Path) -> None:
-    """Only the files wanted, by their plain names: whatever else an archive holds, or wherever it wants to put it, is left."""
+    """Extract the listed members under their plain names; other members and the paths in the archive are ignored."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
@@ -149,4 +149,4 @@ def _unpack(archive: Path, remote: Remote, folder: Path) -> None:
                 inside = packed.extractfile(member)
                 write_whole(folder / Path(member).name, inside.read() if inside is not None else b"")
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise BadInput(f"{archive}: does not hold what it should ({error}); delete it and download it again") from None
+        raise BadInput(f"{archive}: lacks an expected file ({error}); delete it and download it again") from None

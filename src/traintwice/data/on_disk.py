@@ -1,4 +1,4 @@
-"""Inputs that stay on disk: memory-mapped arrays and picture files, and a digest of what is in them."""
+"""Inputs that stay on disk: memory-mapped arrays and picture files, with the digest of their content."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BLOCK = 1 << 22
 
 
 def digest_of_files(files: Sequence[Path]) -> str:
-    """BLAKE2b of the bytes of files, in their order, computed once and remembered.
+    """BLAKE2b of the bytes of files, in this order; cached in ``digests`` in the data folder.
 
-    What is remembered is found again by path, size and time of change of every file, under ``digests`` in the folder of all data: a file
-    that was changed without a trace in both goes unnoticed until that folder is emptied. Where it cannot be written, all is read each time.
+    The key of the cache is path, size and modification time of every file, so a change that keeps all three is not noticed until the
+    cache is emptied. If the cache cannot be written, files are read each time.
     """
     marks = hashlib.blake2b(digest_size=16)
     for file in files:
@@ -63,11 +63,11 @@ def _digest(file: Path) -> bytes:
 
 
 PictureLayout = Literal["as they are", "no channels", "channels last"]
-"""How pictures lie in an array, after the examples."""
+"""Layout of the axes of pictures after the axis of examples."""
 
 
 def channels_first(inputs: np.ndarray, layout: PictureLayout) -> np.ndarray:
-    """Inputs with the channels of pictures before rows and columns."""
+    """Inputs with channels before rows and columns."""
     if layout == "no channels":
         return inputs[:, None]
     return np.ascontiguousarray(np.moveaxis(inputs, 3, 1)) if layout == "channels last" else inputs
@@ -75,13 +75,13 @@ def channels_first(inputs: np.ndarray, layout: PictureLayout) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """Some rows of a ``.npy`` file, read when they are wanted.
+    """Some rows of a ``.npy`` file, read on request.
 
     Args:
         file: the file.
-        array: the same, memory-mapped.
-        chosen: which rows, in their order.
-        layout: of pictures in the file; here channels come first.
+        array: its memory-mapped content.
+        chosen: the rows, in order.
+        layout: of pictures in the file; rows are returned with channels first.
     """
 
     file: Path
@@ -96,33 +96,33 @@ class Mapped:
 
     @property
     def dtype(self) -> np.dtype:
-        """Bytes stay bytes, all other numbers become float32."""
+        """uint8 for bytes, float32 for other numbers."""
         return np.dtype(np.uint8 if self.array.dtype == np.uint8 else np.float32)
 
     @cached_property
     def digest(self) -> str:
-        """Of the file and of which rows."""
+        """Digest of the file and of the chosen rows."""
         rows = hashlib.blake2b(self.chosen.astype("<i8").tobytes(), digest_size=16).hexdigest()
         return f"{digest_of_files([self.file])} {rows}"
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Some rows, in their order."""
+        """Some rows, in this order."""
         return channels_first(np.asarray(self.array[self.chosen[rows]], dtype=self.dtype), self.layout)
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Picture files, decoded when they are wanted, all to one size.
+    """Picture files, decoded on request and resized to one size.
 
     Args:
-        root: the folder they are in.
-        files: their paths within it, in order.
-        resize: the shorter side is brought to so many pixels (bilinear, averaging where it shrinks).
-        size: rows and columns of the square cut from the middle of that.
+        root: the folder of the files.
+        files: paths within the folder, in order.
+        resize: length of the shorter side in pixels (bilinear with antialiasing).
+        size: rows and columns of the square crop from the centre.
         decoders: threads that decode the pictures of a mini-batch.
     Source:
-        Ours: 256 and 224 are usual for ImageNet's validation pictures; here they are those of training too, and crops and mirror
-        images are drawn by the recipe's augmentation.
+        Ours: 256 and 224, the usual sizes for validation pictures of ImageNet, are used for training too; the augmentation of the
+        recipe draws crops and mirror images.
     """
 
     root: Path
@@ -143,7 +143,7 @@ class Pictures:
 
     @cached_property
     def digest(self) -> str:
-        """Of the files' names, their bytes, and what is done to them."""
+        """Digest of the names and bytes of the files, and of the sizes."""
         names = hashlib.blake2b("\0".join(self.files).encode(), digest_size=16).hexdigest()
         return f"{names} {digest_of_files([self.root / file for file in self.files])} {self.resize} {self.size}"
 
@@ -152,7 +152,7 @@ class Pictures:
         return ThreadPoolExecutor(self.decoders, thread_name_prefix="traintwice-decode")
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Some pictures, in their order."""
+        """Some pictures, in this order."""
         out = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for place, picture in enumerate(self._pool.map(self._decode, rows.tolist())):
             out[place] = picture
@@ -166,7 +166,7 @@ class Pictures:
             with Image.open(path) as opened:
                 picture = opened.convert("RGB")
         except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise BadInput(f"{path}: cannot be read as a picture ({error}); get it again, or take it out") from None
+            raise BadInput(f"{path}: cannot be read as a picture ({error}); get it again, or remove it") from None
         scale = self.resize / min(picture.size)
         width, height = (max(round(side * scale), self.resize) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)

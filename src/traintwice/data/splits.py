@@ -12,15 +12,15 @@ from traintwice.randomness import stream
 def split(
     inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], *, seed: int, scaling: Scaling | None = None
 ) -> tuple[Split, Split, Split]:
-    """Deal the examples into train, validation and test by one fixed shuffle.
+    """Split the examples into train, validation and test by one fixed shuffle.
 
     Args:
         inputs, labels: ``N *shape`` and ``N``.
-        sizes: how many go to each; together at most N.
-        seed: of the shuffle, part of the data set's settings and not of the experiment.
+        sizes: number of examples in each split; together at most N.
+        seed: of the shuffle; a setting of the data set, not of the experiment.
         scaling: of bytes.
     Raises:
-        BadInput: more examples asked for than there are, or an empty split.
+        BadInput: the splits need more examples than there are, or a split is empty.
     """
     if min(sizes) < 1 or sum(sizes) > len(labels):
         raise BadInput(f"split: got sizes {sizes}, expected three positive numbers of sum at most {len(labels)}")
@@ -32,18 +32,18 @@ def split(
 
 
 def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *, seed: int) -> tuple[np.ndarray, ...]:
-    """Which examples go to train, validation and test.
+    """Places of the examples of train, validation and test, for data with an official test set.
 
-    Training and validation examples come from the official training set, in one fixed shuffle: training from its beginning, validation from
-    its end, so that a smaller training set is part of a larger one and is validated on the same examples. Test examples are
-    the official ones in their order, or some of them.
+    Training and validation examples come from the official training set in one fixed shuffle: training from its beginning, validation from
+    its end. A smaller training set is so a part of a larger one, with the same validation examples. Test examples are the official
+    test examples in their order, or a subset of them.
 
     Args:
-        examples, tests: how many there are in the official sets.
-        sizes: train, validation and test; None takes all that are left.
+        examples, tests: numbers of examples in the official sets.
+        sizes: of train, validation and test; None takes all remaining examples.
         seed: of the shuffle.
     Raises:
-        BadInput: more asked for than there are, or an empty split.
+        BadInput: the splits need more examples than there are, or a split is empty.
     """
     train, validation, test = sizes
     train = examples - validation if train is None else train
@@ -59,10 +59,10 @@ def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *
 
 
 def deal_one(examples: int, sizes: tuple[int | None, int, int], *, seed: int) -> tuple[np.ndarray, ...]:
-    """As `deal` where there is no official test set: test examples come from the same shuffle, right before those of validation.
+    """Like `deal`, without an official test set: test examples come from the same shuffle, right before the validation examples.
 
     Raises:
-        BadInput: more asked for than there are, or an empty split.
+        BadInput: the splits need more examples than there are, or a split is empty.
     """
     train, validation, test = sizes
     train = examples - validation - test if train is None else train
@@ -75,7 +75,7 @@ def deal_one(examples: int, sizes: tuple[int | None, int, int], *, seed: int) ->
 
 
 def measured(pictures: np.ndarray) -> Scaling:
-    """Mean and standard deviation of each channel of bytes ``N channels rows columns``, of byte / 255, over all pixels."""
+    """Mean and standard deviation of byte / 255 in each channel of pictures ``N channels rows columns``, over all pixels."""
     mean, std = [], []
     for channel in range(pictures.shape[1]):
         counts = np.zeros(256, np.int64)
@@ -87,7 +87,9 @@ def measured(pictures: np.ndarray) -> Scaling:
         mean.append(first / 255)
         std.append(max(second - first**2, 0.0) ** 0.5 / 255)
     if min(std) == 0:
-        raise BadInput("normalise: a channel of the training pictures has one value only, and no standard deviation to divide by")
+        raise BadInput(
+            "normalise: a channel of the training pictures is constant, and its standard deviation is 0; set normalise to false"
+        )
     return Scaling(tuple(mean), tuple(std))
 
 
@@ -102,18 +104,18 @@ def dataset_of_pictures(
     normalise: bool,
     class_names: tuple[str, ...] = (),
 ) -> Dataset:
-    """Official training and test pictures as a data set, kept as bytes.
+    """A data set of official training and test pictures, as bytes.
 
     Args:
         name, classes, class_names: of the data set.
         training, testing: pictures ``N channels rows columns`` (uint8) and labels ``N``.
         sizes, seed: see `deal`.
-        normalise: whether each channel gets mean 0 and standard deviation 1 on the training split; else bytes are divided by 255.
+        normalise: scale each channel to mean 0 and standard deviation 1 on the training split; False divides bytes by 255.
     """
     (pictures, labels), (tests, test_labels) = training, testing
     for shown, found in ((pictures, labels), (tests, test_labels)):
         if len(shown) != len(found):
-            raise BadInput(f"{name}: got {len(shown):,} pictures and {len(found):,} labels, expected as many of each")
+            raise BadInput(f"{name}: got {len(shown):,} pictures and {len(found):,} labels, expected equal numbers")
         if len(found) and not (int(found.min()) >= 0 and int(found.max()) < classes):
             raise BadInput(f"{name}: got labels from {found.min()} to {found.max()}, expected 0 to {classes - 1}")
     train, validation, test = deal(len(labels), len(test_labels), sizes, seed=seed)
@@ -132,32 +134,33 @@ def dataset_of_pictures(
 
 
 def reported(examples: int, *, warm_up: float, validation: float, most: int) -> dict[str, np.ndarray]:
-    """Where the validation and test examples of a stream are.
+    """Places of the validation and test examples of progressive training.
 
         | warm-up: trained on, not reported | validation | test |
 
     Args:
-        examples: N of the stream.
-        warm_up: share of the stream at its beginning that is left out of every number, in [0, 1).
-        validation: share that comes next; temperatures are fitted to it.
-        most: test examples at most, >= 1; of a longer test part every k-th is taken. Of the other parts as many at most.
+        examples: N, all examples in the order of training.
+        warm_up: share of the examples at the beginning that is left out of every measure, in [0, 1).
+        validation: share of the examples after the warm-up, for fitting temperatures.
+        most: largest number of examples of each part, >= 1; of a longer part every k-th example is taken.
     Returns:
-        Ascending places by name of the split, "warm_up" (where there is one), "validation" and "test".
+        Ascending places by name of the split: "warm_up" (unless empty), "validation" and "test".
     Raises:
-        BadInput: a part without examples.
+        BadInput: a part is empty.
     Source:
-        Ours: a temperature may only be fitted to other examples than those reported, and to earlier ones, as it would be in service.
+        Ours: temperatures are fitted to examples that are earlier than the reported examples, as in service.
     Example:
         >>> {name: at.tolist() for name, at in reported(20, warm_up=0.2, validation=0.1, most=7).items()}
         {'warm_up': [0, 1, 2, 3], 'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
     """
     if warm_up < 0 or validation <= 0 or warm_up + validation >= 1:
         raise BadInput(
-            f"stream: got warm_up={warm_up} and validation={validation}, expected shares of the stream whose sum is below 1, the second "
-            "above 0"
+            f"places: got warm_up={warm_up} and validation={validation}, expected shares with a sum below 1, and a validation share above 0"
         )
     first, second = round(warm_up * examples), round((warm_up + validation) * examples)
     if not first < second < examples or most < 1:
-        raise BadInput(f"stream: got {examples:,} examples and most={most}; too few to have a warm-up, validation and test part")
+        raise BadInput(
+            f"places: got {examples:,} examples and at most {most} of each part, expected enough for a validation and a test part"
+        )
     parts = {"warm_up": (0, first), "validation": (first, second), "test": (second, examples)}
     return {name: np.arange(start, stop, -(-(stop - start) // most)) for name, (start, stop) in parts.items() if start < stop}

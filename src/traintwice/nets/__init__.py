@@ -1,4 +1,4 @@
-"""Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
+"""Networks as data: `build` makes a PyTorch module with weights from an explicit random stream."""
 
 from traintwice.nets.factory import Factory
 from traintwice.nets.lenet5 import LeNet5

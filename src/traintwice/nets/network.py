@@ -14,16 +14,16 @@ from traintwice.errors import BadSpec
 
 
 class Network(Protocol):
-    """A network's settings; frozen dataclasses that build a module."""
+    """The settings of a network: a frozen dataclass that builds a module."""
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """A module from inputs ``B *shape`` to logits ``B classes``, its weights drawn from ``rng`` alone."""
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """A few words for the title of a table."""
+        """A short description for the title of a table."""
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
-        """Multiplications of one forward pass of one example: the unit of the cost columns."""
+        """Multiplications of one forward pass of one example, the unit of cost."""
 
 
 @runtime_checkable
@@ -41,14 +41,14 @@ Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
 
 class SmeLU(nn.Module):
-    r"""Smooth rectifier: two straight lines joined by a parabola of half-width b.
+    r"""Smooth rectifier: two lines joined by a parabola of half-width b.
 
         0 for x <= −b,   (x + b)² / (4 b) for −b < x < b,   x for x >= b
 
     Args:
-        width: b, > 0; towards 0 it becomes ReLU.
+        width: b, > 0; SmeLU approaches ReLU as b approaches 0.
     Source:
-        Lin & Shamir 2022 (SmeLU): smooth activations make trainings more alike at no cost to serve.
+        Lin & Shamir 2022 (SmeLU): smooth activations reduce prediction differences between trainings, at no cost to serve.
     Example:
         >>> import torch
         >>> SmeLU(1.0)(torch.tensor([-2.0, 0.0, 2.0])).tolist()
@@ -65,7 +65,7 @@ class SmeLU(nn.Module):
         return inside + (x - self.width).clamp_min(0)
 
     def extra_repr(self) -> str:
-        """Its half-width."""
+        """The half-width."""
         return f"width={self.width}"
 
 
@@ -76,17 +76,19 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "smelu": SmeLU,
 }
-"""Name to maker; "smelu" is SmeLU with b = 1."""
+"""Name to module class; "smelu" is SmeLU with b = 1."""
 
 
 class Dropout(nn.Module):
-    """Sets each entry to 0 with probability ``rate`` in training and divides the others by 1 − rate; does nothing in evaluation.
+    """Dropout with masks from an explicit random stream: sets an entry to 0 with probability ``rate``, divides the others by 1 − rate.
+
+    In evaluation mode the input is unchanged.
 
     Args:
         rate: in [0, 1).
     Source:
-        Srivastava et al. 2014. Ours: masks come from a stream that the trainer enters anew at every step, so that they depend neither
-        on a global generator nor on what else is trained.
+        Srivastava et al. 2014. Ours: the trainer sets a stream at every step, so masks depend neither on a global generator nor on
+        other replicas.
     Example:
         >>> layer = Dropout(0.5)
         >>> enter_dropout(layer, np.random.default_rng(0))
@@ -108,19 +110,17 @@ class Dropout(nn.Module):
         if self.masks is not None:
             return x * next(self.masks).to(x.dtype)
         if self.stream is None:
-            raise BadSpec(
-                "Dropout: no stream of random numbers; call traintwice.nets.enter_dropout(network, rng) before every step"
-            )
+            raise BadSpec("Dropout: has no random stream; call traintwice.nets.enter_dropout(network, rng) before every step")
         kept = torch.from_numpy(self.stream.random(tuple(x.shape), dtype=np.float32) >= self.rate)
         return x * (kept.to(x) / (1 - self.rate))
 
     def extra_repr(self) -> str:
-        """Its rate."""
+        """The rate."""
         return f"rate={self.rate}"
 
 
 def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
-    """Let the dropout layers of a network draw from ``rng``, one after the other; returns whether there are any."""
+    """Make the dropout layers of a network draw from ``rng``, one after the other; returns whether there are any."""
     layers = [module for module in network.modules() if isinstance(module, Dropout)]
     for layer in layers:
         layer.stream = rng
@@ -129,7 +129,7 @@ def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
 
 @contextmanager
 def masks_given(network: nn.Module, masks: Iterable[Tensor]) -> Iterator[None]:
-    """Within the block, the dropout layers of a network take masks drawn before, 0 or 1 / (1 − rate), in the order of their calls."""
+    """Within the block, the dropout layers of a network use these masks, 0 or 1 / (1 − rate), in the order of their calls."""
     layers = [module for module in network.modules() if isinstance(module, Dropout)]
     taken = iter(masks)
     for layer in layers:
