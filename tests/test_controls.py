@@ -59,5 +59,5 @@ def test_controls_of_initialisation_and_activation_change_any_network_that_has_t
     assert controls.with_activation(base, "gelu").network == LeNet5("gelu", dropout=0.1)
     with pytest.raises(BadSpec, match=r"got the network Factory.*, expected one with a setting 'activation'"):
         controls.with_activation(BASE.change(network=Factory("a:b")), "gelu")
-    with pytest.raises(BadSpec, match="got the network LeNet5.*, expected an MLP"):
+    with pytest.raises(BadSpec, match=r"got the network LeNet5.*, expected an MLP"):
         wider(base, 2.0, (8, 8), 10)

@@ -4,7 +4,6 @@ from data_formats import write_cifar
 
 from traintwice.data import CIFAR10, CIFAR100
 from traintwice.data.cifar import read_records
-from traintwice.data.splits import measured
 from traintwice.errors import BadInput, BadSpec
 
 RNG = np.random.default_rng(3)
@@ -86,12 +85,3 @@ def test_the_folder_that_the_archive_makes_is_found(tmp_path):
     for file, count in (("train.bin", 50_000), ("test.bin", 10_000)):
         write_cifar(inner / file, (count, {}), labels=2)
     assert len(CIFAR100(str(tmp_path), train=10, normalise=False).load().test) == 10_000
-
-
-def test_each_channel_has_a_mean_and_a_deviation_of_its_own():
-    many = RNG.integers(0, 256, size=(5000, 3, 4, 4), dtype=np.uint8) // np.array([1, 2, 3], np.uint8)[:, None, None]
-    values, scaling = many.transpose(1, 0, 2, 3).reshape(3, -1) / 255, measured(many)
-    np.testing.assert_allclose(scaling.mean, values.mean(axis=1))
-    np.testing.assert_allclose(scaling.std, values.std(axis=1))
-    with pytest.raises(BadInput, match="is constant"):
-        measured(np.zeros((4, 1, 2, 2), np.uint8))

@@ -1,3 +1,5 @@
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -6,8 +8,35 @@ from traintwice.compare import interval
 from traintwice.engine import Execution
 from traintwice.errors import Undefined
 from traintwice.presets import ablation_digits
-from traintwice.study import run, source_shares
+from traintwice.study import component_table, run, source_shares
 from traintwice.study.tables import ratio
+
+
+@pytest.fixture(scope="module")
+def results(small, tmp_path_factory):
+    return run(small, store=tmp_path_factory.mktemp("runs") / "runs", execution=Execution(jobs=1))
+
+
+def test_a_line_for_each_row_of_several_components(results):
+    table = component_table(results)
+    (row,) = table.rows
+    assert row.name == "ensemble"
+    found = asdict(results.diagnostics("ensemble"))
+    assert row.cells == {key: found[key] for key in row.cells}
+    assert {c.key for c in table.columns} == set(row.cells) == set(found) - {"components"}
+    v, c, mean = (row.cells[k] for k in ("variance_within", "covariance_between", "variance_of_mean"))
+    assert mean == pytest.approx((v + c) / 2)
+
+
+def test_none_where_every_row_has_one_component(results, small):
+    single = type(results)(small, results.data, {"baseline": results["baseline"]})
+    assert component_table(single) is None
+
+
+def test_logits_that_are_all_zero_have_no_numbers(results, small):
+    flat = replace(results["ensemble"], logits={k: 0 * z for k, z in results["ensemble"].logits.items()})
+    table = component_table(type(results)(small, results.data, {**results.rows, "ensemble": flat}))
+    assert table.strings() == [["–"] * len(table.columns)]
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +52,6 @@ def ablation(tmp_path_factory):
         "batch_size=8",
     ]
     return run(ablation_digits().override(small), store=tmp_path_factory.mktemp("ablation") / "runs", execution=Execution(jobs=1))
-
-
-def test_all_fixed_is_one_model_and_said_so(ablation):
-    assert ablation["all fixed"].distinct == 1
-    assert "all fixed: every source of randomness is fixed, and the replicas are one model." in ablation.notes()
-    assert ablation.measure(metrics.churn, "all fixed").value == 0
-    for row in ablation.rows:
-        if row != "all fixed":
-            assert ablation[row].distinct == 3
-    assert not [note for note in ablation.notes() if "does nothing" in note]
 
 
 def test_the_cells_are_a_factorial(ablation):

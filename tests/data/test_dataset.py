@@ -3,29 +3,7 @@ import pytest
 
 from traintwice.data import Columns, TableShape
 from traintwice.data.dataset import LARGEST_VOCABULARY
-from traintwice.data.splits import reported
 from traintwice.errors import BadInput
-
-
-def test_parts_follow_each_other_and_are_disjoint():
-    found = reported(1000, warm_up=0.1, validation=0.2, most=10_000)
-    np.testing.assert_array_equal(np.concatenate([found[name] for name in ("warm_up", "validation", "test")]), np.arange(1000))
-    assert [len(found[name]) for name in ("warm_up", "validation", "test")] == [100, 200, 700]
-
-
-def test_a_long_stream_is_thinned_evenly_to_the_end():
-    test = reported(1_000_003, warm_up=0.0, validation=0.5, most=1000)["test"]
-    assert len(test) <= 1000
-    assert len(set(np.diff(test).tolist())) == 1
-    assert 1_000_003 - test[-1] <= test[1] - test[0]
-
-
-@pytest.mark.parametrize(
-    "settings", [{"warm_up": 0.9}, {"validation": 0.0}, {"warm_up": -0.1}, {"validation": 0.001}, {"most": 0}]
-)
-def test_impossible_parts(settings):
-    with pytest.raises(BadInput, match="places: got"):
-        reported(**{"examples": 100, "warm_up": 0.1, "validation": 0.2, "most": 10, **settings})
 
 
 def test_columns_know_their_places():
