@@ -3,14 +3,11 @@
 import numpy as np
 import pytest
 
-from traintwice import metrics
 from traintwice.data import Digits
-from traintwice.engine import Execution
 from traintwice.errors import BadInput
 from traintwice.methods import anti_distillation, ensemble_distillation, symmetric_kl_regulariser
-from traintwice.presets import ablation_digits
 from traintwice.recipes import Earlier, Recipe
-from traintwice.study import Experiment, cautions, run
+from traintwice.study import Experiment, cautions
 from traintwice.study.rows import served_probs
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 4, 5, 2))  # three replicas, two snapshots of two components
@@ -68,28 +65,3 @@ def test_each_sentence_once_with_all_its_rows():
 
 def test_nothing_to_say():
     assert cautions(Experiment("mine", Digits(), {"baseline": Recipe()})) == ()
-
-
-@pytest.fixture(scope="module")
-def ablation(tmp_path_factory):
-    """The preset, made small."""
-    small = [
-        "replicas=3",
-        "epochs=12",
-        "network.hidden=[8]",
-        "data.train=64",
-        "data.validation=20",
-        "data.test=120",
-        "batch_size=8",
-    ]
-    return run(ablation_digits().override(small), store=tmp_path_factory.mktemp("ablation") / "runs", execution=Execution(jobs=1))
-
-
-def test_all_fixed_is_one_model_and_said_so(ablation):
-    assert ablation["all fixed"].distinct == 1
-    assert "all fixed: every source of randomness is fixed, and the replicas are one model." in ablation.notes()
-    assert ablation.measure(metrics.churn, "all fixed").value == 0
-    for row in ablation.rows:
-        if row != "all fixed":
-            assert ablation[row].distinct == 3
-    assert not [note for note in ablation.notes() if "does nothing" in note]
