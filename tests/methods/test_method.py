@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import get_type_hints
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from traintwice.losses import (
     Decorrelation,
     Entropy,
     LabelSmoothing,
-    LogitL2,
     Only,
     Outputs,
     PeerCrossEntropy,
@@ -22,31 +20,12 @@ from traintwice.methods import (
     Method,
     Term,
     anti_distillation,
-    anti_distillation_difference,
     baseline,
     co_distillation,
     ensemble,
     entropy_regulariser,
-    logit_l2,
-    regularised_co_distillation,
-    symmetric_kl_regulariser,
 )
 from traintwice.schedules import Complement, Ramp
-
-EXAMPLES = [
-    *[builder() for builder in BUILDERS.values()],
-    co_distillation(0.5, kind="l1", ramp_epochs=3, components=3, keep="mean-prob"),
-    anti_distillation(3, Ramp(0.2, steps=10), matrix="covariance", signal="probabilities", center="class", normalize=True),
-    anti_distillation(2, rho=0.9, signal="tower"),
-    anti_distillation_difference(3, form="inverse", power=1.0, signal="logits", center="class"),
-    entropy_regulariser(Ramp(0.3, epochs=2), top_k=3),
-    symmetric_kl_regulariser(cap=2.0, top_k=3, renormalise=False),
-    co_distillation(kind="ce", lag_steps=50),
-    regularised_co_distillation(0.5, 0.2, regulariser="symmetric-kl", cap=1.0, ramp_epochs=2),
-    ensemble(3, "gate"),
-    logit_l2(0.1, components=2),
-    Method((Term(Only(CrossEntropy(), (0,))), Term(Only(LogitL2(), (1,)), 0.5)), 2),
-]
 
 
 @pytest.fixture
@@ -71,12 +50,6 @@ def test_blend_is_exact_under_a_ramp(out):
         torch.testing.assert_close(method.loss(out, step), (1 - alpha) * CrossEntropy()(out) + alpha * Entropy()(out))
 
 
-WEIGHTS = [
-    (name, setting)
-    for name, builder in BUILDERS.items()
-    for setting, hint in get_type_hints(builder).items()
-    if hint == schedules.Weight
-]
 """Every builder with each of its weights."""
 
 
