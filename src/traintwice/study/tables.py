@@ -28,25 +28,25 @@ COMPONENT_COLUMNS: tuple[Column, ...] = (
 
 COMPONENTS_NOTE = (
     "v: variance of a component's probabilities across replicas; c: covariance of two components' across replicas. The mean of J "
-    "components varies by (v + (J − 1)·c) / J, and that is what churn comes from: components that merely differ in one replica buy nothing "
-    "unless c falls. Numbers without intervals."
+    "components varies by (v + (J − 1)·c) / J, and churn follows this variance: different components in one replica do not lower churn "
+    "unless c falls. Numbers have no intervals."
 )
 
 
 SOURCES_NOTE = (
-    "Churn over the churn of the row in which all of these sources are free. The shares do not add up to 1: one source free is "
-    "often enough for nearly all of it."
+    "Churn divided by the churn of the row in which all of these sources are free. The shares do not sum to 1: one free source "
+    "often causes nearly all of the churn."
 )
 
 
 def component_table(results: Results) -> Table | None:
-    """Diagnostics of the rows that train several components, without intervals.
+    """Diagnostics of the rows with several components, without intervals.
 
     Args:
         results: of a study.
     Returns:
         One line for each row with two components or more, see `traintwice.metrics.components.ComponentDiagnostics`; None where no row
-        has any. A row whose logits are all 0 has empty cells.
+        has several. A row whose logits are all 0 has empty cells.
     Source:
         docs/definitions.md, "Calibration".
     """
@@ -59,16 +59,16 @@ def component_table(results: Results) -> Table | None:
 
 
 def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
-    """Churn with one source of randomness free, and with one fixed, each over the churn with all free.
+    """Churn with one source of randomness free, and with one fixed, each divided by the churn with all sources free.
 
         only free(s) = churn(s free, others fixed) / churn(all free),   only fixed(s) = churn(s fixed, others free) / churn(all free)
 
     Args:
-        results: of a study whose baseline leaves sources free, with rows that differ from it in what is fixed.
+        results: of a study whose rows differ from the baseline in the fixed sources of randomness.
         level: nominal coverage of the intervals.
     Returns:
-        One line for each source; 0.05 in "only this one free" means that it makes a twentieth of the baseline's churn by itself. None
-        where no row of the study answers the question, or the baseline has no churn.
+        One line for each source; 0.05 in "only this one free" means that the source alone causes a twentieth of the baseline's churn. None
+        where no row differs in one source, or the baseline has no churn.
     Source:
         CH section 2.3, Tables 1 and 6. Ours: the shares, and their intervals by the jackknife of the ratio on shared replicas.
     """
@@ -117,10 +117,10 @@ def ratio(above: Measurement, below: Measurement) -> Measurement:
     Returns:
         A `Measurement` of the quotient: leave-one-out values divided, influences by the first-order rule.
     Raises:
-        Undefined: the denominator is 0, or is with one replica left out.
+        Undefined: the denominator is 0, also with one replica left out.
     """
     if below.value == 0 or (below.jackknife_values is not None and not np.all(below.jackknife_values)):
-        raise Undefined("share of churn: the denominator has no churn")
+        raise Undefined("share of churn: the churn of the denominator is 0")
     value = above.value / below.value
     parts = above.jackknife_values, below.jackknife_values
     jackknife_values = None if parts[0] is None or parts[1] is None else parts[0] / parts[1]
