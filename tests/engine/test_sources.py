@@ -131,7 +131,7 @@ def test_views_of_the_shared_part_are_the_same_or_their_own():
     [
         ({"method": ensemble(2), "augmentation": None}, "'own' without augmentation"),
         ({}, "a method of one component"),
-        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own already"),
+        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own"),
         ({"method": ensemble_distillation(), "teacher": Earlier(SMALL)}, "a method of one component"),
         (
             {"method": Method(ensemble_distillation().terms, 2), "teacher": Earlier(SMALL)},

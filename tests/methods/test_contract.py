@@ -8,32 +8,20 @@ import torch
 from traintwice import losses, methods, schedules, specs
 from traintwice.errors import BadSpec
 from traintwice.losses import (
-    Agreement,
     CrossEntropy,
-    Distillation,
-    Entropy,
-    GateCrossEntropy,
     LogitL2,
     Only,
     Outputs,
-    PeerCrossEntropy,
-    SymmetricKLToUniform,
 )
 from traintwice.methods import (
     BUILDERS,
     Method,
     Term,
-    anchor,
     anti_distillation,
     anti_distillation_difference,
-    anti_distillation_gram_schmidt,
-    averaged_ensemble,
     co_distillation,
-    confidence_penalty,
     ensemble,
-    ensemble_distillation,
     entropy_regulariser,
-    focal_distillation,
     logit_l2,
     regularised_co_distillation,
     symmetric_kl_regulariser,
@@ -125,21 +113,6 @@ def _with_number(term, schedule, number):
     return Term(loss, number if term.weight == schedule else term.weight)
 
 
-def test_terms_of_every_row_of_the_table():
-    """The loss column of the specification's table, and which losses stand for its letters."""
-    entropy, skl = Entropy(), SymmetricKLToUniform()
-    assert regularised_co_distillation(0.5, 0.2).terms == (Term(CrossEntropy()), Term(Agreement(), 0.5), Term(entropy, 0.2))
-    assert regularised_co_distillation(0.5, 0.2, regulariser="symmetric-kl").terms[2] == Term(skl, 0.2)
-    assert symmetric_kl_regulariser(0.25).terms == (Term(CrossEntropy(), 0.75), Term(skl, 0.25))
-    assert ensemble_distillation(0.25, temperature=3.0).terms == (Term(CrossEntropy(), 0.75), Term(Distillation(3.0), 0.25))
-    assert co_distillation(2.0, kind="ce", lag_steps=3).terms[1] == Term(PeerCrossEntropy(3), 2.0)
-    assert co_distillation(2.0, kind="joint-ce").terms[1] == Term(Agreement("ce"), 2.0)
-    assert ensemble(2, "gate").terms == (Term(CrossEntropy()), Term(GateCrossEntropy()))
-    assert averaged_ensemble(average="logit").keep == "mean-logit"
-    ramped = regularised_co_distillation(0.5, 0.2, ramp_epochs=3)
-    assert [term.weight for term in ramped.terms] == [1.0, Ramp(0.5, epochs=3), Ramp(0.2, epochs=3)]
-
-
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_method_trains(name):
     """The loss of each named method falls when its logits go down the gradient, with all that it needs supplied."""
@@ -154,31 +127,3 @@ def test_every_method_trains(name):
     before = of(logits)
     (gradient,) = torch.autograd.grad(before, logits)
     assert of(logits - 0.01 * gradient) < before
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Method(()), "at least one term"),
-        (lambda: Method((Term(CrossEntropy()),), 0), "expected at least 1"),
-        (lambda: Method((Term(CrossEntropy()),), 1, "mean"), "got 'mean', expected one of 'first'"),
-        (lambda: co_distillation(components=1), "expected at least 2"),
-        (lambda: anti_distillation(1), "expected at least 2"),
-        (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term trains a gate"),
-        (lambda: averaged_ensemble(1), "expected at least 2"),
-        (lambda: Method((Term(Only(CrossEntropy(), (0, 2))),), 2), r"Only.components: got \[0, 2\] of 2 components"),
-        (lambda: Method((Term(Only(Only(CrossEntropy(), (1,)), (1,))),), 2), r"Only.components: got \[1\] of 1 component,"),
-        (lambda: anti_distillation_gram_schmidt(1), "expected at least 2"),
-        (lambda: confidence_penalty(0.1), "expected a number below 0"),
-        (lambda: confidence_penalty(Ramp(0.1, epochs=1)), "expected a number below 0"),
-        (lambda: co_distillation(lag_steps=3), "only kind='ce' learns from older"),
-        (lambda: regularised_co_distillation(cap=1.0), "which is bounded"),
-        (lambda: regularised_co_distillation(regulariser="skl"), "'symmetric-kl'"),
-        (lambda: anchor(2.0), "from 0 to 1"),
-        (lambda: focal_distillation(base=0.0, boost=0.0), "expected one above 0"),
-        (lambda: co_distillation(Ramp(1.0, steps=2), ramp_epochs=1), "expected one of the two"),
-    ],
-)
-def test_bad_settings(make, message):
-    with pytest.raises(BadSpec, match=message):
-        make()

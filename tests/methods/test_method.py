@@ -143,3 +143,19 @@ def test_warnings_come_once_and_only_where_they_bite():
     assert any("renewed every 50 steps" in w for w in co_distillation(kind="ce", lag_steps=50).warnings())
     doubled = Method(anti_distillation().terms * 2, 2)
     assert doubled.warnings() == anti_distillation().warnings()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Method(()), "at least one term"),
+        (lambda: Method((Term(CrossEntropy()),), 0), "expected at least 1"),
+        (lambda: Method((Term(CrossEntropy()),), 1, "mean"), "got 'mean', expected one of 'first'"),
+        (lambda: Method((Term(CrossEntropy()),), 2, "gate"), "no term trains a gate"),
+        (lambda: Method((Term(Only(CrossEntropy(), (0, 2))),), 2), r"Only.components: got \[0, 2\] of 2 components"),
+        (lambda: Method((Term(Only(Only(CrossEntropy(), (1,)), (1,))),), 2), r"Only.components: got \[1\] of 1 component,"),
+    ],
+)
+def test_bad_settings(make, message):
+    with pytest.raises(BadSpec, match=message):
+        make()

@@ -164,7 +164,7 @@ class Results:
         columns += [Column("train", "train", "cost"), Column("serve", "serve", "cost")]
         rows = []
         for name, result in self.rows.items():
-            cells: dict[str, Any] = {m.definition.name: self.estimate(m, name, level=level) for m in which}
+            cells: dict[str, Estimate | float | None] = {m.definition.name: self.estimate(m, name, level=level) for m in which}
             cells |= {f"{m.definition.name}_matched": self.estimate(m, name, matched=True, level=level) for m in matched}
             if matched:
                 cells["temperature"] = result.temperature if cells[f"{matched[0].definition.name}_matched"] else None
@@ -196,7 +196,7 @@ class Results:
         }
 
     def environment(self) -> dict[str, Any]:
-        """Numerics and versions of the replicas, and how long they took."""
+        """Numerics and versions of the replicas, and the seconds of their training."""
         records = [record for result in self.rows.values() for record in result.records]
         distinct = {str(sorted(r["numerics"].items())): r["numerics"] for r in records}
         versions = {str(sorted(r["versions"].items())): r["versions"] for r in records}
