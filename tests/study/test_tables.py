@@ -98,5 +98,5 @@ def test_ratios_are_those_of_the_definition():
     assert interval(one).standard_error == pytest.approx(0)
     still = metrics.churn.measure(np.zeros((5, 200), dtype=int))
     assert ratio(still, second).value == 0
-    with pytest.raises(Undefined, match="the denominator has no churn"):
+    with pytest.raises(Undefined, match="the churn of the denominator is 0"):
         ratio(first, still)
