@@ -23,7 +23,7 @@ from traintwice.specs import digest
 from traintwice.study.replica_files import digest_of_bytes
 from traintwice.study.store import Store
 
-FORMAT = 1
+FORMAT = 2
 """Version of the checkpoint; raised when the names in a state change."""
 
 
