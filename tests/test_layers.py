@@ -39,6 +39,7 @@ LAYERS = {
     "progressive": 1,
     "compare": 3,
     "sheets": 4,
+    "recipe_checks": 3,
     "recipes": 3,
     "controls": 4,
     "specs": 4,
@@ -55,7 +56,7 @@ LAYERS = {
 MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "tables", "metrics", "compare", "sheets"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
+    *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),
 }
 
 

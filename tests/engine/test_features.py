@@ -390,10 +390,13 @@ def test_costs(change, train_cost, serve_cost):
     [
         ({"components": (Component(),) * 3}, "got 3 entries for the 1 components"),
         ({"method": ensemble(2), "components": (Component(subset=0.5), Component())}, "needs own_batches"),
-        ({"method": ensemble_distillation()}, "learns from a teacher and none is given"),
+        ({"method": ensemble_distillation()}, "learns from a teacher, and the recipe has none"),
         ({"teacher": Earlier(SMALL)}, "no term of the method learns from it"),
-        ({"method": co_distillation(), "own_batches": OwnBatches()}, "a share of 0 of 32 is no example, but Agreement reads"),
-        ({"method": co_distillation(), "own_batches": OwnBatches(0.01)}, "a share of 0.01 of 32 is no example"),
+        (
+            {"method": co_distillation(), "own_batches": OwnBatches()},
+            "a share of 0 of 32 rounds to 0 examples, but Agreement reads",
+        ),
+        ({"method": co_distillation(), "own_batches": OwnBatches(0.01)}, "a share of 0.01 of 32 rounds to 0 examples"),
         ({"method": ensemble(2, "gate"), "own_batches": OwnBatches()}, "but GateCrossEntropy reads"),
         ({"method": averaged_ensemble(), "own_batches": OwnBatches()}, "but EnsembleCrossEntropy reads"),
         (

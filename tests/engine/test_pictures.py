@@ -7,7 +7,7 @@ import torch
 from traintwice.augmentation import CropFlip
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.data import Dataset
-from traintwice.data.dataset import split
+from traintwice.data.splits import split
 from traintwice.engine import train
 from traintwice.engine.deployed import deployed
 from traintwice.methods import anti_distillation, co_distillation, ensemble

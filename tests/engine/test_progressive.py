@@ -7,7 +7,7 @@ import torch
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Columns, Criteo, Dataset, Digits, Split
-from traintwice.data.streams import reported
+from traintwice.data.splits import reported
 from traintwice.engine import Execution, train
 from traintwice.errors import BadSpec
 from traintwice.methods import anti_distillation, baseline, co_distillation, ensemble, ensemble_distillation

@@ -129,7 +129,7 @@ def test_views_of_the_shared_part_are_the_same_or_their_own():
     [
         ({"method": ensemble(2), "augmentation": None}, "'own' without augmentation"),
         ({}, "a method of one component"),
-        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own already"),
+        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own"),
         ({"method": ensemble_distillation(), "teacher": Earlier(SMALL)}, "a method of one component"),
         (
             {"method": Method(ensemble_distillation().terms, 2), "teacher": Earlier(SMALL)},
@@ -271,10 +271,10 @@ def test_components_with_the_same_masks_and_weights_differ_by_their_batches_alon
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alike": ("initialisation", "dropout")}, "would stay one network"),
+        ({"alike": ("initialisation", "dropout")}, "stay identical"),
         ({"alike": ("order",)}, r"Recipe.alike: got \('order',\), expected some of"),
         ({"alike": ()}, r"Recipe.alike: got \(\), expected some of"),
-        ({"alike": ("dropout",), "method": ensemble(1)}, "nobody to share them with"),
+        ({"alike": ("dropout",), "method": ensemble(1)}, "sharing needs at least two components"),
     ],
 )
 def test_what_cannot_be_alike(change, message):

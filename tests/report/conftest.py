@@ -13,7 +13,7 @@ from traintwice.nets import MLP
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study import Experiment, Results, RowResult
-from traintwice.study.kept import kept_probs
+from traintwice.study.rows import served_probs
 
 CLASSES = 3
 
@@ -51,7 +51,7 @@ def study():
             else:
                 votes = flipping(labels, replicas, kind, seed=number)
             logits = (3.0 * np.eye(CLASSES)[votes])[:, None].astype(np.float32)
-            kept = Predictions(kept_probs(logits, "first", components=1), labels)
+            kept = Predictions(served_probs(logits, "first", components=1), labels)
             records = tuple(record(m, str(number)) for m in range(replicas))
             results[name] = RowResult(
                 name,
@@ -86,7 +86,9 @@ def trained():
     for name, recipe in rows.items():
         runs = [train(recipe, data, seed=0, replica=m).outputs for m in range(3)]
         logits = {split: np.stack([run[split] for run in runs]) for split in ("validation", "test")}
-        kept = {s: Predictions(kept_probs(v, recipe.method.keep, components=1), data.splits[s].labels) for s, v in logits.items()}
+        kept = {
+            s: Predictions(served_probs(v, recipe.method.keep, components=1), data.splits[s].labels) for s, v in logits.items()
+        }
         records = tuple(record(m, name) for m in range(3))
         cost = recipe.cost(base, data.shape, data.classes)
         results[name] = RowResult(name, recipe, cost, tuple(range(3)), logits, kept["validation"], kept["test"], records)

@@ -6,11 +6,11 @@ import vl_convert
 
 from traintwice import report
 from traintwice.report.charts import drift
-from traintwice.study import stream_findings
+from traintwice.study import progressive_findings
 
 
 def test_the_chart_draws_and_names_every_recipe(streamed):
-    figure = drift(stream_findings(streamed))
+    figure = drift(progressive_findings(streamed))
     for spec in (figure.wide, figure.narrow):
         assert "anti-distilled" in vl_convert.vegalite_to_svg(json.loads(json.dumps(spec, allow_nan=False)))
     assert all(name in figure.alt for name in streamed.rows)

@@ -20,10 +20,9 @@ from traintwice.losses import CrossEntropy, RunningDecorrelation
 from traintwice.methods import Method, Term
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe
-from traintwice.specs import encode
+from traintwice.specs import encode, identity, key_of
 from traintwice.study import Store
 from traintwice.study.checkpoint import Checkpoint, Clock, Every
-from traintwice.study.identity import identity, key_of
 from traintwice.study.worker import train_into
 
 SOURCE = Digits(train=64, validation=20, test=40)

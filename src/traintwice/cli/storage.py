@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from traintwice.recipes import Recipe
+from traintwice.specs import key_of
 from traintwice.study import Damage, Experiment, Store
-from traintwice.study.identity import key_of
 
 
 def needed(store: Store) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from traintwice.data import Dataset, TableShape
 from traintwice.errors import BadSpec
 from traintwice.nets import SharedNetwork
-from traintwice.randomness import Source, stream
+from traintwice.randomness import RandomSource, stream
 from traintwice.recipes import Recipe
 
 Weights = Mapping[str, np.ndarray]
@@ -33,7 +33,7 @@ class Selected(nn.Module):
 
 
 def stream_of(
-    recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
+    recipe: Recipe, seed: int, source: RandomSource, *, replica: int, component: int = 0, epoch: int = 0
 ) -> np.random.Generator:
     """Random stream of a replica: that of replica 0 if the recipe fixes the source, that of component 0 if components share it.
 

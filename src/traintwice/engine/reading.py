@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset, Loaded, Split, Streamed
+from traintwice.data import Dataset, LazyInputs, Loaded, Split
 from traintwice.engine.batches import Batch
 from traintwice.engine.building import stream_of
 from traintwice.engine.execution import Execution
@@ -95,7 +95,7 @@ class Inputs:
 class _Ahead:
     """Reads mini-batches from disk in a thread, during the step before."""
 
-    def __init__(self, inputs: Streamed) -> None:
+    def __init__(self, inputs: LazyInputs) -> None:
         self.inputs = inputs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="traintwice-read")
         self._begun: dict[bytes, Future[np.ndarray]] = {}

@@ -19,7 +19,7 @@ from traintwice.engine.execution import Execution
 from traintwice.engine.reading import TrainingSet
 from traintwice.engine.state import State
 from traintwice.nets import enter_dropout
-from traintwice.randomness import Source
+from traintwice.randomness import RandomSource
 from traintwice.recipes import Recipe
 
 
@@ -67,7 +67,7 @@ class TrainingSpec:
         """Optimiser steps of the training."""
         return self.steps_per_epoch * self.recipe.epochs
 
-    def stream(self, source: Source, replica: int, *, component: int = 0, epoch: int = 0) -> np.random.Generator:
+    def stream(self, source: RandomSource, replica: int, *, component: int = 0, epoch: int = 0) -> np.random.Generator:
         """Random stream of a replica."""
         return stream_of(self.recipe, self.seed, source, replica=replica, component=component, epoch=epoch)
 

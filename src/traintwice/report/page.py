@@ -18,7 +18,7 @@ from traintwice.report.flips import most_flipping
 from traintwice.report.measures import COMPONENT_READING, groups, reading
 from traintwice.report.style import Figure
 from traintwice.report.words import Kind, in_words, percent
-from traintwice.study import MATCHED, Results, Verdict, component_table, source_shares, stream_findings, verdict
+from traintwice.study import MATCHED, Results, Verdict, component_table, progressive_findings, source_shares, verdict
 from traintwice.versions import versions
 
 KINDS: tuple[tuple[Kind, str, str], ...] = (
@@ -43,7 +43,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
     """
     found = verdict(results, level=level)
     choice = choose(found, tuple(results.rows))
-    stream = stream_findings(results, level=level)
+    stream = progressive_findings(results, level=level)
     figures = _figures(results, found, choice) + ([] if stream is None else [drift(stream)])
     best = found.lower[0].row if found.lower else ""
     table = results.table(matched=MATCHED, level=level)

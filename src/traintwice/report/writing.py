@@ -10,7 +10,7 @@ from typing import Any
 from traintwice.errors import StoreError, require
 from traintwice.files import write_whole
 from traintwice.report.words import sentences
-from traintwice.study import MATCHED, Results, source_shares, stream_findings, verdict
+from traintwice.study import MATCHED, Results, progressive_findings, source_shares, verdict
 
 
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
@@ -44,7 +44,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         "experiment.toml": results.experiment.to_toml(),
         "index.html": page(results, level=level),
     }
-    if (stream := stream_findings(results, level=level)) is not None:
+    if (stream := progressive_findings(results, level=level)) is not None:
         files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
     folder = Path(out)
     try:
@@ -60,6 +60,6 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in words."""
     shares = source_shares(results, level=level)
     sources = {} if shares is None else {"sources": shares.to_dict()}
-    found = stream_findings(results, level=level)
+    found = progressive_findings(results, level=level)
     stream = {} if found is None else {"stream": found.to_dict()}
     return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}

@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 
 from traintwice.report.style import DASHES, PALETTE, QUIET, Figure, finish, marks_of
-from traintwice.study import StreamFindings
+from traintwice.study import ProgressiveFindings
 
 
-def drift(found: StreamFindings) -> Figure:
+def drift(found: ProgressiveFindings) -> Figure:
     """One panel for each recipe, the baseline in black in each; along the stream, the relative difference of two trainings.
 
     Args:
