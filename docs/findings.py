@@ -21,9 +21,9 @@ from refresh import into_readme, rounded, written
 
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
+from traintwice.formatting import change, number
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment, Results, component_table, run
-from traintwice.tables.format import change, number
 
 DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "results" / "findings"

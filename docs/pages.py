@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from traintwice import controls
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.presets import methods_digits
 from traintwice.recipes import Earlier, Recipe
-from traintwice.tables.format import decimals_for, format_cell
 from traintwice.types import Estimate
 
 DOCS = Path(__file__).resolve().parent

@@ -16,11 +16,11 @@ from typing import Any
 from refresh import written
 
 from traintwice import metrics
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.papers import ARTEFACTS, Reproduced, reproduce
 from traintwice.papers.beside import BesideTable
 from traintwice.papers.cost import in_words
 from traintwice.processes import cores
-from traintwice.tables.format import decimals_for, format_cell
 
 DOCS = Path(__file__).resolve().parent
 EVIDENCE = DOCS.parent / "src" / "traintwice" / "papers" / "evidence"

@@ -48,7 +48,7 @@ def main() -> None:
     try:
         app()
     except TraintwiceError as error:
-        from traintwice.tables.text import visible  # ids and names from files may hold what steers a terminal
+        from traintwice.formatting import visible  # ids and names from files may hold what steers a terminal
 
         indent = "\n" + " " * len("traintwice: ")
         print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)

@@ -89,7 +89,7 @@ def diff(
     output.refuse_unwritable(report, option="--report")
     output.refuse_unwritable(rows, option="--rows")
     from traintwice.compare import diff as compare_two
-    from traintwice.sheets.diff import diff_sheet
+    from traintwice.tables.diff import diff_sheet
 
     wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):

@@ -146,8 +146,8 @@ def gate(
             from traintwice.report import write_diff
 
             write_diff(result.diff, report, gate=result)
-    from traintwice.sheets.gate import gate_sheet
-    from traintwice.sheets.gate import junit as junit_of
+    from traintwice.tables.gate import gate_sheet
+    from traintwice.tables.gate import junit as junit_of
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
@@ -182,7 +182,7 @@ def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *,
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
     from traintwice.compare import self_test
-    from traintwice.sheets.gate import self_test_sheet
+    from traintwice.tables.gate import self_test_sheet
 
     if not wanted:
         raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")

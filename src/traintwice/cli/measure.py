@@ -57,7 +57,7 @@ def measure(
     options.one_form(json=json, markdown=markdown)
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
-    from traintwice.sheets.models import measures_sheet, recipes_sheet
+    from traintwice.tables.measures import measures_sheet, recipes_sheet
 
     if against and (match_temperature or multiplicity):
         option = "--match-temperature" if match_temperature else "--multiplicity"

@@ -35,7 +35,7 @@ def plan(
     from traintwice.cli import output
     from traintwice.cli.waiting import waiting
     from traintwice.compare import plan as plan_with
-    from traintwice.sheets.models import plan_sheet
+    from traintwice.tables.measures import plan_sheet
 
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
     with waiting("reading the pilot", quiet=quiet):

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from traintwice.formatting import visible
 from traintwice.progress import Unit, listening
-from traintwice.tables.text import visible
 
 FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
 """Where there is no terminal: when the first line comes, and how often the next."""

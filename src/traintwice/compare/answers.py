@@ -9,9 +9,8 @@ from traintwice.compare.answer_types import Answer, Concern, NoiseFloor, Questio
 from traintwice.compare.floor import NO_VERDICT, advice
 from traintwice.compare.results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
 from traintwice.compare.slices import restless_slices, worse_slices
+from traintwice.formatting import between, change, cut, decimals_for, probability, times, value_of, visible
 from traintwice.statistics.significance import holm
-from traintwice.tables.format import between, change, decimals_for, probability, times, value_of
-from traintwice.tables.text import cut, visible
 
 SAME_WITHIN = 0.005
 """Largest change of accuracy that does not matter, unless another is given; of other measures, the same share of the old value."""

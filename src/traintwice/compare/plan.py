@@ -14,6 +14,7 @@ from traintwice.compare.expressions import Rows, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
+from traintwice.formatting import points
 from traintwice.metrics import Accumulator
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics.means import weights_of
@@ -21,7 +22,6 @@ from traintwice.metrics.moments import Moments
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
 """Without a pilot: standard deviation of a replica's own churn, in units of churn."""

@@ -14,13 +14,13 @@ from traintwice.compare.estimates import Difference, gap, interval
 from traintwice.compare.options import distinct
 from traintwice.compare.results import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.formatting import points
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.definition import Unit
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.means import weights_of
 from traintwice.metrics.moments import Moments
 from traintwice.predictions import Predictions, Reading, open_rows, replicas_of
-from traintwice.tables.format import points
 from traintwice.types import Estimate
 
 DEFAULT: tuple[Metric, ...] = (

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.metrics import Metric
 from traintwice.papers.artefact import PartResults
 from traintwice.papers.beside import BesideTable, Pair
-from traintwice.tables.format import decimals_for, format_cell
 
 Value: TypeAlias = Any
 """An `Estimate`, a number, a text, or None where there is no value."""

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from traintwice.compare import Difference
+from traintwice.formatting import decimals_for
 from traintwice.report.words import Kind
 from traintwice.study import Verdict
-from traintwice.tables.format import decimals_for
 
 FEW = 10
 """Up to so many rows a page shows everything of each."""

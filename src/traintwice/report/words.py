@@ -9,8 +9,8 @@ from typing import Literal
 from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.compare.estimates import MOST_REPLICAS, Difference
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.study import Finding, Results, Verdict
-from traintwice.tables.format import decimals_for, format_cell
 from traintwice.types import TARGET_IN_WORDS, Estimate
 
 Kind = Literal["baseline", "lower", "price", "higher", "unsettled", "terms"]

@@ -12,6 +12,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline, interval
 from traintwice.errors import Undefined
+from traintwice.formatting import decimals_for, number
 from traintwice.losses import Decorrelation
 from traintwice.metrics import Measurement, Metric
 from traintwice.metrics.definition import to_numpy
@@ -20,14 +21,13 @@ from traintwice.recipes import Recipe
 from traintwice.study.results import Results
 from traintwice.study.sources import ratio
 from traintwice.tables import Column, Row, Table
-from traintwice.tables.format import decimals_for, number
-from traintwice.tables.table import Unit
+from traintwice.tables.table import CellUnit
 from traintwice.types import Estimate
 
 BLOCKS = 40
 """Parts of the stream, of equal length, in which the drift is measured."""
 
-BASELINE_COLUMNS: dict[str, Unit] = {"examples": "text", "positive": "fraction", "accuracy": "fraction", "churn": "fraction"}
+BASELINE_COLUMNS: dict[str, CellUnit] = {"examples": "text", "positive": "fraction", "accuracy": "fraction", "churn": "fraction"}
 """First columns of the tables by time and by slice."""
 
 LEAST_EXAMPLES = 200

@@ -12,7 +12,7 @@ from traintwice.errors import MissingExtra, StoreError
 from traintwice.report import diff_page, write_diff
 from traintwice.report.diff.charts import flow_chart
 from traintwice.report.diff.slices import forest_chart
-from traintwice.sheets.diff import diff_sheet, notes
+from traintwice.tables.diff import diff_sheet, notes
 
 NASTY = [
     "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}",

@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 
 from traintwice.compare import Difference
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.report.charts.span import span_of_most
 from traintwice.report.choice import in_points, kinds_of, signed
 from traintwice.report.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.study import Verdict
-from traintwice.tables.format import decimals_for, format_cell
 
 MEASURES = ("churn", "accuracy")
 LINE = {"wide": 21, "narrow": 38}

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 
 from traintwice.compare.results import Diff, Joint
+from traintwice.formatting import cut, visible
 from traintwice.report.style import PALETTE, QUIET, Figure, finish
-from traintwice.tables.text import cut, visible
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]
 BLUE, ORANGE = PALETTE[1], PALETTE[2]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from traintwice.compare.gate_types import GateResult
 from traintwice.compare.results import Diff
+from traintwice.formatting import visible
 from traintwice.report.diff.charts import confidence_chart, density_chart, flow_chart
 from traintwice.report.diff.slices import forest_chart, periods_chart
 from traintwice.report.document import render
-from traintwice.sheets import diff_tables as tables
-from traintwice.sheets.diff import bounds, notes, reviews
-from traintwice.sheets.gate import budgets_table, gate_sentence
-from traintwice.sheets.words import against_floor, headline, left_out, margin_in_words, sentence
-from traintwice.tables.text import visible
+from traintwice.tables import diff_tables as tables
+from traintwice.tables.diff import bounds, notes, reviews
+from traintwice.tables.gate import budgets_table, gate_sentence
+from traintwice.tables.words import against_floor, headline, left_out, margin_in_words, sentence
 from traintwice.versions import versions
 
 MOST_SLICES = 200

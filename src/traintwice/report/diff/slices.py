@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 
 from traintwice.compare.results import Diff, Slice
+from traintwice.formatting import cut
 from traintwice.report.diff.charts import BLUE, MOST_NAME, ORANGE, unique
 from traintwice.report.style import INK, QUIET, Figure, finish
-from traintwice.sheets.words import findings, slice_name
-from traintwice.tables.text import cut
+from traintwice.tables.words import findings, slice_name
 from traintwice.types import Estimate
 
 MOST_SLICES = {"wide": 30, "narrow": 15}

@@ -1,4 +1,4 @@
-"""The tables of a comparison, one function each; None where there is nothing to show."""
+"""Tables of a comparison of two models. Each function returns None if its table would be empty."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import math
 from collections.abc import Iterator, Sequence
 
 from traintwice.compare.results import ChangedRow, Diff, Slice
+from traintwice.formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
 from traintwice.metrics import ALL
-from traintwice.sheets.words import findings, slice_name
-from traintwice.tables.format import between, change, digits_of, number, probability, times, value_of, with_interval
 from traintwice.tables.table import Cell, Column, Row, Table
-from traintwice.tables.text import cut, visible
+from traintwice.tables.words import findings, slice_name
 from traintwice.types import Estimate
 
 LONGEST_CLASS = 40
-"""Characters of a class name in a cell."""
+"""Width of a class name in a cell, in columns."""
 
 MOST_SLICES = 50
 """Rows of a table of slices; JSON has all."""
 
 
 def every_table(diff: Diff) -> Iterator[Table]:
-    """All tables, those of the answers first."""
+    """All tables that are not empty, those of the answers first."""
     made = (
         quality(diff),
         disagreement(diff),
@@ -41,7 +40,7 @@ def every_table(diff: Diff) -> Iterator[Table]:
 
 
 def quality(diff: Diff) -> Table | None:
-    """Both models by each measure of quality, and the change."""
+    """Each measure of quality: old, new, change and p-value."""
     if not diff.quality:
         return None
     rows = []
@@ -54,23 +53,23 @@ def quality(diff: Diff) -> Table | None:
 
 
 def disagreement(diff: Diff) -> Table | None:
-    """Every measure between the two models, and the soft ones at matched temperatures where asked for."""
+    """Every measure of disagreement; also soft measures at matched temperatures if requested."""
     if not diff.measures:
         return None
     rows = [Row(m.title, {"value": with_interval(m.estimate, m.unit)}) for m in diff.measures]
     notes = []
     if any(m.soft for m in diff.measures):
         soft = ", ".join(m.title for m in diff.measures if m.soft)
-        notes.append(f"read the size of probabilities, so that confidence moves them: {soft}")
+        notes.append(f"soft measures, which depend on confidence: {soft}")
     if diff.matched is not None:
         at = f"at temperatures {diff.matched.old:.3g} and {diff.matched.new:.3g}"
         rows += [Row(f"{m.title}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures]
-        notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} rows that the measures leave out")
+        notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} held-out rows")
     return Table("Between old and new", _texts(value="value"), tuple(rows), tuple(notes))
 
 
 def floors(diff: Diff) -> Table | None:
-    """Every change that has a noise floor: churn, negative flips, decisions, swap sets."""
+    """Every change with a noise floor: churn, negative flips, decisions, swap sets."""
     wanted = [
         *diff.floors,
         *[f for f in (*(d.floor for d in diff.decisions), *(s.floor for s in diff.swap_sets)) if f is not None],
@@ -102,12 +101,12 @@ def floors(diff: Diff) -> Table | None:
     more = {"more": "retrains to decide"} if any(f.more_retrains for f in wanted) else {}
     notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
     if not wanted[0].new_retrains:
-        notes.append("floors hold for this old model: each retrain is compared with it")
+        notes.append("the floors are for this old model: each retrain is compared with it")
     return Table("Against the noise of retraining", _texts(**titles, **more), tuple(rows), tuple(notes))
 
 
 def decisions(diff: Diff) -> Table | None:
-    """Decisions at each threshold: what changed, in both directions."""
+    """Decisions at each threshold: share of positive decisions, and changes in both directions."""
     titles = ("positive, old", "positive, new", "changed", "to positive", "to negative")
     rows = [
         (f"score ≥ {d.threshold:g}", (d.old_positive, d.new_positive, d.changed, d.to_positive, d.to_negative))
@@ -117,14 +116,14 @@ def decisions(diff: Diff) -> Table | None:
 
 
 def swap_sets(diff: Diff) -> Table | None:
-    """The top-k sets of both models: what they share, and how many of the rows that entered and left are positive."""
+    """Top-k sets of both models: overlap, swapped rows, and positives among rows that entered and left."""
     titles = ("in both", "swapped", "positive of entering", "positive of leaving")
     rows = [(f"top {s.rows:,}", (s.overlap, s.swapped / s.rows, s.entered_positive, s.left_positive)) for s in diff.swap_sets]
     return _fractions("Rows of highest score", titles, rows)
 
 
 def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_SLICES) -> Table | None:
-    """Slices in the order given, with what is significant in each."""
+    """Slices in their order, with the significant findings of each."""
     if not parts:
         return None
     columns = [Column("rows", "rows", "text"), Column("churn", "churn", "fraction")]
@@ -146,19 +145,19 @@ def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_S
 
 
 def regressed(diff: Diff, *, most: int | None = None) -> Table | None:
-    """The first rows that went from right to wrong; of a regression those that got worse most."""
+    """The first rows that went from right to wrong; for a regression the rows that got worse most."""
     shown = diff.regressed[:most]
     what = "Rows that got worse" if diff.regression else "Rows right → wrong"
     return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})")
 
 
 def largest_changes(diff: Diff, *, most: int | None = None) -> Table | None:
-    """The rows whose prediction moved most."""
+    """Rows whose prediction changed most."""
     return _rows(diff, diff.largest_changes[:most], "Largest changes", distance=True)
 
 
 def movement(diff: Diff) -> Table | None:
-    """How far probabilities moved: shares beyond each tolerance, quantiles, and KL divergence in both directions."""
+    """Distances between old and new probabilities: shares beyond each tolerance, quantiles, KL divergence in both directions."""
     moved = diff.movement
     if moved is None:
         return None
@@ -171,13 +170,13 @@ def movement(diff: Diff) -> Table | None:
 
 
 def calibration(diff: Diff) -> Table | None:
-    """The calibration error of each model next to what perfect calibration would show."""
+    """Calibration error of each model, and its expected value for a calibrated model."""
     titles = ("calibration error", "if perfectly calibrated", "less chance")
     return _fractions("Calibration", titles, [(c.model, (c.ece, c.if_calibrated, c.debiased)) for c in diff.calibration])
 
 
 def flow(diff: Diff) -> Table | None:
-    """The largest moves from one predicted class to another."""
+    """The most frequent changes from one predicted class to another."""
     if diff.flow is None or not diff.flow.cells:
         return None
     cells = diff.flow.cells[:10]

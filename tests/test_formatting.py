@@ -1,9 +1,24 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from traintwice.tables.format import change, decimals_for, format_cell, is_symmetric, with_interval
+from traintwice.formatting import (
+    change,
+    columns_of,
+    cut,
+    decimals_for,
+    format_cell,
+    is_symmetric,
+    pad,
+    visible,
+    with_interval,
+    wrap,
+)
 from traintwice.types import Estimate
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=80)
 
 
 def estimate(value, half):
@@ -84,3 +99,31 @@ def test_a_change_of_fractions_is_in_percentage_points():
 def test_an_end_that_is_not_zero_does_not_print_as_zero():
     assert change(estimate(0.0033, 0.0031), "fraction") == "+0.33 pp (0.02 to 0.64)"
     assert change(estimate(0.0033, 0.0033), "fraction") == "+0.33 pp (0.0 to 0.7)"
+
+
+@given(TEXT, st.integers(2, 60))
+def test_cut_and_pad_keep_to_the_width(text, width):
+    assert columns_of(cut(text, width)) <= width
+    assert columns_of(pad(cut(text, width), width)) == width
+
+
+@given(TEXT, st.integers(2, 60))
+def test_wrap_loses_nothing_and_keeps_to_the_width(text, width):
+    lines = wrap(text, width).split("\n")
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(columns_of(line) <= width for line in lines)
+
+
+def test_a_number_keeps_its_unit():
+    assert wrap("it is 12.5 % of all", 10) == "it is\n12.5 % of\nall"
+    assert wrap("it is 12.5 pp below", 10) == "it is\n12.5 pp\nbelow"
+
+
+@given(st.text(max_size=40))
+def test_visible_leaves_nothing_that_steers_a_terminal(text):
+    assert visible(text).isprintable() or all(c.isprintable() or c.isspace() or ord(c) > 0x7F for c in visible(text))
+    assert not set(visible(text)) & {"\x1b", "\n", "\r", "\b", "\u202e", "\u2028"}
+
+
+def test_visible_leaves_usual_text_alone():
+    assert visible("Ünï 日本 'q' <b> -> 3") == "Ünï 日本 'q' <b> -> 3"

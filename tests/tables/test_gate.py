@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
-from traintwice.sheets.gate import budgets_table, gate_sheet, junit
+from traintwice.tables.gate import budgets_table, gate_sheet, junit
 from traintwice.types import Estimate
 
 
@@ -19,7 +19,7 @@ def result(made):
         Check(
             Budget("churn", max=0.1, by="country"), "country", "BR", "fraction", made.estimate(0.12), "over", "in fractions"
         ),
-        Check(Budget("accuracy", min=-0.01), None, None, "fraction", made.estimate(0.0022), "kept", "in fractions"),
+        Check(Budget("accuracy", min=-0.01), None, None, "points", made.estimate(0.0022), "kept", "in fractions"),
     )  # fmt: skip
     return GateResult(checks, made.diff_of())
 

@@ -1,8 +1,10 @@
-"""Numbers as a person reads them: percent only here, as many decimals as the interval supports."""
+"""Numbers and text for people: percent and decimals; the width of text on a terminal; escapes for terminals and Markdown."""
 
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Sequence
 from statistics import median
 from typing import Any
@@ -11,9 +13,16 @@ from traintwice.types import Estimate
 
 MOST_DECIMALS = 6
 
+_UNITS = {"fraction": " %", "points": " pp"}
+
+_BEFORE_UNIT, _JOINED_UNIT = (re.compile(rf"{space}(?=%|pp\b)") for space in (" ", "\u00a0"))
+_MARKS = re.compile(r"([\\`*_\[\]<>&|~$@#])")
+_HIDDEN = ("Cc", "Cs", "Zl", "Zp")
+_BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
 
 def decimals_for(cells: Sequence[Any], unit: str) -> int:
-    """Decimals for a column, so that its typical interval shows two significant digits; without intervals, a typical number three.
+    """Decimals of a column: two significant digits of the median half-width; without intervals, three of the median number.
 
     >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800)], "fraction")
     2
@@ -31,7 +40,7 @@ def decimals_for(cells: Sequence[Any], unit: str) -> int:
 
 
 def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True) -> str:
-    """A text, a number or an estimate as a cell; an interval as ± where it is symmetric to so many decimals and ``plus_minus``.
+    """A text, a number or an estimate as a cell; an interval is printed as ± if it is symmetric and ``plus_minus`` is set.
 
     >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2)
     '2.65 ±0.70 %'
@@ -60,13 +69,13 @@ def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True)
 
 
 def is_symmetric(estimate: Estimate, unit: str, decimals: int) -> bool:
-    """Whether both ends of the interval are equally far from the value, to so many decimals; True without ends."""
+    """Whether both ends of the interval are equally far from the value, at this number of decimals; True without ends."""
     above, below = (number(side, unit, decimals) for side in (estimate.high - estimate.value, estimate.value - estimate.low))
     return above == below
 
 
 def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str:
-    """A number without its unit, with a true minus sign and none before zero; fractions and their points in percent.
+    """A number without its unit, with a minus sign (−) and no sign at zero; fractions and points are multiplied by 100.
 
     >>> number(-0.0123, "fraction", 1), number(-0.0001, "fraction", 1), number(0.0123, "fraction", 1, sign=True)
     ('−1.2', '0.0', '+1.2')
@@ -82,7 +91,7 @@ def number(value: float, unit: str, decimals: int, *, sign: bool = False) -> str
 
 
 def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
-    """The ends of an interval; "" where it has none.
+    """The bounds of an interval; "" if there is none.
 
     >>> between(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 2, 800), "fraction")
     '0.15 to 0.29'
@@ -94,7 +103,7 @@ def between(estimate: Estimate, unit: str, decimals: int | None = None) -> str:
 
 
 def end_digits(estimate: Estimate | float, unit: str, decimals: int | None = None) -> int:
-    """Decimals of the ends: one fewer than of the number where the half-width has a leading digit of 3 or more and no end becomes 0.
+    """Decimals of the bounds: one fewer than of the number if the half-width starts with 3 or more and no bound rounds to 0.
 
     >>> end_digits(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 2, 800), "fraction")
     1
@@ -108,7 +117,7 @@ def end_digits(estimate: Estimate | float, unit: str, decimals: int | None = Non
 
 
 def digits_of(estimate: Estimate | float, unit: str) -> int:
-    """Decimals of a number in a sentence: those of its ends, or two where its interval supports them.
+    """Decimals of a number in a sentence: those of its bounds, or two if its interval supports two.
 
     >>> digits_of(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 2, 800), "fraction")
     2
@@ -117,7 +126,7 @@ def digits_of(estimate: Estimate | float, unit: str) -> int:
 
 
 def change(estimate: Estimate, unit: str) -> str:
-    """A difference with its sign and interval; of fractions in percentage points.
+    """A difference with its sign and interval; differences of fractions in percentage points.
 
     >>> change(Estimate(0.0022, 0.0015, 0.0029, 0.0003, 2, 800), "fraction")
     '+0.22 pp (0.15 to 0.29)'
@@ -128,17 +137,28 @@ def change(estimate: Estimate, unit: str) -> str:
 
 
 def value_of(estimate: Estimate | float, unit: str, decimals: int | None = None) -> str:
-    """The number alone, with its unit.
+    """The number with its unit; points with their sign.
 
-    >>> value_of(0.0631, "fraction")
-    '6.31 %'
+    >>> value_of(0.0631, "fraction"), value_of(0.0022, "points", 2), value_of(1.5, "number", 1)
+    ('6.31 %', '+0.22 pp', '1.5')
     """
-    text = number(float(estimate), unit, digits_of(estimate, unit) if decimals is None else decimals)
-    return f"{text} %" if unit == "fraction" and math.isfinite(float(estimate)) else text
+    text = number(float(estimate), unit, digits_of(estimate, unit) if decimals is None else decimals, sign=unit == "points")
+    return text + _UNITS.get(unit, "") if math.isfinite(float(estimate)) else text
+
+
+def limits_in_words(most: float | None, least: float | None, unit: str) -> str:
+    """Limits with their unit, all digits printed.
+
+    >>> limits_in_words(0.1, None, "fraction"), limits_in_words(1.5, -0.01, "points")
+    ('at most 10 %', 'at most 150 pp and at least −1 pp')
+    """
+    scale, limits = 100 if unit in _UNITS else 1, {"at most": most, "at least": least}
+    texts = {word: f"{scale * limit:.10g}".replace("-", "−") for word, limit in limits.items() if limit is not None}
+    return " and ".join(f"{word} {text}{_UNITS.get(unit, '')}" for word, text in texts.items())
 
 
 def with_interval(estimate: Estimate, unit: str) -> str:
-    """The number with its unit and the ends of its interval.
+    """The number with its unit and the bounds of its interval.
 
     >>> with_interval(Estimate(0.0631, 0.0627, 0.0635, 0.0002, 2, 800), "fraction")
     '6.31 % (6.27 to 6.35)'
@@ -157,7 +177,7 @@ def probability(p: float) -> str:
 
 
 def times(ratio: float, *, word: bool = True) -> str:
-    """A ratio: "1.4 times", or the number alone; below 1.1 to two decimals, so that it shows on which side of 1 it is.
+    """A ratio: "1.4 times", or the number alone; two decimals below 1.1, to show on which side of 1 it is.
 
     >>> times(1.4), times(13.2), times(0.96, word=False), times(1.02, word=False), times(float("inf"))
     ('1.4 times', '13 times', '0.96', '1.02', 'infinitely many times')
@@ -169,10 +189,93 @@ def times(ratio: float, *, word: bool = True) -> str:
 
 
 def points(value: float) -> str:
-    """A difference of fractions in percentage points, two digits of it at least.
+    """A difference of fractions in percentage points, with at least two digits.
 
     >>> points(0.0041), points(-0.018), points(0.123)
     ('0.41', '-1.8', '12.3')
     """
     scaled = 100 * value
     return f"{scaled:.{1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4}f}"
+
+
+def columns_of(text: str) -> int:
+    """Width of a text on a terminal, in columns.
+
+    >>> columns_of("né"), columns_of("日本"), columns_of("e\u0301")
+    (2, 4, 1)
+    """
+    return len(text) if text.isascii() else sum(_width(character) for character in text)
+
+
+def pad(text: str, width: int, right: bool = False) -> str:
+    """The text filled with blanks to this width; ``right`` aligns it to the right."""
+    blanks = " " * max(width - columns_of(text), 0)
+    return blanks + text if right else text + blanks
+
+
+def cut(text: str, width: int) -> str:
+    """The text cut to this width, with … at the cut.
+
+    >>> cut("a very long name", 8), cut("short", 8)
+    ('a very …', 'short')
+    """
+    return text if columns_of(text) <= width else _head(text, width - 1) + "…"
+
+
+def wrap(text: str, width: int) -> str:
+    """Lines of at most this width. Lines break between words, never before "%" or "pp"; words longer than a line are broken.
+
+    >>> wrap("one two three", 8)
+    'one two\\nthree'
+    """
+    lines, line = [], ""
+    for word in _BEFORE_UNIT.sub("\u00a0", text).split(" "):
+        if line and columns_of(line) + 1 + columns_of(word) > width:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}" if line else word
+        while columns_of(line) > width:
+            head = _head(line, width)
+            lines.append(head)
+            line = line[len(head) :]
+    broken = "\n".join([*lines, line]) if line or not lines else "\n".join(lines)
+    return _JOINED_UNIT.sub(" ", broken)
+
+
+def visible(text: str) -> str:
+    """The text with control characters escaped, so that the content of a file cannot control the terminal.
+
+    >>> visible("a\\x1b[31mb\\nc")
+    'a\\\\x1b[31mb\\\\nc'
+    """
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _HIDDEN or c in _BIDIRECTIONAL else c for c in text
+    )
+
+
+def plain_markdown(text: str) -> str:
+    """The text with all Markdown of GitHub escaped: markup, table rules and mentions.
+
+    >>> plain_markdown("a|b <script> *x*")
+    'a\\\\|b &lt;script&gt; \\\\*x\\\\*'
+    """
+    named = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"}
+    return _MARKS.sub(lambda m: named.get(m[1], "\\" + m[1]), text.replace("\r", " ").replace("\n", " "))
+
+
+def _head(text: str, width: int) -> str:
+    """The longest prefix that fits this width."""
+    room = width
+    for at, character in enumerate(text):
+        room -= _width(character)
+        if room < 0:
+            return text[:at]
+    return text
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Cf", "Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

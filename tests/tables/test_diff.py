@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.sheets.diff import diff_sheet
-from traintwice.sheets.words import against_floor, findings, headline, left_out
+from traintwice.tables.diff import diff_sheet
+from traintwice.tables.words import against_floor, findings, headline, left_out
 from traintwice.types import Estimate
 
 
@@ -121,7 +121,7 @@ def test_rows_left_out_waived_and_weighted(made):
     text = words(str(dataclasses.replace(found, alignment=alignment, waived=2, effective_rows=812.4)))
     assert "5,000 rows joined by id" in text
     assert "weighted by w" in text
-    assert "new.parquet: 3 rows left out, ids missing elsewhere or on several rows" in text
+    assert "new.parquet: 3 rows left out (ids missing in another file, or on several rows)" in text
     assert "2 rows waived by id" in text
     assert "effective number of rows under these weights: 812" in text
 

@@ -1,4 +1,4 @@
-"""Words that several sheets share: names of slices and rows, noise floors, reasons."""
+"""Phrases that several sheets share: names of slices, numbers of rows, noise floors, reasons."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from traintwice.compare.answer_types import NoiseFloor
 from traintwice.compare.results import PREDICTED, Slice
+from traintwice.formatting import times, value_of, visible
 from traintwice.predictions import Summary
-from traintwice.tables.format import times, value_of
-from traintwice.tables.text import visible
 
 ORDER = {
     "same order": "rows in the same order, every id compared",
@@ -19,7 +18,7 @@ ORDER = {
 
 
 def headline(found: Summary) -> str:
-    """The files of old and new, how their rows were matched, and what their columns mean."""
+    """The files of old and new, how their rows were matched, and the roles of their columns."""
     layout = visible(found.layouts[0])
     parts = [f"{visible(found.files[0])} → {visible(found.files[1])}", f"{found.rows:,} {ORDER[found.order]}", layout]
     if found.positive is not None:
@@ -54,7 +53,7 @@ def sentence(text: str) -> str:
 
 
 def left_out(reasons: Mapping[str, str]) -> Iterator[str]:
-    """What has no value here, grouped by reason.
+    """Measures and parts without a value, grouped by reason.
 
     >>> list(left_out({"brier": "needs labels", "accuracy": "needs labels"}))
     ['left out: brier, accuracy (needs labels)']
@@ -76,7 +75,7 @@ def slice_name(column: str, value: str | None) -> str:
 
 
 def findings(s: Slice) -> Iterator[str]:
-    """What is significant in a slice, in words: losses of quality, then more churn than its floor or than other rows."""
+    """Significant findings in a slice: losses of quality, then churn above its floor or above that of the other rows."""
     for t in s.worse:
         both = " → ".join(value_of(share, "fraction", 1) for share in (t.old, t.new) if share is not None)
         yield f"{t.question} {both}"
@@ -88,7 +87,7 @@ def findings(s: Slice) -> Iterator[str]:
 
 
 def against_floor(floor: NoiseFloor) -> str:
-    """A ratio to a noise floor, with the ends of its interval, the floor and the verdict."""
+    """A ratio to a noise floor with its interval, the floor and the verdict."""
     if math.isnan(floor.ratio.value):
         return f"{visible(floor.title)}: {floor.verdict}"
     ends = [times(end, word=False) for end in (floor.ratio.low, floor.ratio.high)]
@@ -99,9 +98,9 @@ def against_floor(floor: NoiseFloor) -> str:
 
 
 def margin_in_words(floor: NoiseFloor) -> str:
-    """What the verdict on a floor means, and what it rests on."""
+    """The margin of the verdict on a floor, and the retrains that the floor is estimated from."""
     if not floor.retrains:
-        return f"within noise means below {floor.margin:g} times the floor, which draws of one model bring"
+        return f"within noise means below {floor.margin:g} times the floor; the floor is estimated from the draws of each model"
     retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of the old recipe"
     if floor.new_retrains:
         retrains += f" and {floor.new_retrains} of the new"

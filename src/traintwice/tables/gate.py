@@ -1,4 +1,4 @@
-"""The outcome of a gate as a person and as a build server reads it."""
+"""Sheet and JUnit file of a gate, and the sheet of its self-test."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from traintwice.compare.gate_types import Check, GateResult, SelfTest
-from traintwice.sheets.diff import notes
-from traintwice.sheets.words import headline, sentence, slice_name
-from traintwice.tables.format import between, digits_of, number, value_of, with_interval
-from traintwice.tables.sheet import Line, Sheet, sheet_of
+from traintwice.formatting import between, limits_in_words, value_of, visible, with_interval
+from traintwice.tables.diff import notes
+from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.table import Column, Row, Table
-from traintwice.tables.text import visible
+from traintwice.tables.words import headline, sentence, slice_name
 
 MOST_CHECKS = 40
-"""Checks in the table: all that are not kept, then as many of the others."""
+"""Rows of the table of budgets, unless more budgets are over or inconclusive."""
 
 
-@sheet_of.register
 def gate_sheet(result: GateResult) -> Sheet:
-    """The outcome, every budget with its number (those not kept first) and the reason, and what was compared."""
+    """The outcome, the budgets with their numbers (over and inconclusive first), and the files compared."""
     return Sheet(
         headline="",
         verdict=gate_sentence(result),
@@ -46,7 +44,7 @@ def gate_sentence(result: GateResult) -> str:
 
 
 def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
-    """Every check with number, interval, limit and outcome; those over their limit first, then those that are inconclusive."""
+    """Every check with outcome, number, interval and limit: over first, then inconclusive, then kept."""
     checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
     shown = checks[: max(most or len(checks), len(_not_kept(result)))]
     titles = {"outcome": "outcome", "number": "number", "interval": "interval", "limit": "limit"}
@@ -56,11 +54,11 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     if any(check.outcome == "inconclusive" and _known(check) for check in checks):
         why.append("inconclusive: the limit is inside the interval, or there is no interval")
     more = [f"{rest:,} more kept"] if rest else []
-    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c, _unit(c, result))) for c in shown), (*why, *more))
+    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), (*why, *more))
 
 
 def check_name(check: Check) -> str:
-    """The measure, and the slice where it is one.
+    """The measure, and the slice if the check is of a slice.
 
     >>> check_name(Check(Budget("churn", 0.1, by="g", where="a", against="times floor"), "g", "a", "number", None, "kept", ""))
     'churn / floor · g=a'
@@ -72,41 +70,31 @@ def check_name(check: Check) -> str:
     return f"{visible(budget.measure)}{against}{of}{where}"
 
 
-def limit_in_words(check: Check, unit: str) -> str:
-    """The limit of a budget, in the unit of its measure."""
-    scale, end = {"fraction": (100, " %"), "points": (100, " pp")}.get(unit, (1, ""))
-    limits = {"at most": check.budget.max, "at least": check.budget.min}
-    parts = [f"{word} {f'{scale * limit:.10g}'.replace('-', '−')}{end}" for word, limit in limits.items() if limit is not None]
-    return " and ".join(parts)
-
-
 def junit(result: GateResult) -> str:
-    """The checks as a JUnit XML document, a test case each.
+    """The checks as a JUnit XML document, one test case for each.
 
-    A budget that is over is a failure of type OverBudget; an inconclusive one a failure of type Inconclusive, or, where that counts
-    as a pass, a note in system-out.
+    A check that is over is a failure of type OverBudget. An inconclusive check is a failure of type Inconclusive, or a note in system-out
+    if inconclusive counts as a pass.
     """
     failed = [c for c in result.checks if c.outcome == "over" or (c.outcome == "inconclusive" and result.inconclusive != "pass")]
     counts = {"tests": str(len(result.checks)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
     suites = ElementTree.Element("testsuites", {"name": "traintwice gate", **counts})
     suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(headline(result.diff.alignment)), **counts})
     for check in result.checks:
-        unit = _unit(check, result)
-        name = _xml(f"{check_name(check)} {limit_in_words(check, unit)}")
+        name = _xml(f"{check_name(check)} {_cells(check)['limit']}")
         case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
         if check in failed:
             kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
-            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check, unit))})
-            failure.text = _xml(_reason(check, unit))
+            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check))})
+            failure.text = _xml(_reason(check))
         elif check.outcome == "inconclusive":
-            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check, unit)}")
+            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check)}")
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-@sheet_of.register
 def self_test_sheet(test: SelfTest) -> Sheet:
-    """How often the gate would not have passed with nothing changed."""
+    """How often the gate is over or inconclusive if nothing changed."""
     rows = tuple(
         Row(visible(name), {"kept": f"{kept:,}", "over": f"{over:,}", "inconclusive": f"{unknown:,}"})
         for name, kept, over, unknown in test.by_budget
@@ -133,30 +121,24 @@ def _known(check: Check) -> bool:
     return check.estimate is not None and not math.isnan(check.estimate.value)
 
 
-def _unit(check: Check, result: GateResult) -> str:
-    """Points for a difference of fractions: a change of quality, or an excess over the noise floor."""
-    budget = check.budget
-    differs = budget.against == "minus floor" or budget.measure == "excess"
-    differs |= budget.of == "change" and any(q.name == budget.measure for q in result.diff.quality)
-    return "points" if differs and check.unit == "fraction" else check.unit
-
-
-def _reason(check: Check, unit: str) -> str:
+def _reason(check: Check) -> str:
     if not _known(check):
         return check.reason
-    cells = _cells(check, unit)
+    cells = _cells(check)
     interval = f" ({cells['interval']})" if cells["interval"] else ""
     return f"{check_name(check)} is {cells['number']}{interval}; allowed is {cells['limit']}"
 
 
-def _cells(check: Check, unit: str) -> dict[str, str]:
-    e = check.estimate if _known(check) else None
-    text, interval = "–", "" if e is None else between(e, unit)
-    if e is not None:
-        text = f"{number(e.value, unit, digits_of(e, unit), sign=True)} pp" if unit == "points" else value_of(e, unit)
-    return {"number": text, "interval": interval, "limit": limit_in_words(check, unit), "outcome": check.outcome}
+def _cells(check: Check) -> dict[str, str]:
+    e, budget = check.estimate if _known(check) else None, check.budget
+    return {
+        "outcome": check.outcome,
+        "number": "–" if e is None else value_of(e, check.unit),
+        "interval": "" if e is None else between(e, check.unit),
+        "limit": limits_in_words(budget.max, budget.min, check.unit),
+    }
 
 
 def _xml(text: str) -> str:
-    """The text without what XML 1.0 cannot hold, which `visible` writes as escapes."""
+    """The text without characters that XML 1.0 does not allow."""
     return "".join(c if c not in "\ufffe\uffff" else "\ufffd" for c in visible(text))

@@ -1,4 +1,4 @@
-"""Measures of replicas, two recipes, and a plan, as a person reads them."""
+"""Sheets of the measures of replicas, of two recipes compared, and of a plan."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from traintwice.compare.diff import FEW_EFFECTIVE_ROWS
 from traintwice.compare.measure import Measures
 from traintwice.compare.plan import Plan
 from traintwice.compare.recipes import RecipeComparison
-from traintwice.sheets.words import left_out, sentence
-from traintwice.tables.format import change, number, value_of
-from traintwice.tables.sheet import Line, Sheet, sheet_of
+from traintwice.formatting import change, number, value_of, visible
+from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.table import Cell, Column, Row, Table
-from traintwice.tables.text import visible
+from traintwice.tables.words import left_out, sentence
 from traintwice.types import TARGET_IN_WORDS, Target
 
 
-@sheet_of.register
 def measures_sheet(measures: Measures) -> Sheet:
-    """What was read, the churn in a sentence, a row for each measure, and distributions where asked for."""
+    """Files read, churn in a sentence, one row for each measure, and multiplicity if requested."""
     lines = measures.read.describe().splitlines()
     read = [visible(line) for line in lines if not line.startswith("labels in") or "have none" in line]
     verdict = ""
     if "churn" in measures:
         percent = f"{100 * measures['churn'].value:.3g}"
-        verdict = f"Two of these {measures.replicas} models give {percent} of 100 rows another label on average."
+        verdict = f"On average, two of these {measures.replicas} models give different labels to {percent} of 100 rows."
     warnings = [("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit.") for group in measures.identical]
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
         few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
@@ -35,9 +33,8 @@ def measures_sheet(measures: Measures) -> Sheet:
     )
 
 
-@sheet_of.register
 def recipes_sheet(comparison: RecipeComparison) -> Sheet:
-    """A line for each measure: first, second, and the difference with its interval."""
+    """One line for each measure: first, second, and the difference with its interval."""
     first, second = map(visible, comparison.names)
     lines = []
     for m in comparison.measures:
@@ -45,7 +42,7 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
         verdict = "significant" if m.difference.significant else "inconclusive"
         lines.append(Line(m.title, both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
-    how = "paired by replica" if comparison.paired else "replicas taken as independent"
+    how = "paired by replica" if comparison.paired else "independent replicas"
     about = f"intervals: {100 * comparison.level:g} %, {how}"
     if comparison.measures:
         about += f", for {TARGET_IN_WORDS[comparison.measures[0].difference.estimate.target]}"
@@ -55,9 +52,8 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     return Sheet(headline, sentence(comparison.sentence), tuple(lines), tuple(warnings), notes=notes)
 
 
-@sheet_of.register
 def plan_sheet(plan: Plan) -> Sheet:
-    """A row for each number of replicas and rows: the difference that it would detect."""
+    """One row for each number of replicas and rows: the difference that it detects."""
     columns = [
         Column("rows", "rows", "text"),
         Column("error", "standard error", "text"),
@@ -78,8 +74,8 @@ def plan_sheet(plan: Plan) -> Sheet:
     parts = plan.components
     how = "paired by replica" if parts.paired else "independent replicas"
     about = (
-        f"standard error: of the difference in churn; detects: the smallest difference found with {100 * plan.wanted_power:.0f} % power "
-        f"in a test at {100 * plan.level:g} %",
+        f"standard error: of the difference in churn; detects: the smallest difference that is significant with "
+        f"{100 * plan.wanted_power:.0f} % power at {100 * plan.level:g} % confidence",
         f"variance components: ζ₁ {parts.zeta_1:.3g}, ζ₂ {parts.zeta_2:.3g}, σ_u {parts.sigma_u:.3g}, {how} ({visible(parts.source)})",
     )
     aim = "" if plan.detect is None else f" · a difference of {_pp(plan.detect)}"
@@ -132,11 +128,11 @@ def _notes(measures: Measures) -> Iterator[str]:
         yield f"{measures.replicas} replicas were kept by their loss: {', '.join(map(visible, measures.kept))}"
     if measures.calibration is not None:
         chance, debiased = (value_of(share, "fraction") for share in measures.calibration)
-        yield f"calibration error: {chance} if perfectly calibrated; {debiased} less what chance adds"
+        yield f"calibration error: expected {chance} if perfectly calibrated; {debiased} after subtracting that"
     yield from (f"{measures.definitions[name].title} is infinite: {visible(where)}" for name, where in measures.infinite.items())
     if measures.matched is not None:
         held = measures.matched.held_out
-        yield f"temperature: one for all replicas, fitted to log loss on {held:,} rows that its column leaves out"
+        yield f"temperature: one for all replicas, fitted to log loss on {held:,} held-out rows"
     yield from left_out(measures.left_out)
 
 

@@ -1,4 +1,4 @@
-"""A comparison of two models as a person reads it: answers first, then the numbers behind them."""
+"""Sheet of a comparison of two models: answers first, then the numbers behind them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator
 
 from traintwice.compare.results import Diff
-from traintwice.sheets import diff_tables as tables
-from traintwice.sheets.words import (
+from traintwice.formatting import value_of, visible
+from traintwice.tables import diff_tables as tables
+from traintwice.tables.sheet import Line, Sheet
+from traintwice.tables.table import Table
+from traintwice.tables.words import (
     against_floor,
     findings,
     headline,
@@ -17,24 +20,20 @@ from traintwice.sheets.words import (
     sentence,
     slice_name,
 )
-from traintwice.tables.format import value_of
-from traintwice.tables.sheet import Line, Sheet, sheet_of
-from traintwice.tables.table import Table
-from traintwice.tables.text import visible
 
 MOST_IN_ANSWER = 3
-"""So many slices are named in the answer itself."""
+"""Number of slices that the answer itself names."""
 
 MOST_NAMED, MOST_ROWS = 6, 5
-"""Slices and rows of the short form."""
+"""Number of slices and of rows in the short form."""
 
 
 def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
-    """What was compared, the answers, the verdict, and what they rest on.
+    """Headline, answers, verdict, and the numbers that they rest on.
 
     Args:
         diff: of two models.
-        every: with every table; else what fits on a screen.
+        every: include every table; otherwise the sheet fits on a screen.
     """
     return Sheet(
         headline=headline(diff.alignment),
@@ -46,31 +45,26 @@ def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
     )
 
 
-@sheet_of.register
-def _(diff: Diff) -> Sheet:
-    return diff_sheet(diff)
-
-
 def answers(diff: Diff) -> tuple[Line, ...]:
-    """A line for each answer: question, verdict, numbers."""
+    """One line for each answer: question, verdict, numbers."""
     return tuple(Line(a.question.capitalize(), visible(a.verdict), visible(a.detail)) for a in diff.answers)
 
 
 def notes(diff: Diff) -> Iterator[str]:
-    """What must be known to read the numbers: layouts, rows left out, what the intervals are about, infinite measures."""
+    """Notes on the numbers: layouts, rows left out, targets of the intervals, infinite measures."""
     found = diff.alignment
     if len(set(found.layouts)) > 1:
         yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
     for name, count in zip(found.files, found.dropped, strict=True):
         if count:
-            yield f"{visible(name)}: {rows_in_words(count)} left out, ids missing elsewhere or on several rows"
+            yield f"{visible(name)}: {rows_in_words(count)} left out (ids missing in another file, or on several rows)"
     if diff.waived:
         yield f"{rows_in_words(diff.waived)} waived by id"
     if found.label is not None and found.labelled < found.rows:
-        yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need one leave them out"
+        yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
-    retrains = ", those of a ratio to a floor for new retrains too" if diff.floor is not None and diff.floor.retrains else ""
+    retrains = "; ratios to a floor: also for new retrains" if diff.floor is not None and diff.floor.retrains else ""
     yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
     if diff.slices_left_out:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
@@ -78,14 +72,14 @@ def notes(diff: Diff) -> Iterator[str]:
 
 
 def reviews(diff: Diff) -> str:
-    """Share of the changed labels found among the least stable rows; "" where not known."""
+    """Share of the changed labels found among the least stable rows; "" if unknown."""
     known = [r for r in diff.reviews if not math.isnan(r.caught)]
     parts = [f"{100 * r.caught:.0f} % among the {100 * r.share:g} % least stable rows" for r in known]
     return f"changed labels: {', '.join(parts)}" if parts else ""
 
 
 def bounds(diff: Diff) -> str:
-    """Upper bounds on churn by the lemmas; "" where there are none."""
+    """Upper bounds on churn by the lemmas; "" if there are none."""
     parts = [f"{name.replace('_', ' ')} {value_of(bound, 'fraction', 2)}" for name, bound in diff.bounds.items()]
     return f"upper bounds on churn: {', '.join(parts)}" if parts else ""
 
@@ -110,5 +104,4 @@ def _short_tables(diff: Diff) -> Iterator[Table]:
 def _short_notes(diff: Diff) -> Iterator[str]:
     yield from notes(diff)
     if diff.left_out:
-        count = len(diff.left_out)
-        yield f"left out: {count} part{'' if count == 1 else 's'} or measure{'' if count == 1 else 's'} without a value here"
+        yield f"left out: {', '.join(visible(name) for name in diff.left_out)} (reasons: --full)"
