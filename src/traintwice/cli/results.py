@@ -9,8 +9,7 @@ from rich.console import Console
 
 from traintwice import report as reports
 from traintwice.cli.output import in_columns
-from traintwice.report.choice import choose
-from traintwice.report.words import in_words
+from traintwice.report.findings import choose, in_words
 from traintwice.study import Results, component_table, source_shares, stream_findings, verdict
 from traintwice.tables import Table
 
@@ -48,17 +47,17 @@ def print_results(console: Console, results: Results) -> None:
         _print_part(console, stream.table)
         _print_part(console, stream.baseline_over_time)
         console.print()
-        for sentence in stream.sentences:
-            console.print(sentence)
+        for text in stream.sentences:
+            console.print(text)
     if not choice.many:
         _print_part(console, component_table(results))
     console.print()
     brief = [b.row for b in choice.briefly]
-    for said in in_words(found, results):
-        if said.kind == "terms" and brief:
-            console.print(f"Not settled either: {'; '.join(brief)}.")
-        if said.row not in brief:
-            console.print(said.text)
+    for sentence in in_words(found, results):
+        if sentence.kind == "terms" and brief:
+            console.print(f"Also inconclusive: {'; '.join(brief)}.")
+        if sentence.row not in brief:
+            console.print(sentence.text)
     if choice.many:
         console.print("The other measures, all differences and the components of each recipe: in the report, and in --json.")
 

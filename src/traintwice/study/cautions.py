@@ -1,4 +1,4 @@
-"""What the methods of a study do that its user may not expect, each sentence once with the rows that it is about."""
+"""Warnings of the methods of a study, each once, with the recipes that it is about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from traintwice.study.experiment import Experiment
 
 @dataclass(frozen=True)
 class Caution:
-    """A warning of `Method.warnings`, and the rows of whose method, or of whose teacher's, it is true."""
+    """A warning of `Method.warnings`, and the recipes whose method, or teacher's method, it is about."""
 
     text: str
     rows: tuple[str, ...]
@@ -26,7 +26,7 @@ def cautions(experiment: Experiment, *, classes: int | None = None) -> tuple[Cau
 
     Args:
         experiment: any.
-        classes: K, where it is known.
+        classes: K, if known.
     Example:
         >>> from traintwice.data import Digits
         >>> from traintwice.methods import symmetric_kl_regulariser
@@ -43,7 +43,7 @@ def cautions(experiment: Experiment, *, classes: int | None = None) -> tuple[Cau
 
 
 def _methods(recipe: Recipe) -> Iterator[Method]:
-    """Of a recipe, and of the earlier models that it starts or learns from."""
+    """Methods of a recipe and of the earlier models that it starts or learns from."""
     yield recipe.method
     for earlier in recipe.earlier():
         yield from _methods(earlier.recipe)

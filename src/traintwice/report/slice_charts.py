@@ -1,4 +1,4 @@
-"""The charts of slices and of periods."""
+"""Charts of a diff by slice and by period."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import altair as alt
 
 from traintwice.compare.results import Diff, Slice
 from traintwice.formatting import cut
-from traintwice.report.diff.charts import BLUE, MOST_NAME, ORANGE, unique
+from traintwice.report.comparison_charts import BLUE, MOST_NAME, ORANGE, unique
 from traintwice.report.style import INK, QUIET, Figure, finish
 from traintwice.tables.words import findings, slice_name
 from traintwice.types import Estimate
@@ -20,11 +20,11 @@ KINDS = ("significant", "not significant")
 
 
 def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float) -> Figure | None:
-    """Churn of each slice with its interval, and its own noise floor where retrains were given.
+    """Churn of each slice with its interval, and its noise floor if there are retrains.
 
     Args:
-        name: of the chart's place in the page.
-        what: the slices, in the plural.
+        name: of the element in the page.
+        what: a plural noun for the slices.
         slices: in the order of the chart.
         overall: churn of all rows.
     """
@@ -43,7 +43,7 @@ def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float) 
 
 
 def periods_chart(diff: Diff) -> Figure | None:
-    """Churn, and the change of accuracy where there are labels, in each period, in the order of time."""
+    """Churn by period, and change of accuracy if there are labels, in the order of time."""
     if not diff.periods:
         return None
     first, last = diff.periods[0], diff.periods[-1]

@@ -1,13 +1,13 @@
-"""The report of a diff as one HTML page that needs nothing but itself."""
+"""The report of a diff as one HTML page."""
 
 from __future__ import annotations
 
 from traintwice.compare.gate_types import GateResult
 from traintwice.compare.results import Diff
 from traintwice.formatting import visible
-from traintwice.report.diff.charts import confidence_chart, density_chart, flow_chart
-from traintwice.report.diff.slices import forest_chart, periods_chart
+from traintwice.report.comparison_charts import confidence_chart, density_chart, flow_chart
 from traintwice.report.document import render
+from traintwice.report.slice_charts import forest_chart, periods_chart
 from traintwice.tables import diff_tables as tables
 from traintwice.tables.diff import bounds, notes, reviews
 from traintwice.tables.gate import budgets_table, gate_sentence
@@ -15,10 +15,10 @@ from traintwice.tables.words import against_floor, headline, left_out, margin_in
 from traintwice.versions import versions
 
 MOST_SLICES = 200
-"""In the page's tables; JSON has all."""
+"""Rows of a table of slices on the page; JSON has all."""
 
 OUTCOMES = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
-"""Outcome of a gate to the concern that the page's style has a mark for."""
+"""Outcome of a gate to the class of its style."""
 
 
 def page(diff: Diff, gate: GateResult | None = None) -> str:
@@ -26,10 +26,10 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
 
     Args:
         diff: of two models.
-        gate: whose outcome and budgets come first; None for a comparison without budgets.
+        gate: its outcome and budgets come first; None for a comparison without budgets.
     Returns:
-        An HTML document. Everything from files is escaped; its content security policy forbids every connection and every script
-        but its own two. Ids and rows are in it only where ``diff`` has them.
+        An HTML document. Everything from files is escaped. Its content security policy forbids every connection and all scripts but
+        its own two. It has ids and rows only if ``diff`` has them.
     """
     overall = next((m.estimate.value for m in diff.measures if m.name == "churn"), 0.0)
     drawn = (

@@ -1,4 +1,4 @@
-"""Every recipe against the baseline: a forest plot of the differences, for studies of many rows."""
+"""Forest plot: the difference of every recipe from the baseline, for studies of many recipes."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 import altair as alt
 
 from traintwice.compare import Difference
-from traintwice.formatting import decimals_for, format_cell
-from traintwice.report.charts.span import span_of_most
-from traintwice.report.choice import in_points, kinds_of, signed
+from traintwice.formatting import decimals_for, format_cell, number
+from traintwice.report.findings import in_points, kinds_of
+from traintwice.report.layout import span_of_most
 from traintwice.report.style import INK, KIND_COLOURS, KIND_FILLS, KIND_SHAPES, QUIET, Figure, finish
 from traintwice.study import Verdict
 
 MEASURES = ("churn", "accuracy")
 LINE = {"wide": 21, "narrow": 38}
-"""Height of a row; on a phone its name stands above its bar."""
+"""Height of a row in pixels; in the narrow form the name is above the bar."""
 
 NAMES = {"wide": 235, "narrow": 185}
-"""Room for the names; a longer one is cut, and whole in the tooltip."""
+"""Width of the names in pixels; longer names are cut, and whole in the tooltip."""
 
-EDGE_MARKS = {"lower": "▼ ", "price": "▽ ", "higher": "▲ ", "unsettled": ""}
-"""What was found of a row whose own mark lies outside the axis, before its number."""
+EDGE_MARKS = {"lower": "▼ ", "price": "▽ ", "higher": "▲ ", "inconclusive": ""}
+"""Mark before the number of a difference that is outside the axis."""
 
 Record = dict[str, Any]
 Span = tuple[float, float]
 
 
 def forest(found: Verdict) -> Figure:
-    """A bar for the interval of each difference, the largest drop in churn first; beside it that of accuracy and the cost.
+    """A bar for the interval of each difference in churn, largest drop first; next to it accuracy and costs.
 
     Args:
         found: the verdict on the study.
     Returns:
-        The figure. An axis reaches as far as most intervals do (`span_of_most`): a bar that leaves it ends in an arrow, a difference
-        outside is written as a number, and the note names each.
+        The figure. The axes cover most intervals (`span_of_most`). A bar that is cut ends in an arrow, a difference outside is printed as a
+        number, and the note names each.
     """
     findings = sorted(
-        [*found.lower, *found.lower_at_a_price, *found.higher, *found.unsettled], key=lambda f: f.churn.estimate.value
+        [*found.lower, *found.lower_at_a_price, *found.higher, *found.inconclusive], key=lambda f: f.churn.estimate.value
     )
     kinds = kinds_of(found)
     differences = {"churn": [f.churn for f in findings], "accuracy": [f.accuracy for f in findings]}
@@ -54,16 +54,16 @@ def forest(found: Verdict) -> Figure:
             "churn_edge": f"{EDGE_MARKS[record['kind']]}{record['churn_number']}",
             "accuracy_edge": record["accuracy_number"],
         }
-        record["beside"] = f"{record['accuracy_number']} · {record['train']} · {record['serve']}"
+        record["right"] = f"{record['accuracy_number']} · {record['train']} · {record['serve']}"
         records.append(record)
     listed = "; ".join(f"{r['row']}: churn {r['churn_text']}, accuracy {r['accuracy_text']}" for r in records)
-    text = f"Differences from {found.baseline} in percent points with intervals, the largest drop in churn first. {listed}."
+    text = f"Differences from {found.baseline} in percentage points with intervals, the largest drop in churn first. {listed}."
     wide, narrow = _wide(records, spans, text), _narrow(records, spans["churn"], text)
     return Figure("forest", text, wide, narrow, _note(records))
 
 
 def _span(differences: list[Difference]) -> Span:
-    """Of the axis; zero is always on it."""
+    """Range of the axis; it contains zero."""
     low, high = span_of_most([end for d in differences for end in _interval(d)])
     return min(low, -0.1), max(high, 0.1)
 
@@ -76,7 +76,7 @@ def _interval(difference: Difference) -> Span:
 
 
 def _ends(name: str, difference: Difference, span: Span, digits: int) -> Record:
-    """A difference as the chart draws it: its bar cut to the axis, and where it was cut."""
+    """A difference as drawn: its bar cut to the axis, and the side of the cut."""
     value, (low, high) = 100 * difference.estimate.value, _interval(difference)
     return {
         f"{name}_value": value,
@@ -90,8 +90,8 @@ def _ends(name: str, difference: Difference, span: Span, digits: int) -> Record:
         if high > span[1]
         else "",
         f"{name}_outside": "left" if value < span[0] else "right" if value > span[1] else "",
-        f"{name}_settled": difference.significant,
-        f"{name}_number": signed(value, digits),
+        f"{name}_significant": difference.significant,
+        f"{name}_number": number(difference.estimate.value, "points", digits, sign=True),
         f"{name}_text": in_points(difference, digits),
     }
 
@@ -100,7 +100,7 @@ def _note(records: list[Record]) -> str:
     cut = [f"{r['row']}, {name} {r[f'{name}_text']}" for name in MEASURES for r in records if r[f"{name}_cut"]]
     if not cut:
         return ""
-    return f"The axes reach as far as most intervals do. Cut at an edge, with an arrow: {'; '.join(cut)}."
+    return f"The axes cover most intervals. Intervals that are cut, with an arrow: {'; '.join(cut)}."
 
 
 def _bars(records: list[Record], name: str, span: Span, y: alt.Y, title: str) -> list[Any]:
@@ -112,8 +112,8 @@ def _bars(records: list[Record], name: str, span: Span, y: alt.Y, title: str) ->
     colour = alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=list(KIND_COLOURS.values())), legend=None)
     tooltip = [
         alt.Tooltip("row:N", title="recipe"),
-        alt.Tooltip("churn_text:N", title="churn, points"),
-        alt.Tooltip("accuracy_text:N", title="accuracy, points"),
+        alt.Tooltip("churn_text:N", title="churn (pp)"),
+        alt.Tooltip("accuracy_text:N", title="accuracy (pp)"),
         alt.Tooltip("train:N", title="cost to train"),
         alt.Tooltip("serve:N", title="cost to serve"),
     ]
@@ -128,7 +128,7 @@ def _bars(records: list[Record], name: str, span: Span, y: alt.Y, title: str) ->
             x=x, y=y, stroke=colour, fill=fill, shape=shape, tooltip=tooltip
         )
     else:
-        filled = alt.when(f"datum.{name}_settled").then(alt.value(INK)).otherwise(alt.value("#ffffff"))
+        filled = alt.when(f"datum.{name}_significant").then(alt.value(INK)).otherwise(alt.value("#ffffff"))
         bars = base.mark_rule(strokeWidth=1.5, color=QUIET, aria=False).encode(x=low, x2=high, y=y)
         marks = within.mark_point(size=45, opacity=1, strokeWidth=1.5, stroke=INK).encode(x=x, y=y, fill=filled, tooltip=tooltip)
     layers = [zero.encode(x=alt.X("at:Q", title=title, scale=scale, axis=axis)), bars, marks]
@@ -152,10 +152,8 @@ def _rows(records: list[Record], *, names: bool, grid: bool = True) -> alt.Y:
 
 def _wide(records: list[Record], spans: dict[str, Span], text: str) -> dict[str, Any]:
     height = alt.Step(LINE["wide"])
-    churn = alt.layer(
-        *_bars(records, "churn", spans["churn"], _rows(records, names=True), "churn (points): fewer flips to the left")
-    )
-    accuracy = alt.layer(*_bars(records, "accuracy", spans["accuracy"], _rows(records, names=False), "accuracy (points)"))
+    churn = alt.layer(*_bars(records, "churn", spans["churn"], _rows(records, names=True), "churn (pp): fewer flips to the left"))
+    accuracy = alt.layer(*_bars(records, "accuracy", spans["accuracy"], _rows(records, names=False), "accuracy (pp)"))
     costs = [
         alt.Chart(alt.NamedData("differences"), title=alt.Title(title, fontSize=12, fontWeight="normal", color=INK, offset=10))
         .mark_text(baseline="middle", fontSize=12, color=QUIET, aria=False)
@@ -174,10 +172,10 @@ def _narrow(records: list[Record], span: Span, text: str) -> dict[str, Any]:
     halo: dict[str, Any] = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
     left, right = (alt.X(datum=edge, scale=alt.Scale(domain=span, nice=False, zero=False)) for edge in span)
     chart = alt.layer(
-        *_bars(records, "churn", span, y, "churn (points): fewer flips to the left"),
+        *_bars(records, "churn", span, y, "churn (pp): fewer flips to the left"),
         base.mark_text(**line, **halo, align="left", limit=NAMES["narrow"]).encode(x=left, y=y, text="row:N"),
         base.mark_text(**line, align="left", limit=NAMES["narrow"], color=INK).encode(x=left, y=y, text="row:N"),
-        base.mark_text(**line, **halo, align="right").encode(x=right, y=y, text="beside:N"),
-        base.mark_text(**line, align="right", color=QUIET).encode(x=right, y=y, text="beside:N"),
+        base.mark_text(**line, **halo, align="right").encode(x=right, y=y, text="right:N"),
+        base.mark_text(**line, align="right", color=QUIET).encode(x=right, y=y, text="right:N"),
     ).properties(width="container", height=LINE["narrow"] * (len(records) + 1))
     return finish(chart, text, differences=records, zero=[{"at": 0}])

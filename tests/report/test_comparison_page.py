@@ -10,8 +10,8 @@ import pytest
 from traintwice.compare.gate_types import Budget, Check, GateResult
 from traintwice.errors import MissingExtra, StoreError
 from traintwice.report import diff_page, write_diff
-from traintwice.report.diff.charts import flow_chart
-from traintwice.report.diff.slices import forest_chart
+from traintwice.report.comparison_charts import flow_chart
+from traintwice.report.slice_charts import forest_chart
 from traintwice.tables.diff import diff_sheet, notes
 
 NASTY = [

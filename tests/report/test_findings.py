@@ -5,7 +5,7 @@ import pytest
 
 from traintwice import metrics
 from traintwice.report import sentences
-from traintwice.report.words import in_words
+from traintwice.report.findings import FEW, PANELS, SENTENCES, choose, in_words, kinds_of
 from traintwice.study import verdict
 
 
@@ -19,16 +19,16 @@ def test_each_situation_is_named(study):
     assert {row: s.kind for row, s in found.items()} == {
         "calmer": "lower",
         "wilder": "higher",
-        "much the same": "unsettled",
+        "much the same": "inconclusive",
         "constant": "price",
     }
-    assert "churn is lower beyond doubt, by" in found["calmer"].text
+    assert "churn is significantly lower, by" in found["calmer"].text
     assert "accuracy is higher by" in found["calmer"].text
     assert "costs 2x to train and 1x to serve" in found["calmer"].text
-    assert "churn is higher beyond doubt, by" in found["wilder"].text
-    assert "at the price of accuracy" in found["constant"].text
+    assert "churn is significantly higher, by" in found["wilder"].text
+    assert "churn is significantly lower, but so is accuracy" in found["constant"].text
     assert "accuracy is lower by" in found["constant"].text
-    assert "lower beyond doubt" not in found["much the same"].text
+    assert "significantly lower" not in found["much the same"].text
 
 
 def test_points_are_those_of_the_comparison(study):
@@ -36,22 +36,22 @@ def test_points_are_those_of_the_comparison(study):
     for row, sentence in said(results).items():
         estimate = results.compare(metrics.churn)[row].estimate
         value, low, high = (
-            float(x) for x in re.search(r"by ([\d.]+) points \(([\d.]+) to ([\d.]+)\); accuracy", sentence.text).groups()
+            float(x) for x in re.search(r"by ([\d.]+) pp \(([\d.]+) to ([\d.]+)\); accuracy", sentence.text).groups()
         )
         assert value == pytest.approx(abs(estimate.value) * 100, abs=0.06)
         assert sorted([low, high]) == pytest.approx(sorted(abs(x) * 100 for x in (estimate.low, estimate.high)), abs=0.06)
         assert low < value < high
 
 
-def test_signs_of_what_is_not_settled(study):
+def test_signs_of_what_is_inconclusive(study):
     results = study({"baseline": 0.30, "a bit calmer": 0.28, "a bit wilder": 0.32})
     for row, sentence in said(results).items():
         estimate = results.compare(metrics.churn)[row].estimate
         sign = "−" if estimate.value < 0 else r"\+"
-        assert re.search(rf"not settled \(churn {sign}[\d.]+ points, −[\d.]+ to [\d.]+\)", sentence.text), sentence.text
+        assert re.search(rf"inconclusive \(churn {sign}[\d.]+ pp, −[\d.]+ to [\d.]+\)", sentence.text), sentence.text
 
 
-def test_how_many_replicas_would_settle(study):
+def test_how_many_replicas_are_needed(study):
     results = study({"baseline": 0.30, "calmer": 0.29}, replicas=4)
     more = results.compare(metrics.churn)["calmer"].more_replicas
     assert more
@@ -70,7 +70,7 @@ def test_too_few_examples(study):
 def test_what_does_nothing_at_all(study):
     results = study({"baseline": 0.3, "dead switch": 0.3})
     results.rows["dead switch"] = results.rows["baseline"]
-    assert "not one flip more or less" in said(results)["dead switch"].text
+    assert "exactly as many flips as the baseline" in said(results)["dead switch"].text
 
 
 def test_an_interval_without_zero_that_holm_does_not_let_through(study):
@@ -79,7 +79,7 @@ def test_an_interval_without_zero_that_holm_does_not_let_through(study):
         for row, difference in results.compare(metrics.churn).items():
             text = said(results)[row].text
             outside = difference.estimate.low > 0 or difference.estimate.high < 0
-            assert ("not once 8 comparisons are allowed for" in text) == (outside and not difference.significant)
+            assert ("not significant after the adjustment for 8 comparisons" in text) == (outside and not difference.significant)
             if outside and not difference.significant:
                 return
     pytest.fail("no study with such an interval was made")
@@ -108,3 +108,47 @@ def test_one_row(study):
     said = sentences(verdict(results), results)
     assert len(said) == 2
     assert "only recipe" in said[-1]
+
+
+def found_in(results):
+    found = verdict(results)
+    return found, choose(found, tuple(results.rows))
+
+
+def test_of_few_everything_is_shown(study):
+    results = study({"baseline": 0.3, **{f"row {n}": 0.3 for n in range(FEW - 1)}}, examples=60)
+    _, choice = found_in(results)
+    assert (choice.many, choice.panels, choice.folded, choice.briefly) == (False, tuple(results.rows), (), ())
+
+
+def test_of_many_the_significant_come_first(fifteen):
+    found, choice = found_in(fifteen)
+    significant = [f.row for f in (*found.lower, *found.lower_at_a_price, *found.higher)]
+    assert {"calm", "wild"} <= set(significant)
+    assert choice.many
+    assert choice.panels[: 1 + len(significant)] == ("baseline", *significant)
+    assert len(choice.panels) == 1 + PANELS
+    assert sorted(choice.panels + choice.folded) == sorted(fifteen.rows)
+    assert [b.row for b in choice.briefly] == [f.row for f in found.inconclusive[SENTENCES:]]
+    assert list(kinds_of(found)) == [*significant, *(f.row for f in found.inconclusive)]
+
+
+def test_a_line_says_what_its_sentence_says(fifteen):
+    found, choice = found_in(fifteen)
+    findings = {f.row: f for f in found.inconclusive}
+    for brief in choice.briefly:
+        churn, more = findings[brief.row].churn.estimate, findings[brief.row].churn.more_replicas
+        value, low, high = (float(part.replace("−", "-").strip("()")) for part in brief.churn.replace(" to ", " ").split())
+        assert [value, low, high] == pytest.approx([100 * churn.value, 100 * churn.low, 100 * churn.high], abs=0.051)
+        assert brief.accuracy_significant == findings[brief.row].accuracy.significant
+        assert brief.needed == ("more test examples" if more is None else f"{more:,} more replica{'s' if more > 1 else ''}")
+
+
+def test_what_is_needed_with_two_replicas_and_without_a_difference(study):
+    same = {f"same {n}": "constant" for n in range(8)}
+    found, choice = found_in(study({"baseline": "constant", **same, "other": 0.1, "another": 0.02}, replicas=2, examples=60))
+    said = {b.row: b.needed for b in choice.briefly}
+    assert {said[row] for row in same if row in said} == {"no difference in any flip"}
+    blind = {f.row for f in found.inconclusive if f.churn.more_replicas is None and f.row in said and f.row not in same}
+    assert blind
+    assert {said[row] for row in blind} == {"3 replicas or more"}

@@ -1,4 +1,4 @@
-"""Where to write the names of points so that they do not cover each other."""
+"""Layout of charts: axes that ignore outliers, and places for the names of points."""
 
 from __future__ import annotations
 
@@ -6,19 +6,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+FAR = 3.0
+"""Interquartile ranges from the quartiles beyond which a bound is an outlier (Tukey 1977)."""
+
 CHARACTER = 6.4
 LINE = 14.0
 MARGIN = 9.0
 REACH = 5
-"""How many lines above or below its point a name may move."""
+"""Largest distance of a name from its point, in lines."""
 
 POINT = 9.0
-"""Half the side of the square around a point that other names keep out of."""
+"""Half the side of the square around a point that other names avoid."""
+
+
+def span_of_most(ends: Sequence[float]) -> tuple[float, float]:
+    """Axis range that ignores outliers: from the smallest to the largest other bound, and a margin of 6 %.
+
+    Args:
+        ends: lower and upper bounds of all intervals.
+    Returns:
+        Low and high. If half the bounds are equal, no bound is an outlier.
+    Example:
+        >>> span_of_most([0.0, 1.0, 2.0, 3.0, 4.0, 100.0])
+        (-0.24, 4.24)
+    """
+    values = np.asarray(ends, dtype=np.float64)
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    reach = FAR * (upper - lower)
+    near = values[(values >= lower - reach) & (values <= upper + reach)] if reach > 0 else values
+    room = 0.06 * float(near.max() - near.min()) or 1.0
+    return float(near.min()) - room, float(near.max()) + room
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point in pixels, y downwards, and its name."""
+    """A point and its name; coordinates in pixels, y downwards."""
 
     x: float
     y: float
@@ -27,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Label:
-    """A name's offset from its point in pixels, y downwards, and how the text lies about that place."""
+    """Offset of a name from its point, in pixels, y downwards, and the alignment of its text."""
 
     dx: float
     dy: float
@@ -35,7 +59,7 @@ class Label:
 
     @property
     def far(self) -> bool:
-        """So far away that a line must lead to it."""
+        """Whether a line must lead to the name."""
         return abs(self.dy) > 1.5 * LINE
 
 
@@ -43,11 +67,11 @@ Box = tuple[float, float, float, float]
 
 
 def place(points: Sequence[Point], width: float, height: float) -> list[Label]:
-    """Labels that overlap each other, the points and the edges as little as can be, chosen one by one from the top.
+    """Labels with little overlap of each other, the points and the edges; chosen greedily, from the top point down.
 
     Args:
         points: of the plot.
-        width, height: of the plot.
+        width, height: of the plot, in pixels.
     Returns:
         One label for each point, in their order.
     Example:
@@ -65,18 +89,18 @@ def place(points: Sequence[Point], width: float, height: float) -> list[Label]:
 
 
 def _candidates() -> list[Label]:
-    beside = [
+    near = [
         Label(MARGIN, 0.0, "left"),
         Label(-MARGIN, 0.0, "right"),
         Label(0.0, -LINE - 3, "center"),
         Label(0.0, LINE + 3, "center"),
     ]
     steps = [sign * step * LINE for step in range(1, REACH + 1) for sign in (-1, 1)]
-    return beside + [label for dy in steps for label in (Label(MARGIN, dy, "left"), Label(-MARGIN, dy, "right"))]
+    return near + [label for dy in steps for label in (Label(MARGIN, dy, "left"), Label(-MARGIN, dy, "right"))]
 
 
 CANDIDATES = _candidates()
-"""Places for a name, the best first."""
+"""Places for a name, preferred ones first."""
 
 
 def _box(point: Point, label: Label) -> Box:

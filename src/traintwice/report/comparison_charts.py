@@ -1,4 +1,4 @@
-"""The charts of a diff, but for those of slices. Names from files reach them as data only, which Vega draws as text."""
+"""Charts of a diff: joint density, flow, confidence. Names from files are data, which Vega draws as text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from traintwice.report.style import PALETTE, QUIET, Figure, finish
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]
 BLUE, ORANGE = PALETTE[1], PALETTE[2]
 MOST_NAME = 48
-"""Characters of a name in a chart; tables have the whole."""
+"""Width of a name in a chart, in columns; tables have whole names."""
 
 MOST_MATRIX_CLASSES = 15
 MOST_CELLS = 12
 
 
 def density_chart(joint: Joint) -> Figure:
-    """Old against new: how many rows are where (blue), and on how many of them the label changed (orange)."""
+    """Old against new: number of rows in each square (blue), and of rows whose label changed (orange)."""
     step = (joint.high - joint.low) / joint.bins
     cells = [
         {
@@ -90,13 +90,13 @@ def density_chart(joint: Joint) -> Figure:
 
 
 def flow_chart(diff: Diff) -> Figure | None:
-    """Old label to new label: a field for each pair of classes, or bars for the largest flows where classes are many or two."""
+    """Old label to new label: a field for each pair of classes; with two or many classes, bars for the largest flows."""
     flow = diff.flow
     if flow is None or not flow.cells:
         return None
     first = flow.cells[0]
     old, new = (cut(visible(name), MOST_NAME) for name in (first.old, first.new))
-    text = f"Where labels went. Most often from {old} to {new}: {first.rows:,} rows."
+    text = f"Changes of the predicted label. Most often from {old} to {new}: {first.rows:,} rows."
     classes = len(flow.classes)
     if flow.counts is not None and 2 < classes <= MOST_MATRIX_CLASSES:
         names = unique([cut(visible(c), 20) for c in flow.classes])
@@ -198,7 +198,7 @@ def _bars(bars: list[dict[str, Any]], names: list[str], width: int, text: str) -
 
 
 def unique(names: list[str]) -> list[str]:
-    """Names that differ, with a number where two are the same."""
+    """The names, with a number after repeated ones."""
     seen: dict[str, int] = {}
     out = []
     for name in names:
