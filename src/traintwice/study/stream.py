@@ -208,7 +208,8 @@ def _sentences(results: Results, level: float) -> list[str]:
         return []
     terms = (
         f"Changes are relative to {baseline.name}, with {100 * level:g} % intervals. Lower and higher are significant at "
-        f"{100 * level:g} % after Holm's adjustment over the recipes compared (here {len(others)}), for each measure alone, paired by replica."
+        f"{100 * level:g} % after Holm's adjustment over the recipes compared (here {len(others)}), for each measure alone, "
+        "paired by replica."
     )
     return [*(f"{name}: {'; '.join(parts)}." for name, parts in said.items() if parts), terms]
 

@@ -104,4 +104,5 @@ def _short_tables(diff: Diff) -> Iterator[Table]:
 def _short_notes(diff: Diff) -> Iterator[str]:
     yield from notes(diff)
     if diff.left_out:
-        yield f"left out: {', '.join(visible(name) for name in diff.left_out)} (reasons: --full)"
+        count = len(diff.left_out)
+        yield f"left out: {count} measure{'' if count == 1 else 's'} without a value here (--full prints names and reasons)"

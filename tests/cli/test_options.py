@@ -1,6 +1,6 @@
 import pytest
 
-from traintwice.cli.arguments import spread
+from traintwice.cli.options import spread
 
 TAKES = {"--floor", "--new-floor", "--id", "--by"}
 SEVERAL = ["--floor", "--new-floor"]
