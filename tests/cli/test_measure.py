@@ -72,3 +72,19 @@ def test_mistakes(files, traintwice, arguments, message):
     assert (status, out) == (2, "")
     assert err.startswith("traintwice: ")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["measure", "again0.csv", "again1.csv"], "--by"),
+        (["measure", "again0.csv", "again1.csv"], "--time"),
+        (["plan", "--churn", "0.05"], "--by"),
+        (["plan", "--churn", "0.05"], "--time"),
+    ],
+)
+def test_options_without_an_effect_are_not_offered(files, traintwice, arguments, option):
+    assert option not in traintwice(arguments[0], "--help")[1]
+    status, _, err = traintwice(*arguments, option, "country")
+    assert status == 2
+    assert f"No such option: {option}" in err
