@@ -9,7 +9,7 @@ def test_measure_all_replicas(files, traintwice):
     assert out.startswith("5 files · 600 rows")
     assert "churn" in out
     assert "new replicas of the recipe and new examples" in out
-    assert "of 100 rows another label on average." in out
+    assert "give different labels to" in " ".join(out.split())
     quoted = traintwice("measure", "again*.csv", "--label", "y", "--json")
     expanded = traintwice("measure", *[f"again{k}.csv" for k in range(5)], "--label", "y", "--json")
     assert json.loads(quoted[1])["measures"] == json.loads(expanded[1])["measures"]
