@@ -84,7 +84,7 @@ def test_mistakes(files, traintwice, arguments, message):
     ],
 )
 def test_options_without_an_effect_are_not_offered(files, traintwice, arguments, option):
-    assert option not in traintwice(arguments[0], "--help")[1]
+    assert f"{option} " not in traintwice(arguments[0], "--help")[1]
     status, _, err = traintwice(*arguments, option, "country")
     assert status == 2
     assert f"No such option: {option}" in err
