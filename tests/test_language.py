@@ -18,7 +18,7 @@ BANNED = {
     r"(?<!there )\b(is|are|was) no (?!longer|more|less)": "is not",
     r"\bbeside\b": "next to, with, and",
     r"\bmends?\b|\bmended\b": "fix, improved",
-    r"\bstands? in\b|\blies? in\b|\blies? beside\b": "is in",
+    r"\bstands? in\b(?! for)|\blies? in\b|\blies? beside\b": "is in",
     r"\bpercent points?\b": "percentage points (pp)",
     r"\bwhoever\b|\bnobody\b|\bsomebody\b": "name the subject",
     r"\b(as|what was) asked\b(?! for)": "requested",

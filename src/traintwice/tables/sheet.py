@@ -14,7 +14,7 @@ from traintwice.tables.table import Table
 NARROWEST = 40
 """Smallest width that text is laid out for."""
 
-ROOM_FOR_DETAIL = 24
+ROOM_FOR_DETAIL = 32
 """If fewer columns are left, the detail of a line is printed below the line."""
 
 GAP = 2
