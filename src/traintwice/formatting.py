@@ -192,10 +192,11 @@ def points(value: float) -> str:
     """A difference of fractions in percentage points, with at least two digits.
 
     >>> points(0.0041), points(-0.018), points(0.123)
-    ('0.41', '-1.8', '12.3')
+    ('0.41', '−1.8', '12.3')
     """
     scaled = 100 * value
-    return f"{scaled:.{1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4}f}"
+    text = f"{scaled:.{1 if abs(scaled) >= 1 else 2 if abs(scaled) >= 0.095 or scaled == 0 else 4}f}"
+    return text.replace("-", "−")
 
 
 def columns_of(text: str) -> int:

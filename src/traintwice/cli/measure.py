@@ -45,7 +45,7 @@ def measure(
     ] = None,
     threshold: Annotated[
         list[float] | None,
-        typer.Option("--threshold", help="Add flips of the decision score >= THRESHOLD; repeat for more."),
+        typer.Option("--threshold", metavar="NUMBER", help="Add flips of the decision score >= THRESHOLD; repeat for more."),
     ] = None,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
@@ -94,16 +94,22 @@ def measure(
 
 @reads_files(without=("by", "time", "regression"))
 def plan(
-    churn: Annotated[float | None, typer.Option(help="Expected churn, 0.05 for 5 %; with --pilot it is measured.")] = None,
-    detect: Annotated[float | None, typer.Option(help="Difference in churn to detect, 0.005 for 0.5 pp.")] = None,
+    churn: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Expected churn, 0.05 for 5 %; with --pilot it is measured.")
+    ] = None,
+    detect: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Difference in churn to detect, 0.005 for 0.5 pp.")
+    ] = None,
     pilot: Annotated[
         list[str] | None,
         typer.Option(
             "--pilot", metavar="FILES", help="Predictions of existing replicas, four or more: files, globs, directories."
         ),
     ] = None,
-    replicas: Annotated[list[int] | None, typer.Option(help="A number of replicas to consider; repeat for more.")] = None,
-    rows: Annotated[list[int] | None, typer.Option(help="A number of rows to consider; repeat for more.")] = None,
+    replicas: Annotated[
+        list[int] | None, typer.Option(metavar="M", help="A number of replicas to consider; repeat for more.")
+    ] = None,
+    rows: Annotated[list[int] | None, typer.Option(metavar="N", help="A number of rows to consider; repeat for more.")] = None,
     level: options.Level = 0.95,
     power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
     reading: Reading = NOTHING_SAID,

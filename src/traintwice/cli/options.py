@@ -40,7 +40,10 @@ Margin = Annotated[
 Threshold = Annotated[
     list[float] | None,
     typer.Option(
-        "--threshold", help="Compare the decisions score >= THRESHOLD of binary models; repeat for more.", rich_help_panel=MORE
+        "--threshold",
+        metavar="NUMBER",
+        help="Compare the decisions score >= THRESHOLD of binary models; repeat for more.",
+        rich_help_panel=MORE,
     ),
 ]
 TopK = Annotated[

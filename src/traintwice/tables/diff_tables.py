@@ -9,7 +9,7 @@ from traintwice.compare.results import ChangedRow, Diff, Slice
 from traintwice.formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
 from traintwice.metrics import ALL
 from traintwice.tables.table import Cell, Column, Row, Table
-from traintwice.tables.words import findings, slice_name
+from traintwice.tables.words import findings, plain_title, slice_name
 from traintwice.types import Estimate
 
 LONGEST_CLASS = 40
@@ -48,7 +48,7 @@ def quality(diff: Diff) -> Table | None:
         digits = digits_of(q.change, q.unit)
         p = "–" if q.p_value is None or math.isnan(q.p_value) else probability(q.p_value).removeprefix("= ")
         cells = {"old": value_of(q.old, q.unit, digits), "new": value_of(q.new, q.unit, digits)}
-        rows.append(Row(q.title, {**cells, "change": change(q.change, q.unit), "p": p}))
+        rows.append(Row(plain_title(q.title), {**cells, "change": change(q.change, q.unit), "p": p}))
     return Table("Quality", _texts(old="old", new="new", change="change", p="p"), tuple(rows))
 
 
@@ -56,14 +56,16 @@ def disagreement(diff: Diff) -> Table | None:
     """Every measure of disagreement; also soft measures at matched temperatures if requested."""
     if not diff.measures:
         return None
-    rows = [Row(m.title, {"value": with_interval(m.estimate, m.unit)}) for m in diff.measures]
+    rows = [Row(plain_title(m.title), {"value": with_interval(m.estimate, m.unit)}) for m in diff.measures]
     notes = []
     if any(m.soft for m in diff.measures):
         soft = ", ".join(m.title for m in diff.measures if m.soft)
         notes.append(f"soft measures, which depend on confidence: {soft}")
     if diff.matched is not None:
         at = f"at temperatures {diff.matched.old:.3g} and {diff.matched.new:.3g}"
-        rows += [Row(f"{m.title}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures]
+        rows += [
+            Row(f"{plain_title(m.title)}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures
+        ]
         notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} held-out rows")
     return Table("Between old and new", _texts(value="value"), tuple(rows), tuple(notes))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from traintwice.compare.diff import FEW_EFFECTIVE_ROWS
 from traintwice.compare.measure import Measures
@@ -11,7 +11,7 @@ from traintwice.compare.recipes import RecipeComparison
 from traintwice.formatting import change, number, value_of, visible
 from traintwice.tables.sheet import Line, Sheet
 from traintwice.tables.table import Cell, Column, Row, Table
-from traintwice.tables.words import left_out, sentence
+from traintwice.tables.words import left_out, plain_title, sentence
 from traintwice.types import TARGET_IN_WORDS, Target
 
 
@@ -23,7 +23,10 @@ def measures_sheet(measures: Measures) -> Sheet:
     if "churn" in measures:
         percent = f"{100 * measures['churn'].value:.3g}"
         verdict = f"On average, two of these {measures.replicas} models give different labels to {percent} of 100 rows."
-    warnings = [("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit.") for group in measures.identical]
+    warnings = [
+        ("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect).")
+        for group in measures.identical
+    ]
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
         few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
         warnings.append(("Warning", few))
@@ -40,16 +43,19 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     for m in comparison.measures:
         both = f"{value_of(m.first, m.unit)} → {value_of(m.second, m.unit)}"
         verdict = "significant" if m.difference.significant else "inconclusive"
-        lines.append(Line(m.title, both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
+        lines.append(Line(plain_title(m.title), both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
     how = "paired by replica" if comparison.paired else "independent replicas"
     about = f"intervals: {100 * comparison.level:g} %, {how}"
     if comparison.measures:
         about += f", for {TARGET_IN_WORDS[comparison.measures[0].difference.estimate.target]}"
     headline = f"{first} → {second} · {replicas} replicas · {comparison.rows:,} rows"
-    warnings = [("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit.") for group in comparison.identical]
+    warnings = [
+        ("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect).")
+        for group in comparison.identical
+    ]
     notes = (about, *left_out(comparison.left_out))
-    return Sheet(headline, sentence(comparison.sentence), tuple(lines), tuple(warnings), notes=notes)
+    return Sheet(headline, sentence(comparison.sentence), tuple(lines), tuple(_copies(comparison.identical)), notes=notes)
 
 
 def plan_sheet(plan: Plan) -> Sheet:
@@ -83,6 +89,11 @@ def plan_sheet(plan: Plan) -> Sheet:
     return Sheet(headline, plan.sentence, tables=(Table("", tuple(columns), tuple(rows)),), notes=about)
 
 
+def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for group in groups:
+        yield "Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect)."
+
+
 def _measures_table(measures: Measures) -> Table:
     columns = [Column("estimate", "estimate", "mixed")]
     matched = measures.matched
@@ -91,7 +102,7 @@ def _measures_table(measures: Measures) -> Table:
     rows = []
     for name, estimate in measures.items():
         cells = {"estimate": estimate, "matched": None if matched is None else matched.estimates.get(name)}
-        rows.append(Row(measures.definitions[name].title, cells, measures.definitions[name].unit))
+        rows.append(Row(plain_title(measures.definitions[name].title), cells, measures.definitions[name].unit))
     return Table("", tuple(columns), tuple(rows))
 
 

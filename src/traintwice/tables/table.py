@@ -86,7 +86,7 @@ class Table:
         lines = [["", *[c.title for c in self.columns]]]
         lines += [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
         widths = [max(columns_of(line[i]) for line in lines) for i in range(len(lines[0]))]
-        right = [False, *[c.unit != "text" for c in self.columns]]
+        right = [False, *[c.unit not in ("text", "mixed") for c in self.columns]]
         aligned = ["  ".join(map(pad, line, widths, right)).rstrip() for line in lines]
         return "\n".join([self.title, "", *aligned, *self.notes])
 

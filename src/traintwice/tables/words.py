@@ -34,6 +34,31 @@ def headline(found: Summary) -> str:
     return " · ".join(parts)
 
 
+PLAIN = {
+    "ECE": "calibration error (ECE)",
+    "ECE, equal mass": "calibration error, equal mass (ECE)",
+    "KL": "KL divergence",
+    "SChurn₁": "surrogate churn (SChurn₁)",
+    "Δ_p": "prediction difference (Δ_p)",
+    "Δʳ¹": "relative difference, positive class (Δʳ¹)",
+    "Δʳ₁": "relative difference (Δʳ₁)",
+    "Δ₁": "prediction difference (Δ₁)",
+    "Δ₂": "prediction difference (Δ₂)",
+    "Δᴸ": "true-label difference (Δᴸ)",
+    "relative PD": "relative difference of pairs (relative PD)",
+}
+"""Titles of measures that are symbols, with plain names."""
+
+
+def plain_title(title: str) -> str:
+    """The title of a measure with a plain name before its symbol.
+
+    >>> plain_title("SChurn₁"), plain_title("churn")
+    ('surrogate churn (SChurn₁)', 'churn')
+    """
+    return PLAIN.get(title, title)
+
+
 def rows_in_words(count: int) -> str:
     """A number of rows.
 
