@@ -45,7 +45,7 @@ def measure(
     ] = None,
     threshold: Annotated[
         list[float] | None,
-        typer.Option("--threshold", metavar="NUMBER", help="Add flips of the decision score >= THRESHOLD; repeat for more."),
+        typer.Option("--threshold", metavar="NUMBER", help="Add flips of the decision score >= NUMBER; repeat for more."),
     ] = None,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,

@@ -42,7 +42,7 @@ Threshold = Annotated[
     typer.Option(
         "--threshold",
         metavar="NUMBER",
-        help="Compare the decisions score >= THRESHOLD of binary models; repeat for more.",
+        help="Compare the decisions "score >= NUMBER" of binary models; repeat.",
         rich_help_panel=MORE,
     ),
 ]

@@ -23,10 +23,7 @@ def measures_sheet(measures: Measures) -> Sheet:
     if "churn" in measures:
         percent = f"{100 * measures['churn'].value:.3g}"
         verdict = f"On average, two of these {measures.replicas} models give different labels to {percent} of 100 rows."
-    warnings = [
-        ("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect).")
-        for group in measures.identical
-    ]
+    warnings = list(_copies(measures.identical))
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
         few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
         warnings.append(("Warning", few))
@@ -50,10 +47,6 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     if comparison.measures:
         about += f", for {TARGET_IN_WORDS[comparison.measures[0].difference.estimate.target]}"
     headline = f"{first} → {second} · {replicas} replicas · {comparison.rows:,} rows"
-    warnings = [
-        ("Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect).")
-        for group in comparison.identical
-    ]
     notes = (about, *left_out(comparison.left_out))
     return Sheet(headline, sentence(comparison.sentence), tuple(lines), tuple(_copies(comparison.identical)), notes=notes)
 
