@@ -42,7 +42,7 @@ Threshold = Annotated[
     typer.Option(
         "--threshold",
         metavar="NUMBER",
-        help="Compare the decisions "score >= NUMBER" of binary models; repeat.",
+        help="Compare the decisions of binary models, score >= NUMBER; repeat for more.",
         rich_help_panel=MORE,
     ),
 ]
