@@ -11,7 +11,7 @@ from traintwice.report.slice_charts import forest_chart, periods_chart
 from traintwice.tables import diff_tables as tables
 from traintwice.tables.diff import bounds, notes, reviews
 from traintwice.tables.gate import budgets_table, gate_sentence
-from traintwice.tables.words import against_floor, headline, left_out, margin_in_words, sentence
+from traintwice.tables.words import against_floor, left_out, margin_in_words, matching, sentence
 from traintwice.versions import versions
 
 MOST_SLICES = 200
@@ -56,7 +56,7 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         figures,
         names=(visible(diff.old), visible(diff.new)),
         version=versions()["traintwice"],
-        headline=headline(diff.alignment),
+        facts=matching(diff.alignment),
         gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
         verdict=sentence(visible(diff.headline)),
         answers=[

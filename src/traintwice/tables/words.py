@@ -19,8 +19,13 @@ ORDER = {
 
 def headline(found: Summary) -> str:
     """The files of old and new, how their rows were matched, and the roles of their columns."""
+    return f"{visible(found.files[0])} → {visible(found.files[1])} · {matching(found)}"
+
+
+def matching(found: Summary) -> str:
+    """How the rows of the files were matched, and the roles of their columns."""
     layout = visible(found.layouts[0])
-    parts = [f"{visible(found.files[0])} → {visible(found.files[1])}", f"{found.rows:,} {ORDER[found.order]}", layout]
+    parts = [f"{found.rows:,} {ORDER[found.order]}", layout]
     if found.positive is not None:
         parts.append(f"score = P({visible(found.positive)})")
     if found.class_rule is not None:
