@@ -18,7 +18,7 @@ from traintwice.cli.check import check
 from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure, plan
-from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, Files, PrecisionName
+from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Verb
 from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
 from traintwice.processes import started_early
@@ -104,7 +104,7 @@ def run(
         list[str] | None, typer.Option("--part", help="For a table or figure of a paper: only this data set; repeat for more.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Train the missing replicas of a study, measure them, write the report."""
     require("torch", extra="torch", purpose="training")
@@ -163,7 +163,7 @@ def report(
     store: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
     study: Annotated[str | None, typer.Option(help="Name of the study, if the store has several.")] = None,
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
-    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Write the report of a finished study again, without training."""
     require("torch", extra="torch", purpose="reading a study")
@@ -207,4 +207,4 @@ VERBS = {
 for _heading, _verbs in VERBS.items():
     for _verb in _verbs:
         _name = "list" if _verb is list_names else None
-        app.command(name=_name, cls=Files, rich_help_panel=_heading)(_verb)
+        app.command(name=_name, cls=Verb, rich_help_panel=_heading)(_verb)

@@ -16,8 +16,8 @@ from traintwice.predictions.reading import Reading
 
 @reads_files()
 def diff(
-    old: Annotated[str, typer.Argument(help="Predictions of the old model: a file.")],
-    new: Annotated[str, typer.Argument(help="Predictions of the new model: a file.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Predictions of the old model: a file.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")],
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
     margin: options.Margin = None,

@@ -35,7 +35,7 @@ def gate(
     old: Annotated[
         str | None, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file with all settings.")
     ] = None,
-    new: Annotated[str | None, typer.Argument(help="Predictions of the new model.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="Predictions of the new model.")] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(

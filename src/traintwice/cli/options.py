@@ -117,12 +117,18 @@ SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")
 """Options that take several files."""
 
 
-class Files(TyperCommand):
+class Verb(TyperCommand):
     """A verb with options such as ``--floor a.csv b.csv c.csv``.
 
     Such an option takes all words up to the next option. If the arguments of the verb are then missing, they are the last of these words:
     ``--floor 'again*.csv' old.csv new.csv``.
     """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.is_flag:
+                option.metavar = ""  # a flag has no value to show in --help
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the name of the option before each of its values, as Click expects."""
