@@ -71,7 +71,7 @@ def _options(
 
 
 def run(
-    study: Annotated[str, typer.Argument(help="A preset (see `traintwice list`) or a TOML file.")],
+    study: Annotated[str, typer.Argument(help="A study (see `traintwice list`) or a TOML file.")],
     replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; missing ones are trained.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
     settings: Annotated[
@@ -96,12 +96,9 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="Seconds between checkpoints, from which an interrupted training continues.")
     ] = 60.0,
-    scale: Annotated[
-        str | None,
-        typer.Option(help="For a table or figure of a paper: small (the default), or paper for the settings of the paper."),
-    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Scale of a composite study, such as small or paper.")] = None,
     parts: Annotated[
-        list[str] | None, typer.Option("--part", help="For a table or figure of a paper: only this data set; repeat for more.")
+        list[str] | None, typer.Option("--part", help="Part of a composite study, such as one of its data sets; repeat for more.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
@@ -117,6 +114,8 @@ def run(
             jobs if device == "cpu" else jobs or 1
         ) as started:  # workers import PyTorch at the same time as this process
             from traintwice.cli import study as verbs
+            from traintwice.presets import RunOptions
+            from traintwice.study import Experiment
 
             if not no_report:
                 verbs.check_writable(report)
@@ -130,27 +129,18 @@ def run(
                 checkpoint_seconds=checkpoint_seconds,
                 started=started,
             )
-            if verbs.is_of_a_paper(study, scale=scale, parts=parts or [], settings=settings or [], name=name):
-                from traintwice.cli.papers import run_artefact
-                from traintwice.papers import scale_of
-
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                run_artefact(
-                    study,
-                    scale=scale_of(scale or "small"),
-                    parts=parts or [],
-                    replicas=replicas,
-                    seed=seed,
-                    out=out,
-                    as_json=json,
-                    jobs=jobs,
-                    quiet=quiet,
-                    train=train,
-                )
-                return
-            experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
+            found = verbs.find(
+                study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
+            )
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
-            results = train(experiment)
+            if not isinstance(found, Experiment):
+                options = RunOptions(
+                    train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
+                    replicas=replicas, seed=seed,
+                )  # fmt: skip
+                found.run(options)
+                return
+            results = train(found)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
         raise typer.Exit(130) from None
@@ -178,7 +168,6 @@ def list_names(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List studies, methods, losses, measures, networks and data sets."""
-    require("torch", extra="torch", purpose="`traintwice list`")
     from traintwice.cli.catalogue import print_list
 
     print_list(Console(), as_json=json)
@@ -190,7 +179,6 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
-    require("torch", extra="torch", purpose="`traintwice show`")
     from traintwice.cli.catalogue import print_one
 
     print_one(Console(), name, toml=toml, as_json=json)

@@ -12,7 +12,7 @@ from traintwice.errors import require, unknown
 
 
 def check(
-    study: Annotated[str, typer.Argument(help="A preset or a TOML file that has the recipe.")] = "digits",
+    study: Annotated[str, typer.Argument(help="A study or a TOML file that has the recipe.")] = "digits",
     row: Annotated[str | None, typer.Option("--row", help="Recipe of the study; the baseline by default.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; the check of the churn paper has 10000.")] = 1000,
     threads: Annotated[
@@ -35,10 +35,10 @@ def check(
     require("torch", extra="torch", purpose="training")
     from rich.console import Console
 
-    from traintwice.cli.study import execution_of, find
+    from traintwice.cli.study import execution_of, find_experiment
     from traintwice.study.determinism import audit
 
-    experiment = find(study, replicas=None, seed=seed, settings=settings or [], name=None)
+    experiment = find_experiment(study, settings=settings or [], seed=seed)
     name = row or experiment.baseline
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
