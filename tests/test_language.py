@@ -30,6 +30,12 @@ BANNED = {
 }
 """Phrase to what to write instead."""
 
+CODE = [
+    *sorted(SOURCE.rglob("*.py")),
+    *sorted((ROOT / "reproduction" / "src").rglob("*.py")),
+    *sorted((ROOT / "examples").glob("*.py")),
+]
+
 PAGES = [
     *(path for path in ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
@@ -56,7 +62,7 @@ def banned_in(text):
     ]
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", CODE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_strings_of_the_code(path):
     found = [f"line {line}: {why}" for line, text in strings_of(path) for why in banned_in(text)]
     assert not found, "\n".join(found)

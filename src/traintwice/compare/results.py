@@ -280,7 +280,7 @@ class SwapSet:
     """The k rows of highest score of each model (ties: the earlier row).
 
     Attributes:
-        asked: as asked: a number of rows, or a share of them.
+        asked: the requested top k: a number of rows, or a share of them.
         rows: k.
         overlap: share of k that both models choose.
         swapped: rows that entered, which is also how many left.
