@@ -230,7 +230,7 @@ def wrap(text: str, width: int) -> str:
     'one two\\nthree'
     """
     lines, line = [], ""
-    for word in _BEFORE_UNIT.sub("\u00a0", text).split(" "):
+    for word in with_units(text).split(" "):
         if line and columns_of(line) + 1 + columns_of(word) > width:
             lines.append(line)
             line = ""
@@ -241,6 +241,15 @@ def wrap(text: str, width: int) -> str:
             line = line[len(head) :]
     broken = "\n".join([*lines, line]) if line or not lines else "\n".join(lines)
     return _JOINED_UNIT.sub(" ", broken)
+
+
+def with_units(text: str) -> str:
+    """The text with non-breaking spaces before "%" and "pp".
+
+    >>> with_units("3.9 % of all")
+    '3.9\\xa0% of all'
+    """
+    return _BEFORE_UNIT.sub("\u00a0", text)
 
 
 def visible(text: str) -> str:

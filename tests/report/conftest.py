@@ -158,7 +158,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         for element in self._open:
-            element["text"] += data
+            element["text"] += data.replace("\u00a0", " ")
 
     def all(self, *tags):
         return [e for e in self.elements if e["tag"] in tags]

@@ -59,10 +59,7 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         facts=matching(diff.alignment),
         gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
         verdict=sentence(visible(diff.headline)),
-        answers=[
-            (a.question.capitalize(), visible(a.verdict), visible(a.detail).replace(" %", "\u00a0%"), a.concern)
-            for a in diff.answers
-        ],
+        answers=[(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers],
         warnings=[sentence(visible(w)) for w in diff.warnings],
         floors=[sentence(against_floor(floor)) for floor in diff.floors],
         margin=sentence(margin_in_words(diff.floors[0])) if diff.floors else "",

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from traintwice.formatting import with_units
 from traintwice.report.style import Figure
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -35,6 +36,7 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
     )
 
     environment.filters["zip"] = zip
+    environment.filters["units"] = with_units
 
     def figure(name: str) -> Markup:
         return Markup(environment.get_template("figure.html.j2").render(figure=drawn[name]))  # noqa: S704  (escaped in there)
