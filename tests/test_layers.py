@@ -24,6 +24,7 @@ LAYERS = {
     "decoding": 1,
     "predictions": 1,
     "formatting": 1,
+    "logs": 1,
     "augmentation": 1,
     "averaging": 1,
     "randomness": 1,
@@ -51,7 +52,7 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "formatting", "metrics", "compare", "tables"}
+MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "formatting", "metrics", "compare", "tables"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
