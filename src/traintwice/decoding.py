@@ -70,7 +70,7 @@ class Decoder:
         """Every setting read by its hint.
 
         Raises:
-            UnknownName: a key that is no setting.
+            UnknownName: a key that is not a setting.
         """
         at = f"{path}." if path else ""
         for key in value:

@@ -1,11 +1,13 @@
 """Studies whose outcome is known: replicas that flip on a set share of the examples, and one that is really trained."""
 
+import json
 import struct
 import zlib
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import vl_convert
 
 from traintwice.data import Dataset, Digits, Split
 from traintwice.engine import train
@@ -158,7 +160,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         for element in self._open:
-            element["text"] += data
+            element["text"] += data.replace("\u00a0", " ")
 
     def all(self, *tags):
         return [e for e in self.elements if e["tag"] in tags]
@@ -168,3 +170,14 @@ class Page(HTMLParser):
 def parsed():
     """A function that reads a page."""
     return Page
+
+
+@pytest.fixture(scope="session")
+def svg():
+    """A function that draws a chart, with errors for what JSON or Vega-Lite do not know."""
+
+    def draw(spec):
+        sized = {**json.loads(json.dumps(spec, allow_nan=False)), **({"width": 300} if spec.get("width") == "container" else {})}
+        return vl_convert.vegalite_to_svg(sized)
+
+    return draw

@@ -57,7 +57,7 @@ def test_sentences_say_what_the_comparisons_do(streamed, found):
 
     (of_row, terms) = found.sentences
     difference = streamed.compare(relative_pairwise)["anti-distilled"]
-    word = "not settled" if not difference.significant else "lower" if difference.estimate.value < 0 else "higher"
+    word = "inconclusive" if not difference.significant else "lower" if difference.estimate.value < 0 else "higher"
     assert of_row.startswith(f"anti-distilled: relative PD {word} (")
     change = float(of_row.partition("(")[2].partition(" %")[0].replace("−", "-"))
     base = apart(np.asarray(streamed["plain"].test.probs))

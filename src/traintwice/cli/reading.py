@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -14,14 +14,19 @@ from traintwice.predictions.reading import OPTIONS, Reading
 NOTHING_SAID: Reading = {}
 
 
-def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb each option of `Reading` in the place of its argument ``reading``, which gets the explicit ones together.
+def reads_files(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace the argument ``reading`` of a verb by the options of `Reading`; the verb gets the explicit options.
 
-    An option of the same name that the verb has already stays the verb's.
+    Args:
+        without: options that have no effect on this verb. The verb keeps options of the same name that it has itself.
     """
+    return lambda verb: _with_reading(verb, without)
+
+
+def _with_reading(verb: Callable[..., None], without: Sequence[str]) -> Callable[..., None]:
     hints = get_type_hints(verb, include_extras=True)
     own = inspect.signature(verb).parameters
-    added = [name for name in OPTIONS if name not in own]
+    added = [name for name in OPTIONS if name not in own and name not in without]
     parameters: list[inspect.Parameter] = []
     for parameter in own.values():
         if parameter.name != "reading":

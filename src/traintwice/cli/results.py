@@ -9,8 +9,7 @@ from rich.console import Console
 
 from traintwice import report as reports
 from traintwice.cli.output import in_columns
-from traintwice.report.choice import choose
-from traintwice.report.words import in_words
+from traintwice.report.findings import choose, in_words
 from traintwice.study import Results, component_table, progressive_findings, source_shares, verdict
 from traintwice.tables import Table
 

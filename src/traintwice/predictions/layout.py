@@ -80,7 +80,7 @@ class Summary:
         files: their names, one for each replica.
         rows: examples that all files share; items, where each was drawn several times.
         labelled: how many of them have a label.
-        order: "same order" (every id compared), "joined", or "by position" (as asked).
+        order: "same order" (every id compared), "joined", or "by position" (`by_position`).
         layouts: what the columns of each file mean, in words.
         label, weight: the columns of labels and weights, or None.
         classes, class_names: K and the names of the classes, where known.

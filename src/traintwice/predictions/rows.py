@@ -21,7 +21,7 @@ from traintwice.predictions.reading import MOST_CLASSES, Classes, Reading, readi
 from traintwice.predictions.session import Session
 from traintwice.predictions.sources import expand, open_source
 from traintwice.predictions.views import View, check_contents, make_views
-from traintwice.progress import tell
+from traintwice.progress import report
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
 
@@ -214,7 +214,7 @@ class Rows:
         arrays = () if isinstance(source, AlignedPredictions) else (part for _, _, part in source.blocks(self.has_probs))
         for block in source.batches() if isinstance(source, AlignedPredictions) else arrays:
             done += block.examples
-            tell(done, rows)
+            report(done, rows)
             keep = self._keep(block.ids)
             if keep is None or keep.any():
                 yield block if keep is None else block.where(keep)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
-from traintwice.progress import asking, tell
+from traintwice.progress import polling, report
 
 UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
 
@@ -149,7 +149,7 @@ class Session:
 
     def rows(self, sql: str, *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with self.explained(doing), asking(self.connection.query_progress):
+        with self.explained(doing), polling(self.connection.query_progress):
             result: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
         return result
 
@@ -177,7 +177,7 @@ class Session:
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
             for record in pool.map(run, queries):
                 found.append(record)
-                tell(100 * len(found) / len(queries), 100, "%")
+                report(100 * len(found) / len(queries), 100, "%")
         return found
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a study of click-like models on a stream has to say beside its table: relative differences, by method, over time and by slice."""
+"""Findings of a study on a stream of examples with two classes: relative differences by method, over time and by slice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline, interval
 from traintwice.errors import Undefined
+from traintwice.formatting import decimals_for, number
 from traintwice.losses import Decorrelation
 from traintwice.metrics import Measurement, Metric
 from traintwice.metrics.definition import to_numpy
@@ -20,14 +21,13 @@ from traintwice.recipes import Recipe
 from traintwice.study.results import Results
 from traintwice.study.tables import ratio
 from traintwice.tables import Column, Row, Table
-from traintwice.tables.format import decimals_for, number
-from traintwice.tables.table import Unit
+from traintwice.tables.table import CellUnit
 from traintwice.types import Estimate
 
 BLOCKS = 40
-"""Parts of the stream, of equal length, in which the drift is measured."""
+"""Number of equally long parts of the stream in which the drift is measured."""
 
-BASELINE_COLUMNS: dict[str, Unit] = {"examples": "text", "positive": "fraction", "accuracy": "fraction", "churn": "fraction"}
+BASELINE_COLUMNS: dict[str, CellUnit] = {"examples": "text", "positive": "fraction", "accuracy": "fraction", "churn": "fraction"}
 """First columns of the tables by time and by slice."""
 
 LEAST_EXAMPLES = 200
@@ -36,12 +36,12 @@ LEAST_EXAMPLES = 200
 
 @dataclass(frozen=True)
 class Drift:
-    """How far apart two trainings are while both go on.
+    """Relative difference of two runs in one part of the stream.
 
     Attributes:
         row: name of the recipe.
-        seen: examples of the stream before the middle of the block.
-        counted: the block is one of test examples; before, there is the warm-up, and what temperatures are fitted to.
+        seen: examples of the stream before the middle of the part.
+        counted: whether the part has test examples; the parts before are the warm-up and the examples for fitting temperatures.
         apart: relative difference of two replicas (`relative_pairwise`), mean over pairs.
     """
 
@@ -57,10 +57,10 @@ class ProgressiveFindings:
 
     Attributes:
         table: one line for each recipe, in the columns of AD Table 3.
-        over_time: one line for each time; None where the data have none.
+        over_time: one line for each time; None if the data have no times.
         slices: one table for each group column.
         drift: of every recipe, in the order of the stream.
-        sentences: what can be said of each recipe against the baseline.
+        sentences: the comparison of each recipe with the baseline.
     """
 
     table: Table
@@ -71,13 +71,13 @@ class ProgressiveFindings:
 
     @property
     def baseline_over_time(self) -> Table | None:
-        """The columns of the baseline alone, for a narrow terminal."""
+        """The columns of the baseline only, for narrow terminals."""
         found = self.over_time
         return None if found is None else replace(found, columns=found.columns[: len(BASELINE_COLUMNS) + 1])
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """All of them, the one by method first."""
+        """All tables, the one by method first."""
         return (self.table, *(() if self.over_time is None else (self.over_time,)), *self.slices)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def progressive_findings(results: Results, *, level: float = 0.95) -> Progressiv
         See `ProgressiveFindings`; None for any other study.
     Source:
         AD Table 3: relative prediction difference, change of log loss and of rank loss against no anti-distillation, by loss, λ and s.
-        Ours: the difference is the mean over pairs of replicas, which does not depend on M, with Δ^{r1} of all M beside it; it is shown
-        at matched temperature too, because a method that shrinks logits shrinks it without making models agree.
+        Ours: the difference is the mean over pairs of replicas, which does not depend on M, next to Δ^{r1} of all M. It is also shown at
+        matched temperature, because a method that shrinks logits lowers it although the models do not agree more.
     """
     data = results.data
     if data.places is None or data.classes != 2:
@@ -142,8 +142,8 @@ def _by_method(results: Results, level: float) -> Table:
         rows.append(Row(name, cells))
     count, first = len(results.data.test), int((results.data.places or {})["test"][0])
     notes = (
-        f"Changes are against {results.baseline.name}, paired by replica. relative PD: two trainings' probabilities of "
-        f"{_positive(results)!r}, their difference over their mean (AD's Δʳ¹ of two models); (T): every recipe at its best temperature; "
+        f"Changes are against {results.baseline.name}, paired by replica. relative PD: difference of the probabilities "
+        f"of {_positive(results)!r} of two runs, divided by their mean (Δʳ¹ of AD for two models); (T): at each recipe's best temperature; "
         f"Δʳ¹ is of all {results.experiment.replicas} replicas.",
         f"Every example is predicted before it is trained on. The first {first:,} of {len(results.data.train):,} examples are left out "
         f"(warm-up, and those that temperatures are fitted to); {count:,} of the rest are reported.",
@@ -152,7 +152,7 @@ def _by_method(results: Results, level: float) -> Table:
 
 
 def _settings(recipe: Recipe) -> dict[str, str]:
-    """Loss between components, its weight, and the scale of the initial embeddings, in the words of the table."""
+    """Loss between components, its weight, and the scale of the initial embeddings, as text."""
     coupling = [t for t in recipe.method.terms if getattr(t.loss, "couples", False)]
     named = [t.loss.matrix if isinstance(t.loss, Decorrelation) else type(t.loss).__name__.lower() for t in coupling]
     weights = [f"{t.weight:g}" if isinstance(t.weight, int | float) else repr(t.weight) for t in coupling]
@@ -171,7 +171,7 @@ def relative_change(results: Results, metric: Metric, row: str, *, level: float 
         row: by name.
         level: nominal coverage of the interval.
     Returns:
-        0.01 reads: one percent above the baseline. None for the baseline itself, replicas that are not the same, or a baseline at 0.
+        0.01 means one percent above the baseline. None for the baseline itself, for other replica numbers, or for a baseline of 0.
     Source:
         The columns "Log Loss change %" and "Rank Loss change %" of AD Table 3. Ours: the interval, by the jackknife of the quotient on
         shared replicas.
@@ -185,7 +185,7 @@ def relative_change(results: Results, metric: Metric, row: str, *, level: float 
 
 
 def _sentences(results: Results, level: float) -> list[str]:
-    """Relative difference, as it is and at matched temperature, and log loss of each recipe against the baseline's."""
+    """Changes of relative difference, relative difference at matched temperature, and log loss against the baseline."""
     baseline = results.baseline
     others = [name for name, row in results.rows.items() if row is not baseline and row.numbers == baseline.numbers]
     said: dict[str, list[str]] = {name: [] for name in others}
@@ -202,14 +202,14 @@ def _sentences(results: Results, level: float) -> list[str]:
             continue
         judged = compare_with_baseline([(one, base) for one in measured], level=level)
         for name, found, change in zip(others, judged, changes, strict=True):
-            word = "not settled" if not found.significant else "lower" if change.value < 0 else "higher"
+            word = "inconclusive" if not found.significant else "lower" if change.value < 0 else "higher"
             said[name].append(f"{title} {word} ({_signed_percent(change)})")
     if not others:
         return []
     terms = (
-        f"Changes are relative to {baseline.name}, with {100 * level:g} % intervals. Lower and higher are beyond doubt at "
-        f"{100 * level:g} %, after Holm's adjustment over the recipes compared (here {len(others)}), for each measure by itself, "
-        "replica by replica."
+        f"Changes are relative to {baseline.name}, with {100 * level:g} % intervals. Lower and higher are significant at "
+        f"{100 * level:g} % after Holm's adjustment over the recipes compared (here {len(others)}), for each measure alone, "
+        "paired by replica."
     )
     return [*(f"{name}: {'; '.join(parts)}." for name, parts in said.items() if parts), terms]
 
@@ -227,7 +227,7 @@ def _signed_percent(estimate: Estimate) -> str:
 
 
 def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
-    """One line for each value: how many examples, labels, the baseline's churn and accuracy, and the difference of each recipe."""
+    """One line for each value: examples, labels, churn and accuracy of the baseline, and the difference of each recipe."""
     baseline = results.baseline.name
     titles = ("examples", _positive(results), f"accuracy, {baseline}", f"churn, {baseline}")
     columns = [Column(key, title, unit) for (key, unit), title in zip(BASELINE_COLUMNS.items(), titles, strict=True)]
@@ -250,7 +250,7 @@ def _by(results: Results, name: str, values: np.ndarray, level: float) -> Table:
         )
     few = sum(count < LEAST_EXAMPLES for count in counts.tolist())
     left_out = f" {few} with fewer than {LEAST_EXAMPLES} examples are left out." if few else ""
-    note = f"Relative difference of two trainings' probabilities of {_positive(results)!r}, for each recipe.{left_out}"
+    note = f"Relative difference of the probabilities of {_positive(results)!r} of two runs, for each recipe.{left_out}"
     return Table(f"By {name}", tuple(columns), tuple(rows), (note,))
 
 
@@ -280,7 +280,7 @@ def _positive(results: Results) -> str:
 
 
 def _same(values: np.ndarray, time: np.ndarray | None) -> bool:
-    """Whether a group column says what the time says."""
+    """Whether a group column has one value for each time."""
     if time is None:
         return False
     return len(set(zip(values.tolist(), time.tolist(), strict=True))) == len(set(values.tolist())) == len(set(time.tolist()))

@@ -7,9 +7,9 @@ from typing import Any
 
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
+from traintwice.formatting import change, number
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment, Results, component_table
-from traintwice.tables.format import change, number
 from traintwice_reproduction.kept import DOCS, KEPT, read, rounded
 from traintwice_reproduction.pages.claims import AD, CLAIMS, CONTRADICTIONS, FIVE, MARGIN, PAIR, TABLED, UNTESTED, Claim
 from traintwice_reproduction.pages.methods import estimate_of

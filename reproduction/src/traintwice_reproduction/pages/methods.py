@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traintwice import controls
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.recipes import Earlier, Recipe
-from traintwice.tables.format import decimals_for, format_cell
 from traintwice.types import Estimate
 from traintwice_reproduction.kept import DOCS, KEPT
 from traintwice_reproduction.studies import methods_digits
