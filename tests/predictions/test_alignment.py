@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned, matching, open_predictions
+from traintwice.predictions import blocks as reader
+from traintwice.predictions import matching, open_predictions
 
 IDS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 
@@ -129,7 +130,7 @@ def test_batches_are_the_rows_whatever_their_size(shuffle, monkeypatch):
     labels = rng.integers(0, 3, 1000)
     old = {"id": ids, "probs": probs[0], "y": labels, "w": rng.random(1000)}
     new = {"id": order, "probs": probs[1][order]}
-    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 6 * 64)
+    monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 6 * 64)
     with open_predictions([old, new], weight="w") as opened:
         parts = list(opened.batches())
         whole = opened.read()

@@ -17,11 +17,11 @@ NOTHING_SAID: Reading = {}
 def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb each option of `Reading` in the place of its argument ``reading``, which gets the explicit ones together.
 
-    An option of the same name that the verb has already stays the verb's.
+    An option that the verb has already stays the verb's. Options `of_rows` are left to the verbs that list rows.
     """
     hints = get_type_hints(verb, include_extras=True)
     own = inspect.signature(verb).parameters
-    added = [name for name in OPTIONS if name not in own]
+    added = [name for name, option in OPTIONS.items() if name not in own and not option.of_rows]
     parameters: list[inspect.Parameter] = []
     for parameter in own.values():
         if parameter.name != "reading":

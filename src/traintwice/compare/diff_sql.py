@@ -54,7 +54,7 @@ def can_be_left_to_sql(rows: Source, files: AlignedPredictions, options: DiffOpt
         return False
     if rows.clusters is not None and options.quality:
         return False
-    if options.temperature_matched or options.show or (rows.has_probs and rows.classes != 2):
+    if options.temperature_matched or rows.shown or (rows.has_probs and rows.classes != 2):
         return False
     return details is False or files.most_rows >= FROM_ROWS
 

@@ -28,7 +28,8 @@ from traintwice.metrics.multiplicity import (
     viable_range_distribution,
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.reading import Classes, reading_of
+from traintwice.predictions.classes import Classes
+from traintwice.predictions.reading import reading_of
 from traintwice.types import Array, Estimate
 
 MOST_IN_MEMORY = 200_000_000
@@ -198,7 +199,8 @@ def measure(
         if multiplicity or within_loss is not None:
             whole = _in_memory(rows)
             if within_loss is not None:
-                chosen = replicas_within_loss(whole.models(0, replicas), within_loss).tolist()
+                known = whole.where(whole.labelled) if whole.known.some_labelled else whole
+                chosen = replicas_within_loss(known.models(0, replicas), within_loss).tolist()
                 kept = tuple(read.files[m] for m in chosen)
             if len(chosen) < 2:
                 raise TooFewReplicas(
@@ -335,18 +337,7 @@ def _in_memory(rows: Rows) -> Predictions:
 
 def _some(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
     """The rows of some of the models."""
-    values = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)[list(chosen)]
-    labels = whole.labels if whole.has_labels else None
-    part = Predictions.trusted(
-        values,
-        labels,
-        whole.weights,
-        scores=whole.has_scores,
-        targets=whole.targets,
-        ids=whole.ids,
-        clusters=whole.clusters,
-        class_names=whole.class_names,
-    )
+    part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
     return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
 
 

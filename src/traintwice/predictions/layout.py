@@ -1,4 +1,4 @@
-"""Which column is what: recognised from names and types where that is certain, asked for where it is not."""
+"""Which column is what: recognised from names and types where that is certain; otherwise the error names the option to pass."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.reading import Classes, Reading, agreed_classes, listed
-from traintwice.predictions.session import Session, literal
+from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.reading import Reading
+from traintwice.predictions.session import Session, listed, literal
 from traintwice.predictions.sources import Source, is_list_of_numbers
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
@@ -32,7 +33,7 @@ class Layout:
             binary model. ``votes``: predicted labels. ``regression``: one number.
         columns: the columns of the predictions, in the order of the classes.
         classes: K; None for predicted labels and regression.
-        id, label, weight, by, cluster, draws, time: the columns of these roles; empty or None where the file has none.
+        id, label, weight, by, show, cluster, draws, time: the columns of these roles; empty or None where the file has none.
         logits: the predictions are logits, turned into probabilities when read.
         class_names: names of the classes where the names of the columns give them.
         order: for a list whose entries come in another order than the classes, the entry of each class.
@@ -49,6 +50,7 @@ class Layout:
     label: str | None = None
     weight: str | None = None
     by: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
     cluster: tuple[str, ...] = ()
     draws: str | None = None
     time: str | None = None
@@ -134,7 +136,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     """The layouts of all files, which hold predictions of one kind and of the same classes.
 
     Raises:
-        BadInput: what is not certain must be asked for, a column is in no file, or the files do not fit each other.
+        BadInput: what a column means is not certain, a column is in no file, or the files do not fit each other.
     """
     layouts = [recognise(source, reading) for source in sources]
     if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
@@ -144,11 +146,10 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
             else layout
             for layout, source in zip(layouts, sources, strict=True)
         ]
-    asked = [("label", reading["label"]), ("weight", reading["weight"]), ("time", reading["time"])]
-    asked += [("by", name) for name in reading["by"]] + [("cluster", name) for name in reading["cluster"]]
-    for option, name in asked:
+    asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]
+    for option, name in [*((option, reading[option]) for option in ("label", "weight", "time")), *asked]:
         if name is not None and not any(name in source.columns for source in sources):
-            raise missing_column(sources[0], name, option)
+            raise _missing(sources[0], name, option)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
@@ -188,13 +189,13 @@ def recognise(source: Source, reading: Reading) -> Layout:
     """The layout of a source. Label, weight, groups, clusters and time may be in one of several files only.
 
     Raises:
-        BadInput: an explicit column is not there, or what is not certain must be asked for; the message names the option.
+        BadInput: a column that an option names is not there, or what a column means is not certain.
     """
     have, logits = source.columns, reading["logits"]
     label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
     for option, name in (*(("id", name) for name in reading["id"]), ("draws", reading["draws"])):
         if name is not None and name not in have:
-            raise missing_column(source, name, option)
+            raise _missing(source, name, option)
     ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
     if not ids and not reading["by_position"]:
         raise BadInput(
@@ -202,7 +203,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
             f"file is the same example. The columns are {listed(list(have))}"
         )
     by, cluster, weight, time = reading["by"], reading["cluster"], reading["weight"], reading["time"]
-    taken = {*ids, *by, *cluster, label, weight, time, reading["draws"]}
+    taken = {*ids, *by, *reading["show"], *cluster, label, weight, time, reading["draws"]}
     free = [c for c in have if c not in taken]
     columns = _chosen(source, tuple(reading["probs"]), free) if reading["probs"] else _found(source, free, logits=logits)
     kind = _kind(source, columns, reading)
@@ -218,6 +219,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
         label=label if label in have else None,
         weight=weight if weight in have else None,
         by=tuple(c for c in by if c in have),
+        show=tuple(c for c in reading["show"] if c in have),
         cluster=cluster if all(c in have for c in cluster) else (),
         draws=reading["draws"],
         time=time if time in have else None,
@@ -226,11 +228,9 @@ def recognise(source: Source, reading: Reading) -> Layout:
     )
 
 
-def missing_column(source: Source, name: str, option: str) -> BadInput:
+def _missing(source: Source, name: str, option: str) -> BadInput:
     """The error for a column that an option names and the file lacks."""
-    return BadInput(
-        f"{source.name}: no column {name!r} (asked for by --{option}); the columns are {listed(list(source.columns))}"
-    )
+    return BadInput(f"{source.name}: no column {name!r} (named by --{option}); the columns are {listed(list(source.columns))}")
 
 
 def _only(source: Source, known: Sequence[str], option: str) -> str | None:
@@ -246,7 +246,7 @@ def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[s
         return numbered
     for name in wanted:
         if name not in source.columns:
-            raise missing_column(source, name, "probs")
+            raise _missing(source, name, "probs")
     if len(set(wanted)) < len(wanted):
         raise BadInput(f"--probs names a column twice: {listed(wanted)}")
     return wanted

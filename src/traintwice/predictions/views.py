@@ -1,22 +1,21 @@
-"""Every file as a view with the same column names, whatever its layout, and what its cells must hold.
+"""Every file as a view with the same column names, whatever its layout.
 
 r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether there is one; w the weight; g0, g1 … the groups, time
-last; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts; h draws of an item by class.
+last; o0, o1 … columns to show; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts;
+h draws of an item by class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
+from traintwice.predictions.classes import Classes
 from traintwice.predictions.layout import Layout
-from traintwice.predictions.predictions import SUM_TOLERANCE
-from traintwice.predictions.reading import Classes
-from traintwice.predictions.session import Session, all_of, any_of, identifier, period_of, show_id
+from traintwice.predictions.session import Session, all_of, identifier
 from traintwice.predictions.sources import Source, family
 
-Cell = Callable[[str], str]
 WIDE = 100
 """More columns are added up as a list: DuckDB limits how deep an expression is."""
 
@@ -50,18 +49,44 @@ class View:
         within = f" WHERE {self.row} >= {rows[0]} AND {self.row} < {rows[1]}" if rows else ""
         return f"(SELECT * FROM {self.table}{within}) AS {self.name}"
 
+    def probabilities(self, suffix: str = "") -> list[str]:
+        """The SQL of each class's probability, over columns whose names end in a suffix; none for predicted labels and regressions."""
+        first = self.predictions[0]
+        if first == "s":
+            return [f"1 - s{suffix}", f"s{suffix}"]
+        if first == "l":
+            return [f"l{suffix}[{k + 1}]" for k in range(self.layout.classes or 0)]
+        return [k + suffix for k in self.predictions] if first.startswith("k") else []
+
+    def vote(self, suffix: str = "") -> str:
+        """The SQL of the predicted class: argmax, ties to the lowest class."""
+        first, probs = self.predictions[0], self.probabilities(suffix)
+        if not probs:
+            return f"v{suffix}"
+        if first == "s":  # s > 1 - s exactly where s > 1/2, in floating point too
+            return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
+        if len(probs) == 2:
+            return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
+        row = f"l{suffix}" if first == "l" else f"[{', '.join(probs)}]"
+        return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
+
     def over(self, name: str) -> View:
         """The same columns in a table or view that has them by name, with the row number r."""
         return replace(self, name=name, table=name, row="r", cells={column: f"{name}.{column}" for column in self.cells})
 
 
 def make_views(
-    session: Session, sources: Sequence[Source], layouts: Sequence[Layout], classes: Classes, groups: Sequence[str]
+    session: Session,
+    sources: Sequence[Source],
+    layouts: Sequence[Layout],
+    classes: Classes,
+    groups: Sequence[str],
+    shown: Sequence[str] = (),
 ) -> tuple[list[View], str | None]:
     """Create the view of every file.
 
     Args:
-        groups: names of the group columns, time last.
+        groups, shown: names of the group columns, time last; and of the columns to show.
     Returns:
         The views, and how time is cut ("week"); None without a time.
     Raises:
@@ -75,11 +100,14 @@ def make_views(
         name, relation = f"f{number}", f"{source.relation} AS f{number}"
         of = _Cells(name, source)
         cells = {"r": f"{name}.{source.row}"}
-        cells |= {f"i{j}": of.cast(column, kind) for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True))}
+        for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True)):
+            cells[f"i{j}"] = of.cell(column) if kind is None else f"CAST({of.cell(column)} AS {kind})"
         if layout.label is not None:
-            as_number = f"CASE WHEN {of.is_number(layout.label)} THEN {of.number(layout.label)} END"
-            cells["y"] = as_number if layout.kind == "regression" else of.class_of(layout.label, classes.names)
-            cells["raw_y"] = f"{of.given(layout.label)} IS NOT NULL"
+            given = of.given(layout.label)
+            cells["y"] = (
+                of.number(layout.label, given) if layout.kind == "regression" else of.class_of(layout.label, classes.names)
+            )
+            cells["raw_y"] = f"{given} IS NOT NULL"
         if layout.weight is not None:
             cells["w"] = of.number(layout.weight)
         if layout.cluster:
@@ -87,19 +115,24 @@ def make_views(
         if layout.draws is not None:
             cells["d"] = f"CAST({of.given(layout.draws)} AS VARCHAR)"
         if layout.time is not None:
+            from traintwice.predictions.periods import period_of
+
             cells["t"] = of.time(session, layout.time)
-            period = period or period_of(session, relation, cells["t"], source.family(layout.time))
+            kind = source.family(layout.time)
+            numbers = kind in ("integer", "number")
+            period = period or period_of(session, relation, cells["t"], numbers=numbers, whole=kind == "integer")
             cells[f"g{len(groups) - 1}"] = period.sql.format(t=cells["t"])
-        cells |= {f"g{j}": of.cast(group, "VARCHAR") for j, group in enumerate(groups) if group in layout.by}
+        for letter, wanted, have in (("g", groups, layout.by), ("o", shown, layout.show)):
+            cells |= {f"{letter}{j}": f"CAST({of.cell(c)} AS VARCHAR)" for j, c in enumerate(wanted) if c in have}
         predicted = of.predictions(layout, classes.names)
         cells |= predicted
         body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {relation}"
         layered = layout.logits and layout.kind in ("columns", "list")
         body = _softmax(body, list(predicted)) if layered else body
         session.rows(f"CREATE VIEW {name} AS {body}", doing=f"{source.name}: reading")
-        shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
-        shared |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
-        names = {column: called for column, called in shared.items() if called}
+        called = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
+        called |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
+        names = {column: by_user for column, by_user in called.items() if by_user}
         view = View(
             name, source, layout, tuple(f"i{j}" for j in range(len(ids))), tuple(predicted), relation, source.row, cells, names
         )
@@ -108,29 +141,28 @@ def make_views(
 
 
 def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
-    """The type in which an id column is compared; None compares as it is."""
+    """The type in which an id column is compared without loss; None compares as it is."""
     kinds: dict[str, str] = {}
-    untyped_text = ""
+    text = ""
     types = [source.columns[name] for source, name in zip(sources, names, strict=True)]
     for source, name, kind in zip(sources, names, types, strict=True):
         if source.untyped:
-            untyped_text = untyped_text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
+            text = text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
         elif family(kind) in ("integer", "text", "boolean", "time"):
-            kinds.setdefault(family(kind), f"{source.name} has {kind} in {name!r}")
+            kinds.setdefault(kind if family(kind) == "time" else family(kind), f"{source.name} has {kind} in {name!r}")
         else:
             raise BadInput(
                 f"{source.name}: id column {name!r} has type {kind}, which does not identify rows exactly; "
                 "write ids as integers or text, or pass another column to --id"
             )
-    if len(kinds) > 1 or (untyped_text and "integer" in kinds):
-        told = ", ".join([*kinds.values(), untyped_text] if len(kinds) == 1 else kinds.values())
-        raise BadInput(f"ids differ in type: {told}; 7 and '7' are different ids, so write them alike in all files")
-    if "text" in kinds or untyped_text or "UHUGEINT" in types:
+    if len(kinds) > 1 or (text and "integer" in kinds):
+        told = ", ".join([*kinds.values(), text] if len(kinds) == 1 else kinds.values())
+        advice = "7 and '7' are different ids, and so are a date and a time, or times of different precision or zone"
+        raise BadInput(f"ids differ in type: {told}; {advice}. Write ids in the same type in all files")
+    untyped = any(source.untyped for source in sources)
+    if "text" in kinds or text or "UHUGEINT" in types or (untyped and not kinds.keys() <= {"integer"}):
         return "VARCHAR"
-    if len(set(types)) == 1 and not any(source.untyped for source in sources):
-        return None
-    typed = [kind for source, kind in zip(sources, types, strict=True) if not source.untyped]
-    return typed[0] if "time" in kinds or "boolean" in kinds else _common_type(set(types))
+    return None if len(set(types)) == 1 and not untyped else _common_type(set(types))
 
 
 def _common_type(types: set[str]) -> str:
@@ -157,22 +189,16 @@ class _Cells:
         """A column as it is."""
         return f"{self.name}.{self.source.cell(column)}"
 
-    def cast(self, column: str, kind: str | None) -> str:
-        """A column in a type; None takes it as it is."""
-        return self.cell(column) if kind is None else f"CAST({self.cell(column)} AS {kind})"
-
-    def number(self, column: str) -> str:
-        """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
-        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
-
-    def is_number(self, column: str) -> str:
-        """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
-        return f"(isfinite({self.number(column)}) OR isinf({self.number(column)}))"
+    def number(self, column: str, cell: str | None = None) -> str:
+        """A column (or its given cells) as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({cell or self.cell(column)} AS DOUBLE)"
 
     def given(self, column: str) -> str:
-        """A column as it is, NULL where a number is NaN."""
-        is_float = self.source.family(column) == "number"
-        return f"CASE WHEN {self.is_number(column)} THEN {self.cell(column)} END" if is_float else self.cell(column)
+        """A column as it is, NULL where a number is NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+        if self.source.family(column) != "number":
+            return self.cell(column)
+        number = self.number(column)
+        return f"CASE WHEN isfinite({number}) OR isinf({number}) THEN {self.cell(column)} END"
 
     def time(self, session: Session, column: str) -> str:
         """A column of time: a number, or a timestamp."""
@@ -237,113 +263,3 @@ def _softmax(body: str, every: Sequence[str]) -> str:
         f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {total} AS total FROM "
         f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
     )
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A condition no row may meet, what to report of the rows that do, what to show of the first, and what to do.
-
-    sum: a sum that is not finite where a row meets the condition, the cheaper test.
-    """
-
-    condition: str
-    says: str
-    shows: str
-    advice: str
-    sum: str | None = None
-
-
-def faults(view: View, cell: Cell) -> list[Fault]:
-    """What the rows of a file may not hold, in the order in which it is reported.
-
-    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: minimum 0 and maximum 1 pass as "between
-    0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
-    """
-    layout, columns = view.layout, [cell(k) for k in view.predictions]
-    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
-    every, logits = "every replica must predict every row", "pass --logits if these are logits"
-    emits = "find out why the model emits them, or leave those rows out of all files"
-    found = []
-    if view.ids:
-        missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
-        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
-    as_list = view.predictions == ("l",) or len(columns) > WIDE
-    first = f"[{', '.join(columns)}]" if len(columns) > WIDE else first
-    total = f"list_sum({first})" if as_list else " + ".join(columns)
-    if kind == "votes":
-        found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
-        found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
-    elif as_list:
-        length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
-        shown = f"coalesce(len({first}) || ' entries', 'missing')"
-        found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
-        some = f"({first})[1:12]"
-        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every))
-        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total))
-        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", some, logits))
-    else:
-        what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
-        no_number = "is missing or not a number" if view.source.untyped else "is missing"
-        shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
-        found.append(Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every))
-        infinite = any_of(f"NOT isfinite({c})" for c in columns)
-        found.append(Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total))
-        if kind == "score":
-            advice = "pass --logits if it is a logit, --regression if it is not a probability"
-            found.append(Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice))
-        elif kind == "columns":
-            found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
-    if kind in ("columns", "list"):
-        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
-        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
-    if layout.label is not None and kind == "regression":
-        bad = f"{cell('raw_y')} AND ({y} IS NULL OR isinf({y}))"
-        found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
-    elif layout.label is not None:
-        among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
-        outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
-        whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
-        bad = outside if whole else f"{cell('raw_y')} AND ({y} IS NULL OR {outside})"
-        advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
-        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice))
-    if layout.weight is not None:
-        bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
-        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
-    if layout.cluster:
-        says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
-        found.append(Fault(f"{cell('c')} IS NULL", says, "'missing'", advice))
-    if layout.draws is not None:
-        says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
-        found.append(Fault(f"{cell('d')} IS NULL", says, "'missing'", advice))
-    return found
-
-
-def suspicious(view: View, cell: Cell) -> str:
-    """A cheap aggregate that is 0 only where `check_contents` finds no fault, and may be above: a sum overflows, a row has no partner."""
-    every = faults(view, cell)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if fault.sum is None)}), 0)"]
-    parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
-    parts += [f"CAST(coalesce(sum({cell('w')}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
-    return " + ".join(parts)
-
-
-def check_contents(session: Session, view: View) -> None:
-    """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
-    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view, str)
-    counts = ", ".join(f"count(*) FILTER ({fault.condition})" for fault in every)
-    weight = "sum(w)" if view.layout.weight else "1"
-    ((total, of_weight, *bad),) = session.rows(f"SELECT count(*), {weight}, {counts} FROM {view.name}", doing=doing)
-    for fault, count in zip(every, bad, strict=True):
-        if count:
-            # found by an aggregate: a WHERE would skip row groups whose statistics know nothing of NaN
-            ((row,),) = session.rows(f"SELECT min(r) FILTER ({fault.condition}) FROM {view.name}", doing=doing)
-            ids = "".join(f", {i}" for i in view.ids)
-            sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"
-            shown, *values = session.rows(sql, doing=doing)[0]
-            where = f", id {show_id(values)}" if values and None not in values else ""
-            told = f"{name}: {count:,} of {total:,} rows {fault.says}"
-            raise BadInput(
-                f"{told} (first: row {row:,}{where}: {shown}); {fault.advice}", without_cells=f"{told}; {fault.advice}"
-            )
-    if of_weight == 0:
-        raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
