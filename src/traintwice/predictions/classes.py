@@ -122,7 +122,7 @@ def _in_cells(
         if rest and all(source.family(column) == "boolean" for source, column in rest):
             return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
         return None if cells else unnamed, rule, sources
-    of_text = texts + [cell for cell in rest if cell[0].untyped]
+    of_text = [cell for cell in cells if cell in texts or cell[0].untyped]
     vocabularies = _vocabularies(session, of_text)
     found = tuple(sorted(set().union(*vocabularies)))
     source, column = texts[0]

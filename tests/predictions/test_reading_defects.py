@@ -1,0 +1,151 @@
+"""Columns to show, rows without a label, types of ids, vocabularies of labels, columns on which files disagree."""
+
+import numpy as np
+import pytest
+
+from traintwice.compare import Budget, diff, measure, self_test
+from traintwice.errors import BadInput
+from traintwice.predictions import open_predictions, open_rows
+
+IDS = np.arange(6)
+P, Q = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.1]), np.array([0.1, 0.8, 0.2, 0.2, 0.9, 0.1])
+Y = np.array([1, 1, 1, 0, 0, 0])
+WORDS = np.array([f"text {n}" for n in IDS])
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_column_to_show_is_no_group_and_may_differ_between_files(shuffled):
+    order = IDS[::-1].copy() if shuffled else IDS
+    old = {"id": IDS, "p": P, "y": Y, "prompt": WORDS, "country": np.array(list("ABABAB"))}
+    new = {"id": order, "p": Q[order], "prompt": np.char.add("other ", WORDS)[order]}
+    found = diff(old, new, show="prompt", by="country", min_support=1)
+    assert [dict(row.shown) for row in found.regressed] == [{"prompt": f"text {row.id}"} for row in found.regressed]
+    assert {s.column for s in found.slices} == {"country"}
+    assert "by country" in found.alignment.layouts[0]
+    assert "prompt" not in " ".join(found.alignment.layouts)
+    assert diff(old, new, show="prompt", no_rows=True).regressed == ()
+    with pytest.raises(BadInput, match=r"no column 'z' \(named by --show\)"):
+        diff(old, new, show=["z"])
+
+
+def test_columns_to_show_of_arrays():
+    found = diff(P, Q, label=Y, show={"prompt": WORDS})
+    assert {row.position: row.shown["prompt"] for row in found.regressed} == {n: f"text {n}" for n in (0, 2, 4)}
+
+
+@pytest.mark.parametrize("form", ["tables", "arrays"])
+def test_the_row_of_a_message_is_the_row_of_the_file(form):
+    """Rows with and without a label are read in separate parts."""
+    y = np.array([np.nan, 1, np.nan, 1, np.nan, 0])
+    p = np.array([0.9, 0.8, 0.7, 0.0, 0.3, 0.1])
+    models = [{"p": p, "y": y}, {"p": Q}]
+    if form == "arrays":
+        with open_rows(models, by_position=True) as rows:
+            whole = rows.read()
+        models = [whole.models(0, 1), whole.models(1, 2)]
+    found = diff(*models, by_position=True, details=True) if form == "tables" else diff(*models, details=True)
+    assert {row.position for row in found.regressed} == {1, 5} & {n for n in IDS if y[n] == (p[n] > 0.5) != (Q[n] > 0.5)}
+    assert {row.position for row in found.largest_changes} == {0, 2, 3, 4} - {3} | {row.position for row in found.regressed} | {3}
+    assert "row 3" in found.infinite["log_loss"]
+
+
+def partly_labelled(missing):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200).astype(float)
+    p = np.clip(0.3 + 0.4 * y + 0.25 * rng.normal(size=(4, 200)), 0.01, 0.99)
+    p[3] = 1 - p[3]
+    known = y.copy()
+    known[missing] = np.nan
+    return [{"id": np.arange(200), "p": one, "y": known} for one in p], y, p
+
+
+def test_labels_that_only_some_rows_have_are_kept_with_a_mask():
+    missing = np.arange(0, 200, 7)
+    tables, y, p = partly_labelled(missing)
+    with open_rows(tables) as rows:
+        whole = rows.read()
+    assert np.flatnonzero(~whole.labelled).tolist() == missing.tolist()
+    assert not whole.has_labels
+    with pytest.raises(BadInput, match=r"needs a label in every row: 29 of 200 rows have none"):
+        _ = whole.labels
+    assert [part.has_labels for part in whole.by_label()] == [True, False]
+    kept = measure(tables, within_loss=0.3).kept
+    assert len(kept) == 3
+    found = self_test(tables[:3], [Budget("accuracy", min=-0.5)])
+    labelled = np.setdiff1d(np.arange(200), missing)
+    accuracy = ((p > 0.5) == y)[:3][:, labelled].mean(axis=1)
+    assert (found.over.value, found.inconclusive.value) == (0, 0), accuracy
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.arange(6).astype("datetime64[s]"), np.arange(6).astype("datetime64[us]")),
+        (np.arange(6).astype("datetime64[us]"), np.arange(6).astype("datetime64[us]").astype("datetime64[ns]")),
+    ],
+)
+def test_ids_are_times_of_one_type(one, other):
+    for tables in ([one, other], [other, one]):
+        with pytest.raises(BadInput, match=r"ids differ in type: table 1 has .* in 'id', table 2 has"):
+            open_predictions([{"id": ids, "p": P} for ids in tables])
+    with open_predictions([{"id": one, "p": P}, {"id": one, "p": Q}]) as both:
+        assert both.summary.rows == 6
+
+
+def test_times_with_and_without_a_zone(tmp_path):
+    import duckdb
+
+    for name, kind in (("naive", "TIMESTAMP"), ("zoned", "TIMESTAMP WITH TIME ZONE")):
+        select = f"SELECT CAST(TIMESTAMP '2026-01-01' + i * INTERVAL 1 HOUR AS {kind}) AS id, 0.5 AS p FROM range(6) t(i)"
+        duckdb.sql(f"COPY ({select}) TO '{tmp_path}/{name}.parquet'")
+    with pytest.raises(BadInput, match=r"ids differ in type: .*TIMESTAMP in 'id', .*TIMESTAMP WITH TIME ZONE in 'id'"):
+        open_predictions([tmp_path / "naive.parquet", tmp_path / "zoned.parquet"], on_missing="drop")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("0 1 0", "yes no yes", r"a\.csv has 0, 1 in 'pred' and .*b\.csv has no, yes in 'pred'"),
+        ("True False True", "yes no yes", r"a\.csv has False, True in 'pred' and .*b\.csv has no, yes in 'pred'"),
+        ("cat dog cat", "LABEL_0 LABEL_1 LABEL_0", r"a\.csv has cat, dog in 'pred' and .*b\.csv has LABEL_0, LABEL_1 in 'pred'"),
+    ],
+)
+def test_two_vocabularies_are_refused_by_name(old, new, words, tmp_path):
+    for name, votes in (("a", old), ("b", new)):
+        lines = "".join(f"{i},{vote}\n" for i, vote in enumerate(votes.split()))
+        (tmp_path / f"{name}.csv").write_text("id,pred\n" + lines)
+    with pytest.raises(BadInput, match="different label maps: .*" + words) as told:
+        open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert "yes" not in told.value.without_cells
+    names = sorted({*old.split(), *new.split()})
+    with open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"], classes=names) as both:
+        assert both.sums({"changed": "v0 <> v1"}) == {"changed": 3}
+
+
+def test_one_vocabulary_by_way_of_the_labels():
+    y = np.array(["cat", "dog", "cat"])
+    tables = [{"id": np.arange(3), "pred": np.array([word] * 3), "y": y} for word in ("cat", "dog")]
+    with open_predictions(tables) as both:
+        assert both.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("order", ["same", "other"])
+@pytest.mark.parametrize(
+    ("option", "column", "role"), [("by", "country", "group"), ("weight", "w", "weight"), ("label", "y", "label")]
+)
+def test_a_column_of_the_second_and_third_file_on_which_they_differ(option, column, role, order):
+    values = np.array(list("AABBCC")) if option == "by" else np.array([1, 1, 0, 1, 0, 1]) * (1.0 if option == "weight" else 1)
+    changed = values.copy()
+    changed[4] = values[0]
+    back = IDS[::-1].copy() if order == "other" else IDS
+    tables = [{"id": IDS, "p": P}, {"id": IDS, "p": P, column: values}, {"id": back, "p": Q[back], column: changed[back]}]
+    message = rf"table 3: 1 of 6 rows have another {role} in '{column}' than in table 2 \(first: row 4, id 4: {values[4]} and {values[0]}"
+    with pytest.raises(BadInput, match=message), open_predictions(tables, **{option: column}) as every:
+        every.read()
+    if option != "weight":
+        empty = np.full(6, None, dtype=object) if option == "by" else np.full(6, np.nan)
+        with (
+            pytest.raises(BadInput, match=message),
+            open_predictions([tables[0] | {column: empty}, *tables[1:]], **{option: column}) as every,
+        ):
+            every.read()
