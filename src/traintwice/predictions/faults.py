@@ -16,6 +16,7 @@ class Fault:
 
     Attributes:
         sum: a sum that is not finite where a row meets the condition: a cheaper test.
+        once: the condition on the column that all files share, which suffices where the files agree on it.
     """
 
     condition: str
@@ -23,6 +24,7 @@ class Fault:
     shows: str
     advice: str
     sum: str | None = None
+    once: str | None = None
 
 
 def faults(view: View, suffix: str = "") -> list[Fault]:
@@ -77,7 +79,8 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
         whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
         bad = outside if whole else f"raw_y{suffix} AND ({y} IS NULL OR {outside})"
         advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
-        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice))
+        once = outside.replace(y, "y") if whole else None
+        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once))
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
@@ -91,9 +94,12 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
 
 
 def suspicious(view: View, suffix: str) -> str:
-    """A cheap aggregate that is 0 only where `check_contents` finds no fault; it may be above 0 without one (a sum overflows)."""
+    """A cheap aggregate that is 0 only where `check_contents` finds no fault, those with ``once`` aside.
+
+    It may be above 0 without a fault, where a sum overflows.
+    """
     every = faults(view, suffix)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if fault.sum is None)}), 0)"]
+    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if not fault.sum and not fault.once)}), 0)"]
     parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
     parts += [f"CAST(coalesce(sum(w{suffix}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
     return " + ".join(parts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.faults import check_contents, suspicious
+from traintwice.predictions.faults import check_contents, faults, suspicious
 from traintwice.predictions.session import Session, all_of, any_of, show_id
 from traintwice.predictions.views import View
 
@@ -177,9 +177,12 @@ class Matcher:
         shared = [
             [f"{c}_{m}" for m in files] for c, files in shared_columns(self.views).items() if len(files) > 1 and c[0] != "o"
         ]
-        disagree = any_of(f"least({', '.join(cells)}) <> greatest({', '.join(cells)})" for cells in shared)
+        disagree = any_of(
+            f"{c[0]} <> {c[1]}" if len(c) == 2 else f"least({', '.join(c)}) <> greatest({', '.join(c)})" for c in shared
+        )
         of_cells = [suspicious(view, f"_{m}") for m, view in enumerate(self.views) if view in self._unchecked]
-        return {"disagree": _count(disagree), "suspicious": " + ".join(of_cells) or "0"}
+        once = dict.fromkeys(fault.once for view in self._unchecked for fault in faults(view) if fault.once)
+        return {"disagree": _count(disagree), "suspicious": " + ".join([*of_cells, _count(any_of(once))])}
 
     def _pass(
         self, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps, source: str | None = None, *, rising: bool = False
@@ -221,6 +224,7 @@ class Matcher:
 
     def _accept(self, order: Order, found: dict[str, Any]) -> dict[str, Any]:
         if found["disagree"]:
+            self._check_cells()  # whether a label is a class is checked on the label that files agree on
             raise _conflict(self.session, self.views, found["total"])
         self.alignment = Alignment(order, found["total"], found["labelled"], tuple(rows - found["total"] for rows in self.rows))
         return found
