@@ -1,7 +1,7 @@
 """Predictions of several replicas on the same examples: from arrays, or from files matched row by row."""
 
 from traintwice.predictions.aligned import AlignedPredictions
-from traintwice.predictions.blocks import DrawBlock
+from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.in_memory import from_arrays
 from traintwice.predictions.layout import Layout, Summary
 from traintwice.predictions.predictions import Predictions

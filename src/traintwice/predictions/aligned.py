@@ -1,23 +1,134 @@
-"""Predictions of several files on the same examples, matched row by row: sums in SQL, or blocks of rows."""
+"""Predictions of several files on the same examples, matched row by row: sums in SQL, or blocks of rows of bounded size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.blocks import DOING, BlockReader, DrawBlock
 from traintwice.predictions.classes import Classes
+from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary
 from traintwice.predictions.matching import Alignment, Matcher, Steps, aggregates
-from traintwice.predictions.predictions import Predictions
+from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
+from traintwice.predictions.reading import Reading, groups_of
 from traintwice.predictions.session import Session, check_target, identifier
+from traintwice.predictions.sources import family
 from traintwice.predictions.views import View
+
+DOING = "reading the predictions"
+
+
+class BlockReader:
+    """Reads the rows that a `Matcher` matches.
+
+    Args:
+        classes: K, where predictions have K entries or items are counted by class.
+        groups, shown: names of the group columns and of the columns to show.
+    """
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        classes: int | None,
+        class_names: Sequence[str] | None,
+        groups: Sequence[str],
+        shown: Sequence[str],
+    ) -> None:
+        self._matcher, self._views, self._session = matcher, matcher.views, matcher.session
+        self._classes, self._class_names, self._groups, self._shown = classes, class_names, groups, shown
+        self._numbers = matcher.views[0].layout.kind == "regression"
+
+    def blocks(self, rows: int) -> Iterator[Predictions]:
+        """Blocks of the rows, all files as replicas; a label is −1 (a target nan) where a row has none."""
+        single = [f"{c}_{m}" for m, view in enumerate(self._views) for c in view.predictions if c != "l"]
+        for start, source, count in self._ranges(rows):
+            known, found = self._known(source, single, count)
+            values = np.stack([self._predicted(m, source, found, count) for m in range(len(self._views))])
+            known["targets" if self._numbers else "labels"] = known.pop("labels")
+            known |= {"positions": np.arange(start, start + count), "some_labelled": not self._numbers}
+            yield Predictions.trusted(values, scores=self._numbers, class_names=self._class_names, **known)
+
+    def items(self, rows: int) -> Iterator[DrawBlock]:
+        """Blocks of items, with how often each model drew each class."""
+        for _, source, count in self._ranges(rows):
+            counts = []
+            for m in range(len(self._views)):
+                sizes = self._arrays(f"SELECT len(map_keys(h_{m})) AS n FROM {source}", count)["n"].astype(np.int64)
+                drawn = f"SELECT unnest(map_keys(h_{m})) AS k, unnest(map_values(h_{m})) AS n FROM {source}"
+                found = self._arrays(drawn, int(sizes.sum()))
+                counts.append(np.zeros((count, self._classes or 0), dtype=np.int64))
+                counts[m][np.repeat(np.arange(count), sizes), found["k"]] = found["n"]
+            known = self._known(source, [], count)[0]
+            labels = known.pop("labels")
+            yield DrawBlock(counts, np.full(count, -1) if labels is None else labels, **known)
+
+    def _ranges(self, rows: int) -> Iterator[tuple[int, str, int]]:
+        """The first row, a FROM item with columns as in the matcher's source, and the number of rows of each range."""
+        if self._views[0].predictions == ("h",) or self._matcher.alignment is None or self._matcher.alignment.order == "joined":
+            self._matcher.stage()
+        size = max(1, BLOCK_ELEMENTS // (len(self._views) * (self._classes or 1)))
+        for start in range(0, rows, size):
+            yield start, self._matcher.source((start, min(start + size, rows))), min(size, rows - start)
+
+    def _known(self, source: str, further: Sequence[str], rows: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What is known of some rows, by the names that `Predictions` has for it; and further columns of the source."""
+        columns = [*(f"{sql} AS {name}" for name, sql in self._columns.items()), *further]
+        found = self._arrays(f"SELECT {', '.join(columns) or '1'} FROM ({self._matcher.relation(source)})", rows)
+        ids = [found[f"i{j}"] for j in range(len(self._views[0].ids))]
+        whole = ids[0] if ids else None
+        if len(ids) > 1:
+            whole = np.empty(rows, dtype=object)
+            whole[:] = list(zip(*[i.tolist() for i in ids], strict=True))
+        known: dict[str, Any] = {"labels": found.get("y"), "weights": found.get("w"), "ids": whole}
+        known["clusters"] = np.searchsorted(self.cluster_hashes, found["c"]).astype(np.int64) if "c" in found else None
+        known["groups"] = {name: found[f"g{j}"] for j, name in enumerate(self._groups)}
+        return known | {"shown": {name: found[f"o{j}"] for j, name in enumerate(self._shown)}}, found
+
+    def _predicted(self, m: int, source: str, found: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """What one replica predicts for some rows: ``N K``, ``N`` predicted labels or ``N`` numbers."""
+        columns, classes = self._views[m].predictions, self._classes or 0
+        if columns == ("l",):
+            return self._arrays(f"SELECT unnest(l_{m}) AS p FROM {source}", rows * classes)["p"].reshape(rows, classes)
+        values = [found[f"{column}_{m}"] for column in columns]
+        values = [1.0 - values[0], *values] if columns == ("s",) else values
+        return np.stack(values, axis=1) if len(values) > 1 else values[0]
+
+    def _arrays(self, sql: str, rows: int) -> dict[str, np.ndarray]:
+        found = self._session.arrays(sql, doing=DOING)
+        for name, array in found.items():
+            if len(array) != rows:
+                raise BadInput(f"a file changed while it was read ({len(array):,} of {rows:,} rows came back); run again")
+            if isinstance(array, np.ma.MaskedArray):  # only groups and columns to show may be missing
+                found[name] = np.array(array.tolist(), dtype=object)
+        return found
+
+    @cached_property
+    def _columns(self) -> dict[str, str]:
+        """The SQL of what is known of rows, in types that NumPy holds without loss: large integers and dates as text."""
+        described = self._session.rows(f"DESCRIBE {self._matcher.relation()}", doing="reading the columns")
+        exact = {n for n, kind, *_ in described if family(kind) in ("integer", "boolean") and not kind.endswith("HUGEINT")}
+        columns = {n: n if n in exact else f"CAST({n} AS VARCHAR)" for n, *_ in described if n[0] in "igo"}
+        further = {
+            "y": f"coalesce(y, {chr(39) + 'nan' + chr(39) + '::DOUBLE' if self._numbers else '-1'})",
+            "w": "w",
+            "c": "hash(c)",
+        }
+        return columns | {n: sql for n, sql in further.items() if any(n in view.cells for view in self._views)}
+
+    @cached_property
+    def cluster_hashes(self) -> np.ndarray:
+        """The hash of every cluster, in rising order: the place of a hash is the number of its cluster."""
+        sql = f"SELECT hash(c) AS h FROM (SELECT DISTINCT c FROM ({self._matcher.relation()})) ORDER BY h"
+        (found,) = self._session.arrays(sql, doing="reading the clusters").values()
+        if (found[1:] == found[:-1]).any():
+            raise BadInput("two clusters have the same hash; rename one of them")
+        return np.asarray(found)
 
 
 class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
@@ -28,8 +139,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
 
     Attributes:
         replicas: M, the number of files.
-        classes, class_names: K and the names of the classes, where known.
-        named: the classes, and what gave their order.
+        classes, class_names, named: K and the names of the classes, where known; and what gave their order.
         groups, shown: names of the group columns, time last; and of the columns to show.
         cluster: the columns of clusters, joined by " + "; None where rows are independent.
         is_regression, has_probs, has_draws: each file holds numbers, probabilities, or several draws of each item.
@@ -45,31 +155,27 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         rows: Sequence[int],
         *,
         named: Classes,
+        reading: Reading,
         unchecked: Sequence[View] = (),
-        groups: Sequence[str] = (),
-        shown: Sequence[str] = (),
         period: str | None = None,
-        drop: bool = False,
         draws: tuple[int, ...] | None = None,
     ) -> None:
         self._session, self._views, self._period, self._draws = session, tuple(views), period, draws
+        self.groups, self.shown, drop = groups_of(reading), tuple(reading["show"]), reading["on_missing"] == "drop"
         self._matcher = Matcher(session, views, rows, unchecked=unchecked, drop=drop)
-        self.replicas, self.groups, self.named, self.class_names = len(views), tuple(groups), named, named.names
+        self.replicas, self.named, self.class_names = len(views), named, named.names
         kind, self.classes = views[0].layout.kind, views[0].layout.classes
         self.is_regression, self.has_draws = kind == "regression", draws is not None
         self.has_probs = kind not in ("votes", "regression") and not self.has_draws
         self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
-        self.cluster, self.most_rows, self.connection = self._name_of("c"), max(rows), session.connection
-        self.shown = tuple(shown)
-        self._reader = BlockReader(
-            self._matcher,
-            classes=self.classes if self.has_probs or self.has_draws else None,
-            class_names=self.class_names,
-            groups=self.groups,
-            shown=self.shown,
-        )
+        self._names = {
+            column: name for view in reversed(views) for column, name in view.names.items()
+        }  # of the first file that has it
+        self.cluster, self.most_rows, self.connection = self._names.get("c"), max(rows), session.connection
+        classes = self.classes if self.has_probs or self.has_draws else None
+        self._reader = BlockReader(self._matcher, classes, self.class_names, self.groups, self.shown)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -94,8 +200,8 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             labelled=aligned.labelled,
             order=aligned.order,
             layouts=tuple(v.layout.describe() for v in self._views),
-            label=self._name_of("y"),
-            weight=self._name_of("w"),
+            label=self._names.get("y"),
+            weight=self._names.get("w"),
             classes=self.classes,
             class_names=self.class_names,
             dropped=aligned.dropped,
@@ -103,7 +209,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             class_rule=self.named.rule,
             cluster=self.cluster,
             clusters=None if self.cluster is None else len(self._reader.cluster_hashes),
-            time=self._name_of("t"),
+            time=self._names.get("t"),
             period=self._period,
             draws=self._draws,
         )
@@ -153,13 +259,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         return self.query(f"SELECT {_select({**keys, 'rows': 'count(*)', **sums})} FROM {{rows}}{tail}")
 
     def counts_by(self, expressions: Mapping[str, str]) -> list[dict[str, Any]]:
-        """How many rows have each combination of values of some expressions.
-
-        Args:
-            expressions: name to SQL over the columns of `relation`.
-        Returns:
-            A record for each combination that occurs: the values by name, and ``rows``.
-        """
+        """A record for each combination of values of the expressions that occurs: the values by name, and ``rows``."""
         return self.query(f"SELECT {_select({**expressions, 'rows': 'count(*)'})} FROM {{rows}} GROUP BY ALL")
 
     def query(self, sql: str) -> list[dict[str, Any]]:
@@ -218,22 +318,13 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         self._check_unchanged()
 
     def read(self, *, labelled_only: bool = False) -> Predictions:
-        """All rows in memory; where only some rows have a label, ``labelled`` is a mask of them.
-
-        Args:
-            labelled_only: leave out the rows without a label.
-        """
+        """All rows in memory, or only those with a label; where some rows have none, ``labelled`` is a mask of those with one."""
         whole = Predictions.joined(list(self.blocks()))
         if not labelled_only:
             return whole
-        labelled = whole.labelled if whole.targets is None else ~np.isnan(whole.targets)
-        if not labelled.any():
+        if not (labelled := whole.labelled if whole.targets is None else ~np.isnan(whole.targets)).any():
             raise BadInput("no row has a label; pass --label, or measure without labels")
         return whole.where(labelled)
-
-    def _name_of(self, column: str) -> str | None:
-        """The name that files give to a column of `relation`."""
-        return next((view.names[column] for view in self._views if column in view.names), None)
 
     def _check_unchanged(self) -> None:
         for view in self._views:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from traintwice.errors import BadInput
-from traintwice.predictions.session import Session, listed
-
-if TYPE_CHECKING:
-    from traintwice.predictions.layout import Layout
-    from traintwice.predictions.reading import Reading
-    from traintwice.predictions.sources import Source
+from traintwice.predictions.layout import Layout
+from traintwice.predictions.reading import Reading
+from traintwice.predictions.session import Session, listed, literal
+from traintwice.predictions.sources import Source, family
 
 Names = tuple[str, ...]
 
@@ -44,7 +41,7 @@ def agreed_classes(
     """One order of the classes: --classes, the names of the columns, or the numbers in their order.
 
     Args:
-        session: where labels that are text are read; None where they are numbers.
+        session: where labels that are text are read and the names become a type; None for arrays.
     Returns:
         The classes; the sources, where a column that looks like numbers (7 in one file, cat in another) holds names too; the layouts,
         their columns in the order of the classes.
@@ -67,6 +64,10 @@ def agreed_classes(
     swapped = named.names == base[::-1] != base and (stated or names is None)
     if swapped or any(own):
         layouts = [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
+    if named.names is not None and session is not None:
+        texts = ", ".join(map(literal, named.names))
+        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
+        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
     return named, sources, layouts
 
 
@@ -92,7 +93,7 @@ def _stated(
         if its.classes not in (None, len(names)):
             told = f"{each.name}: {len(names)} class names were given for {its.classes} classes"
             raise BadInput(f"{told}; pass one for each to --classes")
-        number = its.label is not None and each.family(its.label) in ("integer", "number")
+        number = its.label is not None and family(each.columns[its.label]) in ("integer", "number")
         if number and of_columns and not all(name.isdigit() for name in names):
             raise BadInput(
                 f"{each.name}: labels in {its.label!r} are numbers and the columns {listed(layout.columns)} have names, so nothing "
@@ -116,10 +117,10 @@ def _in_cells(
     rules = {"votes": "classes are whole numbers", "score": "classes 0 and 1", "list": f"class k is entry k of {first}, from 0"}
     rule = rules.get(kind, f"class k is column k of {first} …, from 0")
     unnamed = (f"not {positive}", positive) if positive and kind == "score" else None
-    texts = [cell for cell in cells if cell[0].family(cell[1]) == "text"]
+    texts = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "text"]
     rest = [cell for cell in cells if cell not in texts]
     if not texts or session is None:
-        if rest and all(source.family(column) == "boolean" for source, column in rest):
+        if rest and all(family(source.columns[column]) == "boolean" for source, column in rest):
             return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
         return None if cells else unnamed, rule, sources
     of_text = [cell for cell in cells if cell in texts or cell[0].untyped]

@@ -1,15 +1,44 @@
-"""Files of repeated draws as files of items, with how often each class was drawn."""
+"""Repeated draws: files of draws as files of items, with how often each class was drawn, and blocks of such items."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions.classes import MOST_CLASSES
 from traintwice.predictions.matching import ROLES
 from traintwice.predictions.session import Session
 from traintwice.predictions.views import View
+
+
+@dataclass(frozen=True)
+class DrawBlock:
+    """Some items that each model answered one or more times.
+
+    Attributes:
+        counts: for each model how often it drew each class, integers ``N K``.
+        labels: the true class of each item, −1 where it has none.
+        ids, weights, clusters, groups, shown: of each item, as in `Predictions`.
+    """
+
+    counts: list[np.ndarray]
+    labels: np.ndarray
+    ids: np.ndarray
+    weights: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+    groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shown: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def where(self, chosen: np.ndarray) -> DrawBlock:
+        """The items chosen by a mask."""
+        weights, clusters = (None if array is None else array[chosen] for array in (self.weights, self.clusters))
+        groups, shown = ({name: values[chosen] for name, values in c.items()} for c in (self.groups, self.shown))
+        return DrawBlock(
+            [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown
+        )
 
 
 def items_of_draws(session: Session, views: Sequence[View]) -> tuple[list[View], list[int]]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.classes import Classes, agreed_classes
 from traintwice.predictions.reading import Reading
-from traintwice.predictions.session import Session, listed, literal
-from traintwice.predictions.sources import Source, is_list_of_numbers
+from traintwice.predictions.session import Session, listed
+from traintwice.predictions.sources import Source, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -132,8 +131,8 @@ class Summary:
         return "\n".join(lines)
 
 
-def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> tuple[Classes, list[Source], list[Layout]]:
-    """The layouts of all files, which hold predictions of one kind and of the same classes.
+def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> list[Layout]:
+    """The layouts of all files, which hold predictions of one kind and of as many classes.
 
     Raises:
         BadInput: what a column means is not certain, a column is in no file, or the files do not fit each other.
@@ -142,7 +141,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
         layouts = [
             replace(layout, kind="score", classes=2)
-            if layout.kind == "votes" and source.untyped and source.family(layout.columns[0]) == "integer"
+            if layout.kind == "votes" and source.untyped and family(source.columns[layout.columns[0]]) == "integer"
             else layout
             for layout, source in zip(layouts, sources, strict=True)
         ]
@@ -166,12 +165,17 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
         if layout.classes != first.classes:
             told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
             raise BadInput(f"{told}; replicas must predict the same classes")
-    named, sources, layouts = agreed_classes(session, sources, layouts, reading)
-    if named.names is not None:
-        texts = ", ".join(literal(name) for name in named.names)
-        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
-        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
-    return named, sources, layouts
+    return layouts
+
+
+def is_list_of_numbers(type_name: str) -> bool:
+    """True for a list or fixed-size list of numbers, not nested.
+
+    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
+    (True, False, False)
+    """
+    element = re.sub(r"\[\d*\]$", "", type_name)
+    return element != type_name and family(element) in ("number", "integer")
 
 
 def _length_of_first(session: Session, source: Source, column: str) -> int:
@@ -267,7 +271,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
         choices = [(c,) for c in free if c.lower() in usual or c in ones]
     if not choices:
         for prefix in PROBABILITIES:
-            after = [c for c in free if c.lower().startswith(prefix + "_") and source.family(c) == "number"]
+            after = [c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number"]
             if len(after) > 1:
                 return tuple(after)
         choices = [(c,) for c in free if c.lower() in VOTES]
@@ -315,12 +319,12 @@ def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
         raise BadInput(f"{source.name}: --regression needs one column of predictions, got {what}")
     usual = first.lower() in (*PROBABILITIES, *LOGITS) or reading["regression"] or reading["logits"]
     for c in columns:
-        family = source.family(c)
-        wrong = family not in numeric if several or (usual and not is_list) else family in ("time", "other")
-        if wrong or (family == "list" and not is_list):
+        of = family(source.columns[c])
+        wrong = of not in numeric if several or (usual and not is_list) else of in ("time", "other")
+        if wrong or (of == "list" and not is_list):
             expected = "numbers" if usual else "a number, a list of numbers, or a label"
-            expected = "numbers, one column for each class" if several else "a list of numbers" if family == "list" else expected
+            expected = "numbers, one column for each class" if several else "a list of numbers" if of == "list" else expected
             raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")
     if several or is_list:
         return "list" if is_list else "columns"
-    return "regression" if reading["regression"] else "score" if usual or source.family(first) == "number" else "votes"
+    return "regression" if reading["regression"] else "score" if usual or family(source.columns[first]) == "number" else "votes"

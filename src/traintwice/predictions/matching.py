@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.faults import check_contents, faults, suspicious
 from traintwice.predictions.session import Session, all_of, any_of, show_id
-from traintwice.predictions.views import View
+from traintwice.predictions.views import View, check_contents, faults, suspicious
 
 Order = Literal["by position", "same order", "joined"]
 Steps = Sequence[Mapping[str, str]]
@@ -64,15 +63,32 @@ class Matcher:
         self._unchecked = list(unchecked)
 
     def relation(self, source: str | None = None) -> str:
-        """A SELECT of the aligned rows, after `match`; of all, or of a FROM item of `source` with its columns."""
-        return relation(self.views, source or self.source(), everything=source is not None)
+        """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} and v{m}, x{m} or h{m}.
+
+        Args:
+            source: FROM item of some rows, with columns as in `_flat`, which are kept; None: all rows, after `match`.
+        """
+        columns = {"y": "NULL::BIGINT", "w": "1.0::DOUBLE"} | {i: f"{i}_0" for i in self.views[0].ids}
+        for name, files in shared_columns(self.views).items():
+            cells = [f"{name}_{m}" for m in files]
+            columns[name] = cells[0] if len(cells) == 1 or name == "w" else f"coalesce({', '.join(cells)})"
+        for m, view in enumerate(self.views):
+            if view.predictions[0] in ("x", "h"):
+                columns[f"{view.predictions[0]}{m}"] = f"{view.predictions[0]}_{m}"
+                continue
+            columns |= {f"p{m}_{k}": sql for k, sql in enumerate(view.probabilities(f"_{m}"))}
+            columns[f"v{m}"] = view.vote(f"_{m}")
+        select = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+        return f"SELECT {select} FROM {self.source()}" if source is None else f"SELECT {select}, * FROM {source}"
 
     def source(self, rows: tuple[int, int] | None = None) -> str:
         """FROM item of the matched rows, or of a range of them (joined rows must be staged for that); columns as in `_flat`."""
         if self.staged:
             return f"(SELECT * FROM {STAGED} WHERE rowid >= {rows[0]} AND rowid < {rows[1]})" if rows else STAGED
         joined = self.alignment is not None and self.alignment.order == "joined"
-        return _flat(self.views, _joined(self.views) if joined else _side_by_side(self.views, rows))
+        return _flat(
+            self.views, _joined(self.views) if joined else " POSITIONAL JOIN ".join(view.scan(rows) for view in self.views)
+        )
 
     def stage(self, views: Sequence[View] = ()) -> None:
         """Store the matched rows once, or ``views`` joined by id; the table spills under the memory limit."""
@@ -90,7 +106,12 @@ class Matcher:
             BadInput: ids that are on several rows, or in one file only, cells that cannot be measured, or rows on which two
                 files disagree.
         """
-        found = self._in_order(sums, steps) if not self.views[0].ids or self._looks_equal() else None
+        in_order = not self.views[0].ids
+        if not in_order and len(set(self.rows)) == 1:
+            heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
+            first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
+            in_order = all(head == first for head in others)
+        found = self._in_order(sums, steps) if in_order else None
         found = self._join(sums, steps) if found is None else found
         return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
 
@@ -99,14 +120,6 @@ class Matcher:
         in_ranges = self.alignment is not None and self.alignment.order != "joined" and not self.staged
         found = self._pass({}, sums, steps, None if in_ranges else self.source())
         return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
-
-    def _looks_equal(self) -> bool:
-        """True where the files have as many rows and start with the same ids."""
-        if len(set(self.rows)) > 1:
-            return False
-        heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
-        first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
-        return all(head == first for head in others)
 
     def _in_order(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any] | None:
         """Files side by side, by position or with every id compared; None where they must be joined."""
@@ -200,7 +213,7 @@ class Matcher:
             total, again = self.rows[0], f", {one} <= lag({one}) OVER () AS again" if rising else ""
             size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
             for rows in [(start, start + size) for start in range(0, total, size)] if total > size else [None]:
-                sources.append(f"(SELECT *{again} FROM {_flat(self.views, _side_by_side(self.views, rows))})")
+                sources.append(f"(SELECT *{again} FROM {self.source(rows)})")
         whole = [self.relation(each) for each in sources]
         for step in steps:
             columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
@@ -248,35 +261,10 @@ def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
     return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
 
 
-def relation(views: Sequence[View], source: str, *, everything: bool = False) -> str:
-    """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} and v{m}, x{m} or h{m}.
-
-    Args:
-        source: what follows FROM; its columns are named as in `_flat`.
-        everything: also the columns of the source.
-    """
-    columns = {"y": "NULL::BIGINT", "w": "1.0::DOUBLE"} | {i: f"{i}_0" for i in views[0].ids}
-    for name, files in shared_columns(views).items():
-        cells = [f"{name}_{m}" for m in files]
-        columns[name] = cells[0] if len(cells) == 1 or name == "w" else f"coalesce({', '.join(cells)})"
-    for m, view in enumerate(views):
-        if view.predictions[0] in ("x", "h"):
-            columns[f"{view.predictions[0]}{m}"] = f"{view.predictions[0]}_{m}"
-            continue
-        columns |= {f"p{m}_{k}": sql for k, sql in enumerate(view.probabilities(f"_{m}"))}
-        columns[f"v{m}"] = view.vote(f"_{m}")
-    return f"SELECT {', '.join([*(f'{sql} AS {name}' for name, sql in columns.items()), *(['*'] if everything else [])])} FROM {source}"
-
-
 def _flat(views: Sequence[View], source: str) -> str:
     """FROM item with every column c of every file m, named c_m, over a FROM clause of their scans."""
     columns = [f"{sql} AS {c}_{m}" for m, view in enumerate(views) for c, sql in view.cells.items() if c != "r"]
     return f"(SELECT {', '.join(columns)} FROM {source})"
-
-
-def _side_by_side(views: Sequence[View], rows: tuple[int, int] | None = None) -> str:
-    """FROM clause that puts row n of every file side by side, for all rows or those in a range."""
-    return " POSITIONAL JOIN ".join(view.scan(rows) for view in views)
 
 
 def _joined(views: Sequence[View], *, how: str = "JOIN") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from traintwice.errors import BadInput
 from traintwice.predictions.session import Session, literal
+from traintwice.predictions.sources import Source, family
 
 MOST_PERIODS, MOST_RANGES = 60, 20
 
@@ -67,3 +68,28 @@ def _ranges(low: float, high: float, *, whole: bool) -> Period:
     names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
     place = f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
     return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{', '.join(map(literal, names))}])[{place}] END")
+
+
+def time_of(session: Session, source: Source, column: str, cell: str, relation: str, period: Period | None) -> tuple[str, Period]:
+    """The SQL of a column of time, a number or a timestamp; and how it is cut, where an earlier file does not say it.
+
+    Args:
+        cell, relation: the column in a view of the source, and what follows FROM there.
+    Raises:
+        BadInput: the column has another type, or cells that are not a time.
+    """
+    kind, name = source.columns[column], f"{source.name}: column {column!r}"
+    expected = "expected dates, timestamps or numbers; pass --by to take its values as they are"
+    numbers = family(kind) in ("integer", "number")
+    if numbers:
+        t = f"{'TRY_CAST' if source.untyped else 'CAST'}({cell} AS DOUBLE)"
+    elif family(kind) == "text" or kind.startswith(("DATE", "TIMESTAMP")):
+        sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL) FROM {relation}"
+        ((wrong,),) = session.rows(sql, doing=f"{name}: reading") if family(kind) == "text" else ((0,),)
+        if wrong:
+            raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
+        utc = f"timezone('UTC', {cell})" if kind == "TIMESTAMP WITH TIME ZONE" else cell
+        t = f"CAST({utc} AS TIMESTAMP)"
+    else:
+        raise BadInput(f"{name} has type {kind}, {expected}")
+    return t, period or period_of(session, relation, t, numbers=numbers, whole=family(kind) == "integer")

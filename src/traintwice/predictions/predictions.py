@@ -18,8 +18,7 @@ SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: float16 files are off by a few 1e-4."""
 
 BLOCK_ELEMENTS = 1 << 17
-"""Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine; and few, so that a block
-fits in cache."""
+"""Elements of 8 bytes in a block: fixed, so that sums are formed in the same order on every machine, and few enough for the cache."""
 
 FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
 """Up to this many classes, NumPy's argmax is slower than a comparison class by class over so many examples."""
@@ -137,14 +136,12 @@ class Predictions(Derived):
         class_names: names of the K classes.
 
     Attributes:
-        has_probs: False where only predicted labels are known. has_scores: made by `from_scores`.
-        has_labels: the true label of every example is known. labelled: a mask of those with one, where only some have one.
+        has_probs, has_scores, has_labels: probabilities, numbers of `from_scores`, or the true label of every example are known.
         replicas, examples, classes: M, N and K; None for predicted labels.
         known: what is known of the examples.
 
     Raises:
-        BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of
-            range. The message counts the offending rows and names the first.
+        BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of range.
 
     Example:
         >>> p = Predictions(np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]]), labels=np.array([0, 1]))
@@ -243,7 +240,7 @@ class Predictions(Derived):
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
-        """``predictions`` itself where it is one already (then labels and weights must not be given again)."""
+        """``predictions`` itself where it is one already; then labels and weights must not be given again."""
         if isinstance(predictions, Predictions):
             if labels is not None or weights is not None:
                 raise BadInput("labels and weights belong to the Predictions given; do not pass them again")
@@ -275,16 +272,16 @@ class Predictions(Derived):
         return self.change_replicas(lambda array: array[start:stop, ...])
 
     def without(self, replica: int) -> Predictions:
-        """The same examples with one replica left out."""
+        """The same examples without one replica."""
         return self.change_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
 
     @cached_property
     def leave_one_out(self) -> tuple[Predictions, ...]:
-        """The same examples without each replica in turn. Kept, because several measures read it: for blocks, not for all examples."""
+        """The same examples without each replica in turn; kept, so for blocks and not for all examples."""
         return tuple(self.without(m) for m in range(self.replicas))
 
     def change_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
-        """The same examples with other replicas, which a function picks from an array whose first axis is M."""
+        """The same examples with the replicas that a function picks from an array whose first axis is M."""
         part = self._with(pick(self._values), self.known)
         part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
         return part

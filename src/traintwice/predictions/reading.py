@@ -148,3 +148,8 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     if isinstance(filled["by"], tuple) and isinstance(filled["time"], str) and filled["time"] in filled["by"]:
         raise BadInput(f"{filled['time']!r} is given to --by and to --time; --time cuts it into periods, --by takes its values")
     return cast(Reading, filled)
+
+
+def groups_of(reading: Reading) -> tuple[str, ...]:
+    """Names of the group columns of files, time last."""
+    return (*reading["by"], *filter(None, [reading["time"]]))

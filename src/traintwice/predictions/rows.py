@@ -12,16 +12,15 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions.aligned import AlignedPredictions
-from traintwice.predictions.blocks import DrawBlock
 from traintwice.predictions.checks import to_numpy
-from traintwice.predictions.classes import Classes
-from traintwice.predictions.faults import check_contents
+from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary, recognise_all
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
 from traintwice.predictions.sources import expand, open_source
-from traintwice.predictions.views import make_views
+from traintwice.predictions.views import check_contents, make_views
 from traintwice.progress import tell
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
@@ -74,9 +73,9 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     session = Session(wanted["memory"])
     try:
         sources = [open_source(session, item, number) for number, item in enumerate(items)]
-        named, sources, layouts = recognise_all(session, sources, wanted)
-        groups = (*wanted["by"], *filter(None, [wanted["time"]]))
-        views, period = make_views(session, sources, layouts, named, groups, wanted["show"])
+        layouts = recognise_all(session, sources, wanted)
+        named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
+        views, period = make_views(session, sources, layouts, named.names, wanted)
         rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
         for view, count in zip(views, rows, strict=True):
             if count == 0:
@@ -88,17 +87,9 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
             from traintwice.predictions.draws import items_of_draws
 
             drawn, (views, rows) = tuple(rows), items_of_draws(session, views)
+        unchecked = () if at_once else views
         return AlignedPredictions(
-            session,
-            views,
-            rows,
-            unchecked=() if at_once else views,
-            groups=groups,
-            shown=wanted["show"],
-            named=named,
-            period=period,
-            drop=wanted["on_missing"] == "drop",
-            draws=drawn,
+            session, views, rows, named=named, reading=wanted, unchecked=unchecked, period=period, draws=drawn
         )
     except BaseException:
         session.close()
@@ -137,7 +128,8 @@ class Rows:
         self.replicas, self.classes, self.class_names = source.replicas, source.classes, source.class_names
         self.regression = source.is_regression if isinstance(source, AlignedPredictions) else source.has_scores
         self.has_draws = self.files is not None and self.files.has_draws
-        self.has_probs, self.has_labels = source.has_probs, source.has_labels
+        self.has_probs = source.has_probs
+        self.has_labels = source.has_labels if isinstance(source, AlignedPredictions) else source.known.labels is not None
         self.groups = tuple(source.groups)
         self.shown = tuple(source.shown if isinstance(source, AlignedPredictions) else source.known.shown)
         self.time_axis, self.clusters = time_axis, clusters
@@ -156,10 +148,10 @@ class Rows:
         return Summary(
             files=self._names,
             rows=p.examples,
-            labelled=targets if targets is not None else p.examples if p.has_labels else 0,
+            labelled=int(p.labelled.sum()) if targets is None else targets,
             order="by position",
             layouts=(layout,) * p.replicas,
-            label="labels" if p.has_labels or targets is not None else None,
+            label=None if p.known.labels is None and targets is None else "labels",
             weight=None if p.weights is None else "weights",
             classes=p.classes,
             class_names=p.class_names,

@@ -56,10 +56,6 @@ class Source:
         """The SQL of a column over ``relation``."""
         return identifier(self.prefix + column)
 
-    def family(self, column: str) -> Family:
-        """The family of the type of a column."""
-        return family(self.columns[column])
-
     def check_unchanged(self) -> None:
         """Raise `BadInput` where the file changed after it was opened."""
         if self.path is not None and _stamp(self.path) != self.stamp:
@@ -83,16 +79,6 @@ def family(type_name: str) -> Family:
     if type_name == "BOOLEAN":
         return "boolean"
     return "time" if type_name.startswith(("DATE", "TIME")) else "other"
-
-
-def is_list_of_numbers(type_name: str) -> bool:
-    """True for a list or fixed-size list of numbers, not nested.
-
-    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
-    (True, False, False)
-    """
-    element = re.sub(r"\[\d*\]$", "", type_name)
-    return element != type_name and family(element) in ("number", "integer")
 
 
 def numeric_order(path: str) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""Columns to show, rows without a label, types of ids, vocabularies of labels, columns on which files disagree."""
+"""Columns to show with rows, rows without a label, and columns on which files disagree."""
 
 import numpy as np
 import pytest
@@ -75,58 +75,6 @@ def test_labels_that_only_some_rows_have_are_kept_with_a_mask():
     labelled = np.setdiff1d(np.arange(200), missing)
     accuracy = ((p > 0.5) == y)[:3][:, labelled].mean(axis=1)
     assert (found.over.value, found.inconclusive.value) == (0, 0), accuracy
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (np.arange(6).astype("datetime64[s]"), np.arange(6).astype("datetime64[us]")),
-        (np.arange(6).astype("datetime64[us]"), np.arange(6).astype("datetime64[us]").astype("datetime64[ns]")),
-    ],
-)
-def test_ids_are_times_of_one_type(one, other):
-    for tables in ([one, other], [other, one]):
-        with pytest.raises(BadInput, match=r"ids differ in type: table 1 has .* in 'id', table 2 has"):
-            open_predictions([{"id": ids, "p": P} for ids in tables])
-    with open_predictions([{"id": one, "p": P}, {"id": one, "p": Q}]) as both:
-        assert both.summary.rows == 6
-
-
-def test_times_with_and_without_a_zone(tmp_path):
-    import duckdb
-
-    for name, kind in (("naive", "TIMESTAMP"), ("zoned", "TIMESTAMP WITH TIME ZONE")):
-        select = f"SELECT CAST(TIMESTAMP '2026-01-01' + i * INTERVAL 1 HOUR AS {kind}) AS id, 0.5 AS p FROM range(6) t(i)"
-        duckdb.sql(f"COPY ({select}) TO '{tmp_path}/{name}.parquet'")
-    with pytest.raises(BadInput, match=r"ids differ in type: .*TIMESTAMP in 'id', .*TIMESTAMP WITH TIME ZONE in 'id'"):
-        open_predictions([tmp_path / "naive.parquet", tmp_path / "zoned.parquet"], on_missing="drop")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("0 1 0", "yes no yes", r"a\.csv has 0, 1 in 'pred' and .*b\.csv has no, yes in 'pred'"),
-        ("True False True", "yes no yes", r"a\.csv has False, True in 'pred' and .*b\.csv has no, yes in 'pred'"),
-        ("cat dog cat", "LABEL_0 LABEL_1 LABEL_0", r"a\.csv has cat, dog in 'pred' and .*b\.csv has LABEL_0, LABEL_1 in 'pred'"),
-    ],
-)
-def test_two_vocabularies_are_refused_by_name(old, new, words, tmp_path):
-    for name, votes in (("a", old), ("b", new)):
-        lines = "".join(f"{i},{vote}\n" for i, vote in enumerate(votes.split()))
-        (tmp_path / f"{name}.csv").write_text("id,pred\n" + lines)
-    with pytest.raises(BadInput, match="different label maps: .*" + words) as told:
-        open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"])
-    assert "yes" not in told.value.without_cells
-    names = sorted({*old.split(), *new.split()})
-    with open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"], classes=names) as both:
-        assert both.sums({"changed": "v0 <> v1"}) == {"changed": 3}
-
-
-def test_one_vocabulary_by_way_of_the_labels():
-    y = np.array(["cat", "dog", "cat"])
-    tables = [{"id": np.arange(3), "pred": np.array([word] * 3), "y": y} for word in ("cat", "dog")]
-    with open_predictions(tables) as both:
-        assert both.class_names == ("cat", "dog")
 
 
 @pytest.mark.parametrize("order", ["same", "other"])
