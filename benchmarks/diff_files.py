@@ -6,7 +6,7 @@
 Every measurement runs in a process of its own, so that its peak memory is its own; ours and the bare query take turns. The bare
 query for files in the same order joins by position, compares the ids and takes one mean; for shuffled files it is a hash join
 and one mean. `diff` is the command `traintwice diff` with its default measures; `log loss` is the same with `--also log_loss` (two
-logarithms for each row); `sums` opens, checks every cell, matches the rows and sums churn and flips;
+logarithms for each row); `slices` is `diff` with `--by country --cluster user` (users of 50 rows each, 20 countries); `sums` opens, checks every cell, matches the rows and sums churn and flips;
 `batches` brings every row to Python. Beside the time on the clock stands that of all processors together: the bare query by
 position runs in one thread, ours in all, and where others use the machine only the second is worth comparing.
 Both are taken twice: of the comparison alone, inside the process once everything is imported, and of the process from start to
@@ -52,7 +52,8 @@ def make_files(folder: Path, rows: int) -> None:
     score = "least(0.999, greatest(0.001, (hash(i) % 1000003) / 1000003.0 + {noise}))::FLOAT"
     noise = "0.1 * ((hash(i + 7) % 1009) / 1009.0 - 0.5)"
     label = "((hash(i + 3) % 1009) / 1009.0 < (hash(i) % 1000003) / 1000003.0)::INT"
-    old = f"SELECT i AS row_id, {score.format(noise=0)} AS p, {label} AS y FROM range({rows}) t(i)"
+    user = "i // 50 AS user, 'c' || hash(i // 50) % 20 AS country"
+    old = f"SELECT i AS row_id, {score.format(noise=0)} AS p, {label} AS y, {user} FROM range({rows}) t(i)"
     new = f"SELECT i AS row_id, {score.format(noise=noise)} AS p, {label} AS y FROM range({rows}) t(i)"
     connection.execute(f"COPY ({old}) TO '{folder}/old.parquet' (FORMAT parquet)")
     connection.execute(f"COPY ({new}) TO '{folder}/new.parquet' (FORMAT parquet)")
@@ -93,7 +94,7 @@ def prepare(who: str, case: str, folder: Path, memory: str) -> Callable[[], None
 
     def command() -> None:
         options = ["--id", "row_id", "--label", "y", "--probs", "p", "--memory", memory, "--json"]
-        options += ["--also", "log_loss"] if who == "log loss" else []
+        options += {"log loss": ["--also", "log_loss"], "slices": ["--by", "country", "--cluster", "user"]}.get(who, [])
         sys.argv = ["traintwice", "diff", str(old), str(new), *options]
         with contextlib.redirect_stdout(io.StringIO()):
             try:
@@ -110,7 +111,7 @@ def prepare(who: str, case: str, folder: Path, memory: str) -> Callable[[], None
                 for _ in both.batches():
                     pass
 
-    return command if who in ("diff", "log loss") else read
+    return command if who in ("diff", "log loss", "slices") else read
 
 
 def measure(who: str, case: str, folder: Path, memory: str) -> dict[str, float]:
@@ -132,7 +133,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--memory", default="2GB")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--who", nargs="+", default=["diff", "log loss"], choices=["diff", "log loss", "sums", "batches"])
+    parser.add_argument(
+        "--who", nargs="+", default=["diff", "log loss", "slices"], choices=["diff", "log loss", "slices", "sums", "batches"]
+    )
     parser.add_argument("--folder", type=Path, help="where the files go, kept and used again; default: a temporary folder")
     parser.add_argument("--one", nargs=2, metavar=("WHO", "CASE"), help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import traintwice
+from no_torch import HIDE_TORCH
 
 SOURCE = Path(traintwice.__file__).parent
 
@@ -45,7 +46,6 @@ LAYERS = {
     "integrations": 6,
     "presets": 6,
     "report": 6,
-    "papers": 7,
     "cli": 8,
     "__main__": 9,
 }
@@ -80,6 +80,7 @@ def room_of(path: Path) -> str:
 def test_imports_point_down(path):
     room = room_of(path)
     for name in imports_of(path):
+        assert name.split(".")[0] != "traintwice_reproduction", f"{room} imports the reproduction, which depends on this package"
         if name.startswith("traintwice."):
             other = name.split(".")[1]
             assert LAYERS[other] <= LAYERS[room], f"{room} imports {name}, which lies above it"
@@ -121,16 +122,7 @@ def test_help_loads_no_torch():
 
 
 def test_measures_arrays_where_torch_is_not_installed():
-    hide = """
-import sys
-class NoTorch:
-    def __init__(self, finder):
-        self.finder = finder
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] == "torch" else self.finder.find_spec(name, path, target)
-sys.meta_path[:] = [NoTorch(finder) for finder in sys.meta_path]
-"""
-    code = hide + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
+    code = HIDE_TORCH + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
     code += "try:\n    traintwice.Experiment\nexcept traintwice.TraintwiceError as e:\n    print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [

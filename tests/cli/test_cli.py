@@ -145,6 +145,8 @@ def test_toml_of_a_preset_runs_as_it_is(traintwice, tmp_path):
 
 def test_list_names_everything_that_show_shows(traintwice):
     groups = json.loads(traintwice("list", "--json")[1])
+    assert groups.pop("packages")["digits"] == "traintwice"
+    assert groups.pop("problems") == []
     del groups["schema"]
     assert {"digits"} <= set(groups["studies"])
     for members in groups.values():

@@ -45,10 +45,9 @@ def test_show_prints_warnings_of_a_file(traintwice, file):
 
 
 def test_show_gives_warnings_of_a_study_as_json(traintwice, file):
-    for name in (file, "methods-digits"):
+    for name in (file, "digits"):
         warnings = json.loads(traintwice("show", name, "--json")[1])["warnings"]
         assert any(GAUGE in w["text"] and any(row.startswith("anti") for row in w["rows"]) for w in warnings)
-    assert json.loads(traintwice("show", "ablation-digits", "--json")[1])["warnings"] == []
 
 
 def test_toml_of_a_study_with_warnings_is_a_study(traintwice, file, tmp_path):

@@ -273,7 +273,7 @@ def test_wrong_models_are_refused(draw, write):
 
 def test_what_too_few_models_or_rows_leave_without_value_is_named(draw):
     probs, y = draw(2, 5, 2)
-    d = diff(probs[0], probs[1], label=y, rank=True, which=[m for m in metrics.ALL if not m.definition.ordered])
+    d = diff(probs[0], probs[1], label=y, rank=True, which=[m for m in metrics.ALL if not m.definition.old_vs_new])
     assert d.left_out["ambiguity"] == "ambiguity of 3 replicas: got 2; train more, or pass of=2"
     assert d.left_out["top_k_overlap"] == "top-10 overlap has no value here: there are 5 examples"
     assert d.left_out["score_difference"] == "needs scores"

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare.expressions import (
-    Rows,
+    RowValues,
     changed,
     decided,
     distance,
@@ -42,7 +42,7 @@ def both_ways(files, expression):
     ids, values = [], []
     for block in files.batches():
         ids.append(block.ids)
-        values.append(np.asarray(Rows(block)(expression), dtype=float))
+        values.append(np.asarray(RowValues(block)(expression), dtype=float))
     ids, values = np.concatenate(ids), np.concatenate(values)
     assert_allclose(values[np.argsort(ids)], sql[:, 1], atol=1e-12)
     return sql[:, 1]
@@ -122,5 +122,5 @@ def test_each_expression_is_computed_once(draw):
     from traintwice.predictions import Predictions
 
     probs, y = draw(2, 30, 2)
-    rows = Rows(Predictions(probs, y))
+    rows = RowValues(Predictions(probs, y))
     assert rows(changed(0, 1)) is rows(changed(0, 1))

@@ -233,7 +233,7 @@ class TestSlices:
             (Budget("decisions(0.5)", max=0.1, by="country"), "has no value by slice"),
             (Budget("churn", max=0.1, by="country", against="minus floor"), "has no value by slice"),
             (Budget("fleiss_kappa", max=0.1, by="country"), "fleiss_kappa has no value by slice"),
-            (Budget("auc", min=0.1, by="country"), "not a mean over rows"),
+            (Budget("auc", min=0.1, by="country"), "auc has no value by slice: it is neither a mean over rows"),
         ],
     )
     def test_what_has_no_value_by_slice_is_refused(self, models, budget, message):

@@ -7,8 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import diff, interval
-from traintwice.compare.pair_measures import PairMeasures, change_of, check_sliceable, higher_is_better
-from traintwice.errors import BadInput
+from traintwice.compare.pair_measures import PairMeasures, higher_is_better
 from traintwice.predictions import Predictions
 
 MEANS = [m for m in metrics.ALL if hasattr(m.definition, "contributions") and not m.definition.between_replicas]
@@ -117,14 +116,6 @@ def test_an_infinite_loss_is_named_and_has_no_change_to_test(draw, models):
     assert loss.p_value is None or loss.p_value == 1.0
     assert d.infinite["log_loss"] == f"first at row 7 of the {'old' if 0 in models else 'new'} model"
     assert d.answers[0].verdict != "worse"
-
-
-def test_ratios_and_other_measures_have_no_paired_form():
-    with pytest.raises(BadInput, match="precision is not a mean over rows"):
-        change_of(metrics.precision)
-    with pytest.raises(BadInput, match="fleiss_kappa has no value by slice"):
-        check_sliceable(metrics.fleiss_kappa)
-    check_sliceable(metrics.churn_to_error)
 
 
 def test_ranked_measures_only_on_request(draw):

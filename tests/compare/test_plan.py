@@ -41,8 +41,8 @@ def test_the_jackknife_of_simulated_pairs_is_as_large_as_is_said():
         np.fill_diagonal(matrix, 0)
         values.append(matrix.sum() / 30)
         rows = matrix.sum(axis=1) / 5
-        dropped = (6 * values[-1] - 2 * rows) / 4
-        estimates.append(5 / 6 * np.sum((dropped - dropped.mean()) ** 2))
+        jackknife_values = (6 * values[-1] - 2 * rows) / 4
+        estimates.append(5 / 6 * np.sum((jackknife_values - jackknife_values.mean()) ** 2))
     assert_allclose(np.var(values), parts.of_replicas(6, 100), rtol=0.06)
     assert_allclose(np.mean(estimates), parts.jackknife(6, 100), rtol=0.04)
 

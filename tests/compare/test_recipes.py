@@ -99,7 +99,7 @@ def test_refusals(draw):
         compare_recipes(probs[:1], probs)
     with pytest.raises(BadInput, match="paired: got 3 replicas of A and 4 of B"):
         compare_recipes(probs[:3], probs, paired=True)
-    with pytest.raises(BadInput, match="needs all rows together"):
+    with pytest.raises(BadInput, match="needs all examples together"):
         compare_recipes(probs, probs, which=["fleiss_kappa"])
 
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose
 from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.compare import tally as module
-from traintwice.compare.expressions import Rows, changed
+from traintwice.compare.expressions import RowValues, changed
 from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Axis, Ratio, Tally, base_quantities
 from traintwice.predictions import Predictions
 
@@ -29,7 +29,7 @@ def tallied(votes, y, *, weights=None, clusters=None, groups=None, cuts=()):
             None if weights is None else weights[i:j],
             clusters=None if clusters is None else clusters[i:j],
         )
-        t.add(Rows(part), groups=None if groups is None else groups[i:j])
+        t.add(RowValues(part), groups=None if groups is None else groups[i:j])
     return t
 
 
@@ -91,7 +91,7 @@ def test_cells_and_rows_give_the_same(rows, monkeypatch):
     mixed = Tally(base_quantities(binary=True))
     for i, j, most in ((0, 100, 1 << 20), (100, 200, 0), (200, 400, 1 << 20)):
         monkeypatch.setattr(module, "MOST_CELLS", most)
-        mixed.add(Rows(Predictions(votes[:, i:j], y[i:j])), groups=groups[i:j])
+        mixed.add(RowValues(Predictions(votes[:, i:j], y[i:j])), groups=groups[i:j])
     for t in (summed, mixed):
         for ratio in RATIOS:
             assert_allclose(t.value(ratio), counted.value(ratio))
@@ -103,7 +103,7 @@ def test_cells_and_rows_give_the_same(rows, monkeypatch):
 def test_counts_stand_for_rows(rows):
     votes, y = np.array([[0, 1, 1], [1, 1, 0]]), np.array([0, 1, 1])
     t = Tally(base_quantities(binary=True))
-    t.add(Rows(Predictions(votes, y)), counts=np.array([5.0, 7.0, 2.0]))
+    t.add(RowValues(Predictions(votes, y)), counts=np.array([5.0, 7.0, 2.0]))
     again = tallied(votes.repeat([5, 7, 2], axis=1), y.repeat([5, 7, 2]))
     assert t.rows.tolist() == again.rows.tolist() == [14]
     for ratio in BETWEEN:
@@ -113,8 +113,8 @@ def test_counts_stand_for_rows(rows):
 def test_rows_with_and_without_labels_are_counted_apart(rows):
     votes, y, _, _, _ = rows
     t = Tally(base_quantities(binary=True))
-    t.add(Rows(Predictions(votes[:, :100], y[:100])))
-    t.add(Rows(Predictions(votes[:, 100:])))
+    t.add(RowValues(Predictions(votes[:, :100], y[:100])))
+    t.add(RowValues(Predictions(votes[:, 100:])))
     assert_allclose(t.value(BETWEEN[0])[0], (votes[0] != votes[1]).mean())
     assert_allclose(t.value(BETWEEN[1])[0], metrics.negative_flips(votes[:, :100], y[:100]))
     assert t.summaries(BETWEEN[1])[0].examples == 100
@@ -125,7 +125,7 @@ def test_rows_with_and_without_labels_are_counted_apart(rows):
 def test_without_a_denominator_there_is_no_value(rows):
     votes = rows[0]
     t = Tally(base_quantities(binary=False))
-    t.add(Rows(Predictions(votes)))
+    t.add(RowValues(Predictions(votes)))
     assert np.isnan(t.value(BETWEEN[1])[0])
 
 
@@ -139,7 +139,7 @@ def test_weighted_says_whether_weights_differ_from_one(rows):
 def test_more_quantities_than_bits_are_summed():
     votes = np.random.default_rng(0).integers(0, 2, (20, 100))
     t = Tally({f"{a}-{a + 1}": changed(a, a + 1) for a in range(19)})
-    t.add(Rows(Predictions(votes)))
+    t.add(RowValues(Predictions(votes)))
     for a in range(19):
         assert t.total(f"{a}-{a + 1}")[0] == (votes[a] != votes[a + 1]).sum()
 
@@ -147,7 +147,7 @@ def test_more_quantities_than_bits_are_summed():
 def test_effective_rows():
     w = np.array([1.0, 1.0, 4.0])
     t = Tally({"changed": changed(0, 1)})
-    t.add(Rows(Predictions(np.array([[0, 0, 0], [0, 1, 1]]), weights=w)))
+    t.add(RowValues(Predictions(np.array([[0, 0, 0], [0, 1, 1]]), weights=w)))
     (found,) = t.summaries(Ratio("churn", "churn", {"changed": 1.0}, {"one": 1.0}))
     assert found.effective == pytest.approx(36 / 18)
 

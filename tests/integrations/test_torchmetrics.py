@@ -21,7 +21,7 @@ ONE_PASS = [m for m in metrics.ALL if m.definition.one_pass]
 def draw(metric, rows=60):
     """Predictions that the metric takes, labels and weights."""
     rng = np.random.default_rng(3)
-    replicas = 2 if metric.definition.ordered else 4
+    replicas = 2 if metric.definition.old_vs_new else 4
     if metric.definition.needs_targets:
         return rng.normal(size=(replicas, rows)), rng.normal(size=rows), rng.random(rows)
     if metric.definition.needs_scores:

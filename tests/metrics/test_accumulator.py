@@ -77,14 +77,14 @@ def test_counts_are_exact_however_the_examples_come():
                 a.update(v[:, i:j], y[i:j])
             assert a.compute().value == whole.value
             assert a.compute().rows.tolist() == whole.rows.tolist()
-            assert a.compute().dropped.tolist() == whole.dropped.tolist()
+            assert a.compute().jackknife_values.tolist() == whole.jackknife_values.tolist()
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("metric", [m for m in ALL if m.definition.one_pass], ids=lambda m: m.__name__)
 def test_parts_give_the_summary_of_the_whole(draw, metric, weighted, clustered):
-    probs, y = draw(2 if metric.definition.ordered else 4, 90, 2)
+    probs, y = draw(2 if metric.definition.old_vs_new else 4, 90, 2)
     rng = np.random.default_rng(1)
     known = {
         "weights": rng.random(90) + 0.1 if weighted else None,
@@ -158,18 +158,19 @@ def test_each_group_is_the_metric_on_its_rows(draw, metric, clustered):
         of = metric.measure(
             Predictions(p[:, inside], y[inside], w[inside], clusters=clusters[inside] if clustered else None)
         ).summary
-        assert_allclose([found.value[g], found.variance[g]], [of.value, of.example_variance], rtol=1e-9)
-        assert found.rows[g] == inside.sum()
-        assert found.units[g] == (len(np.unique(clusters[inside])) if clustered else inside.sum())
+        assert_allclose([found[g].value, found[g].example_variance], [of.value, of.example_variance], rtol=1e-9)
+        assert found[g].examples == inside.sum()
+        assert found[g].units == (len(np.unique(clusters[inside])) if clustered else inside.sum())
 
 
 def test_a_group_without_a_denominator_has_no_value_and_others_have():
     votes, y = np.array([[0, 1, 0, 1], [0, 1, 1, 0]]), np.array([0, 1, 1, 0])
     a = Accumulator(churn_to_error)
     a.add(Predictions(votes, y), groups=np.array([0, 0, 1, 1]))
-    assert np.isnan(a.by_group().value[0])
-    assert a.by_group().value[1] == 2.0
-    assert np.isnan(a.by_group().variance[0])
+    none, ratio = a.by_group()
+    assert np.isnan(none.value)
+    assert np.isnan(none.example_variance)
+    assert ratio.value == 2.0
 
 
 def test_measures_that_are_no_quotient_have_no_groups():

@@ -39,7 +39,7 @@ def test_ambiguity_of_two_is_churn_and_of_all_is_the_share_not_unanimous(draw):
         ambiguity(v, of=7)
     with pytest.raises(BadInput, match="got of=1"):
         ambiguity(v, of=1)
-    assert ambiguity.measure(v, of=6).dropped is None
+    assert ambiguity.measure(v, of=6).jackknife_values is None
 
 
 def test_ambiguity_is_the_mean_over_draws_of_replicas(draw):

@@ -93,7 +93,7 @@ def test_a_replica_left_out_that_made_all_errors_leaves_no_finite_ratio():
     votes = np.array([[0, 1], [0, 1], [1, 1]])
     measured = churn_to_error.measure(votes, np.array([0, 1]))
     assert measured.value == pytest.approx((1 / 3) / (1 / 6))
-    assert not np.isfinite(measured.dropped[2])
+    assert not np.isfinite(measured.jackknife_values[2])
 
 
 @given(st.integers(2, 6), st.integers(1, 8), st.integers(0, 2**32 - 1))

@@ -36,7 +36,7 @@ AGREEMENT = {"fleiss_kappa", "kendall_tau", "self_consistency", "top_k_overlap"}
 
 def arrays_for(metric, draw, M=REPLICAS, N=60, seed=0):
     definition = metric.definition
-    probs, labels = draw(2 if definition.ordered else M, N, 2 if definition.binary else 3, seed=seed)
+    probs, labels = draw(2 if definition.old_vs_new else M, N, 2 if definition.binary else 3, seed=seed)
     if definition.needs_targets:
         return np.log(probs[:, :, 0]), labels - 1.7
     return (np.log(probs[:, :, 0]) if definition.needs_scores else probs), labels % 2 if definition.needs_scores else labels
@@ -87,7 +87,7 @@ def test_blocks_equal_whole(metric, weighted, elements, draw, monkeypatch):
     whole = metric.measure(predictions_for(metric, draw, weights=weights))
     monkeypatch.setattr(predictions_module, "BLOCK_ELEMENTS", elements)
     parts = metric.measure(predictions_for(metric, draw, weights=weights))
-    for name in ("value", "rows", "dropped", "influence"):
+    for name in ("value", "rows", "jackknife_values", "influence"):
         if getattr(whole, name) is not None:
             assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-11, atol=1e-14)
     assert_alone_is_measured(metric, metric.definition.value(predictions_for(metric, draw, weights=weights)), parts.value)
@@ -96,11 +96,11 @@ def test_blocks_equal_whole(metric, weighted, elements, draw, monkeypatch):
 @EVERY
 def test_dropped_is_the_number_without_that_replica(metric, draw):
     p = predictions_for(metric, draw)
-    if metric.definition.ordered:
-        assert metric.measure(p).dropped is None
+    if metric.definition.old_vs_new:
+        assert metric.measure(p).jackknife_values is None
         return
     again = [metric(p.without(m)) for m in range(REPLICAS)]
-    assert_allclose(metric.measure(p).dropped, again, rtol=1e-11)
+    assert_allclose(metric.measure(p).jackknife_values, again, rtol=1e-11)
 
 
 @EVERY
@@ -147,7 +147,7 @@ def test_weights_repeat_rows(metric, draw):
         return
     weighted = metric.measure(made(metric, probs, labels, times))
     repeated = metric.measure(made(metric, np.repeat(probs, times, axis=1), np.repeat(labels, times)))
-    for name in ("value", "rows", "dropped"):
+    for name in ("value", "rows", "jackknife_values"):
         if getattr(repeated, name) is not None:
             assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-11)
 
@@ -157,8 +157,8 @@ def test_identical_replicas_differ_by_nothing(metric, draw):
     if not metric.definition.between_replicas:
         return
     probs, labels = arrays_for(metric, draw)
-    same = made(metric, np.repeat(probs[:1], 2 if metric.definition.ordered else 4, axis=0), labels)
-    if metric.definition.ordered and metric.definition.name not in ("negative_flips", "positive_flips", "lateral_flips"):
+    same = made(metric, np.repeat(probs[:1], 2 if metric.definition.old_vs_new else 4, axis=0), labels)
+    if metric.definition.old_vs_new and metric.definition.name not in ("negative_flips", "positive_flips", "lateral_flips"):
         with pytest.raises(Undefined):
             metric(same)
     else:
@@ -217,9 +217,9 @@ def test_streaming_equals_the_whole(metric, weighted, draw):
     streamed = first.compute()
     assert_allclose(streamed.value, whole.value, rtol=1e-13, atol=1e-16)
     assert_allclose(streamed.rows, whole.rows, rtol=1e-13, atol=1e-16)
-    assert (streamed.dropped is None) == (whole.dropped is None)
-    if whole.dropped is not None:
-        assert_allclose(streamed.dropped, whole.dropped, rtol=1e-12)
+    assert (streamed.jackknife_values is None) == (whole.jackknife_values is None)
+    if whole.jackknife_values is not None:
+        assert_allclose(streamed.jackknife_values, whole.jackknife_values, rtol=1e-12)
     assert_allclose(streamed.example_variance, whole.example_variance, rtol=1e-10)
     ours, theirs = interval(streamed), interval(whole)
     assert_allclose([ours.low, ours.high], [theirs.low, theirs.high], rtol=1e-10, atol=1e-14)
@@ -235,7 +235,7 @@ def test_order_of_replicas_and_examples_does_not_matter(M, N, seed):
     rng = np.random.default_rng(seed)
     for metric in ALL:
         d = metric.definition
-        replicas, classes = (2 if d.ordered else M), (2 if d.binary else 3)
+        replicas, classes = (2 if d.old_vs_new else M), (2 if d.binary else 3)
         probs, labels = rng.dirichlet(np.ones(classes), (replicas, N)), rng.integers(0, 2, N)
         labels[:4] = [0, 1, 0, 1]
         probs[:, :4, :] = 0.25 / (classes - 1)
@@ -243,7 +243,7 @@ def test_order_of_replicas_and_examples_does_not_matter(M, N, seed):
             for m in range(replicas):
                 probs[m, n, tops[m % 2]] = 0.75
         probs = np.log(probs[:, :, 0]) if d.needs_scores else probs
-        new_order = np.arange(replicas) if d.ordered else rng.permutation(replicas)
+        new_order = np.arange(replicas) if d.old_vs_new else rng.permutation(replicas)
         examples = rng.permutation(N)
         shuffled = made(metric, probs[new_order][:, examples], labels[examples])
         assert_allclose(metric(shuffled), metric(made(metric, probs, labels)), rtol=1e-9, atol=1e-13)

@@ -45,7 +45,7 @@ def test_a_threshold_streams_and_is_left_out_like_any_option(metric, draw):
     whole = metric.measure(probs, y, threshold=0.3)
     assert parts.compute().value == whole.value != metric(probs, y)
     assert_allclose(parts.compute().example_variance, whole.example_variance, rtol=1e-10)
-    assert_allclose(whole.dropped, [metric(np.delete(probs, m, axis=0), y, threshold=0.3) for m in range(4)], rtol=1e-12)
+    assert_allclose(whole.jackknife_values, [metric(np.delete(probs, m, axis=0), y, threshold=0.3) for m in range(4)], rtol=1e-12)
     assert metric(probs, y, threshold=None) == metric(probs, y)
     with pytest.raises(BadInput, match=r"merge: got (precision|recall)\(threshold=0.4\)"):
         parts.merge(Accumulator(metric, threshold=0.4))

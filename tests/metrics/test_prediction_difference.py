@@ -44,8 +44,8 @@ def test_order_of_the_norm_below_one_is_refused(draw):
 
 def test_leaving_a_replica_out_forms_the_mean_again(draw):
     p, _ = draw(4, 20)
-    dropped = []
+    jackknife_values = []
     for m in range(4):
         rest = [p[i] for i in range(4) if i != m]
-        dropped.append(np.mean([np.abs(q - mean_of(rest)).sum(axis=1) for q in rest]))
-    assert_allclose(delta_1.measure(p).dropped, dropped, rtol=1e-12)
+        jackknife_values.append(np.mean([np.abs(q - mean_of(rest)).sum(axis=1) for q in rest]))
+    assert_allclose(delta_1.measure(p).jackknife_values, jackknife_values, rtol=1e-12)

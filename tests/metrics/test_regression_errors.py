@@ -43,7 +43,7 @@ def test_a_perfect_regression_has_no_error_and_no_spread():
     for metric in EVERY:
         measured = metric.measure(exact, TARGETS)
         assert (measured.value, measured.example_variance) == (0, 0)
-        assert measured.dropped.tolist() == [0, 0, 0]
+        assert measured.jackknife_values.tolist() == [0, 0, 0]
         assert Accumulator(metric).update(exact, TARGETS).compute().example_variance == 0
 
 

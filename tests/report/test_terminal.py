@@ -19,7 +19,7 @@ def test_of_many_rows_the_terminal_shows_one_table_and_few_sentences(fifteen):
     assert "Δ₁" not in said
     assert "calm: churn is lower beyond doubt" in said
     assert said.count("not settled (churn") == 5
-    (listed,) = re.findall(r"Not settled either: (.*?)\.", " ".join(said.split()))
+    (listed,) = re.findall(r"Also inconclusive: (.*?)\.", " ".join(said.split()))
     assert len(listed.split("; ")) == 7
     assert "in the report, and in --json." in " ".join(said.split())
 

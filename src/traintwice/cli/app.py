@@ -79,7 +79,7 @@ for verb in (diff, gate, measure, plan):
 
 @app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="A preset (see `traintwice list`) or a TOML file.")],
+    study: Annotated[str, typer.Argument(help="A study (see `traintwice list`) or a TOML file.")],
     replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; those not yet in the store are trained.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
     settings: Annotated[
@@ -105,11 +105,9 @@ def run(
     checkpoint_seconds: Annotated[
         float, typer.Option(help="How often a training in progress is written down, to go on from there after an interruption.")
     ] = 60.0,
-    scale: Annotated[
-        str | None, typer.Option(help="Of a table or figure of a paper: small (the default), or paper for its full settings.")
-    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Scale of a composite study, such as small or paper.")] = None,
     parts: Annotated[
-        list[str] | None, typer.Option("--part", help="Of a table or figure of a paper: this data set only; may be repeated.")
+        list[str] | None, typer.Option("--part", help="Part of a composite study, such as one of its data sets; repeat for more.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
@@ -123,6 +121,8 @@ def run(
     try:
         with started_early(jobs if device == "cpu" else jobs or 1) as started:  # the imports below take as long as theirs
             from traintwice.cli import study as verbs
+            from traintwice.presets import RunOptions
+            from traintwice.study import Experiment
 
             if not no_report:
                 verbs.check_writable(report)
@@ -136,27 +136,18 @@ def run(
                 checkpoint_seconds=checkpoint_seconds,
                 started=started,
             )
-            if verbs.is_of_a_paper(study, scale=scale, parts=parts or [], settings=settings or [], name=name):
-                from traintwice.cli.papers import run_artefact
-                from traintwice.papers import scale_of
-
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                run_artefact(
-                    study,
-                    scale=scale_of(scale or "small"),
-                    parts=parts or [],
-                    replicas=replicas,
-                    seed=seed,
-                    out=out,
-                    as_json=json,
-                    jobs=jobs,
-                    quiet=quiet,
-                    train=train,
-                )
+            found = verbs.find(
+                study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
+            )
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on an interruption reports what is kept
+            if not isinstance(found, Experiment):
+                options = RunOptions(
+                    train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
+                    replicas=replicas, seed=seed,
+                )  # fmt: skip
+                found.run(options)
                 return
-            experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
-            results = train(experiment)
+            results = train(found)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
         raise typer.Exit(130) from None
@@ -183,7 +174,7 @@ def report(
 
 @app.command()
 def check(
-    study: Annotated[str, typer.Argument(help="A preset or a TOML file whose recipe is trained.")] = "digits",
+    study: Annotated[str, typer.Argument(help="A study or a TOML file whose recipe is trained.")] = "digits",
     row: Annotated[str | None, typer.Option("--row", help="Which recipe of the study; its baseline by default.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; 10000 is the check of the churn paper.")] = 1000,
     threads: Annotated[
@@ -204,7 +195,7 @@ def check(
     from traintwice.cli import study as verbs
     from traintwice.cli.check import print_check
 
-    experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
+    experiment = verbs.find_experiment(study, settings=settings or [], seed=seed)
     console = Console(highlight=False)
     execution = verbs.execution_of(engine=engine, device=device, precision=precision)
     if not print_check(console, experiment, row=row, steps=steps, threads=threads, execution=execution, as_json=json):
@@ -216,7 +207,6 @@ def list_names(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List studies, methods, losses, measures, networks and data sets."""
-    require("torch", extra="torch", purpose="`traintwice list`")
     from traintwice.cli.catalogue import print_list
 
     print_list(Console(), as_json=json)
@@ -242,8 +232,7 @@ def show(
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show what a name stands for: a study's recipes, a method's formula and cost, a measure's meaning."""
-    require("torch", extra="torch", purpose="`traintwice show`")
+    """Show one name: the recipes of a study, formula and cost of a method, definition of a measure."""
     from traintwice.cli.catalogue import print_one
 
     print_one(Console(), name, toml=toml, as_json=json)

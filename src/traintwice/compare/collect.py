@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from traintwice.compare.changed_rows import Reviews, TopRows, no_instability
@@ -13,11 +11,11 @@ from traintwice.compare.distributions import (
     FlowCounts,
     JointCounts,
     MovementCounts,
-    TopSets,
 )
-from traintwice.compare.expressions import Expression, Rows, changed, decided, distance, lost, number, score, unstable
-from traintwice.compare.floor import Pairs
+from traintwice.compare.expressions import RowValues, changed, distance, lost, number, score, unstable
+from traintwice.compare.floor_sums import FloorSums, pair_quantities
 from traintwice.compare.matched import MatchedTemperature
+from traintwice.compare.operating import DecisionSums, TopSets
 from traintwice.compare.options import DiffOptions
 from traintwice.compare.pair_measures import (
     DISTANCES,
@@ -32,7 +30,7 @@ from traintwice.metrics.definition import to_numpy
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.means import weights_of
 from traintwice.predictions import Predictions
-from traintwice.predictions.rows import Rows as Source
+from traintwice.predictions.rows import Rows
 
 CONFIDENCE_BANDS, SCORE_BANDS = 10, 20
 
@@ -51,7 +49,7 @@ class DiffAccumulator:
         left_out: name of a part to the reason why it has no value.
     """
 
-    def __init__(self, source: Source, options: DiffOptions) -> None:
+    def __init__(self, source: Rows, options: DiffOptions) -> None:
         self.options, self.regression = options, source.regression
         self.binary = source.has_probs and source.classes == 2
         self.classes = source.classes if source.has_probs else None
@@ -61,11 +59,16 @@ class DiffAccumulator:
         pairs = options.pairs
         # Two classes of predicted labels have a positive class too, class 1.
         self.base = Tally(base_quantities(binary=self._two_classes(source)), clustered=self.clustered)
-        self.floors = {} if pairs is None else {n: self._tally(q) for n, q in self._floor_quantities(pairs).items()}
-        self.decisions = {t: self._tally(_decisions(t)) for t in self._if_binary("thresholds", options.thresholds)}
+        thresholds = self._if_binary("thresholds", options.thresholds)
+        self.decisions = DecisionSums(thresholds, clustered=self.clustered)
+        self.floors = (
+            None
+            if pairs is None
+            else FloorSums(pairs, regression=self.regression, thresholds=thresholds, clustered=self.clustered)
+        )
         tolerances = {f"{t:g}": distance(0, 1, self.classes) > t for t in TOLERANCES} if self.classes else {}
-        self.tolerances = self._tally(tolerances)
-        of_pairs = None if pairs is None else (pairs, _pair_quantities(pairs, changed))
+        self.tolerances = Tally(tolerances, clustered=self.clustered)
+        of_pairs = None if pairs is None else (pairs, pair_quantities(pairs, changed))
         by = [] if self.regression else source.groups
         self.slices = (
             None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
@@ -117,14 +120,15 @@ class DiffAccumulator:
         self._add(block.where(unknown).without_labels(), places[unknown])
 
     def _add(self, block: Predictions, places: np.ndarray) -> None:
-        weights, rows, pair = weights_of(block), Rows(block), block.models(0, 2)
+        weights, rows, pair = weights_of(block), RowValues(block), block.models(0, 2)
         self.rows += block.examples
         self.weight += block.examples if weights is None else float(weights.sum())
         self.squares += block.examples if weights is None else float((weights**2).sum())
         self.identical.add(block)
         self.measures.add(pair)
-        for tally in (*self.floors.values(), *self.decisions.values()):
-            tally.add(rows)
+        self.decisions.add(rows)
+        if self.floors is not None:
+            self.floors.add(rows)
         if self.tolerances.quantities:
             self.tolerances.add(rows)
         far = rows((number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes))
@@ -160,7 +164,7 @@ class DiffAccumulator:
                 self.regressed.add(block, places, grown, far, None)
 
     def _add_probabilities(
-        self, rows: Rows, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
+        self, rows: RowValues, pair: Predictions, far: np.ndarray, flipped: np.ndarray, weights: np.ndarray | None
     ) -> None:
         block, confidence = rows.block, to_numpy(pair.confidence)
         if self.confidence is not None:
@@ -196,50 +200,11 @@ class DiffAccumulator:
         of_pairs = negative.sum() * positive.sum()
         return float((positive * (below + negative / 2)).sum() / of_pairs) if of_pairs else None
 
-    def _two_classes(self, source: Source) -> bool:
+    def _two_classes(self, source: Rows) -> bool:
         return source.has_labels and (self.binary or (source.classes == 2 and not source.regression))
-
-    def _tally(self, quantities: Mapping[str, Expression]) -> Tally:
-        return Tally(quantities, clustered=self.clustered)
-
-    def _floor_quantities(self, pairs: Pairs) -> dict[str, dict[str, Expression]]:
-        """Quantities summed for each pair of models, by floor."""
-        if self.regression:
-            return {"regression_difference": _pair_quantities(pairs, lambda a, b: (number(a) - number(b)).size())}
-        found = {
-            "churn": _pair_quantities(pairs, changed),
-            "negative_flips": _pair_quantities(pairs, lambda a, b: _lost(pairs, a, b)),
-        }
-        if self.binary:
-            for t in self.options.thresholds:
-                found[f"decisions({t:g})"] = _pair_quantities(pairs, lambda a, b, t=t: decided(a, t).differs(decided(b, t)))
-        return found
 
     def _if_binary(self, name: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
         if wanted and not self.binary:
             self.left_out[name] = "needs the probabilities of two classes"
             return ()
         return wanted
-
-
-def _pair_quantities(pairs: Pairs, of: object) -> dict[str, Expression]:
-    return {f"{a}-{b}": of(a, b) for a, b in pairs.pairs}  # type: ignore[operator]
-
-
-def _lost(pairs: Pairs, a: int, b: int) -> Expression:
-    """Whether the later model loses a row that the earlier has right; within a recipe, where neither is earlier, either way by half."""
-    if a in pairs.news and b in pairs.olds:
-        a, b = b, a
-    one, other = lost(a, b), lost(b, a)
-    if not pairs.new_retrains or not pairs.within(a, b):
-        return one
-    return Expression(
-        f"((CAST({one.sql} AS DOUBLE) + CAST({other.sql} AS DOUBLE)) / 2)",
-        lambda rows: (rows(one).astype(np.float64) + rows(other)) / 2,
-        is_truth=False,
-    )
-
-
-def _decisions(threshold: float) -> dict[str, Expression]:
-    old, new = decided(0, threshold), decided(1, threshold)
-    return {"old": old, "new": new, "both": old & new}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,28 +14,25 @@ from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answ
 from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
-from traintwice.compare.distributions import check_thresholds, check_top_k
 from traintwice.compare.draws import compare_draws
 from traintwice.compare.estimates import interval
-from traintwice.compare.floor import MARGIN, Pairs, noise_floor
+from traintwice.compare.floor import MARGIN, Pairs
 from traintwice.compare.matched import SOFT
+from traintwice.compare.operating import check_thresholds, check_top_k
 from traintwice.compare.options import RANKED, DiffOptions, distinct
 from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
 from traintwice.compare.results import (
     PREDICTED,
-    Decisions,
     Diff,
     Measured,
     Quality,
     Slice,
-    SwapSet,
     TemperatureMatched,
 )
 from traintwice.compare.slices import SliceOptions, change_estimate
-from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Form, Ratio, Tally
+from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.metrics import Metric
-from traintwice.metrics.definition import Summary, Unit
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.rows import Rows, items_of, open_rows
 from traintwice.statistics.significance import p_of_zero
@@ -161,7 +157,7 @@ def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) 
 def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> Diff:
     level, names = options.level, rows.class_names
     identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
-    alike = _alike(g.copies(), rows.summary.files)
+    copies = _copies_in_words(g.copies(), rows.summary.files)
     quality = [*_counted_quality(g, level), *g.measures.quality()]
     between = [*_counted_measures(g, level), *g.measures.measures()]
     left_out = g.left_out
@@ -175,8 +171,10 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
     few = 0
     if g.slices is not None:
         slices, few = g.slices.result(SliceOptions(options.min_support, level, names))
-    floors = _floors(g, options, alike)
-    decisions, swap_sets = _decisions(g, options, floors), _swap_sets(g, options, alike)
+    floors: dict[str, NoiseFloor] = {}
+    if g.floors is not None:
+        labelled = 0.0 if rows.regression else float(g.base.total("labelled").sum())
+        floors = g.floors.result(labelled, g.weight / g.rows, level, options.margin, copies)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
     reviews = () if g.reviews is None else g.reviews.result()
     if g.reviews is not None and not reviews:
@@ -200,8 +198,8 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         scores=() if g.scores is None else g.scores.result(),
         joint=None if g.joint is None else g.joint.result(),
         movement=None if g.movement is None else g.movement.result(_beyond(g, level)),
-        decisions=decisions,
-        swap_sets=swap_sets,
+        decisions=g.decisions.result(level, floors),
+        swap_sets=() if g.top is None else g.top.result(options.pairs, level, options.margin, copies),
         slices=tuple(s for column in by.values() for s in column),
         predicted=slices.get(PREDICTED, ()),
         periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),
@@ -279,78 +277,6 @@ def _counted_measures(g: DiffAccumulator | DiffSQL, level: float) -> list[Measur
     return found
 
 
-def _floors(g: DiffAccumulator | DiffSQL, options: DiffOptions, alike: str | None) -> dict[str, NoiseFloor]:
-    pairs = options.pairs
-    if pairs is None:
-        return {}
-    titles = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
-    found = {}
-    for name, tally in g.floors.items():
-        rows = float((g.base.total("labelled") if name == "negative_flips" else tally.total("one")).sum())
-        if not rows:
-            continue
-        counts = np.array([tally.total(q)[0] for q in tally.quantities])
-        scale = g.weight / g.rows if tally.weighted else 1.0  # counts of rows, where rows have weights
-        unit: Unit = "number" if name == "regression_difference" else "fraction"
-
-        def variance(form: np.ndarray, tally: Tally = tally, scale: float = scale) -> float:
-            return float(tally.variance_of(np.concatenate([[0.0], form / scale]))[0])
-
-        found[name] = noise_floor(
-            pairs,
-            counts / scale,
-            rows / scale,
-            variance,
-            name=name,
-            title=titles.get(name, name),
-            unit=unit,
-            level=options.level,
-            margin=options.margin,
-            units=int(tally.moments.units[0]),
-            clustered=tally.clustered,
-            identical=alike,
-        )
-    return found
-
-
-def _decisions(g: DiffAccumulator | DiffSQL, options: DiffOptions, floors: dict[str, NoiseFloor]) -> tuple[Decisions, ...]:
-    def share(tally: Tally, form: Form, models: int) -> Estimate:
-        ratio = Ratio("", "", form, {"one": 1.0}, models=models)
-        return interval(tally.summaries(ratio)[0], level=options.level)
-
-    found = []
-    for t, tally in g.decisions.items():
-        up, down = {"new": 1.0, "both": -1.0}, {"old": 1.0, "both": -1.0}
-        both = {"new": 1.0, "old": 1.0, "both": -2.0}
-        old, new = share(tally, {"old": 1.0}, 1), share(tally, {"new": 1.0}, 1)
-        found.append(
-            Decisions(
-                t, old, new, share(tally, both, 2), share(tally, up, 2), share(tally, down, 2), floors.get(f"decisions({t:g})")
-            )
-        )
-    return tuple(found)
-
-
-def _swap_sets(g: DiffAccumulator | DiffSQL, options: DiffOptions, alike: str | None) -> tuple[SwapSet, ...]:
-    found = []
-    for asked in g.top.asked if g.top is not None else ():
-        if g.top is None:
-            break
-        k, (entered, came, went) = g.top.size(asked), g.top.swapped(asked, 0, 1)
-        overlap = Summary(
-            1 - entered / k, np.full(2, 1 - entered / k), None, math.nan, k, units=k, scale="logit", share=True, most=1.0
-        )
-        floor = None
-        if options.pairs is not None:
-            counts = np.array([g.top.swapped(asked, a, b)[0] for a, b in options.pairs.pairs], dtype=float)
-            floor = noise_floor(
-                options.pairs, counts, k, None, name=f"swapped({asked:g})", title=f"the swapped share of the top {k:,}",
-                unit="fraction", level=options.level, margin=options.margin, units=k, identical=alike,
-            )  # fmt: skip
-        found.append(SwapSet(asked, k, interval(overlap, level=options.level), entered, came, went, floor))
-    return tuple(found)
-
-
 def _matched(g: DiffAccumulator | DiffSQL, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
     if g.matched is None:
         return None
@@ -370,7 +296,7 @@ def _beyond(g: DiffAccumulator | DiffSQL, level: float) -> dict[str, Estimate]:
     return {name: interval(t.summaries(Ratio(name, name, {name: 1.0}, {"one": 1.0}))[0], level=level) for name in t.quantities}
 
 
-def _alike(groups: list[list[int]], names: Sequence[str]) -> str | None:
+def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | None:
     """Which retrains are copies, in words; None where none are."""
     copies = [group for group in groups if any(m > 1 for m in group)]
     if not copies:

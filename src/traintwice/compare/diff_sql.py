@@ -17,7 +17,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.estimates import interval
-from traintwice.compare.expressions import Expression, Rows, decided, distance
+from traintwice.compare.expressions import Expression, RowValues, decided, distance
 from traintwice.compare.options import DiffOptions
 from traintwice.compare.pair_measures import PairMeasures, measured, unpaired_change
 from traintwice.compare.results import PREDICTED, Measured, Quality
@@ -26,7 +26,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics.definition import Scale, Summary
 from traintwice.metrics.moments import Moments
 from traintwice.predictions import AlignedPredictions, Predictions
-from traintwice.predictions.rows import Rows as Source
+from traintwice.predictions.rows import Rows
 from traintwice.statistics.significance import p_of_zero
 from traintwice.types import Estimate
 
@@ -46,7 +46,7 @@ BITS = {"a": "v0 = 1", "b": "v1 = 1"}
 """Whether each of two binary models predicts class 1; rows by both follow from counts of a, b, and both: much faster than grouping."""
 
 
-def can_be_left_to_sql(rows: Source, files: AlignedPredictions, options: DiffOptions, details: bool | None) -> bool:
+def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptions, details: bool | None) -> bool:
     """Whether DuckDB makes the sums: very many rows of two models, and nothing asked for that needs the rows."""
     if details or rows.regression or rows.waive or options.pairs is not None or files.has_weights:
         return False
@@ -62,12 +62,12 @@ def can_be_left_to_sql(rows: Source, files: AlignedPredictions, options: DiffOpt
 class DiffSQL(DiffAccumulator):
     """The sums of `DiffAccumulator` from DuckDB."""
 
-    def __init__(self, source: Source, files: AlignedPredictions, options: DiffOptions) -> None:
+    def __init__(self, source: Rows, files: AlignedPredictions, options: DiffOptions) -> None:
         super().__init__(source, replace(options, listed=0, temperature_matched=False))
         self._files, self._level = files, options.level
         self.left_out |= dict.fromkeys(UNCOUNTED, NOT_COUNTED)
         self.confidence = self.scores = self.joint = self.movement = self.reviews = self.ranks = None
-        self.tolerances = self._tally({})
+        self.tolerances = Tally({})
         self.measures = self.summed = _SummedMeasures(options.level, clustered=self.clustered)
         binary = self.classes == 2
         self._sums = self._binary_sums(options) if binary else {}
@@ -125,14 +125,14 @@ class DiffSQL(DiffAccumulator):
         for block, counts in _blocks(cells):
             if self.clustered:
                 continue
-            self.base.add(Rows(block), counts=counts)
+            self.base.add(RowValues(block), counts=counts)
         if self.clustered:
             self._add_clusters(self.base, None)
         if self.flow is not None:
             for block, counts in _blocks(cells):
                 self.flow.add(block.votes[0], block.votes[1], counts)
 
-    def _add_slices(self, source: Source, cells: Sequence[Mapping[str, Any]]) -> None:
+    def _add_slices(self, source: Rows, cells: Sequence[Mapping[str, Any]]) -> None:
         for name, column in self.slices.columns.items() if self.slices is not None else ():
             key = "v0" if name == PREDICTED else f"g{source.groups.index(name)}"
             if self.clustered:
@@ -145,7 +145,7 @@ class DiffSQL(DiffAccumulator):
                 ]
                 numbers = column.axis.numbers
                 codes = np.array([numbers.setdefault(v, len(numbers)) for v in values], dtype=np.int64)
-                column.base.add(Rows(block), groups=codes, counts=counts)
+                column.base.add(RowValues(block), groups=codes, counts=counts)
 
     def _add_clusters(self, tally: Tally, by: str | None, numbers: dict[object, int] | None = None) -> None:
         """Sums by cluster (and group), and their products over clusters."""
@@ -186,7 +186,7 @@ class DiffSQL(DiffAccumulator):
         )
         for i, t in enumerate(options.thresholds):
             old, new, both = (s[f"{name}{i}"] for name in ("old", "new", "both"))
-            tally = self.decisions[t]
+            tally = self.decisions.tallies[t]
             if self.clustered:
                 self._add_clusters(tally, None)
                 continue

@@ -1,4 +1,4 @@
-"""Counts of rows by where predictions were and where they went: flows, bands, squares, decisions, top-k sets, movement."""
+"""Histograms of old and new predictions: flows between classes, bands, squares, movement of probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from traintwice.compare.changed_rows import name_of
 from traintwice.compare.results import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement
-from traintwice.errors import BadInput
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
@@ -179,69 +178,5 @@ class MovementCounts:
         return Movement(beyond, {f"{q:g}": of_far(_quantile(self._far, q)) for q in QUANTILES}, kl["old_new"], kl["new_old"])
 
 
-class TopSets:
-    """The rows of highest score of each model.
-
-    Args:
-        asked: numbers of rows, or shares of them.
-        rows: how many rows there are at most.
-        models: how many models.
-    """
-
-    def __init__(self, asked: Sequence[float], rows: int, models: int) -> None:
-        self.asked = tuple(asked)
-        self._most = max((count_of(k, rows) for k in asked), default=0)
-        self._best = [np.zeros((3, 0)) for _ in range(models)]
-        self.rows = 0
-
-    def add(self, block: Predictions) -> None:
-        """Add rows of all models, binary."""
-        n = block.examples
-        place = np.arange(self.rows, self.rows + n, dtype=np.float64)
-        label = to_numpy(block.labels).astype(np.float64) if block.has_labels else np.full(n, np.nan)
-        for m, best in enumerate(self._best):
-            everything = np.concatenate([best, np.stack([to_numpy(block.probs[m, :, 1]), place, label])], axis=1)
-            order = np.lexsort((everything[1], -everything[0]))[: self._most]
-            self._best[m] = everything[:, order]
-        self.rows += n
-
-    def size(self, asked: float) -> int:
-        """k, in rows."""
-        return min(count_of(asked, self.rows), self.rows)
-
-    def swapped(self, asked: float, a: int, b: int) -> tuple[int, float | None, float | None]:
-        """Rows that entered from model a to model b; the share with label 1 among those that entered, and that left."""
-        k = self.size(asked)
-        old, new = self._best[a][:, :k], self._best[b][:, :k]
-        entered, left = new[2][~np.isin(new[1], old[1])], old[2][~np.isin(old[1], new[1])]
-        return len(entered), _share(entered), _share(left)
-
-
-def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
-    """Check thresholds on a probability; raise `BadInput` for others."""
-    for threshold in thresholds:
-        if not 0 <= threshold <= 1:
-            raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")
-    return tuple(float(t) for t in thresholds)
-
-
-def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
-    """Check numbers of rows from 1, or shares of the rows below 1; raise `BadInput` for others."""
-    for k in top_k:
-        if not (0 < k < 1 or (1 <= k < math.inf and k == int(k))):
-            raise BadInput(f"top_k: got {k}, expected a whole number of rows, or a share of the rows between 0 and 1")
-    return tuple(float(k) for k in top_k)
-
-
-def count_of(asked: float, rows: int) -> int:
-    """The number of rows that a number or a share means."""
-    return max(math.ceil(asked * rows), 1) if asked < 1 else int(asked)
-
-
 def _quantile(histogram: np.ndarray, share: float) -> int:
     return int(np.searchsorted(np.cumsum(histogram), share * histogram.sum() * (1 - 1e-12)))
-
-
-def _share(labels: np.ndarray) -> float | None:
-    known = labels[~np.isnan(labels)]
-    return float(known.mean()) if len(known) else None

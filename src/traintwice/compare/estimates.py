@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from traintwice.errors import BadInput
-from traintwice.metrics import Measurement, Summary
+from traintwice.errors import BadInput, Undefined
+from traintwice.metrics import Measurement, Metric, Summary
 from traintwice.metrics.definition import influence_variance
+from traintwice.predictions import Predictions
 from traintwice.statistics.intervals import (
     NO_BOUNDS,
     Bounds,
@@ -100,7 +101,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     if math.isnan(of_replicas):
         if target == "replicas":
             raise BadInput(_no_replica_part(s))
-        if target == "both" and s.dropped is not None:
+        if target == "both" and s.jackknife_values is not None:
             # Without one of its replicas the measure has no value: an interval over examples alone would hide how little is known.
             return Estimate(s.value, math.nan, math.nan, math.nan, s.replicas, s.examples, level, target, s.units)
         target = "examples"
@@ -115,6 +116,18 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     low, high = _bounds(s, tuple(parts), units, level, alone=target == "examples")
     error = math.sqrt(variance) if variance >= 0 and s.scale != "none" else math.nan
     return Estimate(s.value, low, high, error, s.replicas, s.examples, level, target, s.units)
+
+
+def whole_estimate(metric: Metric, predictions: Predictions, level: float) -> Estimate:
+    """A metric of predictions in memory, with its interval.
+
+    Raises:
+        Undefined, TooFewReplicas: the metric has no value on these predictions.
+    """
+    missing = metric.definition.missing(predictions)
+    if missing is not None:
+        raise Undefined(missing)
+    return interval(metric.measure(predictions), level=level)
 
 
 def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:
@@ -142,7 +155,7 @@ def _bounds_at_the_end(s: Summary, rest: float) -> Bounds:
 
 
 def _no_replica_part(s: Summary) -> str:
-    if s.dropped is None:
+    if s.jackknife_values is None:
         return f"an interval over new replicas needs at least 3 replicas, got {s.replicas}"
     return (
         f"an interval over new replicas: without one of the {s.replicas} replicas the measure has no finite value; "
@@ -255,8 +268,8 @@ def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_p
     Paired, replica m is left out of both together; else the replica parts of the two recipes add.
     """
     value = second.value - first.value
-    if is_paired and first.dropped is not None and second.dropped is not None:
-        summaries = [replace(second, value=value, dropped=second.dropped - first.dropped)]
+    if is_paired and first.jackknife_values is not None and second.jackknife_values is not None:
+        summaries = [replace(second, value=value, jackknife_values=second.jackknife_values - first.jackknife_values)]
     else:
         summaries = [first, second]
     parts = tuple(Part(s.replica_variance, s.replicas - 1) for s in summaries)

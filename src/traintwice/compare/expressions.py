@@ -12,8 +12,8 @@ from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions
 
 
-class Rows:
-    """Rows of all models, over which each expression is computed once."""
+class RowValues:
+    """RowValues of all models, over which each expression is computed once."""
 
     def __init__(self, block: Predictions) -> None:
         self.block = block
@@ -32,12 +32,12 @@ class Expression:
 
     Attributes:
         sql: over the columns of `AlignedPredictions.relation`; never NULL.
-        compute: the same over `Rows`.
+        compute: the same over `RowValues`.
         is_truth: whether it is a truth value.
     """
 
     sql: str
-    compute: Callable[[Rows], np.ndarray] = field(compare=False)
+    compute: Callable[[RowValues], np.ndarray] = field(compare=False)
     is_truth: bool = True
 
     def __and__(self, other: Expression) -> Expression:
@@ -115,7 +115,7 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
         return (score(a) - score(b)).size()
     sql = " + ".join(f"abs(p{a}_{k} - p{b}_{k})" for k in range(classes))
 
-    def compute(rows: Rows) -> np.ndarray:
+    def compute(rows: RowValues) -> np.ndarray:
         probs = to_numpy(rows.block.by_class)
         return np.asarray(np.abs(probs[a] - probs[b]).sum(axis=0) / 2)
 
@@ -137,7 +137,7 @@ def unstable(models: Sequence[int], classes: int | None) -> Expression:
         ordered = f"list_reverse_sort([{', '.join(means)}])"
         sql = f"(1 - abs({means[1]} - {means[0]}))" if classes == 2 else f"(1 - (({ordered})[1] - ({ordered})[2]))"
 
-    def compute(rows: Rows) -> np.ndarray:
+    def compute(rows: RowValues) -> np.ndarray:
         block = rows.block
         if len(models) == 1:
             return instability(block.models(models[0], models[0] + 1))
@@ -150,5 +150,5 @@ def _vote(m: int) -> Expression:
     return Expression(f"v{m}", lambda rows: to_numpy(rows.block.votes[m]), is_truth=False)
 
 
-def _if_labelled(rows: Rows, of: Callable[[Predictions], Any]) -> np.ndarray:
+def _if_labelled(rows: RowValues, of: Callable[[Predictions], Any]) -> np.ndarray:
     return to_numpy(of(rows.block)) if rows.block.has_labels else np.zeros(rows.block.examples, dtype=bool)

@@ -14,7 +14,6 @@ from traintwice.compare.diff import diff
 from traintwice.compare.gate_file import read_gate
 from traintwice.compare.gate_types import Budget, Check, GateResult, Outcome, Rule
 from traintwice.compare.options import named, with_groups
-from traintwice.compare.pair_measures import change_of, check_sliceable
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import ALL, Metric
@@ -185,12 +184,9 @@ def _of_slice(budget: Budget) -> Metric | None:
         raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
     if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
         return None
-    if metric.definition.between_replicas:
-        check_sliceable(metric)
-        return metric
-    if budget.of != "change":
+    if not metric.definition.between_replicas and budget.of != "change":
         raise BadInput(f"budget on {budget.measure}: by slice only the change from old to new has a limit")
-    return change_of(metric)
+    return metric
 
 
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
-from traintwice.compare.distributions import check_thresholds
-from traintwice.compare.estimates import interval
+from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.matched import Matched, MatchedTemperature
+from traintwice.compare.operating import check_thresholds
 from traintwice.compare.options import distinct
 from traintwice.compare.pair_measures import DISTANCES_OF_NUMBERS
+from traintwice.compare.replicas import in_memory, open_replicas, some_of
 from traintwice.compare.results import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
-from traintwice.metrics.definition import Definition, to_numpy
+from traintwice.metrics.definition import Definition
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.means import weights_of
 from traintwice.metrics.multiplicity import (
@@ -27,13 +27,8 @@ from traintwice.metrics.multiplicity import (
     self_consistency_distribution,
     viable_range_distribution,
 )
-from traintwice.predictions import Predictions, Reading, Rows, Summary, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.classes import Classes
-from traintwice.predictions.reading import reading_of
+from traintwice.predictions import Predictions, Reading, Rows, Summary, items_of, replicas_of
 from traintwice.types import Array, Estimate
-
-MOST_IN_MEMORY = 200_000_000
-"""Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
 
 VOTES_TOGETHER = 1 << 16
 """Rows of predicted labels that are measured together."""
@@ -175,7 +170,7 @@ def measure(
             row that has a label and measured on the others.
         level: nominal coverage of the intervals.
         reading: which columns are what; see `open_predictions`. Rows are read in blocks; metrics that need all rows together are left
-            out beyond `MOST_IN_MEMORY` numbers.
+            out beyond 200 million numbers.
     Returns:
         `Measures`: a mapping from metric name to `Estimate`. With two replicas of unknown recipe the intervals are about
         those two models alone.
@@ -197,7 +192,7 @@ def measure(
             raise TooFewReplicas("measure: got 1 replica, expected at least 2: a model alone has nothing to disagree with")
         read, kept, spread, chosen = rows.summary, None, None, list(range(replicas))
         if multiplicity or within_loss is not None:
-            whole = _in_memory(rows)
+            whole = in_memory(rows, "multiplicity and within_loss read")
             if within_loss is not None:
                 known = whole.where(whole.labelled) if whole.known.some_labelled else whole
                 chosen = replicas_within_loss(known.models(0, replicas), within_loss).tolist()
@@ -207,46 +202,12 @@ def measure(
                     f"within_loss: 1 of {replicas} replicas is within {within_loss:g} of the smallest loss; pass a larger one"
                 )
             if len(chosen) < rows.replicas:
-                rows = _some(rows, whole, chosen)
+                rows = some_of(rows, whole, chosen)
             if multiplicity and not rows.regression:
                 of_served = None if served is None else whole.models(replicas, replicas + 1)
                 spread = _multiplicity(rows.read(), of_served)
         found = _measure(rows, wanted, thresholds, level, temperature_matched=temperature_matched)
         return replace(found, multiplicity=spread, kept=kept, read=read)
-
-
-@contextmanager
-def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
-    """The rows of replicas that are one array, arrays, files or tables; labels and weights of arrays may be given apart.
-
-    Raises:
-        BadInput: labels or weights next to files, see `open_rows`.
-    """
-    given: Reading = {**(reading or {})}
-    reading_of(given)
-    items = items_of(predictions)
-    if not all(is_array(item) for item in items) and (labels is not None or weights is not None):
-        raise BadInput("labels and weights are arrays, for arrays; with files name their columns with label= and weight=")
-    if labels is not None:
-        given["label"] = labels
-    if weights is not None:
-        given["weight"] = weights
-    changes = any(
-        _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
-    )
-    whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
-    if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
-        p = Predictions.of(whole, given.get("label"), given.get("weight"))
-        yield Rows(
-            p,
-            [f"replica {m}" for m in range(p.replicas)],
-            named=Classes(p.class_names),
-            clusters=None if p.clusters is None else "clusters",
-        )
-        return
-    models = replicas_of(predictions)
-    with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
-        yield rows
 
 
 def _measure(
@@ -321,26 +282,6 @@ def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> Non
         votes.clear()
 
 
-def _in_memory(rows: Rows) -> Predictions:
-    """All rows of all models.
-
-    Raises:
-        BadInput: they are too many.
-    """
-    if _numbers(rows) > MOST_IN_MEMORY:
-        raise BadInput(
-            f"multiplicity and within_loss read all rows together: {_numbers(rows):,} numbers, more than the {MOST_IN_MEMORY:,} that "
-            "are held in memory"
-        )
-    return rows.read()
-
-
-def _some(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
-    """The rows of some of the models."""
-    part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
-    return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
-
-
 def _matched(held: MatchedTemperature | None, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> Matched | None:
     soft = [m for m in which if m.definition.soft and m.definition.one_pass]
     try:
@@ -372,26 +313,15 @@ def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str
     """Metrics that need all rows together, from a second pass that holds them in memory."""
     if not which:
         return {}
-    if _numbers(rows) > MOST_IN_MEMORY:
-        reason = f"needs all rows together, {_numbers(rows):,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory"
-        left_out |= {m.__name__: reason for m in which}
+    try:
+        whole = in_memory(rows, "needs")
+    except BadInput as reason:
+        left_out |= {m.__name__: str(reason) for m in which}
         return {}
-    p, found = rows.read(), {}
+    found = {}
     for metric in which:
-        lacks = metric.definition.missing(p)
         try:
-            if lacks is None:
-                found[metric.__name__] = interval(metric.measure(p), level=level)
+            found[metric.__name__] = whole_estimate(metric, whole, level)
         except (Undefined, TooFewReplicas) as reason:
-            lacks = str(reason)
-        if lacks is not None:
-            left_out[metric.__name__] = lacks
+            left_out[metric.__name__] = str(reason)
     return found
-
-
-def _numbers(rows: Rows) -> int:
-    return rows.summary.rows * rows.replicas * (rows.classes or 1)
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None and (hasattr(value, "shape") or bool(value))

@@ -9,18 +9,16 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare.estimates import interval
+from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics.calibration import CalibrationError
-from traintwice.metrics.definition import Definition, Summary
-from traintwice.metrics.functions import as_function
-from traintwice.metrics.means import MeanOf, RatioOf, weights_of
-from traintwice.metrics.moments import Moments
+from traintwice.metrics.definition import Definition
+from traintwice.metrics.paired import PairedAccumulator
 from traintwice.predictions import Predictions
 from traintwice.statistics.significance import p_of_zero
-from traintwice.types import Array, Estimate
+from traintwice.types import Estimate
 
 LOSSES: tuple[Metric, ...] = (metrics.log_loss, metrics.brier, metrics.calibration_error)
 """Measures of quality of probabilities."""
@@ -56,41 +54,6 @@ def higher_is_better(name: str) -> bool | None:
     return None if name in NEITHER else name in HIGHER
 
 
-def change_of(metric: Metric) -> Metric:
-    """New minus old of a metric that is a mean over rows, as a metric of two models.
-
-    Raises:
-        BadInput: the metric is not a mean over rows.
-    """
-    of = metric.definition
-    if not isinstance(of, MeanOf):
-        raise BadInput(f"{of.title} is not a mean over rows, so its change has no paired form")
-
-    def change(predictions: Predictions) -> Array:
-        values = of.values(predictions)
-        values = predictions.xp.astype(values, predictions.xp.float64)
-        with np.errstate(invalid="ignore"):  # infinite minus infinite has no value
-            gained = values[1, :] - values[0, :]
-        return predictions.xp.stack([gained, gained], axis=0)
-
-    definition = MeanOf(
-        f"change of {of.name}",
-        f"change of {of.title}",
-        unit=of.unit,
-        scale="plain",
-        needs_labels=of.needs_labels,
-        needs_probs=of.needs_probs,
-        needs_scores=of.needs_scores,
-        needs_targets=of.needs_targets,
-        or_scores=of.or_scores,
-        binary=of.binary,
-        ordered=True,
-        kind="pair",
-        contributions=change,
-    )
-    return as_function(definition, change)
-
-
 class PairMeasures:
     """Measures of an old and a new model, summed block by block.
 
@@ -108,26 +71,19 @@ class PairMeasures:
     def __init__(
         self, between: Sequence[Metric], quality: Sequence[Metric], level: float, *, clustered: bool, bounds: bool = True
     ) -> None:
-        def new(metric: Metric) -> Accumulator:
-            return Accumulator(metric, clustered=clustered)
-
         self.level = level
         self.left_out: dict[str, str] = {}
-        self._between = {m.__name__: new(m) for m in between}
-        self._bounds = {name: new(m) for name, m in BOUNDS.items()} if bounds else {}
-        self._quality = {m.__name__: _of_quality(new(m), new(m), m, clustered=clustered) for m in quality}
+        self._between = {m.__name__: Accumulator(m, clustered=clustered) for m in between}
+        self._bounds = {name: Accumulator(m, clustered=clustered) for name, m in BOUNDS.items()} if bounds else {}
+        self._quality = {m.__name__: PairedAccumulator(m, clustered=clustered) for m in quality}
 
     def add(self, pair: Predictions) -> None:
         """Add rows of the two models."""
         old, new = pair.models(0, 1), pair.models(1, 2)
         for accumulator in (*self._between.values(), *self._bounds.values()):
             accumulator.add(pair)
-        for of_old, of_new, change in self._quality.values():
-            parts = of_old.add(old), of_new.add(new)
-            if isinstance(change, _PairedGap):
-                change.add(parts, pair)
-            elif change is not None:
-                change.add(pair)
+        for both in self._quality.values():
+            both.add(old, new)
 
     def measures(self) -> tuple[Measured, ...]:
         """Measures between the models."""
@@ -141,33 +97,27 @@ class PairMeasures:
     def quality(self) -> tuple[Quality, ...]:
         """Measures of each model."""
         found = []
-        for name, (of_old, of_new, change) in self._quality.items():
-            old, new = self._estimate(name, of_old), self._estimate(name, of_new)
+        for name, both in self._quality.items():
+            old, new = self._estimate(name, both.first), self._estimate(name, both.second)
             if old is None or new is None:
                 continue
-            changed = None if change is None else self._estimate(name, change)
-            p_value = None
-            if change is not None and changed is not None and not math.isnan(changed.standard_error):
-                p_value = p_of_zero(changed.value, changed.standard_error**2, max((changed.units or 2) - 1, 1))
-            d = of_old.definition
-            found.append(
-                Quality(name, d.title, d.unit, old, new, changed or unpaired_change(old, new), p_value, higher_is_better(name))
-            )
+            d, change, p_value = both.first.definition, unpaired_change(old, new), None
+            if d.scale != "none":
+                change = interval(both.difference(), level=self.level)
+            if not math.isnan(change.standard_error):
+                p_value = p_of_zero(change.value, change.standard_error**2, max((change.units or 2) - 1, 1))
+            found.append(Quality(name, d.title, d.unit, old, new, change, p_value, higher_is_better(name)))
         return tuple(found)
 
     def calibration(self) -> tuple[Calibration, ...]:
         """Calibration errors of both models next to what chance alone shows; empty without labels or probabilities."""
-        pair = self._quality.get("calibration_error")
-        if pair is None or not pair[0].examples:
+        both = self._quality.get("calibration_error")
+        if both is None or not both.first.examples:
             return ()
         found = []
-        for model, accumulator in zip(("old", "new"), pair[:2], strict=True):
-            if isinstance(accumulator.definition, CalibrationError):
-                found.append(
-                    Calibration(
-                        model, accumulator.compute().value, *accumulator.definition.chance(accumulator.sums, accumulator.weight)
-                    )
-                )
+        for model, of in (("old", both.first), ("new", both.second)):
+            if isinstance(of.definition, CalibrationError):
+                found.append(Calibration(model, of.compute().value, *of.definition.chance(of.sums, of.weight)))
         return tuple(found)
 
     def bounds(self) -> dict[str, float]:
@@ -178,8 +128,8 @@ class PairMeasures:
     def infinite(self, *, name_rows: bool) -> dict[str, str]:
         """Name of a measure to where it becomes infinite, with the id of the row where wanted."""
         every = [(name, a, "both models") for name, a in self._between.items()]
-        for name, (of_old, of_new, _) in self._quality.items():
-            every += [(name, of_new, "the new model"), (name, of_old, "the old model")]
+        for name, both in self._quality.items():
+            every += [(name, both.second, "the new model"), (name, both.first, "the old model")]
         found = {}
         for name, accumulator, model in every:
             at = accumulator.infinite
@@ -188,7 +138,7 @@ class PairMeasures:
                 found[name] = f"first at {row} of {model}"
         return found
 
-    def _estimate(self, name: str, accumulator: Accumulator | _PairedGap) -> Estimate | None:
+    def _estimate(self, name: str, accumulator: Accumulator) -> Estimate | None:
         try:
             return interval(accumulator.compute(), level=self.level)
         except (Undefined, TooFewReplicas, BadInput) as reason:
@@ -218,63 +168,14 @@ def non_streaming(
     for metric in which:
         d = metric.definition
         parts = [pair] if d.between_replicas else [pair.models(0, 1), pair.models(1, 2)]
-        lacks = next((reason for part in parts if (reason := d.missing(part)) is not None), None)
-        if lacks is None:
-            try:
-                estimates = [interval(metric.measure(part), level=level) for part in parts]
-            except (Undefined, TooFewReplicas) as reason:
-                lacks = str(reason)
-        if lacks is not None:
-            left_out[d.name] = lacks
-        elif d.between_replicas:
+        try:
+            estimates = [whole_estimate(metric, part, level) for part in parts]
+        except (Undefined, TooFewReplicas) as reason:
+            left_out[d.name] = str(reason)
+            continue
+        if d.between_replicas:
             between.append(measured(d, estimates[0]))
         else:
             old, new = estimates
             quality.append(Quality(d.name, d.title, d.unit, old, new, unpaired_change(old, new), None, higher_is_better(d.name)))
     return quality, between, left_out
-
-
-class _PairedGap:
-    """New minus old of a measure that is not a mean over rows, such as a root of one, with what each row brings to both."""
-
-    def __init__(self, old: Accumulator, new: Accumulator) -> None:
-        self._old, self._new = old, new
-        self._moments: Moments | None = None
-
-    @property
-    def missing(self) -> str | None:
-        return self._old.missing or self._new.missing
-
-    def add(self, parts: tuple[np.ndarray | None, np.ndarray | None], block: Predictions) -> None:
-        """Add what rows bring to each model."""
-        if parts[0] is None or parts[1] is None:
-            return
-        means = np.concatenate([parts[0], parts[1]])
-        if self._moments is None:
-            self._moments = Moments(len(means), clustered=self._old.clustered)
-        self._moments.add(means, weights_of(block), clusters=block.clusters if self._old.clustered else None)
-
-    def compute(self) -> Summary:
-        """The change and what its interval needs."""
-        first, second = self._old.compute(), self._new.compute()
-        value, variance, units = second.value - first.value, math.nan, first.units
-        if self._moments is not None and math.isfinite(value):
-            one, other = self._old.gradient(), self._new.gradient()
-            form = np.concatenate([[other[0] - one[0]], -one[1:], other[1:]])
-            variance, units = float(self._moments.variance(form)[0]), int(self._moments.units[0])
-        return Summary(value, np.full(2, value), None, variance, first.examples, units=units, clustered=first.clustered)
-
-
-def _of_quality(
-    old: Accumulator, new: Accumulator, metric: Metric, *, clustered: bool
-) -> tuple[Accumulator, Accumulator, Accumulator | _PairedGap | None]:
-    """The sums of a measure of quality of each model, and of its change."""
-    if isinstance(metric.definition, MeanOf):
-        return old, new, Accumulator(change_of(metric), clustered=clustered)
-    return old, new, None if metric.definition.scale == "none" else _PairedGap(old, new)
-
-
-def check_sliceable(metric: Metric) -> None:
-    """Refuse metrics that are neither a mean over rows nor a ratio of two."""
-    if not isinstance(metric.definition, MeanOf | RatioOf):
-        raise BadInput(f"{metric.__name__} has no value by slice: it is neither a mean over rows nor a ratio of two such means")

@@ -10,14 +10,12 @@ from typing import Any, Unpack
 import numpy as np
 from scipy import special
 
-from traintwice.compare.expressions import Rows, distance
+from traintwice.compare.expressions import RowValues, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
-from traintwice.metrics import Accumulator
 from traintwice.metrics import churn as churn_of
-from traintwice.metrics.means import weights_of
-from traintwice.metrics.moments import Moments
+from traintwice.metrics.paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
@@ -257,13 +255,11 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
     with open_rows([m for models in recipes for m in models], names, **reading) as rows:
         clustered = rows.clusters is not None
         pairs = [Tally(q, clustered=clustered) for q in quantities]
-        of = [Accumulator(churn_of, clustered=clustered) for _ in spans]
-        both = Moments(len(spans), clustered=clustered)
+        both = PairedAccumulator(churn_of, clustered=clustered)
         for block in rows.blocks():
-            means = np.concatenate([a.add(block.models(*span)) for a, span in zip(of, spans, strict=True)])
-            both.add(means, weights_of(block), clusters=block.clusters if clustered else None)
+            both.add(block.models(*spans[0]), block.models(*spans[-1]))
             for tally in pairs:
-                tally.add(Rows(block))
+                tally.add(RowValues(block))
         n = rows.summary.rows
     on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
     over_rows = [pair_components(_matrix(tally, size)) for tally, size in zip(pairs, sizes, strict=False)]
@@ -273,12 +269,11 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
     if len(recipes) == 1:
         zeta, tau, variance = [2 * z for z in zeta], [2 * t for t in tau], 0.0
     elif not paired:
-        one, other = (a.gradient() for a in of)
-        variance = n * float(both.variance(np.concatenate([[other[0] - one[0]], -one[1:], other[1:]]))[0])
+        variance = n * both.variance()[0]
         variance -= sum(4 * t[1] / m + 2 * t[2] / (m * (m - 1)) for t, m in zip(on_rows, sizes, strict=True))
     said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
     return Components(
-        of[0].compute().value, zeta[0], zeta[1], math.sqrt(max(variance, 0.0)), paired, said, tau_1=tau[0], tau_2=tau[1]
+        both.first.compute().value, zeta[0], zeta[1], math.sqrt(max(variance, 0.0)), paired, said, tau_1=tau[0], tau_2=tau[1]
     )
 
 

@@ -7,19 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-import numpy as np
-
 from traintwice import metrics
 from traintwice.compare.estimates import Difference, gap, interval
 from traintwice.compare.options import distinct
 from traintwice.compare.results import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics import Metric
 from traintwice.metrics.definition import Unit
 from traintwice.metrics.identical import IdenticalReplicas
-from traintwice.metrics.means import weights_of
-from traintwice.metrics.moments import Moments
-from traintwice.predictions import Predictions, Reading, open_rows, replicas_of
+from traintwice.metrics.paired import PairedAccumulator
+from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.tables.format import points
 from traintwice.types import Estimate
 
@@ -140,18 +137,18 @@ def compare_recipes(
     identical = IdenticalReplicas()
     with open_rows([*models[0], *models[1]], labels, **reading) as rows:
         clustered = rows.clusters is not None
-        comparisons = [_Comparison(metric, clustered=clustered) for metric in distinct(which)]
+        comparisons = {m.__name__: PairedAccumulator(m, clustered=clustered) for m in distinct(which)}
         for block in rows.blocks():
             identical.add(block)
-            for comparison in comparisons:
+            for comparison in comparisons.values():
                 comparison.add(block.models(0, sizes[0]), block.models(sizes[0], sum(sizes)))
         files, total = rows.summary.files, rows.summary.rows
     found, left_out = [], {}
-    for comparison in comparisons:
+    for name, comparison in comparisons.items():
         try:
-            found.append(comparison.result(paired, level, names))
+            found.append(_result(comparison, paired, level, names))
         except (Undefined, TooFewReplicas, BadInput) as reason:
-            left_out[comparison.name] = comparison.missing or str(reason)
+            left_out[name] = comparison.missing or str(reason)
     groups = identical.result()
     copies = tuple(tuple(files[m] for m in group) for group in groups)
     inside = [
@@ -164,45 +161,13 @@ def compare_recipes(
     return RecipeComparison(names, sizes, total, paired, level, tuple(found), copies, left_out, said)
 
 
-class _Comparison:
-    """One measure of both recipes."""
-
-    def __init__(self, metric: Metric, *, clustered: bool) -> None:
-        if not metric.definition.one_pass:
-            raise BadInput(f"{metric.definition.title} needs all rows together and is not compared between recipes")
-        self.name = metric.__name__
-        self._recipes = (Accumulator(metric, clustered=clustered), Accumulator(metric, clustered=clustered))
-        self._clustered = clustered
-        self._both: Moments | None = None
-
-    @property
-    def missing(self) -> str | None:
-        """The reason why the measure has no value; None if it has one."""
-        return self._recipes[0].missing or self._recipes[1].missing
-
-    def add(self, first: Predictions, second: Predictions) -> None:
-        parts = [of.add(block) for of, block in zip(self._recipes, (first, second), strict=True)]
-        if parts[0] is None or parts[1] is None:
-            return
-        means = np.concatenate([parts[0], parts[1]])
-        if self._both is None:
-            self._both = Moments(len(means), clustered=self._clustered)
-        self._both.add(means, weights_of(first), clusters=first.clusters if self._clustered else None)
-
-    def result(self, paired: bool, level: float, names: tuple[str, str]) -> RecipeMeasure:
-        first, second = (of.compute() for of in self._recipes)
-        of_examples, units = math.nan, first.examples
-        if self._both is not None:
-            units = int(self._both.units[0])
-            if np.isfinite(first.value) and np.isfinite(second.value):
-                one, other = (of.gradient() for of in self._recipes)
-                form = np.concatenate([[other[0] - one[0]], -one[1:], other[1:]])
-                of_examples = float(self._both.variance(form)[0])
-        difference = gap(first, second, of_examples, units, is_paired=paired).difference(level)
-        d = self._recipes[0].definition
-        both = tuple(interval(s, level=level) for s in (first, second))
-        said = _sentence(d.name, d.title, d.unit, difference, names, (first.replicas, second.replicas), first.examples)
-        return RecipeMeasure(d.name, d.title, d.unit, both[0], both[1], difference, said)
+def _result(both: PairedAccumulator, paired: bool, level: float, names: tuple[str, str]) -> RecipeMeasure:
+    first, second = both.first.compute(), both.second.compute()
+    difference = gap(first, second, *both.variance(), is_paired=paired).difference(level)
+    d = both.first.definition
+    said = _sentence(d.name, d.title, d.unit, difference, names, (first.replicas, second.replicas), first.examples)
+    one, other = interval(first, level=level), interval(second, level=level)
+    return RecipeMeasure(d.name, d.title, d.unit, one, other, difference, said)
 
 
 def _sentence(

@@ -141,7 +141,7 @@ class Slice:
         accuracy_change: new minus old; None without labels.
         excess: churn beyond the slice's own noise floor, in fractions; None without retrains.
         tests: the questions asked of the slice; the first is about churn.
-        measures: further measures asked for, by name.
+        measures: further measures asked for, by name; of a measure of each model the change, new minus old.
     """
 
     column: str

@@ -13,8 +13,8 @@ import numpy as np
 from traintwice.compare.floor import LEAST
 from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
-from traintwice.compare.measure import open_replicas
 from traintwice.compare.options import with_groups
+from traintwice.compare.replicas import open_replicas
 from traintwice.compare.results import PREDICTED
 from traintwice.errors import BadInput
 from traintwice.predictions import Reading, replicas_of

@@ -10,13 +10,14 @@ import numpy as np
 
 from traintwice.compare.changed_rows import name_of
 from traintwice.compare.estimates import interval
-from traintwice.compare.expressions import Expression, Rows
+from traintwice.compare.expressions import Expression, RowValues
 from traintwice.compare.floor import Pairs
-from traintwice.compare.results import PREDICTED, SIGNIFICANT, Slice, SliceTest
+from traintwice.compare.results import PREDICTED, Slice, SliceTest
 from traintwice.compare.tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
+from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
-from traintwice.metrics.accumulator import Groups
 from traintwice.metrics.definition import Summary, to_numpy
+from traintwice.metrics.paired import PairedAccumulator
 from traintwice.statistics.intervals import change_of_share
 from traintwice.statistics.significance import (
     benjamini_hochberg,
@@ -88,11 +89,11 @@ class Slices:
         made = (_Column(quantities, pairs, which, clustered=clustered) for _ in (*columns, PREDICTED))
         self.columns = dict(zip((*columns, PREDICTED), made, strict=True))
 
-    def add(self, rows: Rows, *, counts: np.ndarray | None = None) -> None:
+    def add(self, rows: RowValues) -> None:
         """Add rows of all models: old, new, retrains of old, retrains of new."""
         for name, column in self.columns.items():
             values = rows.block.votes[0] if name == PREDICTED else rows.block.groups[name]
-            column.add(rows, column.axis.codes(to_numpy(values)), counts)
+            column.add(rows, column.axis.codes(to_numpy(values)))
 
     def result(self, options: SliceOptions) -> tuple[dict[str, tuple[Slice, ...]], int]:
         """Slices of at least ``min_support`` rows by column, significant ones first by size of effect; how many have fewer rows."""
@@ -125,15 +126,17 @@ class _Column:
         self.axis = Axis()
         self.base = Tally(quantities, clustered=clustered)
         self.pairs = None if pairs is None else (pairs[0], Tally(pairs[1], clustered=clustered))
-        self._which = {m.__name__: Accumulator(m, clustered=clustered) for m in which}
+        self._which = {m.__name__: _summed(m, clustered=clustered) for m in which}
 
-    def add(self, rows: Rows, codes: np.ndarray, counts: np.ndarray | None) -> None:
-        self.base.add(rows, groups=codes, counts=counts)
+    def add(self, rows: RowValues, codes: np.ndarray) -> None:
+        self.base.add(rows, groups=codes)
         if self.pairs is not None:
-            self.pairs[1].add(rows, groups=codes, counts=counts)
-        pair = rows.block.models(0, 2)
+            self.pairs[1].add(rows, groups=codes)
         for accumulator in self._which.values():
-            accumulator.add(pair, groups=codes, counts=counts)
+            if isinstance(accumulator, PairedAccumulator):
+                accumulator.add(rows.block.models(0, 1), rows.block.models(1, 2), groups=codes)
+            else:
+                accumulator.add(rows.block.models(0, 2), groups=codes)
 
     def slices(self, name: str, options: SliceOptions) -> Iterator[Slice]:
         t, level = self.base, options.level
@@ -175,9 +178,9 @@ class _Column:
                 excess=None if floor is None else floor[1],
                 tests=tuple(tests),
                 measures={
-                    key: _of_group(of, g, level, self._which[key])
+                    key: interval(of[g], level=level)
                     for key, of in further.items()
-                    if g < len(of.value) and not math.isnan(of.value[g])
+                    if g < len(of) and not math.isnan(of[g].value)
                 },
             )
 
@@ -249,23 +252,15 @@ def _pair(values: Sequence[np.ndarray], g: int) -> tuple[float, float]:
     return float(values[0][g]), float(values[1][g])
 
 
-def _of_group(groups: Groups, g: int, level: float, of: Accumulator) -> Estimate:
-    d, value = of.definition, float(groups.value[g])
-    summary = Summary(
-        value,
-        np.full(2, value),
-        None,
-        float(groups.variance[g]),
-        int(groups.rows[g]),
-        units=int(groups.units[g]),
-        effective=float(groups.effective[g]),
-        clustered=of.clustered,
-        base=float(groups.base[g]),
-        scale=d.scale,
-        share=d.is_share,
-        most=d.most,
-    )
-    return interval(summary, level=level)
+def _summed(metric: Metric, *, clustered: bool) -> Accumulator | PairedAccumulator:
+    """The sums of a measure between two models, or of the change of a measure of each.
+
+    Raises:
+        BadInput: the metric is neither a mean over rows nor a ratio of two.
+    """
+    if getattr(metric.definition, "forms", None) is None:
+        raise BadInput(f"{metric.__name__} has no value by slice: it is neither a mean over rows nor a ratio of two such means")
+    return (Accumulator if metric.definition.between_replicas else PairedAccumulator)(metric, clustered=clustered)
 
 
 def worse_slices(slices: Sequence[Slice]) -> list[Slice]:
@@ -276,6 +271,3 @@ def worse_slices(slices: Sequence[Slice]) -> list[Slice]:
 def restless_slices(slices: Sequence[Slice]) -> list[Slice]:
     """Slices whose churn is significantly above their floor, or above that of all other rows, largest first."""
     return sorted((s for s in slices if s.restless), key=lambda s: -s.churn.value)
-
-
-__all__ = ["SIGNIFICANT", "SliceOptions", "Slices", "change_estimate", "restless_slices", "worse_slices"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from traintwice.compare.expressions import (
     Expression,
-    Rows,
+    RowValues,
     changed,
     labelled,
     positive,
@@ -155,7 +155,7 @@ class Tally:
         )
         self._cells = np.zeros(0, dtype=np.int64)
 
-    def add(self, rows: Rows, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
+    def add(self, rows: RowValues, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
         """Add rows: the number of each row's group, and the number of rows that each row represents."""
         values = [rows(q) for q in self.quantities.values()]
         weights = weights_of(rows.block)
@@ -285,12 +285,14 @@ class Axis:
 
     def codes(self, values: np.ndarray) -> np.ndarray:
         """The number of each row's group, new values numbered on the way."""
+        numbers = self.numbers
         if values.dtype.kind in "iub":
             unique, inverse = np.unique(values, return_inverse=True)
-            known = np.array([self.numbers.setdefault(v, len(self.numbers)) for v in unique.tolist()], dtype=np.int64)
-            return known[inverse]
-        numbers = self.numbers
-        return np.array([numbers.setdefault(v, len(numbers)) for v in values.tolist()], dtype=np.int64)
+            return np.array([numbers.setdefault(v, len(numbers)) for v in unique.tolist()], dtype=np.int64)[inverse]
+        texts = values.tolist()
+        for value in dict.fromkeys(texts):
+            numbers.setdefault(value, len(numbers))
+        return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
 
 
 def _nonzero(values: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ class Parsed:
 
 
 def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
-    """Whole lines of the format.
+    """WholeResult lines of the format.
 
     Args:
         text: lines, the last with or without its end.

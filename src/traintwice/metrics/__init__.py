@@ -17,7 +17,7 @@ from traintwice.metrics.flips import (
     positive_flips,
     win_loss_ratio,
 )
-from traintwice.metrics.functions import Metric, mean_metric, ratio_metric, whole_metric
+from traintwice.metrics.functions import Metric, mean_metric, non_streaming_metric, ratio_metric
 from traintwice.metrics.identical import IdenticalReplicas, identical_replicas
 from traintwice.metrics.lemma_bounds import lemma_2_bound, tight_lemma_2_bound
 from traintwice.metrics.means import MeanOf, RatioOf
@@ -33,6 +33,7 @@ from traintwice.metrics.multiplicity import (
     viable_range,
     viable_range_distribution,
 )
+from traintwice.metrics.non_streaming import NonStreaming, WholeResult
 from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
 from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
@@ -42,7 +43,6 @@ from traintwice.metrics.relative_difference import relative_delta_1, relative_de
 from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
 from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
 from traintwice.metrics.surrogate_churn import surrogate_churn
-from traintwice.metrics.whole import Whole, WholeOf
 
 ALL: tuple[Metric, ...] = (
     accuracy,
@@ -118,8 +118,8 @@ __all__ = [
     "RatioOf",
     "ShareAtLevel",
     "Summary",
-    "Whole",
-    "WholeOf",
+    "WholeResult",
+    "NonStreaming",
     "accuracy",
     "ambiguity",
     "ambiguity_against",
@@ -186,6 +186,6 @@ __all__ = [
     "viable_range",
     "viable_range_distribution",
     "vote_entropy",
-    "whole_metric",
+    "non_streaming_metric",
     "win_loss_ratio",
 ]

@@ -26,25 +26,6 @@ class InfiniteAt:
     id: str | None
 
 
-@dataclass(frozen=True)
-class Groups:
-    """A measure in every group of rows, arrays of shape ``G``; nan where a group has no value.
-
-    Attributes:
-        value: the measure.
-        variance: the example part of its variance.
-        rows, units: rows and independent units (rows or clusters) on which it has a value.
-        effective, base: as in `Summary`.
-    """
-
-    value: np.ndarray
-    variance: np.ndarray
-    rows: np.ndarray
-    units: np.ndarray
-    effective: np.ndarray
-    base: np.ndarray
-
-
 class Accumulator:
     """A metric over rows that come in parts; memory grows with groups and clusters, not with rows.
 
@@ -184,7 +165,7 @@ class Accumulator:
         return Summary(
             done.value,
             done.rows,
-            done.dropped,
+            done.jackknife_values,
             variance,
             self.examples,
             units=int(units),
@@ -212,30 +193,55 @@ class Accumulator:
         with np.errstate(invalid="ignore"):
             return np.concatenate([[-float(done.slopes @ done.centre)], done.slopes]) / self._weight
 
-    def by_group(self) -> Groups:
-        """The metric in every group that rows were added with; for a mean, or a ratio of means.
+    def gradients(self) -> np.ndarray:
+        """The change of the value of each group with its sums of 1 and of each quantity, shape ``C+1 G``; nan without a value."""
+        (top, bottom), moments = self._forms(), self._moments
+        if moments is None:
+            return np.zeros((len(top), 0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            below = moments.linear(bottom)
+            below = np.where(below > 0, below, np.nan)
+            return np.asarray((top[:, None] - moments.linear(top) / below * bottom[:, None]) / below)
+
+    def by_group(self) -> list[Summary]:
+        """The metric in every group that rows were added with, nan where a group has no value; for a mean, or a ratio of means.
 
         Raises:
             BadInput: the metric is neither.
         """
-        forms = self.definition.forms
-        if forms is None:
-            raise BadInput(
-                f"{self.definition.title} has no value by group: it is neither a mean over rows nor a ratio of two such means"
+        (top, bottom), moments, d = self._forms(), self._moments, self.definition
+        if moments is None:
+            return []
+        weight = moments.linear(np.eye(1, len(top))[0])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            below = moments.linear(bottom)
+            values = np.where(below > 0, moments.linear(top) / below, np.nan)
+            variances = np.where(np.isfinite(values), moments.variance(np.nan_to_num(self.gradients())), np.nan)
+            effective = weight**2 / moments.squares
+            base = np.minimum(below / weight, 1.0) if d.is_share else np.ones(len(weight))
+        return [
+            Summary(
+                float(values[g]),
+                np.full(self._replicas, values[g]),
+                None,
+                float(variances[g]),
+                int(moments.rows[g]),
+                units=int(moments.units[g]),
+                effective=float(effective[g]),
+                clustered=self.clustered,
+                base=float(base[g]),
+                scale=d.scale,
+                share=d.is_share,
+                most=d.most,
             )
-        if self._moments is None:
-            return Groups(*(np.zeros(0) for _ in range(6)))
-        top, bottom = (self._moments.linear(form) for form in forms)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value = np.where(bottom > 0, top / bottom, np.nan)
-            gradient = (forms[0][:, None] - value * forms[1][:, None]) / bottom
-        gradient = np.where(np.isfinite(value), gradient, 0.0)
-        variance = np.where(np.isfinite(value), self._moments.variance(gradient), np.nan)
-        weight = self._moments.linear(np.eye(1, len(forms[0]))[0])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            effective = weight**2 / self._moments.squares
-            base = np.minimum(bottom / weight, 1.0) if self.definition.is_share else np.ones(len(weight))
-        return Groups(value, variance, self._moments.rows, self._moments.units, effective, base)
+            for g in range(len(values))
+        ]
+
+    def _forms(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.definition.forms is None:
+            title = self.definition.title
+            raise BadInput(f"{title} has no value by group: it is neither a mean over rows nor a ratio of two such means")
+        return self.definition.forms
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: the metric is named and found again there."""

@@ -10,9 +10,9 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics.churn import same_vote
 from traintwice.metrics.definition import to_numpy
-from traintwice.metrics.functions import mean_metric, whole_metric
+from traintwice.metrics.functions import mean_metric, non_streaming_metric
 from traintwice.metrics.means import total_weight, weights_of
-from traintwice.metrics.whole import Whole
+from traintwice.metrics.non_streaming import WholeResult
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -76,8 +76,8 @@ def ambiguity(predictions: Predictions, *, of: int = 3) -> Array:
     return 1.0 - agree
 
 
-@whole_metric("Fleiss κ", "deviation", unit="number", scale="plain")
-def fleiss_kappa(predictions: Predictions) -> Whole:
+@non_streaming_metric("Fleiss κ", "deviation", unit="number", scale="plain")
+def fleiss_kappa(predictions: Predictions) -> WholeResult:
     r"""Agreement of the replicas' labels beyond what their class frequencies alone would give.
 
         κ = (A − A_e) / (1 − A_e),   A = 1 − churn,   A_e = Σ_c p_c²,   p_c = share of all votes that go to class c
@@ -113,7 +113,7 @@ def fleiss_kappa(predictions: Predictions) -> Whole:
     of_chance = 2 * (share[place].mean(axis=0) - by_chance)
     slope = -of_churn / (1 - by_chance) - churn * of_chance / (1 - by_chance) ** 2
     value = 1 - churn / (1 - by_chance)
-    return Whole(float(value), 1 - rows / (1 - by_chance), weights * slope * (len(weights) / total))
+    return WholeResult(float(value), 1 - rows / (1 - by_chance), weights * slope * (len(weights) / total))
 
 
 def churn_matrix(predictions: Predictions | Array, labels: Array | None = None) -> np.ndarray:
@@ -137,8 +137,8 @@ def churn_matrix(predictions: Predictions | Array, labels: Array | None = None) 
     return between / total_weight(p, weights)
 
 
-@whole_metric("discrepancy", "deviation")
-def discrepancy(predictions: Predictions) -> Whole:
+@non_streaming_metric("discrepancy", "deviation")
+def discrepancy(predictions: Predictions) -> WholeResult:
     r"""Churn of the two replicas that differ most.
 
         discrepancy = max over pairs a < b of P(ŷ_a ≠ ŷ_b)
@@ -160,4 +160,4 @@ def discrepancy(predictions: Predictions) -> Whole:
     """
     between = churn_matrix(predictions)
     rows = between.max(axis=1)
-    return Whole(float(rows.max()), rows, None)
+    return WholeResult(float(rows.max()), rows, None)

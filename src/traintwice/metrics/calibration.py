@@ -14,9 +14,9 @@ from scipy import special
 
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import Conclusion, Measurement, OnePass, leave_one_out, to_numpy
-from traintwice.metrics.functions import Metric, as_function, whole_metric
+from traintwice.metrics.functions import Metric, as_function, non_streaming_metric
 from traintwice.metrics.means import total_weight, weights_of
-from traintwice.metrics.whole import Whole
+from traintwice.metrics.non_streaming import WholeResult
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -51,7 +51,9 @@ class CalibrationError(OnePass):
         weights = weights_of(predictions)
         parts = (self.add(b, None if weights is None else weights[i:j])[0][0] for i, j, b in predictions.blocks())
         done = self.conclude((reduce(add, parts),), predictions.replicas, total_weight(predictions, weights))
-        return Measurement.of(self, done.value, done.rows, done.dropped, np.full(predictions.examples, np.nan), predictions)
+        return Measurement.of(
+            self, done.value, done.rows, done.jackknife_values, np.full(predictions.examples, np.nan), predictions
+        )
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         correct, confidence = _correct_and_confidence(block)
@@ -140,8 +142,8 @@ def calibration_error() -> None:
     """
 
 
-@whole_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True)
-def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) -> Whole:
+@non_streaming_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True)
+def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) -> WholeResult:
     r"""Expected calibration error over bins that hold the same share of the examples, mean over replicas.
 
         ECE = Σ_b |B_b|/N · |accuracy(B_b) − confidence(B_b)|, bins (l, u] between quantiles of each replica's confidence
@@ -170,7 +172,7 @@ def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) ->
     totals = _totals(bin_of, correct - confidence, weights, bins)
     rows = np.abs(totals).sum(axis=1) / total
     influence = _signed(totals, bin_of, correct - confidence) - rows.mean()
-    return Whole(float(rows.mean()), rows, influence if weights is None else influence * weights * (len(weights) / total))
+    return WholeResult(float(rows.mean()), rows, influence if weights is None else influence * weights * (len(weights) / total))
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Metrics: a number, the number of each replica, the number without each replica, the influence of each example.
 
 Most metrics are means of contributions ``[M, N]``, or ratios of such means (`traintwice.metrics.means`): they need one pass
-over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics.whole`).
+over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics.non_streaming`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Summary:
     Attributes:
         value: the number.
         rows: the number of each replica, shape ``M``; for a pair metric the mean over the pairs with that replica.
-        dropped: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
+        jackknife_values: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
             two replicas, any metric of one).
         example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
         examples: N.
@@ -53,7 +53,7 @@ class Summary:
 
     value: float
     rows: np.ndarray
-    dropped: np.ndarray | None
+    jackknife_values: np.ndarray | None
     example_variance: float
     examples: int
     units: int | None = None
@@ -72,10 +72,10 @@ class Summary:
     @property
     def replica_variance(self) -> float:
         """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
-        if self.dropped is None or not np.isfinite(self.dropped).all():
+        if self.jackknife_values is None or not np.isfinite(self.jackknife_values).all():
             return math.nan
-        m = len(self.dropped)
-        return float((m - 1) / m * np.sum((self.dropped - self.dropped.mean()) ** 2))
+        m = len(self.jackknife_values)
+        return float((m - 1) / m * np.sum((self.jackknife_values - self.jackknife_values.mean()) ** 2))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Measurement:
         definition: Definition,
         value: float,
         rows: np.ndarray,
-        dropped: np.ndarray | None,
+        jackknife_values: np.ndarray | None,
         influence: np.ndarray,
         predictions: Predictions,
         base: float = 1.0,
@@ -109,7 +109,7 @@ class Measurement:
         summary = Summary(
             value,
             rows,
-            dropped,
+            jackknife_values,
             variance,
             len(influence),
             units=units,
@@ -133,9 +133,9 @@ class Measurement:
         return self.summary.rows
 
     @property
-    def dropped(self) -> np.ndarray | None:
+    def jackknife_values(self) -> np.ndarray | None:
         """The number with one replica left out, shape ``M``."""
-        return self.summary.dropped
+        return self.summary.jackknife_values
 
     @property
     def example_variance(self) -> float:
@@ -199,7 +199,7 @@ class Definition(ABC):
         needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
         or_scores: scores ``M N`` serve it as well as probabilities.
         binary: it reads the probability of one positive class, so there must be two classes.
-        ordered: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
+        old_vs_new: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
     """
 
     name: str
@@ -214,7 +214,7 @@ class Definition(ABC):
     needs_targets: bool = False
     or_scores: bool = False
     binary: bool = False
-    ordered: bool = False
+    old_vs_new: bool = False
 
     @property
     def most(self) -> float:
@@ -266,7 +266,7 @@ class Definition(ABC):
             return "needs predicted labels"
         if self.binary and predictions.classes not in (None, 2):
             return f"needs two classes, there are {predictions.classes}"
-        if self.ordered and predictions.replicas != 2:
+        if self.old_vs_new and predictions.replicas != 2:
             return f"compares one old with one new model, there are {predictions.replicas}"
         return None
 
@@ -274,7 +274,7 @@ class Definition(ABC):
         """Raise where the metric cannot be computed on these predictions."""
         if self.between_replicas:
             predictions.require_pairs(self.title)
-        if self.ordered and predictions.replicas != 2:
+        if self.old_vs_new and predictions.replicas != 2:
             raise BadInput(
                 f"{self.title}: got {predictions.replicas} replicas, expected 2: the old model first, the new one second "
                 "(probs[[0, 3]] picks two)"
@@ -295,7 +295,7 @@ class Conclusion:
     """Result of the sums over all examples.
 
     Attributes:
-        value, rows, dropped: as in `Measurement`.
+        value, rows, jackknife_values: as in `Measurement`.
         slopes: change of the value with each of the C means over examples, shape ``C``.
         centre: those means, shape ``C``.
         base: as in `Summary`.
@@ -303,7 +303,7 @@ class Conclusion:
 
     value: float
     rows: np.ndarray
-    dropped: np.ndarray | None
+    jackknife_values: np.ndarray | None
     slopes: np.ndarray
     centre: np.ndarray
     base: float = 1.0

@@ -16,12 +16,12 @@ def _changed(predictions: Predictions) -> Array:
     return predictions.votes[0, :] != predictions.votes[1, :]
 
 
-@mean_metric("churn old to new", "pair", counts_out_of=lambda replicas: 1, ordered=True)
+@mean_metric("churn old to new", "pair", counts_out_of=lambda replicas: 1, old_vs_new=True)
 def _flips(predictions: Predictions) -> Array:
     return _both(predictions, _changed(predictions))
 
 
-@mean_metric("negative flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, ordered=True)
+@mean_metric("negative flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, old_vs_new=True)
 def negative_flips(predictions: Predictions) -> Array:
     r"""Fraction of examples that the old model had right and the new one has wrong.
 
@@ -44,7 +44,7 @@ def negative_flips(predictions: Predictions) -> Array:
     return _both(predictions, right[0, :] & ~right[1, :])
 
 
-@mean_metric("positive flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, ordered=True)
+@mean_metric("positive flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, old_vs_new=True)
 def positive_flips(predictions: Predictions) -> Array:
     r"""Fraction of examples that the old model had wrong and the new one has right.
 
@@ -67,7 +67,7 @@ def positive_flips(predictions: Predictions) -> Array:
     return _both(predictions, ~right[0, :] & right[1, :])
 
 
-@mean_metric("lateral flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, ordered=True)
+@mean_metric("lateral flips", "pair", counts_out_of=lambda replicas: 1, needs_labels=True, old_vs_new=True)
 def lateral_flips(predictions: Predictions) -> Array:
     r"""Fraction of examples that go from one wrong label to another wrong label.
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import Definition, Kind, Measurement, Scale, Unit
 from traintwice.metrics.means import MeanOf, RatioOf
-from traintwice.metrics.whole import Whole, WholeOf
+from traintwice.metrics.non_streaming import NonStreaming, WholeResult
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -63,11 +63,13 @@ def mean_metric(
     return decorate
 
 
-def whole_metric(title: str, kind: Kind, *, weighted: bool = True, **needs: Any) -> Callable[[Callable[..., Whole]], Metric]:
-    """Decorate a function ``Predictions -> Whole`` that reads all examples together."""
+def non_streaming_metric(
+    title: str, kind: Kind, *, weighted: bool = True, **needs: Any
+) -> Callable[[Callable[..., WholeResult]], Metric]:
+    """Decorate a function ``Predictions -> WholeResult`` that reads all examples together."""
 
-    def decorate(compute: Callable[..., Whole]) -> Metric:
-        return as_function(WholeOf(compute.__name__, title, **needs, kind=kind, compute=compute, weighted=weighted), compute)
+    def decorate(compute: Callable[..., WholeResult]) -> Metric:
+        return as_function(NonStreaming(compute.__name__, title, **needs, kind=kind, compute=compute, weighted=weighted), compute)
 
     return decorate
 
@@ -91,7 +93,7 @@ def ratio_metric(
             limit=limit,
             needs_labels=top.needs_labels or bottom.needs_labels,
             needs_probs=top.needs_probs or bottom.needs_probs,
-            ordered=top.ordered or bottom.ordered,
+            old_vs_new=top.old_vs_new or bottom.old_vs_new,
             numerator=top,
             denominator=bottom,
         )

@@ -81,10 +81,10 @@ class MeanOf(OnePass):
         for start, stop, block in predictions.blocks(self.needs_probs):
             weight = None if weights is None else weights[start:stop]
             parts.append(self.sums(block, weight, leave_out=True, means=means[start:stop]))
-        value, rows, dropped = self.finish(reduce(add, parts), predictions.replicas, total_weight(predictions, weights))
+        value, rows, jackknife_values = self.finish(reduce(add, parts), predictions.replicas, total_weight(predictions, weights))
         with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
             influence = means - value if weights is None else weights * (means - value) * (len(weights) / weights.sum())
-        return Measurement.of(self, value, rows, dropped, influence, predictions)
+        return Measurement.of(self, value, rows, jackknife_values, influence, predictions)
 
     def sums(
         self, block: Predictions, weight: np.ndarray | None, *, leave_out: bool = False, means: np.ndarray | None = None
@@ -123,8 +123,8 @@ class MeanOf(OnePass):
         return (self.sums(block, weight, leave_out=True, means=means[0]),), means
 
     def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:
-        value, rows, dropped = self.finish(sums[0], replicas, weight)
-        return Conclusion(value, rows, dropped, np.ones(1), np.array([value]))
+        value, rows, jackknife_values = self.finish(sums[0], replicas, weight)
+        return Conclusion(value, rows, jackknife_values, np.ones(1), np.array([value]))
 
     def infinite(self, predictions: Predictions) -> str | None:
         count, first = 0, (0, 0)
@@ -171,9 +171,10 @@ class RatioOf(OnePass):
     def measure(self, predictions: Predictions) -> Measurement:
         self.check(predictions)
         top, bottom = self.numerator.measure(predictions), self.denominator.measure(predictions)
-        value, rows, dropped = self.finish((top.value, top.rows, top.dropped), (bottom.value, bottom.rows, bottom.dropped))
+        parts = ((of.value, of.rows, of.jackknife_values) for of in (top, bottom))
+        value, rows, jackknife_values = self.finish(*parts)
         influence = (top.influence - value * bottom.influence) / bottom.value
-        return Measurement.of(self, value, rows, dropped, influence, predictions, min(bottom.value, 1.0))
+        return Measurement.of(self, value, rows, jackknife_values, influence, predictions, min(bottom.value, 1.0))
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray]:
@@ -189,9 +190,9 @@ class RatioOf(OnePass):
 
     def conclude(self, sums: tuple[Sums, ...], replicas: int, weight: float) -> Conclusion:
         top, bottom = (part.finish(s, replicas, weight) for part, s in zip((self.numerator, self.denominator), sums, strict=True))
-        value, rows, dropped = self.finish(top, bottom)
+        value, rows, jackknife_values = self.finish(top, bottom)
         slopes, centre = np.array([1.0, -value]) / bottom[0], np.array([top[0], bottom[0]])
-        return Conclusion(value, rows, dropped, slopes, centre, min(bottom[0], 1.0))
+        return Conclusion(value, rows, jackknife_values, slopes, centre, min(bottom[0], 1.0))
 
     def finish(
         self, top: tuple[float, np.ndarray, np.ndarray | None], bottom: tuple[float, np.ndarray, np.ndarray | None]

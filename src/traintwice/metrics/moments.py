@@ -8,6 +8,10 @@ GROUP_SHIFT = 40
 """Bits of a cluster's number in the key of a group and a cluster."""
 
 
+MOST_EMPTY = 8
+"""Sums by cluster are made in a table, without sorting, where it has at most so many places for each row."""
+
+
 class Moments:
     """Sums for means of C quantities, ratios of such means and their example variances; memory does not grow with rows or blocks.
 
@@ -207,9 +211,17 @@ def _by_group(values: np.ndarray, groups: np.ndarray | None, size: int) -> np.nd
 
 
 def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct keys, and the sums of the values of each."""
-    unique, inverse = np.unique(keys, return_inverse=True)
-    return unique, np.stack([np.bincount(inverse, row, len(unique)) for row in values])
+    """The distinct keys in ascending order, and the sums of the values of each."""
+    groups, clusters = keys >> GROUP_SHIFT, keys & ((1 << GROUP_SHIFT) - 1)
+    width = int(clusters.max(initial=-1)) + 1
+    cells = width * (int(groups.max(initial=-1)) + 1)
+    if cells > MOST_EMPTY * len(keys):
+        unique, inverse = np.unique(keys, return_inverse=True)
+        return unique, np.stack([np.bincount(inverse, row, len(unique)) for row in values])
+    cell = groups * width + clusters  # a table with a place for every cluster of every group is faster than sorting
+    filled = np.flatnonzero(np.bincount(cell, minlength=cells))
+    sums = np.stack([np.bincount(cell, row, cells)[filled] for row in values])
+    return ((filled // width) << GROUP_SHIFT) | (filled % width), sums
 
 
 def _finite_mean(values: np.ndarray) -> np.ndarray:

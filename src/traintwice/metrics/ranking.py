@@ -8,9 +8,9 @@ import numpy as np
 
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics.definition import to_numpy
-from traintwice.metrics.functions import whole_metric
+from traintwice.metrics.functions import non_streaming_metric
 from traintwice.metrics.means import weights_of
-from traintwice.metrics.whole import Whole
+from traintwice.metrics.non_streaming import WholeResult
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -27,8 +27,8 @@ def positive_scores(predictions: Predictions) -> Array:
     return scores
 
 
-@whole_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
-def rank_loss(predictions: Predictions) -> Whole:
+@non_streaming_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
+def rank_loss(predictions: Predictions) -> WholeResult:
     r"""How often a negative example is ranked above a positive one: 1 − AUC, mean over replicas.
 
         rank loss = mean over m, positive i and negative j of [s_mi < s_mj] + ½ [s_mi = s_mj]
@@ -48,11 +48,13 @@ def rank_loss(predictions: Predictions) -> Whole:
         0.5
     """
     wrong, influence = _pairs_in_wrong_order(predictions, "rank loss")
-    return Whole(float(wrong.mean()), wrong, influence)
+    return WholeResult(float(wrong.mean()), wrong, influence)
 
 
-@whole_metric("AUC", "replica", unit="number", scale="logit", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
-def auc(predictions: Predictions) -> Whole:
+@non_streaming_metric(
+    "AUC", "replica", unit="number", scale="logit", needs_labels=True, needs_probs=True, binary=True, or_scores=True
+)
+def auc(predictions: Predictions) -> WholeResult:
     r"""How often a positive example is ranked above a negative one: the area under the ROC curve, mean over replicas.
 
         AUC = mean over m, positive i and negative j of [s_mi > s_mj] + ½ [s_mi = s_mj] = 1 − rank loss
@@ -73,7 +75,7 @@ def auc(predictions: Predictions) -> Whole:
         0.5
     """
     wrong, influence = _pairs_in_wrong_order(predictions, "AUC")
-    return Whole(float(1 - wrong.mean()), 1 - wrong, -influence)
+    return WholeResult(float(1 - wrong.mean()), 1 - wrong, -influence)
 
 
 def _pairs_in_wrong_order(predictions: Predictions, title: str) -> tuple[np.ndarray, np.ndarray]:
@@ -96,15 +98,17 @@ def _pairs_in_wrong_order(predictions: Predictions, title: str) -> tuple[np.ndar
     return rows, influence * (len(weights) / predictions.replicas)
 
 
-def _over_pairs(between: np.ndarray) -> Whole:
+def _over_pairs(between: np.ndarray) -> WholeResult:
     """Mean and rows of a symmetric matrix of pairs with an empty diagonal."""
     replicas = len(between)
     rows = between.sum(axis=1) / (replicas - 1)
-    return Whole(float(rows.mean()), rows, None)
+    return WholeResult(float(rows.mean()), rows, None)
 
 
-@whole_metric("Kendall τ", "pair", unit="number", scale="plain", weighted=False, needs_probs=True, binary=True, or_scores=True)
-def kendall_tau(predictions: Predictions) -> Whole:
+@non_streaming_metric(
+    "Kendall τ", "pair", unit="number", scale="plain", weighted=False, needs_probs=True, binary=True, or_scores=True
+)
+def kendall_tau(predictions: Predictions) -> WholeResult:
     r"""Agreement of two replicas' order of the examples by the score of the positive class, mean over pairs of replicas.
 
         τ_b = (concordant − discordant) / sqrt((pairs not tied in a)(pairs not tied in b)), over pairs of examples
@@ -136,8 +140,8 @@ def kendall_tau(predictions: Predictions) -> Whole:
     return _over_pairs(between)
 
 
-@whole_metric("top-k overlap", "pair", scale="logit", weighted=False, needs_probs=True, binary=True, or_scores=True)
-def top_k_overlap(predictions: Predictions, *, k: int = 10) -> Whole:
+@non_streaming_metric("top-k overlap", "pair", scale="logit", weighted=False, needs_probs=True, binary=True, or_scores=True)
+def top_k_overlap(predictions: Predictions, *, k: int = 10) -> WholeResult:
     r"""Share of the k highest-ranked examples that two replicas have in common, mean over pairs of replicas.
 
         overlap = |top-k of a ∩ top-k of b| / k

@@ -104,8 +104,8 @@ class RootOfMean(OnePass):
         self.check(predictions)
         of_mean = self.mean.measure(predictions)
         value, slope = _root(of_mean.value)
-        dropped = None if of_mean.dropped is None else np.sqrt(of_mean.dropped)
-        return Measurement.of(self, value, np.sqrt(of_mean.rows), dropped, slope * of_mean.influence, predictions)
+        jackknife_values = None if of_mean.jackknife_values is None else np.sqrt(of_mean.jackknife_values)
+        return Measurement.of(self, value, np.sqrt(of_mean.rows), jackknife_values, slope * of_mean.influence, predictions)
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
         return self.mean.add(block, weight)
@@ -113,8 +113,8 @@ class RootOfMean(OnePass):
     def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
         of_mean = self.mean.conclude(sums, replicas, weight)
         value, slope = _root(of_mean.value)
-        dropped = None if of_mean.dropped is None else np.sqrt(of_mean.dropped)
-        return Conclusion(value, np.sqrt(of_mean.rows), dropped, slope * of_mean.slopes, of_mean.centre)
+        jackknife_values = None if of_mean.jackknife_values is None else np.sqrt(of_mean.jackknife_values)
+        return Conclusion(value, np.sqrt(of_mean.rows), jackknife_values, slope * of_mean.slopes, of_mean.centre)
 
 
 def _root(mean: float) -> tuple[float, float]:

@@ -81,11 +81,12 @@ def ratio(above: Measurement, below: Measurement) -> Measurement:
     Raises:
         Undefined: the denominator is 0, or is with one replica left out.
     """
-    if below.value == 0 or (below.dropped is not None and not np.all(below.dropped)):
+    if below.value == 0 or (below.jackknife_values is not None and not np.all(below.jackknife_values)):
         raise Undefined("share of churn: the denominator has no churn")
     value = above.value / below.value
-    dropped = None if above.dropped is None or below.dropped is None else above.dropped / below.dropped
+    parts = above.jackknife_values, below.jackknife_values
+    jackknife_values = None if parts[0] is None or parts[1] is None else parts[0] / parts[1]
     influence = (above.influence - value * below.influence) / below.value
     variance, units = influence_variance(influence)
-    summary = Summary(value, above.rows / below.value, dropped, variance, above.examples, units=units, scale="log")
+    summary = Summary(value, above.rows / below.value, jackknife_values, variance, above.examples, units=units, scale="log")
     return Measurement(summary, influence)
