@@ -23,6 +23,7 @@ LAYERS = {
     "statistics": 1,
     "decoding": 1,
     "predictions": 1,
+    "logs": 1,
     "tables": 1,
     "augmentation": 1,
     "averaging": 1,
@@ -51,7 +52,7 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "tables", "metrics", "compare", "sheets"}
+MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "tables", "metrics", "compare", "sheets"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
