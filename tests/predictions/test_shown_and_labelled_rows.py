@@ -31,6 +31,8 @@ def test_a_column_to_show_is_no_group_and_may_differ_between_files(shuffled):
 def test_columns_to_show_of_arrays():
     found = diff(P, Q, label=Y, show={"prompt": WORDS})
     assert {row.position: row.shown["prompt"] for row in found.regressed} == {n: f"text {n}" for n in (0, 2, 4)}
+    with pytest.raises(BadInput, match="prompt: got 5 entries, expected 6"):
+        diff(P, Q, show={"prompt": WORDS[1:]})
 
 
 @pytest.mark.parametrize("form", ["tables", "arrays"])

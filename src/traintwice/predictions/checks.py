@@ -124,7 +124,7 @@ class Examples:
     some_labelled: bool = False
 
     def __post_init__(self) -> None:
-        if self.some_labelled and self.labels is not None and bool((self.labels >= 0).all()):
+        if self.some_labelled and (self.labels is None or bool((self.labels >= 0).all())):
             object.__setattr__(self, "some_labelled", False)
 
     def map(self, change: Callable[[Array], Array]) -> Examples:

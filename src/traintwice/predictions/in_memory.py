@@ -50,6 +50,9 @@ def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Class
         groups["time"] = _periods(_column(reading["time"], "time"))
     groups = groups or {name: to_numpy(values) for name, values in known.groups.items()}
     shown = shown or {name: to_numpy(values) for name, values in known.shown.items()}
+    for name, values in shown.items():
+        if len(values) != whole.shape[1]:
+            raise BadInput(f"{name}: got {len(values):,} entries, expected {whole.shape[1]:,}, one for each row")
     clusters: Any = _cluster_codes(named_arrays(reading["cluster"], "cluster"), whole.shape[1])
     clusters = to_numpy(known.clusters) if clusters is None and known.clusters is not None else clusters
     described: dict[str, Any] = {"ids": ids, "groups": groups, "clusters": clusters}

@@ -306,7 +306,7 @@ class Predictions(Derived):
         labelled = self.labelled
         if labelled.any():
             yield self.where(labelled)
-        yield self.where(~labelled).without_labels()
+        yield (self.where(~labelled) if labelled.any() else self).without_labels()
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
