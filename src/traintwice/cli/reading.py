@@ -1,4 +1,4 @@
-"""The options that say how files are read, the same for every verb that reads predictions."""
+"""The options of reading, the same for every verb that reads predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING_SAID: Reading = {}
 
 
 def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb each option of `Reading` in the place of its argument ``reading``, which gets the explicit ones together.
+    """Add the options of `Reading` to a verb in the place of its argument ``reading``, which receives the explicit options.
 
     An option that the verb has already stays the verb's. Options `of_rows` are left to the verbs that list rows.
     """
@@ -43,7 +43,7 @@ def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def explicit(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, with values separated by commas taken apart.
+    """The explicit options, with values at commas split.
 
     >>> explicit({"id": ["a", "b"], "probs": ["p,q"], "label": None, "logits": False})
     {'id': ['a', 'b'], 'probs': ['p', 'q']}
@@ -61,7 +61,7 @@ def split(words: list[str] | None) -> list[str] | None:
 
 
 def without_unsaid(given: dict[str, Any]) -> dict[str, Any]:
-    """Options without those that were not given."""
+    """The explicit options only."""
     return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
 
 
