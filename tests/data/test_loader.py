@@ -74,7 +74,7 @@ def test_training_is_that_of_a_plain_loop_over_the_loader():
     from my_loaders import X, Y, shuffled
 
     data = SOURCE.load()
-    trained = train(RECIPE, data, seed=4, replica=2, dtype=torch.float64)
+    trained = train(RECIPE, data, seed=4, replica=2, execution=Execution("loop", precision="float64"))
     network = RECIPE.network.build((5,), 2, stream_of_initialisation(seed=4, replica=2)).double()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for epoch in range(3):

@@ -121,7 +121,7 @@ def again(store, **changed):
 def test_the_last_checkpoint_is_resumed(stopped):
     checkpoint, (steps, state) = again(stopped)
     assert (steps, checkpoint.resumed, checkpoint.ignored) == (20, [20], None)
-    assert "training.memories.1.moments" in state
+    assert "memories.1.moments" in state
     assert checkpoint.seconds > 0
     assert stopped.replicas(KEY) == []  # a checkpoint is no replica
 

@@ -273,7 +273,7 @@ def export(
     """Write a trained model for serving, and check that what was written predicts the same."""
     require("torch", extra="torch", purpose="export")
     from traintwice.cli.models import export_model
-    from traintwice.engine.exporting import FORMATS
+    from traintwice.engine.deployed import FORMATS
 
     export_model(Console(), store, study=study, row=row, replica=replica, out=out, formats=formats or list(FORMATS))
 

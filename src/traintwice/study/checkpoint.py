@@ -23,7 +23,7 @@ from traintwice.files import write_whole
 from traintwice.specs import digest
 from traintwice.study.store import Store, digest_of_bytes
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the names in a state change."""
 
 

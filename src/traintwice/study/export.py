@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from traintwice.data import Dataset, Split
-from traintwice.engine.deployed import Deployed, deployed
-from traintwice.engine.exporting import FORMATS, export_model
+from traintwice.engine.deployed import FORMATS, Deployed, deployed, export_model
 from traintwice.engine.reading import Inputs
 from traintwice.errors import BadInput
 from traintwice.study.results import Results

@@ -1,26 +1,24 @@
-"""Forward and backward pass of many networks at once: batched matrix products into buffers that are made once for each size of batch."""
+"""Hand-written forward and backward pass of many fully connected networks: batched matrix products into buffers that are made once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from traintwice.engine.stacked.activations import Activation, activation_of
-from traintwice.engine.stacked.edges import Edges, padded
-from traintwice.engine.stacked.layout import Layer, Layout
+from traintwice.engine.groups.stack import GroupShape, IOBuffers
+from traintwice.engine.stacked.layers import Activation, Layer, Layout, activation_of
 
 Product = tuple[Tensor, Tensor, Tensor]
-"""Two stacks of matrices and where their product goes."""
+"""Two stacks of matrices, and the buffer of their product."""
 
 
 @dataclass
-class Statistics:
-    """Of a batch normalisation, each as rows of whole vectors and as ``S width``."""
+class _Statistics:
+    """Statistics of a batch normalisation, each as padded rows and as ``S width``."""
 
     mean: tuple[Tensor, Tensor]
     variance: tuple[Tensor, Tensor]
@@ -29,10 +27,10 @@ class Statistics:
 
 @dataclass
 class _Place:
-    """Buffers of a hidden layer, each as rows of whole vectors and as ``S B fan_out``.
+    """Buffers of a hidden layer, each as padded rows and as ``S B fan_out``; some share memory if nothing is lost.
 
-    z is the linear layer's output, later normalised; a what the activation reads, h what it gives, o what the next layer reads, d the
-    gradient of o and then of z. Several are one buffer where nothing is lost by it.
+    z is the output of the linear layer, later normalised; a the input of the activation and h its output; o the input of the next layer;
+    d the gradient by o and then by z.
     """
 
     layer: Layer
@@ -44,43 +42,38 @@ class _Place:
     d: tuple[Tensor, Tensor]
     noise: tuple[Tensor, Tensor] | None
     mask: tuple[Tensor, Tensor] | None
-    statistics: Statistics | None
+    statistics: _Statistics | None
 
 
-class Passes(Edges):
-    """Buffers for S = R·J networks and mini-batches of one size, those of the hidden layers too.
+class LayerBuffers(IOBuffers):
+    """Buffers of S networks for mini-batches of one size, with those of the hidden layers."""
 
-    Args:
-        layout: of one network.
-        settings: as of `Edges`.
-    """
-
-    def __init__(self, layout: Layout, **settings: Any) -> None:
-        super().__init__(layout.layers[0].fan_in, layout.layers[-1].fan_out, **settings)
+    def __init__(self, shape: GroupShape, layout: Layout) -> None:
+        super().__init__(shape, layout.layers[0].fan_in, layout.layers[-1].fan_out)
         self.layout = layout
-        self.places = [self._place(layer, settings["dtype"], settings["device"]) for layer in layout.layers[:-1]]
+        self.places = [self._place(layer) for layer in layout.layers[:-1]]
 
     @property
-    def statistics(self) -> list[Statistics]:
-        """Of every batch normalisation, in the last forward pass; variances without bias correction."""
+    def statistics(self) -> list[_Statistics]:
+        """Statistics of every batch normalisation in the last forward pass; variances without bias correction."""
         return [place.statistics for place in self.places if place.statistics is not None]
 
-    def _place(self, layer: Layer, dtype: torch.dtype, device: torch.device) -> _Place:
-        def buffer(kind: torch.dtype = dtype, where: torch.device = device) -> tuple[Tensor, Tensor]:
-            return padded(self.size, self.batch, layer.fan_out, dtype=kind, device=where)
-
+    def _place(self, layer: Layer) -> _Place:
+        shape = self.shape.batch, layer.fan_out
         activation = activation_of(layer.activation) if layer.activation is not None else None
-        z, d = buffer(), buffer()
-        a = buffer() if layer.norm is not None else z
-        h = a if activation is None or activation.in_place else buffer()
-        o, noise, mask = (buffer(), buffer(torch.float32, torch.device("cpu")), buffer()) if layer.rate else (h, None, None)
-        statistics = None
+        z, d = self.shape.padded(*shape), self.shape.padded(*shape)
+        a = self.shape.padded(*shape) if layer.norm is not None else z
+        h = a if activation is None or activation.in_place else self.shape.padded(*shape)
+        o, noise, mask, statistics = h, None, None, None
+        if layer.rate:
+            on_cpu = replace(self.shape, dtype=torch.float32, device=torch.device("cpu"))
+            o, noise, mask = self.shape.padded(*shape), on_cpu.padded(*shape), self.shape.padded(*shape)
         if layer.norm is not None:
-            statistics = Statistics(*(padded(self.size, layer.fan_out, dtype=dtype, device=device) for _ in range(3)))
+            statistics = _Statistics(*(self.shape.padded(layer.fan_out) for _ in range(3)))
         return _Place(layer, activation, z, a, h, o, d, noise, mask, statistics)
 
     def draw(self, streams: Sequence[np.random.Generator]) -> None:
-        """Draw the masks of all dropout layers, each network's from a stream of its own."""
+        """Draw the masks of all dropout layers, each network's from its own stream."""
         for place in self.places:
             if place.noise is None or place.mask is None:
                 continue
@@ -89,20 +82,14 @@ class Passes(Edges):
             place.mask[1].copy_(place.noise[1] >= place.layer.rate).div_(1 - place.layer.rate)
 
 
-class Bound:
-    """The passes of networks with given parameters.
+class BoundPasses:
+    """Passes of networks with given parameters and, for a backward pass, gradients; both block by block."""
 
-    Args:
-        passes: the buffers.
-        stack: parameters, block by block.
-        gradient: where a backward pass writes their gradients, likewise; None where there are none to be taken.
-    """
-
-    def __init__(self, passes: Passes, stack: Sequence[Tensor], gradient: Sequence[Tensor] | None = None) -> None:
-        self.passes = passes
-        layers = passes.layout.layers
-        reads: list[Tensor | None] = [None, *(place.o[1] for place in passes.places)]
-        writes = [*(place.z[1] for place in passes.places), passes.logits]
+    def __init__(self, buffers: LayerBuffers, stack: Sequence[Tensor], gradient: Sequence[Tensor] | None = None) -> None:
+        self.buffers = buffers
+        layers = buffers.layout.layers
+        reads: list[Tensor | None] = [None, *(place.o[1] for place in buffers.places)]
+        writes = [*(place.z[1] for place in buffers.places), buffers.logits]
         weights = [layer.weight.of(stack) for layer in layers]
         self.biases = [layer.bias.of(stack).unsqueeze(1) for layer in layers[:-1]]
         self.last_bias = layers[-1].bias.of(stack).unsqueeze(2)
@@ -111,34 +98,34 @@ class Bound:
         self.forwards: list[list[Product]] = [*hidden, [(w, x.mT, z) for x, w, z in logits]]
         if gradient is None:
             return
-        errors = [*(place.d[1] for place in passes.places), passes.gradient]
+        errors = [*(place.d[1] for place in buffers.places), buffers.gradient]
         towards = [layer.weight.of(gradient) for layer in layers]
         self.backwards = [self._outer(*each) for each in zip(reads, towards, errors, strict=True)]
         self.steps = [self._outer(*each) for each in zip(reads, weights, errors, strict=True)]
-        self.errors = [*errors[:-1], passes.gradient.mT]
+        self.errors = [*errors[:-1], buffers.gradient.mT]
         self.below = [*(weight.mT for weight in weights[:-1]), weights[-1]]
         self.towards_biases = [layer.bias.of(gradient) for layer in layers]
         self.towards_norms = _norms(layers, gradient)
 
     def _products(self, read: Tensor | None, weight: Tensor, write: Tensor) -> list[Product]:
-        """What a layer reads, its weights and what it writes; components that see the same inputs read them in turn."""
-        passes = self.passes
-        if read is not None or passes.apart or passes.components == 1:
-            return [(passes.inputs if read is None else read, weight, write)]
-        sizes = (passes.replicas, passes.components)
-        parts = zip(by_component(weight, sizes), by_component(write, sizes), strict=True)
-        return [(passes.inputs, w, z) for w, z in parts]
+        """Input, weights and output of a layer; components that share inputs read them one after the other."""
+        buffers = self.buffers
+        if read is not None or buffers.shape.apart or buffers.shape.components == 1:
+            return [(buffers.inputs if read is None else read, weight, write)]
+        sizes = (buffers.shape.replicas, buffers.shape.components)
+        parts = zip(_by_component(weight, sizes), _by_component(write, sizes), strict=True)
+        return [(buffers.inputs, w, z) for w, z in parts]
 
     def _outer(self, read: Tensor | None, towards: Tensor, error: Tensor) -> list[Product]:
-        """The products that make the gradient of a layer's weights; those of the last layer lie turned."""
+        """Products for the gradient of a layer's weights; those of the last layer are transposed."""
         products = self._products(read, towards, error)
-        last = error is self.passes.gradient
+        last = error is self.buffers.gradient
         return [(d, x, g) if last else (x.mT, d, g) for x, g, d in products]
 
     def forward(self) -> None:
         """From inputs to logits."""
-        passes = self.passes
-        for i, place in enumerate(passes.places):
+        buffers = self.buffers
+        for i, place in enumerate(buffers.places):
             for x, w, z in self.forwards[i]:
                 torch.bmm(x, w, out=z)
             place.z[1].add_(self.biases[i])
@@ -150,24 +137,22 @@ class Bound:
                 torch.mul(place.h[0], place.mask[0], out=place.o[0])
         for w, x, z in self.forwards[-1]:
             torch.bmm(w, x, out=z)
-        passes.logits.add_(self.last_bias)
+        buffers.logits.add_(self.last_bias)
 
     def backward(self, descend: float | None = None, keep: float = 1.0) -> None:
         """From the gradient of the logits to those of all parameters.
 
-        Args:
-            descend: a learning rate; the product that makes the gradient of a weight matrix then takes its step at once,
-                w ← keep·w − rate·g, and the gradient itself is written nowhere. None writes all of them.
-            keep: see there.
+        With a learning rate ``descend``, the product for the gradient of a weight matrix updates it at once, w ← keep·w − rate·g, and
+        writes no gradient.
         """
-        passes = self.passes
-        for i in range(len(passes.places), -1, -1):
-            if i == len(passes.places):
-                torch.sum(passes.gradient, 2, out=self.towards_biases[i])
+        buffers = self.buffers
+        for i in range(len(buffers.places), -1, -1):
+            if i == len(buffers.places):
+                torch.sum(buffers.gradient, 2, out=self.towards_biases[i])
             else:
                 self._through(i)
             if i:
-                torch.bmm(self.errors[i], self.below[i], out=passes.places[i - 1].d[1])
+                torch.bmm(self.errors[i], self.below[i], out=buffers.places[i - 1].d[1])
             if descend is None:
                 for left, right, gradient in self.backwards[i]:
                     torch.bmm(left, right, out=gradient)
@@ -176,8 +161,8 @@ class Bound:
                     weight.baddbmm_(left, right, beta=keep, alpha=-descend)
 
     def _through(self, i: int) -> None:
-        """Back through what follows a hidden linear layer."""
-        place = self.passes.places[i]
+        """Backward pass of the layers after a hidden linear layer."""
+        place = self.buffers.places[i]
         if place.mask is not None:
             place.d[0].mul_(place.mask[0])
         if place.activation is not None:
@@ -187,8 +172,8 @@ class Bound:
         torch.sum(place.d[1], 1, out=self.towards_biases[i])
 
 
-def by_component(stack: Tensor, sizes: tuple[int, int]) -> tuple[Tensor, ...]:
-    """The parts ``R ...`` of ``R·J ...`` that belong to each component."""
+def _by_component(stack: Tensor, sizes: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Parts ``R ...`` of ``R·J ...``, one for each component."""
     return stack.view(*sizes, *stack.shape[1:]).unbind(1)
 
 
@@ -197,7 +182,7 @@ def _norms(layers: Sequence[Layer], stack: Sequence[Tensor]) -> list[tuple[Tenso
 
 
 def _normalise(place: _Place, weight: Tensor, bias: Tensor) -> None:
-    """Batch normalisation over the examples of each network by itself; z becomes the normalised values."""
+    """Batch normalisation of each network; z becomes the normalised values."""
     kept, norm = place.statistics, place.layer.norm
     if kept is None or norm is None:
         return

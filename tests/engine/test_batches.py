@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traintwice.engine import window as window_module
-from traintwice.engine.batches import batches
-from traintwice.engine.window import in_batches, shuffled
+from traintwice.engine import batches as batches_module
+from traintwice.engine.batches import batches, in_batches, shuffled
 from traintwice.progressive import Progressive
 from traintwice.recipes import Recipe
 
@@ -17,7 +16,7 @@ def order_of(examples, window, seed=0):
 @given(st.integers(1, 400), st.integers(1, 60), st.integers(0, 5), st.integers(1, 50))
 def test_is_a_permutation_that_moves_no_row_as_far_as_the_window(examples, window, seed, block):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_module, "LEAST_BLOCK", block)
+        patch.setattr(batches_module, "LEAST_BLOCK", block)
         order = order_of(examples, window, seed)
     assert sorted(order.tolist()) == list(range(examples))
     assert abs(order - np.arange(examples)).max() < window
@@ -28,7 +27,7 @@ def test_a_window_of_one_keeps_the_order():
 
 
 def test_rows_cross_the_borders_of_blocks(monkeypatch):
-    monkeypatch.setattr(window_module, "LEAST_BLOCK", 100)
+    monkeypatch.setattr(batches_module, "LEAST_BLOCK", 100)
     order = order_of(1000, 100)
     place = np.argsort(order)
     for border in range(100, 1000, 100):
