@@ -92,6 +92,7 @@ def diff(
     from traintwice.tables.diff import diff_sheet
 
     wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
+    columns: Reading = {**reading, "show": show or ()}
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
@@ -106,11 +107,10 @@ def diff(
             details=details or None,
             level=level,
             min_support=min_support,
-            show=show or (),
             rows_file=rows,
             no_rows=no_rows,
             **wanted,
-            **reading,
+            **columns,
         )
         if report is not None:
             from traintwice.report import write_diff

@@ -1,4 +1,4 @@
-"""Arrays that come in: as columns, from Python or from npy, npz and safetensors files (nothing is unpickled); what predictions must be."""
+"""Arrays as columns of a table: from Python, or from npy, npz and safetensors files. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.types import Array
+from traintwice.predictions.session import identifier
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
@@ -29,21 +28,16 @@ BLOCK_BYTES = 1 << 25
 
 @dataclass(frozen=True)
 class Slices:
-    """An array of which any rows, from start to stop, can be had without the others."""
+    """An array whose rows from start to stop can be read without the other rows."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
     rows: Callable[[int, int], np.ndarray]
 
-    @classmethod
-    def of(cls, array: np.ndarray) -> Slices:
-        """Of an array in memory."""
-        return cls(array.shape, array.dtype, lambda start, stop: array[start:stop])
-
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of equal length: the names of those that each array brings, and the array; names of classes where one array has them."""
+    """Columns of equal length: for each array the names of its columns; the names of the classes, where one array has them."""
 
     source: str
     length: int
@@ -52,13 +46,14 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Of all columns."""
+        """The names of all columns."""
         return [name for names, _ in self.parts for name in names]
 
-    @property
-    def texts(self) -> set[str]:
-        """Names of the columns of text."""
-        return {name for names, array in self.parts for name in names if array.dtype.kind in "UO"}
+    def select(self, prefix: str = "") -> str:
+        """The columns in SQL, with a prefix; text as VARCHAR, since DuckDB makes an enumeration of NumPy's text in the first block."""
+        cast = {name for names, array in self.parts for name in names if array.dtype.kind in "UO"}
+        cells = {n: f"CAST({identifier(n)} AS VARCHAR)" if n in cast else identifier(n) for n in self.names}
+        return ", ".join(f"{cell} AS {identifier(prefix + name)}" for name, cell in cells.items())
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The columns in blocks of rows, each in a type that DuckDB reads without loss."""
@@ -91,7 +86,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     parts: list[tuple[tuple[str, ...], Slices]] = []
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
-        array = given if isinstance(given, Slices) else Slices.of(np.asarray(given))
+        array = given if isinstance(given, Slices) else _in_memory(np.asarray(given))
         kind, axes = array.dtype.kind, len(array.shape)
         if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
             raise BadInput(
@@ -116,15 +111,19 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
 
 
-def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
-    """The arrays in a file by name; the one array of an npy file is called ``""``.
+def _in_memory(array: np.ndarray) -> Slices:
+    return Slices(array.shape, array.dtype, lambda start, stop: array[start:stop])
+
+
+def open_arrays(path: Path, folder: Path) -> dict[str, Slices]:
+    """The arrays of an npy, npz or safetensors file by name; the one array of an npy file is called ``""``.
 
     Args:
-        kind: "npy", "npz" or "safetensors".
         folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
     Raises:
         BadInput: the file cannot be read, or holds Python objects.
     """
+    kind = path.suffix.lower().removeprefix(".")
     try:
         if kind == "safetensors":
             return _tensors(path)
@@ -137,7 +136,7 @@ def open_arrays(path: Path, kind: str, folder: Path) -> dict[str, Slices]:
     except OSError as reason:
         room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
         raise BadInput(f"{path}: cannot be read ({reason.strerror or reason}){room}") from reason
-    except Exception as reason:  # errors of three libraries have no common class
+    except Exception as reason:  # the errors of three libraries have no common class
         raise BadInput(f"{path}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
 
 
@@ -180,7 +179,7 @@ def _npy(path: Path, shown: str) -> Slices:
 def _tensors(path: Path) -> dict[str, Slices]:
     from safetensors import safe_open
 
-    with safe_open(path, framework="numpy"):  # which checks the header and where each tensor is
+    with safe_open(path, framework="numpy"):  # checks the header and the place of each tensor
         pass
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -203,7 +202,7 @@ def _tensors(path: Path) -> dict[str, Slices]:
 
 @dataclass(frozen=True)
 class _InFile:
-    """An array at some place of a file; read and not mapped, so that a file cut short meanwhile is an error."""
+    """An array at some place of a file; read and not mapped, so that truncation while it is read is an error."""
 
     path: Path
     at: int
@@ -226,124 +225,5 @@ class _InFile:
             stream.seek(self.at + first * self.dtype.itemsize)
             found = np.fromfile(stream, self.dtype, count)
         if len(found) < count:
-            raise BadInput(f"{self.shown} was cut short while it was read; run again when it is no longer written to")
+            raise BadInput(f"{self.shown} was cut short while it was read; run again when nothing writes to it")
         return found
-
-
-def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
-    """How many entries are true, and the indices of the first."""
-    count = int(xp.sum(xp.astype(bad, xp.int64)))
-    return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
-
-
-def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
-    """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
-    replicas, examples, classes = probs.shape
-    if not xp.isdtype(probs.dtype, "real floating"):
-        raise BadInput(f"probabilities: got dtype {probs.dtype}, expected floating point numbers of shape (M, N, K)")
-    if min(replicas, examples) < 1 or classes < 2:
-        raise BadInput(
-            f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
-            "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
-        )
-    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):  # fast, and precise enough
-        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported below
-            total = probs @ np.ones(classes, dtype=probs.dtype)
-    else:
-        total = xp.sum(probs, axis=2, dtype=xp.float64)
-    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
-        return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
-    count, at = _first(xp, ~xp.isfinite(probs))
-    if count:
-        raise BadInput(
-            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, "
-            f"example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
-        )
-    count, at = _first(xp, probs < 0)
-    if count:
-        told = f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]})"
-        raise BadInput(f"{told}; these look like logits: pass softmax(logits)")
-    count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
-    raise BadInput(
-        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
-        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
-    )
-
-
-def check_votes(xp: Any, votes: Array) -> None:
-    """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
-    if votes.ndim != 2:
-        raise BadInput(
-            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
-            "(replicas, examples) with predicted labels"
-        )
-    if not xp.isdtype(votes.dtype, "integral"):
-        raise BadInput(
-            f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
-            "need a third axis, (replicas, examples, classes)"
-        )
-    if min(votes.shape) < 1:
-        raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
-    if not xp.isdtype(votes.dtype, "unsigned integer") and bool(xp.min(votes) < 0):
-        count, at = _first(xp, votes < 0)
-        raise BadInput(
-            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
-        )
-
-
-def check_scores(xp: Any, scores: Array) -> None:
-    """Raise `BadInput` unless ``scores`` are finite floating point numbers of shape ``M N`` or ``M N K``."""
-    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
-        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
-    if not xp.isdtype(scores.dtype, "real floating"):
-        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
-    count, at = _first(xp, ~xp.isfinite(scores))
-    if count:
-        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
-
-
-def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
-    """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
-    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
-        values = xp.asarray(values, device=array_api_compat.device(known))
-    if values.ndim != 1 or values.shape[0] != known.shape[1]:
-        raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")
-    return values
-
-
-def check_examples(
-    xp: Any,
-    known: Array,
-    classes: int | None,
-    labels: Array | None = None,
-    weights: Array | None = None,
-    targets: Array | None = None,
-    **others: Any,
-) -> dict[str, Any]:
-    """What is known of the examples: arrays ``N`` like the predictions, labels int64, weights and targets float64; or `BadInput`."""
-    if labels is not None:
-        labels = _of_examples(xp, labels, known, "labels", "label")
-        if not xp.isdtype(labels.dtype, "integral"):
-            raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
-        labels = xp.astype(labels, xp.int64)
-        count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
-        if count:
-            top = "" if classes is None else f" to {classes - 1}"
-            raise BadInput(f"labels: {count:,} lie outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
-    if weights is not None:
-        weights = xp.astype(_of_examples(xp, weights, known, "weights", "weight"), xp.float64)
-        count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
-        if count:
-            raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
-        if float(xp.sum(weights)) <= 0:
-            raise BadInput("weights: all are zero; at least one example must count")
-    if targets is not None:
-        targets = xp.astype(_of_examples(xp, targets, known, "targets", "number"), xp.float64)
-        count, at = _first(xp, xp.isinf(targets))
-        if count:
-            raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
-    of_rows: dict[str, Any] = {"ids": None, "clusters": None, "groups": {}} | others
-    for name, column in (("ids", of_rows["ids"]), ("clusters", of_rows["clusters"]), *of_rows["groups"].items()):
-        if column is not None and len(column) != known.shape[1]:
-            raise BadInput(f"{name}: got {len(column):,} entries, expected {known.shape[1]:,}, one for each example")
-    return {"labels": labels, "weights": weights, "targets": targets, **of_rows}
