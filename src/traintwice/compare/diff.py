@@ -244,12 +244,12 @@ def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality
     t, found = g.base, []
     if g.regression:
         return []
-    wanted = [(ACCURACY, "right_0", "right_1")]
+    wanted = [(ACCURACY, "lost", "won")]
     if "positive" not in t.quantities:
         reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
         g.left_out |= dict.fromkeys(("recall", "precision"), reason)
     else:
-        wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
+        wanted += [(RECALL, "hit_lost", "hit_won"), (PRECISION, "", "")]
     for (old, new, change), lost, won in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
             g.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"

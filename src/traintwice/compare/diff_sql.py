@@ -77,7 +77,7 @@ class DiffSQL(DiffAccumulator):
         self.weight = self.squares = float(self.rows)
         cells = self._binary_cells() if binary else files.counts_by({"v0": "v0", "v1": "v1", "y": "y"})
         self._add_cells(cells)
-        self.regressed_rows = round(float((self.base.total("right_0") - self.base.total("right_both")).sum()))
+        self.regressed_rows = round(float(self.base.total("lost").sum()))
         if self.slices is not None:
             self._add_slices(source, cells)
         if binary:
