@@ -15,7 +15,7 @@ import typer
 from traintwice.errors import BadInput, TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
-from traintwice_reproduction import kept
+from traintwice_reproduction import bank, kept
 from traintwice_reproduction.pages import choices, clicks, findings, methods, methods_results, speed, tables
 from traintwice_reproduction.studies import methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
@@ -46,6 +46,15 @@ def pages() -> None:
     studies = findings.kept_studies()
     findings.PAGE.write_text(findings.page(studies))
     _into_readme("findings", findings.five(studies))
+
+
+@app.command(name="bank")
+def print_bank(
+    name: Annotated[str | None, typer.Argument(help="A study of the bank; without it, their names.")] = None,
+    baseline: Annotated[str, typer.Option(help="Recipe that the others are compared with.")] = "ensemble of 2",
+) -> None:
+    """Print accuracy and churn of every recipe of a study whose predictions are kept row by row."""
+    typer.echo(bank.table(name, baseline) if name is not None else "\n".join(bank.names()))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from traintwice.averaging import EMA
 from traintwice.components import OwnBatches
 from traintwice.data import MNIST
-from traintwice.methods import anti_distillation, ensemble, logit_l2
+from traintwice.methods import anti_distillation, co_distillation, ensemble, logit_l2
 from traintwice.nets import MLP
 from traintwice.optimizers import AdaGrad
 from traintwice.recipes import Recipe
@@ -25,10 +25,16 @@ def ad_mnist() -> Experiment:
     pair = base.change(method=ensemble(2))
     rows = {
         "ensemble of 2": pair,
-        **{f"anti-distillation, {weight:g}": base.change(method=anti_distillation(2, weight)) for weight in (0.1, 0.5, 0.02)},
+        **{
+            f"anti-distillation, {weight:g}": base.change(method=anti_distillation(2, weight))
+            for weight in (0.005, 0.02, 0.1, 0.5)
+        },
         "one network": base,
         "EMA": base.change(averaging=EMA()),
         "linear decay": base.change(lr_schedule=LinearDecay()),
+        "logit L2": base.change(method=logit_l2()),
+        "co-distillation": base.change(method=co_distillation(1.0)),
+        "ensemble of 2, EMA": pair.change(averaging=EMA()),
         "ensemble of 2, linear decay": pair.change(lr_schedule=LinearDecay()),
         "logit L2, ensemble of 2": base.change(method=logit_l2(components=2)),
         "ensemble of 2, own batches": pair.change(own_batches=OwnBatches()),
