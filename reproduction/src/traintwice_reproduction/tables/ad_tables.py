@@ -118,8 +118,8 @@ OURS_3 = (
     ACCURACY,
 )
 NOTES_3 = (
-    "Changes are relative to no AD, paired by replica, in percent as in the paper. Signs in parentheses may be a ruled line in the text "
-    "of the paper.",
+    "Changes are relative to no AD, paired by replica, in percent as in the paper. Three of the paper's numbers follow a dash that is a "
+    "minus or part of a ruled line: their signs, in parentheses, cannot be read.",
     "Δʳ¹ deviates from the mean of the M replicas and grows with M; the paper does not give its M. The columns after Δʳ¹ are ours: "
     "relative PD is the mean over pairs of replicas; (T) is at matched temperature, the best temperature of each recipe.",
     f"On the flights λ is {SHARES_3['small']:g} of the paper's, because the loss scales with the fourth power of the logits and the "
