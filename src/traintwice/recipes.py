@@ -84,7 +84,8 @@ class Recipe:
         views: with augmentation, whether the components of a replica see the "same" change of an example or each its "own". With own
             batches, examples outside their shared part are changed for each component anyway. A gate sees the first component's view.
         hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
-            hardware rounded each time differently. On a CPU hardware can be fixed only.
+            hardware rounded each time differently; or "free": on a GPU kernels are not deterministic and cuDNN searches for the fastest,
+            and on a CPU, which is deterministic, hardware is emulated.
         progressive: for a stream, and only for one: a single pass that predicts every mini-batch before it is trained on.
     Raises:
         BadSpec: a setting outside its range, or two that contradict each other.
@@ -109,7 +110,7 @@ class Recipe:
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
     views: Literal["same", "own"] = "same"
-    hardware: Literal["fixed", "emulated"] = "fixed"
+    hardware: Literal["fixed", "emulated", "free"] = "fixed"
     progressive: Progressive | None = None
     alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
 
@@ -121,8 +122,8 @@ class Recipe:
             raise BadSpec(f"Recipe.clip_norm: got {self.clip_norm}, expected a number greater than 0")
         if not self.sharpness >= 0:
             raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
-        if self.hardware not in ("fixed", "emulated"):
-            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed' or 'emulated'")
+        if self.hardware not in ("fixed", "emulated", "free"):
+            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed', 'emulated' or 'free'")
         if self.components and len(self.components) != self.method.components:
             raise BadSpec(
                 f"Recipe.components: got {len(self.components)} entries for the {self.method.components} components of the method, "
@@ -244,6 +245,14 @@ class Recipe:
         own = self.components[component].optimizer if self.components else None
         return own or self.optimizer
 
+    def emulates_hardware(self, *, on_gpu: bool) -> bool:
+        """Whether the randomness of hardware is emulated: where it is asked for, and where it is free on a CPU.
+
+        >>> Recipe(hardware="free").emulates_hardware(on_gpu=False), Recipe(hardware="free").emulates_hardware(on_gpu=True)
+        (True, False)
+        """
+        return self.hardware == "emulated" or (self.hardware == "free" and not on_gpu)
+
     def free(self) -> tuple[str, ...]:
         """What differs between replicas: sources of randomness that are not fixed, and earlier models that have such.
 
@@ -257,7 +266,7 @@ class Recipe:
             "subset": any(component.subset < 1 for component in self.components),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),
-            "hardware": self.hardware == "emulated",
+            "hardware": self.hardware != "fixed",
         }
         earlier = {"start": self.start, "teacher": self.teacher}
         own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]

@@ -8,7 +8,7 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import Device, Execution, Numerics, choose, numerics_of, train_group
-from traintwice.engine.device import deterministic, present
+from traintwice.engine.device import kernels, present
 from traintwice.engine.groups import training_set
 from traintwice.errors import BadSpec, StoreError
 from traintwice.methods import anti_distillation, co_distillation, ensemble
@@ -50,14 +50,17 @@ def test_deterministic_kernels_are_asked_for_and_everything_is_put_back():
             torch.get_float32_matmul_precision(),
             cudnn.allow_tf32,
             cudnn.deterministic,
+            cudnn.benchmark,
         )
 
     before = now()
-    with deterministic(tf32=False):
-        assert now() == (True, "highest", False, True)
-    with deterministic(tf32=True):
-        assert now() == (True, "high", True, True)
-    with pytest.raises(KeyError), deterministic(tf32=True):
+    with kernels(tf32=False):
+        assert now() == (True, "highest", False, True, False)
+    with kernels(tf32=True):
+        assert now() == (True, "high", True, True, False)
+    with kernels(tf32=False, free=True):
+        assert now() == (False, "highest", False, False, True)
+    with pytest.raises(KeyError), kernels(tf32=True):
         raise KeyError
     assert now() == before
 

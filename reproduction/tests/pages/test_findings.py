@@ -15,7 +15,17 @@ from traintwice.schedules import Jump, Ramp
 from traintwice.study import Store, gather, prepare
 from traintwice.study.worker import train_into
 from traintwice_reproduction.kept import README
-from traintwice_reproduction.pages.claims import CLAIMS, CONTRADICTIONS, NOT_RUN, UNTESTED, Claim, is_near, margin, outcome, verdict
+from traintwice_reproduction.pages.claims import (
+    CLAIMS,
+    CONTRADICTIONS,
+    NOT_RUN,
+    UNTESTED,
+    Claim,
+    is_near,
+    margin,
+    outcome,
+    verdict,
+)
 from traintwice_reproduction.pages.comparing import (
     NAMES,
     confidence,
@@ -148,7 +158,11 @@ def test_cells_near_the_line_are_marked():
     assert is_near(found(0, 0, 0, False, p=0.06))
     assert not is_near(found(0, 0, 0, False, p=0.6))
     name, study = "claims.churn-digits", STUDIES["claims.churn-digits"]
-    (line,) = [line for line in page({name: study}).splitlines() if "| co-distillation with the entropy" in line or "beats distillation" in line]
+    (line,) = [
+        line
+        for line in page({name: study}).splitlines()
+        if "| co-distillation with the entropy" in line or "beats distillation" in line
+    ]
     p = study["claims"]["co-distillation SKL, β = 1 | distillation of 2 | churn"]["p_holm"]
     assert (NEAR_MARK in line) == (0.005 <= p <= 0.5)
 
@@ -201,7 +215,9 @@ def test_co_distillation_with_ce_is_the_papers():
 
 
 def test_figure_1_is_tested_in_the_top_k_form():
-    rows = {c.row for c in CLAIMS["claims.churn"] if c.source == "CH Fig. 1" and "entropy" in c.row and "distillation" not in c.row}
+    rows = {
+        c.row for c in CLAIMS["claims.churn"] if c.source == "CH Fig. 1" and "entropy" in c.row and "distillation" not in c.row
+    }
     assert rows == {"entropy, top 3"}
     assert experiment_of("claims.churn-digits").rows["entropy, top 3"].method == entropy_regulariser(0.1, top_k=3)
     assert "from 0.617 ±0.030 to 0.677 ±0.036" in PAGE.read_text()
@@ -294,7 +310,9 @@ def test_the_order_uses_significant_comparisons_only():
     assert lines[-1] == "| LeNet5, churn | 2 | 1 | 0 | 1 | holds in part |"
     assert section(first) == section({CONVOLUTIONAL: study_with(steady=-0.03)}) == ""
     named_otherwise = {"claims": {"steady, last weights | plain | churn": found(0.02, 0.01, 0.03, True)}}
-    assert "| clicks, churn | 1 | 0 | 1 | 0 | contradicted on 1 of 1 |" in section({**first, STREAM: named_otherwise}).splitlines()
+    assert (
+        "| clicks, churn | 1 | 0 | 1 | 0 | contradicted on 1 of 1 |" in section({**first, STREAM: named_otherwise}).splitlines()
+    )
 
 
 def test_words_of_the_order():

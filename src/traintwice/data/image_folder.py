@@ -31,7 +31,7 @@ class ImageFolder:
     Args:
         folder: the folder that holds both; else ``ImageFolder`` within the folder of all data.
         train, validation, test: how many examples go to each split, train and validation from the folder ``train``, test from ``val``; None
-            takes all that are left.
+            takes all that are left; with validation 0 the test examples are the validation split too.
         split_seed: of the shuffle that deals them.
         resize, size: the shorter side becomes ``resize`` pixels, then the ``size`` × ``size`` in the middle are taken.
         decoders: threads that decode pictures, in each process that trains.
@@ -75,6 +75,8 @@ class ImageFolder:
             Split(self._pictures(root, tuple(whole[i] for i in part.tolist())), of[part], SCALING)
             for (whole, of), part in zip([(files, labels), (files, labels), (tests, test_labels)], parts, strict=True)
         )
+        if not len(parts[1]):  # validation = 0
+            validation = test
         return Dataset(name, len(classes), train, validation, test, pixels=(self.size, self.size, 3), class_names=classes)
 
     def _pictures(self, root: Path, files: tuple[str, ...]) -> Pictures:

@@ -60,9 +60,9 @@ class Device:
         """To run networks in: mixed precision where that was asked for."""
         return torch.autocast(self.name, dtype=torch.bfloat16) if self.products == "bf16" else nullcontext()
 
-    def entered(self) -> AbstractContextManager[None]:
-        """To train in: on a GPU every kernel is deterministic, or raises. On a CPU nothing changes."""
-        return deterministic(tf32=self.products == "tf32") if self.on_gpu else nullcontext()
+    def entered(self, hardware: str = "fixed") -> AbstractContextManager[None]:
+        """To train in: on a GPU every kernel is deterministic, or raises, unless hardware is "free". On a CPU nothing changes."""
+        return kernels(tf32=self.products == "tf32", free=hardware == "free") if self.on_gpu else nullcontext()
 
 
 def check_device(name: DeviceName, products: Products, *, graphs: bool) -> None:
@@ -85,16 +85,16 @@ def present() -> tuple[DeviceName, ...]:
 
 
 @contextmanager
-def deterministic(*, tf32: bool) -> Iterator[None]:
-    """Deterministic kernels alone, and tf32 only where it is asked for; everything is put back afterwards."""
+def kernels(*, tf32: bool, free: bool = False) -> Iterator[None]:
+    """Deterministic kernels alone, or any with the search of cuDNN for the fastest; tf32 only where it is asked for; all is put back."""
     for name, value in WORKSPACE.items():
         os.environ.setdefault(name, value)
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     products = torch.get_float32_matmul_precision()
     try:
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(not free)
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=free, deterministic=not free, allow_tf32=tf32):
             yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])

@@ -82,7 +82,7 @@ def train_group(
     fixed = places_of(recipe, data, execution)
     largest = at_once or group_size(recipe, data, execution)
     largest = largest if fixed is None else min(largest, fixed)
-    with device.entered():
+    with device.entered(recipe.hardware):
         examples = training_set(data, execution)
     waiting = [list(replicas)] if replicas else []
     while waiting:
@@ -109,7 +109,7 @@ def train_group(
         )
         done = []
         try:
-            for replica, made in _alone(outcomes, device):
+            for replica, made in _alone(outcomes, device, recipe.hardware):
                 done.append(replica)
                 yield replica, made
         except (MemoryError, RuntimeError) as error:
@@ -134,13 +134,13 @@ def training_set(data: Dataset, execution: Execution) -> TrainingSet:
     return TrainingSet.of(data, execution.dtype, execution.placed(), filled=filled)
 
 
-def _alone(outcomes: Iterator[Outcome], device: Device) -> Iterator[Outcome]:
+def _alone(outcomes: Iterator[Outcome], device: Device, hardware: str) -> Iterator[Outcome]:
     """Let an iterator work on one thread and with the kernels of a device, and whoever reads it as before."""
     while True:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            with device.entered():
+            with device.entered(hardware):
                 made = next(outcomes, None)
         finally:
             torch.set_num_threads(before)

@@ -95,7 +95,7 @@ def train(
         Ours: the components of a replica take their steps together, and the smaller batch that ends an epoch is used.
     """
     check_stream(recipe, data)
-    with device.entered():
+    with device.entered(recipe.hardware):
         return _trained(
             recipe, data, seed=seed, replica=replica, start=start, teacher=teacher, dtype=dtype, device=device, keeper=keeper
         )
@@ -241,7 +241,7 @@ class Training:
         self.inputs = Inputs(data.train, dtype, device.torch_device)
         self.labels = torch.from_numpy(data.train.labels).to(device.torch_device)
         self.networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
-        if recipe.hardware == "emulated":
+        if recipe.emulates_hardware(on_gpu=device.on_gpu):
             poke(self.networks, stream_of(recipe, seed, "hardware", replica=replica))
         self.networks = [network.to(device.torch_device) for network in self.networks]
         self.examples = Examples(recipe, data, self.inputs, seed=seed, replica=replica)

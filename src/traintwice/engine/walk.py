@@ -59,7 +59,7 @@ def walk(
     walked = _alone if chosen.engine == "loop" else _together
     walking = walked(_Walk(recipe, data, seed, replica, replicas, steps, starts, teachers, chosen))
     while True:
-        with device.entered():
+        with device.entered(recipe.hardware):
             weights = next(walking, None)
         if weights is None:
             return

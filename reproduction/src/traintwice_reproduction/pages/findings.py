@@ -168,19 +168,20 @@ TITLES = {
 
 HEAD = f"""# What we found
 
-Every claim of both papers that small data can test, and questions that the papers do not have. These are small networks on small data and
-no evidence about large ones.
+Every claim of both papers that small data can test, and questions that the papers do not have. These are small networks on small data
+and no evidence about large ones.
 
 - **A cell** is the value of the reference row, then the difference with its 95 % confidence interval for new replicas and new examples,
   paired by replica. Fractions are in percent and percentage points (pp).
-- **Bold** is significant: p < 0.05, Holm-adjusted over all comparisons of one study. {NEAR_MARK} marks an adjusted p between {NEAR[0]:g} and
-  {NEAR[1]:g}, near that line. The last digits of a training depend on the processor, so another processor can move such a cell across it.
-- **"Holds"** means significant in the claimed direction on every data set, **"holds in part"** on more data sets than have the opposite, and
-  **"contradicted on 2 of 3"** that the opposite is significant on at least as many. p-values are not adjusted over data sets: "holds" needs
-  every one of them, which is stricter than one test at 5 %, but among three data sets one alone can be significant by chance up to three
-  times as often as 5 %, so "holds in part" on one data set is weak evidence.
-- **"The same"** holds where the difference is not significant and its whole interval is within a tenth of the reference (of accuracy, a tenth
-  of the error). "Not lower" holds where the interval is at most that far below 0.
+- **Bold** is significant: p < 0.05, Holm-adjusted over all comparisons of one study. {NEAR_MARK} marks an adjusted p between
+  {NEAR[0]:g} and {NEAR[1]:g}, near that line. The last digits of a training depend on the processor, so another processor can move such
+  a cell across it.
+- **"Holds"** means significant in the claimed direction on every data set, **"holds in part"** on more data sets than have the
+  opposite, and **"contradicted on 2 of 3"** that the opposite is significant on at least as many. p-values are not adjusted over data
+  sets: "holds" needs every one of them, which is stricter than one test at 5 %, but among three data sets one alone can be significant
+  by chance up to three times as often as 5 %, so "holds in part" on one data set is weak evidence.
+- **"The same"** holds where the difference is not significant and its whole interval is within a tenth of the reference (of accuracy, a
+  tenth of the error). "Not lower" holds where the interval is at most that far below 0.
 - Rows marked **"ours"** are questions without a claimed direction, so they have no verdict.
 
 [Clicks](clicks.md) shows anti-distillation (decorrelated ensembles) on a stream of flights by method, month and slice.

@@ -73,7 +73,7 @@ class Choice:
             rows = {value: row_of(setting, value) for value in of if row_of(setting, value) in results.rows}
             good = [value for value, row in rows.items() if cost(row) <= 0]
             by_churn = {value: _validation(results, row, disagreement) for value, row in rows.items()}
-            found[setting] = min(good, key=lambda v: by_churn[v]) if good else min(rows, key=lambda v: cost(rows[v]))  # noqa: B023
+            found[setting] = min(good, key=lambda v: by_churn[v]) if good else min(rows, key=lambda v: cost(rows[v]))
         return found
 
 
@@ -135,9 +135,7 @@ def _flights() -> Choice:
         "weight decay": {w: plain.change(optimizer=AdaGrad(lr=0.05, weight_decay=w)) for w in (1e-4, 1e-3, 1e-2)},
         "rate": {lr: plain.change(optimizer=AdaGrad(lr=lr)) for lr in (0.1, 0.2, 0.4)},
         "weight decay at rate 0.2": {w: plain.change(optimizer=AdaGrad(lr=0.2, weight_decay=w)) for w in (1e-3, 1e-2)},
-        "steady, rate": {
-            lr: steady.change(optimizer=Adam(lr=lr, weight_decay=1.0, decoupled=True)) for lr in (1e-3, 2e-3, 5e-3)
-        },
+        "steady, rate": {lr: steady.change(optimizer=Adam(lr=lr, weight_decay=1.0, decoupled=True)) for lr in (1e-3, 2e-3, 5e-3)},
         "probabilities": {w: three.change(method=anti_distillation(3, w, signal="probabilities")) for w in (5.0, 20.0, 100.0)},
     }
     return Choice(reported, plain, grid, OF_CLICKS)

@@ -18,7 +18,8 @@ from traintwice_reproduction.studies.claims import REPLICAS, STAGES, Stage, dist
 
 RIVAL_STAGES: dict[str, Stage] = {**STAGES, "lenet": Stage(MNIST5k(), LeNet5(), 10, 64, 47, rate=4e-3, strong_rate=4e-3)}
 """The stages of the claims, and a convolutional network. The network is trained one replica at a time and for fewer epochs: twenty replicas
-of every row take half an hour on two cores. Its rates were chosen on other replicas (`python -m traintwice_reproduction choices steady-lenet`)."""
+of every row take half an hour on two cores. Its rates were chosen on other replicas; `python -m traintwice_reproduction choices
+steady-lenet` compares them with others."""
 
 
 def rivals(stage: str) -> Experiment:

@@ -162,9 +162,9 @@ initialisation             | 91.53 ± 0.13 | 2.73 ± 0.07 | 2.98 ± 0.08
 input data                 | 91.61 ± 0.16 | 8.25 ± 0.11 | 8.69 ± 0.12
 initialisation, input data | 91.86 ± 0.05 | 1.33 ± 0.10 | 1.47 ± 0.05
 """
-"""The text of the paper has the marks of the header but not their columns. Table 1's header begins with the same cells, and there the factor
-listed last varies fastest: section 4 gives 5.81 to 5.56, columns 1 and 2, to fixed initialisation, which Table 1 lists last. Table 6 lists
-input data last, so column 2 (8.25) has fixed input data and column 3 (2.73) fixed initialisation, as its caption says."""
+"""The text of the paper has the marks of the header but not their columns. Table 1's header begins with the same cells, and there
+the factor listed last varies fastest: section 4 gives 5.81 to 5.56, columns 1 and 2, to fixed initialisation, which Table 1 lists last.
+Table 6 lists input data last, so column 2 (8.25) has fixed input data and column 3 (2.73) fixed initialisation, as its caption says."""
 
 CH_TABLE_7 = {
     "CIFAR-10, ResNet-56": "2-ensemble | 2x | 2x | 94.79 ± 0.09 | 4.02 ± 0.12 | 5.42 ± 0.09 | 1.84 ± 0.11 | 43.74 ± 1.24",

@@ -71,7 +71,7 @@ class Together(ABC):
         self.size = len(replicas) * self.components
         for at, (replica, start) in enumerate(zip(replicas, starts, strict=True)):
             networks = build(recipe, data, seed=seed, replica=replica, start=start, dtype=dtype)
-            if recipe.hardware == "emulated":
+            if recipe.emulates_hardware(on_gpu=device.on_gpu):
                 poke(networks, stream_of(recipe, seed, "hardware", replica=replica))
             if at == 0:
                 self.template = networks[0].to(device.torch_device)

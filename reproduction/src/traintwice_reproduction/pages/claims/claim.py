@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Direction = Literal["lower", "higher", "same", "not lower", "open"]
-"""Claimed direction of the first row against the second: "same" is a difference within the margin that is not significant, "not lower" is at
-most the margin lower, "open" is a question of ours without a direction."""
+"""Claimed direction of the first row against the second: "same" is a difference within the margin that is not significant, "not lower" is
+at most the margin lower, "open" is a question of ours without a direction."""
 
 Outcome = Literal["yes", "no", "open"]
 """Result of one study: the claim holds, the opposite is significant, or neither."""

@@ -16,9 +16,7 @@ ON_PICTURES: tuple[Claim, ...] = (
     Claim("CH Table 2", "the entropy regulariser lowers churn", "entropy", BASE, "churn", "lower"),
     Claim("CH Table 2", "the symmetric KL regulariser lowers SChurn", "symmetric KL", BASE, "surrogate_churn", "lower"),
     Claim("CH §3.1", "the symmetric KL regulariser lowers churn", "symmetric KL", BASE, "churn", "lower"),
-    Claim(
-        "CH Table 4", "the entropy regulariser raises the calibration error", "entropy", BASE, "calibration_error", "higher"
-    ),
+    Claim("CH Table 4", "the entropy regulariser raises the calibration error", "entropy", BASE, "calibration_error", "higher"),
     Claim("CH §3.1", "over all classes it lowers the entropy", "entropy", BASE, "prediction_entropy", "lower"),
     Claim("CH Fig. 1", "its top-k form lowers the entropy", TOP, BASE, "prediction_entropy", "lower"),
     Claim("CH Fig. 1", "and lowers churn", TOP, BASE, "churn", "lower"),
@@ -38,9 +36,7 @@ ON_PICTURES: tuple[Claim, ...] = (
     Claim("CH §3.2", "SKL is better than L1", CO, "co-distillation L1, β = 1", "churn", "lower"),
     Claim("CH App. C", "joint updates of (9) are better than independent ones of (17)", CO, CE_LINEAR, "churn", "lower"),
     Claim("CH App. C", "a linear ramp is better than a step", CO, "co-distillation SKL, β = 1, step", "churn", "lower"),
-    Claim(
-        "CH Table 2", "with the entropy regulariser churn falls further", "co-distillation + entropy", CO, "churn", "lower"
-    ),
+    Claim("CH Table 2", "with the entropy regulariser churn falls further", "co-distillation + entropy", CO, "churn", "lower"),
     Claim("CH App. D", "with the symmetric KL too", "co-distillation + symmetric KL", CO, "churn", "lower"),
     Claim("CH §4", "co-distillation beats distillation of an ensemble", CO, "distillation of 2", "churn", "lower"),
     Claim("CH Table 2", "distillation of an ensemble lowers churn", "distillation of 2", BASE, "churn", "lower"),
@@ -80,9 +76,7 @@ ON_PICTURES: tuple[Claim, ...] = (
         "churn",
         "lower",
     ),
-    Claim(
-        "ours", "does co-distillation beat as much training spent on more epochs?", CO, "twice the epochs", "churn", "open"
-    ),
+    Claim("ours", "does co-distillation beat as much training spent on more epochs?", CO, "twice the epochs", "churn", "open"),
     Claim("ours", "is SChurn of co-distillation lower at matched temperature?", CO, BASE, "surrogate_churn (T)", "open"),
     Claim(
         "ours",
@@ -93,7 +87,14 @@ ON_PICTURES: tuple[Claim, ...] = (
         "open",
     ),
     Claim("ours", "does the ramp matter at all?", CO, "co-distillation SKL, β = 1, no ramp", "churn", "open"),
-    Claim("ours", "does the partial sum over the top 3 lower the entropy?", f"{TOP}, partial sum", BASE, "prediction_entropy", "open"),
+    Claim(
+        "ours",
+        "does the partial sum over the top 3 lower the entropy?",
+        f"{TOP}, partial sum",
+        BASE,
+        "prediction_entropy",
+        "open",
+    ),
     Claim("ours", "does CE with live peers lower churn?", CE_LIVE, BASE, "churn", "open"),
     Claim("ours", "is SKL better than CE with live peers?", CO, CE_LIVE, "churn", "open"),
     Claim("ours", "are live peers better than stale ones?", CE_LIVE, CE_LINEAR, "churn", "open"),

@@ -81,18 +81,19 @@ ON_PICTURES: tuple[Claim, ...] = (
         Claim(f"ours, {cost}", f"{name} on strong weight decay", f"{name}, {STRONG}", STRONG, "churn", "open")
         for cost, name in ON_STRONG
     ),
-    Claim(
-        "ours", "steady, served once, against an ensemble of two plain networks", "steady", "ensemble of 2", "churn", "open"
-    ),
-    Claim(
-        "ours, 2x/2x", "ensemble of two steady networks against steady", "ensemble of 2, steady", "steady", "churn", "open"
-    ),
+    Claim("ours", "steady, served once, against an ensemble of two plain networks", "steady", "ensemble of 2", "churn", "open"),
+    Claim("ours, 2x/2x", "ensemble of two steady networks against steady", "ensemble of 2, steady", "steady", "churn", "open"),
 )
 """Of `traintwice run rivals-STAGE`."""
 
-ON_CLICKS: tuple[Claim, ...] = tuple(
-    Claim(f"ours, {cost}", text, row, reference, metric, "open")
-    for cost, text, row, reference in RIVALS_OF_CLICKS
-    for metric in ("churn", PD_T)
-) + (Claim("AD §5", "AD on probabilities does not improve PD", "anti-distillation, probabilities", "ensemble of 3", PD, "not lower"),)
+ON_CLICKS: tuple[Claim, ...] = (
+    *(
+        Claim(f"ours, {cost}", text, row, reference, metric, "open")
+        for cost, text, row, reference in RIVALS_OF_CLICKS
+        for metric in ("churn", PD_T)
+    ),
+    Claim(
+        "AD §5", "AD on probabilities does not improve PD", "anti-distillation, probabilities", "ensemble of 3", PD, "not lower"
+    ),
+)
 """Of `traintwice run rivals-flights`."""
