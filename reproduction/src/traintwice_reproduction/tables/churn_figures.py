@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -151,7 +152,7 @@ def _figure_2_parts(scale: Scale) -> tuple[Part, ...]:
     benchmark = of_churn(scale)[0 if scale == "small" else 2]
     base, k = benchmark.base, benchmark.top_k
     rows = {BASELINE: base, "Entropy": base.change(method=entropy_regulariser(0.2, top_k=k))}
-    make = {
+    make: dict[str, Callable[[float], Recipe]] = {
         CO: lambda value: _co(base, value),
         CE: lambda value: base.change(method=stale_co_distillation(benchmark, value)),
         CE_LIVE: lambda value: _co(base, value, "ce"),

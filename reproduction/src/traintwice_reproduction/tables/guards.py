@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 
 from traintwice import metrics
-from traintwice.losses import Outputs
-from traintwice.methods import Term
+from traintwice.losses import CrossEntropy, Loss, Outputs
 from traintwice_reproduction.tables.artefact import PartResults
 
 DWARFS = 1.0
@@ -20,30 +21,33 @@ def fourth_power(p: PartResults) -> float:
     return float((np.square(z).mean(axis=(0, 1, 2)) ** 2).sum())
 
 
-def coupling_of(p: PartResults, row: str) -> Term | None:
-    """The term of a row that couples its components, with a constant weight; None without one."""
-    terms = [term for term in p.results[row].recipe.method.terms if getattr(term.loss, "couples", False)]
-    return terms[0] if terms and isinstance(terms[0].weight, float | int) else None
+def coupling_of(p: PartResults, row: str) -> tuple[float, Loss] | None:
+    """Weight and loss of the term of a row that couples its components; None without one, or with a schedule or a memory."""
+    for term in p.results[row].recipe.method.terms:
+        if getattr(term.loss, "couples", False) and isinstance(term.weight, float | int) and not hasattr(term.loss, "init"):
+            return float(term.weight), cast(Loss, term.loss)
+    return None
 
 
 def pull(p: PartResults, row: str) -> float | None:
-    """λ·L of a row's coupling term over the label loss, both at the logits of the baseline in mini-batches of the recipe; None without one.
+    """λ·L of a row's coupling term over the cross entropy, both at the logits of the baseline in mini-batches of the recipe.
 
-    A value of 5 reads: the first thing that the term does to a network trained without it is five times the label loss.
+    A value of 5 reads: the first thing that the term does to a network trained without it is five times the label loss. None for a row
+    without such a term, or with another number of components than the baseline.
     """
-    term, base = coupling_of(p, row), p.results.baseline
-    if term is None or base.recipe.method.components != p.results[row].recipe.method.components:
+    coupling, base = coupling_of(p, row), p.results.baseline
+    if coupling is None or base.recipe.method.components != p.results[row].recipe.method.components:
         return None
-    label = next(t for t in p.results[row].recipe.method.terms if t is not term)
+    weight, loss = coupling
     size, labels = p.results[row].recipe.batch_size, torch.from_numpy(p.results.data.test.labels)
     z = torch.from_numpy(base.logits["test"].astype(np.float64))
-    weighted = unweighted = 0.0
+    weighted = label = 0.0
     for start in range(0, len(labels) - len(labels) % size or len(labels), size):
         rows = slice(start, start + size)
         out = Outputs(z[:, :, rows], labels[rows].expand(len(z), -1))
-        weighted += float(term.weight * term.loss(out).mean())  # type: ignore[operator, union-attr, arg-type]
-        unweighted += float(label.loss(out).mean())  # type: ignore[union-attr, call-arg, arg-type]
-    return abs(weighted) / unweighted
+        weighted += weight * float(loss(out).mean())
+        label += float(CrossEntropy()(out).mean())
+    return abs(weighted) / label
 
 
 def guards(p: PartResults) -> list[str]:

@@ -99,4 +99,4 @@ def _listed(names: Sequence[str]) -> str:
 
 def is_near(found: Mapping[str, Any]) -> bool:
     """Whether the Holm-adjusted p-value of a comparison is near the line."""
-    return NEAR[0] <= found["p_holm"] <= NEAR[1]
+    return NEAR[0] <= float(found["p_holm"]) <= NEAR[1]
