@@ -147,8 +147,8 @@ def selective_agreement(first: SelectiveEnsemble, second: SelectiveEnsemble, *, 
         raise BadInput("selective_agreement: got ensembles of different rows, expected the same rows in the same order")
     both = (first.answers != ABSTAIN) & (second.answers != ABSTAIN)
     models = first.replicas + second.replicas
-    shares = [share_of(mask, models, level) for mask in (both, both & (first.answers != second.answers))]
-    return SelectiveAgreement(*shares, bound=min(first.alpha + second.alpha, 1.0))
+    differ = share_of(both & (first.answers != second.answers), models, level)
+    return SelectiveAgreement(share_of(both, models, level), differ, min(first.alpha + second.alpha, 1.0))
 
 
 def share_of(mask: np.ndarray, models: int, level: float) -> Estimate:

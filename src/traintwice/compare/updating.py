@@ -126,7 +126,7 @@ def update_predictions(
 
 def _pair(old: Any, new: Any, labels: Array | None, reading: Reading) -> Predictions:
     """Both models as two replicas on the rows that they share."""
-    options: Reading = {**reading, **({} if labels is None else {"label": labels})}  # type: ignore[typeddict-item]
+    options: Reading = {**reading, **({} if labels is None else {"label": labels})}
     with open_rows([old, new], ["old", "new"], **options) as rows:
         pair = in_memory(rows, "update_predictions reads")
     if pair.has_scores:

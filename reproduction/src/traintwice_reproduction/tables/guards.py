@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 
@@ -25,7 +23,7 @@ def coupling_of(p: PartResults, row: str) -> tuple[float, Loss] | None:
     """Weight and loss of the term of a row that couples its components; None without one, or with a schedule or a memory."""
     for term in p.results[row].recipe.method.terms:
         if getattr(term.loss, "couples", False) and isinstance(term.weight, float | int) and not hasattr(term.loss, "init"):
-            return float(term.weight), cast(Loss, term.loss)
+            return float(term.weight), term.loss
     return None
 
 

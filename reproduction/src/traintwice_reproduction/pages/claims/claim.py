@@ -50,7 +50,7 @@ class Claim:
 def margin(metric: str, reference: float) -> float:
     """Largest difference that counts as none: a tenth of the reference; of accuracy, a tenth of the error.
 
-    >>> margin("churn", 0.05), round(margin("accuracy", 0.94), 4)
+    >>> round(margin("churn", 0.05), 4), round(margin("accuracy", 0.94), 4)
     (0.005, 0.006)
     """
     return MARGIN * abs(1 - reference if metric.startswith("accuracy") else reference)
