@@ -39,6 +39,8 @@ from traintwice_reproduction.pages.comparing import (
 from traintwice_reproduction.pages.findings import NEAR_MARK, PAGE, five, is_old, page
 from traintwice_reproduction.pages.order import CONVOLUTIONAL, OF_CLICKS, STREAM, both, section, word
 from traintwice_reproduction.pages.order import verdict as order_verdict
+from traintwice_reproduction.studies.choices import CHOICES
+from traintwice_reproduction.studies.chosen import record_of
 from traintwice_reproduction.tables import printed
 
 STUDIES = kept_studies()
@@ -144,6 +146,19 @@ def test_the_page_says_in_part_only_of_a_majority():
     """Δ₁ of anti-distillation is significantly higher on digits and MNIST-5k and lower on Fashion-MNIST."""
     (line,) = [line for line in PAGE.read_text().splitlines() if "anti-distillation lowers Δ₁ of an ensemble of two" in line]
     assert line.endswith("| contradicted on 2 of 3; holds on fashion |")
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_the_page_has_the_record_of_every_choice(name):
+    """Of AD's rivals, and of `steady` for every network."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {name} |")]
+    record = record_of(name)
+    if record is None:
+        assert lines == [f"| {name} | – | {NOT_RUN} | – |"]
+        return
+    assert {line.split(" | ")[1]: line.split(" | ")[3].removesuffix(" |") for line in lines} == {
+        setting: f"{value:g}" for setting, value in record["chosen"].items()
+    }
 
 
 def test_multiplicity_over_data_sets_is_stated():

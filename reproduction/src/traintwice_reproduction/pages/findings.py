@@ -6,6 +6,7 @@ from typing import Any
 
 from traintwice.tables.format import change, number
 from traintwice_reproduction.kept import DOCS
+from traintwice_reproduction.pages import chosen_settings
 from traintwice_reproduction.pages.claims import (
     AD,
     CLAIMS,
@@ -46,6 +47,7 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
             lines += [_table(own, TABLED[family]), ""] if family in TABLED else []
             lines += [top_k_entropy(), ""] if family == "claims.churn" else []
     lines += [text, ""] if (text := section(studies)) else []
+    lines += [chosen_settings.section(), ""]
     lines += ["## What could not be tested here", "", "| source | claim | what would test it |", "| --- | --- | --- |"]
     lines += [f"| {source} | {claim} | {how} |" for source, claim, how in UNTESTED]
     lines += ["", "Tested by another command:", "", *[f"- {source}: {claim}. {how}." for source, claim, how in ELSEWHERE]]

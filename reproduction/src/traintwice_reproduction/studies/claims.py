@@ -68,6 +68,7 @@ def claims_ad(stage: str) -> Experiment:
         **{f"AD, λ = {weight:g}": ad(weight) for weight in (0.02, 0.05, 0.1, 0.5, 1.0)},
         "AD, chosen λ": ad(chosen(choice, "second moment", 0.05)),
         "AD, covariance": ad(0.05, matrix="covariance"),
+        "AD, covariance, chosen λ": ad(chosen(choice, "covariance", 0.05), matrix="covariance"),
         "AD, probabilities, chosen λ": ad(chosen(choice, "probabilities", 5.0), signal="probabilities"),
         "AD, probabilities, λ = 0.05": ad(0.05, signal="probabilities"),
         "AD, probabilities, λ = 100": ad(100.0, signal="probabilities"),

@@ -25,6 +25,7 @@ ON_PICTURES: tuple[Claim, ...] = (
     Claim("AD §5", "too much strength (λ = 1) degrades accuracy", "AD, λ = 1", AD, "accuracy", "lower"),
     Claim("AD §5", "too much strength (λ = 1) degrades PD", "AD, λ = 1", AD, "delta_1", "higher"),
     Claim("AD §5", "the covariance loss behaves like the second moment", "AD, covariance", AD, "delta_1", "same"),
+    Claim("AD §5", "and so do both at chosen λ", "AD, covariance, chosen λ", CHOSEN, "delta_1", "same"),
     Claim("AD §5", "AD on probabilities does not improve PD", PROBABILITIES, PAIR, "delta_1", "not lower"),
     Claim(
         "AD §5",
@@ -50,6 +51,7 @@ ON_PICTURES: tuple[Claim, ...] = (
         "churn",
         "open",
     ),
+    Claim("ours", "does the covariance loss lower churn?", "AD, covariance, chosen λ", PAIR, "churn", "open"),
     Claim("ours", "does AD on probabilities lower churn?", PROBABILITIES, PAIR, "churn", "open"),
     Claim("ours", "is Δ₁ lower at matched temperature?", AD, PAIR, "delta_1 (T)", "open"),
     Claim("ours", "does AD differ from a plain penalty on the logits?", AD, "logit L2, ensemble of 2", "churn", "open"),
