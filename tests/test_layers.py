@@ -23,7 +23,8 @@ LAYERS = {
     "statistics": 1,
     "decoding": 1,
     "predictions": 1,
-    "tables": 1,
+    "formatting": 1,
+    "logs": 1,
     "augmentation": 1,
     "averaging": 1,
     "randomness": 1,
@@ -37,7 +38,8 @@ LAYERS = {
     "components": 2,
     "progressive": 1,
     "compare": 3,
-    "sheets": 4,
+    "tables": 4,
+    "recipe_checks": 3,
     "recipes": 3,
     "controls": 4,
     "specs": 4,
@@ -51,10 +53,10 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "tables", "metrics", "compare", "sheets"}
+MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "formatting", "metrics", "compare", "tables"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
+    *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),
 }
 
 

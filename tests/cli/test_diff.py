@@ -159,7 +159,7 @@ def test_what_may_be_dropped_is_said(files, traintwice):
     status, out, _ = traintwice("diff", "old.csv", "short.csv", "--on-missing", "drop")
     assert status == 0
     assert "599 rows joined by id" in out
-    assert "old.csv: 1 row left out, ids missing elsewhere or on several rows" in out
+    assert "old.csv: 1 row left out (ids missing in another file, or on several rows)" in out
 
 
 def test_every_option_reaches_the_comparison(files, traintwice):

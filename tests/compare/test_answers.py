@@ -123,7 +123,7 @@ class TestSlices:
         assert answer.detail.startswith("country=BR: recall 44.0 % → 0.0 %")
         assert "country=DE: churn 20.0 %, 3.4 × its floor" in answer.detail
         answer = slices_answer([restless, calm], asked=True)
-        assert (answer.verdict, answer.concern) == ("churn above their floor in 1 of 2 groups", "problem")
+        assert (answer.verdict, answer.concern) == ("churn above its floor in 1 of 2 groups", "problem")
 
     def test_more_churn_than_elsewhere_alone_is_no_problem(self, made):
         restless = replace(made.slice_of("country", None, 0.2, 1e-4), excess=None)

@@ -165,7 +165,7 @@ other.update(given[: 2 + rank])
 try:
     other.sync()
 except ValueError as error:
-    found.append("other numbers of replicas" in str(error))
+    found.append("must see the same models" in str(error))
 print(*found)
 dist.destroy_process_group()
 """

@@ -152,10 +152,8 @@ def test_weights_repeat_rows(metric, draw):
             assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-11)
 
 
-@EVERY
+@pytest.mark.parametrize("metric", [m for m in ALL if m.definition.between_replicas], ids=lambda m: m.__name__)
 def test_identical_replicas_differ_by_nothing(metric, draw):
-    if not metric.definition.between_replicas:
-        return
     probs, labels = arrays_for(metric, draw)
     same = made(metric, np.repeat(probs[:1], 2 if metric.definition.old_vs_new else 4, axis=0), labels)
     if metric.definition.old_vs_new and metric.definition.name not in ("negative_flips", "positive_flips", "lateral_flips"):
@@ -192,11 +190,10 @@ def test_what_needs_all_examples_together_says_so(metric, draw):
     assert "one-pass" in metric.__doc__
 
 
-@EVERY
-def test_what_is_no_mean_of_contributions_says_so(metric, draw):
-    if metric not in MEANS:
-        with pytest.raises(BadInput, match="is not a mean of contributions"):
-            metric.values(predictions_for(metric, draw))
+@pytest.mark.parametrize("metric", [m for m in ALL if m not in MEANS], ids=lambda m: m.__name__)
+def test_what_is_not_a_mean_of_contributions_says_so(metric, draw):
+    with pytest.raises(BadInput, match="is not a mean of contributions"):
+        metric.values(predictions_for(metric, draw))
 
 
 @SUMMED

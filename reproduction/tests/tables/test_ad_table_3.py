@@ -117,7 +117,7 @@ def test_paper_scale_says_which_file_to_get_and_where_to_put_it(tmp_path, monkey
     monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path))
     (part,) = ARTEFACT.parts("paper")
     assert part.data == Criteo()
-    with pytest.raises(BadInput, match=r"Criteo/train\.txt\. Get the data of .*unpack train\.txt and put it there"):
+    with pytest.raises(BadInput, match=r"Criteo/train\.txt\. Get the data of .*unpack train\.txt to this place"):
         part.data.load()
 
 

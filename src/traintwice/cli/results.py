@@ -9,9 +9,8 @@ from rich.console import Console
 
 from traintwice import report as reports
 from traintwice.cli.output import in_columns
-from traintwice.report.choice import choose
-from traintwice.report.words import in_words
-from traintwice.study import Results, component_table, source_shares, stream_findings, verdict
+from traintwice.report.findings import choose, in_words
+from traintwice.study import Results, component_table, progressive_findings, source_shares, verdict
 from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
@@ -43,7 +42,7 @@ def print_results(console: Console, results: Results) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     _print_part(console, source_shares(results))
-    stream = stream_findings(results)
+    stream = progressive_findings(results)
     if stream is not None:
         _print_part(console, stream.table)
         _print_part(console, stream.baseline_over_time)

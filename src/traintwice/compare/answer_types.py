@@ -22,7 +22,7 @@ class Answer:
     """One question about the new model, answered.
 
     Attributes:
-        question: what was asked.
+        question: the question that is answered.
         verdict: the answer in a few words: "worse", "better", "no change that matters", "inconclusive", "more than retraining brings",
             "within noise", "2 of 12 worse", "no retrains given" …
         concern: see `Concern`.

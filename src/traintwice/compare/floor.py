@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice.compare.answer_types import Judgement, NoiseFloor
+from traintwice.formatting import times
 from traintwice.metrics.definition import Unit
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import times
 from traintwice.types import Estimate
 
 ASK_FOR = 4

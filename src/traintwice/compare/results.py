@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.metrics.definition import Unit
 from traintwice.predictions import Summary
-from traintwice.tables.sheet import Sheet, sheet_of
 from traintwice.types import Estimate, plain_number
 
 SCHEMA_VERSION = 2
@@ -26,17 +26,17 @@ SIGNIFICANT = 0.05
 
 
 class Shown:
-    """A result that displays as its sheet, which packages above `compare` register with `traintwice.tables.sheet_of`."""
+    """A result that prints as its sheet (`traintwice.tables.sheet_of`)."""
 
-    def sheet(self) -> Sheet:
-        """The result as a person reads it."""
-        return sheet_of(self)
+    def sheet(self) -> Any:
+        """The result as a person reads it: a `traintwice.tables.Sheet`."""
+        return import_module("traintwice.tables").sheet_of(self)  # imported by name: the room of tables is above this one
 
     def __str__(self) -> str:
-        return self.sheet().to_text()
+        return str(self.sheet().to_text())
 
     def _repr_html_(self) -> str:
-        return self.sheet().to_html()
+        return str(self.sheet().to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, nan as null and infinity as "infinite"."""
@@ -280,7 +280,7 @@ class SwapSet:
     """The k rows of highest score of each model (ties: the earlier row).
 
     Attributes:
-        asked: as asked: a number of rows, or a share of them.
+        asked: the requested top k: a number of rows, or a share of them.
         rows: k.
         overlap: share of k that both models choose.
         swapped: rows that entered, which is also how many left.

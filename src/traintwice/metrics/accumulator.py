@@ -286,7 +286,8 @@ class Accumulator:
         first = int(rows.argmin())
         row = int(rows[first])
         id_of = None if block.ids is None else str(to_numpy(block.ids)[row])
-        return InfiniteAt(self._seen + row, int(replicas[first]), id_of)
+        known = block.known.positions
+        return InfiniteAt(self._seen + row if known is None else int(known[row]), int(replicas[first]), id_of)
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:

@@ -15,7 +15,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
-from traintwice.predictions.predictions import to_numpy as to_numpy
+from traintwice.predictions.checks import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -255,7 +255,7 @@ class Definition(ABC):
     def missing(self, predictions: Predictions) -> str | None:
         """The reason why the metric has no value on these predictions; None if it has one."""
         if self.needs_labels and not predictions.has_labels:
-            return "needs labels"
+            return "needs labels" if predictions.known.labels is None else "needs a label in every row"
         if self.needs_scores and not predictions.has_scores:
             return "needs scores"
         if self.needs_targets and predictions.targets is None:

@@ -1,8 +1,9 @@
-"""The one container that every measure reads: M replicas, N examples, K classes."""
+"""The container that every measure reads: M replicas, N examples, K classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,233 +11,50 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
-from traintwice.predictions.arrays import check_examples, check_probabilities, check_scores, check_votes
+from traintwice.predictions.checks import Examples, check_examples, check_probabilities, check_scores, check_votes, to_numpy
 from traintwice.types import Array
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: float16 files are off by a few 1e-4."""
 
 BLOCK_ELEMENTS = 1 << 17
-"""Elements of a block, of 8 bytes: fixed, so that sums are formed in the same order on every machine, and few, so that it stays
-in cache."""
+"""Elements of 8 bytes in a block: fixed, so that sums are formed in the same order on every machine, and few enough for the cache."""
 
 FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
-"""Up to this many classes, NumPy's argmax costs more than comparing class after class over examples that stay in cache."""
+"""Up to this many classes, NumPy's argmax is slower than a comparison class by class over so many examples."""
 
 Kind = Literal["probs", "votes", "scores"]
 
 
-def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy array of the same numbers, from any device."""
-    if isinstance(array, np.ndarray):
-        return array
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+class Derived:
+    """Arrays that follow from the values of predictions, each computed once, when it is first read."""
 
+    xp: Any
+    known: Examples
+    replicas: int
+    examples: int
+    has_probs: bool
+    has_scores: bool
+    has_labels: bool
+    _values: Array
+    _kind: Kind
+    _part_of: tuple[Derived, int, int] | None
 
-class Predictions:
-    """What M replicas predict for N examples, with the labels and weights of the examples where they are known.
-
-    Args:
-        probs: probabilities, shape ``M N K``, each row summing to one; or predicted labels, integers of shape ``M N``.
-        labels: true labels, integers 0 … K−1, shape ``N``; None where they are not known.
-        weights: weight of each example, shape ``N``, not negative; None weighs all alike.
-        ids: what identifies each example, length ``N``.
-        groups: for each group column the value of each example, length ``N``.
-        clusters: number of the cluster of each example, integers from 0, length ``N``; None: examples are independent.
-        class_names: names of the K classes.
-
-    Attributes:
-        has_probs: False where only predicted labels are known. has_scores: made by `from_scores`. has_labels: true labels are known.
-        replicas, examples, classes: M, N and K; None for predicted labels.
-
-    Raises:
-        BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of
-            range. The message counts the offending rows and names the first.
-
-    Example:
-        >>> p = Predictions(np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]]), labels=np.array([0, 1]))
-        >>> p.replicas, p.examples, p.votes.tolist()
-        (2, 2, [[0, 1], [0, 0]])
-    """
-
-    def __init__(
-        self,
-        probs: Array,
-        labels: Array | None = None,
-        weights: Array | None = None,
-        *,
-        ids: Array | None = None,
-        groups: Mapping[str, Array] | None = None,
-        clusters: Array | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> None:
-        if not array_api_compat.is_array_api_obj(probs):
-            raise BadInput(
-                f"predictions: got {type(probs).__name__}, expected an array of shape (replicas, examples, classes) "
-                "with probabilities or (replicas, examples) with predicted labels"
-            )
-        xp = array_api_compat.array_namespace(probs)
-        if probs.ndim == 3:
-            check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
-        else:
-            check_votes(xp, probs)
-            probs = _smallest(xp, probs, int(xp.max(probs)))
-        classes = int(probs.shape[2]) if probs.ndim == 3 else None
-        if class_names is not None and classes is not None and len(class_names) != classes:
-            raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
-        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
-        self._set(xp, "votes" if classes is None else "probs", probs, known, class_names)
-
-    def _set(self, xp: Any, kind: Kind, values: Array, known: dict[str, Any], class_names: Sequence[str] | None) -> None:
-        self.xp, self._kind, self._values, self._known = xp, kind, values, known
-        self._part_of: tuple[Predictions, int, int] | None = None
-        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
-        self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
-        self.class_names = None if class_names is None else tuple(class_names)
-        self.has_probs, self.has_scores, self.has_labels = kind == "probs", kind == "scores", known["labels"] is not None
-        self.weights, self.targets, self.ids = known["weights"], known["targets"], known["ids"]
-        self.clusters, self.groups = known["clusters"], known["groups"]
-
-    @classmethod
-    def _made(cls, *parts: Any) -> Predictions:
-        made = object.__new__(cls)
-        made._set(*parts)
-        return made
-
-    @classmethod
-    def trusted(
-        cls,
-        values: Array,
-        labels: Array | None = None,
-        weights: Array | None = None,
-        *,
-        scores: bool = False,
-        targets: Array | None = None,
-        ids: Array | None = None,
-        groups: Mapping[str, Array] | None = None,
-        clusters: Array | None = None,
-        class_names: Sequence[str] | None = None,
-    ) -> Predictions:
-        """The same without checks, for rows that were checked where they came from; scores: values are as in `from_scores`."""
-        kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
-        known = {
-            "labels": labels,
-            "weights": weights,
-            "targets": targets,
-            "ids": ids,
-            "clusters": clusters,
-            "groups": dict(groups or {}),
-        }
-        return cls._made(array_api_compat.array_namespace(values), kind, values, known, class_names)
-
-    @classmethod
-    def from_scores(
-        cls,
-        scores: Array,
-        labels: Array | None = None,
-        weights: Array | None = None,
-        *,
-        targets: Array | None = None,
-        **described: Any,
-    ) -> Predictions:
-        """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
-
-        Args:
-            scores: finite floating point numbers, shape ``M N`` or ``M N K``.
-            labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
-            weights: weight of each example, shape ``N``.
-            targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
-            described: ids, groups and clusters, see `Predictions`.
-        Returns:
-            `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
-        Raises:
-            BadInput: wrong shape or type, NaN or infinity.
-        Example:
-            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]), targets=np.array([1.0, np.nan]))
-            Predictions(2 replicas x 2 examples, scores, targets)
-        """
-        if not array_api_compat.is_array_api_obj(scores):
-            raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
-        xp = array_api_compat.array_namespace(scores)
-        check_scores(xp, scores)
-        known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
-        return cls._made(xp, "scores", scores, known, None)
-
-    @classmethod
-    def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
-        """``predictions`` itself where it is one already (then labels and weights must not be given again)."""
-        if isinstance(predictions, Predictions):
-            if labels is not None or weights is not None:
-                raise BadInput("labels and weights belong to the Predictions given; do not pass them again")
-            return predictions
-        return cls(predictions, labels, weights)
-
-    def slice(self, start: int, stop: int) -> Predictions:
-        """Examples start … stop−1, unchecked (they were checked when they came in)."""
-        part = self.where(slice(start, stop))
-        part._part_of = (self, start, stop)
-        return part
-
-    def where(self, chosen: Any) -> Predictions:
-        """The examples chosen by a mask, or in the order of indices; unchecked."""
-        known = {name: None if array is None else array[chosen] for name, array in self._known.items() if name != "groups"}
-        known["groups"] = {name: array[chosen] for name, array in self.groups.items()}
-        return self._made(self.xp, self._kind, self._values[:, chosen, ...], known, self.class_names)
-
-    def models(self, start: int, stop: int) -> Predictions:
-        """Replicas start … stop−1 on the same examples, unchecked."""
-        return self._of_replicas(lambda array: array[start:stop, ...])
-
-    def without(self, replica: int) -> Predictions:
-        """The same examples with one replica left out."""
-        return self._of_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
-
-    @cached_property
-    def leave_one_out(self) -> tuple[Predictions, ...]:
-        """The same examples without each replica in turn. Kept, because several measures read it: for blocks, not for all examples."""
-        return tuple(self.without(m) for m in range(self.replicas))
-
-    def _of_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
-        part = self._made(self.xp, self._kind, pick(self._values), self._known, self.class_names)
-        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
-        return part
-
-    def without_labels(self) -> Predictions:
-        """The same predictions, no labels attached."""
-        return self._made(self.xp, self._kind, self._values, self._known | {"labels": None, "targets": None}, self.class_names)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
-
-        def join(arrays: Sequence[Any], axis: int = 0) -> Any:
-            return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays], axis=axis)
-
-        every = [part._known for part in parts]
-        known: dict[str, Any] = {name: join([one[name] for one in every]) for name in every[0] if name != "groups"}
-        known["groups"] = {name: join([one["groups"][name] for one in every]) for name in every[0]["groups"]}
-        values = join([p._values for p in parts], axis=1)
-        return cls._made(array_api_compat.array_namespace(values), parts[0]._kind, values, known, parts[0].class_names)
-
-    def without_probs(self) -> Predictions:
-        """The predicted labels alone, for measures that read no more: cheaper to cut and to leave replicas out of."""
-        return self._made(self.xp, "votes", self.votes, self._known, self.class_names) if self.has_probs else self
-
-    def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
-        """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
-        whole = self if of_probs else self.without_probs()
-        elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
-        rows = max(1, elements // self.replicas)
-        for start in range(0, self.examples, rows):
-            stop = min(start + rows, self.examples)
-            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
+    @property
+    def labelled(self) -> np.ndarray:
+        """A mask of the examples with a label, shape ``N``."""
+        known = self.known.labels
+        return np.zeros(self.examples, dtype=bool) if known is None else np.asarray(to_numpy(known) >= 0)
 
     @property
     def labels(self) -> Array:
-        """True labels, shape ``N``. Raises `BadInput` where none were given."""
+        """True labels, shape ``N``. Raises `BadInput` where an example has none."""
         if not self.has_labels:
+            if self.known.labels is not None:
+                missing = int((~self.labelled).sum())
+                raise BadInput(f"this measure needs a label in every row: {missing:,} of {self.examples:,} rows have none")
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
-        return self._known["labels"]
+        return self.known.labels
 
     @cached_property
     def probs(self) -> Array:
@@ -284,7 +102,7 @@ class Predictions:
 
     @cached_property
     def of_label(self) -> Array:
-        """Probability given to the true label, shape ``M N``."""
+        """Probability of the true label, shape ``M N``."""
         values = self._values if self.has_probs else self.probs  # which raises
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
         known = self.xp.take_along_axis(values, index, axis=2)[:, :, 0]
@@ -304,18 +122,205 @@ class Predictions:
                 "train it again, or pass the predictions of a second model."
             )
 
+
+class Predictions(Derived):
+    """What M replicas predict for N examples, with the labels and weights of the examples where they are known.
+
+    Args:
+        probs: probabilities, shape ``M N K``, each row summing to one; or predicted labels, integers of shape ``M N``.
+        labels: true labels, integers 0 … K−1, shape ``N``; None where they are not known.
+        weights: weight of each example, shape ``N``, not negative; None: all examples weigh the same.
+        ids: what identifies each example, length ``N``.
+        groups: for each group column the value of each example, length ``N``.
+        clusters: number of the cluster of each example, integers from 0, length ``N``; None: examples are independent.
+        class_names: names of the K classes.
+
+    Attributes:
+        has_probs, has_scores, has_labels: probabilities, numbers of `from_scores`, or the true label of every example are known.
+        replicas, examples, classes: M, N and K; None for predicted labels.
+        known: what is known of the examples.
+
+    Raises:
+        BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of range.
+
+    Example:
+        >>> p = Predictions(np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]]), labels=np.array([0, 1]))
+        >>> p.replicas, p.examples, p.votes.tolist()
+        (2, 2, [[0, 1], [0, 0]])
+    """
+
+    def __init__(
+        self,
+        probs: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        clusters: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        if not array_api_compat.is_array_api_obj(probs):
+            raise BadInput(
+                f"predictions: got {type(probs).__name__}, expected an array of shape (replicas, examples, classes) "
+                "with probabilities or (replicas, examples) with predicted labels"
+            )
+        xp = array_api_compat.array_namespace(probs)
+        if probs.ndim == 3:
+            check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
+        else:
+            check_votes(xp, probs)
+            probs = _smallest(xp, probs, int(xp.max(probs)))
+        classes = int(probs.shape[2]) if probs.ndim == 3 else None
+        if class_names is not None and classes is not None and len(class_names) != classes:
+            raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
+        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
+        self._set(probs, known, "votes" if classes is None else "probs", class_names)
+
+    def _set(self, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None) -> Predictions:
+        self.xp = array_api_compat.array_namespace(values)
+        self._values, self.known, self._kind = values, known, kind
+        self._part_of = None
+        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
+        self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.has_probs, self.has_scores = kind == "probs", kind == "scores"
+        self.has_labels = known.labels is not None and not known.some_labelled
+        self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
+        self.clusters, self.groups = known.clusters, known.groups
+        return self
+
+    @classmethod
+    def trusted(
+        cls,
+        values: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        scores: bool = False,
+        class_names: Sequence[str] | None = None,
+        **known: Any,
+    ) -> Predictions:
+        """The same without checks, for rows that were checked before; scores: values are as in `from_scores`."""
+        kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
+        return cls.__new__(cls)._set(values, Examples(labels, weights, **known), kind, class_names)
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        targets: Array | None = None,
+        **described: Any,
+    ) -> Predictions:
+        """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
+
+        Args:
+            scores: finite floating point numbers, shape ``M N`` or ``M N K``.
+            labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
+            weights: weight of each example, shape ``N``.
+            targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
+            described: ids, groups and clusters, see `Predictions`.
+        Returns:
+            `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
+        Raises:
+            BadInput: wrong shape or type, NaN or infinity.
+        Example:
+            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]), targets=np.array([1.0, np.nan]))
+            Predictions(2 replicas x 2 examples, scores, targets)
+        """
+        if not array_api_compat.is_array_api_obj(scores):
+            raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
+        xp = array_api_compat.array_namespace(scores)
+        check_scores(xp, scores)
+        known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
+        return cls.__new__(cls)._set(scores, known, "scores", None)
+
+    @classmethod
+    def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
+        """``predictions`` itself where it is one already; then labels and weights must not be given again."""
+        if isinstance(predictions, Predictions):
+            if labels is not None or weights is not None:
+                raise BadInput("labels and weights belong to the Predictions given; do not pass them again")
+            return predictions
+        return cls(predictions, labels, weights)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
+        values = np.concatenate([to_numpy(p._values) for p in parts], axis=1)
+        known = Examples.joined([p.known for p in parts])
+        return cls.__new__(cls)._set(values, known, parts[0]._kind, parts[0].class_names)
+
+    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Predictions:
+        return Predictions.__new__(Predictions)._set(values, known, kind or self._kind, self.class_names)
+
+    def slice(self, start: int, stop: int) -> Predictions:
+        """Examples start … stop−1, unchecked."""
+        part = self.where(slice(start, stop))
+        part._part_of = (self, start, stop)
+        return part
+
+    def where(self, chosen: Any) -> Predictions:
+        """The examples chosen by a mask, or in the order of indices; unchecked."""
+        return self._with(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]))
+
+    def models(self, start: int, stop: int) -> Predictions:
+        """Replicas start … stop−1 on the same examples, unchecked."""
+        return self.change_replicas(lambda array: array[start:stop, ...])
+
+    def without(self, replica: int) -> Predictions:
+        """The same examples without one replica."""
+        return self.change_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
+
+    @cached_property
+    def leave_one_out(self) -> tuple[Predictions, ...]:
+        """The same examples without each replica in turn; kept, so for blocks and not for all examples."""
+        return tuple(self.without(m) for m in range(self.replicas))
+
+    def change_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
+        """The same examples with the replicas that a function picks from an array whose first axis is M."""
+        part = self._with(pick(self._values), self.known)
+        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
+        return part
+
+    def with_known(self, **changes: Any) -> Predictions:
+        """The same predictions with other arrays of the examples, unchecked; see `Examples`."""
+        return self._with(self._values, replace(self.known, **changes))
+
+    def without_labels(self) -> Predictions:
+        """The same predictions, no labels attached."""
+        return self.with_known(labels=None, targets=None)
+
+    def without_probs(self) -> Predictions:
+        """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
+        return self._with(self.votes, self.known, "votes") if self.has_probs else self
+
+    def by_label(self) -> Iterator[Predictions]:
+        """The examples with a label, then those without one; all in one part where all are alike."""
+        if not self.known.some_labelled:
+            yield self
+            return
+        labelled = self.labelled
+        if labelled.any():
+            yield self.where(labelled)
+        yield (self.where(~labelled) if labelled.any() else self).without_labels()
+
+    def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
+        """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
+        whole = self if of_probs else self.without_probs()
+        elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
+        rows = max(1, elements // self.replicas)
+        for start in range(0, self.examples, rows):
+            stop = min(start + rows, self.examples)
+            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
+
     def __repr__(self) -> str:
-        kind = (
-            "scores" if self.has_scores else f"probabilities of {self.classes} classes" if self.has_probs else "predicted labels"
-        )
-        known = (
-            ("labels", self._known["labels"]),
-            ("targets", self.targets),
-            ("weights", self.weights),
-            ("clusters", self.clusters),
-        )
-        extra = "".join(f", {name}" for name, array in known if array is not None)
-        return f"Predictions({self.replicas} replicas x {self.examples} examples, {kind}{extra})"
+        of_values = {"probs": f"probabilities of {self.classes} classes", "votes": "predicted labels", "scores": "scores"}
+        extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
+        return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
 
 
 def top_class(xp: Any, probs: Array) -> Array:

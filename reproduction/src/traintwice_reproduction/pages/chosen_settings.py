@@ -12,8 +12,8 @@ TEXT = """## How settings were chosen
 
 Candidates are trained on other replicas than the reported ones and compared on the validation split, each setting changed alone
 (`python -m traintwice_reproduction choices NAME`). A candidate is "value: churn at accuracy" on pictures and "value: relative PD at log
-loss" on clicks, without intervals, because five replicas and a small validation split order only what differs much. λ of the rows "chosen λ" are
-the chosen values; other settings are fixed for all data sets, and the table shows what the validation split of each would choose.
+loss" on clicks, without intervals: five replicas and a small validation split order only what differs much. λ of the rows "chosen λ"
+are the chosen values. Other settings are fixed for all data sets, and the table shows what the validation split of each would choose.
 
 | choice | setting | candidates | chosen |
 | --- | --- | --- | --- |"""

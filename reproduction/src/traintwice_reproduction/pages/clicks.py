@@ -8,7 +8,7 @@ from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.presets import flights
-from traintwice.study import Experiment, Results, stream_findings
+from traintwice.study import Experiment, Results, progressive_findings
 from traintwice_reproduction.kept import DOCS, KEPT
 
 REPLICAS = 10
@@ -26,7 +26,7 @@ def study() -> Experiment:
 
 def summary(results: Results, date: str) -> dict[str, Any]:
     """What the page shows as plain values, without predictions and without the machine."""
-    found = stream_findings(results)
+    found = progressive_findings(results)
     if found is None:
         raise BadInput(f"{results.experiment.name}: expected a study on a stream")
     return {

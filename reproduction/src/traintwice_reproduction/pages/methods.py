@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traintwice import controls
+from traintwice.formatting import change, decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.recipes import Earlier, Recipe
-from traintwice.tables.format import change, decimals_for, format_cell
 from traintwice.types import Estimate
 from traintwice_reproduction.kept import DOCS, KEPT, read
 from traintwice_reproduction.studies import methods_digits
@@ -69,7 +69,7 @@ def filled(text: str, study: Study) -> str:
     """A page with new content in its marked parts.
 
     Raises:
-        KeyError: an unknown kind of part or an unknown row.
+        KeyError: an unknown kind of part.
     """
 
     def made(mark: re.Match[str]) -> str:
@@ -131,13 +131,22 @@ def _difference(against: Mapping[str, Any], measure: str) -> str:
     return f"{value} ({low} to {high}), {'**significant**' if against[measure]['significant'] else 'inconclusive'}"
 
 
+NO_NUMBERS = "No numbers yet"
+"""In the place of rows that are newer than the kept results."""
+
+
 def _compared(study: Study, reference: str, rows: list[str], against: Mapping[str, Any]) -> str:
+    missing = [row for row in rows if row not in study["rows"]]
+    rows = [row for row in rows if row not in missing]
+    note = f"\n{NO_NUMBERS}: {'; '.join(missing)}.\n" if missing else ""
+    if missing and not rows:
+        return note
     head = ["", *SHOWN.values(), *[f"{title} − {reference}" for title in SHOWN.values()], "train", "serve"]
     body = []
     for name in [reference, *[row for row in rows if row != reference]]:
         differences = [_difference(against[name], m) if name in against else "" for m in SHOWN]
         body.append([name, *_cells(study, name), *differences, *_cost(study["rows"][name])])
-    return _table(head, body)
+    return _table(head, body) + note
 
 
 def seen(study: Study, *rows: str) -> str:
@@ -166,7 +175,10 @@ def components(study: Study, *rows: str) -> str:
         "confidence": "confidence",
         "logit_scale": "logit scale",
     }
-    return _table(["", *columns.values()], [[row, *[f"{study['components'][row][c]:.3g}" for c in columns]] for row in rows])
+    kept = [row for row in rows if row in study["components"]]
+    if not kept:
+        return f"\n{NO_NUMBERS}: {'; '.join(rows)}.\n"
+    return _table(["", *columns.values()], [[row, *[f"{study['components'][row][c]:.3g}" for c in columns]] for row in kept])
 
 
 def found(study: Study, *groups: str) -> str:

@@ -16,7 +16,7 @@ def flags(p: PartResults) -> dict[str, str]:
 
 def _reason(p: PartResults, row: str) -> str:
     result = p.results[row]
-    distinct, count = p.results.distinct(row), len(result.numbers)
+    distinct, count = result.distinct, len(result.numbers)
     probs = np.asarray(result.test.probs)
     votes = probs.argmax(-1)
     if distinct < count:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from traintwice.formatting import decimals_for, format_cell
 from traintwice.metrics import Metric
-from traintwice.tables.format import decimals_for, format_cell
 from traintwice_reproduction.tables.artefact import PartResults
 from traintwice_reproduction.tables.flags import flag_notes, marked
 from traintwice_reproduction.tables.side_by_side import Pair, PaperTable
