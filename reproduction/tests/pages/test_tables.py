@@ -41,5 +41,6 @@ def test_a_kept_run_of_an_earlier_version_is_said_to_be_one(path):
 def test_the_page_names_the_processor_and_flags():
     text = PAGE.read_text()
     assert "processor not recorded" in text
+    assert "Hardware is emulated on " in text
     assert "lowest, without a test, 0.00" not in text
     assert "no augmentation, order, initialisation †" in text

@@ -16,14 +16,18 @@ def top_k_entropy() -> str:
     entropy, churn = (table["header"].index(title) - 1 for title in ("Entropy", "Churn"))
     first, last = rows["Baseline"], rows["α = 0.4"]
     return TOP_K.format(
-        entropy=f"{first[entropy]['ours']} to {last[entropy]['ours']}", churn=f"{first[churn]['ours']} to {last[churn]['ours']}"
+        entropy=f"{first[entropy]['ours']} to {last[entropy]['ours']}",
+        churn=f"{first[churn]['ours']} to {last[churn]['ours']}",
+        whole=rows["over all classes, α = 0.4"][entropy]["ours"],
+        partial=rows["partial sum, α = 0.4"][entropy]["ours"],
     )
 
 
 TOP_K = """\
 CH Figure 1 is about the entropy of the k largest predictions, and there our result differs: in `churn.figure1`, digits with k = 3 of 10
-classes, the entropy goes from {entropy} and churn from {churn} as α goes from 0 to 0.4. The forms of the regulariser differ in what
-they do to a class t outside the k largest, with probability f_t and logit z_t:
+classes, renormalised, the entropy goes from {entropy} and churn from {churn} as α goes from 0 to 0.4. At α = 0.4 over
+all classes the entropy is {whole}, with the partial sum {partial}. The forms differ in what they do to
+a class t outside the k largest, with probability f_t and logit z_t:
 
 - *Over all classes*, ∂H/∂z_t = −f_t (log f_t + H): every class with f_t below exp(−H) is pushed down.
 - *Renormalised*, q = f / Σ f over the k largest (the default): ∂H/∂z_t = 0. Only the cross entropy pushes such a class down, and the

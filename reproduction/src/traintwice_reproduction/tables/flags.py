@@ -19,15 +19,15 @@ def _reason(p: PartResults, row: str) -> str:
     distinct, count = result.distinct, len(result.numbers)
     probs = np.asarray(result.test.probs)
     votes = probs.argmax(-1)
+    found = []
     if distinct < count:
-        return f"its {count} replicas are {distinct} distinct model{'s' * (distinct > 1)}, bit for bit"
+        found.append(f"its {count} replicas are {distinct} distinct model{'s' * (distinct > 1)}, bit for bit")
     if (votes == votes[:, :1]).all():
-        return "every replica predicts one class for all examples"
-    if (votes == votes[:1]).all():
-        return (
-            f"no label differs between its replicas; the largest difference of a probability is {np.ptp(probs, axis=0).max():.1g}"
-        )
-    return ""
+        found.append("every replica predicts one class for all examples")
+    elif distinct > 1 and (votes == votes[:1]).all():
+        largest = np.ptp(probs, axis=0).max()
+        found.append(f"no label differs between its replicas; the largest difference of a probability is {largest:.1g}")
+    return "; ".join(found)
 
 
 def marked(p: PartResults, row: str) -> str:
