@@ -32,7 +32,7 @@ def test_answers_each_question_and_ends_with_the_worst(files, traintwice):
     )
     found = answers(out)
     assert found["Quality"] == "worse"
-    assert found["Regressions"] == found["Disagreement"] == "more than retraining brings"
+    assert found["Regressions"] == found["Disagreement"] == "more than retraining causes"
     assert found["Slices"].startswith(("worse in 1 of", "churn above"))
     assert "Operating point" not in found
     assert "\nVerdict: The new model is worse: log loss" in out

@@ -79,7 +79,7 @@ class TestFloors:
     @pytest.mark.parametrize(
         ("verdict", "said", "concern"),
         [
-            ("beyond noise", "more than retraining brings", "problem"),
+            ("beyond noise", "more than retraining causes", "problem"),
             ("within noise", "within noise", "fine"),
             ("inconclusive", "inconclusive", "inconclusive"),
         ],
@@ -153,7 +153,7 @@ class TestOperatingPoint:
     def test_the_worst_of_its_parts_is_its_verdict(self, made):
         swap = SwapSet(100, 100, number(0.9), 10, None, None, made.floor_of("beyond noise"))
         answer = operating_answer([decisions(made.floor_of("within noise"))], [swap])
-        assert (answer.verdict, answer.concern) == ("more than retraining brings", "problem")
+        assert (answer.verdict, answer.concern) == ("more than retraining causes", "problem")
         assert "score ≥ 0.5: 2.00 % of decisions change" in answer.sentence
         assert "top 100: 10 rows swapped" in answer.sentence
         assert operating_answer([decisions(made.floor_of("within noise"))], []).concern == "fine"

@@ -37,8 +37,8 @@ def test_names_are_cut_only_where_asked_for():
 
 
 def test_a_long_value_is_wrapped_where_the_terminal_is_narrow():
-    text = Sheet("h", "v", (Line("Regressions", "more than retraining brings", "1.71 % of rows"),)).to_text(40)
-    assert text.splitlines()[2:4] == ["Regressions  more than retraining brings", "    1.71 % of rows"]
+    text = Sheet("h", "v", (Line("Regressions", "more than retraining causes", "1.71 % of rows"),)).to_text(40)
+    assert text.splitlines()[2:4] == ["Regressions  more than retraining causes", "    1.71 % of rows"]
 
 
 @pytest.mark.parametrize("width", [1, 40, 43, 60, 80])

@@ -50,7 +50,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
 
 
 def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str) -> Answer:
-    """Whether a measure is more than retraining brings.
+    """Whether a measure is more than retraining causes.
 
     Args:
         question: "regressions" or "disagreement".
@@ -62,7 +62,7 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
         return Answer(question, "no value", "unknown", f"{question.capitalize()}: {without}.", without)
     value = with_interval(measured)
     if floor is None:
-        said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
+        said = f"{value}; how much retraining alone causes is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
     verdict, concern = _of_floor(floor)
     if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
@@ -95,7 +95,7 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
@@ -116,7 +116,7 @@ def with_interval(measured: Measured) -> str:
 
 def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
     if floor.verdict == "beyond noise":
-        return "more than retraining brings", "problem"
+        return "more than retraining causes", "problem"
     return ("within noise", "fine") if floor.verdict == "within noise" else ("inconclusive", "inconclusive")
 
 

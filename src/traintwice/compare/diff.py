@@ -1,4 +1,4 @@
-"""One old model against one new model: whether it is worse, what changed, where, and whether that is more than retraining brings."""
+"""One old model against one new model: whether it is worse, what changed, where, and whether that is more than retraining causes."""
 
 from __future__ import annotations
 

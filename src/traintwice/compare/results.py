@@ -109,7 +109,7 @@ class SliceTest:
         old, new: the measure of each model; for churn what it is compared with (the floor of the slice, or without retrains the churn
             of all other rows; None where there are none) and the churn.
         change: new minus old; for churn the churn itself.
-        p_value: churn: of being that of all other rows or, with retrains, of being what retraining brings; accuracy, recall: of no
+        p_value: churn: of being that of all other rows or, with retrains, of being what retraining causes; accuracy, recall: of no
             change.
         q_value: the p-value after Benjamini and Hochberg over all slices and questions.
     """
@@ -263,7 +263,7 @@ class Decisions:
         old_positive, new_positive: share of rows decided positive by each model.
         changed: share of rows whose decision changed.
         to_positive, to_negative: its two parts.
-        floor: the change against what retraining brings; None without retrains.
+        floor: the change against what retraining causes; None without retrains.
     """
 
     threshold: float
@@ -286,7 +286,7 @@ class SwapSet:
         swapped: rows that entered, which is also how many left.
         entered_positive, left_positive: share with label 1 among the rows that entered and left; None where there are none with
             a label.
-        floor: the swapped share against what retraining brings; None without retrains.
+        floor: the swapped share against what retraining causes; None without retrains.
     """
 
     asked: float

@@ -200,7 +200,7 @@ class _Column:
         return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary, level=level)
 
     def _p_of_floor(self, g: int) -> float:
-        """p-value of the churn of a group being what retraining brings."""
+        """p-value of the churn of a group being what retraining causes."""
         if self.pairs is None:
             return 1.0
         pairs, tally = self.pairs

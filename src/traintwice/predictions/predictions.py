@@ -23,7 +23,9 @@ BLOCK_ELEMENTS = 1 << 17
 FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
 """Up to this many classes, NumPy's argmax is slower than a comparison class by class over so many examples."""
 
-Kind = Literal["probs", "votes", "scores"]
+Kind = Literal["probs", "votes", "scores", "outcomes", "graded"]
+"""``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
+holds the number of the answer and its score."""
 
 
 class Derived:
@@ -35,6 +37,7 @@ class Derived:
     examples: int
     has_probs: bool
     has_scores: bool
+    has_outcomes: bool
     has_labels: bool
     _values: Array
     _kind: Kind
@@ -42,13 +45,17 @@ class Derived:
 
     @property
     def labelled(self) -> np.ndarray:
-        """A mask of the examples with a label, shape ``N``."""
+        """A mask of the examples with a label (outcomes: with a score of every replica), shape ``N``."""
+        if self.has_outcomes:
+            return np.asarray(~np.isnan(self._values[:, :, 1]).any(axis=0))
         known = self.known.labels
         return np.zeros(self.examples, dtype=bool) if known is None else np.asarray(to_numpy(known) >= 0)
 
     @property
     def labels(self) -> Array:
         """True labels, shape ``N``. Raises `BadInput` where an example has none."""
+        if self.has_outcomes:
+            raise BadInput("this measure compares with true labels, and outcomes have scores instead")
         if not self.has_labels:
             if self.known.labels is not None:
                 missing = int((~self.labelled).sum())
@@ -83,6 +90,8 @@ class Derived:
         """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
         if self._kind == "votes":
             return self._values
+        if self.has_outcomes:
+            return np.asarray(self._values[:, :, 0], dtype=np.int64)
         if self.has_scores:
             raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
         if self._part_of is not None:  # computed once for the whole, not once for every measure and block
@@ -92,8 +101,19 @@ class Derived:
 
     @cached_property
     def correct(self) -> Array:
-        """True where a replica predicts the true label; shape ``M N``."""
-        return self.votes == self.labels[None, :]
+        """True where a replica predicts the true label, or its answer is right; shape ``M N``."""
+        if self._kind == "graded":
+            raise BadInput("this measure needs answers that are right or wrong, and these have scores between 0 and 1")
+        return self.outcomes == 1 if self.has_outcomes else self.votes == self.labels[None, :]
+
+    @cached_property
+    def outcomes(self) -> Array:
+        """Score of every answer, in [0, 1], nan where it has none; shape ``M N``. Raises `BadInput` where there are no outcomes."""
+        if not self.has_outcomes:
+            raise BadInput(
+                "this measure reads the scores of answers; pass Predictions.from_outcomes(scores) or an evaluation log"
+            )
+        return self._values[:, :, 1]
 
     @cached_property
     def mean(self) -> Array:
@@ -182,10 +202,11 @@ class Predictions(Derived):
         self._values, self.known, self._kind = values, known, kind
         self._part_of = None
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
-        self.classes: int | None = None if values.ndim == 2 else int(values.shape[2])
+        self.classes: int | None = int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded") else None
         self.class_names = None if class_names is None else tuple(class_names)
         self.has_probs, self.has_scores = kind == "probs", kind == "scores"
-        self.has_labels = known.labels is not None and not known.some_labelled
+        self.has_outcomes = kind in ("outcomes", "graded")
+        self.has_labels = bool(self.labelled.all()) if self.has_outcomes else known.labels is not None and not known.some_labelled
         self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
         self.clusters, self.groups = known.clusters, known.groups
         return self
@@ -237,6 +258,50 @@ class Predictions(Derived):
         check_scores(xp, scores)
         known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
         return cls.__new__(cls)._set(scores, known, "scores", None)
+
+    @classmethod
+    def from_outcomes(
+        cls,
+        scores: Array,
+        answers: Array | None = None,
+        weights: Array | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        **described: Any,
+    ) -> Predictions:
+        """Outcomes: whether each answer is right, or its score, with or without the answers themselves.
+
+        Args:
+            scores: numbers in [0, 1], shape ``M N``; nan where an answer has none. All 0 and 1: answers are right or wrong.
+            answers: numbers of the answers, integers from 0, shape ``M N``: equal numbers are the same answer. None: answers with equal
+                scores count as the same.
+            weights: weight of each example, shape ``N``.
+            class_names: texts of the answers.
+            described: ids, groups and clusters, see `Predictions`.
+        Raises:
+            BadInput: wrong shape, or scores outside [0, 1].
+        Example:
+            >>> p = Predictions.from_outcomes(np.array([[1.0, 0.0], [1.0, 1.0]]))
+            >>> p.correct.tolist(), p.votes.tolist()
+            ([[True, False], [True, True]], [[1, 0], [1, 1]])
+        """
+        scores = np.asarray(to_numpy(scores), dtype=np.float64)
+        known = scores[~np.isnan(scores)]
+        if scores.ndim != 2 or min(scores.shape) < 1 or (known < 0).any() or (known > 1).any():
+            raise BadInput(
+                f"outcomes: got an array of shape {scores.shape}, expected scores in [0, 1] of shape (replicas, examples)"
+            )
+        binary = bool(np.isin(known, (0, 1)).all())
+        if answers is None and binary:
+            answers, class_names = np.where(np.isnan(scores), 2, scores), ("wrong", "right", "no score")
+        elif answers is None:
+            answers = np.unique(scores, return_inverse=True, equal_nan=True)[1].reshape(scores.shape)
+        answers = np.asarray(to_numpy(answers))
+        if answers.shape != scores.shape:
+            raise BadInput(f"answers: got shape {answers.shape}, expected {scores.shape}, that of the scores")
+        values = np.stack([answers.astype(np.float64), scores], axis=2)
+        examples = check_examples(np, scores, None, None, weights, **described)
+        return cls.__new__(cls)._set(values, examples, "outcomes" if binary else "graded", class_names)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -292,6 +357,10 @@ class Predictions(Derived):
 
     def without_labels(self) -> Predictions:
         """The same predictions, no labels attached."""
+        if self.has_outcomes:
+            values = self._values.copy()
+            values[:, :, 1] = np.nan
+            return self._with(values, self.known)
         return self.with_known(labels=None, targets=None)
 
     def without_probs(self) -> Predictions:
@@ -300,10 +369,10 @@ class Predictions(Derived):
 
     def by_label(self) -> Iterator[Predictions]:
         """The examples with a label, then those without one; all in one part where all are alike."""
-        if not self.known.some_labelled:
+        labelled = self.labelled
+        if labelled.all() or not (self.known.some_labelled or self.has_outcomes):
             yield self
             return
-        labelled = self.labelled
         if labelled.any():
             yield self.where(labelled)
         yield (self.where(~labelled) if labelled.any() else self).without_labels()
@@ -319,6 +388,7 @@ class Predictions(Derived):
 
     def __repr__(self) -> str:
         of_values = {"probs": f"probabilities of {self.classes} classes", "votes": "predicted labels", "scores": "scores"}
+        of_values |= {"outcomes": "outcomes", "graded": "graded outcomes"}
         extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
 
