@@ -301,6 +301,12 @@ def test_a_study_on_a_stream_is_kept_with_its_own_measures(clicks):
     assert clicks["votes"] == []
 
 
+def test_rows_that_are_copies_are_named(clicks):
+    assert clicks["flagged"] == {}
+    text = page({"rivals-flights": {**clicks, "flagged": {"plain": "its 3 replicas are 1 distinct model, bit for bit"}}})
+    assert "; plain: its 3 replicas are 1 distinct model, bit for bit" in text
+
+
 def test_the_page_takes_whatever_studies_there_are(clicks):
     assert "clicks at equal cost" not in page({})
     text = page({**STUDIES, "rivals-flights": clicks})

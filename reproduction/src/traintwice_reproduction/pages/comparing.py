@@ -18,6 +18,7 @@ from traintwice.types import Array
 from traintwice_reproduction.kept import KEPT, read, rounded
 from traintwice_reproduction.pages.claims import CLAIMS, TABLED
 from traintwice_reproduction.studies import STUDIES
+from traintwice_reproduction.tables.flags import flags_of
 
 FOLDER = KEPT / "findings"
 REPLICAS = 20
@@ -109,6 +110,7 @@ def summary(results: Results, family: str, date: str) -> dict[str, Any]:
         **({"against_baseline": rounded(_against_baseline(results, TABLED[family]), DIGITS)} if family in TABLED else {}),
         "components": rounded(_components(results), DIGITS) if family == "claims.ad" else {},
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
+        "flagged": flags_of(results),
         "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
         if results.data.classes < 11 and not of_stream
         else [],

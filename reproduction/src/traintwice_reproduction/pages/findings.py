@@ -87,11 +87,11 @@ def is_old(name: str, study: dict[str, Any]) -> bool:
 
 
 def _lost(study: dict[str, Any]) -> str:
-    """Diverged replicas; a comparison uses the replicas that both rows have."""
+    """Diverged replicas, and rows whose churn says nothing; a comparison uses the replicas that both rows have."""
     return "".join(
         f"; of {row} {count} of {study['replicas']} replicas diverged and are left out"
         for row, count in study["diverged"].items()
-    )
+    ) + "".join(f"; {row}: {reason}" for row, reason in study.get("flagged", {}).items())
 
 
 def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from traintwice.study import Results
+from traintwice.study.rows import RowResult
 from traintwice_reproduction.tables.artefact import PartResults
 
 MARK = "†"
@@ -11,11 +13,15 @@ MARK = "†"
 
 def flags(p: PartResults) -> dict[str, str]:
     """Row to the reason why its churn is not comparable; rows without a reason are left out."""
-    return {row: reason for row in p.results.rows if (reason := _reason(p, row))}
+    return flags_of(p.results)
 
 
-def _reason(p: PartResults, row: str) -> str:
-    result = p.results[row]
+def flags_of(results: Results) -> dict[str, str]:
+    """`flags` of a study."""
+    return {row: reason for row, result in results.rows.items() if (reason := _reason(result))}
+
+
+def _reason(result: RowResult) -> str:
     distinct, count = result.distinct, len(result.numbers)
     probs = np.asarray(result.test.probs)
     votes = probs.argmax(-1)
