@@ -20,8 +20,9 @@ REPLICAS = 5
 
 
 EITHER_SIGN = {"fleiss_kappa", "kendall_tau", "mean_bias", "mean_error"}
-NEAR_ONE = {"mean_score", "accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity", "bad_churn", "good_churn",
-            "lateral_churn", "lemma_2_bound", "tight_lemma_2_bound", "top_k_overlap", "churn_to_error"}  # fmt: skip
+NEAR_ONE = {"mean_score", "accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity",
+            "bad_churn", "good_churn", "lateral_churn", "lemma_2_bound", "tight_lemma_2_bound", "top_k_overlap",
+            "churn_to_error"}  # fmt: skip
 
 WHOLE = [m for m in ALL if not m.definition.one_pass]
 MEANS = [m for m in ALL if isinstance(m.definition, MeanOf | RatioOf)]

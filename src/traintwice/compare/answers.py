@@ -17,7 +17,7 @@ SAME_WITHIN = 0.005
 
 LONGEST_NAME = 60
 
-PRIMARY = ("accuracy", "log_loss", "mean_absolute_error")
+PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
 """Measures of quality that the answer rests on, where they have a value."""
 
 

@@ -128,7 +128,7 @@ class TopRows:
                 label = f"{float(block.targets[n]):.6g}"
         else:
             old, new = (name_of(int(block.votes[m, n]), self._names) for m in (0, 1))
-            label = name_of(int(block.labels[n]), self._names) if block.has_labels else None
+            label = name_of(int(block.labels[n]), self._names) if block.has_labels and not block.has_outcomes else None
         if block.has_probs:
             before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
         shown = {name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from traintwice import metrics
 from traintwice.compare.changed_rows import Reviews, TopRows, no_instability
 from traintwice.compare.distributions import (
     TOLERANCES,
@@ -58,7 +59,8 @@ class DiffAccumulator:
         self.clustered = source.clusters is not None
         pairs = options.pairs
         # Two classes of predicted labels have a positive class too, class 1.
-        self.base = Tally(base_quantities(binary=self._two_classes(source)), clustered=self.clustered)
+        quantities = base_quantities(binary=self._two_classes(source), graded=source.outcomes == "graded")
+        self.base = Tally(quantities, clustered=self.clustered)
         thresholds = self._if_binary("thresholds", options.thresholds)
         self.decisions = DecisionSums(thresholds, clustered=self.clustered)
         self.floors = (
@@ -71,9 +73,20 @@ class DiffAccumulator:
         of_pairs = None if pairs is None else (pairs, pair_quantities(pairs, changed))
         by = [] if self.regression else source.groups
         self.slices = (
-            None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
+            None
+            if self.regression
+            else Slices(
+                by,
+                self.base.quantities,
+                of_pairs,
+                options.by_slice,
+                clustered=self.clustered,
+                predicted=source.outcomes is None,
+            )
         )
         between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
+        if source.outcomes is not None:
+            between, quality = (), (metrics.mean_score,) if source.outcomes == "graded" else ()
         self.measures = PairMeasures(
             tuple(dict.fromkeys((*between, *options.which))),
             tuple(dict.fromkeys((*quality, *options.quality))),
@@ -90,7 +103,7 @@ class DiffAccumulator:
         self.reviews = Reviews() if reason is None else None
         if reason is not None:
             self.left_out["reviews"] = reason
-        self.flow = None if self.regression else FlowCounts()
+        self.flow = None if self.regression or source.outcomes is not None else FlowCounts()
         self.confidence = BandCounts(CONFIDENCE_BANDS) if self.classes else None
         self.scores = BandCounts(SCORE_BANDS) if self.binary else None
         self.joint = (
@@ -201,7 +214,7 @@ class DiffAccumulator:
         return float((positive * (below + negative / 2)).sum() / of_pairs) if of_pairs else None
 
     def _two_classes(self, source: Rows) -> bool:
-        return source.has_labels and (self.binary or (source.classes == 2 and not source.regression))
+        return source.has_labels and source.outcomes is None and (self.binary or (source.classes == 2 and not source.regression))
 
     def _if_binary(self, name: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
         if wanted and not self.binary:

@@ -28,6 +28,7 @@ from traintwice.compare.results import (
     Quality,
     Slice,
     TemperatureMatched,
+    in_reruns,
 )
 from traintwice.compare.slices import SliceOptions, change_estimate
 from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
@@ -165,7 +166,7 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
         quality, between, left_out = quality + more_quality, between + more, left_out | without
     bounds = g.measures.bounds()
-    if not rows.regression and g.base.total("labelled").sum() == g.base.total("one").sum():
+    if not rows.regression and g.base.has(ACCURACY[0]) and g.base.total("labelled").sum() == g.base.total("one").sum():
         bounds["lemma_1"] = 2.0 - float(g.base.value(ACCURACY[0])[0]) - float(g.base.value(ACCURACY[1])[0])
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
@@ -215,8 +216,9 @@ def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> D
         left_out=g.measures.left_out | left_out,
         infinite=g.measures.infinite(name_rows=not options.no_rows),
         waived=rows.waived,
+        outcomes=rows.outcomes,
     )
-    return replace(found, answers=_answers(found, options, by))
+    return in_reruns(replace(found, answers=_answers(found, options, by)))
 
 
 def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
@@ -245,6 +247,8 @@ def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality
     if g.regression:
         return []
     wanted = [(ACCURACY, "lost", "won")]
+    if not t.has(ACCURACY[0]):
+        wanted, g.left_out["accuracy"] = [], "answers have scores between 0 and 1"
     if "positive" not in t.quantities:
         reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
         g.left_out |= dict.fromkeys(("recall", "precision"), reason)
@@ -269,7 +273,7 @@ def _counted_measures(g: DiffAccumulator | DiffSQL, level: float) -> list[Measur
     if g.base.rows.sum() == 0:
         return []
     found = []
-    for ratio in BETWEEN:
+    for ratio in (r for r in BETWEEN if g.base.has(r)):
         if not g.base.total(ratio.bottom).sum() > 0:
             g.left_out[ratio.name] = "needs labels" if not g.base.total("labelled").sum() else "its denominator is zero here"
             continue

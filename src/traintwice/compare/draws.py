@@ -15,7 +15,7 @@ from traintwice.compare.changed_rows import plain_id
 from traintwice.compare.estimates import interval
 from traintwice.compare.floor import judged
 from traintwice.compare.options import DiffOptions
-from traintwice.compare.results import ChangedRow, Diff, Measured, Quality, Slice, SliceTest
+from traintwice.compare.results import ChangedRow, Diff, Measured, Quality, Slice, SliceTest, in_reruns
 from traintwice.compare.slices import worse_first
 from traintwice.compare.tally import ACCURACY, ONE, Axis, Form, Ratio, Tally
 from traintwice.errors import BadInput
@@ -63,14 +63,17 @@ def item_quantities(block: DrawBlock) -> list[np.ndarray]:
     labels = block.labels
     known = labels >= 0
     columns = np.minimum(np.maximum(labels, 0), shares[0].shape[1] - 1)
-    right = [np.where(known, s[np.arange(len(columns)), columns], 0.0) for s in shares]
+    right = block.right or [np.where(known, s[np.arange(len(columns)), columns], 0.0) for s in shares]
     twice = (draws[0] > 1) & (draws[1] > 1)
     unbiased = [np.where(twice, r / np.maximum(r - 1, 1), 0.0) for r in draws]
     cross = 1 - (shares[0] * shares[1]).sum(axis=1)
     within = sum(u * (1 - (s * s).sum(axis=1)) for u, s in zip(unbiased, shares, strict=True)) / 2
+    if block.graded:  # scores between 0 and 1 are not right or wrong
+        right = [np.zeros_like(cross) for _ in right]
     lost, won = right[0] * (known - right[1]), right[1] * (known - right[0])
     lost_within = sum(u * r * (known - r) for u, r in zip(unbiased, right, strict=True)) / 2
-    found = (cross, within, lost, won, lost_within, known, *right, twice, cross * twice, lost * twice, known & twice)
+    scores = block.right if block.graded and block.right else right
+    found = (cross, within, lost, won, lost_within, known, *scores, twice, cross * twice, lost * twice, known & twice)
     return [np.asarray(f, dtype=np.float64) for f in found]
 
 
@@ -95,8 +98,9 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
     by = {name: _Column(Axis(), _tally(clustered)) for name in rows.groups}
     lists: list[tuple[float, ChangedRow]] = []
     seen = lost_items = 0
+    graded = False
     for block in rows.items():
-        values = item_quantities(block)
+        values, graded = item_quantities(block), block.graded
         tally.put(values, block.weights, clusters=block.clusters if clustered else None)
         for name, column in by.items():
             codes = column.axis.codes(block.groups[name])
@@ -115,7 +119,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
     if not tally.total("twice").sum():
         raise BadInput("draws: no item has two draws of both models, so that how much a model differs from itself is not known")
     slices, few = _slices(by, options)
-    return _result(rows, options, tally, slices, few, lists, lost_items)
+    return _result(rows, options, tally, slices, few, lists, lost_items, graded=graded)
 
 
 def _tally(clustered: bool) -> Tally:
@@ -130,30 +134,38 @@ def _result(
     few: int,
     lists: Sequence[tuple[float, ChangedRow]],
     lost_items: int,
+    *,
+    graded: bool,
 ) -> Diff:
     level = options.level
     labelled = bool(t.total("labelled").sum())
-    measures = [_measured(t, r, level) for r in (CHURN, LOST, WON) if r is CHURN or labelled]
-    floors = [_floor(t, *names, options) for names in FLOORS if names[0] is CHURN or labelled]
+    flips = labelled and not graded
+    measures = [_measured(t, r, level) for r in (CHURN, LOST, WON) if r is CHURN or flips]
+    floors = [_floor(t, *names, options) for names in FLOORS if names[0] is CHURN or flips]
     quality = [_accuracy(t, level)] if labelled else []
-    left_out = {} if labelled else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), "needs labels")
+    if graded:
+        quality = [replace(q, name="mean_score", title="mean score") for q in quality]
+    reason = "answers have scores between 0 and 1" if graded else "needs labels"
+    left_out = {} if flips else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), reason)
     every = tuple(s for name, part in slices.items() for s in part if name != rows.time_axis)
     by_name, of_floor = {m.name: m for m in measures}, {f.name: f for f in floors}
     answers = (
         quality_answer(quality, level, options.same_within),
-        floor_answer("regressions", of_floor.get("negative_flips"), by_name.get("negative_flips"), "no labels given"),
+        floor_answer("regressions", of_floor.get("negative_flips"), by_name.get("negative_flips"), reason),
         floor_answer("disagreement", of_floor["churn"], by_name["churn"], "no value"),
         slices_answer(every, asked=bool(slices)),
     )
     squares = float(t.moments.squares.sum())
-    return Diff(
+    found = Diff(
         alignment=rows.summary, level=level, effective_rows=float(t.total(ONE).sum()) ** 2 / squares if t.weighted else None,
         regression=False, answers=answers, quality=tuple(quality), measures=tuple(measures), bounds={}, calibration=(),
         floors=tuple(floors), identical=(), flow=None, confidence=(), scores=(), joint=None, movement=None, decisions=(),
         swap_sets=(), slices=every, predicted=(), periods=slices.get(rows.time_axis or "", ()), slices_left_out=few,
         min_support=options.min_support, regressed=tuple(row for _, row in lists), regressed_rows=lost_items, largest_changes=(),
         reviews=(), matched=None, no_rows=options.no_rows, warnings=(), left_out=left_out, infinite={}, waived=rows.waived,
+        outcomes=None if rows.outcomes is None else "graded" if graded else "outcomes",
     )  # fmt: skip
+    return in_reruns(found)
 
 
 def _measured(t: Tally, ratio: Ratio, level: float) -> Measured:

@@ -77,8 +77,12 @@ def right(m: int) -> Expression:
 
 
 def lost(a: int, b: int) -> Expression:
-    """Whether model a is right and model b wrong."""
-    return right(a) & ~right(b)
+    """Whether model a is right and model b wrong; of graded answers, whether the score of b is lower."""
+
+    def compute(block: Predictions) -> Any:
+        return block.outcomes[a] > block.outcomes[b] if block.has_outcomes else block.correct[a] & ~block.correct[b]
+
+    return Expression((right(a) & ~right(b)).sql, lambda rows: _if_labelled(rows, compute))
 
 
 def positive() -> Expression:

@@ -39,7 +39,7 @@ DISTANCES_OF_NUMBERS: tuple[Metric, ...] = (metrics.regression_difference, metri
 
 BOUNDS = {"lemma_2": metrics.lemma_2_bound, "tight_lemma_2": metrics.tight_lemma_2_bound}
 
-HIGHER = ("accuracy", "auc", "recall", "precision", "self_consistency")
+HIGHER = ("accuracy", "mean_score", "auc", "recall", "precision", "self_consistency")
 """Measures of quality of which more is better."""
 
 NEITHER = ("mean_error", "mean_bias", "prediction_entropy")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -390,6 +391,8 @@ class Diff(Shown):
         left_out: name of a part or measure to the reason why it has no value here.
         infinite: name of a measure to where it becomes infinite.
         waived: rows left out by their ids.
+        outcomes: "outcomes" where the rows are items of an evaluation that a model gets right or wrong, "graded" where it gets a score
+            between 0 and 1; further runs of the old model are then reruns. None for other predictions.
     """
 
     alignment: Summary
@@ -425,6 +428,7 @@ class Diff(Shown):
     left_out: Mapping[str, str]
     infinite: Mapping[str, str]
     waived: int = 0
+    outcomes: str | None = None
 
     @property
     def old(self) -> str:
@@ -461,6 +465,34 @@ def worst(answers: tuple[Answer, ...]) -> Answer:
     """The answer to head a comparison with: problems first, then inconclusive answers; among equals the earlier."""
     order = {"problem": 0, "inconclusive": 1, "unknown": 2, "fine": 3}
     return min(answers, key=lambda a: order[a.concern])
+
+
+def in_reruns(diff: Diff) -> Diff:
+    """A comparison of evaluations with its sentences about reruns and items; others as they are."""
+    if diff.outcomes is None:
+        return diff
+    say = partial(reworded, graded=diff.outcomes == "graded")
+    answers = tuple(replace(a, verdict=say(a.verdict), sentence=say(a.sentence), detail=say(a.detail)) for a in diff.answers)
+    floors = tuple(replace(f, reason=say(f.reason)) for f in diff.floors)
+    return replace(diff, answers=answers, floors=floors, warnings=tuple(map(say, diff.warnings)))
+
+
+def reworded(text: str, *, graded: bool) -> str:
+    """A sentence about retrains and rows as one about reruns and items.
+
+    >>> reworded("more than retraining causes; 2 retrains of the old recipe", graded=False)
+    'more than rerunning causes; 2 reruns of the old model'
+    """
+    words = {"retraining": "rerunning", "retrain": "rerun", "old recipe": "old model", "new recipe": "new model"}
+    words |= {"labelled rows": "scored items"}
+    if graded:
+        words |= {
+            "scored items right → wrong": "scored items have a lower score",
+            "Rows right → wrong": "Items with a lower score",
+        }
+    for word, other in words.items():
+        text = text.replace(word, other)
+    return text
 
 
 def plain(value: Any) -> Any:

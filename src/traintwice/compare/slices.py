@@ -68,11 +68,12 @@ class Slices:
     """Sums of the rows of every slice of several columns.
 
     Args:
-        columns: the group columns; the predicted class is added.
+        columns: the group columns.
         quantities: of an old and a new model, see `base_quantities`.
         pairs: of models, where there are retrains, and whether each pair changes a row.
         which: further measures wanted for every slice.
         clustered: units are clusters.
+        predicted: also slices by predicted class.
     """
 
     def __init__(
@@ -83,9 +84,10 @@ class Slices:
         which: Sequence[Metric],
         *,
         clustered: bool,
+        predicted: bool = True,
     ) -> None:
-        made = (_Column(quantities, pairs, which, clustered=clustered) for _ in (*columns, PREDICTED))
-        self.columns = dict(zip((*columns, PREDICTED), made, strict=True))
+        names = (*columns, *([PREDICTED] if predicted else []))
+        self.columns = {name: _Column(quantities, pairs, which, clustered=clustered) for name in names}
 
     def add(self, rows: RowValues) -> None:
         """Add rows of all models: old, new, retrains of old, retrains of new."""
@@ -140,11 +142,11 @@ class _Column:
         t, level = self.base, options.level
         if not len(t.rows):
             return
-        total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2])}
+        total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2]) if t.has(r)}
         further = {key: a.by_group() for key, a in self._which.items()}
         has_recall = "positive" in t.quantities
         recall = t.summaries(RECALL[2]) if has_recall else None
-        old_new = {of[0].name: [t.value(r) for r in of[:2]] for of in (ACCURACY, RECALL) if of is ACCURACY or has_recall}
+        old_new = {of[0].name: [t.value(r) for r in of[:2]] for of in (ACCURACY, RECALL) if t.has(of[0])}
         spread = _Spread(t)
         for value, g in self.axis.numbers.items():
             if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
@@ -154,7 +156,7 @@ class _Column:
             p = spread.p_value(g) if floor is None else self._p_of_floor(g)
             tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
-            if t.total("labelled")[g] > 0:
+            if t.total("labelled")[g] > 0 and "accuracy" in old_new:
                 accuracy, p = change_estimate(ACCURACY[2], t, g, level, "lost", "won", per_slice["accuracy"][g], mid=True)
             if accuracy is not None and name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                 tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
@@ -171,7 +173,7 @@ class _Column:
                 rows=int(t.rows[g]),
                 share=float(t.total(ONE)[g] / total),
                 churn=churn,
-                negative_flips=None if accuracy is None else interval(per_slice["negative_flips"][g], level=level),
+                negative_flips=None if not t.total("labelled")[g] > 0 else interval(per_slice["negative_flips"][g], level=level),
                 accuracy_change=accuracy,
                 excess=None if floor is None else floor[1],
                 tests=tuple(tests),

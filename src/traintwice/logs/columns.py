@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput, unknown
 from traintwice.logs.json_text import MISSING, at, lines, text_of
-from traintwice.logs.outcomes import Choice, Outcomes, Rows, number_of
+from traintwice.logs.outcomes import Choice, Outcomes, Rows, Texts, number_of
 from traintwice.logs.recognition import digest_of, head_of
 
 ID_COLUMNS = ("id", "item_id", "doc_id", "sample_id", "example_id", "question_id", "idx")
@@ -28,8 +29,9 @@ def read_columns(
     draw: str | None = None,
     target: str | None = None,
     prompt: str | None = None,
+    further: Sequence[str] = (),
 ) -> Outcomes:
-    """Outcomes from named columns; see `read_log` for the arguments.
+    """Outcomes from named columns; see `read_log` for the arguments. ``further`` names columns to keep as text.
 
     The score may be a truth value, a number, one of C, I, P, N, yes, no, true, false, or a numeral; empty values are not scored.
 
@@ -41,6 +43,8 @@ def read_columns(
     if not path.is_file():
         raise BadInput(f"{path}: {'a folder' if path.is_dir() else 'no such file'}. Expected one JSONL, CSV or Parquet file.")
     wanted = {"correct": correct, "answer": answer, "draw": draw, "target": target, "prompt": prompt}
+    wanted |= {f"further {column}": column for column in further}
+    kept: dict[str, Texts] = {column: [] for column in further}
     ids: list[str] | None = None if id is None else [id] if isinstance(id, str) else list(id)
     known: dict[str, None] = {}
     found = dict.fromkeys(name for name in wanted if wanted[name] is not None) | {}
@@ -72,10 +76,12 @@ def read_columns(
             target=text_of(values["target"]),
             prompt=text_of(values["prompt"]),
         )
+        for column, texts in kept.items():
+            texts.append(text_of(values[f"further {column}"]))
     for name in found:
         if known and name not in seen:
-            raise unknown("column", str(wanted[name]), known, hint=f"({name} in {path})", listed=str(path))
-    return rows.outcomes(digest_of([path]))
+            raise unknown("column", str(wanted[name]), known, hint=f"({name.split()[0]} in {path})", listed=str(path))
+    return replace(rows.outcomes(digest_of([path])), further=kept)
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -42,6 +42,7 @@ class Outcomes:
         versions: version of each task, where the log has it.
         warnings: sentences on what is missing or unusual.
         digest: SHA-256 of the bytes of all files that were read.
+        further: other columns by name, where columns were read by name.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Outcomes:
     versions: Mapping[str, str]
     warnings: tuple[str, ...]
     digest: str
+    further: Mapping[str, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)

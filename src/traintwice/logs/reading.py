@@ -57,6 +57,7 @@ def read_log(
     draw: str | None = None,
     target: str | None = None,
     prompt: str | None = None,
+    further: Sequence[str] = (),
 ) -> Outcomes:
     """Outcomes of an evaluation log.
 
@@ -70,6 +71,7 @@ def read_log(
             nested values: ``filtered_resps.0.0``.
         answer, id, draw, target, prompt: further columns by name; only with ``correct``. Several names for ``id`` are joined. Where
             ``id`` is None, the first of `columns.ID_COLUMNS` that exists is used.
+        further: columns to keep as text; only with ``correct``.
     Returns:
         One row for each answer.
     Raises:
@@ -92,8 +94,8 @@ def read_log(
             raise BadInput(
                 f"correct={correct!r} with scorer, filter or task. Pass one or the other: with correct, columns are read by name."
             )
-        return columns.read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt)
-    if any(column is not None for column in (answer, id, draw, target, prompt)):
+        return columns.read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt, further=further)
+    if further or any(column is not None for column in (answer, id, draw, target, prompt)):
         raise BadInput(
             "answer, id, draw, target or prompt without correct. Columns are read by name only where correct names the score."
         )

@@ -57,7 +57,7 @@ class IdenticalReplicas:
         for _, _, block in predictions.blocks():
             if not self._groups:
                 break
-            numbers = block.probs if block.has_probs else block.scores if block.has_scores else block.votes
+            numbers = block.given
             self._groups = [part for group in self._groups for part in _split(block.xp, numbers, group)]
         return self
 

@@ -22,6 +22,8 @@ class DrawBlock:
         counts: for each model how often it drew each class, integers ``N K``.
         labels: the true class of each item, −1 where it has none.
         ids, weights, clusters, groups, shown: of each item, as in `Predictions`.
+        right: for each model the mean score of its draws, ``N``; None where a draw is right if its class is the label.
+        graded: the scores are not only 0 and 1.
     """
 
     counts: list[np.ndarray]
@@ -31,14 +33,17 @@ class DrawBlock:
     clusters: np.ndarray | None = None
     groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     shown: Mapping[str, np.ndarray] = field(default_factory=dict)
+    right: list[np.ndarray] | None = None
+    graded: bool = False
 
     def where(self, chosen: np.ndarray) -> DrawBlock:
         """The items chosen by a mask."""
         weights, clusters = (None if array is None else array[chosen] for array in (self.weights, self.clusters))
         groups, shown = ({name: values[chosen] for name, values in c.items()} for c in (self.groups, self.shown))
         return DrawBlock(
-            [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown
-        )
+            [c[chosen] for c in self.counts], self.labels[chosen], self.ids[chosen], weights, clusters, groups, shown,
+            None if self.right is None else [r[chosen] for r in self.right], self.graded,
+        )  # fmt: skip
 
 
 def items_of_draws(session: Session, views: Sequence[View]) -> tuple[list[View], list[int]]:

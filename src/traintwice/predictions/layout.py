@@ -91,6 +91,7 @@ class Summary:
         cluster, clusters: the columns of clusters, and how many clusters there are; None where rows are independent.
         time, period: the column of time, and how it is cut ("week").
         draws: how many draws each file holds; None without draws.
+        outcomes: the files are evaluation logs, and ``label`` names their scores.
     """
 
     files: tuple[str, ...]
@@ -110,6 +111,7 @@ class Summary:
     time: str | None = None
     period: str | None = None
     draws: tuple[int, ...] | None = None
+    outcomes: bool = False
 
     @property
     def units(self) -> int:
@@ -122,7 +124,8 @@ class Summary:
         alike = len(set(self.layouts)) == 1
         lines += self.layouts[:1] if alike else [f"{n}: {layout}" for n, layout in zip(self.files, self.layouts, strict=True)]
         some = "" if self.labelled == self.rows else f", {self.rows - self.labelled:,} rows have none"
-        lines.append("no labels" if self.label is None else f"labels in {self.label}: {self.labelled:,} rows{some}")
+        what = "scores" if self.outcomes else "labels"
+        lines.append(f"no {what}" if self.label is None else f"{what} in {self.label}: {self.labelled:,} rows{some}")
         lines += [self.class_rule] if self.class_rule else []
         lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
         lines += [f"time {self.time} by {self.period}"] if self.period else []

@@ -63,6 +63,11 @@ class Derived:
             raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
         return self.known.labels
 
+    @property
+    def given(self) -> Array:
+        """Probabilities, predicted labels, scores, or answers with their scores (nan as −1): equal for identical replicas."""
+        return np.nan_to_num(self._values, nan=-1.0) if self.has_outcomes else self._values
+
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""

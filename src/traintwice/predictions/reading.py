@@ -11,6 +11,7 @@ from traintwice.errors import BadInput, unknown
 __all__ = ["OPTIONS", "Option", "Reading", "reading_of"]
 
 PANEL = "What the columns mean"
+LOGS = "Evaluation logs"
 
 Column: TypeAlias = Any
 """The name of a column of files or tables; with arrays, an array with one entry for each row."""
@@ -86,6 +87,23 @@ class Reading(TypedDict, total=False):
     positive: Annotated[str | None, Option(str, "Name of the positive class of a binary model.", "NAME")]
     logits: Annotated[bool, Option(bool, "The predictions are logits.")]
     regression: Annotated[bool, Option(bool, "The predictions are numbers and not probabilities.")]
+    correct: Annotated[
+        str | None, Option(str, "Column of the correctness of an answer, or of its score in [0, 1].", "COLUMN", panel=LOGS)
+    ]
+    answer: Annotated[str | None, Option(str, "Column of the answer's text, with --correct.", "COLUMN", panel=LOGS)]
+    normalise: Annotated[
+        Sequence[str] | None,
+        Option(
+            list[str],
+            "Answers that differ only so are the same: strip, casefold, number, punctuation; separate by commas.",
+            "STEP",
+            commas=True,
+            panel=LOGS,
+        ),
+    ]
+    scorer: Annotated[str | None, Option(str, "Scorer (metric) of an evaluation log to read.", "NAME", panel=LOGS)]
+    filter: Annotated[str | None, Option(str, "Filter of an evaluation log to read.", "NAME", panel=LOGS)]
+    task: Annotated[str | None, Option(str, "Task of an evaluation log to read; all by default.", "NAME", panel=LOGS)]
     by_position: Annotated[bool, Option(bool, "Match row n with row n; no ids are compared.")]
     on_missing: Annotated[
         Missing | None,

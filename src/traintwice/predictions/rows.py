@@ -16,6 +16,7 @@ from traintwice.predictions.checks import to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
 from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary, recognise_all
+from traintwice.predictions.outcome_rows import is_log, read_outcomes
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
@@ -105,6 +106,7 @@ class Rows:
         classes: K; None for predicted labels and regressions.
         class_names: names of the classes, where known.
         regression, has_probs, has_draws: each model gives numbers, probabilities, or several draws of each item.
+        outcomes: "outcomes" where answers are right or wrong, "graded" where they have scores between 0 and 1; else None.
         has_labels: False where no row can have a label.
         groups, shown: names of the group columns, the time axis last; and of the columns to show with single rows.
         time_axis: name of the time axis, or None.
@@ -122,14 +124,17 @@ class Rows:
         named: Classes,
         time_axis: str | None = None,
         clusters: str | None = None,
+        summary: Summary | None = None,
+        draws: Sequence[DrawBlock] | None = None,
     ) -> None:
-        self._source, self._names, self._named = source, tuple(names), named
+        self._source, self._names, self._named, self._summary, self._draws = source, tuple(names), named, summary, draws
         self.files = source if isinstance(source, AlignedPredictions) else None
         self.replicas, self.classes, self.class_names = source.replicas, source.classes, source.class_names
         self.regression = source.is_regression if isinstance(source, AlignedPredictions) else source.has_scores
-        self.has_draws = self.files is not None and self.files.has_draws
+        self.has_draws = draws is not None or (self.files is not None and self.files.has_draws)
+        self.outcomes = source._kind if isinstance(source, Predictions) and source.has_outcomes else None
         self.has_probs = source.has_probs
-        self.has_labels = source.has_labels if isinstance(source, AlignedPredictions) else source.known.labels is not None
+        self.has_labels = source.has_labels if isinstance(source, AlignedPredictions) else bool(source.labelled.any())
         self.groups = tuple(source.groups)
         self.shown = tuple(source.shown if isinstance(source, AlignedPredictions) else source.known.shown)
         self.time_axis, self.clusters = time_axis, clusters
@@ -140,6 +145,8 @@ class Rows:
     @property
     def summary(self) -> Summary:
         """What was read; matches the rows of files where that was not done yet."""
+        if self._summary is not None:
+            return self._summary
         if isinstance(self._source, AlignedPredictions):
             return self._source.summary
         p = self._source
@@ -184,10 +191,11 @@ class Rows:
 
     def items(self) -> Iterator[DrawBlock]:
         """Blocks of items, with how often each model drew each class; see `AlignedPredictions.items`."""
-        if self.files is None:
+        blocks = self._draws if self.files is None else self.files.items()
+        if blocks is None:
             raise BadInput("these rows are not draws; pass draws= and id= where a model answered an item several times")
         self.waived = 0
-        for block in self.files.items():
+        for block in blocks:
             keep = self._keep(block.ids)
             yield block if keep is None else block.where(keep)
 
@@ -220,7 +228,9 @@ def items_of(given: Any) -> list[Any]:
         return [given]
     if isinstance(given, list | tuple):
         return [item for part in given for item in items_of(part)]
-    return expand([given]) if isinstance(given, str | Path) else [given]
+    if not isinstance(given, str | Path):
+        return [given]
+    return [given] if Path(given).is_dir() and is_log(given) else expand([given])
 
 
 def replicas_of(given: Any) -> list[Any]:
@@ -276,5 +286,22 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     for name, value in reading.items():
         if value is not None and not isinstance(value, str | bool | int | tuple | list):
             raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
+    logs = [is_log(model) for model in models] if wanted["correct"] is None else [True]
+    if any(logs):
+        if not all(logs):
+            raise BadInput(
+                f"{models[logs.index(False)]} is not an evaluation log and {models[logs.index(True)]} is one; pass logs alone"
+            )
+        outcomes, summary, draws = read_outcomes(models, wanted)
+        yield Rows(outcomes, named=Classes(outcomes.class_names), clusters=summary.cluster, summary=summary, draws=draws)
+        return
+    for name in ("answer", "normalise", "scorer", "filter", "task"):
+        if wanted[name]:  # type: ignore[literal-required]
+            told = (
+                "--answer needs --correct, the column of the correctness"
+                if name == "answer"
+                else f"--{name} is for evaluation logs"
+            )
+            raise BadInput(f"{told}; {models[0]} is not a log of a known layout")
     with open_predictions(list(models), **reading) as files:
         yield Rows(files, named=files.named, time_axis=reading.get("time"), clusters=files.cluster)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
-from traintwice.compare.results import Diff
+from traintwice.compare.results import Diff, reworded
 from traintwice.formatting import value_of, visible
 from traintwice.tables import diff_tables as tables
 from traintwice.tables.sheet import Line, Sheet
@@ -35,7 +37,7 @@ def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
         diff: of two models.
         every: include every table; otherwise the sheet fits on a screen.
     """
-    return Sheet(
+    sheet = Sheet(
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
         lines=answers(diff),
@@ -43,6 +45,14 @@ def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
         tables=tuple(tables.every_table(diff) if every else _short_tables(diff)),
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
     )
+    return sheet if diff.outcomes is None else _in_reruns(sheet, partial(reworded, graded=diff.outcomes == "graded"))
+
+
+def _in_reruns(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
+    """A sheet about reruns and items of an evaluation."""
+    tables = tuple(replace(t, title=say(t.title), notes=tuple(map(say, t.notes))) for t in sheet.tables)
+    paragraphs = tuple((say(heading), say(text)) for heading, text in sheet.paragraphs)
+    return replace(sheet, paragraphs=paragraphs, tables=tables, notes=tuple(map(say, sheet.notes)))
 
 
 def answers(diff: Diff) -> tuple[Line, ...]:

@@ -30,7 +30,7 @@ def matching(found: Summary) -> str:
         parts.append(f"score = P({visible(found.positive)})")
     if found.class_rule is not None:
         parts.append(visible(found.class_rule))
-    if found.label is not None and "labels in" not in layout:
+    if found.label is not None and not found.outcomes and "labels in" not in layout:
         parts.append(f"labels in {visible(found.label)}")
     if found.weight is not None:
         parts.append(f"weighted by {visible(found.weight)}")

@@ -1,7 +1,4 @@
-"""Replicas of any network that train together: the forward pass mapped over a stack of parameters by `torch.func.vmap`.
-
-Experimental: docs/engine.md gives the measured times.
-"""
+"""Replicas of any network that train together: the forward pass mapped over a stack of parameters by `torch.func.vmap`."""
 
 from __future__ import annotations
 

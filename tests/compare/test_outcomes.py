@@ -1,0 +1,210 @@
+"""Evaluation logs compared: accuracy, regressions, answers that change, reruns, tasks, graded answers, repeated draws."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from traintwice import Budget, diff, gate, measure
+from traintwice.errors import BadInput, UnknownName
+from traintwice.statistics.intervals import wilson
+
+
+def written(folder, name, rows):
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def items(seed, n=200, loss=0.0, *, graded=False):
+    """One run: answers that are mostly right, some of them written with other spaces and capitals."""
+    rng = np.random.default_rng(seed)
+    hard = np.random.default_rng(0).random(n) < 0.3
+    for i in range(n):
+        right = bool(hard[i] == (rng.random() < 0.1)) and rng.random() >= loss
+        text = f"answer {i}" if right else f"answer {i + rng.integers(1, 4)}"
+        score = round(float(rng.random()) * 0.4 + (0.6 if right else 0.0), 3) if graded else right
+        yield {
+            "id": f"q{i}",
+            "task": "odd" if i % 2 else "even",
+            "user": i // 4,
+            "asked": f"What is {i}?",
+            "score": score,
+            "said": f" {text.upper()}. " if rng.random() < 0.5 else text,
+        }
+
+
+@pytest.fixture
+def pair(tmp_path):
+    old, new = list(items(1)), list(items(2, loss=0.15))
+    return old, new, written(tmp_path, "old.jsonl", old), written(tmp_path, "new.jsonl", new)
+
+
+COLUMNS = {"id": "id", "correct": "score", "answer": "said"}
+
+
+def test_every_number_is_that_of_a_loop(pair):
+    old, new, *paths = pair
+    d = diff(*paths, **COLUMNS, normalise=["strip", "casefold", "punctuation"])
+    right = [[row["score"] for row in run] for run in (old, new)]
+    texts = [[row["said"].strip().strip(".").casefold() for row in run] for run in (old, new)]
+    n, lost, won = len(old), 0, 0
+    for was, now in zip(*right, strict=True):
+        lost += was and not now
+        won += now and not was
+    changed = sum(a != b for a, b in zip(*texts, strict=True))
+    alike_wrong = sum(a != b and not (x or y) for a, b, x, y in zip(*texts, *right, strict=True))
+    assert_allclose(d["accuracy"].value, np.mean(right[1]) - np.mean(right[0]))
+    assert_allclose(d["negative_flips"].value, lost / n)
+    assert_allclose(d["positive_flips"].value, won / n)
+    assert_allclose(d["churn"].value, changed / n)
+    assert_allclose(d["lateral_flips"].value, alike_wrong / n)
+    assert_allclose([d["churn"].low, d["churn"].high], wilson(changed / n, n, 0.95))
+    (accuracy,) = d.quality
+    assert_allclose(accuracy.p_value, stats.binomtest(lost, lost + won).pvalue)
+    assert (d.regressed_rows, d.flow, d.predicted) == (lost, None, ())
+    assert d.answers[0].verdict == "worse"
+
+
+def test_without_answers_what_changes_is_the_correctness(pair):
+    old, new, *paths = pair
+    d = diff(*paths, id="id", correct="score")
+    assert_allclose(d["churn"].value, np.mean([a["score"] != b["score"] for a, b in zip(old, new, strict=True)]))
+    assert d.regressed[0].old == "right"
+    assert d.regressed[0].new == "wrong"
+
+
+def test_tasks_clusters_and_columns_to_show(pair):
+    old, new, *paths = pair
+    d = diff(*paths, **COLUMNS, by="task", cluster="user", show="asked", min_support=1)
+    assert {s.value for s in d.slices} == {"odd", "even"}
+    for s in d.slices:
+        inside = [(a["score"], b["score"]) for a, b in zip(old, new, strict=True) if a["task"] == s.value]
+        assert_allclose(s.accuracy_change.value, np.mean([b - a for a, b in inside]))
+    assert d.alignment.clusters == 50
+    assert d["churn"].units == 50
+    first = d.regressed[0]
+    assert first.shown == {"asked": f"What is {str(first.id)[1:]}?"}
+    assert first.label is None
+
+
+def test_reruns_are_the_floor_and_are_called_so(pair, tmp_path):
+    _, _, *paths = pair
+    again = [written(tmp_path, f"again{k}.jsonl", items(10 + k)) for k in range(4)]
+    d = diff(*paths, floor=again, **COLUMNS, normalise=["strip", "casefold", "punctuation"])
+    assert d.floor.retrains == 4
+    text = f"{d}{[a.sentence for a in d.answers]}{[f.reason for f in d.floors]}"
+    assert "rerun" in text
+    assert "retrain" not in text
+    assert d.answers[1].verdict == "more than rerunning causes"
+
+
+def test_graded_answers_have_a_mean_score_and_items_that_score_lower(tmp_path):
+    runs = [list(items(1, graded=True)), list(items(2, loss=0.2, graded=True))]
+    paths = [written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(runs)]
+    d = diff(*paths, **COLUMNS, by="task", min_support=1)
+    scores = np.array([[row["score"] for row in run] for run in runs])
+    (quality,) = d.quality
+    assert (quality.name, d.outcomes) == ("mean_score", "graded")
+    expected = stats.ttest_rel(scores[1], scores[0])
+    assert_allclose(quality.change.value, (scores[1] - scores[0]).mean())
+    assert_allclose(quality.p_value, expected.pvalue)
+    interval = expected.confidence_interval()
+    assert_allclose([quality.change.low, quality.change.high], [interval.low, interval.high], rtol=1e-6)
+    assert_allclose(d["negative_flips"].value, (scores[1] < scores[0]).mean())
+    assert d.left_out["accuracy"] == "answers have scores between 0 and 1"
+    assert "lower score" in d.answers[1].sentence
+    assert all(s.accuracy_change is None for s in d.slices)
+
+
+def test_items_without_a_score_count_for_churn_alone(tmp_path):
+    rows = [list(items(1, 20)), list(items(2, 20))]
+    rows[0][3]["score"] = None
+    paths = [written(tmp_path, f"{m}.jsonl", run) for m, run in enumerate(rows)]
+    d = diff(*paths, **COLUMNS)
+    assert (d.alignment.rows, d.alignment.labelled) == (20, 19)
+    assert d["churn"].examples == 20
+    assert_allclose(
+        d["negative_flips"].value, sum(a["score"] is True and not b["score"] for a, b in zip(*rows, strict=True)) / 19
+    )
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_repeated_draws_of_each_item_are_their_own_floor(tmp_path, graded):
+    paths, answers, scores = [], [], []
+    for m in range(2):
+        runs = [list(items(20 * m + e, 60, graded=graded)) for e in range(3)]
+        rows = [{**row, "epoch": e} for e, run in enumerate(runs) for row in run]
+        paths.append(written(tmp_path, f"{m}.jsonl", rows))
+        answers.append([[run[i]["said"] for run in runs] for i in range(60)])
+        scores.append([[run[i]["score"] for run in runs] for i in range(60)])
+    d = diff(*paths, **COLUMNS, draws="epoch")
+    cross = within = 0.0
+    for one, other in zip(*answers, strict=True):
+        cross += np.mean([a != b for a in one for b in other]) / 60
+        within += sum(np.mean([own[i] != own[j] for i in range(3) for j in range(i)]) for own in (one, other)) / 2 / 60
+    assert_allclose([d.floor.value, d.floor.floor], [cross, within])
+    (quality,) = d.quality
+    assert quality.name == ("mean_score" if graded else "accuracy")
+    assert_allclose([quality.old.value, quality.new.value], [np.mean(s) for s in scores])
+    assert {m.name for m in d.measures} == ({"churn"} if graded else {"churn", "negative_flips", "positive_flips"})
+
+
+def test_measures_and_gates_read_logs_too(pair):
+    _, _, *paths = pair
+    m = measure(paths, **COLUMNS)
+    assert_allclose(m["churn"].value, diff(*paths, **COLUMNS)["churn"].value)
+    result = gate(*paths, [Budget("negative_flips", max=0.01), Budget("accuracy", min=-0.5)], **COLUMNS)
+    assert [c.outcome for c in result.checks] == ["over", "kept"]
+
+
+def test_identical_logs_are_named(pair):
+    _, _, old, _ = pair
+    assert diff(old, old, **COLUMNS).answers[2].verdict == "identical"
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "message"),
+    [
+        ({}, {"probs": "said"}, BadInput, "--probs has no meaning for evaluation logs"),
+        ({}, {"by": "nothing"}, UnknownName, "nothing"),
+        ({}, {"correct": None, "answer": "said", "id": None}, BadInput, "--answer needs --correct"),
+        ({}, {"correct": None, "answer": None, "scorer": "acc", "id": None}, BadInput, "--scorer is for evaluation logs"),
+        ({"id": "q999"}, {}, BadInput, "2 items are not in all 2 logs .*on-missing drop"),
+        ({"score": 1.5}, {}, BadInput, "outside"),
+        ({"said": "x"}, {"normalise": ["stripp"]}, UnknownName, "strip"),
+    ],
+)
+def test_bad_input(pair, tmp_path, change, options, error, message):
+    old, _, path, _ = pair
+    other = written(tmp_path, "other.jsonl", [{**old[0], **change}, *old[1:]])
+    with pytest.raises(error, match=message):
+        diff(path, other, **{**COLUMNS, **options})
+
+
+def test_items_of_one_log_alone_can_be_dropped(pair, tmp_path):
+    old, _, path, _ = pair
+    other = written(tmp_path, "other.jsonl", old[5:])
+    d = diff(path, other, **COLUMNS, on_missing="drop")
+    assert (d.alignment.rows, d.alignment.dropped) == (195, (5, 0))
+
+
+def test_a_log_of_a_known_layout_needs_no_option(tmp_path):
+    def sample(i, right, answer):
+        return {
+            "doc_id": i, "doc": {"q": f"q{i}"}, "target": str(i), "arguments": {"gen_args_0": {"arg_0": f"q{i}"}},
+            "resps": [[answer]], "filtered_resps": [answer], "filter": "none", "metrics": ["acc"], "doc_hash": f"h{i}", "acc": right,
+        }  # fmt: skip
+
+    paths = [
+        written(tmp_path, f"samples_{name}.jsonl", [sample(i, float(i % 5 != k), str(i + (i % 5 == k))) for i in range(50)])
+        for k, name in enumerate(("old", "new"))
+    ]
+    d = diff(*paths)
+    assert_allclose([d["negative_flips"].value, d["churn"].value], [0.2, 0.4])
+    assert "lm-evaluation-harness" in str(d)
+    assert d.regressed[0].shown["target"] == str(d.regressed[0].id)
+    assert math.isnan(d["accuracy"].low) or d["accuracy"].low <= 0 <= d["accuracy"].high
