@@ -88,3 +88,11 @@ def test_mistakes():
     assert selective_ensemble(np.zeros((5, 2), int), alpha=0.0625).coverage.value == 1
     with pytest.raises(BadInput, match="different rows"):
         selective_agreement(selective_ensemble(VOTES), selective_ensemble(VOTES[:, :5]))
+
+
+def test_numbers_are_refused(tmp_path):
+    files = [tmp_path / f"{m}.csv" for m in range(6)]
+    for file in files:
+        file.write_text("id,value\n1,0.5\n2,7.5\n")
+    with pytest.raises(BadInput, match="got numbers or outcomes, expected probabilities or predicted labels"):
+        selective_ensemble([str(file) for file in files], regression=True, probs="value", id="id")

@@ -99,8 +99,8 @@ def selective_ensemble(
         raise BadInput(f"selective_ensemble: got alpha={alpha}, expected a number between 0 and 1")
     with open_replicas(predictions, labels, None, reading) as rows:
         whole = in_memory(rows, "selective_ensemble reads")
-    if whole.has_scores:
-        raise BadInput("selective_ensemble: got numbers, expected probabilities or predicted labels")
+    if whole.has_scores or whole.has_outcomes:
+        raise BadInput("selective_ensemble: got numbers or outcomes, expected probabilities or predicted labels")
     least = math.ceil(1 - math.log2(alpha) - 1e-12)
     if whole.replicas < least:
         raise TooFewReplicas(

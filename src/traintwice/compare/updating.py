@@ -129,8 +129,8 @@ def _pair(old: Any, new: Any, labels: Array | None, reading: Reading) -> Predict
     options: Reading = {**reading, **({} if labels is None else {"label": labels})}
     with open_rows([old, new], ["old", "new"], **options) as rows:
         pair = in_memory(rows, "update_predictions reads")
-    if pair.has_scores:
-        raise BadInput("update_predictions: got numbers, expected probabilities or predicted labels")
+    if pair.has_scores or pair.has_outcomes:
+        raise BadInput("update_predictions: got numbers or outcomes, expected probabilities or predicted labels")
     return pair
 
 
