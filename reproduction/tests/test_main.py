@@ -8,8 +8,7 @@ import pytest
 
 from traintwice_reproduction import __main__ as command
 from traintwice_reproduction import kept
-from traintwice_reproduction.pages import choices, clicks, findings, methods, speed, tables
-from traintwice_reproduction.studies import rivals
+from traintwice_reproduction.pages import clicks, findings, methods, speed, tables
 
 PLACES = [(clicks, "PAGE"), (speed, "PAGE"), (tables, "PAGE"), (findings, "PAGE"), (kept, "README")]
 
@@ -45,6 +44,7 @@ def test_one_command_makes_every_page(call, tmp_path, monkeypatch):
     [
         (("findings", "claims.ad-digit"), "no study of claims named 'claims.ad-digit'. Did you mean 'claims.ad-digits'"),
         (("findings", "digits"), "no study of claims named 'digits'"),
+        (("choices", "ad-digit"), "no choice named 'ad-digit'. Did you mean 'ad-digits'"),
         (("tables", "ad.table9"), "no table or figure named 'ad.table9'"),
     ],
 )
@@ -61,10 +61,3 @@ def test_the_same_numbers_keep_their_date(tmp_path):
     assert json.loads(file.read_text())["date"] == "2026-01-01"
     kept.keep(file, {"date": "2026-02-02", "churn": 0.2})
     assert json.loads(file.read_text())["date"] == "2026-02-02"
-
-
-@pytest.mark.parametrize("stage", ["lenet", "flights"])
-def test_settings_are_chosen_on_other_replicas(stage):
-    study, reported = choices.study_to_choose(stage), rivals("lenet")
-    assert study.seed != reported.seed
-    assert len(study.rows) > 7

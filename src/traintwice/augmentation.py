@@ -86,7 +86,55 @@ class CropFlip:
         return moved
 
 
-ALL: tuple[type, ...] = (Shift, CropFlip)
+@dataclass(frozen=True)
+class ResizedCropFlip:
+    """A random crop of random area and shape, enlarged to the size of the picture, and a horizontal flip with probability 1/2.
+
+    Args:
+        least: smallest area of a crop as a share of the picture's, in (0, 1]; the area is uniform from there to 1, the logarithm of its
+            ratio of width to height uniform from 3/4 to 4/3, each side at most the picture's, each place equally likely.
+    Raises:
+        BadSpec: a share outside (0, 1].
+    Source:
+        Szegedy et al. 2015, section 6. Ours: sides are cut to the picture's instead of drawn again, and crops are enlarged bilinearly from
+        the picture as the data set gives it.
+    Example:
+        >>> whole = torch.tensor([[65535, 32768, 0, 0, 0]])
+        >>> ResizedCropFlip().apply(torch.tensor([[[[1.0], [2.0]], [[3.0], [4.0]]]]), whole).flatten().tolist()
+        [1.0, 2.0, 3.0, 4.0]
+    """
+
+    least: float = 0.08
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= 1:
+            raise BadSpec(f"ResizedCropFlip.least: got {self.least}, expected a number above 0 and at most 1")
+
+    def draw(self, rng: np.random.Generator, examples: int) -> np.ndarray:
+        """Area, shape and place in 65,536 steps, and the flip."""
+        return rng.integers(0, [STEPS, STEPS + 1, STEPS, STEPS, 2], size=(examples, 5))
+
+    def apply(self, pictures: Tensor, drawn: Tensor) -> Tensor:
+        """The enlarged crops."""
+        share = drawn[:, :4].to(torch.float64) / STEPS
+        last = (STEPS - 1) / STEPS  # of the draws of area and place
+        area = self.least + (1 - self.least) * share[:, 0] / last
+        shape = torch.exp((2 * share[:, 1] - 1) * np.log(4 / 3)).sqrt()
+        height, width = ((area.sqrt() * factor).clamp(max=1.0) for factor in (1 / shape, shape))
+        down, right = ((2 * share[:, i] / last - 1) * (1 - side) for i, side in ((2, height), (3, width)))
+        change = torch.zeros(len(pictures), 2, 3, dtype=torch.float64, device=pictures.device)
+        change[:, 0, 0], change[:, 0, 2] = torch.where(drawn[:, 4] == 1, -width, width), right
+        change[:, 1, 1], change[:, 1, 2] = height, down
+        first = pictures.movedim(3, 1)
+        grid = torch.nn.functional.affine_grid(change, list(first.shape), align_corners=False).to(pictures.dtype)
+        crops = torch.nn.functional.grid_sample(first, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return crops.movedim(1, 3)
+
+
+STEPS = 65536
+"""Values of each draw of `ResizedCropFlip`."""
+
+ALL: tuple[type, ...] = (Shift, CropFlip, ResizedCropFlip)
 """Every augmentation; the contract tests loop over it."""
 
 

@@ -93,7 +93,8 @@ class Recipe:
         views: whether the components of a replica see the "same" change of an example or each its "own". With own batches, examples
             outside the shared part are changed for each component anyway. A gate sees the first component's view.
         hardware: "fixed", or "emulated": each replica starts with one weight changed by one unit in the last place, as if the hardware
-            rounded differently each time. On a CPU, hardware is always fixed.
+            rounded differently each time; or "free": on a GPU kernels are not deterministic and cuDNN searches for the fastest. A CPU is
+            deterministic, so there "free" hardware is emulated.
         progressive: a single pass that predicts every mini-batch before training on it, for data in the order of time; None otherwise.
     Raises:
         BadSpec: a setting outside its range, or settings that contradict each other.
@@ -118,7 +119,7 @@ class Recipe:
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
     views: Literal["same", "own"] = "same"
-    hardware: Literal["fixed", "emulated"] = "fixed"
+    hardware: Literal["fixed", "emulated", "free"] = "fixed"
     progressive: Progressive | None = None
     alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
 
@@ -130,8 +131,8 @@ class Recipe:
             raise BadSpec(f"Recipe.clip_norm: got {self.clip_norm}, expected a number greater than 0")
         if not self.sharpness >= 0:
             raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
-        if self.hardware not in ("fixed", "emulated"):
-            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed' or 'emulated'")
+        if self.hardware not in ("fixed", "emulated", "free"):
+            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed', 'emulated' or 'free'")
         shared = self.own_batches.size(self.batch_size) if self.own_batches is not None else None
         teacher = self.teacher.recipe.method if self.teacher is not None else None
         check_components(self.components, self.method, self.network, self.own_batches)
@@ -160,6 +161,14 @@ class Recipe:
         own = self.components[component].optimizer if self.components else None
         return own or self.optimizer
 
+    def emulates_hardware(self, *, on_gpu: bool) -> bool:
+        """Whether the randomness of hardware is emulated: on request, and where it is free on a CPU.
+
+        >>> Recipe(hardware="free").emulates_hardware(on_gpu=False), Recipe(hardware="free").emulates_hardware(on_gpu=True)
+        (True, False)
+        """
+        return self.hardware == "emulated" or (self.hardware == "free" and not on_gpu)
+
     def free(self) -> tuple[str, ...]:
         """Sources of randomness that differ between replicas: those not fixed, and earlier models with such sources.
 
@@ -173,7 +182,7 @@ class Recipe:
             "subset": any(component.subset < 1 for component in self.components),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),
-            "hardware": self.hardware == "emulated",
+            "hardware": self.hardware != "fixed",
         }
         earlier = {"start": self.start, "teacher": self.teacher}
         own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]

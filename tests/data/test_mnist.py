@@ -112,3 +112,10 @@ def test_pictures_and_labels_of_other_numbers(tmp_path):
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.full(300, 10, np.uint8)))
     with pytest.raises(BadInput, match="got labels from 10 to 10, expected 0 to 9"):
         MNIST(str(tmp_path), validation=5).load()
+
+
+def test_without_a_validation_split_all_training_pictures_train(tmp_path):
+    write_mnist(tmp_path)
+    whole, part = MNIST(str(tmp_path), validation=0).load(), MNIST(str(tmp_path), validation=10).load()
+    assert len(whole.train) == len(part.train) + 10
+    assert whole.validation is whole.test

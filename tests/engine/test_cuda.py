@@ -106,3 +106,13 @@ def test_the_audit_compares_devices():
     found = audit(ODD, SOURCE, steps=4, execution=Execution(device="cuda"))
     assert found.deterministic
     assert {c.device for c in found.compared} == {"cpu", "cuda"}
+
+
+def test_free_hardware_is_not_emulated_and_is_recorded():
+    free = ODD.change(hardware="free", fixed=("initialisation", "order", "dropout"))
+    assert numerics_of(free, DATA, Execution("loop", "cuda")).kernels == "free"
+    execution = Execution("loop", "cuda", precision="float64")
+    ((_, found),) = train_group(free, DATA, seed=0, replicas=[1], execution=execution)
+    ((_, fixed),) = train_group(free.change(hardware="fixed"), DATA, seed=0, replicas=[1], execution=execution)
+    for what, array in fixed.weights.items():
+        np.testing.assert_allclose(found.weights[what], array, rtol=1e-9, atol=1e-9)

@@ -10,7 +10,7 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import Engine, Execution, Numerics, choose, numerics_of, train_group, with_chosen_engine
-from traintwice.engine.execution import available_devices, deterministic
+from traintwice.engine.execution import available_devices, gpu_kernels
 from traintwice.engine.numerics import processor_name
 from traintwice.engine.reading import TrainingSet
 from traintwice.errors import BadSpec, StoreError
@@ -51,14 +51,17 @@ def test_deterministic_kernels_are_asked_for_and_everything_is_put_back():
             torch.get_float32_matmul_precision(),
             cudnn.allow_tf32,
             cudnn.deterministic,
+            cudnn.benchmark,
         )
 
     before = now()
-    with deterministic(tf32=False):
-        assert now() == (True, "highest", False, True)
-    with deterministic(tf32=True):
-        assert now() == (True, "high", True, True)
-    with pytest.raises(KeyError), deterministic(tf32=True):
+    with gpu_kernels(tf32=False):
+        assert now() == (True, "highest", False, True, False)
+    with gpu_kernels(tf32=True):
+        assert now() == (True, "high", True, True, False)
+    with gpu_kernels(tf32=False, free=True):
+        assert now() == (False, "highest", False, False, True)
+    with pytest.raises(KeyError), gpu_kernels(tf32=True):
         raise KeyError
     assert now() == before
 

@@ -10,7 +10,7 @@ from traintwice.augmentation import CropFlip, Shift
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits, Split
-from traintwice.engine import Execution, train
+from traintwice.engine import Execution, train, train_group
 from traintwice.engine.batches import batches
 from traintwice.engine.building import build, perturb_one_ulp
 from traintwice.engine.reading import Examples, Inputs
@@ -227,8 +227,22 @@ def test_emulated_hardware_makes_other_models():
     fixed = SMALL.change(fixed=SOURCES, epochs=20)
     found = {train(fixed, DATA, seed=0, replica=m).outputs["test"].tobytes() for m in range(3)}
     assert len(found) == 3
-    with pytest.raises(BadSpec, match=r"Recipe.hardware: got 'free'"):
-        SMALL.change(hardware="free")
+    with pytest.raises(BadSpec, match=r"Recipe.hardware: got 'random'"):
+        SMALL.change(hardware="random")
+
+
+@pytest.mark.parametrize("engine", ["loop", "stacked"])
+def test_free_hardware_is_emulated_on_a_cpu(engine):
+    """Never replicas that are one model because a CPU is deterministic."""
+    recipe = Recipe(network=MLP((9, 7)), epochs=3, batch_size=32, fixed=("initialisation", "order"))
+    free, emulated = recipe.change(hardware="free"), recipe.change(hardware="emulated")
+    assert free.free() == ("hardware",)
+    found = [
+        [t.outputs["test"] for _, t in train_group(r, DATA, seed=0, replicas=range(3), execution=Execution(engine=engine))]
+        for r in (free, emulated)
+    ]
+    np.testing.assert_array_equal(*found)
+    assert len({z.tobytes() for z in found[0]}) == 3
 
 
 def test_averaged_batch_statistics_with_dropout_do_not_depend_on_a_global_generator():

@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -16,8 +15,8 @@ from traintwice.errors import BadInput, TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
 from traintwice_reproduction import bank, kept
-from traintwice_reproduction.pages import choices, clicks, findings, methods, methods_results, speed, tables
-from traintwice_reproduction.studies import methods_digits
+from traintwice_reproduction.pages import clicks, comparing, findings, methods, methods_results, speed, tables
+from traintwice_reproduction.studies import choices, chosen, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 
 app = typer.Typer(
@@ -43,7 +42,7 @@ def pages() -> None:
     clicks.PAGE.write_text(clicks.filled(clicks.PAGE.read_text(), kept.read(clicks.RESULTS)))
     speed.PAGE.write_text(speed.page(speed.PAGE.read_text(), kept.read(speed.RESULTS)))
     tables.PAGE.write_text(tables.page())
-    studies = findings.kept_studies()
+    studies = comparing.kept_studies()
     findings.PAGE.write_text(findings.page(studies))
     _into_readme("findings", findings.five(studies))
 
@@ -70,11 +69,11 @@ def refresh(date: Date, store: StorePath = STORE) -> None:
 def run_findings(names: Names, date: Date, store: StorePath = STORE) -> None:
     """Run studies of the claims, keep their results, rewrite all pages."""
     for name in names:
-        if name not in findings.NAMES:
-            raise unknown("study of claims", name, findings.NAMES)
+        if name not in comparing.NAMES:
+            raise unknown("study of claims", name, comparing.NAMES)
     for name in names:
-        results = run(findings.study_of(name), store=store)
-        kept.keep(findings.FOLDER / f"{name}.json", findings.summary(results, findings.family_of(name), date))
+        results = run(comparing.study_of(name), store=store)
+        kept.keep(comparing.FOLDER / f"{name}.json", comparing.summary(results, comparing.family_of(name), date))
     pages()
 
 
@@ -102,10 +101,15 @@ def keep_speed(files: Annotated[list[Path], typer.Argument(help="Output of bench
 
 
 @app.command(name="choices")
-def print_choices(stage: Annotated[Literal["lenet", "flights"], typer.Argument(help="Study of rivals.")]) -> None:
-    """Train the candidate settings of the rivals and print their measures; nothing is kept."""
-    with tempfile.TemporaryDirectory() as folder:
-        print("\n".join(choices.lines_of(run(choices.study_to_choose(stage), store=folder))))
+def run_choices(names: Names, date: Date, store: StorePath = STORE) -> None:
+    """Train candidate settings on other replicas, keep their validation measures and the chosen values, rewrite all pages."""
+    for name in names:
+        if name not in choices.CHOICES:
+            raise unknown("choice", name, choices.CHOICES)
+    for name in names:
+        choice = choices.CHOICES[name]()
+        kept.keep(chosen.FOLDER / f"{name}.json", choices.summary(choice, run(choice.experiment, store=store), date))
+    pages()
 
 
 def _into_readme(part: str, text: str) -> None:

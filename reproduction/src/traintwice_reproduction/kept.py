@@ -49,6 +49,7 @@ def written(value: Any, depth: int = 0) -> str:
 def keep(path: Path, value: Any) -> None:
     """Write a result; a file that differs only in its date stays as it is."""
     text = written(value) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or {**json.loads(path.read_text()), "date": None} != {**json.loads(text), "date": None}:
         path.write_text(text)
 

@@ -113,3 +113,22 @@ def test_what_the_prose_says_of_anti_distillation_against_the_plain_ensemble():
     assert not any(form["churn"]["significant"] for form in forms)
     _, low, high = pairs["anti-distillation, probabilities"]["churn"]["difference"]
     assert -0.001 < low < high < 0.001
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+def test_what_is_said_of_clicks_is_of_the_kept_rivals(page):
+    """No sentence says that a control was not tried on clicks where `rivals-flights` has it."""
+    text = page.read_text()
+    kept = json.loads((pages.KEPT / "findings" / "rivals-flights.json").read_text())
+    assert "not tried on clicks" not in text
+    assert {"steady, last weights", "rate decay"} <= set(kept["rows"])
+    value, low, high = (100 * v for v in kept["claims"]["steady, last weights | plain | churn"]["difference"])
+    assert f"**−{-value:.2f} pp (−{-low:.2f} to −{-high:.2f})**" in text
+
+
+def test_how_the_settings_of_steady_were_chosen_is_said_for_every_network(tmp_path, monkeypatch):
+    assert "How the settings were chosen" in TEXT
+    assert all(f"{stage}: " in pages.chosen(STUDY, f"steady-{stage}") for stage in ("digits", "mnist-5k", "fashion", "lenet"))
+    record = {"chosen": {"rate": 0.005, "weight decay": 1.0}}
+    monkeypatch.setattr(pages, "record_of", lambda name: record if name == "steady-digits" else None)
+    assert pages.chosen(STUDY, "steady-digits", "steady-lenet") == "digits: rate 0.005, weight decay 1; lenet: not run yet"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from traintwice_reproduction.pages.tables import FOLDER, PAGE, page
+from traintwice_reproduction.pages.tables import FOLDER, PAGE, is_current, page
 from traintwice_reproduction.tables import ARTEFACTS
 from traintwice_reproduction.tables.reproducing import studies
 from traintwice_reproduction.tables.side_by_side import PaperTable
@@ -26,3 +26,21 @@ def test_what_is_kept_is_of_the_table_as_it_is_now(path):
         experiment = studies(artefact, part, kept["scale"])[-1]
         assert any(f"M = {experiment.replicas}" in note for table in tables for note in table.notes if part.heading in note)
     assert kept["chosen"].keys() == {part.name for part in parts}
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_a_kept_run_of_an_earlier_version_is_said_to_be_one(path):
+    kept = json.loads(path.read_text())
+    text = PAGE.read_text()
+    assert is_current(kept) == (kept.get("version", 1) == ARTEFACTS[kept["artefact"]].version)
+    if kept["tables"]:
+        section = text.partition(f"## {kept['artefact']}\n")[2].partition("\n## ")[0]
+        assert ("not run for this version yet" in section) == (not is_current(kept))
+
+
+def test_the_page_names_the_processor_and_flags():
+    text = PAGE.read_text()
+    assert "processor not recorded" in text
+    assert "Hardware is emulated on " in text
+    assert "lowest, without a test, 0.00" not in text
+    assert "no augmentation, order, initialisation †" in text

@@ -9,12 +9,13 @@ import pytest
 from traintwice.data import Criteo, Flights
 from traintwice.errors import BadInput
 from traintwice.losses import Decorrelation, Difference
-from traintwice.metrics import log_loss, rank_loss, relative_delta_positive
+from traintwice.metrics import accuracy, log_loss, rank_loss, relative_delta_positive
 from traintwice.presets import flights
 from traintwice.study import Experiment, Store, gather, prepare
 from traintwice.study.worker import train_into
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 from traintwice_reproduction.tables.cost import ROW_OF_A_STREAM, multiply_adds
+from traintwice_reproduction.tables.guards import fourth_power, guards, pull
 from traintwice_reproduction.tables.reproducing import study_of
 from traintwice_reproduction.tables.side_by_side import latex
 
@@ -87,35 +88,36 @@ def test_what_flights_trained_is_not_trained_again(done):
 def test_columns_stand_in_the_papers_order(done):
     (table,) = done[1].tables
     results = done[1].parts[0].results
-    assert table.header[:7] == ("AD type", "λ", "λ of the paper", "s", "Log Loss change", "Rank Loss change", "Δʳ¹")
+    assert table.header[:4] == ("AD type", "λ", "λ·⟨z²⟩²", "λ·L / CE")
+    assert table.header[4:9] == ("λ of the paper", "s", "Log Loss change", "Rank Loss change", "Δʳ¹")
     assert {"Churn", "Acc"} <= set(table.header)
-    assert [row[:4] for row in table.rows][:3] == [
+    assert [(*row[:2], *row[4:6]) for row in table.rows][:3] == [
         ("no AD", "0", "0", "1"),
         ("second moment", "0.001", "0.5", "1"),
         ("second moment", "0.002", "1", "1"),
     ]
-    assert table.rows[0][4].ours == "–"
+    assert table.rows[0][6].ours == "–"
     row, line = list(results.rows)[3], table.rows[3]
     probs = {name: np.asarray(results[name].test.probs) for name in ("no AD", row)}
-    for cell, metric in ((line[4], log_loss), (line[5], rank_loss)):
+    for cell, metric in ((line[6], log_loss), (line[7], rank_loss)):
         of = {name: metric(p, results.data.test.labels) for name, p in probs.items()}
         value, *ends = map(float, re.findall(r"-?[\d.]+", cell.ours.replace("−", "-")))
         low, high = ends if len(ends) == 2 else (value - ends[0], value + ends[0])
         assert low <= 100 * (of[row] / of["no AD"] - 1) <= high
         assert low < value < high
-    assert float(line[6].ours.split()[0]) == pytest.approx(relative_delta_positive(probs[row]), rel=0.05)
-    assert [cell.paper for cell in line[4:7]] == ["4.660", "0.342", ".0288"]
-    assert [row[4].paper for row in table.rows[-2:]] == ["(−)0.018", "(−)0.069"]
+    assert float(line[8].ours.split()[0]) == pytest.approx(relative_delta_positive(probs[row]), rel=0.05)
+    assert [cell.paper for cell in line[6:9]] == ["4.660", "0.342", ".0288"]
+    assert [row[6].paper for row in table.rows if "(−)" in row[6].paper] == ["(−)0.379", "(−)0.018", "(−)0.069"]
     assert any("in parentheses" in note for note in table.notes)
     assert any("3,000 examples in one pass" in note and "M = 2" in note for note in table.notes)
-    assert latex(table.header[6]) == "$\\Delta$$^r$$^1$"
+    assert latex(table.header[8]) == "$\\Delta$$^r$$^1$"
 
 
 def test_paper_scale_says_which_file_to_get_and_where_to_put_it(tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path))
     (part,) = ARTEFACT.parts("paper")
     assert part.data == Criteo()
-    with pytest.raises(BadInput, match=r"Criteo/train\.txt\. Get the data of .*unpack train\.txt and put it there"):
+    with pytest.raises(BadInput, match=r"Criteo/train\.txt\. Get the data of .*unpack train\.txt to this place"):
         part.data.load()
 
 
@@ -123,3 +125,50 @@ def test_the_time_of_a_stream_counts_its_rows_and_components():
     study = study_of(ARTEFACT, ARTEFACT.parts("small")[0], "small", {})
     assert multiply_adds(study, FEW.load()) > 12 * 10 * 3 * 3000 * ROW_OF_A_STREAM
     assert multiply_adds(study, replace(FEW, rows=6000).load()) == 2 * multiply_adds(study, FEW.load())
+
+
+def test_a_weight_is_given_relative_to_the_logits(done):
+    (table,) = done[1].tables
+    (p,) = done[1].parts
+    z = p.results["no AD"].logits["test"].astype(float)  # M J N 2, the first of which is 0
+    fourth = (z[..., 1] ** 2).mean() ** 2
+    assert fourth_power(p) == pytest.approx(fourth)
+    for row, line in zip(p.results.rows, table.rows, strict=True):
+        assert float(line[2]) == pytest.approx(float(line[1]) * fourth, rel=0.06)
+        assert (line[3] == "–") == (row == "no AD")
+
+
+def test_the_pull_of_a_term_is_its_weighted_loss_over_the_label_loss(done):
+    (p,) = done[1].parts
+    row = "second moment, λ = 0.01, s = 1"
+    z = p.results["no AD"].logits["test"].astype(float)[..., 1]
+    size, count = p.results[row].recipe.batch_size, z.shape[-1]
+    labels = p.results.data.test.labels
+    loss = label = 0.0
+    for start in range(0, count - count % size, size):
+        b, y = z[..., start : start + size], labels[start : start + size]
+        for replica in b:
+            moment = replica @ replica.T / size
+            loss += 0.01 * ((moment**2).sum() - (np.diag(moment) ** 2).sum()) / 2
+            label += np.logaddexp(0, np.where(y == 1, -replica, replica)).mean(-1).sum()
+    assert pull(p, row) == pytest.approx(loss / label, rel=1e-6)
+
+
+def test_a_term_that_dwarfs_the_label_loss_and_a_model_below_a_constant_are_reported(done, monkeypatch):
+    (p,) = done[1].parts
+    before = guards(p)
+    assert not [note for note in before if "times the label loss" in note]
+    assert set(before) <= set(done[1].tables[0].notes)
+    literal = 500 * pull(p, "second moment, λ = 0.01, s = 1")  # λ = 5, as printed
+    monkeypatch.setattr("traintwice_reproduction.tables.guards.DWARFS", 0.0)
+    assert len([note for note in guards(p) if "times the label loss" in note]) == 11
+    assert literal > 1
+    real = p.results.estimate
+
+    def worse(metric, row, **others):
+        found = real(metric, row, **others)
+        return replace(found, value=0.3, low=0.2, high=0.4) if metric is accuracy and row == "no AD" else found
+
+    monkeypatch.setattr(p.results, "estimate", worse)
+    (note,) = [note for note in guards(p) if note.startswith("no AD: accuracy")]
+    assert note.startswith("no AD: accuracy 30 % is below that of a constant predictor, ")

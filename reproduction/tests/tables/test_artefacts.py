@@ -4,19 +4,26 @@ from dataclasses import replace
 import pytest
 from data_formats import write_mnist
 
+from traintwice.augmentation import CropFlip, ResizedCropFlip
 from traintwice.data import Digits, FashionMNIST
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, UnknownName
 from traintwice.methods import entropy_regulariser
 from traintwice.metrics import accuracy, churn
 from traintwice.nets import MLP
+from traintwice.optimizers import SGD
 from traintwice.recipes import Recipe
+from traintwice.schedules import Jump, Ramp
 from traintwice.study import Experiment, run
+from traintwice_reproduction.pages import tables as tables_page
 from traintwice_reproduction.tables import ARTEFACTS, SCALES, Artefact, Part, reproduce
 from traintwice_reproduction.tables import printed as numbers
 from traintwice_reproduction.tables.artefact import Grid
+from traintwice_reproduction.tables.benchmarks import of_churn
+from traintwice_reproduction.tables.churn_rows import CE, CE_LIVE
 from traintwice_reproduction.tables.command import plain, write
 from traintwice_reproduction.tables.cost import estimate
+from traintwice_reproduction.tables.flags import flags
 from traintwice_reproduction.tables.layouts import measured, notes, rows_table
 from traintwice_reproduction.tables.reproducing import ALLOWED_LOSS, OTHER_SEED, choose, row_of, studies, study_to_choose
 
@@ -46,7 +53,102 @@ def test_training_costs_of_table_2_come_out_computed():
     part = ARTEFACTS["churn.table2"].parts("small")[0]
     rows = part.rows({})
     base = next(iter(rows.values()))
-    assert [f"{recipe.cost(base, (64,), 10).train:g}x" for recipe in rows.values()] == [v["train"] for v in part.printed.values()]
+    costs = {row: f"{recipe.cost(base, (64,), 10).train:.3g}x" for row, recipe in rows.items()}
+    assert costs.pop(CE) == "2.67x"  # the paper's 2x leaves out the forward pass of the stale peers
+    assert costs.pop(CE_LIVE) == "2x"
+    assert costs == {row: v["train"] for row, v in part.printed.items() if row != CE}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["churn.table2", "churn.table4", "churn.table5", "churn.table7"])
+def test_co_distillation_with_ce_has_stale_peers_and_a_step_and_live_peers_are_ours(name, scale):
+    for part in ARTEFACTS[name].parts(scale):
+        rows = part.rows({})
+        theirs, ours = rows[CE].method.terms[-1], rows[CE_LIVE].method.terms[-1]
+        assert theirs.loss.lag_steps > 8
+        assert isinstance(theirs.weight, Jump)
+        assert (ours.loss.lag_steps, type(ours.weight)) == (0, Ramp)
+        assert "ours" in CE_LIVE
+        assert CE_LIVE not in part.printed
+
+
+def test_a_stale_peer_is_an_epoch_old():
+    for benchmark in of_churn("small"):
+        assert benchmark.lag == benchmark.base.steps_per_epoch(len(benchmark.data.load().train))
+    sizes = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167, "inaturalist": 437_513, "svhn": 73_257}
+    for benchmark in of_churn("paper"):
+        assert benchmark.lag == benchmark.base.steps_per_epoch(sizes[benchmark.name])
+
+
+def test_figure_2_has_both_kinds_of_ce():
+    (part,) = ARTEFACTS["churn.figure2"].parts("small")
+    rows = part.rows({})
+    assert rows["Co-distill CE, β = 1"].method.terms[-1].loss.lag_steps == 13
+    assert rows[f"{CE_LIVE}, β = 1"].method.terms[-1].loss.lag_steps == 0
+
+
+def test_paper_scale_has_the_printed_settings():
+    """All training pictures, the random-size crop of ImageNet, the printed grids; larger grids are another scale."""
+    alphas, betas = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5), (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
+    for part in ARTEFACTS["churn.table2"].parts("paper"):
+        assert part.data.validation == 0
+        for grid in (grid for stage in part.stages for grid in stage):
+            assert grid.values == (alphas if grid.symbol == "α" else betas)
+        crop = ResizedCropFlip() if part.name in ("imagenet", "inaturalist") else CropFlip(4)
+        assert part.rows({})["Baseline"].augmentation == crop
+    (mnist,) = ARTEFACTS["ad.table1"].parts("paper")
+    assert (mnist.data.train, mnist.data.validation) == (None, 0)
+    extended = ARTEFACTS["churn.table2"].parts("extended")[0].stages[0]
+    assert [set(betas) < set(grid.values) for grid in extended if grid.symbol == "β"] == [True] * 3
+
+
+@pytest.mark.parametrize("name", ["churn.table1", "churn.table6"])
+def test_hardware_is_free_in_every_cell(name):
+    for scale in SCALES:
+        (part,) = ARTEFACTS[name].parts(scale)
+        assert {recipe.hardware for recipe in part.rows({}).values()} == {"free"}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """CH Table 6 on a few digits."""
+    artefact = ARTEFACTS["churn.table6"]
+    (part,) = artefact.parts("small")
+    few = replace(part, data=Digits(train=60, validation=20, test=40))
+    small = replace(
+        artefact, parts=lambda scale: (replace(few, rows=lambda c: {n: r.change(epochs=1) for n, r in part.rows(c).items()}),)
+    )
+    return reproduce(small, replicas=3, store=tmp_path_factory.mktemp("sources"))
+
+
+def test_emulated_hardware_is_said_and_a_zero_is_flagged(sources):
+    (table,) = sources.tables
+    assert table.notes[0].startswith("Hardware is emulated on ")
+    assert table.header[-1] == "initialisation, input data †"
+    (note,) = [n for n in table.notes if n.startswith("† digits, MLP, initialisation, input data: ")]
+    assert "the largest difference of a probability is" in note
+    said = tables_page.outcome(sources)
+    assert "not compared: “initialisation, input data”" in said
+    assert "lowest, without a test, 0.0" not in said
+
+
+def test_copies_and_constant_rows_are_never_the_lowest(tmp_path):
+    everything = BASE.change(fixed=("initialisation", "order"))
+    constant = BASE.change(optimizer=SGD(lr=1e-30), network=MLP((8,), scale=1e-9))
+    rows = {"baseline": BASE, "copies": everything, "constant": constant}
+    done = reproduce(
+        replace(ARTEFACT, parts=lambda scale: (replace(part(), rows=lambda c: rows, stages=()),)), replicas=3, store=tmp_path
+    )
+    (p,) = done.parts
+    assert flags(p) == {
+        "copies": "its 3 replicas are 1 distinct model, bit for bit",
+        "constant": "every replica predicts one class for all examples",
+    }
+    (table,) = done.tables
+    assert [row[0] for row in table.rows] == ["baseline", "copies †", "constant †"]
+    assert "lowest, without a test, " in (said := tables_page.outcome(done))
+    assert said.count("(“baseline”)") == 2
+    assert said.endswith("not compared: “constant”, every replica predicts one class for all examples")
 
 
 def test_headline_numbers_as_printed():

@@ -136,7 +136,7 @@ def run(
             if not isinstance(found, Experiment):
                 options = RunOptions(
                     train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
-                    replicas=replicas, seed=seed,
+                    replicas=replicas, seed=seed, settings=tuple(settings or ()), device=device,
                 )  # fmt: skip
                 found.run(options)
                 return
@@ -177,11 +177,16 @@ def show(
     name: Annotated[str, typer.Argument(help="A name from `traintwice list`, or a TOML file.")],
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    scale: Annotated[str | None, typer.Option(help="With --toml: scale of a composite study.")] = None,
+    parts: Annotated[list[str] | None, typer.Option("--part", help="With --toml: part of a composite study.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="With --toml: change a setting, such as epochs=60.")
+    ] = None,
 ) -> None:
     """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
     from traintwice.cli.catalogue import print_one
 
-    print_one(Console(), name, toml=toml, as_json=json)
+    print_one(Console(), name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
 
 
 VERBS = {

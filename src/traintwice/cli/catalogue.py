@@ -16,7 +16,7 @@ from rich.text import Text
 
 from traintwice import averaging, data, metrics, schedules
 from traintwice.errors import BadInput, BadSpec, require, unknown
-from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 
 if TYPE_CHECKING:
@@ -103,12 +103,27 @@ def _add_group(table: Table, title: str, members: Group) -> None:
     table.add_row("", "")
 
 
-def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None:
+def print_one(
+    console: Console,
+    name: str,
+    *,
+    toml: bool,
+    as_json: bool,
+    scale: str | None = None,
+    parts: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+) -> None:
     """Details of one name.
 
+    Args:
+        console, name, toml, as_json: what to show, and how.
+        scale, parts, settings: of the TOML files of a composite study.
     Raises:
-        UnknownName: nothing has that name. MissingExtra: what it is cannot be shown without PyTorch.
+        UnknownName: nothing has that name. MissingExtra: what it is cannot be shown without PyTorch. BadSpec: options of a TOML file
+            for something else.
     """
+    if (scale or parts or settings) and not toml:
+        raise BadSpec("--scale, --part and --set choose the study files that --toml prints; add --toml")
     if name.endswith(".toml"):
         require("torch", extra="torch", purpose="a study")
         from traintwice.study import Experiment
@@ -126,8 +141,13 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
             require("torch", extra="torch", purpose="a study")
             made = named.make()
             if isinstance(made, CompositeStudy):
-                _print_composite(made, name, toml=toml, as_json=as_json)
+                _print_composite(made, name, toml=toml, as_json=as_json, scale=scale, parts=parts, settings=settings)
             else:
+                if scale or parts:
+                    raise BadSpec(
+                        f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales"
+                    )
+                made = made.override(list(settings))
                 _print_study(console, made, text, toml=toml, as_json=as_json)
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
@@ -139,9 +159,22 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
             print(f"{name} ({group})\n\n{text}")
 
 
-def _print_composite(study: CompositeStudy, name: str, *, toml: bool, as_json: bool) -> None:
+def _print_composite(
+    study: CompositeStudy,
+    name: str,
+    *,
+    toml: bool,
+    as_json: bool,
+    scale: str | None,
+    parts: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
     if toml:
-        raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
+        if not isinstance(study, StudyOfExperiments):
+            raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
+        for experiment in study.experiments(scale, parts, settings):
+            print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
+        return
     print(json.dumps({"schema": 1, **study.describe()}, ensure_ascii=False) if as_json else study.text())
 
 

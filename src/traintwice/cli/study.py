@@ -11,7 +11,7 @@ from traintwice.cli.progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
-from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.processes import Started
 from traintwice.specs import decode
@@ -37,8 +37,8 @@ def find(study: str, *, settings: list[str], **explicit: Any) -> Experiment | Co
     explicit = {key: value for key, value in explicit.items() if value not in (None, [])}
     found = Experiment.read(Path(study)) if study.endswith(".toml") or _is_file(study) else named(study).make()
     if not isinstance(found, Experiment):
-        if settings or "name" in explicit:
-            option = "--set" if settings else "--name"
+        if (settings and not isinstance(found, StudyOfExperiments)) or "name" in explicit:
+            option = "--name" if "name" in explicit else "--set"
             raise BadSpec(f"{option}: {study} is a composite study, whose settings are fixed")
         return found
     for key, option in (("parts", "--part"), ("scale", "--scale")):

@@ -36,8 +36,10 @@ from traintwice.compare.results import (
     SwapSet,
     TemperatureMatched,
 )
+from traintwice.compare.selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
 from traintwice.compare.self_test import self_test
 from traintwice.compare.temperature import at_temperature, fit_temperature
+from traintwice.compare.updating import PredictionUpdate, update_predictions
 from traintwice.statistics.significance import benjamini_hochberg, holm
 
 __all__ = [
@@ -64,10 +66,13 @@ __all__ = [
     "NoiseFloor",
     "Plan",
     "PlanRow",
+    "PredictionUpdate",
     "Quality",
     "RecipeComparison",
     "RecipeMeasure",
     "Review",
+    "SelectiveAgreement",
+    "SelectiveEnsemble",
     "SelfTest",
     "Slice",
     "SliceTest",
@@ -90,5 +95,8 @@ __all__ = [
     "plan",
     "read_gate",
     "replica_variance",
+    "selective_agreement",
+    "selective_ensemble",
     "self_test",
+    "update_predictions",
 ]

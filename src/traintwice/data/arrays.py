@@ -82,6 +82,8 @@ class Arrays:
                 raise BadInput(f"{tests.file}: got test inputs of shape {tests.shape}, expected {whole.shape} as for training")
             parts = deal(len(labels), len(tests.labels), (self.train, self.validation, self.test), seed=self.split_seed)
             sources = [whole, whole, tests]
+            if not len(parts[1]):  # validation = 0: the test examples take its place
+                parts, sources = (parts[0], parts[2], parts[2]), [whole, tests, tests]
         chosen = [source.rows(part) for source, part in zip(sources, parts, strict=True)]
         scaling = None
         if whole.inputs.dtype == np.uint8:

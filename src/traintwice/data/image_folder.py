@@ -31,7 +31,7 @@ class ImageFolder:
     Args:
         folder: with both folders; None is ``ImageFolder`` in the data folder.
         train, validation, test: number of examples in each split, train and validation from ``train``, test from ``val``; None takes all
-            remaining examples.
+            remaining examples. With validation 0 the test split is the validation split too.
         split_seed: of the shuffle into splits.
         resize, size: the shorter side is resized to ``resize`` pixels, then the ``size`` × ``size`` centre is cropped.
         decoders: threads that decode pictures, in each worker process.
@@ -75,6 +75,8 @@ class ImageFolder:
             Split(self._pictures(root, tuple(whole[i] for i in part.tolist())), of[part], SCALING)
             for (whole, of), part in zip([(files, labels), (files, labels), (tests, test_labels)], parts, strict=True)
         )
+        if not len(parts[1]):  # validation = 0
+            validation = test
         return Dataset(name, len(classes), train, validation, test, pixels=(self.size, self.size, 3), class_names=classes)
 
     def _pictures(self, root: Path, files: tuple[str, ...]) -> Pictures:

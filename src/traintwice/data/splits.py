@@ -40,18 +40,19 @@ def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *
 
     Args:
         examples, tests: numbers of examples in the official sets.
-        sizes: of train, validation and test; None takes all remaining examples.
+        sizes: of train, validation and test; None takes all remaining examples. With validation 0 the validation places are empty, and
+            callers use the test examples as the validation split.
         seed: of the shuffle.
     Raises:
-        BadInput: the splits need more examples than there are, or a split is empty.
+        BadInput: the splits need more examples than there are, or train or test is empty.
     """
     train, validation, test = sizes
     train = examples - validation if train is None else train
     test = tests if test is None else test
-    if min(train, validation, test) < 1 or train + validation > examples or test > tests:
+    if min(train, test, validation + 1) < 1 or train + validation > examples or test > tests:
         raise BadInput(
-            f"split: got train {train}, validation {validation} and test {test}, expected positive numbers, the first two of sum at most "
-            f"{examples:,} and the last at most {tests:,}"
+            f"split: got train {train}, validation {validation} and test {test}, expected positive numbers (validation may be 0), the "
+            f"first two of sum at most {examples:,} and the last at most {tests:,}"
         )
     order = stream(seed, "split").permutation(examples)
     chosen = np.arange(tests) if test == tests else np.sort(stream(seed, "split", component=1).permutation(tests)[:test])
@@ -109,7 +110,7 @@ def dataset_of_pictures(
     Args:
         name, classes, class_names: of the data set.
         training, testing: pictures ``N channels rows columns`` (uint8) and labels ``N``.
-        sizes, seed: see `deal`.
+        sizes, seed: see `deal`; with validation 0 all official training pictures train, and the test split is the validation split too.
         normalise: scale each channel to mean 0 and standard deviation 1 on the training split; False divides bytes by 255.
     """
     (pictures, labels), (tests, test_labels) = training, testing
@@ -122,12 +123,13 @@ def dataset_of_pictures(
     chosen = pictures[train]
     scaling = measured(chosen) if normalise else Scaling()
     rows, columns = pictures.shape[2:]
+    tested = Split(tests[test], test_labels[test].astype(np.int64), scaling)
     return Dataset(
         name,
         classes,
         Split(chosen, labels[train].astype(np.int64), scaling),
-        Split(pictures[validation], labels[validation].astype(np.int64), scaling),
-        Split(tests[test], test_labels[test].astype(np.int64), scaling),
+        Split(pictures[validation], labels[validation].astype(np.int64), scaling) if len(validation) else tested,
+        tested,
         pixels=(rows, columns, 3) if pictures.shape[1] == 3 else (rows, columns),
         class_names=class_names,
     )

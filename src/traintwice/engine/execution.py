@@ -100,9 +100,9 @@ class Execution:
         with torch.autocast(self.device, dtype=torch.bfloat16), _FullBatchNorm(self.device):
             yield
 
-    def kernels(self) -> AbstractContextManager[None]:
-        """Context for a training: deterministic kernels on a GPU, nothing on a CPU."""
-        return deterministic(tf32=self.precision == "tf32") if self.on_gpu else nullcontext()
+    def kernels(self, hardware: str = "fixed") -> AbstractContextManager[None]:
+        """Context for a training: deterministic kernels on a GPU, any kernels where hardware is "free", nothing on a CPU."""
+        return gpu_kernels(tf32=self.precision == "tf32", free=hardware == "free") if self.on_gpu else nullcontext()
 
 
 DEFAULT_EXECUTION = Execution()
@@ -118,15 +118,18 @@ def available_devices() -> tuple[DeviceName, ...]:
 
 
 @contextmanager
-def deterministic(*, tf32: bool) -> Iterator[None]:
-    """Deterministic kernels only, and TensorFloat-32 only if ``tf32``; previous settings come back at the end."""
+def gpu_kernels(*, tf32: bool, free: bool = False) -> Iterator[None]:
+    """Deterministic kernels only, or if ``free`` any, with cuDNN's search for the fastest; TensorFloat-32 only if ``tf32``.
+
+    Previous settings come back at the end.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     products = torch.get_float32_matmul_precision()
     try:
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(not free)
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=free, deterministic=not free, allow_tf32=tf32):
             yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])

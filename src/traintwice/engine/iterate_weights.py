@@ -50,7 +50,7 @@ def iterate_weights(
     recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
     iterated = _iterate(TrainingSpec(recipe, data, seed, chosen, starts, teachers), replica, replicas, steps)
     while True:
-        with chosen.kernels():
+        with chosen.kernels(recipe.hardware):
             weights = next(iterated, None)
         if weights is None:
             return

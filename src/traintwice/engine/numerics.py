@@ -63,7 +63,7 @@ def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads:
         BadSpec: the engine is "auto".
     """
     places, alone = places_of(recipe, data, execution), execution.engine == "loop"
-    words = ["deterministic"] if execution.on_gpu else []
+    words = ["free" if recipe.hardware == "free" else "deterministic"] if execution.on_gpu else []
     words += ["recorded"] if execution.graphs and not alone and recipe.method.constant else []
     words += [f"groups of {places}"] if places is not None else []
     return Numerics.here(execution, threads=threads if alone else 1, kernels=", ".join(words) or None)

@@ -114,7 +114,7 @@ def train_group(
     largest = group_size(recipe, data, execution)
     if at_once is not None and execution.engine != "loop":
         largest = at_once if fixed is None else min(at_once, fixed)
-    with execution.kernels():
+    with execution.kernels(recipe.hardware):
         examples = TrainingSet.of(data, execution)
     waiting = [[replica] for replica in replicas] if execution.engine == "loop" else [list(replicas)] if replicas else []
     while waiting:
@@ -126,7 +126,7 @@ def train_group(
             continue
         run, done = _Run(spec, examples, keepers), []
         try:
-            for replica, made in _on_one_thread(run.outcomes(group, resumed), execution):
+            for replica, made in _on_one_thread(run.outcomes(group, resumed), execution, recipe.hardware):
                 done.append(replica)
                 yield replica, made
         except (MemoryError, RuntimeError) as error:
@@ -145,14 +145,14 @@ def _split(group: list[int], resumed: Mapping[int, tuple[int, State]], largest: 
     return [same[i : i + largest] for same in by_steps.values() for i in range(0, len(same), largest)]
 
 
-def _on_one_thread(outcomes: Iterator[Outcome], execution: Execution) -> Iterator[Outcome]:
+def _on_one_thread(outcomes: Iterator[Outcome], execution: Execution, hardware: str) -> Iterator[Outcome]:
     """The same outcomes, computed with the kernels of the execution and, except under loop, on one thread."""
     while True:
         before = torch.get_num_threads()
         if execution.engine != "loop":
             torch.set_num_threads(1)
         try:
-            with execution.kernels():
+            with execution.kernels(hardware):
                 made = next(outcomes, None)
         finally:
             torch.set_num_threads(before)

@@ -75,7 +75,7 @@ class TrainingSpec:
         """Components of a replica before the first step, on the CPU."""
         start, dtype = self.starts.get(replica), self.execution.dtype
         networks = build(self.recipe, self.data, seed=self.seed, replica=replica, start=start, dtype=dtype)
-        if self.recipe.hardware == "emulated":
+        if self.recipe.emulates_hardware(on_gpu=self.execution.on_gpu):
             perturb_one_ulp(networks, self.stream("hardware", replica))
         return networks
 

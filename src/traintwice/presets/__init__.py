@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from traintwice.presets.digits import digits
 from traintwice.presets.flights import flights
-from traintwice.presets.plugins import CompositeStudy, RunOptions
+from traintwice.presets.plugins import CompositeStudy, RunOptions, StudyOfExperiments
 
 if TYPE_CHECKING:
     from traintwice.study import Experiment
@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits, "flights": flights}
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "CompositeStudy", "RunOptions", "digits", "flights"]
+__all__ = ["PRESETS", "CompositeStudy", "RunOptions", "StudyOfExperiments", "digits", "flights"]

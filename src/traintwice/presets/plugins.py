@@ -35,6 +35,8 @@ class RunOptions:
         scale: value of ``--scale``; None where the user gave none.
         parts: values of ``--part``.
         replicas, seed: None where the user gave none.
+        settings: values of ``--set``, ``KEY=VALUE``; empty unless the study is a `StudyOfExperiments`.
+        device: value of ``--device``.
     """
 
     train: Callable[[Experiment], Results]
@@ -46,6 +48,8 @@ class RunOptions:
     parts: tuple[str, ...] = ()
     replicas: int | None = None
     seed: int | None = None
+    settings: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 @runtime_checkable
@@ -79,6 +83,14 @@ class CompositeStudy(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Plain values that `traintwice show --json` prints."""
+
+
+@runtime_checkable
+class StudyOfExperiments(CompositeStudy, Protocol):
+    """A composite study whose experiments can be written as study files and changed with ``--set``."""
+
+    def experiments(self, scale: str | None, parts: tuple[str, ...], settings: tuple[str, ...]) -> list[Experiment]:
+        """The experiments that ``--scale``, ``--part`` and ``--set`` describe."""
 
 
 Maker: TypeAlias = "Callable[[], Experiment | CompositeStudy] | CompositeStudy"

@@ -1,175 +1,56 @@
-"""Results of every claim: kept numbers from the studies, and docs/findings.md from the kept numbers."""
+"""docs/findings.md from the kept numbers of the studies of claims."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from traintwice import metrics
-from traintwice.compare import compare_with_baseline
 from traintwice.formatting import change, number
-from traintwice.presets import PRESETS
-from traintwice.study import Experiment, Results, component_table
-from traintwice_reproduction.kept import DOCS, KEPT, read, rounded
-from traintwice_reproduction.pages.claims import AD, CLAIMS, CONTRADICTIONS, FIVE, MARGIN, PAIR, TABLED, UNTESTED, Claim
+from traintwice_reproduction.kept import DOCS
+from traintwice_reproduction.pages import chosen_settings
+from traintwice_reproduction.pages.claims import (
+    AD,
+    CLAIMS,
+    CONTRADICTIONS,
+    ELSEWHERE,
+    FIVE,
+    NEAR,
+    NOT_RUN,
+    PAIR,
+    TABLED,
+    UNTESTED,
+    Claim,
+    is_near,
+    outcome,
+    verdict,
+)
+from traintwice_reproduction.pages.comparing import COMPONENTS, experiment_of, family_of, stage_of
+from traintwice_reproduction.pages.explained import top_k_entropy
 from traintwice_reproduction.pages.methods import estimate_of
 from traintwice_reproduction.pages.order import section
-from traintwice_reproduction.studies import STUDIES
 
-FOLDER = KEPT / "findings"
 PAGE = DOCS / "findings.md"
-REPLICAS = 20
-"""M of every study of the page."""
-UNITS = {"prediction_entropy": "number", "log_loss": "number"}
+UNITS = {"prediction_entropy": "number", "log_loss": "number", "confidence": "number"}
 """Units of metrics of claims that are not fractions."""
-SHOWN = ("accuracy", "churn", "churn_to_error", "surrogate_churn", "delta_1")
-SHOWN_OF_STREAMS = ("relative_pairwise", "log_loss")
-DIGITS = 5
-"""Significant digits of kept numbers."""
-COMPONENTS = {"variance_within": "v", "covariance_between": "c", "correlation": "correlation", "logit_scale": "logit scale"}
-"""Measures of the components of a row to their titles."""
-
-RETRAINED = 2
-"""Replicas of the baseline whose predicted classes are kept: a test retrains them and compares."""
-
-
-NAMES = tuple(name for name in (*STUDIES, *PRESETS) if name.startswith(tuple(CLAIMS)))
-"""Every study of claims."""
-
-
-def study_of(name: str) -> Experiment:
-    """A study with the replicas of the page."""
-    return replace(experiment_of(name), replicas=REPLICAS)
-
-
-def experiment_of(name: str) -> Experiment:
-    """The study of a name, of traintwice or of this package."""
-    made = {**STUDIES, **PRESETS}[name]()  # type: ignore[operator]  # no composite study has claims
-    assert isinstance(made, Experiment)  # noqa: S101
-    return made
-
-
-def family_of(name: str) -> str:
-    """Key in `CLAIMS` of a study."""
-    return name if name in CLAIMS else next(f for f in CLAIMS if name.startswith(f"{f}-"))
-
-
-def stage_of(name: str) -> str:
-    """Name of a study's data set or network on the page."""
-    family = family_of(name)
-    return name.rpartition("-")[2] if name == family else name.removeprefix(f"{family}-")
-
-
-def summary(results: Results, family: str, date: str) -> dict[str, Any]:
-    """A study as plain values: its rows, and the difference of each claim, Holm-adjusted over the claims of the study."""
-    name, replicas = results.experiment.name, results.experiment.replicas
-    claims = [c for c in CLAIMS[family] if {c.row, c.reference} <= set(results.rows)]
-    found = _differences(results, [(c.row, c.reference, c.metric) for c in claims])
-    of_stream = results.data.places is not None
-    rows: dict[str, dict[str, Any]] = {}
-    for row, result in results.rows.items():
-        shown = (*SHOWN, *SHOWN_OF_STREAMS) if of_stream else SHOWN
-        estimates = {name: results.estimate(getattr(metrics, name), row) for name in shown}
-        rows[row] = {name: [e.value, e.low, e.high] for name, e in estimates.items() if e is not None}
-        rows[row] |= {"train": result.cost.train, "serve": result.cost.serve}
-    first = results.baseline
-    return {
-        "schema": 1,
-        "command": f"traintwice run {name}{'' if experiment_of(name).replicas == replicas else f' --replicas {replicas}'}",
-        "date": date,
-        "replicas": replicas,
-        "data": results.data.name,
-        "network": first.recipe.network.describe(results.data.shape, results.data.classes),
-        "train_examples": len(results.data.train),
-        "test_examples": len(results.data.test),
-        "rows": rounded(rows, DIGITS),
-        "claims": rounded(dict(zip(map(key, claims), found, strict=True)), DIGITS),
-        **({"against_baseline": rounded(_against_baseline(results, TABLED[family]), DIGITS)} if family in TABLED else {}),
-        "components": rounded(_components(results), DIGITS) if family == "claims.ad" else {},
-        "diverged": {row: len(lost) for row, lost in results.diverged.items()},
-        "votes": ["".join(map(str, v)) for v in first.test.probs.argmax(-1)[:RETRAINED].tolist()]
-        if results.data.classes < 11 and not of_stream
-        else [],
-        "data_digest": results.data.digest,
-        "versions": results.environment()["versions"],
-        "engine": sorted({str(n.get("engine", "loop")) for n in results.environment()["numerics"]}),
-    }
-
-
-def _components(results: Results) -> dict[str, dict[str, Any]]:
-    """Variance and covariance of the components of each row."""
-    table = component_table(results)
-    return {} if table is None else {row.name: {key: row.cells[key] for key in COMPONENTS} for row in table.rows if row.cells}
-
-
-def _differences(results: Results, comparisons: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
-    """Differences of rows against references, Holm-adjusted over all of them."""
-    pairs = [_pair(results, metric, row, reference) for row, reference, metric in comparisons]
-    return [
-        {
-            "difference": [d.estimate.value, d.estimate.low, d.estimate.high],
-            "reference": float(reference.value),
-            "p_holm": d.adjusted,
-            "significant": d.significant,
-        }
-        for d, (_, reference) in zip(compare_with_baseline(pairs), pairs, strict=True)
-    ]
-
-
-def _against_baseline(results: Results, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Every row minus the first; each metric Holm-adjusted over the rows."""
-    first = results.baseline.name
-    others = [row for row in results.rows if row != first]
-    by_metric = {metric: _differences(results, [(row, first, metric) for row in others]) for metric in names}
-    return {metric: dict(zip(others, found, strict=True)) for metric, found in by_metric.items()}
-
-
-def _pair(results: Results, metric: str, row: str, reference: str) -> tuple[metrics.Measurement, metrics.Measurement]:
-    name, _, matched = metric.partition(" ")
-    return results.pair(getattr(metrics, name), row, reference, matched=bool(matched))
-
-
-def key(claim: Claim) -> str:
-    """Key of a claim in the JSON."""
-    return f"{claim.row} | {claim.reference} | {claim.metric}"
-
-
-def outcome(claim: Claim, found: dict[str, Any]) -> str:
-    """Result of one study for a claim: yes, no or open (inconclusive)."""
-    value, low, high = found["difference"]
-    if claim.direction == "same":
-        return "yes" if low >= -MARGIN and high <= MARGIN else "no" if found["significant"] and abs(value) > MARGIN else "open"
-    if claim.direction == "not lower":
-        return "no" if found["significant"] and value < 0 else "yes" if low >= -MARGIN else "open"
-    wanted = -1 if claim.direction == "lower" else 1
-    return ("yes" if value * wanted > 0 else "no") if found["significant"] else "open"
-
-
-def verdict(claim: Claim, outcomes: list[str]) -> str:
-    """Verdict over all data sets."""
-    if claim.direction == "open":
-        return ""
-    if not outcomes:
-        return "cannot be tested here"
-    if all(o == "yes" for o in outcomes):
-        return "holds"
-    if "yes" in outcomes:
-        return "holds in part"
-    return "does not hold here" if "no" in outcomes else "inconclusive"
+NEAR_MARK = "°"
+"""Marks a comparison near the line."""
 
 
 def page(studies: dict[str, dict[str, Any]]) -> str:
     """The whole page."""
     lines = [HEAD]
     for family, claims in CLAIMS.items():
-        own = {stage_of(name): s for name, s in studies.items() if family_of(name) == family}
+        named = {name: s for name, s in studies.items() if family_of(name) == family}
+        own = {stage_of(name): s for name, s in named.items()}
         if own:
-            lines += [f"## {TITLES[family]}", "", _studies(own), "", _claims(claims, own), ""]
+            lines += [f"## {TITLES[family]}", "", _studies(named), "", _claims(claims, own), ""]
             lines += [_component_table(own), ""] if any(s.get("components") for s in own.values()) else []
             lines += [_table(own, TABLED[family]), ""] if family in TABLED else []
+            lines += [top_k_entropy(), ""] if family == "claims.churn" else []
     lines += [text, ""] if (text := section(studies)) else []
+    lines += [chosen_settings.section(), ""]
     lines += ["## What could not be tested here", "", "| source | claim | what would test it |", "| --- | --- | --- |"]
     lines += [f"| {source} | {claim} | {how} |" for source, claim, how in UNTESTED]
+    lines += ["", "Tested by another command:", "", *[f"- {source}: {claim}. {how}." for source, claim, how in ELSEWHERE]]
     lines += ["", "## Where the papers contradict themselves", "", *[f"- {text}" for text in CONTRADICTIONS], ""]
     return "\n".join(lines)
 
@@ -188,21 +69,29 @@ def five(studies: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _studies(own: dict[str, dict[str, Any]]) -> str:
+def _studies(named: dict[str, dict[str, Any]]) -> str:
     lines = [
-        f"- {stage}: `{s['command']}`, {s['network']}, {s['train_examples']:,} training and {s['test_examples']:,} test examples, "
-        f"M = {s['replicas']}, {s['date']}{_lost(s)}"
-        for stage, s in own.items()
+        f"- {stage_of(name)}: `{s['command']}`, {s['network']}, {s['train_examples']:,} training and {s['test_examples']:,} test examples, "
+        f"M = {s['replicas']}, {s['date']}, {' and '.join(s.get('processors', ())) or 'processor not recorded'}{_lost(s)}"
+        for name, s in named.items()
     ]
+    if old := [stage_of(name) for name, s in named.items() if is_old(name, s)]:
+        lines += ["", f"The study has changed since the runs on {', '.join(old)}: what they lack is {NOT_RUN}."]
     return "\n".join(lines)
 
 
+def is_old(name: str, study: dict[str, Any]) -> bool:
+    """Whether a kept run lacks rows or comparisons of the study as it is now."""
+    claims = {claim.key for claim in CLAIMS[family_of(name)]}
+    return not (claims <= set(study["claims"]) and set(experiment_of(name).rows) <= set(study["rows"]))
+
+
 def _lost(study: dict[str, Any]) -> str:
-    """Diverged replicas; a comparison uses the replicas that both rows have."""
+    """Diverged replicas, and rows whose churn says nothing; a comparison uses the replicas that both rows have."""
     return "".join(
         f"; of {row} {count} of {study['replicas']} replicas diverged and are left out"
         for row, count in study["diverged"].items()
-    )
+    ) + "".join(f"; {row}: {reason}" for row, reason in study.get("flagged", {}).items())
 
 
 def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
@@ -211,24 +100,12 @@ def _claims(claims: tuple[Claim, ...], own: dict[str, dict[str, Any]]) -> str:
         "|" + " --- |" * (4 + len(own)),
     ]
     for claim in claims:
-        cells: list[str] = []
-        outcomes: dict[str, str] = {}
-        for stage, s in own.items():
-            found = s["claims"].get(key(claim))
-            if found is None:
-                cells.append("–")
-                continue
-            cells.append(_cell(claim.metric, found))
-            outcomes[stage] = outcome(claim, found)
+        found = {stage: s["claims"][claim.key] for stage, s in own.items() if claim.key in s["claims"]}
+        cells = [_cell(claim.metric, found[stage]) if stage in found else NOT_RUN if len(found) else "–" for stage in own]
         what = f"{_title(claim.metric)}: {claim.row} − {claim.reference}"
-        lines.append(f"| {claim.source} | {claim.text} | {what} | {' | '.join(cells)} | {in_words(claim, outcomes)} |")
+        word = verdict(claim, {stage: outcome(claim, f) for stage, f in found.items()}) if found else NOT_RUN
+        lines.append(f"| {claim.source} | {claim.text} | {what} | {' | '.join(cells)} | {word} |")
     return "\n".join(lines)
-
-
-def in_words(claim: Claim, outcomes: dict[str, str]) -> str:
-    """The verdict, and the data sets with the opposite result where others hold."""
-    word, against = verdict(claim, list(outcomes.values())), [stage for stage, o in outcomes.items() if o == "no"]
-    return f"{word}; does not on {', '.join(against)}" if word == "holds in part" and against else word
 
 
 def _component_table(own: dict[str, dict[str, Any]]) -> str:
@@ -279,7 +156,7 @@ def _title(metric: str) -> str:
 def _cell(metric: str, found: dict[str, Any]) -> str:
     unit = UNITS.get(metric, "fraction")
     estimate = estimate_of(found["difference"])
-    text = f"{number(found['reference'], unit, 2)} {change(estimate, unit)}"
+    text = f"{number(found['reference'], unit, 2)} {change(estimate, unit)}{NEAR_MARK if is_near(found) else ''}"
     return f"**{text}**" if found["significant"] else text
 
 
@@ -291,15 +168,23 @@ TITLES = {
     "rivals-flights": "Least churn of clicks at equal cost",
 }
 
-HEAD = """# What we found
+HEAD = f"""# What we found
 
-Every claim of both papers that small data can test, and questions that the papers do not have. A cell is the value of the reference
-row, then the difference with its 95 % confidence interval for new replicas and new examples, paired by replica; fractions are in percent
-and percentage points (pp). **Bold** is significant: p < 0.05 (Holm-adjusted over all comparisons of the study). "Holds" means significant
-in the claimed direction on every data set, "holds in part" on some; a claim of sameness holds where the whole interval is
-within one percentage point (log loss: within 0.01), and "not lower" where it is at most that far below 0. Rows marked "ours" are
-questions without a claimed direction, so they have no verdict. These are small networks on small data and no evidence about
-large ones.
+Every claim of both papers that small data can test, and questions that the papers do not have. These are small networks on small data
+and no evidence about large ones.
+
+- **A cell** is the value of the reference row, then the difference with its 95 % confidence interval for new replicas and new examples,
+  paired by replica. Fractions are in percent and percentage points (pp).
+- **Bold** is significant: p < 0.05, Holm-adjusted over all comparisons of one study. {NEAR_MARK} marks an adjusted p between
+  {NEAR[0]:g} and {NEAR[1]:g}, near that line. The last digits of a training depend on the processor, so another processor can move such
+  a cell across it.
+- **"Holds"** means significant in the claimed direction on every data set, **"holds in part"** on more data sets than have the
+  opposite, and **"contradicted on 2 of 3"** that the opposite is significant on at least as many. p-values are not adjusted over data
+  sets: "holds" needs every one of them, which is stricter than one test at 5 %, but among three data sets one alone can be significant
+  by chance up to three times as often as 5 %, so "holds in part" on one data set is weak evidence.
+- **"The same"** holds where the difference is not significant and its whole interval is within a tenth of the reference (of accuracy, a
+  tenth of the error). "Not lower" holds where the interval is at most that far below 0.
+- Rows marked **"ours"** are questions without a claimed direction, so they have no verdict.
 
 [Clicks](clicks.md) shows anti-distillation (decorrelated ensembles) on a stream of flights by method, month and slice.
 Relative PD is the difference of two trainings' probabilities over their mean; (T) is at matched temperature.
@@ -307,8 +192,3 @@ Relative PD is the difference of two trainings' probabilities over their mean; (
 `python -m traintwice_reproduction findings NAME` runs a study and keeps its numbers;
 `python -m traintwice_reproduction pages` makes this page from them.
 """
-
-
-def kept_studies() -> dict[str, dict[str, Any]]:
-    """Name to kept numbers of every study of the page."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.json"))}

@@ -20,14 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traintwice import controls
-from traintwice.formatting import decimals_for, format_cell
+from traintwice.formatting import change, decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.recipes import Earlier, Recipe
 from traintwice.types import Estimate
-from traintwice_reproduction.kept import DOCS, KEPT
+from traintwice_reproduction.kept import DOCS, KEPT, read
 from traintwice_reproduction.studies import methods_digits
+from traintwice_reproduction.studies.chosen import record_of
 
 RESULTS = KEPT / "methods-digits.json"
+RIVALS_OF_CLICKS = KEPT / "findings" / "rivals-flights.json"
 PAGES = (DOCS / "methods.md", DOCS / "which-method.md")
 
 SHOWN = {"accuracy": "accuracy", "churn": "churn", "surrogate_churn_matched": "SChurn₁ (T)"}
@@ -224,6 +226,25 @@ def warnings(study: Study, *builders: str) -> str:
     return "\n" + "".join(f"- `{what}`: {sentence}.\n" for sentence, what in first.items())
 
 
+def clicks(study: Study, row: str, reference: str, metric: str) -> str:
+    """Difference of two rows of `rivals-flights`, bold where it is significant."""
+    found = read(RIVALS_OF_CLICKS)["claims"].get(f"{row} | {reference} | {metric}")
+    if found is None:
+        found = read(RIVALS_OF_CLICKS)["against_baseline"][metric][row]
+    text = change(estimate_of(found["difference"]), "number" if metric == "log_loss" else "fraction")
+    return f"**{text}**" if found["significant"] else text
+
+
+def chosen(study: Study, *names: str) -> str:
+    """Values that `choices` kept for some settings, by data set."""
+    texts = []
+    for name in names:
+        record = record_of(name)
+        values = "not run yet" if record is None else ", ".join(f"{k} {v:g}" for k, v in record["chosen"].items())
+        texts.append(f"{name.partition('-')[2]}: {values}")
+    return "; ".join(texts)
+
+
 def _named(what: str) -> tuple[str, dict[str, Any]]:
     name, *settings = what.split()
     return name, tomllib.loads("\n".join(settings))
@@ -237,6 +258,8 @@ KINDS: dict[str, Callable[..., str]] = {
     "within": within,
     "cost": cost,
     "warnings": warnings,
+    "clicks": clicks,
+    "chosen": chosen,
     "date": lambda study: study["date"],
     "replicas": lambda study: str(study["experiment"]["replicas"]),
     "examples": lambda study: str(study["test_examples"]),

@@ -86,12 +86,14 @@ def elsewhere(study: dict[str, Any], claim: Claim, metric: str) -> Word:
 
 
 def verdict(tested: int, same: int, opposite: int) -> str:
-    """Verdict on all comparisons."""
+    """Verdict on all comparisons; "holds in part" needs more comparisons with the same direction than with the opposite."""
     if not tested:
         return "no order to hold"
     if same == tested:
         return "holds"
-    return "holds in part" if same else "does not hold here" if opposite else "inconclusive"
+    if opposite and opposite >= same:
+        return f"contradicted on {opposite} of {tested}"
+    return "holds in part" if same else "inconclusive"
 
 
 TEXT = """## Does the order hold for a convolutional network, and for clicks?

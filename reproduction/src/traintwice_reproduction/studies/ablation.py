@@ -21,8 +21,8 @@ def ablation_digits() -> Experiment:
     Ten replicas of each cell; pictures are shifted by up to a pixel. With every source fixed, the replicas on a CPU are equal bit for bit.
     The cell of emulated hardware changes one weight by one unit in the last place.
 
-    The header and the text of CH Table 6 contradict each other on which column has which source free. Both readings are measured here:
-    "only this one free" and "only this one fixed", each divided by the churn with all sources free. The shares do not add up to 1.
+    Two shares are measured for each source: churn with only this source free, and with only this source fixed, each divided by the churn
+    with all sources free. The shares do not add up to 1.
     """
     base = Recipe(network=MLP((128, 128)), optimizer=AdaGrad(lr=0.02), epochs=25, batch_size=64, augmentation=Shift())
     return Experiment("ablation-digits", Digits(), _rows(base))

@@ -13,11 +13,13 @@ from traintwice.presets import flights
 from traintwice.recipes import Recipe
 from traintwice.schedules import LinearDecay
 from traintwice.study import Experiment
+from traintwice_reproduction.studies.chosen import chosen
 from traintwice_reproduction.studies.claims import REPLICAS, STAGES, Stage, distilled
 
-RIVAL_STAGES: dict[str, Stage] = {**STAGES, "lenet": Stage(MNIST5k(), LeNet5(), 10, 64, rate=4e-3, strong_rate=4e-3)}
+RIVAL_STAGES: dict[str, Stage] = {**STAGES, "lenet": Stage(MNIST5k(), LeNet5(), 10, 64, 47, rate=4e-3, strong_rate=4e-3)}
 """The stages of the claims, and a convolutional network. The network is trained one replica at a time and for fewer epochs: twenty replicas
-of every row take half an hour on two cores. Its rates were chosen on other replicas (`python -m traintwice_reproduction choices lenet`)."""
+of every row take half an hour on two cores. Its rates were chosen on other replicas; `python -m traintwice_reproduction choices
+steady-lenet` compares them with others."""
 
 
 def rivals(stage: str) -> Experiment:
@@ -88,6 +90,9 @@ def rivals_flights() -> Experiment:
         "logit L2, ensemble of 3": single.change(method=methods.logit_l2(0.01, components=3)),
         **{f"anti-distillation, λ = {w:g}": single.change(method=methods.anti_distillation(3, w)) for w in (0.001, 0.01, 0.1)},
         "anti-distillation, covariance": single.change(method=methods.anti_distillation(3, 0.1, matrix="covariance")),
+        "anti-distillation, probabilities": single.change(
+            method=methods.anti_distillation(3, chosen("flights", "probabilities", 5.0), signal="probabilities")
+        ),
         "ensemble of 3, well fitted": fitted.change(method=methods.ensemble(3)),
         "anti-distillation, well fitted": fitted.change(method=methods.anti_distillation(3, 0.01)),
     }

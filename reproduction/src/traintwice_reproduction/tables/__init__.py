@@ -5,8 +5,9 @@ from traintwice_reproduction.tables.artefact import SCALES, Artefact, Part, Part
 from traintwice_reproduction.tables.churn_figures import FIGURES as CHURN_FIGURES
 from traintwice_reproduction.tables.churn_tables import TABLES as CHURN_TABLES
 from traintwice_reproduction.tables.reproducing import Reproduced, reproduce
+from traintwice_reproduction.tables.text_only import TEXTS
 
-ARTEFACTS: dict[str, Artefact] = {artefact.name: artefact for artefact in (*AD_TABLES, *CHURN_TABLES, *CHURN_FIGURES)}
+ARTEFACTS: dict[str, Artefact] = {artefact.name: artefact for artefact in (*AD_TABLES, *CHURN_TABLES, *CHURN_FIGURES, *TEXTS)}
 """Name on the command line to table or figure."""
 
 __all__ = ["ARTEFACTS", "SCALES", "Artefact", "Part", "PartResults", "Reproduced", "Scale", "reproduce", "scale_of"]

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from traintwice.report.style import Figure
     from traintwice_reproduction.tables.side_by_side import PaperTable
 
-Scale: TypeAlias = Literal["paper", "small"]
-"""``paper``: the printed settings. ``small``: the same rows on data and networks that two cores train within an hour."""
+Scale: TypeAlias = Literal["small", "paper", "extended"]
+"""``small``: the same rows on data and networks that two cores train within an hour. ``paper``: the printed settings and grids.
+``extended``: the printed settings with grids that have larger and smaller weights too."""
 
-SCALES: tuple[Scale, ...] = ("small", "paper")
+SCALES: tuple[Scale, ...] = ("small", "paper", "extended")
 
 Chosen: TypeAlias = Mapping[str, float]
 """Row to the chosen value of its weight."""
@@ -103,6 +104,7 @@ class Artefact:
         parts: data sets of a scale.
         tables: tables made from the results.
         figures: charts made from the results.
+        version: raised where rows or recipes change, so that a kept run of another version is recognised.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Artefact:
     parts: Callable[[Scale], tuple[Part, ...]]
     tables: Callable[[tuple[PartResults, ...]], tuple[PaperTable, ...]]
     figures: Callable[[tuple[PartResults, ...]], tuple[Figure, ...]] | None = None
+    version: int = 1
 
     def chosen_parts(self, scale: Scale, names: tuple[str, ...] = ()) -> tuple[Part, ...]:
         """The named parts of a scale; without names, all except optional parts whose files are missing on this machine.

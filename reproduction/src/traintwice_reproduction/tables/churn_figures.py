@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,19 @@ from traintwice.recipes import Recipe
 from traintwice_reproduction.tables import printed
 from traintwice_reproduction.tables.artefact import Artefact, Part, PartResults, Printed, Scale
 from traintwice_reproduction.tables.benchmarks import Benchmark, of_churn
-from traintwice_reproduction.tables.churn_rows import ALPHAS, BASELINE, BETAS, CE, CO, ENTROPY, SKL, ramp_epochs
+from traintwice_reproduction.tables.churn_rows import (
+    ALPHAS,
+    BASELINE,
+    BETAS,
+    CE,
+    CE_LIVE,
+    CO,
+    ENTROPY,
+    SKL,
+    ramp_epochs,
+    stale_co_distillation,
+)
+from traintwice_reproduction.tables.flags import flag_notes
 from traintwice_reproduction.tables.layouts import measured, rows_table
 from traintwice_reproduction.tables.side_by_side import PaperTable
 
@@ -48,8 +61,8 @@ def _sweep(benchmark: Benchmark, scale: Scale, regulariser: str) -> dict[str, Re
     return rows | {f"β = {value:g}": _co(base, value) for value in BETAS[scale]}
 
 
-def _co(base: Recipe, value: float, kind: str = "skl") -> Recipe:
-    return base.change(method=co_distillation(value, kind=kind, ramp_epochs=ramp_epochs(base)))  # type: ignore[arg-type]
+def _co(base: Recipe, value: float, kind: Literal["skl", "ce"] = "skl") -> Recipe:
+    return base.change(method=co_distillation(value, kind=kind, ramp_epochs=ramp_epochs(base)))
 
 
 def _part(benchmark: Benchmark, rows: dict[str, Recipe], known: Printed, printed_for: str) -> tuple[Part, ...]:
@@ -78,10 +91,16 @@ FIGURE_1, FIGURE_3 = _known(IMAGENET, ENTROPY, CO), _known(CIFAR_100, SKL, CO)
 
 
 def _figure_1_parts(scale: Scale) -> tuple[Part, ...]:
-    """Entropy of the ten largest predictions (three on ten classes), for every α and β."""
-    benchmark = of_churn(scale)[2 if scale == "paper" else 0]
-    benchmark = replace(benchmark, top_k=10 if scale == "paper" else 3)
-    return _part(benchmark, _sweep(benchmark, scale, "entropy"), FIGURE_1, IMAGENET)
+    """Renormalised entropy of the ten largest predictions (three on ten classes), for every α and β; two other forms at the largest α."""
+    benchmark = of_churn(scale)[0 if scale == "small" else 2]
+    benchmark = replace(benchmark, top_k=3 if scale == "small" else 10)
+    rows, alpha = _sweep(benchmark, scale, "entropy"), ALPHAS[scale][-1]
+    other = {
+        "over all classes": entropy_regulariser(alpha),
+        "partial sum": entropy_regulariser(alpha, top_k=benchmark.top_k, renormalise=False),
+    }
+    rows |= {f"{form}, α = {alpha:g}": benchmark.base.change(method=method) for form, method in other.items()}
+    return _part(benchmark, rows, FIGURE_1, IMAGENET)
 
 
 def _figure_3_parts(scale: Scale) -> tuple[Part, ...]:
@@ -112,6 +131,7 @@ def _swept(name: str, first: str, known: Printed) -> Any:
                 for column, metric, times in SWEPT:
                     records.append({"row": title, "column": column, "x": value, **_ends(p, metric, row, times)})
         text = f"{name}: prediction entropy, accuracy and churn against the weight of {first} and of co-distillation; 0 is the baseline."
+        text = _flagged(text, p)
         charts = panels(
             name, text, records, across="weight", rows=list(names.values()), columns=[column for column, _, _ in SWEPT], grey=grey
         )
@@ -128,12 +148,16 @@ def _ends(p: PartResults, metric: Metric, row: str, times: float) -> dict[str, f
 
 
 def _figure_2_parts(scale: Scale) -> tuple[Part, ...]:
-    """Confidence of three rows, and churn against error for both kinds of co-distillation and every β."""
-    benchmark = of_churn(scale)[2 if scale == "paper" else 0]
+    """Confidence of three rows, and churn against error for three kinds of co-distillation and every β."""
+    benchmark = of_churn(scale)[0 if scale == "small" else 2]
     base, k = benchmark.base, benchmark.top_k
     rows = {BASELINE: base, "Entropy": base.change(method=entropy_regulariser(0.2, top_k=k))}
-    for title, kind in (("Co-distill SKL", "skl"), ("Co-distill CE", "ce")):
-        rows |= {f"{title}, β = {value:g}": _co(base, value, kind) for value in BETAS[scale]}
+    make: dict[str, Callable[[float], Recipe]] = {
+        CO: lambda value: _co(base, value),
+        CE: lambda value: base.change(method=stale_co_distillation(benchmark, value)),
+        CE_LIVE: lambda value: _co(base, value, "ce"),
+    }
+    rows |= {f"{kind}, β = {value:g}": made(value) for kind, made in make.items() for value in BETAS[scale]}
     return _part(benchmark, rows, _known(IMAGENET), IMAGENET)
 
 
@@ -141,7 +165,7 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
     from traintwice_reproduction.tables.charts import curves
 
     (p,) = parts
-    middle = [row for row in p.results.rows if row.startswith("Co-distill SKL")]
+    middle = [row for row in p.results.rows if _kind(row) == CO]
     shown = [BASELINE, "Entropy", middle[len(middle) // 2]]
     left = []
     for row in shown:
@@ -154,8 +178,8 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
             for i, (x, y) in enumerate(zip((ends[:-1] + ends[1:]) / 2, share, strict=True))
         ]
     right = []
-    for kind in ("Co-distill CE", "Co-distill SKL"):
-        for order, row in enumerate([BASELINE, *[r for r in p.results.rows if r.startswith(f"{kind},")]]):
+    for kind in (CE, CE_LIVE, CO):
+        for order, row in enumerate([BASELINE, *[r for r in p.results.rows if _kind(r) == kind]]):
             x, y = (_ends(p, metric, row, 100.0) for metric in (metrics.error, metrics.churn))
             ends_of = {f"{axis}_{end}": found[end] for axis, found in (("x", x), ("y", y)) for end in ("low", "high")}
             right.append({"x": x["value"], "y": y["value"], "kind": kind, "order": order, **ends_of})
@@ -170,15 +194,28 @@ def _figure_2(parts: tuple[PartResults, ...]) -> tuple[Figure, ...]:
         ),
         curves(
             "churn-error",
-            "Right panel of CH Figure 2: churn against error for every β and both kinds of co-distillation, from the baseline on.",
+            _flagged(
+                "Right panel of CH Figure 2: churn against error for every β and kind of co-distillation, from the baseline on.",
+                p,
+            ),
             right,
             across=("error (%)",),
             up="churn (%)",
-            kinds=["Co-distill CE", "Co-distill SKL"],
+            kinds=[CE, CE_LIVE, CO],
             points=True,
             grey=_known_of_figure_2(p.part.printed_for),
         ),
     )
+
+
+def _kind(row: str) -> str:
+    """Name of a row without its β."""
+    return row.rpartition(", β = ")[0]
+
+
+def _flagged(text: str, p: PartResults) -> str:
+    """Text of a figure with a sentence for each flagged row."""
+    return " ".join([text, *flag_notes(p)])
 
 
 def _known_of_figure_2(data: str) -> str:
@@ -276,6 +313,7 @@ FIGURES = (
         _figure_1_parts,
         _table("CH Figure 1: top-k entropy and co-distillation"),
         _swept("figure1", "top-k entropy, α", FIGURE_1),
+        version=2,
     ),
     Artefact(
         "churn.figure2",
@@ -283,6 +321,7 @@ FIGURES = (
         _figure_2_parts,
         _table("CH Figure 2: confidence, and churn against error"),
         _figure_2,
+        version=2,
     ),
     Artefact(
         "churn.figure3",

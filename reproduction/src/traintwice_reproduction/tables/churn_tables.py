@@ -17,6 +17,7 @@ from traintwice_reproduction.tables.churn_rows import (
     BASELINE,
     BOTH,
     CE,
+    CE_LIVE,
     CO,
     DISTILLED,
     ENSEMBLE,
@@ -27,6 +28,7 @@ from traintwice_reproduction.tables.churn_rows import (
     part_of,
     recipe,
 )
+from traintwice_reproduction.tables.flags import hardware, marked
 from traintwice_reproduction.tables.layouts import SERVE, TRAIN, PaperColumn, cells, measured, notes, rows_table
 from traintwice_reproduction.tables.side_by_side import Pair, PaperTable
 
@@ -37,7 +39,7 @@ CORRECT = measured(metrics.churn_correct, "Churn correct")
 INCORRECT = measured(metrics.churn_incorrect, "Churn incorrect")
 ECE = measured(metrics.calibration_error, "ECE")
 COLUMNS_2 = (TRAIN, ACCURACY, CHURN, SCHURN, CORRECT, INCORRECT)
-TABLE_7 = (BASELINE, ENSEMBLE, DISTILLED, CE, CO, BOTH)
+TABLE_7 = (BASELINE, ENSEMBLE, DISTILLED, CE, CE_LIVE, CO, BOTH)
 COLUMNS_7 = (TRAIN, SERVE, ACCURACY, CHURN, SCHURN, CORRECT, INCORRECT)
 
 
@@ -49,7 +51,7 @@ def _table_2_parts(scale: Scale) -> tuple[Part, ...]:
     parts = []
     for benchmark in of_churn(scale):
         numbers = printed.read(printed.CH_TABLE_2[benchmark.printed_for], _keys(COLUMNS_2))
-        rows = TABLE_2 if scale == "small" else tuple(row for row in TABLE_2 if row in numbers)
+        rows = TABLE_2 if scale == "small" else tuple(row for row in TABLE_2 if row in numbers or row == CE_LIVE)
         parts.append(part_of(benchmark, rows, scale, numbers))
     return tuple(parts)
 
@@ -61,7 +63,7 @@ def _table_7_parts(scale: Scale) -> tuple[Part, ...]:
             continue
         numbers = printed.read(printed.CH_TABLE_2[benchmark.printed_for], _keys(COLUMNS_2))
         numbers |= printed.read(printed.CH_TABLE_7[benchmark.printed_for], _keys(COLUMNS_7))
-        parts.append(part_of(benchmark, TABLE_7, scale, {row: numbers[row] for row in TABLE_7}))
+        parts.append(part_of(benchmark, TABLE_7, scale, {row: numbers[row] for row in TABLE_7 if row in numbers}))
     return tuple(parts)
 
 
@@ -143,7 +145,7 @@ def _table_5(parts: tuple[PartResults, ...]) -> tuple[PaperTable, ...]:
 
     def beta(p: PartResults, row: str) -> str:
         of = CO if row == BOTH else row
-        return f"{p.chosen[of]:g}" if of in (CE, CO) and of in p.chosen else "–"
+        return f"{p.chosen[of]:g}" if of in (CE, CE_LIVE, CO) and of in p.chosen else "–"
 
     def temperature(p: PartResults, row: str) -> str:
         losses = [term.loss for term in p.results[row].recipe.method.terms]
@@ -172,35 +174,36 @@ FACTORS: tuple[Fixable, ...] = ("order", "initialisation")
 
 
 def _table_1_parts(scale: Scale) -> tuple[Part, ...]:
-    """The 2³ factorial: augmentation on or off, order and initialisation free or fixed."""
+    """The 2³ factorial: augmentation on or off, order and initialisation free or fixed; hardware is free in all cells."""
     benchmark = of_sources(scale, table=1)
+    base = benchmark.base.change(hardware="free")
     numbers = printed.read(printed.CH_TABLE_1, ("accuracy", "churn", "surrogate_churn"))
     rows = {}
     for without, *is_fixed in product((False, True), repeat=3):
         fixed = tuple(source for source, there in zip(FACTORS, is_fixed, strict=True) if there)
         name = ", ".join([*(["no augmentation"] if without else []), *fixed]) or "none"
-        rows[name] = benchmark.base.change(fixed=fixed, augmentation=None if without else benchmark.base.augmentation)
-    replicas = 5 if scale == "paper" else 10
+        rows[name] = base.change(fixed=fixed, augmentation=None if without else base.augmentation)
+    replicas = 10 if scale == "small" else 5
     return (benchmark.part(rows, numbers, replicas=replicas),)
 
 
 def _table_6_parts(scale: Scale) -> tuple[Part, ...]:
-    """Initialisation and input data (order and augmentation) fixed or free; hardware noise is emulated on a CPU."""
+    """Initialisation and input data (order and augmentation) fixed or free; hardware is free in all cells."""
     benchmark = of_sources(scale, table=6)
     numbers = printed.read(printed.CH_TABLE_6, ("accuracy", "churn", "surrogate_churn"))
     data: tuple[Fixable, ...] = ("order", "augmentation")
-    base = benchmark.base.change(hardware="emulated")
+    base = benchmark.base.change(hardware="free")
     rows = {
         "none": base,
         "initialisation": base.change(fixed=("initialisation",)),
         "input data": base.change(fixed=data),
         "initialisation, input data": base.change(fixed=("initialisation", *data)),
     }
-    replicas = 5 if scale == "paper" else 10
+    replicas = 10 if scale == "small" else 5
     return (benchmark.part(rows, numbers, replicas=replicas),)
 
 
-def _across(title: str, parts: tuple[PartResults, ...], extra: tuple[str, ...] = ()) -> tuple[PaperTable, ...]:
+def _across(title: str, parts: tuple[PartResults, ...]) -> tuple[PaperTable, ...]:
     """One row for each measure and one column for each cell, as in CH Tables 1 and 6."""
     (p,) = parts
     rows = list(p.results.rows)
@@ -209,13 +212,9 @@ def _across(title: str, parts: tuple[PartResults, ...], extra: tuple[str, ...] =
     lines: list[tuple[str | Pair, ...]] = [
         (column.title, *[body[i][place] for i in range(len(rows))]) for place, column in enumerate(columns)
     ]
-    return (PaperTable(title, ("Fixed", *rows), tuple(lines), (*notes(parts), *extra)),)
+    header = ("Fixed", *[marked(p, row) for row in rows])
+    return (PaperTable(title, header, tuple(lines), (hardware(p), *notes(parts))),)
 
-
-TABLE_6_NOTE = (
-    "Cells are labelled by what was fixed. The paper's numbers follow the marks in its header, by which identical input data lowers churn "
-    "from 8.44 to 2.73; by its text identical initialisation does."
-)
 
 TABLES = (
     Artefact(
@@ -223,27 +222,31 @@ TABLES = (
         "CH Table 1: accuracy, churn and SChurn with sources of randomness fixed, 2³ cells",
         _table_1_parts,
         lambda parts: _across("CH Table 1: which source causes churn", parts),
+        version=2,
     ),
     Artefact(
         "churn.table2",
         "CH Table 2: churn of the methods",
         _table_2_parts,
         lambda parts: (rows_table("CH Table 2: churn of the methods", parts, COLUMNS_2),),
+        version=2,
     ),
     Artefact("churn.table3", "CH Table 3: with and without weight decay", _table_3_parts, _table_3),
-    Artefact("churn.table4", "CH Table 4: expected calibration error", _table_4_parts, _table_4),
-    Artefact("churn.table5", "CH Table 5: chosen weights", _table_5_parts, _table_5),
+    Artefact("churn.table4", "CH Table 4: expected calibration error", _table_4_parts, _table_4, version=2),
+    Artefact("churn.table5", "CH Table 5: chosen weights", _table_5_parts, _table_5, version=2),
     Artefact(
         "churn.table6",
         "CH Table 6: initialisation and input data fixed, hardware free",
         _table_6_parts,
-        lambda parts: _across("CH Table 6: which source causes churn, hardware free", parts, (TABLE_6_NOTE,)),
+        lambda parts: _across("CH Table 6: which source causes churn, hardware free", parts),
+        version=2,
     ),
     Artefact(
         "churn.table7",
         "CH Table 7: an ensemble of two and the methods that serve one network",
         _table_7_parts,
         lambda parts: (rows_table("CH Table 7: an ensemble of two and one network served", parts, COLUMNS_7),),
+        version=2,
     ),
 )
 """In the paper's order."""

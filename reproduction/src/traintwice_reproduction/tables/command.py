@@ -18,7 +18,7 @@ from traintwice.study import Experiment, Results
 from traintwice_reproduction.kept import KEPT, read
 from traintwice_reproduction.tables.artefact import SCALES, Artefact, scale_of
 from traintwice_reproduction.tables.cost import estimate, in_words
-from traintwice_reproduction.tables.reproducing import Reproduced, reproduce, studies
+from traintwice_reproduction.tables.reproducing import Reproduced, reproduce, studies, study_of
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,13 @@ class TableStudy:
         if not options.quiet:
             for line in artefact.left_out(scale, options.parts):
                 print(line, file=sys.stderr)
-            planned = [e for part in chosen for e in studies(artefact, part, scale, replicas=options.replicas, seed=seed)]
+            of = {"replicas": options.replicas, "seed": seed, "settings": options.settings}
+            planned = [e for part in chosen for e in studies(artefact, part, scale, **of)]  # type: ignore[arg-type]
             if planned:
-                count, seconds = estimate(planned, options.jobs or cores())
-                print(f"{self.title}, scale {scale}: {count} trainings, roughly {in_words(seconds)} on this CPU", file=sys.stderr)
+                on_gpu = options.device != "cpu"
+                count, seconds = estimate(planned, options.jobs or (1 if on_gpu else cores()), device=options.device)
+                place = "this GPU" if on_gpu else "this CPU"
+                print(f"{self.title}, scale {scale}: {count} trainings, roughly {in_words(seconds)} on {place}", file=sys.stderr)
             print(last_run(artefact.name, scale), file=sys.stderr)
 
         def announced(experiment: Experiment) -> Results:
@@ -58,7 +61,15 @@ class TableStudy:
                 print(f"{experiment.name}:", file=sys.stderr)
             return options.train(experiment)
 
-        done = reproduce(artefact, scale=scale, parts=options.parts, replicas=options.replicas, seed=seed, train=announced)
+        done = reproduce(
+            artefact,
+            scale=scale,
+            parts=options.parts,
+            replicas=options.replicas,
+            seed=seed,
+            settings=options.settings,
+            train=announced,
+        )
         if options.as_json:
             print(json.dumps(plain(done), ensure_ascii=False, allow_nan=False))
         else:
@@ -67,6 +78,15 @@ class TableStudy:
             for path in write(done, options.report):
                 if not options.as_json:
                     print(path)
+
+    def experiments(self, scale: str | None, parts: tuple[str, ...], settings: tuple[str, ...]) -> list[Experiment]:
+        """The reported study of each part, with typical values of weights that are chosen from a grid.
+
+        Raises:
+            BadSpec: no such scale, or a wrong setting. UnknownName: no such part.
+        """
+        of = scale_of(scale or "small")
+        return [study_of(self.artefact, part, of, {}, settings=settings) for part in self.artefact.chosen_parts(of, parts)]
 
     def describe(self) -> dict[str, Any]:
         """Parts of both scales as plain values."""

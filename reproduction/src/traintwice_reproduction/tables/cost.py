@@ -28,8 +28,21 @@ def multiply_adds(experiment: Experiment, data: Dataset) -> float:
     return unit * units * experiment.replicas
 
 
-def multiplications_per_second() -> float:
-    """Speed of a float32 matrix product on one thread of this machine, the best of five."""
+STEP_ON_A_GPU = 2e-3
+"""Seconds that one step of one training takes on a GPU at least, because kernels start one after the other. Ours, a rough value."""
+
+
+def steps(experiment: Experiment, data: Dataset) -> float:
+    """Steps of all trainings of a study, each component counted."""
+    return sum(
+        recipe.steps_per_epoch(len(data.train)) * recipe.epochs * recipe.method.components for recipe in experiment.rows.values()
+    ) * float(experiment.replicas)
+
+
+def multiplications_per_second(device: str = "cpu") -> float:
+    """Speed of a float32 matrix product, the best of five: on one thread of this machine, or on its GPU."""
+    if device != "cpu":
+        return _on_gpu(device)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -44,22 +57,35 @@ def multiplications_per_second() -> float:
         torch.set_num_threads(threads)
 
 
-def estimate(experiments: Sequence[Experiment], jobs: int) -> tuple[int, float]:
+def _on_gpu(device: str) -> float:
+    size = 4096
+    a = torch.ones(size, size, device=device)
+    best = 0.0
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(a, a).sum().item()  # waits for the product
+        best = max(best, size**3 / (time.perf_counter() - start))
+    return best
+
+
+def estimate(experiments: Sequence[Experiment], jobs: int, *, device: str = "cpu") -> tuple[int, float]:
     """Number of trainings and seconds, accurate to a factor of two or three.
 
     Args:
         experiments: run one after the other.
         jobs: worker processes.
+        device: "cpu" or "cuda".
     Returns:
         Replicas, and seconds on this machine with an empty store.
     """
-    work, replicas = 0.0, 0
+    work, started, replicas = 0.0, 0.0, 0
     loaded: dict[str, Dataset] = {}
     for experiment in experiments:
         data = loaded.setdefault(repr(experiment.data), experiment.data.load())
         work += multiply_adds(experiment, data)
+        started += steps(experiment, data) * (STEP_ON_A_GPU if device != "cpu" else 0.0)
         replicas += experiment.replicas * len(experiment.rows)
-    return replicas, work / (multiplications_per_second() * SHARE_OF_PEAK * jobs)
+    return replicas, max(work / (multiplications_per_second(device) * SHARE_OF_PEAK), started) / jobs
 
 
 def in_words(seconds: float) -> str:

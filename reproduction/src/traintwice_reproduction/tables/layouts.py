@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from traintwice.formatting import decimals_for, format_cell
 from traintwice.metrics import Metric
 from traintwice_reproduction.tables.artefact import PartResults
+from traintwice_reproduction.tables.flags import flag_notes, marked
 from traintwice_reproduction.tables.side_by_side import Pair, PaperTable
 
 Value: TypeAlias = Any
@@ -57,7 +58,7 @@ def rows_table(title: str, parts: Sequence[PartResults], columns: Sequence[Paper
         body = cells(p, columns, list(p.results.rows))
         for place, row in enumerate(p.results.rows):
             heading = (p.part.heading if place == 0 else "",) if several else ()
-            lines.append((*heading, row, *body[place]))
+            lines.append((*heading, marked(p, row), *body[place]))
     return PaperTable(title, header, tuple(lines), notes(parts))
 
 
@@ -83,7 +84,8 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
             size = f"{len(data.train):,} examples in one pass, each predicted before it is trained on, {len(data.test):,} of them reported"
         grey = f" In grey: the paper's numbers for {p.part.printed_for}." if p.part.printed_for else ""
         chosen = ", ".join(f"{row} {value:g}" for row, value in p.chosen.items())
-        how = f" Weights chosen on other replicas and the validation split: {chosen}." if chosen else ""
+        where = "the test examples" if data.validation is data.test else "the validation split"
+        how = f" Weights chosen on other replicas and {where}: {chosen}." if chosen else ""
         if p.part.weights:
             how = f" Weights: {', '.join(f'{row} {value:g}' for row, value in p.part.weights.items())}."
         found.append(f"{p.part.heading}: {network}, {size}, M = {e.replicas}.{grey}{how}")
@@ -91,6 +93,7 @@ def notes(parts: Sequence[PartResults]) -> tuple[str, ...]:
             f"{p.part.heading}, {row}: every value of its grid costs more than a point of accuracy or diverged; the smallest is shown."
             for row in p.costly
         ]
+        found += flag_notes(p)
         found += [
             f"{row}: {len(lost)} of {e.replicas} replicas diverged and are left out." for row, lost in p.results.diverged.items()
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
 
 from traintwice import metrics
 from traintwice.study import Experiment, Results, Store, run
@@ -52,6 +52,7 @@ def reproduce(
     parts: Sequence[str] = (),
     replicas: int | None = None,
     seed: int = 0,
+    settings: Sequence[str] = (),
     store: str | os.PathLike[str] | Store = "traintwice-runs",
     train: Train | None = None,
 ) -> Reproduced:
@@ -63,41 +64,50 @@ def reproduce(
         parts: data sets by name; empty for all except optional ones whose files are missing on this machine.
         replicas: M in place of the table's own.
         seed: of the reported studies; weights are chosen on another seed.
+        settings: ``KEY=VALUE`` as of ``traintwice run --set``, for every study.
         store: directory of finished replicas.
         train: runs a study; `traintwice.study.run` by default.
     Returns:
         The results of all parts.
     """
     train = train or (lambda experiment: run(experiment, store=store))
+    of: Studies = {"replicas": replicas, "seed": seed, "settings": tuple(settings)}
     found = []
     for part in artefact.chosen_parts(scale, tuple(parts)):
         chosen: dict[str, float] = {}
         costly: tuple[str, ...] = ()
         for stage, grids in enumerate(part.stages):
-            study = study_to_choose(artefact, part, scale, stage, chosen, replicas=replicas, seed=seed)
+            study = study_to_choose(artefact, part, scale, stage, chosen, **of)
             values, without = choose(grids, train(study))
             chosen, costly = chosen | values, (*costly, *without)
-        results = train(study_of(artefact, part, scale, chosen, replicas=replicas, seed=seed))
+        results = train(study_of(artefact, part, scale, chosen, **of))
         found.append(PartResults(part, results, chosen, costly))
     return Reproduced(artefact, scale, tuple(found), artefact.left_out(scale, tuple(parts)))
 
 
-def studies(artefact: Artefact, part: Part, scale: Scale, *, replicas: int | None = None, seed: int = 0) -> list[Experiment]:
+class Studies(TypedDict, total=False):
+    """Options of the studies of a part."""
+
+    replicas: int | None
+    seed: int
+    settings: tuple[str, ...]
+
+
+def studies(artefact: Artefact, part: Part, scale: Scale, **of: Unpack[Studies]) -> list[Experiment]:
     """All studies of a part, in order, with typical weights where a weight is chosen later."""
-    choices = [study_to_choose(artefact, part, scale, i, {}, replicas=replicas, seed=seed) for i in range(len(part.stages))]
-    return [*choices, study_of(artefact, part, scale, {}, replicas=replicas, seed=seed)]
+    choices = [study_to_choose(artefact, part, scale, i, {}, **of) for i in range(len(part.stages))]
+    return [*choices, study_of(artefact, part, scale, {}, **of)]
 
 
-def study_of(
-    artefact: Artefact, part: Part, scale: Scale, chosen: Chosen, *, replicas: int | None = None, seed: int = 0
-) -> Experiment:
+def study_of(artefact: Artefact, part: Part, scale: Scale, chosen: Chosen, **of: Unpack[Studies]) -> Experiment:
     """The study that a part reports."""
     name = f"{artefact.name}-{scale}-{part.name}"
-    return Experiment(name, part.data, part.rows(chosen), replicas=replicas or part.replicas, seed=seed)
+    made = Experiment(name, part.data, part.rows(chosen), replicas=of.get("replicas") or part.replicas, seed=of.get("seed", 0))
+    return made.override(list(of.get("settings", ())))
 
 
 def study_to_choose(
-    artefact: Artefact, part: Part, scale: Scale, stage: int, chosen: Chosen, *, replicas: int | None = None, seed: int = 0
+    artefact: Artefact, part: Part, scale: Scale, stage: int, chosen: Chosen, **of: Unpack[Studies]
 ) -> Experiment:
     """The study that the weights of one stage are chosen from: the baseline and every value of every grid.
 
@@ -108,7 +118,9 @@ def study_to_choose(
     for grid in part.stages[stage]:
         rows |= {row_of(grid, value): grid.make(value, chosen) for value in grid.values}
     name = f"{artefact.name}-{scale}-{part.name}-choice{stage + 1}"
-    return Experiment(name, part.data, rows, replicas=min(replicas or CHOICE_REPLICAS, CHOICE_REPLICAS), seed=seed + OTHER_SEED)
+    replicas = min(of.get("replicas") or CHOICE_REPLICAS, CHOICE_REPLICAS)
+    made = Experiment(name, part.data, rows, replicas=replicas, seed=of.get("seed", 0) + OTHER_SEED)
+    return made.override(list(of.get("settings", ())))
 
 
 def choose(grids: tuple[Grid, ...], results: Results) -> tuple[dict[str, float], tuple[str, ...]]:
