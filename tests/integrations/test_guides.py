@@ -16,9 +16,9 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_examples_run(block, tmp_path, monkeypatch):
-    for package in re.findall(r"^(?:from|import) (\w+)", block, flags=re.MULTILINE):
-        if find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
+    for package in re.findall(r"^(?:from|import) (\w+)|find_spec\(\"(\w+)\"\)", block, flags=re.MULTILINE):
+        if find_spec("".join(package)) is None:
+            pytest.skip(f"{''.join(package)} is not installed")
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "example", "exec"), {"__name__": "__main__"})  # noqa: S102
 
