@@ -14,6 +14,7 @@ BLOCKS = [
 ]
 
 
+@pytest.mark.filterwarnings("default")  # trainers warn of their own parts
 @pytest.mark.parametrize("block", BLOCKS)
 def test_examples_run(block, tmp_path, monkeypatch):
     for package in re.findall(r"^(?:from|import) (\w+)|find_spec\(\"(\w+)\"\)", block, flags=re.MULTILINE):

@@ -108,10 +108,37 @@ class Components(nn.Module):
             logits = _stacked(self.networks, inputs, named)
         if labels is None:
             return logits
-        peers = self._peer_logits(logits, inputs, named)
         gate = None if self.gate is None else self.gate(inputs[0].flatten(1))
+        return self.outputs(logits, labels, self._peer_logits(logits, inputs, named), teacher, gate, signals)
+
+    def outputs(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        peers: Tensor | None = None,
+        teacher: Tensor | None = None,
+        gate: Tensor | None = None,
+        signals: Mapping[str, Tensor] | None = None,
+    ) -> Outputs:
+        """The `Outputs` that `loss` reads, from stacked logits; labelled positions of sequences are examples of their own.
+
+        Args:
+            logits: ``J B K``, or ``J B T K`` of sequences.
+            labels: ``B`` or ``B T``.
+            peers, teacher, gate, signals: see `Outputs`; gate and signals not with sequences.
+        Raises:
+            BadInput: shapes that do not match.
+        """
         if logits.ndim > 3:
-            return self._of_sequence(logits, labels, peers, teacher, bool(signals) or gate is not None)
+            if signals or gate is not None:
+                raise BadInput("Components: got sequences of logits, which methods with a signal or a gate do not take")
+            if labels.shape != logits.shape[1:-1]:
+                raise BadInput(
+                    f"Components: got labels {tuple(labels.shape)}, expected {tuple(logits.shape[1:-1])}, one a position"
+                )
+            kept = labels != IGNORED
+            logits, labels = logits[:, kept], labels[kept]
+            peers, teacher = (None if values is None else values[..., kept, :] for values in (peers, teacher))
         return Outputs(logits, labels, peers=peers, teacher=teacher, gate=gate, signals=signals, group=self.group)
 
     def loss(
@@ -213,19 +240,6 @@ class Components(nn.Module):
             self._peers.restore(self._peers_to_restore)
         with torch.no_grad():
             return _stacked(self._peers.at(self.step), inputs, named)
-
-    def _of_sequence(self, logits: Tensor, labels: Tensor, peers: Tensor | None, teacher: Tensor | None, other: bool) -> Outputs:
-        """Every labelled position as an example of its own."""
-        if other:
-            raise BadInput("Components: got sequences of logits, which methods with a signal or a gate do not take")
-        if labels.shape != logits.shape[1:-1]:
-            raise BadInput(f"Components: got labels {tuple(labels.shape)}, expected {tuple(logits.shape[1:-1])}, one a position")
-        kept = labels != IGNORED
-
-        def rows(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[..., kept, :]
-
-        return Outputs(logits[:, kept], labels[kept], peers=rows(peers), teacher=rows(teacher), group=self.group)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
