@@ -82,7 +82,7 @@ class Components(nn.Module):
         self.networks = nn.ModuleList(_made(make, j, seed) for j in range(method.components))
         _check_independent(list(self.networks))
         self.gate = gate
-        self.method = method
+        self._set_method(method)
         self.accumulation, self.group = accumulation, group
         self.step = 0
         self.terms: dict[str, Tensor] = {}
@@ -170,14 +170,23 @@ class Components(nn.Module):
             out = self(*(inputs if isinstance(inputs, tuple) else (inputs,)), labels=labels, teacher=teacher)
         total = self._sum(out)
         if self._learns and step is None:
-            self._calls += 1
-            if self._calls % self.accumulation == 0:
+            if self.accumulation > 1:
+                self._calls = (self._calls + 1) % self.accumulation
+            if self._calls == 0:
                 self.step += 1
         return total
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> None:
         """Turn the epochs of the method's schedules into steps, where the length of an epoch is known only now."""
-        self.method = self.method.resolve(steps_per_epoch, total_steps)
+        self._set_method(self.method.resolve(steps_per_epoch, total_steps))
+
+    def _set_method(self, method: Method) -> None:
+        """Keep the method, and a method for each of its terms, so that the value of each term is known."""
+        self.method = method
+        self._lag = method.peer_lag
+        self._alone = tuple(replace(method, terms=(term,), keep="first") for term in method.terms)
+        names = [type(term.loss).__name__ for term in method.terms]
+        self._names = [n if names.count(n) == 1 else f"{n}_{names[:i].count(n) + 1}" for i, n in enumerate(names)]
 
     def probs(self, logits: Tensor, gate: Tensor | None = None) -> Tensor:
         """Probabilities ``... K`` of the kept output, from stacked logits ``J ... K``.
@@ -208,35 +217,31 @@ class Components(nn.Module):
         return self.training and torch.is_grad_enabled()
 
     def _sum(self, out: Outputs) -> Tensor:
-        """The sum of the terms at this step; each term is a method of its own, so that its value is known."""
-        self.terms = {}
+        """The sum of the terms at this step."""
+        self.terms.clear()
+        learns = self._learns
         if out.group is None and out.labels.numel() == 0:  # a batch of sequences without a label
             return out.logits.sum() * 0.0
         total: Tensor | None = None
-        for i, term in enumerate(self.method.terms):
-            if at_step(term.weight, self.step) == 0.0:
+        for i, alone in enumerate(self._alone):
+            weight = alone.terms[0].weight
+            if not isinstance(weight, float | int) and at_step(weight, self.step) == 0.0:
                 continue
-            alone = replace(self.method, terms=(term,), keep="first")
             value, (memory,) = alone.advance(out, self.step, (self._memories[i],))
-            if self._learns:
+            if learns and memory is not None:
                 self._memories[i] = memory
-            self.terms[self._name(i)] = value.detach()
+            self.terms[self._names[i]] = value.detach()
             total = value if total is None else total + value
         return out.logits.sum() * 0.0 if total is None else total
 
-    def _name(self, i: int) -> str:
-        """The name of a term in logs: its class, numbered if several terms share it."""
-        names = [type(term.loss).__name__ for term in self.method.terms]
-        return names[i] if names.count(names[i]) == 1 else f"{names[i]}_{names[:i].count(names[i]) + 1}"
-
     def _peer_logits(self, logits: Tensor, inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor | None:
         """Logits of the older copies; outside training those of the networks."""
-        if not self.method.peer_lag:
+        if not self._lag:
             return None
         if not self._learns:
             return logits.detach()
         if self._peers is None:
-            self._peers = Peers(list(self.networks), self.method.peer_lag)
+            self._peers = Peers(list(self.networks), self._lag)
             self._peers.restore(self._peers_to_restore)
         with torch.no_grad():
             return _stacked(self._peers.at(self.step), inputs, named)

@@ -82,6 +82,10 @@ class MethodModule(LightningModule):  # type: ignore[misc]
             total = trainer.estimated_stepping_batches
             self.components.resolve(max(per_epoch, 1), None if total == float("inf") else int(total))
 
+    def on_train_end(self) -> None:
+        """Forget the processes, which may end with the training."""
+        self.components.group = None
+
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The method's loss."""
         inputs, labels, teacher = self.unpack(batch)
