@@ -1,7 +1,6 @@
 """The Trainer's steps are those of a loop written by hand; its checkpoints resume; what it keeps is saved for from_pretrained."""
 
 import os
-import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -252,6 +251,9 @@ DDP = {
 def worker(folder):
     """One of two processes; each sees half of every batch, of another number of labelled tokens."""
     torch.set_num_threads(1)
+    rank = int(os.environ["RANK"])
+    meeting = (Path(folder) / "meeting").as_uri()  # a file: a port that is free now may be taken in a second
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     for name, (method, options) in DDP.items():
         trainer = of_trainer(token, method, rows(24, tokens=True), folder, per_device_train_batch_size=2, **options)
         if trainer.args.process_index == 0:
@@ -262,11 +264,8 @@ def worker(folder):
 @pytest.fixture(scope="module")
 def of_two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parallel")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_transformers as t; t.worker({str(folder)!r})"
-    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    shared = os.environ | {"WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     workers = [
         subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", code],
@@ -277,9 +276,12 @@ def of_two_processes(tmp_path_factory):
         )
         for rank in range(2)
     ]
-    for one in workers:
-        _, said = one.communicate(timeout=300)
-        assert one.returncode == 0, said
+    try:
+        said = [one.communicate(timeout=300)[1] for one in workers]
+    finally:
+        for one in workers:
+            one.kill()
+    assert [one.returncode for one in workers] == [0, 0], "\n".join(said)
     return folder
 
 
