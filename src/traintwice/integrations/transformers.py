@@ -231,9 +231,9 @@ class KeptModel(nn.Module):
         facts = Path(folder) / KEPT
         if not facts.is_file():
             return cls([kind.from_pretrained(folder)], "first").eval()
-        said = json.loads(facts.read_text())
-        networks = [kind.from_pretrained(Path(folder) / f"component-{j}") for j in range(said["components"])]
-        return cls(networks, said["keep"]).eval()
+        stored = json.loads(facts.read_text())
+        networks = [kind.from_pretrained(Path(folder) / f"component-{j}") for j in range(stored["components"])]
+        return cls(networks, stored["keep"]).eval()
 
 
 class _TrainedComponents(Components):
