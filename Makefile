@@ -30,9 +30,8 @@ data: $(VENV)/.data  ## Fashion-MNIST into TRAINTWICE_DATA or ~/.cache/traintwic
 	  dpkg-deb -x dataset-fashion-mnist_*.deb .) && mkdir -p "$(DATA)/FashionMNIST" && \
 	  cp "$$unpacked"/usr/share/datasets/fashion-mnist/*.gz "$(DATA)/FashionMNIST/" && $(BIN)/traintwice fetch FashionMNIST; }
 
-docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their commands
-	$(BIN)/python docs/refresh.py
-	$(BIN)/python docs/clicks.py
+docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their studies
+	$(BIN)/python -m traintwice_reproduction refresh
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay
@@ -44,10 +43,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch first and by its constraint, so that nothing takes another build of it.
-$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/.demo: $(BIN)/python pyproject.toml reproduction/pyproject.toml constraints.txt
 	@echo "Setting up the environment in $(VENV) (about a minute) ..."
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[torch,report,demo]'
+	$(INSTALL) --editable '.[torch,report,demo]' --editable ./reproduction
 	@touch $@
 
 $(VENV)/.data: $(VENV)/.demo

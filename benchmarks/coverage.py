@@ -90,7 +90,7 @@ def markdown(found: list[Cell], seed: int) -> str:
     """The tables of all parts, what each world is, and why cells fall short."""
     lines = [
         f"Made on {datetime.date.today()} with seed {seed}. Shares are percentages of the trials. At 95 % the error of simulation is",
-        "± 1.4 points with 1,000 trials and ± 2.5 points with 300. **Bold**: the target is missed by more than two standard errors.",
+        "± 1.4 pp with 1,000 trials and ± 2.5 pp with 300. **Bold**: the target is missed by more than two standard errors.",
         "",
     ]
     for part, title in PARTS.items():

@@ -6,7 +6,8 @@
 Every measurement runs in a process of its own, so that its peak memory is its own; ours and the bare query take turns. The bare
 query for files in the same order joins by position, compares the ids and takes one mean; for shuffled files it is a hash join
 and one mean. `diff` is the command `traintwice diff` with its default measures; `log loss` is the same with `--also log_loss` (two
-logarithms for each row); `slices` is `diff` with `--by country --cluster user` (users of 50 rows each, 20 countries); `sums` opens, checks every cell, matches the rows and sums churn and flips;
+logarithms for each row); `slices` is `diff` with `--by country --cluster user` (users of 50 rows each, 20 countries); `sums` opens,
+checks every cell, matches the rows and sums churn and flips;
 `batches` brings every row to Python. Beside the time on the clock stands that of all processors together: the bare query by
 position runs in one thread, ours in all, and where others use the machine only the second is worth comparing.
 Both are taken twice: of the comparison alone, inside the process once everything is imported, and of the process from start to

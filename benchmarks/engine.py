@@ -1,13 +1,13 @@
-"""How fast replicas are trained, beside the usual loop, a tuned loop, hand-written JAX and an ensemble package.
+"""Training speed compared with the usual loop, a tuned loop, hand-written JAX and an ensemble package.
 
     PYTHONPATH=src python benchmarks/engine.py [--case narrow] [--rival JAX] [--repeat 5] [--processes 1] [--cpu-time] [--json FILE]
 
 Every rival trains the same number of networks of the same structure from the same distribution of initial weights, for the same number
-of steps on mini-batches of the same size, with plain SGD (or momentum of 0.9, or AdaGrad), in float32, each in a process of its own on one
-core; they take turns, and the median of the repeats counts. With `--processes 3` there are three rounds of them, each in new processes:
-convolutions are a tenth faster or slower from one to the next. Compiling and choosing is not in the times; it is told apart. All data are
-random. Rivals that are not installed are left out, and said to be; benchmarks/requirements.txt lists them. torch-uncertainty is not among
-them: it cannot be imported without torchvision.
+of steps on mini-batches of the same size, with plain SGD (or momentum of 0.9, or AdaGrad), in float32, each in its own process on one
+core. Rivals take turns, and the median of the repeats counts. With `--processes 3` there are three rounds in new processes: convolutions
+are up to a tenth faster or slower from one process to the next. Compilation is reported separately. All data are random. Rivals that are
+not installed are left out and named; benchmarks/requirements.txt lists them. torch-uncertainty is not compared: it cannot be imported
+without torchvision.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rivals.case import CASES, OPTIMIZERS, Case
 from rivals.server import PEAK_SIDE, PEAK_TIMES, RIVALS
 
 TOLERANCE = 0.15
-"""How far a rival's speed relative to the tuned loop may be from what is expected, before that is said."""
+"""Largest difference of a rival's relative speed from the expected one that is not reported."""
 
 OURS = ("ours, loop", "ours, stacked")
 
@@ -65,13 +65,13 @@ class Rival:
         self.answer: dict[str, Any] = {}
 
     def begin(self) -> None:
-        """Let it run once more."""
+        """Start another run."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
     def wait(self) -> dict[str, Any]:
-        """What it says when it is done."""
+        """Answer at the end of a run."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -84,7 +84,7 @@ class Rival:
 
 
 def measure(names: list[str], key: str, args: argparse.Namespace, copies: list[list[int]]) -> dict[str, Any]:
-    """Median seconds of each rival, run as so many copies at once, each on its cores; and why some are not there."""
+    """Seconds of each rival, run as several copies at once, each on its cores; and why some are left out."""
     found: dict[str, Any] = {}
     servers: dict[str, list[Rival]] = {}
     for name in names:
@@ -110,12 +110,12 @@ def measure(names: list[str], key: str, args: argparse.Namespace, copies: list[l
 
 
 def rates(case: Case, found: dict[str, Any], copies: int) -> dict[str, float]:
-    """Examples a second of all copies together."""
+    """Examples per second of all copies together."""
     return {n: copies * case.examples / median(f["seconds"]) for n, f in found.items() if "seconds" in f and n != "matmul"}
 
 
 def print_case(case: Case, found: dict[str, Any], rate: dict[str, float], peak: float) -> dict[str, Any]:
-    """The table of a case, and whether its aims are met."""
+    """Print the table of a case, and whether its aims are reached."""
     print(f"\n{case.name}: {case.steps * case.epochs} steps, peak {peak / 1e9:.1f} GFLOP/s")
     print(f"  {'':18}{'examples/s':>12}{'x tuned loop':>14}{'of peak':>9}{'spread':>14}{'before':>9}")
     tuned = rate["tuned loop"]
@@ -157,23 +157,21 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=sorted(CASES), help="all by default")
     parser.add_argument("--rival", action="append", choices=sorted(set(RIVALS) - {"matmul"}), help="all by default")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--processes", type=int, default=1, help="rounds of so many repeats, each in processes of their own")
+    parser.add_argument("--processes", type=int, default=1, help="rounds of repeats, each in new processes")
     parser.add_argument("--threads", type=int, default=1, help="threads and cores of each rival")
     parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="sgd")
-    parser.add_argument(
-        "--cpu-time", action="store_true", help="processor time in the place of wall time, for a machine that is shared"
-    )
-    parser.add_argument(
-        "--no-keep", action="store_true", help="no process keeps memory that was freed, not even a worker of ours"
-    )
-    parser.add_argument("--json", type=Path, help="write everything there too")
+    parser.add_argument("--cpu-time", action="store_true", help="processor time instead of wall time, for a shared machine")
+    parser.add_argument("--no-keep", action="store_true", help="glibc returns freed memory in all processes")
+    parser.add_argument("--json", type=Path, help="also write everything to a JSON file")
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     asked = set(args.rival or RIVALS) | {"tuned loop", "matmul"}
     names = [n for n in RIVALS if n in (asked if asked & set(OURS) else asked | set(OURS))]
     clock = "processor time" if args.cpu_time else "wall time"
     times = f"{args.processes} x {args.repeat}"
-    print(f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {times}; 'before' is spent once: imports, compiling")
+    print(
+        f"{args.optimizer}, {args.threads} thread(s), {clock}, median of {times}; 'before' is the time of imports and compilation"
+    )
     results = {}
     for key in args.case or CASES:
         case = replace(CASES[key], optimizer=OPTIMIZERS[args.optimizer])

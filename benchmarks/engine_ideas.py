@@ -1,11 +1,10 @@
-"""What each idea behind the stacked engine buys: one network trained in ever less wasteful ways, each beside the one before.
+"""Speed of each step of the stacked engine's design, from a plain stack of networks to the engine.
 
     PYTHONPATH=src python benchmarks/engine_ideas.py [--case narrow] [--repeat 5]
 
-All variants train the same R fully connected networks with ReLU by plain SGD in float32 on one thread and take turns; processor time of a
-step, the median of the repeats. The first is how a PyTorch user stacks networks: `torch.baddbmm`, `cross_entropy`, autograd. Compiling is
-not in the times. The last line is the engine with all that it promises besides: exact whatever the group, finite losses watched, any
-method.
+All variants train the same R fully connected networks with ReLU by plain SGD in float32 on one thread, in turns; the processor time of
+a step is the median of the repeats, without compilation. The first variant is how a PyTorch user stacks networks: `torch.baddbmm`,
+`cross_entropy`, autograd. The last one is the engine, with equal bits in every group, checked losses, and any method.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def by_autograd(case: Case, *, compiled: bool = False) -> Callable[[], None]:
 
 
 def by_hand(case: Case, *, kept: bool = False, inside: bool = False) -> Callable[[], None]:
-    """A hand-written backward pass; with ``kept`` into buffers made once, with ``inside`` weights step inside the product."""
+    """A hand-written backward pass; ``kept``: into buffers that are made once, ``inside``: weights are updated inside the product."""
     stack = Stacked(case)
     size, batch, count = case.replicas, case.batch, len(stack.weights)
     outs = [torch.empty(size, batch, w.shape[2]) for w in stack.weights] if kept else [None] * count
@@ -120,7 +119,7 @@ VARIANTS: dict[str, Callable[[Case], Callable[[], None]]] = {
     "... compiled": lambda case: by_autograd(case, compiled=True),
     "backward pass by hand": by_hand,
     "... into buffers made once": lambda case: by_hand(case, kept=True),
-    "... weights step inside the product": lambda case: by_hand(case, kept=True, inside=True),
+    "... weight update inside the product": lambda case: by_hand(case, kept=True, inside=True),
     "the engine": ours.stacked,
 }
 

@@ -1,4 +1,4 @@
-"""traintwice's losses in a plain PyTorch loop: a pair that learns to agree, an ensemble pushed apart, and their export.
+"""The losses of traintwice in a plain PyTorch loop: co-distillation of two networks, a decorrelated ensemble, and their export.
 
 pip install 'traintwice[torch,demo,onnx]' && python examples/own_loop.py --epochs 20 --out exported
 """
@@ -41,5 +41,5 @@ for name, method in methods.items():
     print(name, *method.warnings(classes=10), sep="\n  note: ")
     model = train(method, TensorDataset(x[:1200], y[:1200]), options.epochs)
     accuracy = (model(x[1200:]).argmax(-1) == y[1200:]).float().mean()
-    written = export_model(model, x[1200:], options.out / name)  # raises where one of them predicts something else
+    written = export_model(model, x[1200:], options.out / name)  # raises if a file predicts something else
     print(f"  accuracy {accuracy:.3f}; these predict the same:", *written.values())

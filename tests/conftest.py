@@ -148,7 +148,7 @@ def row_of(id, position, old, new, shown=()):
 ANSWERS = (
     Answer("quality", "better", "fine", "the new model is better", "accuracy 91.20 % → 91.42 % (+0.22 pp, 0.15 to 0.29)"),
     Answer(
-        "regressions", "more than retraining brings", "problem", "1.71 % of rows went from right to wrong, 1.3 times the floor",
+        "regressions", "more than retraining causes", "problem", "1.71 % of rows went from right to wrong, 1.3 times the floor",
         "1.71 % of rows right → wrong, 1.3 times the floor (1.1 to 1.5)",
     ),
     Answer("disagreement", "within noise", "fine", "churn is within noise", "churn 6.31 % (6.27 to 6.35)"),

@@ -57,7 +57,7 @@ def test_controls_of_initialisation_and_activation_change_any_network_that_has_t
     base = BASE.change(network=LeNet5("tanh", dropout=0.1))
     assert controls.small_initialisation(base, 0.5).network == LeNet5("tanh", 0.5, 0.1)
     assert controls.with_activation(base, "gelu").network == LeNet5("gelu", dropout=0.1)
-    with pytest.raises(BadSpec, match=r"changes the activation of a network, and Factory.* has no such setting"):
+    with pytest.raises(BadSpec, match=r"got the network Factory.*, expected one with a setting 'activation'"):
         controls.with_activation(BASE.change(network=Factory("a:b")), "gelu")
-    with pytest.raises(BadSpec, match="changes the layers of an MLP, got LeNet5"):
+    with pytest.raises(BadSpec, match=r"got the network LeNet5.*, expected an MLP"):
         wider(base, 2.0, (8, 8), 10)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import traintwice
+from no_torch import HIDE_TORCH
 
 SOURCE = Path(traintwice.__file__).parent
 
@@ -22,7 +23,8 @@ LAYERS = {
     "statistics": 1,
     "decoding": 1,
     "predictions": 1,
-    "tables": 1,
+    "formatting": 1,
+    "logs": 1,
     "augmentation": 1,
     "averaging": 1,
     "randomness": 1,
@@ -36,7 +38,8 @@ LAYERS = {
     "components": 2,
     "progressive": 1,
     "compare": 3,
-    "sheets": 4,
+    "tables": 4,
+    "recipe_checks": 3,
     "recipes": 3,
     "controls": 4,
     "specs": 4,
@@ -45,16 +48,15 @@ LAYERS = {
     "integrations": 6,
     "presets": 6,
     "report": 6,
-    "papers": 7,
     "cli": 8,
     "__main__": 9,
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "tables", "metrics", "compare", "sheets"}
+MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "formatting", "metrics", "compare", "tables"}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
+    *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),
 }
 
 
@@ -80,6 +82,7 @@ def room_of(path: Path) -> str:
 def test_imports_point_down(path):
     room = room_of(path)
     for name in imports_of(path):
+        assert name.split(".")[0] != "traintwice_reproduction", f"{room} imports the reproduction, which depends on this package"
         if name.startswith("traintwice."):
             other = name.split(".")[1]
             assert LAYERS[other] <= LAYERS[room], f"{room} imports {name}, which lies above it"
@@ -121,16 +124,7 @@ def test_help_loads_no_torch():
 
 
 def test_measures_arrays_where_torch_is_not_installed():
-    hide = """
-import sys
-class NoTorch:
-    def __init__(self, finder):
-        self.finder = finder
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] == "torch" else self.finder.find_spec(name, path, target)
-sys.meta_path[:] = [NoTorch(finder) for finder in sys.meta_path]
-"""
-    code = hide + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
+    code = HIDE_TORCH + "import traintwice, numpy as np\nprint(traintwice.measure(np.array([[0, 1], [1, 1]]))['churn'].value)\n"
     code += "try:\n    traintwice.Experiment\nexcept traintwice.TraintwiceError as e:\n    print(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [

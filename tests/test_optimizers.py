@@ -47,7 +47,7 @@ def test_prints_as_itself(optimizer):
     [
         (lambda: SGD(lr=0), "SGD.lr: got 0, expected a number greater than 0"),
         (lambda: SGD(momentum=1), "SGD.momentum: got 1, expected a number from 0 to below 1"),
-        (lambda: SGD(nesterov=True), "nesterov needs a momentum"),
+        (lambda: SGD(nesterov=True), "nesterov=True with momentum=0"),
         (lambda: AdaGrad(accumulator=-1), "AdaGrad.accumulator: got -1"),
         (lambda: Adam(eps=0), "Adam.eps"),
         (lambda: Adam(weight_decay=float("nan")), "Adam.weight_decay: got nan"),

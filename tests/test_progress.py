@@ -1,32 +1,32 @@
-"""Work tells how far it is only where somebody listens."""
+"""Progress is reported only to a listener."""
 
 import threading
 
 from traintwice import progress
 from traintwice.predictions.session import Session
-from traintwice.progress import asking, listening
+from traintwice.progress import polling, reporting_to
 
 
-def test_work_that_cannot_tell_is_asked(monkeypatch):
-    monkeypatch.setattr(progress, "ASK_SECONDS", 0.001)
+def test_work_without_reports_is_polled(monkeypatch):
+    monkeypatch.setattr(progress, "POLL_SECONDS", 0.001)
     answers, heard, enough = iter([-1.0, 40.0]), [], threading.Event()
 
     def hear(done, total, unit):
         heard.append((done, total, unit))
         enough.set()
 
-    with listening(hear), asking(lambda: next(answers, -1.0)):
+    with reporting_to(hear), polling(lambda: next(answers, -1.0)):
         assert enough.wait(10)
     assert heard == [(40.0, 100.0, "%")]
     before = threading.active_count()
-    with asking(lambda: 40.0):
+    with polling(lambda: 40.0):
         assert threading.active_count() == before
 
 
-def test_a_long_query_says_how_far_it_is_and_writes_nothing(monkeypatch, capfd):
-    monkeypatch.setattr(progress, "ASK_SECONDS", 0.01)
+def test_a_long_query_reports_progress_and_writes_nothing(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "POLL_SECONDS", 0.01)
     heard, session = [], Session()
-    with listening(lambda done, total, unit: heard.append((done, total, unit))):
+    with reporting_to(lambda done, total, unit: heard.append((done, total, unit))):
         for _ in range(100):
             if heard:
                 break

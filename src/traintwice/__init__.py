@@ -1,7 +1,7 @@
 """Train twice, predict the same: measure how much retrained models disagree, and train models that disagree less.
 
-Importing this package loads next to nothing; every name is loaded when it is first used. `traintwice.metrics` has the single measures,
-`traintwice.losses` and `traintwice.methods` what to minimise, `traintwice.report` the reports.
+Importing this package is fast: every name is loaded on first use. `traintwice.metrics` has the single measures, `traintwice.losses` and
+`traintwice.methods` the training objectives, and `traintwice.report` the reports.
 """
 
 from importlib import import_module
@@ -42,13 +42,6 @@ _PLACES = {
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
 }
 
-_SHEETS = {
-    **dict.fromkeys(["Diff", "diff"], "diff"),
-    **dict.fromkeys(["GateResult", "gate", "gate_file", "self_test"], "gate"),
-    **dict.fromkeys(["Measures", "Plan", "compare_recipes", "measure", "plan"], "models"),
-}
-"""Name to the module of `traintwice.sheets` for its results."""
-
 _NEEDS_TORCH = {
     "Execution": "traintwice.engine",
     "Experiment": "traintwice.study",
@@ -87,8 +80,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
-        if name in _SHEETS:
-            import_module(f"traintwice.sheets.{_SHEETS[name]}")  # registers what the results display as
         return getattr(import_module(_PLACES[name]), name)
     if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'traintwice' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Random changes to training pictures, drawn for an example and an epoch: never for a place in a mini-batch."""
+"""Random changes to training pictures, drawn for each example and epoch."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from traintwice.errors import BadSpec
 
 
 class Augmentation(Protocol):
-    """What is done to the pictures of a training set; frozen dataclasses."""
+    """The settings of an augmentation: a frozen dataclass."""
 
     def draw(self, rng: np.random.Generator, examples: int) -> np.ndarray:
-        """What happens to each example in one epoch: whole numbers ``N D``, row n for example n."""
+        """Parameters of the change of each example in one epoch: whole numbers ``N D``, row n for example n."""
 
     def apply(self, pictures: Tensor, drawn: Tensor) -> Tensor:
-        """Pictures ``B rows columns channels`` changed as their rows ``B D`` say."""
+        """Pictures ``B rows columns channels``, changed by their parameters ``B D``."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Every picture moved by up to so many pixels down and to the right, or up and to the left; what comes in is 0.
+    """A random shift of every picture, vertical and horizontal; new pixels are 0.
 
     Args:
-        pixels: largest move, >= 1; each move is equally likely.
+        pixels: largest shift in each direction, >= 1; all shifts are equally likely.
     Raises:
-        BadSpec: a move below 1.
+        BadSpec: a shift below 1.
     Source:
-        Ours: the augmentation of small pictures that have no natural one.
+        Ours, for small pictures without a usual augmentation.
     Example:
         >>> Shift(1).apply(torch.tensor([[[[1.0], [2.0]]]]), torch.tensor([[0, 1]])).flatten().tolist()
         [0.0, 1.0]
@@ -44,24 +44,24 @@ class Shift:
             raise BadSpec(f"Shift.pixels: got {self.pixels}, expected at least 1")
 
     def draw(self, rng: np.random.Generator, examples: int) -> np.ndarray:
-        """Moves down and to the right."""
+        """Shifts down and to the right."""
         return rng.integers(-self.pixels, self.pixels + 1, size=(examples, 2))
 
     def apply(self, pictures: Tensor, drawn: Tensor) -> Tensor:
-        """The moved pictures."""
+        """The shifted pictures."""
         return _moved(pictures, drawn, self.pixels)
 
 
 @dataclass(frozen=True)
 class CropFlip:
-    """A crop of the picture with a border of zeros, as large as the picture, and every other one mirrored left to right.
+    """A random crop of the picture padded with zeros, and a horizontal flip with probability 1/2.
 
     Args:
-        padding: width of the border, >= 1; each crop is equally likely.
+        padding: width of the padding, >= 1; all crops are equally likely.
     Raises:
-        BadSpec: a border below 1.
+        BadSpec: a padding below 1.
     Source:
-        He et al. 2016, section 4.2: a border of 4 pixels on CIFAR-10.
+        He et al. 2016, section 4.2: a padding of 4 pixels on CIFAR-10.
     Example:
         >>> CropFlip(1).apply(torch.tensor([[[[1.0], [2.0]]]]), torch.tensor([[0, 0, 1]])).flatten().tolist()
         [2.0, 1.0]
@@ -74,12 +74,12 @@ class CropFlip:
             raise BadSpec(f"CropFlip.padding: got {self.padding}, expected at least 1")
 
     def draw(self, rng: np.random.Generator, examples: int) -> np.ndarray:
-        """Moves down and to the right, and whether it is mirrored."""
+        """Shifts down and to the right, and whether to flip."""
         low, high = [-self.padding, -self.padding, 0], [self.padding + 1, self.padding + 1, 2]
         return rng.integers(low, high, size=(examples, 3))
 
     def apply(self, pictures: Tensor, drawn: Tensor) -> Tensor:
-        """The crops."""
+        """The cropped pictures."""
         moved = _moved(pictures, drawn, self.padding)
         mirrored = drawn[:, 2].nonzero().squeeze(1)
         moved[mirrored] = moved[mirrored].flip(2)
@@ -91,7 +91,7 @@ ALL: tuple[type, ...] = (Shift, CropFlip)
 
 
 def _moved(pictures: Tensor, drawn: Tensor, border: int) -> Tensor:
-    """``out[b, y, x] = pictures[b, y − down_b, x − right_b]``, 0 where that lies outside; channels first in memory."""
+    """``out[b, y, x] = pictures[b, y − down_b, x − right_b]``, 0 outside the picture; channels first in memory."""
     count, rows, columns, _ = pictures.shape
     framed = torch.nn.functional.pad(pictures.movedim(3, 1), (border, border, border, border))
     windows = framed.unfold(2, rows, 1).unfold(3, columns, 1).movedim(1, 3)  # examples, down, right, channels, rows, columns

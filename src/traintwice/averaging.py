@@ -1,4 +1,4 @@
-"""Which weights are kept: the last, an average over the training, or several snapshots."""
+"""The weights that predict: an average over the training, or several snapshots."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from traintwice.errors import BadSpec
 
 
 class Averaging(Protocol):
-    """How the weights that predict are made from those of the training; frozen dataclasses."""
+    """The settings of an averaging of weights: a frozen dataclass."""
 
     @property
     def models(self) -> int:
-        """How many sets of weights must be served."""
+        """Number of sets of weights to serve."""
 
 
 @dataclass(frozen=True)
 class EMA:
-    """Exponential moving average of the weights, taken after every step.
+    """Exponential moving average of the weights, updated after every step.
 
         w̄_t = d_t·w̄_{t−1} + (1 − d_t)·w_t,   d_t = min(decay, t / (t + 10)) with t counted from 1
 
     Args:
-        decay: in (0, 1); left out, the average spans about a quarter of the training: 1 − 4 / steps.
+        decay: in (0, 1); None is 1 − 4 / steps, an average over about a quarter of the training.
     Raises:
         BadSpec: a decay outside (0, 1).
     Source:
-        Morales-Brotons et al. 2024. Ours: the early steps weigh less (as in common practice), so that the initial weights are forgotten;
-        batch statistics are computed anew with the averaged weights.
+        Morales-Brotons et al. 2024. Ours: a smaller decay at early steps (as is common), so that the initial weights have no
+        influence; batch statistics are computed anew with the averaged weights.
     """
 
     decay: float | None = None
@@ -45,7 +45,7 @@ class EMA:
 
 @dataclass(frozen=True)
 class SWA:
-    """Plain average of the weights at the end of every epoch of the last part of the training.
+    """Mean of the weights at the end of each epoch in the last part of the training.
 
     Args:
         start: fraction of the epochs after which averaging begins, in [0, 1).
@@ -69,14 +69,14 @@ class SWA:
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Weights at evenly spaced moments of one training, the last at its end; their outputs are averaged at inference.
+    """Weights at evenly spaced steps of one training, the last at its end; their outputs are averaged at inference.
 
     Args:
-        count: how many, >= 2. With a schedule that returns to a high rate after each (`CyclicCosine`) it is the snapshot ensemble.
+        count: number of snapshots, >= 2. Together with `CyclicCosine` this is the snapshot ensemble.
     Raises:
         BadSpec: fewer than two.
     Source:
-        Huang et al. 2017 (snapshot ensembles). Ours: a snapshot counts as one more component of the ensemble that is kept.
+        Huang et al. 2017 (snapshot ensembles). Ours: a snapshot counts as another component of the ensemble.
     """
 
     count: int = 3
@@ -87,9 +87,9 @@ class Snapshots:
 
     @property
     def models(self) -> int:
-        """Their number."""
+        """The number of snapshots."""
         return self.count
 
 
 ALL: tuple[type, ...] = (EMA, SWA, Snapshots)
-"""Every way of averaging."""
+"""Every averaging; the contract tests loop over it."""

@@ -1,4 +1,4 @@
-"""How the components of a replica differ from each other, and which examples each of them sees."""
+"""Settings of single components, and the examples that each component sees."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from traintwice.optimizers import Optimizer
 
 @dataclass(frozen=True)
 class Component:
-    """What one component has of its own; whatever is left out it has from the recipe.
+    """Own settings of one component; None takes the setting of the recipe.
 
     Args:
-        network: its structure.
-        optimizer: settings of the optimiser of its weights; the learning-rate schedule of the recipe multiplies its rate too.
-        inputs: positions of the features that it sees, for inputs that are vectors; None lets it see all.
-        subset: fraction of the training examples that it sees, in (0, 1], drawn once for each replica and component. Below 1 it
-            needs batches of its own (`OwnBatches`).
+        network: its network.
+        optimizer: the optimiser of its weights; the learning-rate schedule of the recipe applies too.
+        inputs: positions of the features that the component sees, for inputs that are vectors; None is all.
+        subset: fraction of the training examples that the component sees, in (0, 1], drawn once for each replica and component. A
+            fraction below 1 needs `OwnBatches`.
     Raises:
         BadSpec: a setting outside its range.
     Source:
@@ -41,18 +41,18 @@ class Component:
 
 @dataclass(frozen=True)
 class OwnBatches:
-    """Every component draws its mini-batches in an order of its own; couplings see a shared part beside them.
+    """An own order of mini-batches for each component, with an additional shared part.
 
-    A step's batch has ``batch_size`` examples of each component's own and ``share · batch_size`` that all components see. The
-    label loss reads both, the coupling between components only the shared part.
+    The batch of a step has ``batch_size`` own examples of each component, and ``share · batch_size`` examples that all components see.
+    The label loss reads both parts, a coupling between components the shared part.
 
     Args:
-        share: size of the shared part as a fraction of the batch size, >= 0. With 0 the components are independent trainings, and a
-            method that reads what all of them see (a coupling, a trained average, a gate) is refused.
+        share: size of the shared part as a fraction of the batch size, >= 0. With 0 the components are independent trainings; methods
+            that read shared examples (a coupling, a trained average, a gate) are refused.
     Raises:
         BadSpec: a negative share.
     Source:
-        AD section 2 (components may train on different subsets). Ours: the shared part is extra and counted in the cost.
+        AD section 2 (components may train on different subsets). Ours: the shared part is additional and counts in the cost.
     """
 
     share: float = 0.0
@@ -62,7 +62,7 @@ class OwnBatches:
             raise BadSpec(f"OwnBatches.share: got {self.share}, expected a number of at least 0")
 
     def size(self, batch_size: int) -> int:
-        """Examples of a batch that all components see.
+        """Number of shared examples of a batch.
 
         >>> OwnBatches(0.25).size(64)
         16

@@ -1,6 +1,6 @@
-"""Rivals of the methods: changes to a recipe that cost little or equally much. A claim about a method is worth what it beats.
+"""Controls: changes to a recipe that cost little or as much as a method, and that a method has to beat.
 
-Every control is a function from a base recipe to a recipe, so a study's row is ``ema(base)`` as another is ``base.change(method=...)``.
+A control is a function from a base recipe to a recipe, such as ``ema(base)``.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDec
 
 
 def linear_decay(base: Recipe) -> Recipe:
-    """Learning rate falling in a straight line to 0: the noise of the last steps is churn."""
+    """Linear decay of the learning rate to 0."""
     return base.change(lr_schedule=LinearDecay())
 
 
 def cosine_decay(base: Recipe) -> Recipe:
-    """Learning rate falling along half a cosine to 0."""
+    """Cosine decay of the learning rate to 0."""
     return base.change(lr_schedule=CosineDecay())
 
 
 def step_decay(base: Recipe) -> Recipe:
-    """Learning rate divided by 10 after half and after three quarters of the epochs, as CH does on CIFAR."""
+    """Learning rate divided by 10 after half and after three quarters of the epochs, as in CH on CIFAR."""
     moments = (max(base.epochs // 2, 1), max(3 * base.epochs // 4, 2))
     return base.change(lr_schedule=StepDecay(0.1, epochs=(float(moments[0]), float(moments[1]))))
 
 
 def ema(base: Recipe, decay: float | None = None) -> Recipe:
-    """Predictions of an exponential moving average of the weights; costs nothing."""
+    """Predictions of an exponential moving average of the weights, at no cost."""
     return base.change(averaging=EMA(decay))
 
 
 def swa(base: Recipe) -> Recipe:
-    """Predictions of the mean of the weights over the last quarter of the epochs; costs nothing."""
+    """Predictions of the mean of the weights over the last quarter of the epochs, at no cost."""
     return base.change(averaging=SWA())
 
 
 def snapshot_ensemble(base: Recipe, count: int = 3) -> Recipe:
-    """Several networks from one training: a snapshot at the end of each cosine cycle of the learning rate, averaged at inference."""
+    """Snapshot ensemble: weights at the end of each cosine cycle of the learning rate, outputs averaged at inference."""
     return base.change(averaging=Snapshots(count), lr_schedule=CyclicCosine(count))
 
 
 def sharpness_aware(base: Recipe, size: float = 0.05) -> Recipe:
-    """Sharpness-aware minimisation: every step follows the gradient at the worst near point; twice the cost of training."""
+    """Sharpness-aware minimisation with the gradient at the worst point within ρ; twice the cost of training."""
     return base.change(sharpness=size)
 
 
 def twice_the_epochs(base: Recipe) -> Recipe:
-    """The plain way to spend twice the training: what every 2x method must beat."""
+    """Twice the epochs: the control for methods that cost twice the training."""
     return base.change(epochs=2 * base.epochs)
 
 
 def wider(base: Recipe, times: float, shape: tuple[int, ...], classes: int) -> Recipe:
-    """One network of so many times the multiply-adds, every hidden layer widened alike: what an ensemble's cost buys otherwise.
+    """One network with ``times`` the multiplications, every hidden layer wider by one factor: the control for ensembles.
 
     Raises:
-        BadSpec: the network is no MLP.
+        BadSpec: the network is not an MLP.
     """
     network = _mlp(base)
     wanted = times * network.multiply_adds(shape, classes)
@@ -76,30 +76,30 @@ def wider(base: Recipe, times: float, shape: tuple[int, ...], classes: int) -> R
 
 
 def narrow_ensemble(base: Recipe, components: int, shape: tuple[int, ...], classes: int) -> Recipe:
-    """An ensemble of narrower networks that together cost one base network, to train and to serve (AD section 1)."""
+    """An ensemble of narrower networks that together cost one base network (AD section 1)."""
     return wider(base, 1.0 / components, shape, classes).change(method=ensemble(components))
 
 
 def independent_ensemble(base: Recipe, components: int = 2) -> Recipe:
-    """An ensemble whose components see the examples in orders of their own, so that they share no noise of the mini-batches."""
+    """An ensemble whose components each have an own order of mini-batches."""
     return base.change(method=ensemble(components), own_batches=OwnBatches())
 
 
 def warm_start(base: Recipe) -> Recipe:
-    """Start from the weights of one deployed model and train again: what daily retraining does (AD section 1)."""
+    """Start from the weights of one deployed model, as in daily retraining (AD section 1)."""
     return base.change(start=Earlier(base, replica="first"))
 
 
 def shared_initialisation(base: Recipe) -> Recipe:
-    """All replicas start from the same weights; the order of mini-batches stays free."""
+    """The same initial weights for all replicas; the order of mini-batches differs."""
     return base.change(fixed=("initialisation",))
 
 
 def small_initialisation(base: Recipe, scale: float = 0.3) -> Recipe:
-    """Smaller initial weights: less of them is left in the trained network.
+    """Smaller initial weights.
 
     Raises:
-        BadSpec: a network whose initial weights have no such setting.
+        BadSpec: the network has no setting ``scale``.
     """
     return base.change(network=_with(base, scale=scale))
 
@@ -110,20 +110,20 @@ def weight_decay(base: Recipe, amount: float = 1e-4) -> Recipe:
 
 
 def with_activation(base: Recipe, activation: Activation) -> Recipe:
-    """Another activation; smooth ones ("smelu", "gelu", "silu") are said to make trainings more alike.
+    """Another activation. Lin & Shamir 2022 report less churn with smooth activations ("smelu", "gelu", "silu").
 
     Raises:
-        BadSpec: a network without such a setting.
+        BadSpec: the network has no setting ``activation``.
     """
     return base.change(network=_with(base, activation=activation))
 
 
 def steady(base: Recipe) -> Recipe:
-    """A recipe that forgets its initialisation: high rate decayed to 0, strong decoupled weight decay, small initialisation, long EMA.
+    """A recipe with little influence of the initialisation: high rate decayed to 0, strong weight decay, small initial weights, EMA.
 
     Source:
         Ours: Adam at 5e-3, decoupled weight decay 1, Glorot weights times 0.3, linear decay, exponential average over a quarter of the
-        training. Costs no more than the base recipe.
+        training. The cost is that of the base recipe.
     """
     return small_initialisation(base).change(
         optimizer=Adam(lr=5e-3, weight_decay=1.0, decoupled=True), lr_schedule=LinearDecay(), averaging=EMA()
@@ -131,7 +131,7 @@ def steady(base: Recipe) -> Recipe:
 
 
 def steady_with_peer(base: Recipe) -> Recipe:
-    """`steady` with one co-distilled peer (symmetric KL, weight 1), of which one is kept."""
+    """`steady` with a co-distilled peer (symmetric KL, weight 1); one network is kept."""
     return steady(base).change(method=co_distillation(1.0))
 
 
@@ -163,7 +163,7 @@ CONTROLS: dict[str, Callable[..., Recipe]] = {
 
 def _mlp(recipe: Recipe) -> MLP:
     if not isinstance(recipe.network, MLP):
-        raise BadSpec(f"this control changes the layers of an MLP, got {recipe.network!r}")
+        raise BadSpec(f"got the network {recipe.network!r}, expected an MLP: this control changes its hidden layers")
     return recipe.network
 
 
@@ -171,7 +171,9 @@ def _with(recipe: Recipe, **settings: float | str) -> Network:
     """The recipe's network with other settings."""
     known = {f.name for f in fields(recipe.network)}  # type: ignore[arg-type]  # networks are dataclasses
     if lacking := sorted(settings.keys() - known):
-        raise BadSpec(f"this control changes the {lacking[0]} of a network, and {recipe.network!r} has no such setting")
+        raise BadSpec(
+            f"got the network {recipe.network!r}, expected one with a setting {lacking[0]!r}, which this control changes"
+        )
     return replace(recipe.network, **settings)  # type: ignore[type-var]
 
 

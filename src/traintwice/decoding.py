@@ -1,4 +1,4 @@
-"""Plain values from TOML or JSON into frozen dataclasses: every key, type and range checked, the path named of what is wrong."""
+"""Plain values from TOML or JSON into frozen dataclasses; keys, types and ranges are checked, and errors name the path."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from traintwice.errors import BadSpec, TraintwiceError, unknown
 T = TypeVar("T")
 
 LARGEST = 1e15
-"""Numbers beyond are mistakes: no setting means anything there, and arithmetic with them overflows."""
+"""Larger numbers are mistakes: no setting has such a value, and arithmetic with them overflows."""
 
 Expand = Callable[["Decoder", Any, Any, str], Any]
-"""From a dataclass, a value and its path to the value in long form, or to the finished object."""
+"""Takes a decoder, a dataclass, a value and its path; returns the value in long form, or the finished object."""
 
 
 class Decoder:
@@ -60,7 +60,7 @@ class Decoder:
             if not isinstance(value, list | tuple):
                 raise _wrong(path, value, "a list")
             return tuple(self.read(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-        if origin is Mapping:  # settings of somebody else's, who checks them
+        if origin is Mapping:  # settings that their reader checks
             if not isinstance(value, Mapping):
                 raise _wrong(path, value, "a table")
             return dict(value)
@@ -70,7 +70,7 @@ class Decoder:
         """Every setting read by its hint.
 
         Raises:
-            UnknownName: a key that is no setting.
+            UnknownName: an unknown key.
         """
         at = f"{path}." if path else ""
         for key in value:

@@ -1,6 +1,6 @@
-"""Every error traintwice raises on purpose.
+"""The errors of this package.
 
-A message says what came, what was expected and what to do. The command line prints it as one block and exits with status 2.
+A message states what came, what was expected and what to do. The command line prints the message and exits with status 2.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from difflib import get_close_matches
 
 
 class TraintwiceError(ValueError):
-    """Base class: something the user can mend. Catch this one to catch them all."""
+    """Base class: an error that the user can fix."""
 
 
 class BadInput(TraintwiceError):
-    """An array, file or argument does not have the form it must have.
+    """An array, file or argument of the wrong form.
 
     Attributes:
-        without_cells: the same message without anything that stands in a row; see `cells_kept_out`.
+        without_cells: the message without the contents of rows; see `cells_kept_out`.
     """
 
     def __init__(self, message: str, *, without_cells: str | None = None) -> None:
@@ -27,27 +27,27 @@ class BadInput(TraintwiceError):
 
 
 class TooFewReplicas(TraintwiceError):
-    """A between-replica measure was asked of fewer than two replicas: one model has nothing to disagree with."""
+    """A measure between replicas was requested for fewer than two replicas."""
 
 
 class Undefined(TraintwiceError):
-    """The measure has no value on these predictions (a ratio whose denominator is zero, for one)."""
+    """The measure has no value on these predictions, for example a ratio with denominator zero."""
 
 
 class BadSpec(TraintwiceError):
-    """A recipe, study or TOML file says something that cannot be; the message starts with the path of the key."""
+    """An invalid recipe, study or TOML file; the message starts with the path of the key."""
 
 
 class UnknownName(TraintwiceError):
-    """A name that nothing here answers to; the message offers the nearest ones."""
+    """Unknown name; the message offers similar names."""
 
 
 class MissingExtra(TraintwiceError):
-    """A package from an optional extra is not installed; the message says which extra to install."""
+    """A package of an optional extra is not installed; the message names the extra."""
 
 
 class StoreError(TraintwiceError):
-    """The store cannot be read or written, or holds something other than what was asked for."""
+    """The store cannot be read or written, or does not have the requested study or replicas."""
 
 
 class TrainingFailed(TraintwiceError):
@@ -55,10 +55,10 @@ class TrainingFailed(TraintwiceError):
 
 
 class Diverged(TrainingFailed):
-    """The loss or the logits of a replica became infinite or NaN; its training was stopped.
+    """The loss or the logits of a replica became infinite or NaN, and its training stopped.
 
     Attributes:
-        step: the optimiser step at which it was seen.
+        step: the optimiser step of the first such value.
     """
 
     def __init__(self, message: str, step: int = 0) -> None:
@@ -68,24 +68,24 @@ class Diverged(TrainingFailed):
 
 @contextmanager
 def cells_kept_out(wanted: bool) -> Iterator[None]:
-    """Where wanted, errors about data end before ids, cells and numbers of rows.
+    """If wanted, remove ids, cells and row numbers from messages about data.
 
     >>> with cells_kept_out(True):
     ...     raise BadInput("2 of 9 rows have no label (first: row 3, id 'ann')")
     Traceback (most recent call last):
-    traintwice.errors.BadInput: 2 of 9 rows have no label; what stands in the rows is kept out, as asked
+    traintwice.errors.BadInput: 2 of 9 rows have no label; row contents are hidden (--no-rows)
     """
     try:
         yield
     except BadInput as error:
         if not wanted or error.without_cells == str(error):
             raise
-        said = f"{error.without_cells}; what stands in the rows is kept out, as asked"
-        raise BadInput(said, without_cells=said) from None
+        message = f"{error.without_cells}; row contents are hidden (--no-rows)"
+        raise BadInput(message, without_cells=message) from None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
-    """An `UnknownName` that offers the closest known names, all of them where they are few, or what lists them.
+    """An `UnknownName` that offers similar names, or all names if they are few, or the command that lists them.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
@@ -106,8 +106,8 @@ def require(module: str, *, extra: str, purpose: str) -> None:
 
     Args:
         module: the importable name.
-        extra: the extra of this package that brings it.
-        purpose: what it is needed for, to finish the sentence "... needs ...".
+        extra: the extra of this package that installs it.
+        purpose: subject of the sentence "... needs ...".
     Raises:
         MissingExtra: the module is not installed.
     """

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from uuid import uuid4
 
 TEMPORARY = ".tmp-"
-"""How the names of unfinished files begin."""
+"""Prefix of the names of unfinished files."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever interrupts the writing.
+    """Write a file completely or not at all, also where the writing is interrupted.
 
     Args:
-        path: of the file; replaced where it exists.
-        content: all of it.
+        path: of the file; an existing file is replaced.
+        content: of the file.
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; nothing is left behind.
     """

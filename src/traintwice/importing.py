@@ -1,4 +1,4 @@
-"""Functions of the user's, named by the place they are imported from, and the settings that are passed on to them."""
+"""User functions given by the place they are imported from, and the settings passed to them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
     """The function that "package.module:function" names.
 
     Args:
-        maker: of that form.
-        where: the setting that it is, to begin messages with.
+        maker: a text of that form.
+        where: name of the setting, with which messages start.
     Raises:
-        BadSpec: nothing of that name can be imported.
+        BadSpec: the function cannot be imported.
     """
     module, _, function = maker.partition(":")
     try:
@@ -36,19 +36,19 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise BadSpec(
-            f"{where}: {maker!r} cannot be imported ({error}); it must be installed, or its folder be on PYTHONPATH"
+            f"{where}: {maker!r} cannot be imported ({error}); install its package, or put its folder on PYTHONPATH"
         ) from None
     return found  # type: ignore[no-any-return]
 
 
 def as_from_a_file(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings as they come back from a file, so that what has them equals itself after a round trip.
+    """Settings as a file returns them, so that an object with these settings equals its copy from a file.
 
     Args:
         settings: by name.
-        where: the setting that they are, to begin messages with.
+        where: name of the setting, with which messages start.
     Raises:
-        BadSpec: no file could hold them.
+        BadSpec: a file cannot hold them.
     """
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(settings), allow_nan=False))

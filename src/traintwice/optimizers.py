@@ -1,10 +1,10 @@
-"""Optimisers as data; `build` makes the PyTorch object. Weight decay is the coupled L2 of the papers unless it says otherwise."""
+"""Optimisers as data; `build` makes the PyTorch optimiser. Weight decay is the coupled L2 of the papers, except where noted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -12,7 +12,7 @@ from traintwice.errors import BadSpec
 
 
 class Optimizer(Protocol):
-    """An optimiser's settings."""
+    """The settings of an optimiser: a frozen dataclass."""
 
     @property
     def lr(self) -> float:
@@ -31,7 +31,7 @@ class SGD:
     Args:
         lr: learning rate, > 0.
         momentum: in [0, 1).
-        nesterov: look-ahead form; needs momentum.
+        nesterov: Nesterov momentum; needs a momentum above 0.
         weight_decay: coupled L2, >= 0.
     Raises:
         BadSpec: a setting outside its range.
@@ -45,7 +45,7 @@ class SGD:
     def __post_init__(self) -> None:
         check("SGD", lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         if self.nesterov and self.momentum == 0:
-            raise BadSpec("SGD: nesterov needs a momentum greater than 0, got momentum=0")
+            raise BadSpec("SGD: got nesterov=True with momentum=0, expected a momentum greater than 0")
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """`torch.optim.SGD`."""
@@ -61,8 +61,8 @@ class AdaGrad:
         s ← s + g²,   w ← w − lr·g / (sqrt(s) + 1e-10)
 
     Args:
-        lr: learning rate, > 0; AD uses 0.02.
-        accumulator: initial s, >= 0; AD uses 0.1.
+        lr: learning rate, > 0; AD has 0.02.
+        accumulator: initial s, >= 0; AD has 0.1.
         weight_decay: coupled L2, >= 0.
     Raises:
         BadSpec: a setting outside its range.
@@ -86,14 +86,14 @@ class AdaGrad:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam; with ``decoupled`` its weight decay acts on the weights and not through the gradient (AdamW).
+    """Adam, or with ``decoupled`` AdamW, whose weight decay acts on the weights directly.
 
     Args:
         lr: learning rate, > 0.
-        beta1, beta2: decay of the two moments, in [0, 1).
+        beta1, beta2: decay rates of the two moments, in [0, 1).
         eps: added to the denominator, > 0.
         weight_decay: >= 0.
-        decoupled: AdamW instead of coupled L2.
+        decoupled: decoupled weight decay (AdamW) instead of coupled L2.
     Raises:
         BadSpec: a setting outside its range.
     Source:
@@ -112,15 +112,13 @@ class Adam:
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """`torch.optim.Adam` or `torch.optim.AdamW`."""
-        kind: Any = torch.optim.AdamW if self.decoupled else torch.optim.Adam
-        optimizer: torch.optim.Optimizer = kind(
+        return (torch.optim.AdamW if self.decoupled else torch.optim.Adam)(
             parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
         )
-        return optimizer
 
 
 def check(name: str, **settings: float) -> None:
-    """Raise `BadSpec` unless every setting lies in the range its name implies."""
+    """Raise `BadSpec` unless every setting is in the range of its name."""
     for key, value in settings.items():
         if key in ("lr", "eps"):
             valid, expected = value > 0, "a number greater than 0"

@@ -1,4 +1,4 @@
-"""How Python processes of this package are started; nothing heavy is imported here, so that they can be started first of all."""
+"""Starting Python processes of this package. This module imports nothing heavy, so that processes can start first."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KEEPS_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TOP_PAD_": str(2**24),
 }
-"""What has glibc keep memory that was freed. Otherwise every step of a convolutional network returns its buffers to the system and is
-given others, page by page, each filled with zeros first (docs/engine.md says what that costs). 2**25 is the most that glibc takes."""
+"""Environment variables that make glibc keep freed memory. Without them every step of a convolutional network returns its buffers to the
+system and gets new pages, which are zeroed first (costs: docs/engine.md). 2**25 is the largest value that glibc accepts."""
 
 
 def command_of(module: str) -> list[str]:
-    """The command that runs ``main`` of a module of this package in a process of its own.
+    """The command that runs ``main`` of a module of this package in another process.
 
-    It finds this very package, installed or not, and (with -P) nothing in the folder that the user happens to stand in.
+    It imports this package, installed or not. With -P it imports nothing from the current directory.
 
     >>> command_of("traintwice.study.worker")[1:3]
     ['-P', '-c']
@@ -36,24 +36,24 @@ def command_of(module: str) -> list[str]:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Started:
-    """A worker process that loads what it needs and waits to be told about data and store.
+    """A worker process that has no task yet.
 
     Attributes:
-        process: with pipes to its input and output.
-        errors: what it writes to standard error.
+        process: has pipes for its input and output.
+        errors: its standard error.
     """
 
     process: subprocess.Popen[str]
     errors: IO[str]
 
     def discard(self) -> None:
-        """End it; it was given nothing to do."""
+        """End the process."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.errors):
@@ -62,12 +62,12 @@ class Started:
 
 
 def worker_environment() -> dict[str, str]:
-    """Of a worker process: one thread, and what the user did not set differently."""
+    """Environment of a worker process: one thread, and `KEEPS_MEMORY` unless the user set other values."""
     return {**KEEPS_MEMORY, **os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def start_worker() -> Started:
-    """A new worker process, of one thread."""
+    """Start a worker process of one thread."""
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
     process = subprocess.Popen(
         command_of(WORKER),
@@ -83,9 +83,9 @@ def start_worker() -> Started:
 
 @contextmanager
 def started_early(jobs: int | None) -> Iterator[list[Started]]:
-    """Worker processes that load PyTorch while this one does; those still in the list at the end are discarded.
+    """Worker processes that import PyTorch at the same time as this process; those left in the list at the end are discarded.
 
-    One core is left to this process: until it has planned, a further worker would only slow it down.
+    One core is kept for this process, which plans in the meantime.
     """
     waiting = [start_worker() for _ in range(min(jobs or cores(), max(cores() - 1, 1)))]
     try:

@@ -1,4 +1,4 @@
-"""How far long work is, for whoever wants to know: the work tells, the command line listens, nobody has to."""
+"""Optional progress reporting: work reports to a listener if there is one."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-Unit = Literal["rows", "%"]
+ProgressUnit = Literal["rows", "%"]
 
-Listener = Callable[[float, float, Unit], None]
-"""Called with what is done of a pass, what there is in all, and whether that is rows or percent."""
+Listener = Callable[[float, float, ProgressUnit], None]
+"""Called with the amount done, the total, and the unit of both."""
 
-ASK_SECONDS = 1.0
-"""How often work that cannot tell is asked."""
+POLL_SECONDS = 1.0
+"""Interval of `polling`."""
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell(done: float, total: float, unit: Unit = "rows") -> None:
-    """Say how far a pass over rows is; costs nothing where nobody listens."""
+def report(done: float, total: float, unit: ProgressUnit = "rows") -> None:
+    """Report the progress of a pass over rows to the listener, if there is one."""
     listener = _listener.get()
     if listener is not None:
         listener(done, total, unit)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Hear what is told inside.
+def reporting_to(listener: Listener) -> Iterator[None]:
+    """Set the listener of the progress inside.
 
-    >>> heard = []
-    >>> with listening(lambda done, total, unit: heard.append((done, total, unit))):
-    ...     tell(3, 10)
-    >>> tell(4, 10), heard
+    >>> reports = []
+    >>> with reporting_to(lambda done, total, unit: reports.append((done, total, unit))):
+    ...     report(3, 10)
+    >>> report(4, 10), reports
     (None, [(3, 10, 'rows')])
     """
     token = _listener.set(listener)
@@ -44,23 +44,23 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def asking(percent: Callable[[], float]) -> Iterator[None]:
-    """Where somebody listens, ask every second how far the work inside is; a negative answer is none."""
+def polling(percent: Callable[[], float]) -> Iterator[None]:
+    """Report the result of ``percent`` every second while the work inside runs; negative results are ignored."""
     listener = _listener.get()
     if listener is None:
         yield
         return
     ended = threading.Event()
 
-    def ask(heard: Listener) -> None:
-        while not ended.wait(ASK_SECONDS):
+    def poll(to: Listener) -> None:
+        while not ended.wait(POLL_SECONDS):
             if (done := percent()) >= 0:
-                heard(done, 100.0, "%")
+                to(done, 100.0, "%")
 
-    asker = threading.Thread(target=ask, args=(listener,), daemon=True)
-    asker.start()
+    thread = threading.Thread(target=poll, args=(listener,), daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        asker.join()
+        thread.join()

@@ -1,4 +1,4 @@
-"""Training on a stream: one pass, every mini-batch predicted before it is trained on."""
+"""Progressive training: one pass, every mini-batch is predicted before it is trained on."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from traintwice.errors import BadSpec
 
 @dataclass(frozen=True)
 class Progressive:
-    """One pass over a stream in its own order, shuffled inside a moving window; each mini-batch is predicted before it is trained on.
+    """One pass over the examples in their order, shuffled inside a moving window; each mini-batch is predicted before it is trained on.
 
-    The predictions made on the way, each by the model as it was at that moment, are what a replica predicts.
+    The predictions of a replica are those during the pass, each by the model at that step.
 
     Args:
-        window: a row leaves its place by fewer than so many places; >= 1, and 1 keeps the order of the stream. What is drawn is the
-            source of randomness "order", a stream of its own for each replica.
+        window: rows move by fewer places than this, >= 1; 1 keeps the order of the data. The shuffle is the source of randomness "order".
     Raises:
         BadSpec: a window below 1.
     Source:
-        Progressive validation: Blum et al. 1999, AD section 5. Ours: the window, in the place of the asynchronous updates of a training
-        system that make its models differ.
+        Progressive validation: Blum et al. 1999, AD section 5. Ours: the window, instead of the asynchronous updates of a distributed
+        training.
     """
 
     window: int = 10_000

@@ -1,8 +1,8 @@
-"""Streams of random numbers: one for each source of randomness, replica, component and epoch.
+"""Random streams: one for each source of randomness, replica, component and epoch.
 
-A stream depends on nothing else: not on the method, its weights, the other replicas, the number of processes or where a
-run was interrupted. So replica m of every recipe of a study starts from the same weights and sees the same batches (common
-random numbers), and the difference between two recipes is not blurred by different luck.
+A stream does not depend on the method, its weights, other replicas, the number of processes or interruptions. Replica m of every recipe
+of a study therefore has the same initial weights and the same mini-batches (common random numbers), which reduces the variance of the
+difference between two recipes.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Literal
 
 import numpy as np
 
-Source = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
-"""What the numbers are drawn for."""
+RandomSource = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
+"""Sources of randomness."""
 
 
-def stream(seed: int, source: Source, *, replica: int = 0, component: int = 0, epoch: int = 0) -> np.random.Generator:
+def stream(seed: int, source: RandomSource, *, replica: int = 0, component: int = 0, epoch: int = 0) -> np.random.Generator:
     """The generator of one source of randomness.
 
         key = 128-bit BLAKE2b of "seed/source/replica/component/epoch", generator = Philox(key)
 
     Args:
         seed: the experiment's seed.
-        source: what the numbers are for.
-        replica, component: whose numbers they are; component 0 where all components share them.
-        epoch: which pass over the data, for the mini-batch order and augmentation; which step, for dropout.
+        source: of randomness.
+        replica, component: of the stream; component 0 where all components share the stream.
+        epoch: the epoch, for mini-batch order and augmentation; the step, for dropout.
     Returns:
-        A NumPy generator that no other call with other arguments shares numbers with.
+        A NumPy generator, independent of those for other arguments.
     Source:
-        Ours. Counter-based: a stream can be entered anywhere without drawing what came before.
+        Ours. Philox is counter-based, so the streams of any epoch or step are available without earlier draws.
     Example:
         >>> a = stream(0, "order", replica=3, epoch=7).permutation(5)
         >>> b = stream(0, "order", replica=3, epoch=7).permutation(5)

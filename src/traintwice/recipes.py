@@ -1,4 +1,4 @@
-"""A recipe: all that is decided before a training starts, except the data and the seed."""
+"""A recipe: all settings of a training except the data and the seed."""
 
 from __future__ import annotations
 
@@ -10,23 +10,32 @@ from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging
 from traintwice.components import Component, OwnBatches
 from traintwice.errors import BadSpec
-from traintwice.losses import Only
 from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Factory, Network, SharedNetwork
-from traintwice.optimizers import SGD, AdaGrad, Optimizer
+from traintwice.nets import MLP, Network, SharedNetwork
+from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.progressive import Progressive
+from traintwice.recipe_checks import (
+    check_alike,
+    check_components,
+    check_progressive,
+    check_shared_part,
+    check_sparse,
+    check_teacher,
+    check_views,
+    has_own_losses,
+)
 from traintwice.schedules import Schedule
 
 ALGORITHM = 2
-"""Raised when training code changes results, so that a store never mixes replicas of two algorithms."""
+"""Version of the training code. It is raised when a change of the code changes results, so a store never mixes two versions."""
 
 Fixable = Literal["initialisation", "order", "subset", "augmentation", "dropout"]
-"""Sources of randomness that a recipe may fix: all replicas then share replica 0's stream."""
+"""Sources of randomness that a recipe may fix: all replicas then use the stream of replica 0."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiples of one base network trained for the base number of epochs, and of serving it."""
+    """Cost to train and to serve, in multiples of the base network with the base number of epochs."""
 
     train: float
     serve: float
@@ -34,15 +43,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Earlier:
-    """A model trained before, whose weights this training starts from, or whose predictions it learns from.
+    """An earlier model: a training starts from its weights, or learns from its predictions.
 
     Args:
-        recipe: how that model is trained; the study trains what is missing of it first.
-        replica: "own": replica m uses replica m of it, so that its randomness counts as this recipe's; "first": all use replica 0, as a
-            team does that has one deployed model.
+        recipe: of the earlier model; the study trains its missing replicas first.
+        replica: "own": replica m uses replica m of the earlier model, whose randomness then counts as this recipe's; "first": all
+            replicas use replica 0, like a team with one deployed model.
     Source:
-        Warm start: AD section 1 (the commonest practice of daily retraining). Teacher: Hinton et al. 2015; ours: each replica trains
-        its own teacher unless told otherwise, since a shared teacher hides churn and is another recipe.
+        Warm start: AD section 1 (the usual practice of daily retraining). Teacher: Hinton et al. 2015. Ours: each replica has its own
+        teacher by default; a shared teacher hides churn.
     """
 
     recipe: Recipe
@@ -53,41 +62,41 @@ class Earlier:
             raise BadSpec(f"Earlier.replica: got {self.replica!r}, expected 'own' or 'first'")
 
     def replica_for(self, replica: int) -> int:
-        """Which of its replicas a replica uses."""
+        """The replica of the earlier model that a replica uses."""
         return replica if self.replica == "own" else 0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Networks, what they minimise, and how.
+    """Networks, their method, and the settings of their training.
 
     Args:
         network: of every component.
-        method: loss, number of components, what is kept.
+        method: loss, number of components, output kept at inference.
         optimizer: over the weights of all components.
         lr_schedule: multiplies the optimiser's learning rate; None keeps it constant.
         epochs: passes over the training examples, >= 1.
-        batch_size: examples in a mini-batch, >= 1; the last one of an epoch may be smaller, and none is left out.
-        averaging: which weights predict, those of a gate too; None takes the last.
-        components: what each component has of its own, one entry for each; empty makes them alike.
-        own_batches: an order of mini-batches for each component; None lets all see the same.
-        clip_norm: gradients of each component, and of a gate, are scaled down to this norm, each by its own; None does not. Parts that
-            components share count to the first.
+        batch_size: examples in a mini-batch, >= 1; the last mini-batch of an epoch may be smaller and is used too.
+        averaging: the weights that predict, of a gate too; None takes the last weights.
+        components: own settings of each component, one entry for each; empty gives all components the same settings.
+        own_batches: an order of mini-batches for each component; None gives all components the same mini-batches.
+        clip_norm: largest norm of the gradients of each component, and of a gate; larger gradients are scaled down. Shared parts count
+            to the first component. None does not clip.
         sharpness: ρ of sharpness-aware minimisation, >= 0; 0 is plain training.
-        start: an earlier model to start from, its gate included where both have one; None draws new weights.
+        start: an earlier model to start from, with its gate where both have one; None draws new weights.
         teacher: an earlier model to learn from; methods with a distillation term need one.
         fixed: sources of randomness that all replicas share.
-        alike: sources of randomness that the components of a replica share, of "initialisation" and "dropout"; None gives each its own.
-            (`own_batches` and `views` say it of order and augmentation.)
-        augmentation: random changes to training pictures, drawn anew in every epoch; None takes them as they are. A teacher sees
-            the student's view; the batch statistics of averaged weights are of the pictures as they are.
-        views: with augmentation, whether the components of a replica see the "same" change of an example or each its "own". With own
-            batches, examples outside their shared part are changed for each component anyway. A gate sees the first component's view.
-        hardware: "fixed", or "emulated": each replica begins with one of its weights off by one unit in the last place, as if the
-            hardware rounded each time differently. On a CPU hardware can be fixed only.
-        progressive: for a stream, and only for one: a single pass that predicts every mini-batch before it is trained on.
+        alike: sources of randomness that the components of a replica share: "initialisation", "dropout" or both; None gives each
+            component its own. (For order and augmentation see `own_batches` and `views`.)
+        augmentation: random changes to training pictures, drawn anew in every epoch; None trains on unchanged pictures. A teacher sees
+            the student's view; batch statistics of averaged weights are those of unchanged pictures.
+        views: whether the components of a replica see the "same" change of an example or each its "own". With own batches, examples
+            outside the shared part are changed for each component anyway. A gate sees the first component's view.
+        hardware: "fixed", or "emulated": each replica starts with one weight changed by one unit in the last place, as if the hardware
+            rounded differently each time. On a CPU, hardware is always fixed.
+        progressive: a single pass that predicts every mini-batch before training on it, for data in the order of time; None otherwise.
     Raises:
-        BadSpec: a setting outside its range, or two that contradict each other.
+        BadSpec: a setting outside its range, or settings that contradict each other.
     Example:
         >>> Recipe().change(epochs=50).epochs
         50
@@ -123,119 +132,26 @@ class Recipe:
             raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
         if self.hardware not in ("fixed", "emulated"):
             raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed' or 'emulated'")
-        if self.components and len(self.components) != self.method.components:
-            raise BadSpec(
-                f"Recipe.components: got {len(self.components)} entries for the {self.method.components} components of the method, "
-                "expected one for each"
-            )
-        if any(c.subset < 1 for c in self.components) and self.own_batches is None:
-            raise BadSpec(
-                "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
-            )
-        if isinstance(self.network, SharedNetwork) and self.components:
-            raise BadSpec("Recipe.components: components of a shared network are alike; leave components out")
-        needs_teacher = "teacher" in self.method.needs
-        if needs_teacher != (self.teacher is not None):
-            raise BadSpec(
-                "Recipe.teacher: the method learns from a teacher and none is given"
-                if needs_teacher
-                else "Recipe.teacher: given, but no term of the method learns from it"
-            )
-        if self.teacher is not None and self.teacher.recipe.method.keep == "gate":
-            raise BadSpec("Recipe.teacher: a gated mixture cannot teach here; let the teacher keep 'mean-prob' or 'mean-logit'")
-        if self.teacher is not None and self.own_batches is not None:
-            raise BadSpec("Recipe.own_batches: a student's components see the same batches as each other; leave own_batches out")
-        self._check_views()
-        self._check_alike()
-        if self.own_batches is not None and self.method.reads_shared and self.own_batches.size(self.batch_size) == 0:
-            raise BadSpec(
-                f"Recipe.own_batches: a share of {self.own_batches.share:g} of {self.batch_size} is no example, but "
-                f"{', '.join(self.method.reads_shared)} {'reads' if len(self.method.reads_shared) == 1 else 'read'} examples that all "
-                "components see; give a larger share"
-            )
+        shared = self.own_batches.size(self.batch_size) if self.own_batches is not None else None
+        teacher = self.teacher.recipe.method if self.teacher is not None else None
+        check_components(self.components, self.method, self.network, self.own_batches)
+        check_teacher(self.method, teacher, self.own_batches)
+        check_views(self.views, self.augmentation, self.method.components, teacher is not None, shared)
+        differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
+        check_alike(self.alike, self.method.components, self.network, differ)
+        check_shared_part(self.own_batches, self.batch_size, self.method)
         if self.progressive is not None:
-            self._check_progressive()
+            plain = self.own_batches is None and self.averaging is None
+            check_progressive(self.epochs, bool(self.earlier()), plain, self.method)
         for component in range(self.method.components):
-            self._check_sparse(component)
-
-    def _check_views(self) -> None:
-        if self.views not in ("same", "own"):
-            raise BadSpec(f"Recipe.views: got {self.views!r}, expected 'same' or 'own'")
-        if self.views == "same":
-            return
-        if self.augmentation is None:
-            raise BadSpec(
-                "Recipe.views: got 'own' without augmentation, so that there are no views to differ; give one or leave it out"
-            )
-        if self.method.components == 1:
-            raise BadSpec(
-                "Recipe.views: got 'own' for a method of one component, which has nobody to share a view with; leave it out"
-            )
-        if self.teacher is not None:
-            raise BadSpec(
-                "Recipe.views: a teacher sees one view, that of the student, so its components share it; leave views out"
-            )
-        if self.own_batches is not None and self.own_batches.size(self.batch_size) == 0:
-            raise BadSpec(
-                "Recipe.views: with own batches and no shared part every view is a component's own already; leave views out"
-            )
-
-    def _check_alike(self) -> None:
-        if self.alike is None:
-            return
-        if not self.alike or not {"initialisation", "dropout"}.issuperset(self.alike):
-            raise BadSpec(f"Recipe.alike: got {self.alike!r}, expected some of 'initialisation' and 'dropout', or None")
-        if self.method.components == 1:
-            raise BadSpec(
-                "Recipe.alike: got sources for a method of one component, which has nobody to share them with; leave it out"
-            )
-        may_drop = isinstance(self.network, Factory) or getattr(self.network, "dropout", 0.0) > 0
-        own_losses = any(isinstance(term.loss, Only) for term in self.method.terms)
-        told_apart = (
-            self.own_batches is not None
-            or self.views == "own"
-            or self.components
-            or own_losses
-            or (may_drop and "dropout" not in self.alike)
-        )
-        if "initialisation" in self.alike and not told_apart:
-            raise BadSpec(
-                "Recipe.alike: components that begin alike and see the same would stay one network; give them own batches, own views, "
-                "dropout or settings of their own"
-            )
-
-    def _check_progressive(self) -> None:
-        if self.epochs != 1:
-            raise BadSpec(
-                f"Recipe.epochs: got {self.epochs}, expected 1: of an example seen before, no prediction is made before it is trained on"
-            )
-        if self.earlier():
-            raise BadSpec(
-                "Recipe.progressive: an earlier model has been trained on the whole stream; leave start and teacher out"
-            )
-        if self.own_batches is not None or self.averaging is not None or self.method.keep == "gate":
-            raise BadSpec(
-                "Recipe.progressive: predictions are those of the components as they are trained, all on the same mini-batches; leave "
-                "own_batches and averaging out, and keep another output than 'gate'"
-            )
-
-    def _check_sparse(self, component: int) -> None:
-        if not getattr(self.network_of(component), "sparse", False):
-            return
-        optimizer = self.optimizer_of(component)
-        plain = AdaGrad(optimizer.lr, optimizer.accumulator) if isinstance(optimizer, AdaGrad) else SGD(optimizer.lr)
-        if optimizer != plain or self.clip_norm is not None or self.sharpness:
-            raise BadSpec(
-                "Recipe.network: sparse gradients need AdaGrad, or SGD without momentum, and no weight_decay, clip_norm or sharpness; "
-                "set sparse = false"
-            )
+            check_sparse(self.network_of(component), self.optimizer_of(component), self.clip_norm, self.sharpness)
 
     def change(self, **settings: Any) -> Recipe:
-        """The same recipe with other settings: a row of a study is a change to its base recipe."""
+        """The same recipe with other settings."""
         return replace(self, **settings)
 
     def network_of(self, component: int) -> Network:
-        """The structure of a component."""
+        """The network of a component."""
         own = self.components[component].network if self.components else None
         return own or self.network
 
@@ -245,7 +161,7 @@ class Recipe:
         return own or self.optimizer
 
     def free(self) -> tuple[str, ...]:
-        """What differs between replicas: sources of randomness that are not fixed, and earlier models that have such.
+        """Sources of randomness that differ between replicas: those not fixed, and earlier models with such sources.
 
         >>> Recipe(fixed=("order",)).free()
         ('initialisation',)
@@ -264,7 +180,7 @@ class Recipe:
         return (*(source for source, there in present.items() if there and source not in self.fixed), *own)
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Mini-batches in a pass over so many examples."""
+        """Mini-batches of one epoch with so many training examples."""
         return ceil(examples / self.batch_size)
 
     def resolve(self, examples: int) -> Recipe:
@@ -275,20 +191,20 @@ class Recipe:
         return replace(self, method=self.method.resolve(per_epoch, total), lr_schedule=schedule)
 
     def earlier(self) -> tuple[Earlier, ...]:
-        """The models that must be trained before this one."""
+        """The earlier models that must be trained first."""
         return tuple(e for e in (self.start, self.teacher) if e is not None)
 
     def cost(self, base: Recipe, shape: tuple[int, ...], classes: int) -> Cost:
-        """What this recipe costs against a base recipe, for inputs of a shape.
+        """Cost of this recipe relative to a base recipe, for inputs of a shape.
 
             train = Σ_j passes_j · multiply-adds_j · epochs / (base multiply-adds · base epochs) + train cost of the teacher
             serve = Σ over kept networks of multiply-adds / base multiply-adds
 
-        A step's forward and backward pass are three units of work, a forward pass one. Sharpness-aware minimisation doubles the steps, a
-        stale peer adds a forward pass, a shared part of the batch adds its share.
+        The forward and backward pass of a step are three units of work, a forward pass is one. Sharpness-aware minimisation doubles the
+        passes, a stale peer adds a forward pass, a shared part of the batch adds its share.
 
-        Source: the cost column of CH Table 2, computed. Ours: the base network, one component of the base recipe, is the unit; an earlier
-        model to start from, or one that all replicas learn from, is there anyway and is not counted.
+        Source: the cost column of CH Table 2. Ours: the unit is one component of the base recipe. An earlier model to start from, and a
+        teacher that all replicas share, are not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)
@@ -297,7 +213,7 @@ class Recipe:
         unit = base.network.multiply_adds(shape, classes)
         networks = [self.network_of(j).multiply_adds(shape, classes) / unit for j in range(self.method.components)]
         kept = networks[:1] if self.method.kept_components == 1 else list(networks)
-        if isinstance(self.network, SharedNetwork):  # further components do not compute the trunk again
+        if isinstance(self.network, SharedNetwork):  # the trunk is computed once
             trunk = self.network.shared_multiply_adds(shape) / unit
             networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
         share = self.own_batches.share if self.own_batches is not None else 0.0

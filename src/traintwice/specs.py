@@ -1,7 +1,7 @@
-"""Recipes and everything in them as plain values, and back: what TOML files, records and digests are made of.
+"""Recipes as plain values, for TOML files, records and digests, and back.
 
-Members of a family (losses, schedules, networks, optimisers, data sets) carry their class name under ``type``. Reading checks every
-key, type and range and names the path of what is wrong.
+Members of a family (losses, schedules, networks, optimisers, data sets) have their class name under ``type``. Reading checks every key,
+type and range; messages name the path of the invalid value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from traintwice.controls import CONTROLS
 from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
-from traintwice.recipes import Recipe
+from traintwice.recipes import ALGORITHM, Recipe
 
 T = TypeVar("T")
 
@@ -31,13 +31,13 @@ FAMILIES: dict[Any, dict[str, type]] = {
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},
 }
-"""Field type to the classes it may hold, by the name they carry in files."""
+"""Type of a field to the classes of its values, by their names in files."""
 
 _TAGGED = {cls for members in FAMILIES.values() for cls in members.values()}
 
 
 def encode(value: Any) -> Any:
-    """Plain values: dataclasses become dicts (with their ``type`` where they belong to a family), None is left out.
+    """Plain values: dataclasses become dicts (with ``type`` for members of a family), None is left out.
 
     >>> encode(schedules.Ramp(1.0, epochs=5))
     {'type': 'Ramp', 'to': 1.0, 'epochs': 5}
@@ -54,13 +54,34 @@ def encode(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """BLAKE2b of the canonical JSON of a value: the same settings, the same digest, on any machine.
+    """BLAKE2b of the canonical JSON of a value, the same on every machine.
 
     >>> digest({"a": 1.0, "b": [1]}) == digest({"b": [1], "a": 1.0})
     True
     """
     canonical = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
+    """Plain values that determine a recipe's replicas: algorithm, recipe, data and seed.
+
+    The components kept at inference are not part of the identity: raw logits of all components are stored.
+    """
+    return {"algorithm": ALGORITHM, "recipe": _trained(encode(recipe)), "data": data_digest, "seed": seed}
+
+
+def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
+    """Digest of `identity`, under which a store keeps the replicas."""
+    return digest(identity(recipe, data_digest, seed))
+
+
+def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The encoded recipe without the settings that change no weight."""
+    method: dict[str, Any] = {name: value for name, value in recipe["method"].items() if name != "keep"}
+    # A student sees what its teacher keeps, so `keep` of a teacher stays; a start is weights and nothing else.
+    start = {"start": {**recipe["start"], "recipe": _trained(recipe["start"]["recipe"])}} if "start" in recipe else {}
+    return {**recipe, "method": method, **start}
 
 
 def decode(cls: type[T], value: Any, path: str = "") -> T:
@@ -71,8 +92,8 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
         value: from TOML or JSON.
         path: of the value in its file, for messages.
     Raises:
-        BadSpec: an unknown or missing key, a wrong type or a value out of range; the message starts with the path.
-        UnknownName: no such ``type``, or no such key and one like it.
+        BadSpec: a missing key, a wrong type or a value out of range; the message starts with the path.
+        UnknownName: an unknown ``type`` or key.
     Example:
         >>> decode(schedules.Schedule, {"type": "Ramp", "to": 1, "epochs": 5})
         Ramp(to=1.0, epochs=5.0, steps=None)
@@ -81,14 +102,14 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
 
 
 def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
-    """A recipe after a control, or several one after the other, given by name.
+    """A recipe with one or several controls applied.
 
     Args:
-        base: the recipe that is changed.
-        value: ``"ema"``, ``{builder = "ema", decay = 0.99}``, or a list of such.
+        base: the recipe to change.
+        value: ``"ema"``, ``{builder = "ema", decay = 0.99}``, or a list of these, applied in order.
         path: of the value in its file, for messages.
     Raises:
-        BadSpec: a setting that is missing, of a wrong type or out of range. UnknownName: no such control, or no such setting of it.
+        BadSpec: a setting is missing, of a wrong type or out of range. UnknownName: an unknown control or setting.
     Example:
         >>> controlled(Recipe(epochs=5), "twice_the_epochs").epochs
         10
@@ -102,7 +123,7 @@ def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
 
 
 def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
-    """A method given by the name of its builder: ``"ensemble"`` or ``{builder = "ensemble", components = 3}``."""
+    """A method by the name of its builder: ``"ensemble"`` or ``{builder = "ensemble", components = 3}``."""
     if cls is not Method:
         return value
     if isinstance(value, str):
@@ -113,13 +134,13 @@ def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
 
 
 def _built(
-    decoder: Decoder, kind: str, builders: Mapping[str, Callable[..., T]], value: Mapping[str, Any], path: str, *given: Any
+    decoder: Decoder, kind: str, builders: Mapping[str, Callable[..., T]], value: Mapping[str, Any], path: str, *arguments: Any
 ) -> T:
-    """What a builder makes of what is given and of its settings in a file."""
+    """The result of a builder with arguments and with settings from a file."""
     name = str(value["builder"])
     if name not in builders:
         raise unknown(kind, name, builders, hint=f"(at {path})")
-    own = list(inspect.signature(builders[name]).parameters.values())[len(given) :]
+    own = list(inspect.signature(builders[name]).parameters.values())[len(arguments) :]
     hints = get_type_hints(builders[name])
     plain = {key: item for key, item in value.items() if key != "builder"}
     settings = decoder.settings(name, {parameter.name: hints[parameter.name] for parameter in own}, plain, path)
@@ -127,7 +148,7 @@ def _built(
         if parameter.default is parameter.empty and parameter.name not in settings:
             raise BadSpec(f"{path}.{parameter.name}: missing; {name} needs it")
     try:
-        return builders[name](*given, **settings)
+        return builders[name](*arguments, **settings)
     except TraintwiceError as error:
         raise BadSpec(f"{path}: {error}") from None
 

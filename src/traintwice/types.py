@@ -1,4 +1,4 @@
-"""Types that every layer shares: the array, the estimate, its interval."""
+"""Types of all layers: array, estimate, target of an interval."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Array: TypeAlias = Any
 """Any array of the Python array API (NumPy, PyTorch, JAX, CuPy ...); NumPy is the only one required."""
 
 Target: TypeAlias = Literal["both", "replicas", "examples"]
-"""What an interval is a claim about: new replicas and new examples; new replicas on this test set; or new
-examples with these very replicas."""
+"""What varies in the imagined repetition behind an interval: replicas and examples; replicas, on this test set; or examples, with these
+replicas."""
 
 TARGET_IN_WORDS: dict[Target, str] = {
     "both": "new replicas of the recipe and new examples",
@@ -22,17 +22,17 @@ TARGET_IN_WORDS: dict[Target, str] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its interval, and what the interval is a claim about.
+    """A number with its interval.
 
     Attributes:
         value: the measure; fractions are in [0, 1], logarithms are in nats.
-        low, high: bounds of the interval, inside the measure's range and not symmetric about the value in general;
-            nan where no interval exists (one replica and one example, or an infinite value).
+        low, high: bounds of the interval, inside the range of the measure and in general not symmetric about the value;
+            nan if there is no interval (one replica and one example, or an infinite value).
         standard_error: square root of the sum of the variance parts.
-        replicas, examples: M and N, how many the number rests on.
+        replicas, examples: M and N.
         level: nominal coverage.
         target: what varies in the imagined repetition (see `TARGET_IN_WORDS`).
-        units: independent units of the examples: N, or the number of clusters; None means N.
+        units: number of independent units: examples, or clusters; None means N.
 
     Example:
         >>> round(Estimate(0.05, 0.03, 0.07, 0.01, replicas=10, examples=800).half_width, 12)
@@ -58,12 +58,12 @@ class Estimate:
         return (self.high - self.low) / 2
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; nan and infinity become None and "infinite" (JSON has neither)."""
+        """Plain values for JSON, which has no nan and no infinity: None and "infinite"."""
         return {key: plain_number(value) for key, value in asdict(self).items()}
 
 
 def plain_number(value: Any) -> Any:
-    """A value JSON can hold: nan becomes None, infinity the word "infinite"; anything else is returned as it is.
+    """A value for JSON: nan becomes None, infinity becomes "infinite"; other values are unchanged.
 
     >>> plain_number(float("inf")), plain_number(float("nan")), plain_number(0.5)
     ('infinite', None, 0.5)

@@ -1,4 +1,4 @@
-"""Versions of what a result depends on."""
+"""Versions of the packages that results depend on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def versions() -> dict[str, str]:
-    """Package name to version, for records and reports; what is not installed is left out.
+    """Package name to version, for records and reports; packages that are not installed are left out.
 
     >>> sorted(versions())[:2]
     ['numpy', 'python']

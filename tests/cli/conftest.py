@@ -1,41 +1,11 @@
 """The command line as a stranger types it, and small files to type it on."""
 
-import functools
-import sys
-
 import numpy as np
 import pytest
-import typer.main
 
-from traintwice.cli import main
+from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
 
 ROWS = 600
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _command_built_once():
-    """Typer builds all verbs and their options anew for each command line; here they are the same every time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
-        yield
-
-
-@pytest.fixture
-def traintwice(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty directory; returns exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def write_csv(path, probs, labels, country, ids):
@@ -74,7 +44,7 @@ def kept_files(tmp_path_factory):
 
 
 @pytest.fixture
-def files(kept_files, traintwice, tmp_path):
+def files(kept_files, traintwice, tmp_path):  # noqa: F811
     """The same files in the current directory."""
     for path in kept_files.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

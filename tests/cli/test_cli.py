@@ -145,6 +145,8 @@ def test_toml_of_a_preset_runs_as_it_is(traintwice, tmp_path):
 
 def test_list_names_everything_that_show_shows(traintwice):
     groups = json.loads(traintwice("list", "--json")[1])
+    assert groups.pop("packages")["digits"] == "traintwice"
+    assert groups.pop("problems") == []
     del groups["schema"]
     assert {"digits"} <= set(groups["studies"])
     for members in groups.values():
@@ -229,7 +231,7 @@ def test_ctrl_c_leaves_a_store_that_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.endswith("\ntraintwice: interrupted; what finished is kept, and the same command goes on from there\n")
+    assert err.endswith("\ntraintwice: interrupted; finished replicas are kept, and the same command continues\n")
     assert not list((tmp_path / "traintwice-runs").rglob(".tmp-*"))
 
 

@@ -32,7 +32,7 @@ def test_answers_each_question_and_ends_with_the_worst(files, traintwice):
     )
     found = answers(out)
     assert found["Quality"] == "worse"
-    assert found["Regressions"] == found["Disagreement"] == "more than retraining brings"
+    assert found["Regressions"] == found["Disagreement"] == "more than retraining causes"
     assert found["Slices"].startswith(("worse in 1 of", "churn above"))
     assert "Operating point" not in found
     assert "\nVerdict: The new model is worse: log loss" in out
@@ -159,7 +159,7 @@ def test_what_may_be_dropped_is_said(files, traintwice):
     status, out, _ = traintwice("diff", "old.csv", "short.csv", "--on-missing", "drop")
     assert status == 0
     assert "599 rows joined by id" in out
-    assert "old.csv: 1 row left out, ids missing elsewhere or on several rows" in out
+    assert "old.csv: 1 row left out (ids missing in another file, or on several rows)" in out
 
 
 def test_every_option_reaches_the_comparison(files, traintwice):

@@ -119,7 +119,7 @@ def test_waived_ids_do_not_count(files, traintwice):
         (["old.csv", "new.csv"], "no budget; pass --max MEASURE=LIMIT"),
         (["old.csv"], "give the predictions of the new model too"),
         (["none.toml"], "none.toml: cannot be read"),
-        (["gate.toml", "--max", "churn=1"], "belong into the file"),
+        (["gate.toml", "--max", "churn=1"], "belong in the file"),
         (["old.csv", "new.csv", "--max", "churn"], "expected MEASURE=LIMIT"),
         (["old.csv", "new.csv", "--max", "churn=x"], "expected MEASURE=LIMIT"),
         (["old.csv", "new.csv", "--max", "churm=1"], "Did you mean 'churn'"),

@@ -22,9 +22,9 @@ method = { builder = "anti_distillation", signal = "0" }
 fixed = ["initialisation"]
 """
 
-GAUGE = "softmax is blind to a number added to all logits of a component"
-PULLS = "Decorrelation('residue') is smallest where components are identical"
-SCALE = "it scales with the fourth power of the outputs of '0', so shrinking them is rewarded"
+GAUGE = "softmax ignores a number added to all logits of a component"
+PULLS = "Decorrelation('residue') is smallest for identical components"
+SCALE = "scales with the fourth power of the outputs of '0', which rewards smaller ones"
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +40,14 @@ def test_show_prints_warnings_of_a_file(traintwice, file):
     assert (status, err) == (0, "")
     assert f"Note, anti: Decorrelation: {GAUGE}" in said
     assert f"Note, residue: {PULLS}" in said
-    assert f"Note, sub-network: Decorrelation: {SCALE}" in said
+    assert f"Note, sub-network: Decorrelation {SCALE}" in said
     assert "Note, baseline" not in said
 
 
 def test_show_gives_warnings_of_a_study_as_json(traintwice, file):
-    for name in (file, "methods-digits"):
+    for name in (file, "digits"):
         warnings = json.loads(traintwice("show", name, "--json")[1])["warnings"]
         assert any(GAUGE in w["text"] and any(row.startswith("anti") for row in w["rows"]) for w in warnings)
-    assert json.loads(traintwice("show", "ablation-digits", "--json")[1])["warnings"] == []
 
 
 def test_toml_of_a_study_with_warnings_is_a_study(traintwice, file, tmp_path):

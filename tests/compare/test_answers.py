@@ -79,7 +79,7 @@ class TestFloors:
     @pytest.mark.parametrize(
         ("verdict", "said", "concern"),
         [
-            ("beyond noise", "more than retraining brings", "problem"),
+            ("beyond noise", "more than retraining causes", "problem"),
             ("within noise", "within noise", "fine"),
             ("inconclusive", "inconclusive", "inconclusive"),
         ],
@@ -123,7 +123,7 @@ class TestSlices:
         assert answer.detail.startswith("country=BR: recall 44.0 % → 0.0 %")
         assert "country=DE: churn 20.0 %, 3.4 × its floor" in answer.detail
         answer = slices_answer([restless, calm], asked=True)
-        assert (answer.verdict, answer.concern) == ("churn above their floor in 1 of 2 groups", "problem")
+        assert (answer.verdict, answer.concern) == ("churn above its floor in 1 of 2 groups", "problem")
 
     def test_more_churn_than_elsewhere_alone_is_no_problem(self, made):
         restless = replace(made.slice_of("country", None, 0.2, 1e-4), excess=None)
@@ -153,7 +153,7 @@ class TestOperatingPoint:
     def test_the_worst_of_its_parts_is_its_verdict(self, made):
         swap = SwapSet(100, 100, number(0.9), 10, None, None, made.floor_of("beyond noise"))
         answer = operating_answer([decisions(made.floor_of("within noise"))], [swap])
-        assert (answer.verdict, answer.concern) == ("more than retraining brings", "problem")
+        assert (answer.verdict, answer.concern) == ("more than retraining causes", "problem")
         assert "score ≥ 0.5: 2.00 % of decisions change" in answer.sentence
         assert "top 100: 10 rows swapped" in answer.sentence
         assert operating_answer([decisions(made.floor_of("within noise"))], []).concern == "fine"

@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import diff, instability
-from traintwice.compare.changed_rows import name_of
+from traintwice.compare.changed_rows import Reviews, name_of
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 
@@ -44,6 +44,14 @@ class TestReviews:
         votes = np.array([[0] * 100, [1] * 50 + [0] * 50, [0] * 100])
         (review, *_) = diff(votes[0], votes[1], floor=[votes[2]]).reviews
         assert (review.rows, review.caught) == (1, 0.01)
+
+    @pytest.mark.parametrize(("apart", "caught"), [(1, 1.0), (1 / 2, 0.5)])
+    def test_scores_closer_than_a_65_536th_count_as_equal(self, apart, caught):
+        reviews = Reviews()
+        scores = (1000.25 + apart * np.arange(100)) / 65_536
+        reviews.add(scores, scores == scores.max())
+        (review, *_) = reviews.result()
+        assert (review.rows, review.caught) == (1, caught)
 
     def test_reasons_for_none(self, draw):
         probs, _ = draw(2, 30, 3)

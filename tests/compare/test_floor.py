@@ -209,7 +209,7 @@ class TestVerdict:
         changed[1] ^= rng.random(20_000) < 0.1
         beyond = floor_of(changed)
         assert (beyond.verdict, beyond.more_retrains) == ("beyond noise", 0)
-        assert beyond.reason.startswith("more than retraining brings: churn is ")
+        assert beyond.reason.startswith("more than retraining causes: churn is ")
         assert "given this old model" in beyond.reason
         within = floor_of(votes)
         assert (within.verdict, within.margin) == ("within noise", 1.5)

@@ -82,7 +82,7 @@ class TestOutcome:
         budget = Budget("calibration_error", max=1.0)
         result = gate(probs[0], probs[1], [budget], label=y)
         assert result.outcome == "inconclusive"
-        assert result.checks[0].reason.endswith(", and it has no interval to compare")
+        assert result.checks[0].reason.endswith("; there is no interval")
         assert gate(probs[0], probs[1], [budget], rule="point", label=y).outcome == "kept"
 
     @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ class TestMeasures:
             result = gate(probs[0], probs[1], [Budget(name, min=limit, of=of)], label=y, rule="point")
             assert result.outcome == outcome
         assert result.checks[0].reason.startswith(f"{'' if of == 'change' else of + ' '}{name} is ")
+        assert f" {'pp' if of == 'change' else '%'}" in result.checks[0].reason or result.checks[0].unit == "number"
 
     def test_decisions_and_swap_sets(self, binary):
         probs, _ = binary
@@ -145,7 +146,7 @@ class TestMeasures:
         (check,) = gate(probs[0], probs[1], [budget], floor=list(probs[2:]), label=y, rule="point").checks
         assert check.outcome == "kept"
         assert_allclose([check.estimate.value, check.estimate.high], [expected.value, expected.high])
-        assert check.unit == ("fraction" if against == "minus floor" else "number")
+        assert check.unit == ("points" if against == "minus floor" else "number")
 
     def test_excess_is_churn_minus_its_floor(self, binary):
         probs, _ = binary

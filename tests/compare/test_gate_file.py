@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -63,14 +65,23 @@ def test_the_published_schema_is_that_of_the_dataclasses():
     assert json.loads(SCHEMA.read_text()) == gate_schema()
 
 
+def test_the_schema_does_not_depend_on_types_evaluated_before():
+    code = (
+        "from typing import Literal; kept = [Literal['bound', 'point'] | None, Literal['fail', 'pass'] | None];"
+        "import json; from traintwice.compare.gate_file import SCHEMA, gate_schema;"
+        "assert json.loads(SCHEMA.read_text()) == gate_schema()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_schema_knows_every_key_and_describes_it():
     schema = gate_schema()
     budget = schema["$defs"]["Budget"]
     assert set(OPTIONS) <= set(schema["properties"])
     assert "read_with" not in schema["properties"]
-    assert budget["properties"]["rule"]["enum"] == ["point", "bound"]
+    assert budget["properties"]["rule"]["enum"] == ["bound", "point"]
     assert budget["properties"]["against"]["enum"] == ["minus floor", "times floor"]
-    assert schema["properties"]["inconclusive"]["enum"] == ["pass", "fail"]
+    assert schema["properties"]["inconclusive"]["enum"] == ["fail", "pass"]
     assert all("description" in p for p in {**budget["properties"], **schema["properties"]}.values())
     assert (schema["required"], budget["required"]) == (["budgets"], ["measure"])
 

@@ -21,6 +21,8 @@ def test_the_change_is_that_of_each_row(draw, metric, clustered):
     clusters = rng.integers(0, 30, 300) if clustered else None
     if metric.definition.needs_scores:
         pair = Predictions.trusted(probs[:, :, 1], scores=True, targets=rng.normal(size=300), clusters=clusters)
+    elif metric.definition.needs_outcomes:
+        pair = Predictions.from_outcomes(probs[:, :, 1], clusters=clusters)
     else:
         pair = Predictions.trusted(probs, y, clusters=clusters)
     pieces = PairMeasures((), (metric,), 0.9, clustered=clustered, bounds=False)

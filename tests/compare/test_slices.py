@@ -211,6 +211,14 @@ def test_small_slices_are_counted_and_not_shown():
     assert d.slices_left_out == 2
 
 
+def test_a_slice_of_the_least_number_of_rows_is_shown():
+    group = np.array(["a"] * 180 + ["b"] * 10 + ["c"] * 10)
+    for least, shown in ((10, ["a", "b", "c"]), (11, ["a"])):
+        d = diff(np.zeros(200, int), np.ones(200, int), by={"g": group}, min_support=least)
+        assert sorted(s.value for s in d.slices) == shown
+        assert d.slices_left_out == 3 - len(shown)
+
+
 def test_rows_without_a_label_have_no_accuracy(write, draw):
     probs, y = draw(2, 400, 3)
     labels = np.where(np.arange(400) % 2, y.astype(float), np.nan)

@@ -44,7 +44,7 @@ def test_every_layout(tmp_path, shape, expected, pixels, mapped):
     elif pixels == (6, 5):
         np.testing.assert_array_equal(data.picture(first), first[0])
     else:
-        with pytest.raises(BadInput, match="no pictures"):
+        with pytest.raises(BadInput, match="not pictures"):
             data.picture(first)
 
 
@@ -68,7 +68,7 @@ def test_own_test_examples(tmp_path):
     x, labels, test_x, test_y = (str(tmp_path / f"{name}.npy") for name in ("x", "y", "tx", "ty"))
     assert Arrays(x, labels, test_x, test_y, validation=4).load().digest == data.digest
     np.save(tmp_path / "tx.npy", tests[:, :2])
-    with pytest.raises(BadInput, match=r"tx\.npy: got test inputs of shape \(2,\), those for training have \(3,\)"):
+    with pytest.raises(BadInput, match=r"tx\.npy: got test inputs of shape \(2,\), expected \(3,\) as for training"):
         Arrays(x, labels, test_x, test_y, validation=4).load()
 
 
@@ -79,20 +79,20 @@ def test_bytes_are_normalised_on_request(tmp_path):
     values = data.train.inputs / 255
     np.testing.assert_allclose(data.train.scaling.mean + data.train.scaling.std, (values.mean(), values.std()))
     floats = packed(tmp_path / "b.npz", inputs=inputs / 255, labels=np.arange(40) % 2)
-    with pytest.raises(BadSpec, match=r"is for bytes, and .* holds float64"):
+    with pytest.raises(BadSpec, match=r"got inputs of float64 in .*, expected bytes"):
         replace(source, inputs=floats).load()
 
 
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        ({"x": np.zeros(3)}, "holds x, expected arrays named inputs and labels"),
+        ({"x": np.zeros(3)}, "has x, expected arrays named inputs and labels"),
         ({"inputs": np.zeros((9, 2)), "labels": np.zeros(8, int)}, r"labels of int64 and shape \(8,\) for 9 inputs"),
         ({"inputs": np.zeros((9, 2)), "labels": np.zeros(9)}, "labels of float64"),
         ({"inputs": np.zeros((9, 2)), "labels": np.full(9, -1)}, "from 0 for each"),
         ({"inputs": np.zeros(9), "labels": np.zeros(9, int)}, "expected numbers of 2 to 4 axes"),
         ({"inputs": np.full((9, 2), "a"), "labels": np.zeros(9, int)}, "got inputs of <U1"),
-        ({"inputs": np.array([[object()]]), "labels": np.zeros(1, int)}, "pickles and are not loaded"),
+        ({"inputs": np.array([[object()]]), "labels": np.zeros(1, int)}, "pickles, which are not loaded"),
     ],
 )
 def test_other_files(tmp_path, arrays, reason):
@@ -104,7 +104,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(BadInput, match=r"nothing\.npz: no such file"):
         Arrays(str(tmp_path / "nothing.npz")).load()
     (tmp_path / "a.npz").write_bytes(b"\x80\x04.")
-    with pytest.raises(BadInput, match=r"a\.npz: cut off or damaged .*pickles and are not loaded"):
+    with pytest.raises(BadInput, match=r"a\.npz: truncated or damaged .*pickles, which are not loaded"):
         Arrays(str(tmp_path / "a.npz")).load()
 
 
@@ -114,7 +114,7 @@ def test_files_that_are_none(tmp_path):
         ({"inputs": "a.npz", "memory_map": True}, r"Arrays\.inputs: a \.npz file"),
         ({"inputs": "a.npz", "labels": "y.npy"}, r"Arrays\.inputs: a \.npz file"),
         ({"inputs": "a.npy"}, r"Arrays\.labels: missing"),
-        ({"inputs": "a.npy", "labels": "b.npy", "test_labels": "c.npy"}, "together or not at all"),
+        ({"inputs": "a.npy", "labels": "b.npy", "test_labels": "c.npy"}, "expected both or none"),
         ({"inputs": "a.npy", "labels": "b.npy", "memory_map": True, "normalise": True}, r"Arrays\.normalise"),
     ],
 )

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 from sklearn.datasets import load_digits
 
 from traintwice.data import Digits
-from traintwice.errors import BadInput
 
 
 def test_digits_are_what_scikit_learn_loads():
@@ -31,9 +29,3 @@ def test_pictures_are_the_same_numbers():
 def test_digest_is_of_the_content():
     assert Digits().load().digest == "0390e5082edb51cbb6c1046240b15adc"
     assert Digits(split_seed=1).load().digest != Digits().load().digest
-
-
-@pytest.mark.parametrize("sizes", [{"train": 1000}, {"test": 0}])
-def test_impossible_splits(sizes):
-    with pytest.raises(BadInput, match=r"expected three positive numbers of sum at most 1797"):
-        Digits(**sizes).load()

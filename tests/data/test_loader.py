@@ -74,7 +74,7 @@ def test_training_is_that_of_a_plain_loop_over_the_loader():
     from my_loaders import X, Y, shuffled
 
     data = SOURCE.load()
-    trained = train(RECIPE, data, seed=4, replica=2, dtype=torch.float64)
+    trained = train(RECIPE, data, seed=4, replica=2, execution=Execution("loop", precision="float64"))
     network = RECIPE.network.build((5,), 2, stream_of_initialisation(seed=4, replica=2)).double()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for epoch in range(3):
@@ -139,21 +139,21 @@ def test_settings():
     assert decode(Source, encode(source)) == source
     assert hash(decode(Source, encode(source))) == hash(source)
     assert source.load().digest != SOURCE.load().digest == SOURCE.load().digest
-    with pytest.raises(BadInput, match=r"gave 2 mini-batches in epoch 0, expected 4 \(40 examples"):
+    with pytest.raises(BadInput, match=r"returned 2 mini-batches in epoch 0, expected 4 \(40 examples"):
         train(RECIPE, source.load(), seed=0, replica=0)
-    with pytest.raises(BadSpec, match=r"example 3 alone cannot be read"):
+    with pytest.raises(BadSpec, match=r"a single example \(3\) cannot be read"):
         source.load().train.rows(np.array([3]))
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("single", r"gave ndarray, expected pairs"),
+        ("single", r"returned ndarray, expected pairs"),
         ("floats", r"labels of float64"),
-        ("labels", r"gave labels from 1 to 2, expected 0 to 1"),
-        ("none", r"gave no batches for 'validation'"),
-        ("few", r"gave 1 mini-batches in epoch 0, expected 4"),
-        ("shape", r"training inputs of shape \(2,\), those for test have \(5,\)"),
+        ("labels", r"returned labels from 1 to 2, expected 0 to 1"),
+        ("none", r"returned no batches for 'validation'"),
+        ("few", r"returned 1 mini-batches in epoch 0, expected 4"),
+        ("shape", r"training inputs of shape \(2,\), expected \(5,\) as for test"),
     ],
 )
 def test_batches_of_another_form(kind, said):

@@ -5,7 +5,7 @@ import pytest
 from data_formats import idx, write_mnist
 
 from traintwice.data import EMNIST, KMNIST, MNIST, FashionMNIST, Scaling
-from traintwice.data.idx import read_idx
+from traintwice.data.mnist import read_idx
 from traintwice.errors import BadInput, BadSpec
 
 CUBE = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -33,14 +33,14 @@ def test_bytes_of_the_format(tmp_path):
 )
 def test_damaged_files(tmp_path, content, reason):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(BadInput, match=rf"x: cut off or damaged \({reason}.*delete it and get it again\. Ask"):
+    with pytest.raises(BadInput, match=rf"x: truncated or damaged \({reason}.*delete it and get it again\. Ask"):
         read_idx(tmp_path / "x", axes=3, advice="Ask")
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: b[:40] + bytes([b[40] ^ 255]) + b[41:], lambda b: b"<html>" + b])
 def test_damaged_gzip(tmp_path, damage):
     (tmp_path / "x.gz").write_bytes(damage(gzip.compress(idx(np.random.default_rng(0).integers(0, 256, (9, 9, 9), np.uint8)))))
-    with pytest.raises(BadInput, match="cut off or damaged"):
+    with pytest.raises(BadInput, match="truncated or damaged"):
         read_idx(tmp_path / "x.gz", axes=3, advice="")
 
 

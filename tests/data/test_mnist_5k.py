@@ -30,5 +30,5 @@ def test_the_package_is_not_imported():
 
 def test_another_file(tmp_path):
     (tmp_path / "x.csv").write_text("1,2\n3,4\n")
-    with pytest.raises(ValueError, match=r"holds \(2, 2\) numbers"):
+    with pytest.raises(ValueError, match=r"has \(2, 2\) numbers"):
         _table(tmp_path / "x.csv")

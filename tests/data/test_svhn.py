@@ -25,16 +25,16 @@ def test_extra_pictures_are_for_training(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ({"X": np.zeros((32, 32, 3, 4), np.uint8)}, "holds no X and y but X"),
+        ({"X": np.zeros((32, 32, 3, 4), np.uint8)}, "has no X and y but X"),
         ({"X": np.zeros((4, 32, 32, 3), np.uint8), "y": np.ones((4, 1))}, r"expected uint8 of shape \(32, 32, 3, N\)"),
         ({"X": np.zeros((32, 32, 3, 4)), "y": np.ones((4, 1))}, "X is float64"),
-        ({"X": np.zeros((32, 32, 3, 4), np.uint8), "y": np.zeros((4, 1))}, "other labels than 1 to 10"),
+        ({"X": np.zeros((32, 32, 3, 4), np.uint8), "y": np.zeros((4, 1))}, "labels other than 1 to 10"),
     ],
 )
 def test_other_files(tmp_path, content, reason):
     write_svhn(tmp_path)
     savemat(tmp_path / "train_32x32.mat", content)
-    with pytest.raises(BadInput, match=rf"train_32x32\.mat: cut off or damaged \(.*{reason}.*traintwice fetch SVHN --folder"):
+    with pytest.raises(BadInput, match=rf"train_32x32\.mat: truncated or damaged \(.*{reason}.*traintwice fetch SVHN --folder"):
         SVHN(str(tmp_path), validation=5).load()
 
 
@@ -43,5 +43,5 @@ def test_a_file_cut_off(tmp_path, keep):
     write_svhn(tmp_path)
     path = tmp_path / "test_32x32.mat"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadInput, match="cut off or damaged"):
+    with pytest.raises(BadInput, match="truncated or damaged"):
         SVHN(str(tmp_path), validation=5).load()

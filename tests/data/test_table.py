@@ -84,7 +84,7 @@ def test_numbers_that_are_categories(source):
     data = replace(source, categories=("n",)).load()
     assert 5 < data.shape[0] - 6 <= len({row[2] for row in ROWS})
     assert set(np.unique(data.train.inputs[:, 1:])) == {0.0, 1.0}
-    with pytest.raises(BadInput, match=r"column 'n' has \d+ values, more than 3; leave it out, or raise most_values"):
+    with pytest.raises(BadInput, match=r"column 'n' has \d+ values, more than 3; list it in leave_out, or raise most_values"):
         replace(source, categories=("n",), most_values=3).load()
 
 
@@ -109,8 +109,8 @@ def test_a_column_of_one_value_is_0(source, tmp_path):
     [
         ({"label": "sold"}, "no column 'sold'; it has id, x, n, colour, odd, bought"),
         ({"leave_out": ("size",)}, "no column 'size'"),
-        ({"label": "x", "leave_out": ("id",)}, "'x' has 60 values in 60 rows, and is no label of classes"),
-        ({"leave_out": ("id", "x", "n", "colour", "odd")}, "no column is left for inputs"),
+        ({"label": "x", "leave_out": ("id",)}, "'x' has 60 values in 60 rows, expected at least two classes"),
+        ({"leave_out": ("id", "x", "n", "colour", "odd")}, "no column for inputs"),
         ({"train": 50}, "expected positive numbers of sum at most 60"),
     ],
 )
@@ -131,7 +131,7 @@ def test_files_that_are_none(source, tmp_path):
     rows = [(*row[:5], None if i == 3 else row[5]) for i, row in enumerate(ROWS)]
     with pytest.raises(BadInput, match="1 rows have no label in 'bought'"):
         replace(source, file=write(tmp_path / "u.csv", rows)).load()
-    with pytest.raises(BadInput, match="column 'when' holds DATE, neither numbers nor categories"):
+    with pytest.raises(BadInput, match="column 'when' has type DATE, which is neither numeric nor categorical"):
         replace(source, file=write(tmp_path / "v.csv", [(*r, "2024-01-01") for r in ROWS], (*COLUMNS, "when"))).load()
 
 

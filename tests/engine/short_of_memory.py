@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from traintwice.data import Digits
-from traintwice.engine import train_group
-from traintwice.engine.memory import out_of_memory
-from traintwice.engine.stacked import train_stacked
-from traintwice.engine.stacked.feed import TrainingSet
+from traintwice.engine import Execution, train_group
+from traintwice.engine.execution import out_of_memory
+from traintwice.engine.reading import TrainingSet
+from traintwice.engine.stacked.group import StackedGroup
+from traintwice.engine.training import TrainingSpec
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD
 from traintwice.recipes import Recipe
@@ -36,10 +37,12 @@ def digest(made):
 
 def fits(count):
     """Whether a group of so many can be trained at once."""
-    nothing = {"starts": {}, "teachers": {}, "keepers": {}, "resumed": {}}
-    examples = TrainingSet.of(DATA, torch.float32)
+    execution = Execution("stacked")
+    spec = TrainingSpec(RECIPE.resolve(len(DATA.train)), DATA, 0, execution)
     try:
-        next(train_stacked(RECIPE, DATA, examples, seed=0, replicas=REPLICAS[:count], dtype=torch.float32, **nothing))
+        training = StackedGroup(spec, TrainingSet.of(DATA, execution), REPLICAS[:count])
+        for _ in training.steps(0, spec.steps):
+            pass
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

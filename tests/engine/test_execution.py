@@ -1,6 +1,7 @@
-"""How recipes are trained: what is checked where it is made, and what a record says of it."""
+"""How recipes are trained: checks of an `Execution`, its precision and device, and the record of it."""
 
 import json
+from dataclasses import asdict
 from typing import get_args
 
 import numpy as np
@@ -8,16 +9,113 @@ import pytest
 import torch
 
 from traintwice.data import Digits
-from traintwice.engine import Engine, Execution, numerics_of, with_chosen_engine
-from traintwice.engine.device import CPU, Device
+from traintwice.engine import Engine, Execution, Numerics, choose, numerics_of, train_group, with_chosen_engine
+from traintwice.engine.execution import available_devices, deterministic
 from traintwice.engine.numerics import processor_name
-from traintwice.errors import BadSpec
+from traintwice.engine.reading import TrainingSet
+from traintwice.errors import BadSpec, StoreError
+from traintwice.methods import anti_distillation, co_distillation, ensemble
 from traintwice.nets import MLP
+from traintwice.optimizers import SGD
 from traintwice.recipes import Recipe
+from traintwice.schedules import Ramp
 from traintwice.specs import decode, encode
+from traintwice.study import Experiment, Store, run
 
 DATA = Digits(train=45, validation=3, test=13).load()
-ODD = Recipe(network=MLP((9, 7)), batch_size=17)
+ODD = Recipe(network=MLP((9, 7), dropout=0.3), optimizer=SGD(0.1, 0.9), epochs=2, batch_size=17)
+without_a_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+
+
+def bits(trained):
+    return {name: array.tobytes() for name, array in {**trained.outputs, **trained.weights}.items()}
+
+
+def test_the_cpu_is_always_available():
+    assert available_devices()[0] == "cpu"
+
+
+@without_a_gpu
+def test_a_device_that_is_not_there_is_said():
+    gpu = Execution(device="cuda", precision="tf32")
+    for asked in (Execution(device="cuda").check_present, lambda: choose(ODD, DATA, gpu), gpu.check_present):
+        with pytest.raises(BadSpec, match=r"device: got 'cuda', but PyTorch .* finds cpu only on this machine; use 'cpu'"):
+            asked()
+
+
+def test_deterministic_kernels_are_asked_for_and_everything_is_put_back():
+    def now():
+        cudnn = torch.backends.cudnn
+        return (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.get_float32_matmul_precision(),
+            cudnn.allow_tf32,
+            cudnn.deterministic,
+        )
+
+    before = now()
+    with deterministic(tf32=False):
+        assert now() == (True, "highest", False, True)
+    with deterministic(tf32=True):
+        assert now() == (True, "high", True, True)
+    with pytest.raises(KeyError), deterministic(tf32=True):
+        raise KeyError
+    assert now() == before
+
+
+def test_the_record_of_a_plain_training_is_what_it_was():
+    """Stores know replicas by it."""
+    record = numerics_of(ODD, DATA, Execution("stacked")).plain()
+    assert list(record) == ["engine", "threads", "dtype", "device", "processor", "torch", "numpy"]
+    assert record == {
+        name: value for name, value in asdict(Numerics.here(Execution("stacked"), threads=1)).items() if value is not None
+    }
+    assert (record["dtype"], record["device"]) == ("float32", "cpu")
+    assert numerics_of(ODD, DATA, Execution("loop", precision="bf16"), threads=2).plain()["dtype"] == "bf16"
+    assert "kernels" not in numerics_of(ODD, DATA, Execution("vectorised", precision="float64")).plain()
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorised"])
+def test_mixed_precision_is_near_and_another(engine):
+    full, mixed = (
+        dict(train_group(ODD, DATA, seed=0, replicas=[1], execution=Execution(engine, precision=precision)))[1]
+        for precision in ("float32", "bf16")
+    )
+    assert bits(full) != bits(mixed)
+    for name, array in full.weights.items():
+        assert mixed.weights[name].dtype == array.dtype
+        np.testing.assert_allclose(mixed.weights[name], array, atol=0.02)
+
+
+def test_mixed_precision_is_not_for_hand_written_passes():
+    assert choose(ODD, DATA, Execution(precision="bf16")).reason == "hand-written passes have no bf16"
+    with pytest.raises(BadSpec, match="'stacked' cannot train this recipe: hand-written passes have no bf16"):
+        choose(ODD, DATA, Execution("stacked", precision="bf16"))
+
+
+def test_what_can_be_recorded_computes_the_same_at_every_step():
+    assert ensemble(2).constant
+    assert not co_distillation(Ramp(1.0, epochs=1)).constant
+    assert not co_distillation(kind="ce", lag_steps=2).constant
+    assert not anti_distillation(2, rho=0.9).constant
+
+
+def test_the_training_set_keeps_bytes_where_no_rows_are_made():
+    assert TrainingSet.of(DATA, Execution("stacked")).rows is not None
+    assert TrainingSet.of(DATA, Execution("vectorised")).rows is None
+
+
+def test_a_study_in_double_precision(tmp_path):
+    small = Digits(train=40, validation=5, test=10)
+    experiment, store = Experiment("mine", small, {"base": ODD.change(epochs=1)}, replicas=2), Store(tmp_path / "s")
+    double = Execution(precision="float64", jobs=1)
+    results = run(experiment, store=store, execution=double)
+    assert [r["numerics"]["dtype"] for r in results.rows["base"].records] == ["float64"] * 2
+    ((_, made),) = train_group(experiment.rows["base"], results.data, seed=0, replicas=[1], execution=double)
+    np.testing.assert_array_equal(store.load(experiment.key("base", results.data), 1)["test"], made.outputs["test"])
+    more = Experiment.from_dict({**experiment.to_dict(), "replicas": 3})
+    with pytest.raises(StoreError, match=r"other numerics \(dtype 'float64' there, 'float32' here\)"):
+        run(more, store=store, execution=Execution(jobs=1))
 
 
 @pytest.mark.parametrize(
@@ -38,9 +136,10 @@ def test_what_cannot_be_is_said_where_it_is_made(settings, message):
 
 
 def test_where_and_in_which_numbers():
-    assert (Execution().placed(), Execution().dtype) == (CPU, torch.float32)
-    assert (Execution(precision="float64").placed(), Execution(precision="float64").dtype) == (CPU, torch.float64)
-    assert (Execution(precision="bf16").placed(), Execution(precision="bf16").dtype) == (Device("cpu", "bf16"), torch.float32)
+    for precision, dtype in (("float32", torch.float32), ("float64", torch.float64), ("bf16", torch.float32)):
+        execution = Execution(precision=precision)
+        execution.check_present()
+        assert (execution.torch_device, execution.dtype) == (torch.device("cpu"), dtype)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +152,7 @@ def test_worker_processes_are_told_all_of_it(execution):
 
 
 def test_the_chosen_engine_takes_the_place_of_auto():
-    asked = Execution(precision="bf16", jobs=2)  # bf16 is not for passes written by hand
+    asked = Execution(precision="bf16", jobs=2)  # hand-written passes have no bf16
     assert with_chosen_engine(ODD, DATA, asked) == Execution("loop", precision="bf16", jobs=2)
 
 
@@ -70,10 +169,9 @@ def test_a_record_is_what_it_was(engine, precision):
         "torch": str(torch.__version__),
         "numpy": np.__version__,
     }
-    plain |= {"kernels": "groups of 32"} if engine == "vectorised" else {}
     assert json.dumps(numerics_of(ODD, DATA, execution, threads=2).plain()) == json.dumps(plain)
 
 
 def test_numerics_are_those_of_a_chosen_engine():
-    with pytest.raises(BadSpec, match="engine: got 'auto', expected one that was chosen"):
+    with pytest.raises(BadSpec, match="engine: got 'auto', expected a chosen one"):
         numerics_of(ODD, DATA, Execution())

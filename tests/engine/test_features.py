@@ -10,11 +10,13 @@ from traintwice.augmentation import Shift
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits
-from traintwice.engine import train
+from traintwice.engine import Execution, train
 from traintwice.engine.batches import batches
 from traintwice.engine.building import build
-from traintwice.engine.loop import Training
-from traintwice.engine.peers import Peers
+from traintwice.engine.loop import LoopTraining
+from traintwice.engine.loss_inputs import Peers
+from traintwice.engine.reading import TrainingSet
+from traintwice.engine.training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.losses import Agreement, CrossEntropy, Decorrelation, Distillation, GateCrossEntropy, Only
 from traintwice.methods import (
@@ -33,11 +35,16 @@ from traintwice.recipes import Cost, Earlier, Recipe
 
 DATA = Digits(train=100, validation=20, test=30).load()
 SMALL = Recipe(network=MLP((9, 7)), optimizer=SGD(0.1, 0.9), epochs=3, batch_size=32)
+DOUBLE = Execution("loop", precision="float64")
 X, Y = torch.from_numpy(DATA.train.inputs).double(), torch.from_numpy(DATA.train.labels)
 
 
 def logits(recipe, *, replica=0, **settings):
-    return train(recipe, DATA, seed=0, replica=replica, dtype=torch.float64, **settings).outputs["test"]
+    return train(recipe, DATA, seed=0, replica=replica, execution=DOUBLE, **settings).outputs["test"]
+
+
+def loop_training(recipe, **earlier):
+    return LoopTraining(TrainingSpec(recipe, DATA, 0, DOUBLE, **earlier), TrainingSet.of(DATA, DOUBLE), [0])
 
 
 def by_hand(recipe, after_step=lambda step, network: None):
@@ -91,11 +98,11 @@ def test_snapshots_are_the_weights_on_the_way():
 
 def test_batch_statistics_are_those_of_the_averaged_weights():
     recipe = SMALL.change(network=MLP((9,), batch_norm=True), averaging=EMA(0.9), batch_size=50)
-    done = train(recipe, DATA, seed=0, replica=0, dtype=torch.float64)
+    done = train(recipe, DATA, seed=0, replica=0, execution=DOUBLE)
     hidden = X @ torch.from_numpy(done.weights["0.0.weight"]).T + torch.from_numpy(done.weights["0.0.bias"])
     mean = (hidden[:50].mean(0) + hidden[50:].mean(0)) / 2
     np.testing.assert_allclose(done.weights["0.1.running_mean"], mean.numpy(), rtol=1e-9)
-    plain = train(recipe.change(averaging=None), DATA, seed=0, replica=0, dtype=torch.float64)
+    plain = train(recipe.change(averaging=None), DATA, seed=0, replica=0, execution=DOUBLE)
     assert not np.allclose(plain.weights["0.1.running_mean"], mean.numpy(), rtol=1e-3)
 
 
@@ -164,7 +171,7 @@ def test_sharpness_is_its_formula():
 def test_clipping_bounds_a_step():
     small = SMALL.change(optimizer=SGD(1.0), clip_norm=1e-3, epochs=1, batch_size=100)
     before = build(small, DATA, seed=0, replica=0, start=None, dtype=torch.float64)
-    after = train(small, DATA, seed=0, replica=0, dtype=torch.float64).weights
+    after = train(small, DATA, seed=0, replica=0, execution=DOUBLE).weights
     moved = torch.cat([(p - torch.from_numpy(after[f"0.{n}"])).flatten() for n, p in before[0].named_parameters()])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-4)
 
@@ -176,8 +183,8 @@ def test_components_and_gate_are_clipped_by_their_own_norms():
     recipe = clipped.change(method=gated)
     np.testing.assert_array_equal(logits(recipe)[0], logits(clipped)[0])
     assert not np.array_equal(logits(SMALL)[0], logits(clipped)[0])
-    training = Training(recipe.resolve(100), DATA, seed=0, replica=0, start=None, teacher=None, dtype=torch.float64)
-    training.examples.enter(0)
+    training = loop_training(recipe.resolve(100))
+    training.views.enter(0)
     training.step(next(iter(batches(recipe, 100, seed=0, replica=0, epoch=0))), 0)
     norms = [
         torch.cat([p.grad.flatten() for group in o.param_groups for p in group["params"]]).norm().item()
@@ -199,14 +206,14 @@ def test_fixed_sources_are_shared_by_replicas():
 
 
 def test_warm_start_goes_on_from_the_weights():
-    first = train(SMALL, DATA, seed=0, replica=0, dtype=torch.float64)
+    first = train(SMALL, DATA, seed=0, replica=0, execution=DOUBLE)
     frozen = SMALL.change(start=Earlier(SMALL), optimizer=SGD(1e-30))
     np.testing.assert_allclose(logits(frozen, start=first.weights)[0], first.outputs["test"][0], rtol=1e-6)
 
 
 def test_a_student_follows_its_teacher():
     teacher = SMALL.change(method=ensemble(2), epochs=10)
-    taught = train(teacher, DATA, seed=0, replica=0, dtype=torch.float64)
+    taught = train(teacher, DATA, seed=0, replica=0, execution=DOUBLE)
     recipe = SMALL.change(method=Method((Term(Distillation()),)), teacher=Earlier(teacher), epochs=40)
     student, stranger = logits(recipe, teacher=taught.weights), logits(SMALL.change(epochs=40))
     mean = torch.softmax(torch.from_numpy(taught.outputs["test"]), -1).mean(0).numpy()
@@ -227,24 +234,24 @@ def test_a_student_has_streams_of_its_own():
 
 def test_a_teacher_of_snapshots_teaches_with_all_and_starts_with_the_last():
     three = SMALL.change(averaging=Snapshots(3))
-    done = train(three, DATA, seed=0, replica=0, dtype=torch.float64)
+    done = train(three, DATA, seed=0, replica=0, execution=DOUBLE)
     frozen = SMALL.change(start=Earlier(three), optimizer=SGD(1e-30))
     np.testing.assert_allclose(logits(frozen, start=done.weights)[0], done.outputs["test"][2], rtol=1e-6)
     student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(three)).resolve(100)
-    training = Training(student, DATA, seed=0, replica=0, start=None, teacher=done.weights, dtype=torch.float64)
-    assert len(training.teachers) == 3
+    training = loop_training(student, teachers={0: done.weights})
+    assert len(training.teacher.networks) == 3
 
 
 def test_a_teacher_sees_the_students_view():
-    teacher = train(SMALL, DATA, seed=0, replica=0, dtype=torch.float64)
+    teacher = train(SMALL, DATA, seed=0, replica=0, execution=DOUBLE)
     student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(SMALL), augmentation=Shift()).resolve(100)
-    training = Training(student, DATA, seed=0, replica=0, start=None, teacher=teacher.weights, dtype=torch.float64)
-    training.examples.enter(0)
+    training = loop_training(student, teachers={0: teacher.weights})
+    training.views.enter(0)
     batch = next(iter(batches(student, 100, seed=0, replica=0, epoch=0)))
-    view = training.examples.of(batch)[0]
-    expected = training.teachers[0](view)
+    view = training.views.of(batch)[0]
+    expected = training.teacher.networks[0](view)
     assert not torch.equal(view, X[batch.rows])
-    torch.testing.assert_close(training._outputs(batch, 0).teacher[0], expected)
+    torch.testing.assert_close(training.forward(batch, 0).teacher[0], expected)
 
 
 @pytest.mark.parametrize("lag", [1, 3])
@@ -279,7 +286,7 @@ def test_beyond_eight_steps_one_copy_is_renewed():
 
 def test_a_gate_learns_and_does_not_touch_the_components():
     gated = SMALL.change(method=Method((Term(CrossEntropy()), Term(GateCrossEntropy())), 2, "gate"))
-    done = train(gated, DATA, seed=0, replica=0, dtype=torch.float64)
+    done = train(gated, DATA, seed=0, replica=0, execution=DOUBLE)
     weights = done.outputs["test.gate"]
     assert weights.shape == (2, 30)
     np.testing.assert_allclose(weights.sum(0), 1, rtol=1e-6)
@@ -292,7 +299,7 @@ GATED = SMALL.change(method=ensemble(2, "gate"))
 
 def gates_of(recipe, **settings):
     """Weight and bias of the gate of every set of networks."""
-    weights = train(recipe, DATA, seed=0, replica=0, dtype=torch.float64, **settings).weights
+    weights = train(recipe, DATA, seed=0, replica=0, execution=DOUBLE, **settings).weights
     return [
         np.c_[weights[f"gate.{s}.weight"], weights[f"gate.{s}.bias"]] for s in range(len(weights)) if f"gate.{s}.bias" in weights
     ]
@@ -307,25 +314,25 @@ def test_a_gate_is_averaged_with_its_components():
     assert len(snapshots) == 3
     for found, expected in zip(snapshots, each_epoch, strict=True):
         np.testing.assert_array_equal(found, expected)
-    mixture = train(GATED.change(averaging=Snapshots(3)), DATA, seed=0, replica=0, dtype=torch.float64).outputs["test.gate"]
+    mixture = train(GATED.change(averaging=Snapshots(3)), DATA, seed=0, replica=0, execution=DOUBLE).outputs["test.gate"]
     assert mixture.shape == (6, 30)
     np.testing.assert_allclose(mixture.sum(0), 1, rtol=1e-6)
-    first = train(GATED.change(epochs=1), DATA, seed=0, replica=0, dtype=torch.float64).outputs["test.gate"]
+    first = train(GATED.change(epochs=1), DATA, seed=0, replica=0, execution=DOUBLE).outputs["test.gate"]
     np.testing.assert_allclose(mixture[:2], first / 3, rtol=1e-6)
 
 
 def test_a_gate_goes_on_from_the_earlier_one():
     frozen = GATED.change(optimizer=SGD(1e-30))
     for earlier in (GATED, GATED.change(averaging=Snapshots(3))):
-        weights = train(earlier, DATA, seed=0, replica=0, dtype=torch.float64).weights
+        weights = train(earlier, DATA, seed=0, replica=0, execution=DOUBLE).weights
         (found,) = gates_of(frozen.change(start=Earlier(earlier)), start=weights)
         np.testing.assert_allclose(found, gates_of(earlier)[-1], rtol=1e-6)
     plain = SMALL.change(method=ensemble(2))
-    weights = train(plain, DATA, seed=0, replica=0, dtype=torch.float64).weights
+    weights = train(plain, DATA, seed=0, replica=0, execution=DOUBLE).weights
     (found,) = gates_of(frozen.change(start=Earlier(plain)), start=weights)
     assert np.abs(found).max() < 1e-20
     three = GATED.change(method=ensemble(3, "gate"))
-    weights = train(GATED, DATA, seed=0, replica=0, dtype=torch.float64).weights
+    weights = train(GATED, DATA, seed=0, replica=0, execution=DOUBLE).weights
     with pytest.raises(BadSpec, match="gate weighs 2 components, this recipe trains 3"):
         gates_of(three.change(start=Earlier(GATED)), start=weights)
 
@@ -341,10 +348,10 @@ def test_a_loss_may_read_a_sub_network():
 def test_a_sub_network_has_its_name_where_a_component_sees_some_features():
     read = Method((Term(CrossEntropy()), Term(Decorrelation(signal="0"), 0.1)), 2, "mean-prob")
     some = SMALL.change(method=read, components=(Component(), Component(inputs=tuple(range(32)))))
-    training = Training(some.resolve(100), DATA, seed=0, replica=0, start=None, teacher=None, dtype=torch.float64)
-    training.examples.enter(0)
+    training = loop_training(some.resolve(100))
+    training.views.enter(0)
     batch = next(iter(batches(some, 100, seed=0, replica=0, epoch=0)))
-    seen = training._outputs(batch, 0).signals["0"]
+    seen = training.forward(batch, 0).signals["0"]
     first, second = training.networks
     torch.testing.assert_close(seen, torch.stack([first[0](X[batch.rows]), second.network[0](X[batch.rows][:, :32])]))
 
@@ -383,10 +390,13 @@ def test_costs(change, train_cost, serve_cost):
     [
         ({"components": (Component(),) * 3}, "got 3 entries for the 1 components"),
         ({"method": ensemble(2), "components": (Component(subset=0.5), Component())}, "needs own_batches"),
-        ({"method": ensemble_distillation()}, "learns from a teacher and none is given"),
+        ({"method": ensemble_distillation()}, "learns from a teacher, and the recipe has none"),
         ({"teacher": Earlier(SMALL)}, "no term of the method learns from it"),
-        ({"method": co_distillation(), "own_batches": OwnBatches()}, "a share of 0 of 32 is no example, but Agreement reads"),
-        ({"method": co_distillation(), "own_batches": OwnBatches(0.01)}, "a share of 0.01 of 32 is no example"),
+        (
+            {"method": co_distillation(), "own_batches": OwnBatches()},
+            "a share of 0 of 32 rounds to 0 examples, but Agreement reads",
+        ),
+        ({"method": co_distillation(), "own_batches": OwnBatches(0.01)}, "a share of 0.01 of 32 rounds to 0 examples"),
         ({"method": ensemble(2, "gate"), "own_batches": OwnBatches()}, "but GateCrossEntropy reads"),
         ({"method": averaged_ensemble(), "own_batches": OwnBatches()}, "but EnsembleCrossEntropy reads"),
         (

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from traintwice.data import Digits
-from traintwice.engine import train
+from traintwice.engine import Execution, train
 from traintwice.errors import Diverged
 from traintwice.losses import CrossEntropy, Difference, LogitL2, Outputs
 from traintwice.methods import (
@@ -47,7 +47,7 @@ def test_is_a_plain_training_loop():
             torch.nn.functional.cross_entropy(network(x[rows]), y[rows]).backward()
             optimizer.step()
     expected = network(torch.from_numpy(DATA.test.inputs).double()).detach().float().numpy()
-    ours = train(SMALL, DATA, seed=5, replica=3, dtype=torch.float64).outputs["test"][0]
+    ours = train(SMALL, DATA, seed=5, replica=3, execution=Execution("loop", precision="float64")).outputs["test"][0]
     np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -82,7 +82,10 @@ def test_weights_of_terms_reach_the_loss():
     """A cross entropy of weight 1/2 at twice the rate is the plain one under SGD without momentum."""
     plain = SMALL.change(optimizer=SGD(0.1))
     halved = SMALL.change(optimizer=SGD(0.2), method=Method((Term(CrossEntropy(), 0.5),)))
-    first, second = (train(r, DATA, seed=0, replica=0, dtype=torch.float64).outputs["test"] for r in (plain, halved))
+    first, second = (
+        train(r, DATA, seed=0, replica=0, execution=Execution("loop", precision="float64")).outputs["test"]
+        for r in (plain, halved)
+    )
     np.testing.assert_allclose(first, second, rtol=1e-6)
 
 

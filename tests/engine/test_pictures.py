@@ -7,7 +7,7 @@ import torch
 from traintwice.augmentation import CropFlip
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.data import Dataset
-from traintwice.data.dataset import split
+from traintwice.data.splits import split
 from traintwice.engine import train
 from traintwice.engine.deployed import deployed
 from traintwice.methods import anti_distillation, co_distillation, ensemble
@@ -75,7 +75,7 @@ def test_pictures_without_channels():
 
 def test_large_pictures_are_predicted_a_few_at_a_time(monkeypatch):
     """The numbers in a forward pass are bounded, and small pictures go on as a thousand at once."""
-    from traintwice.engine import loop
+    from traintwice.engine import predicting
 
     seen = []
 
@@ -84,10 +84,10 @@ def test_large_pictures_are_predicted_a_few_at_a_time(monkeypatch):
             seen.append(len(x))
             return super().forward(x.flatten(1))
 
-    monkeypatch.setattr(loop, "PREDICT_NUMBERS", 8 * 192)
-    loop.predict([Spy(192, 4)], DATA.test)
+    monkeypatch.setattr(predicting, "PREDICT_NUMBERS", 8 * 192)
+    predicting.predict([Spy(192, 4)], DATA.test)
     assert seen == [8, 8, 4]
     monkeypatch.undo()
     seen.clear()
-    loop.predict([Spy(192, 4)], DATA.test)
+    predicting.predict([Spy(192, 4)], DATA.test)
     assert seen == [20]

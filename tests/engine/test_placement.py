@@ -10,9 +10,9 @@ from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, choose, numerics_of, train, train_group
 from traintwice.engine.batches import batch_sizes, batches
 from traintwice.engine.choosing import PLACED
+from traintwice.engine.iterate_weights import iterate_weights
 from traintwice.engine.stacked import placement
 from traintwice.engine.stacked.placement import placement_changes_bits
-from traintwice.engine.walk import walk
 from traintwice.errors import StoreError
 from traintwice.methods import ensemble
 from traintwice.nets import MLP
@@ -79,15 +79,15 @@ def other_processor(monkeypatch):
     simulate(monkeypatch, lambda *_: 2)
 
 
-def changes_bits(recipe, size=8, dtype=torch.float32):
-    return placement_changes_bits(recipe, DATA, dtype, size)
+def changes_bits(recipe, size=8, precision="float32"):
+    return placement_changes_bits(recipe, DATA, Execution(precision=precision), size)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_processor_that_rounds_by_place_is_noticed(name, dtype, other_processor):
-    assert changes_bits(RECIPES[name], dtype=dtype)
-    assert changes_bits(RECIPES[name], size=1, dtype=dtype)
+def test_a_processor_that_rounds_by_place_is_noticed(name, precision, other_processor):
+    assert changes_bits(RECIPES[name], precision=precision)
+    assert changes_bits(RECIPES[name], size=1, precision=precision)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -146,7 +146,7 @@ def test_loop_trains_instead_and_says_why(engine, other_processor):
     execution = Execution(engine)
     assert choose(ODD, DATA, execution) == Choice("loop", PLACED)
     made = dict(train_group(ODD, DATA, seed=0, replicas=[2, 0], execution=execution))
-    *_, walked = walk(ODD, DATA, seed=0, replica=2, steps=6, execution=execution, beside=(0,))
+    *_, walked = iterate_weights(ODD, DATA, seed=0, replica=2, steps=6, execution=execution, others=(0,))
     for m in (0, 2):
         reference = train(ODD, DATA, seed=0, replica=m)
         for name, array in reference.weights.items():

@@ -7,8 +7,8 @@ import torch
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Columns, Criteo, Dataset, Digits, Split
-from traintwice.data.streams import reported
-from traintwice.engine import train
+from traintwice.data.splits import reported
+from traintwice.engine import Execution, train
 from traintwice.errors import BadSpec
 from traintwice.methods import anti_distillation, baseline, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP, SharedTowers, Towers
@@ -84,7 +84,7 @@ def test_predictions_are_those_of_a_loop_a_user_would_write():
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(network(x.double()), y).backward()
         optimizer.step()
-    ours = of_all(train(recipe, DATA, seed=5, replica=2, dtype=torch.float64))[0]
+    ours = of_all(train(recipe, DATA, seed=5, replica=2, execution=Execution("loop", precision="float64")))[0]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -146,7 +146,7 @@ def test_rows_from_disk_are_the_rows_in_memory(tmp_path):
 def test_streams_and_other_data_are_not_mistaken_for_each_other():
     with pytest.raises(BadSpec, match=r"made is a stream.*progressive = \{ window = 10000 \}"):
         train(SMALL.change(progressive=None), DATA, seed=0, replica=0)
-    with pytest.raises(BadSpec, match="digits is no stream"):
+    with pytest.raises(BadSpec, match="digits is not a stream"):
         train(Recipe(epochs=1, progressive=Progressive()), Digits().load(), seed=0, replica=0)
 
 

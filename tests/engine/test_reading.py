@@ -9,9 +9,8 @@ import torch
 from traintwice.augmentation import CropFlip
 from traintwice.data import Dataset, Digits, Scaling, Split
 from traintwice.engine import train
-from traintwice.engine.augmenting import Examples
 from traintwice.engine.batches import Batch, batches
-from traintwice.engine.reading import Inputs
+from traintwice.engine.reading import Examples, Inputs
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe
 from traintwice.study.export import as_networks_take_them

@@ -10,12 +10,10 @@ from traintwice.augmentation import CropFlip, Shift
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits, Split
-from traintwice.engine import train
-from traintwice.engine.augmenting import Examples
+from traintwice.engine import Execution, train
 from traintwice.engine.batches import batches
-from traintwice.engine.building import build
-from traintwice.engine.hardware import poke
-from traintwice.engine.reading import Inputs
+from traintwice.engine.building import build, perturb_one_ulp
+from traintwice.engine.reading import Examples, Inputs
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP
@@ -32,7 +30,7 @@ SOURCES = ("initialisation", "order", "augmentation", "dropout")
 
 
 def logits(recipe, *, replica=0):
-    return train(recipe, DATA, seed=0, replica=replica, dtype=torch.float64).outputs["test"]
+    return train(recipe, DATA, seed=0, replica=replica, execution=Execution("loop", precision="float64")).outputs["test"]
 
 
 def seen(recipe, *, replica=0, epoch=0):
@@ -131,7 +129,7 @@ def test_views_of_the_shared_part_are_the_same_or_their_own():
     [
         ({"method": ensemble(2), "augmentation": None}, "'own' without augmentation"),
         ({}, "a method of one component"),
-        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own already"),
+        ({"method": ensemble(2), "own_batches": OwnBatches()}, "every view is a component's own"),
         ({"method": ensemble_distillation(), "teacher": Earlier(SMALL)}, "a method of one component"),
         (
             {"method": Method(ensemble_distillation().terms, 2), "teacher": Earlier(SMALL)},
@@ -147,7 +145,7 @@ def test_own_views_that_mean_nothing(change, message):
 
 
 def test_data_that_are_no_pictures():
-    with pytest.raises(BadSpec, match=r"Shift\(pixels=1\) changes pictures, and the examples of digits are none"):
+    with pytest.raises(BadSpec, match=r"Shift\(pixels=1\) changes pictures, but the examples of digits are not pictures"):
         train(SMALL, dataclasses.replace(DATA, pixels=None), seed=0, replica=0)
 
 
@@ -217,7 +215,7 @@ def test_emulated_hardware_is_one_bit_of_one_weight(dtype):
     chosen = set()
     for replica in range(6):
         before, after = (build(recipe, DATA, seed=0, replica=0, start=None, dtype=dtype) for _ in range(2))
-        poke(after, stream(0, "hardware", replica=replica))
+        perturb_one_ulp(after, stream(0, "hardware", replica=replica))
         old, new = (torch.cat([p.flatten() for n in nets for p in n.parameters()]).detach() for nets in (before, after))
         (at,) = (old != new).nonzero().flatten()
         assert new[at] == torch.nextafter(old[at], old[at] * torch.inf)
@@ -273,10 +271,10 @@ def test_components_with_the_same_masks_and_weights_differ_by_their_batches_alon
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alike": ("initialisation", "dropout")}, "would stay one network"),
+        ({"alike": ("initialisation", "dropout")}, "stay identical"),
         ({"alike": ("order",)}, r"Recipe.alike: got \('order',\), expected some of"),
         ({"alike": ()}, r"Recipe.alike: got \(\), expected some of"),
-        ({"alike": ("dropout",), "method": ensemble(1)}, "nobody to share them with"),
+        ({"alike": ("dropout",), "method": ensemble(1)}, "sharing needs at least two components"),
     ],
 )
 def test_what_cannot_be_alike(change, message):

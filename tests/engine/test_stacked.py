@@ -105,7 +105,7 @@ def _stacked_on_every_processor(monkeypatch):
 
 def needs_equal_bits(recipe):
     """Skip the rest of a test that compares bits where the processor rounds by the place in a group; agreement is tested everywhere."""
-    if placement_changes_bits(recipe, DATA, torch.float32, LARGEST):
+    if placement_changes_bits(recipe, DATA, Execution(), LARGEST):
         pytest.skip("this processor rounds a matrix product by its place in the group")
 
 
@@ -153,7 +153,7 @@ def test_equals_the_reference_after_a_step(name, teachers):
 def test_equals_the_reference_after_epochs(name, teachers):
     recipe = STACKED[name]
     for m, made in together(recipe, [0, 4], teachers, replace(STACK, precision="float64")).items():
-        reference = train(recipe, DATA, seed=0, replica=m, teacher=teachers[m], dtype=torch.float64)
+        reference = train(recipe, DATA, seed=0, replica=m, teacher=teachers[m], execution=Execution("loop", precision="float64"))
         assert made.steps == reference.steps
         assert made.outputs.keys() == reference.outputs.keys()
         assert made.weights.keys() == reference.weights.keys()
@@ -220,16 +220,16 @@ def test_logits_that_overflow_in_the_last_step_name_its_cause(method, cause):
 
 def test_groups_shrink_where_memory_is_short(monkeypatch):
     """Memory for the stack of more than two networks is not to be had."""
-    from traintwice.engine.stacked import together as shared
+    from traintwice.engine.groups import group as shared
 
     asked, whole = [], together(ODD, range(5))
 
     class Short(shared.Stack):
-        def __init__(self, layout, networks, dtype):
+        def __init__(self, blocks, networks, dtype):
             asked.append(networks)
             if networks > 2:
                 raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory")
-            super().__init__(layout, networks, dtype)
+            super().__init__(blocks, networks, dtype)
 
     monkeypatch.setattr(shared, "Stack", Short)
     made = together(ODD, range(5))
@@ -250,7 +250,7 @@ def test_groups_shrink_under_a_limit_of_memory():
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
-    from traintwice.engine.stacked import together as shared
+    from traintwice.engine.groups import group as shared
 
     def broken(*_):
         raise RuntimeError("something else")
@@ -294,7 +294,7 @@ GATED = ODD.change(method=ensemble(2, "gate"))
     ("recipe", "reason"),
     [
         (GATED, "the method trains a gate"),
-        (ODD.change(network=SharedTrunk((9,))), "SharedTrunk is no MLP"),
+        (ODD.change(network=SharedTrunk((9,))), "SharedTrunk is not an MLP"),
         (ODD.change(method=anti_distillation(2, signal="1")), "a loss reads outputs of inner layers"),
         (
             PAIR.change(components=(Component(), Component(network=MLP((4,))))),

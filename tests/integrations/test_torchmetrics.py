@@ -13,7 +13,6 @@ from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, UnknownName
 from traintwice.integrations.torchmetrics import ReplicaMetric
-from traintwice.predictions import Predictions
 
 ONE_PASS = [m for m in metrics.ALL if m.definition.one_pass]
 
@@ -24,6 +23,8 @@ def draw(metric, rows=60):
     replicas = 2 if metric.definition.old_vs_new else 4
     if metric.definition.needs_targets:
         return rng.normal(size=(replicas, rows)), rng.normal(size=rows), rng.random(rows)
+    if metric.definition.needs_outcomes:
+        return rng.random((replicas, rows)), None, rng.random(rows)
     if metric.definition.needs_scores:
         return rng.normal(size=(replicas, rows)) + 5, None, rng.random(rows)
     probs = rng.dirichlet(np.ones(2 if metric.definition.binary else 3), (replicas, rows))
@@ -35,10 +36,7 @@ def tensor(array, rows=slice(None)):
 
 
 def whole(metric, predictions, labels, weights):
-    if metric.definition.needs_targets:
-        return metric.measure(Predictions.from_scores(predictions, None, weights, targets=labels))
-    given = Predictions.from_scores if metric.definition.needs_scores else Predictions
-    return metric.measure(given(predictions, labels, weights))
+    return metric.measure(metric.definition.predictions_of(predictions, labels, weights))
 
 
 @pytest.mark.parametrize("metric", ONE_PASS, ids=lambda m: m.__name__)
@@ -165,7 +163,7 @@ other.update(given[: 2 + rank])
 try:
     other.sync()
 except ValueError as error:
-    found.append("other numbers of replicas" in str(error))
+    found.append("must see the same models" in str(error))
 print(*found)
 dist.destroy_process_group()
 """

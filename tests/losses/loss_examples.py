@@ -3,6 +3,7 @@
 import torch
 
 from traintwice.losses import (
+    ALL,
     Agreement,
     Anchor,
     CrossEntropy,
@@ -26,7 +27,7 @@ from traintwice.losses import (
     SymmetricKLToUniform,
 )
 
-MEMBERS = [
+LISTED = [
     CrossEntropy(),
     LabelSmoothing(0.2),
     LogitL2(),
@@ -73,6 +74,9 @@ MEMBERS = [
     Only(LabelSmoothing(), (1,)),
     Only(Agreement("l1"), (0, 1)),
 ]
+
+MEMBERS = [*LISTED, *[cls() for cls in ALL if cls not in {type(loss) for loss in LISTED}]]
+"""Examples of every loss: those above, and the default settings of any other."""
 
 FIXED_ORDER = (GramSchmidt, Only)
 """Losses that tell components apart, by definition."""

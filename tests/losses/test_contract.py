@@ -17,10 +17,6 @@ from traintwice.schedules import Ramp
 each = pytest.mark.parametrize("loss", MEMBERS, ids=repr)
 
 
-def test_every_loss_is_here():
-    assert {type(m) for m in MEMBERS} == set(losses.ALL)
-
-
 @each
 def test_is_a_frozen_dataclass_that_prints_as_itself(loss):
     assert is_dataclass(loss)
@@ -141,10 +137,12 @@ def test_autocast_changes_nothing(loss):
     assert got == expected
 
 
-@each
+COUPLINGS = [m for m in MEMBERS if getattr(m, "couples", False) and not isinstance(m, losses.Only)]
+
+
+@pytest.mark.parametrize("loss", COUPLINGS, ids=repr)
 def test_coupling_of_one_component_is_zero(loss):
-    if getattr(loss, "couples", False) and not isinstance(loss, losses.Only):
-        assert value(loss, outputs(4, components=1)).abs().max() == 0
+    assert value(loss, outputs(4, components=1)).abs().max() == 0
 
 
 @each

@@ -92,6 +92,8 @@ def test_parts_give_the_summary_of_the_whole(draw, metric, weighted, clustered):
     }
     if metric.definition.needs_scores:
         whole = Predictions.trusted(probs[:, :, 1], scores=True, targets=rng.normal(size=90), **known)
+    elif metric.definition.needs_outcomes:
+        whole = Predictions.from_outcomes(probs[:, :, 1], **known)
     else:
         whole = Predictions.trusted(probs, y, **known)
     a, b = Accumulator(metric, clustered=clustered), Accumulator(metric, clustered=clustered)

@@ -14,14 +14,13 @@ import traintwice.predictions.predictions as predictions_module
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import ALL, Accumulator, MeanOf, RatioOf
-from traintwice.predictions import Predictions
 
 EVERY = pytest.mark.parametrize("metric", ALL, ids=lambda m: m.__name__)
 REPLICAS = 5
 
 
 EITHER_SIGN = {"fleiss_kappa", "kendall_tau", "mean_bias", "mean_error"}
-NEAR_ONE = {"accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity", "bad_churn", "good_churn",
+NEAR_ONE = {"mean_score", "accuracy", "precision", "recall", "auc", "churn_incorrect", "self_consistency", "ambiguity", "bad_churn", "good_churn",
             "lateral_churn", "lemma_2_bound", "tight_lemma_2_bound", "top_k_overlap", "churn_to_error"}  # fmt: skip
 
 WHOLE = [m for m in ALL if not m.definition.one_pass]
@@ -39,13 +38,13 @@ def arrays_for(metric, draw, M=REPLICAS, N=60, seed=0):
     probs, labels = draw(2 if definition.old_vs_new else M, N, 2 if definition.binary else 3, seed=seed)
     if definition.needs_targets:
         return np.log(probs[:, :, 0]), labels - 1.7
+    if definition.needs_outcomes:
+        return probs[:, :, 0], labels
     return (np.log(probs[:, :, 0]) if definition.needs_scores else probs), labels % 2 if definition.needs_scores else labels
 
 
 def made(metric, probs, labels=None, weights=None):
-    if metric.definition.needs_targets:
-        return Predictions.from_scores(probs, None, weights, targets=labels)
-    return (Predictions.from_scores if metric.definition.needs_scores else Predictions)(probs, labels, weights)
+    return metric.definition.predictions_of(probs, None if metric.definition.needs_outcomes else labels, weights)
 
 
 def predictions_for(metric, draw, M=REPLICAS, N=60, weights=None, seed=0):
@@ -152,10 +151,8 @@ def test_weights_repeat_rows(metric, draw):
             assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-11)
 
 
-@EVERY
+@pytest.mark.parametrize("metric", [m for m in ALL if m.definition.between_replicas], ids=lambda m: m.__name__)
 def test_identical_replicas_differ_by_nothing(metric, draw):
-    if not metric.definition.between_replicas:
-        return
     probs, labels = arrays_for(metric, draw)
     same = made(metric, np.repeat(probs[:1], 2 if metric.definition.old_vs_new else 4, axis=0), labels)
     if metric.definition.old_vs_new and metric.definition.name not in ("negative_flips", "positive_flips", "lateral_flips"):
@@ -192,11 +189,10 @@ def test_what_needs_all_examples_together_says_so(metric, draw):
     assert "one-pass" in metric.__doc__
 
 
-@EVERY
-def test_what_is_no_mean_of_contributions_says_so(metric, draw):
-    if metric not in MEANS:
-        with pytest.raises(BadInput, match="is not a mean of contributions"):
-            metric.values(predictions_for(metric, draw))
+@pytest.mark.parametrize("metric", [m for m in ALL if m not in MEANS], ids=lambda m: m.__name__)
+def test_what_is_not_a_mean_of_contributions_says_so(metric, draw):
+    with pytest.raises(BadInput, match="is not a mean of contributions"):
+        metric.values(predictions_for(metric, draw))
 
 
 @SUMMED
@@ -242,7 +238,7 @@ def test_order_of_replicas_and_examples_does_not_matter(M, N, seed):
         for n, tops in enumerate([(0, 1), (0, 1), (0, 0), (1, 1)]):  # right to wrong, wrong to right: every ratio has a value
             for m in range(replicas):
                 probs[m, n, tops[m % 2]] = 0.75
-        probs = np.log(probs[:, :, 0]) if d.needs_scores else probs
+        probs = np.log(probs[:, :, 0]) if d.needs_scores else probs[:, :, 0] if d.needs_outcomes else probs
         new_order = np.arange(replicas) if d.old_vs_new else rng.permutation(replicas)
         examples = rng.permutation(N)
         shuffled = made(metric, probs[new_order][:, examples], labels[examples])

@@ -85,7 +85,7 @@ def test_settings_reach_the_function_and_work_is_counted(mine):
         ("mine:missing", r"'mine:missing' cannot be imported .* on PYTHONPATH"),
         ("nowhere_at_all:f", r"cannot be imported \(No module named 'nowhere_at_all'\)"),
         ("mine:nothing", "made NoneType, expected a torch.nn.Module"),
-        ("mine:wide", r"gave \(2, 5\) for two examples, expected logits \(2, 4\)"),
+        ("mine:wide", r"returned \(2, 5\) for two examples, expected logits \(2, 4\)"),
         ("mine:dropping", r"draws from PyTorch's global generator .* use traintwice.nets.Dropout"),
     ],
 )

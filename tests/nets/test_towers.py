@@ -98,7 +98,7 @@ def test_prints_as_itself(network):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden": (4, 8)}, "that do not grow"),
+        ({"hidden": (4, 8)}, "none above the one before"),
         ({"hidden": (0,)}, "widths of at least 1"),
         ({"embedding": 0}, "at least 1"),
         ({"activation": "swish"}, "got 'swish'"),
@@ -111,6 +111,6 @@ def test_ranges(settings, message):
 
 
 def test_needs_a_table_and_other_networks_do_not_mind_one():
-    with pytest.raises(BadSpec, match=r"without named columns.*MLP takes plain numbers"):
+    with pytest.raises(BadSpec, match=r"without named columns.*use an MLP for plain numbers"):
         Towers().build((4,), 2, stream(0, "initialisation"))
     assert MLP((3,)).build(SHAPE, 2, stream(0, "initialisation"))(rows()).shape == (6, 2)

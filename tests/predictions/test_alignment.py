@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned, matching, open_predictions
+from traintwice.predictions import aligned as reader
+from traintwice.predictions import matching, open_predictions
 
 IDS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 
@@ -129,7 +130,7 @@ def test_batches_are_the_rows_whatever_their_size(shuffle, monkeypatch):
     labels = rng.integers(0, 3, 1000)
     old = {"id": ids, "probs": probs[0], "y": labels, "w": rng.random(1000)}
     new = {"id": order, "probs": probs[1][order]}
-    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 6 * 64)
+    monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 6 * 64)
     with open_predictions([old, new], weight="w") as opened:
         parts = list(opened.batches())
         whole = opened.read()
@@ -288,3 +289,28 @@ def test_composite_ids_in_ranges(repeat, monkeypatch):
         else:
             with pytest.raises(BadInput, match=r"1 ids are on more than one of its 10 rows"):
                 both.read()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.arange(6).astype("datetime64[s]"), np.arange(6).astype("datetime64[us]")),
+        (np.arange(6).astype("datetime64[us]"), np.arange(6).astype("datetime64[us]").astype("datetime64[ns]")),
+    ],
+)
+def test_ids_are_times_of_one_type(one, other):
+    for tables in ([one, other], [other, one]):
+        with pytest.raises(BadInput, match=r"ids differ in type: table 1 has .* in 'id', table 2 has"):
+            open_predictions([{"id": ids, "p": np.linspace(0, 1, 6)} for ids in tables])
+    with open_predictions([{"id": one, "p": np.linspace(0, 1, 6)}, {"id": one, "p": np.linspace(1, 0, 6)}]) as both:
+        assert both.summary.rows == 6
+
+
+def test_times_with_and_without_a_zone(tmp_path):
+    import duckdb
+
+    for name, kind in (("naive", "TIMESTAMP"), ("zoned", "TIMESTAMP WITH TIME ZONE")):
+        select = f"SELECT CAST(TIMESTAMP '2026-01-01' + i * INTERVAL 1 HOUR AS {kind}) AS id, 0.5 AS p FROM range(6) t(i)"
+        duckdb.sql(f"COPY ({select}) TO '{tmp_path}/{name}.parquet'")
+    with pytest.raises(BadInput, match=r"ids differ in type: .*TIMESTAMP in 'id', .*TIMESTAMP WITH TIME ZONE in 'id'"):
+        open_predictions([tmp_path / "naive.parquet", tmp_path / "zoned.parquet"], on_missing="drop")

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from traintwice.errors import BadInput
-from traintwice.predictions import arrays, open_predictions
-from traintwice.predictions.arrays import open_arrays
+from traintwice.predictions import array_files, open_predictions
+from traintwice.predictions.array_files import open_arrays
 
 ROWS = 5000
 
@@ -34,7 +34,7 @@ def save(path, ending, ids, probs):
 
 @pytest.mark.parametrize("ending", ["npz", "compressed", "by column"])
 def test_blocks_make_up_the_whole(ending, models, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)  # blocks of 2048 rows, each with texts of its own
+    monkeypatch.setattr(array_files, "BLOCK_BYTES", 1)  # blocks of 2048 rows, each with texts of its own
     probs, ids = models
     paths = [save(tmp_path / f"{m}.npz", ending, ids, p) for m, p in enumerate(probs)]
     with open_predictions(paths) as both:
@@ -54,7 +54,7 @@ def test_npy_in_any_order_of_bytes_and_axes(dtype, models, tmp_path):
 
 
 def test_safetensors_in_blocks_and_in_bfloat16(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(array_files, "BLOCK_BYTES", 1)
     rng = np.random.default_rng(1)
     score = rng.integers(0, 129, ROWS) / 128  # exact in bfloat16
     save_file({"id": np.arange(ROWS), "p": score}, tmp_path / "a.safetensors")
@@ -71,7 +71,7 @@ def test_safetensors_in_blocks_and_in_bfloat16(tmp_path, monkeypatch):
 def test_a_file_cut_short_while_it_is_read(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((100, 2)))
-    (array,) = open_arrays(path, "npy", tmp_path).values()
+    (array,) = open_arrays(path, tmp_path).values()
     path.write_bytes(path.read_bytes()[:500])
     assert array.rows(0, 10).shape == (10, 2)
     with pytest.raises(BadInput, match="was cut short while it was read"):

@@ -232,3 +232,30 @@ def test_draws_of_a_score_mean_the_positive_class():
     ) as rows:
         (block,) = rows.items()
         assert (block.counts[0].tolist(), block.labels.tolist(), rows.positive) == ([[1, 1], [0, 1]], [1, 0], "0")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("0 1 0", "yes no yes", r"a\.csv has 0, 1 in 'pred' and .*b\.csv has no, yes in 'pred'"),
+        ("True False True", "yes no yes", r"a\.csv has False, True in 'pred' and .*b\.csv has no, yes in 'pred'"),
+        ("cat dog cat", "LABEL_0 LABEL_1 LABEL_0", r"a\.csv has cat, dog in 'pred' and .*b\.csv has LABEL_0, LABEL_1 in 'pred'"),
+    ],
+)
+def test_two_vocabularies_are_refused_by_name(old, new, words, tmp_path):
+    for name, votes in (("a", old), ("b", new)):
+        lines = "".join(f"{i},{vote}\n" for i, vote in enumerate(votes.split()))
+        (tmp_path / f"{name}.csv").write_text("id,pred\n" + lines)
+    with pytest.raises(BadInput, match="different label maps: .*" + words) as told:
+        open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert "yes" not in told.value.without_cells
+    names = sorted({*old.split(), *new.split()})
+    with open_predictions([tmp_path / "a.csv", tmp_path / "b.csv"], classes=names) as both:
+        assert both.sums({"changed": "v0 <> v1"}) == {"changed": 3}
+
+
+def test_one_vocabulary_by_way_of_the_labels():
+    y = np.array(["cat", "dog", "cat"])
+    tables = [{"id": np.arange(3), "pred": np.array([word] * 3), "y": y} for word in ("cat", "dog")]
+    with open_predictions(tables) as both:
+        assert both.class_names == ("cat", "dog")

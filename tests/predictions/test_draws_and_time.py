@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned, open_predictions, open_rows
+from traintwice.predictions import aligned as reader
+from traintwice.predictions import open_predictions, open_rows
 
 RNG = np.random.default_rng(3)
 
@@ -40,7 +41,7 @@ def by_definition(table, answers):
 @pytest.mark.parametrize("kind", ["pred", "text", "probs"])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_counts_are_those_of_a_dictionary(kind, shuffled, monkeypatch):
-    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 30)
+    monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 30)
     items = range(17)
     y = [i % 3 for i in items]
     labels = [["cat", "dog", "fox"][k] for k in y] if kind == "text" else y
@@ -112,7 +113,7 @@ BASE = {"id": np.array([1, 1, 2, 2]), "d": np.array([0, 1, 0, 1]), "pred": np.ar
         ({"g": np.array(list("abaa"))}, {"by": "g"}, r"1 items have several values in 'g'"),
         ({"w": np.array([1.0, 2.0, 1.0, 1.0])}, {"weight": "w"}, r"1 items have several values in 'w'"),
         ({"c": np.array([1, 1, 1, 2])}, {"cluster": "c"}, r"1 items have several values in 'c'"),
-        ({}, {"draws": "e"}, r"no column 'e' \(asked for by --draws\)"),
+        ({}, {"draws": "e"}, r"no column 'e' \(named by --draws\)"),
         ({"pred": np.array([0, 1, 70_000, 1])}, {}, r"predicted labels go up to 70,000"),
     ],
 )
@@ -216,7 +217,7 @@ def test_times_that_are_missing_or_are_not_times():
 @pytest.mark.parametrize("form", ["npz", "csv", "parquet", "pandas", "jsonl"])
 def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
     monkeypatch.setattr("traintwice.predictions.matching.RANGE_ROWS", 10)
-    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 40)
+    monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 40)
     count = 100
     tables = [
         {"id": np.arange(count), "p": RNG.random(count), name: RNG.integers(0, 3 * count, count), "y": np.arange(count) % 2}

@@ -46,9 +46,9 @@ def test_clusters_of_files(columns, in_first, shuffled):
 
 
 def test_clusters_are_the_same_in_every_block(monkeypatch):
-    from traintwice.predictions import aligned
+    from traintwice.predictions import aligned as reader
 
-    monkeypatch.setattr(aligned, "BLOCK_ELEMENTS", 8)
+    monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 8)
     with open_predictions([OLD, {"id": IDS, "p": Q}], cluster="user") as both:
         parts = list(both.batches())
         assert len(parts) > 1
@@ -71,7 +71,7 @@ def test_every_row_needs_a_cluster(wrong):
 def test_clusters_of_which_no_file_has_all_columns():
     with pytest.raises(BadInput, match=r"no file has all of the columns user, day; expected them in one file"):
         open_predictions([{"id": IDS, "p": P, "user": USER}, {"id": IDS, "p": Q, "day": DAY}], cluster=["user", "day"])
-    with pytest.raises(BadInput, match=r"no column 'z' \(asked for by --cluster\)"):
+    with pytest.raises(BadInput, match=r"no column 'z' \(named by --cluster\)"):
         open_predictions(OLD, cluster="z")
 
 

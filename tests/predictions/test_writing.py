@@ -79,7 +79,7 @@ def test_targets_that_cannot_be_written(tmp_path, path, message):
         ({"class_names": ["a"]}, "class_names: got 1, expected 2"),
         ({"class_names": ["a", "A"]}, "class_names: got a, A; each needs a name .* differs from the others in more than case"),
         ({"class_names": ["10", "20"]}, "class_names: got 10, 20; each needs a name that is not a number"),
-        ({"labels": np.array([0, 1, 2])}, "labels: 1 lie outside 0 to 1"),
+        ({"labels": np.array([0, 1, 2])}, "labels: 1 are outside 0 to 1"),
     ],
 )
 def test_arrays_that_are_no_predictions(tmp_path, options, message):

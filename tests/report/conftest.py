@@ -1,11 +1,13 @@
 """Studies whose outcome is known: replicas that flip on a set share of the examples, and one that is really trained."""
 
+import json
 import struct
 import zlib
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import vl_convert
 
 from traintwice.data import Dataset, Digits, Split
 from traintwice.engine import train
@@ -13,7 +15,7 @@ from traintwice.nets import MLP
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study import Experiment, Results, RowResult
-from traintwice.study.kept import kept_probs
+from traintwice.study.rows import served_probs
 
 CLASSES = 3
 
@@ -51,7 +53,7 @@ def study():
             else:
                 votes = flipping(labels, replicas, kind, seed=number)
             logits = (3.0 * np.eye(CLASSES)[votes])[:, None].astype(np.float32)
-            kept = Predictions(kept_probs(logits, "first", components=1), labels)
+            kept = Predictions(served_probs(logits, "first", components=1), labels)
             records = tuple(record(m, str(number)) for m in range(replicas))
             results[name] = RowResult(
                 name,
@@ -86,7 +88,9 @@ def trained():
     for name, recipe in rows.items():
         runs = [train(recipe, data, seed=0, replica=m).outputs for m in range(3)]
         logits = {split: np.stack([run[split] for run in runs]) for split in ("validation", "test")}
-        kept = {s: Predictions(kept_probs(v, recipe.method.keep, components=1), data.splits[s].labels) for s, v in logits.items()}
+        kept = {
+            s: Predictions(served_probs(v, recipe.method.keep, components=1), data.splits[s].labels) for s, v in logits.items()
+        }
         records = tuple(record(m, name) for m in range(3))
         cost = recipe.cost(base, data.shape, data.classes)
         results[name] = RowResult(name, recipe, cost, tuple(range(3)), logits, kept["validation"], kept["test"], records)
@@ -156,7 +160,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         for element in self._open:
-            element["text"] += data
+            element["text"] += data.replace("\u00a0", " ")
 
     def all(self, *tags):
         return [e for e in self.elements if e["tag"] in tags]
@@ -166,3 +170,14 @@ class Page(HTMLParser):
 def parsed():
     """A function that reads a page."""
     return Page
+
+
+@pytest.fixture(scope="session")
+def svg():
+    """A function that draws a chart, with errors for what JSON or Vega-Lite do not know."""
+
+    def draw(spec):
+        sized = {**json.loads(json.dumps(spec, allow_nan=False)), **({"width": 300} if spec.get("width") == "container" else {})}
+        return vl_convert.vegalite_to_svg(sized)
+
+    return draw

@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from traintwice.report.choice import choose
+from traintwice.report.findings import choose, in_words
 from traintwice.report.page import page
-from traintwice.report.words import in_words
 from traintwice.study import MATCHED, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
@@ -112,8 +111,8 @@ def test_many_rows_are_folded_but_none_is_lost(fifteen, parsed):
     assert not any(item.startswith(f"{row}:") for item in items for row in brief)
     (table,) = [e for e in made.all("table") if e.get("class") == "brief"]
     for b in choice.briefly:
-        assert all(part in table["text"] for part in (b.row, b.churn, b.accuracy, b.settle))
-    assert "7 more that are not settled" in [e["text"] for e in made.all("summary")]
+        assert all(part in table["text"] for part in (b.row, b.churn, b.accuracy, b.needed))
+    assert "7 more inconclusive recipes" in [e["text"] for e in made.all("summary")]
 
 
 def test_all_measures_of_many_rows_stand_across(fifteen, parsed):
@@ -161,7 +160,7 @@ def test_the_charts_of_many_rows(fifteen, parsed):
 @pytest.mark.parametrize("options", [{"replicas": 2, "examples": 30}, {"replicas": 3, "examples": 1}])
 def test_odd_studies_of_many_rows_have_a_page(study, parsed, options):
     made = parsed(page(study({"baseline": "constant", **{f"row {n}": "constant" for n in range(11)}}, **options)))
-    assert "6 more that are not settled" in [e["text"] for e in made.all("summary")]
+    assert "6 more inconclusive recipes" in [e["text"] for e in made.all("summary")]
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,8 @@
-"""What the report of a study on a stream has beside the others: a chart of the drift and its tables."""
+"""The parts of a report that only a study on a stream has."""
 
 import json
 
-import vl_convert
-
 from traintwice import report
-from traintwice.report.charts import drift
-from traintwice.study import stream_findings
-
-
-def test_the_chart_draws_and_names_every_recipe(streamed):
-    figure = drift(stream_findings(streamed))
-    for spec in (figure.wide, figure.narrow):
-        assert "anti-distilled" in vl_convert.vegalite_to_svg(json.loads(json.dumps(spec, allow_nan=False)))
-    assert all(name in figure.alt for name in streamed.rows)
-    points = [r for r in figure.wide["datasets"]["drift"] if "apart" in r]
-    assert {r["recipe"] for r in points} == set(streamed.rows)
-    marks = [r["begin"] for r in figure.wide["datasets"]["drift"] if "begin" in r]
-    assert marks == [min(r["seen"] for r in points if r["counted"] == "reported")]
 
 
 def test_page_and_json_have_the_tables(streamed, parsed, tmp_path):

@@ -17,9 +17,9 @@ def test_of_many_rows_the_terminal_shows_one_table_and_few_sentences(fifteen):
     said = console.export_text()
     assert len(BASELINE.findall(said)) == 1
     assert "Δ₁" not in said
-    assert "calm: churn is lower beyond doubt" in said
-    assert said.count("not settled (churn") == 5
-    (listed,) = re.findall(r"Not settled either: (.*?)\.", " ".join(said.split()))
+    assert "calm: churn is significantly lower" in said
+    assert said.count("inconclusive (churn") == 5
+    (listed,) = re.findall(r"Also inconclusive: (.*?)\.", " ".join(said.split()))
     assert len(listed.split("; ")) == 7
     assert "in the report, and in --json." in " ".join(said.split())
 
@@ -30,4 +30,4 @@ def test_of_few_rows_it_shows_everything(study):
     said = console.export_text()
     assert len(BASELINE.findall(said)) > 2
     assert "Δ₁" in said
-    assert "other: churn is lower beyond doubt" in said
+    assert "other: churn is significantly lower" in said

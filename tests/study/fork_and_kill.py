@@ -44,9 +44,8 @@ def main() -> None:
     from traintwice.data import Digits
     from traintwice.engine import Execution
     from traintwice.recipes import Recipe
-    from traintwice.specs import decode
+    from traintwice.specs import decode, identity, key_of
     from traintwice.study import Every, Store
-    from traintwice.study.identity import identity, key_of
     from traintwice.study.worker import train_into
 
     torch.set_num_threads(1)

@@ -20,10 +20,9 @@ from traintwice.losses import CrossEntropy, RunningDecorrelation
 from traintwice.methods import Method, Term
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe
-from traintwice.specs import encode
+from traintwice.specs import encode, identity, key_of
 from traintwice.study import Store
 from traintwice.study.checkpoint import Checkpoint, Clock, Every
-from traintwice.study.identity import identity, key_of
 from traintwice.study.worker import train_into
 
 SOURCE = Digits(train=64, validation=20, test=40)
@@ -121,7 +120,7 @@ def again(store, **changed):
 def test_the_last_checkpoint_is_resumed(stopped):
     checkpoint, (steps, state) = again(stopped)
     assert (steps, checkpoint.resumed, checkpoint.ignored) == (20, [20], None)
-    assert "training.memories.1.moments" in state
+    assert "memories.1.moments" in state
     assert checkpoint.seconds > 0
     assert stopped.replicas(KEY) == []  # a checkpoint is no replica
 

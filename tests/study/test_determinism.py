@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-import traintwice.engine.walk as walking
+import traintwice.engine.iterate_weights as iterating
 import traintwice.study.determinism as determinism
 from traintwice.averaging import EMA
 from traintwice.cli.app import app
 from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, Numerics, choose, choosing, train_group
-from traintwice.engine.stacked.group import Group
-from traintwice.engine.walk import walk
+from traintwice.engine.iterate_weights import iterate_weights
+from traintwice.engine.stacked.group import StackedGroup
 from traintwice.errors import BadSpec, Diverged, TrainingFailed
 from traintwice.methods import ensemble, ensemble_distillation
 from traintwice.nets import MLP, LeNet5
@@ -40,9 +40,12 @@ def trained_by(engine, recipe, data, **settings):
 @pytest.mark.parametrize("recipe", [SMALL, SMALL.change(method=ensemble(2)), SMALL.change(optimizer=SGD(0.1))])
 def test_a_walk_is_the_training(engine, recipe):
     data = SOURCE.load()
-    *_, last = walk(recipe, data, seed=0, replica=1, steps=4, execution=Execution(engine))
+    *_, last = iterate_weights(recipe, data, seed=0, replica=1, steps=4, execution=Execution(engine))
     assert bits(last) == bits(trained_by(engine, recipe, data, seed=0, replicas=[1]))
-    assert len(list(walk(recipe.change(averaging=EMA()), data, seed=0, replica=1, steps=3, execution=Execution(engine)))) == 4
+    assert (
+        len(list(iterate_weights(recipe.change(averaging=EMA()), data, seed=0, replica=1, steps=3, execution=Execution(engine))))
+        == 4
+    )
 
 
 @pytest.fixture
@@ -54,14 +57,14 @@ def _stacked_on_every_processor(monkeypatch):
 def test_a_walk_takes_the_engine_of_a_study(monkeypatch):
     groups = []
 
-    class Counted(Group):
-        def _begin(self):
+    class Counted(StackedGroup):
+        def _blocks(self):
             groups.append(self.replicas)
-            super()._begin()
+            return super()._blocks()
 
-    monkeypatch.setitem(walking.KINDS, "stacked", Counted)
+    monkeypatch.setitem(iterating.KINDS, "stacked", Counted)
     for engine, expected in (("auto", [[1, 1]]), ("stacked", [[1, 1]]), ("loop", [])):
-        next(walk(SMALL, SOURCE.load(), seed=0, replica=1, steps=4, execution=Execution(engine)))
+        next(iterate_weights(SMALL, SOURCE.load(), seed=0, replica=1, steps=4, execution=Execution(engine)))
         assert groups == expected
         groups.clear()
 
@@ -70,7 +73,7 @@ def test_a_walk_takes_the_engine_of_a_study(monkeypatch):
 def test_a_walk_beside_others_is_that_of_a_replica_alone(beside):
     """Weights after every step, wherever in the group it stands."""
     data, recipe = SOURCE.load(), SMALL.change(network=MLP((9, 7), batch_norm=True, dropout=0.1), batch_size=17)
-    alone, among = (walk(recipe, data, seed=0, replica=1, steps=9, beside=b) for b in ((), beside))
+    alone, among = (iterate_weights(recipe, data, seed=0, replica=1, steps=9, others=b) for b in ((), beside))
     for mine, other in zip(alone, among, strict=True):
         assert bits(mine) == bits(other)
 
@@ -82,11 +85,11 @@ def test_a_walk_ends_where_its_replica_diverges_and_not_where_another_does():
     )
 
     def walked(replica, beside=()):
-        return [bits(w) for w in walk(recipe, data, seed=0, replica=replica, steps=4, beside=beside)]
+        return [bits(w) for w in iterate_weights(recipe, data, seed=0, replica=replica, steps=4, others=beside)]
 
     alone = walked(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walking, "_trained", blown_up(walking._trained, 2))
+        patch.setattr(iterating, "_trained", blown_up(iterating._trained, 2))
         assert walked(1, (2, 0)) == alone
         with pytest.raises(Diverged, match="at step 0 "):
             walked(2)
@@ -177,7 +180,7 @@ class InThisProcess(Twin):
 def test_a_replica_that_others_change_is_seen(monkeypatch):
     """A stacked engine in which a replica of a group of three gets a little of its neighbour's weights at the second step."""
 
-    class Leaking(Group):
+    class Leaking(StackedGroup):
         def step(self, batch, step):
             failed = super().step(batch, step)
             if step == 1 and len(self.replicas) == 3:
@@ -186,7 +189,7 @@ def test_a_replica_that_others_change_is_seen(monkeypatch):
             return failed
 
     monkeypatch.setattr(determinism, "Twin", InThisProcess)
-    monkeypatch.setitem(walking.KINDS, "stacked", Leaking)
+    monkeypatch.setitem(iterating.KINDS, "stacked", Leaking)
     found = audit(SMALL, SOURCE, steps=4)
     *alone, beside = found.compared
     assert [c.divergence for c in alone] == [None, None]
@@ -219,7 +222,7 @@ def test_values_come_from_the_other_process():
         steps = process.steps()
         next(steps)
         _, weights = next(steps)
-        walked = walk(SMALL, SOURCE.load(), seed=0, replica=0, steps=2)
+        walked = iterate_weights(SMALL, SOURCE.load(), seed=0, replica=0, steps=2)
         next(walked)
         assert torch.equal(weights["0.0.weight"].float(), next(walked)["0.0.weight"])
         next(steps)
@@ -234,8 +237,8 @@ def test_earlier_models_are_trained_as_a_study_trains_them(engine):
     data = SOURCE.load()
     pair = SMALL.change(method=ensemble(2))
     student = SMALL.change(method=ensemble_distillation(), teacher=Earlier(pair), start=Earlier(SMALL, "first"))
-    *_, last = walk(
-        student, data, seed=3, replica=1, steps=4, execution=Execution(engine), beside=() if engine == "loop" else (2,)
+    *_, last = iterate_weights(
+        student, data, seed=3, replica=1, steps=4, execution=Execution(engine), others=() if engine == "loop" else (2,)
     )
     starts = {1: trained_by(engine, SMALL, data, seed=3, replicas=[0])}
     teachers = {1: trained_by(engine, pair, data, seed=3, replicas=[1])}
@@ -245,7 +248,7 @@ def test_earlier_models_are_trained_as_a_study_trains_them(engine):
 def test_an_earlier_model_that_diverges_ends_a_walk():
     wild = SMALL.change(network=MLP((8,)), optimizer=SGD(1e30))
     with pytest.raises(Diverged):
-        next(walk(SMALL.change(network=MLP((8,)), start=Earlier(wild)), SOURCE.load(), seed=0, replica=0, steps=2))
+        next(iterate_weights(SMALL.change(network=MLP((8,)), start=Earlier(wild)), SOURCE.load(), seed=0, replica=0, steps=2))
 
 
 def test_a_recipe_with_earlier_models_is_checked(monkeypatch):
@@ -296,7 +299,7 @@ def test_mistakes():
         audit(SMALL, SOURCE, steps=0)
     with pytest.raises(BadSpec, match="threads: got 2, 4, but the stacked engine works on one thread"):
         audit(SMALL, SOURCE, steps=1, threads=(2, 4))
-    with pytest.raises(BadSpec, match="LeNet5 is no MLP"):
+    with pytest.raises(BadSpec, match="LeNet5 is not an MLP"):
         audit(SMALL.change(network=LeNet5()), SOURCE, steps=1, execution=Execution("stacked"))
 
 

@@ -44,7 +44,7 @@ def test_every_format_predicts_the_same(studied, tmp_path, row):
 def test_earlier_models_are_trained_first_and_stored_with_weights(studied):
     results, store = studied
     teacher = results["student"].recipe.teacher.recipe
-    from traintwice.study.identity import key_of
+    from traintwice.specs import key_of
 
     key = key_of(teacher, results.data.digest, results.experiment.seed)
     assert store.replicas(key) == [0, 1, 2]

@@ -5,9 +5,8 @@ import pytest
 
 from traintwice.engine import choose
 from traintwice.errors import StoreError
-from traintwice.specs import digest
+from traintwice.specs import digest, identity
 from traintwice.study import Store, plan
-from traintwice.study.identity import identity
 from traintwice.study.worker import train_into
 
 

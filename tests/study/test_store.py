@@ -85,7 +85,7 @@ def test_another_recipe_under_the_same_digest(store):
 
 def test_a_directory_of_something_else(tmp_path):
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(StoreError, match="is not a store of traintwice"):
+    with pytest.raises(StoreError, match="not a store of traintwice"):
         Store(tmp_path)
     with pytest.raises(StoreError, match="is a file, expected a directory"):
         Store(tmp_path / "thesis.tex")
@@ -113,7 +113,7 @@ def test_a_damaged_note_of_a_study(store):
     store.save_study("a", {"rows": {}, "replicas": 3, "recipe": {}})
     assert store.study("a")["replicas"] == 3
     (store.path / "studies/a.json").write_text('{"rows": {}}')
-    with pytest.raises(StoreError, match="is not the note of a study; delete it and run the study again"):
+    with pytest.raises(StoreError, match="does not describe a study; delete it and run the study again"):
         store.study("a")
 
 

@@ -1,9 +1,14 @@
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
+from traintwice import compare
+from traintwice.compare.results import Shown
+from traintwice.formatting import columns_of
 from traintwice.tables import Column, Line, Row, Sheet, Table
-from traintwice.tables.text import columns_of
+from traintwice.tables.sheet import SHEETS
 
 NASTY = "</td><script>alert('x')</script>|*b*`c`"
 
@@ -11,7 +16,7 @@ NASTY = "</td><script>alert('x')</script>|*b*`c`"
 @pytest.fixture
 def sheet():
     table = Table("a table", (Column("a", "alpha", "text"), Column("b", "beta", "text")), (Row("first", {"a": "1", "b": "2"}),))
-    lines = (Line("churn", "6.3 %", "(5.9 to 6.7, these two models, new rows)"), Line("floor", "5.9 %", "of noise", inner=True))
+    lines = (Line("churn", "6.3 %", "(5.9 to 6.7, these two models, new rows)"), Line("floor", "5.9 %", "of noise"))
     return Sheet("old → new", "It moved.", lines, (("Where", "country=BR"),), (table,), ("a note",))
 
 
@@ -19,8 +24,8 @@ def test_text_is_headline_lines_verdict_and_the_rest(sheet):
     text = sheet.to_text()
     parts = ["old → new", "churn", "It moved.", "Where: country=BR", "a table", "a note"]
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
-    assert "churn    6.3 %  (5.9 to 6.7, these two models, new rows)" in text
-    assert "  floor  5.9 %  of noise" in text
+    assert "churn  6.3 %  (5.9 to 6.7, these two models, new rows)" in text
+    assert "floor  5.9 %  of noise" in text
     assert "alpha  beta" in text
 
 
@@ -32,8 +37,8 @@ def test_names_are_cut_only_where_asked_for():
 
 
 def test_a_long_value_is_wrapped_where_the_terminal_is_narrow():
-    text = Sheet("h", "v", (Line("Regressions", "more than retraining brings", "1.71 % of rows"),)).to_text(40)
-    assert text.splitlines()[2:4] == ["Regressions  more than retraining brings", "    1.71 % of rows"]
+    text = Sheet("h", "v", (Line("Regressions", "more than retraining causes", "1.71 % of rows"),)).to_text(40)
+    assert text.splitlines()[2:4] == ["Regressions  more than retraining causes", "    1.71 % of rows"]
 
 
 @pytest.mark.parametrize("width", [1, 40, 43, 60, 80])
@@ -60,3 +65,16 @@ def test_html_holds_no_element_but_its_own():
     parser.handle_starttag = lambda tag, attributes: tags.append(tag)
     parser.feed(sheet.to_html())
     assert set(tags) == {"p", "b", "table", "caption", "tbody", "tr", "th", "td", "small"}
+
+
+def test_every_result_has_a_sheet():
+    assert compare.diff  # all results are defined once the package is imported
+    assert set(SHEETS) == {result.__name__ for result in Shown.__subclasses__()}
+
+
+@pytest.mark.parametrize("place", ["traintwice.compare", "traintwice.compare.measure", "traintwice"])
+def test_a_result_prints_its_sheet_however_it_was_imported(place):
+    code = f"import numpy as np; from {place} import measure; r = measure(np.array([[0, 1], [1, 1]])); print(r, r._repr_html_())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "churn" in out
+    assert "<table>" in out

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from traintwice.formatting import columns_of
 from traintwice.tables import Column, Row, Table
-from traintwice.tables.text import columns_of
 from traintwice.types import Estimate
 
 E = Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800)

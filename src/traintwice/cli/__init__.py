@@ -1,4 +1,4 @@
-"""The command line: each verb reads its arguments and calls one function of the layers below."""
+"""The command line. Each verb reads its arguments and calls one function of the layers below."""
 
 from traintwice.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The verbs. Heavy imports happen inside them, so that `traintwice --help` is instant and measuring loads no torch."""
+"""The command line: main, and the verbs run, report, list and show. Verbs import what they need, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -14,41 +14,38 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from traintwice.cli.arguments import Files
+from traintwice.cli.check import check
 from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
-from traintwice.cli.measure import measure
-from traintwice.cli.options import DeviceName, EngineName, PrecisionName
-from traintwice.cli.plan import plan
+from traintwice.cli.measure import measure, plan
+from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Verb
+from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
 from traintwice.processes import started_early
 
 app = typer.Typer(
     name="traintwice",
-    help="Measure how much retrained models disagree, and train models that disagree less.",
+    help="Measure prediction churn (the share of rows whose answer changes when a model is retrained), and train models with less of it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DEFAULT_STORE = Path("traintwice-runs")
-DEFAULT_REPORT = Path("traintwice-report")
-
 
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 done (gate: kept), 1 gate over budget or check failed, 2 an error the user can fix (one message), 3 gate
-    inconclusive, 4 a defect (a traceback).
+    Exit status: 0 success (gate: kept), 1 gate over budget or check failed, 2 an error that the user can fix (one message), 3 gate
+    inconclusive, 4 a defect of this package (a traceback).
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is at stake, Ctrl-C simply ends the process
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until training begins, Ctrl-C ends the process without a message
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no "Δ" shows "?" and no traceback
+            stream.reconfigure(errors="replace")  # a terminal without "Δ" shows "?" instead of a traceback
     try:
         app()
     except TraintwiceError as error:
-        from traintwice.tables.text import visible  # ids and names from files may hold what steers a terminal
+        from traintwice.formatting import visible  # ids and names from files may have control characters
 
         indent = "\n" + " " * len("traintwice: ")
         print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)
@@ -73,14 +70,9 @@ def _options(
     pass
 
 
-for verb in (diff, gate, measure, plan):
-    app.command(cls=Files)(verb)
-
-
-@app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="A preset (see `traintwice list`) or a TOML file.")],
-    replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; those not yet in the store are trained.")] = None,
+    study: Annotated[str, typer.Argument(help="A study (see `traintwice list`) or a TOML file.")],
+    replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; missing ones are trained.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -91,38 +83,39 @@ def run(
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
     no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes, one thread each; one for each core by default, one for a GPU.")
+        int | None,
+        typer.Option(min=1, help="Worker processes of one thread each; by default one for each core, or one for a GPU."),
     ] = None,
     mix_numerics: Annotated[
-        bool, typer.Option("--mix-numerics", help="Allow replicas of other engines, devices, threads or versions in one row.")
+        bool, typer.Option("--mix-numerics", help="Allow replicas of different engines, devices, threads or versions in one row.")
     ] = False,
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
     precision: PrecisionName = "float32",
-    save_weights: Annotated[
-        bool, typer.Option("--save-weights", help="Keep the weights too, to export or predict with.")
-    ] = False,
+    save_weights: Annotated[bool, typer.Option("--save-weights", help="Also keep the weights, for export and predict.")] = False,
     checkpoint_seconds: Annotated[
-        float, typer.Option(help="How often a training in progress is written down, to go on from there after an interruption.")
+        float, typer.Option(help="Seconds between checkpoints, from which an interrupted training continues.")
     ] = 60.0,
-    scale: Annotated[
-        str | None, typer.Option(help="Of a table or figure of a paper: small (the default), or paper for its full settings.")
-    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Scale of a composite study, such as small or paper.")] = None,
     parts: Annotated[
-        list[str] | None, typer.Option("--part", help="Of a table or figure of a paper: this data set only; may be repeated.")
+        list[str] | None, typer.Option("--part", help="Part of a composite study, such as one of its data sets; repeat for more.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
-    """Train the replicas that are missing, measure them, write the report."""
+    """Train the missing replicas of a study, measure them, write the report."""
     require("torch", extra="torch", purpose="training")
     if not no_report:
         require("altair", extra="report", purpose="the report (or pass --no-report)")
         require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
     out = None if no_report else report
     try:
-        with started_early(jobs if device == "cpu" else jobs or 1) as started:  # the imports below take as long as theirs
+        with started_early(
+            jobs if device == "cpu" else jobs or 1
+        ) as started:  # workers import PyTorch at the same time as this process
             from traintwice.cli import study as verbs
+            from traintwice.presets import RunOptions
+            from traintwice.study import Experiment
 
             if not no_report:
                 verbs.check_writable(report)
@@ -136,43 +129,33 @@ def run(
                 checkpoint_seconds=checkpoint_seconds,
                 started=started,
             )
-            if verbs.is_of_a_paper(study, scale=scale, parts=parts or [], settings=settings or [], name=name):
-                from traintwice.cli.papers import run_artefact
-                from traintwice.papers import scale_of
-
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                run_artefact(
-                    study,
-                    scale=scale_of(scale or "small"),
-                    parts=parts or [],
-                    replicas=replicas,
-                    seed=seed,
-                    out=out,
-                    as_json=json,
-                    jobs=jobs,
-                    quiet=quiet,
-                    train=train,
-                )
+            found = verbs.find(
+                study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
+            )
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
+            if not isinstance(found, Experiment):
+                options = RunOptions(
+                    train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
+                    replicas=replicas, seed=seed,
+                )  # fmt: skip
+                found.run(options)
                 return
-            experiment = verbs.find(study, replicas=replicas, seed=seed, settings=settings or [], name=name)
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on it is told what is kept
-            results = train(experiment)
+            results = train(found)
     except KeyboardInterrupt:
-        typer.echo("traintwice: interrupted; what finished is kept, and the same command goes on from there", err=True)
+        typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
         raise typer.Exit(130) from None
     from traintwice.cli.results import show_results
 
     show_results(results, out, as_json=json)
 
 
-@app.command()
 def report(
     store: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
-    study: Annotated[str | None, typer.Option(help="Which study, where the store has several.")] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study, if the store has several.")] = None,
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
-    json: Annotated[bool, typer.Option("--json", help="Results as JSON on standard output, and nothing else there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
-    """Write the report of a finished study again, training nothing."""
+    """Write the report of a finished study again, without training."""
     require("torch", extra="torch", purpose="reading a study")
     require("altair", extra="report", purpose="the report")
     from traintwice.cli import study as verbs
@@ -181,125 +164,35 @@ def report(
     show_results(verbs.load(store, study), report, as_json=json)
 
 
-@app.command()
-def check(
-    study: Annotated[str, typer.Argument(help="A preset or a TOML file whose recipe is trained.")] = "digits",
-    row: Annotated[str | None, typer.Option("--row", help="Which recipe of the study; its baseline by default.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; 10000 is the check of the churn paper.")] = 1000,
-    threads: Annotated[
-        list[int] | None, typer.Option(min=2, help="Numbers of threads to compare with one; 2 by default. For the loop engine.")
-    ] = None,
-    engine: EngineName = "auto",
-    device: DeviceName = "cpu",
-    precision: PrecisionName = "float32",
-    seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as optimizer.lr=0.1."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Train one recipe twice with everything fixed, compare all weights after every step; status 1 where they part."""
-    require("torch", extra="torch", purpose="training")
-    from traintwice.cli import study as verbs
-    from traintwice.cli.check import print_check
-
-    experiment = verbs.find(study, replicas=None, seed=seed, settings=settings or [], name=None)
-    console = Console(highlight=False)
-    execution = verbs.execution_of(engine=engine, device=device, precision=precision)
-    if not print_check(console, experiment, row=row, steps=steps, threads=threads, execution=execution, as_json=json):
-        raise typer.Exit(1)
-
-
-@app.command(name="list")
 def list_names(
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List studies, methods, losses, measures, networks and data sets."""
-    require("torch", extra="torch", purpose="`traintwice list`")
     from traintwice.cli.catalogue import print_list
 
     print_list(Console(), as_json=json)
 
 
-@app.command()
-def fetch(
-    name: Annotated[str, typer.Argument(help="A data set that can be downloaded, such as FashionMNIST.")],
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Where to put its files; else into a folder of its own in TRAINTWICE_DATA or ~/.cache/traintwice."),
-    ] = None,
-) -> None:
-    """Download a data set with its checksums, and read it once; nothing is downloaded that is there already."""
-    from traintwice.cli.fetch import fetch_data
-
-    fetch_data(Console(highlight=False, soft_wrap=True), name, folder)
-
-
-@app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Anything that `traintwice list` lists, or a TOML file.")],
+    name: Annotated[str, typer.Argument(help="A name from `traintwice list`, or a TOML file.")],
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show what a name stands for: a study's recipes, a method's formula and cost, a measure's meaning."""
-    require("torch", extra="torch", purpose="`traintwice show`")
+    """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
     from traintwice.cli.catalogue import print_one
 
     print_one(Console(), name, toml=toml, as_json=json)
 
 
-@app.command()
-def store(
-    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Delete replicas that no study here needs, damaged and temporary files.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --prune: say what would be deleted, and delete nothing.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Show what lies in a store and how large it is; prune it."""
-    require("torch", extra="torch", purpose="reading a store")
-    from traintwice.cli.storage import print_store
+VERBS = {
+    "Compare predictions": (diff, gate, measure, plan),
+    "Train and study": (run, report, check),
+    "Look up": (list_names, show),
+    "Data and trained replicas": (fetch, store, export, predict),
+}
+"""Heading of ``--help`` to its verbs."""
 
-    print_store(Console(), path, prune=prune, dry_run=dry_run, as_json=json)
-
-
-Row = Annotated[str, typer.Option("--row", help="Which recipe of the study.")]
-Replica = Annotated[int, typer.Option("--replica", help="Which of its replicas.")]
-Study = Annotated[str | None, typer.Option("--study", help="Which study, where the store has several.")]
-
-
-@app.command()
-def export(
-    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
-    row: Row,
-    replica: Replica = 0,
-    study: Study = None,
-    out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
-    formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
-) -> None:
-    """Write a trained model for serving, and check that what was written predicts the same."""
-    require("torch", extra="torch", purpose="export")
-    from traintwice.cli.models import export_model
-    from traintwice.engine.exporting import FORMATS
-
-    export_model(Console(), store, study=study, row=row, replica=replica, out=out, formats=formats or list(FORMATS))
-
-
-@app.command()
-def predict(
-    store: Annotated[Path, typer.Argument(help="Directory of trained replicas, run with --save-weights.")],
-    inputs: Annotated[Path, typer.Argument(help="A .npy file of inputs, or a .npz file with inputs and, where known, labels.")],
-    row: Row,
-    replica: Replica = 0,
-    study: Study = None,
-    out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
-) -> None:
-    """Predict new data with a trained model, as a file that `traintwice measure` and `diff` read."""
-    require("torch", extra="torch", purpose="prediction")
-    from traintwice.cli.models import predict_file
-
-    predict_file(Console(), store, study=study, row=row, replica=replica, inputs=inputs, out=out)
+for _heading, _verbs in VERBS.items():
+    for _verb in _verbs:
+        _name = "list" if _verb is list_names else None
+        app.command(name=_name, cls=Verb, rich_help_panel=_heading)(_verb)

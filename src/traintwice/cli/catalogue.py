@@ -1,101 +1,134 @@
-"""What `list` and `show` print: everything that has a name, with its own docstring."""
+"""Everything that has a name, with its own docstring: output of `list` and `show`."""
 
 from __future__ import annotations
 
 import inspect
 import json
 from dataclasses import asdict
-from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from traintwice import metrics, specs
-from traintwice.averaging import Averaging
-from traintwice.cli.evidence import evidence_of
-from traintwice.controls import CONTROLS
-from traintwice.data import Source
-from traintwice.errors import BadInput, unknown
-from traintwice.losses import Loss
-from traintwice.methods import BUILDERS, Method, ensemble
-from traintwice.nets import Network
-from traintwice.optimizers import Optimizer
-from traintwice.papers import ARTEFACTS, SCALES, Artefact
-from traintwice.presets import PRESETS
-from traintwice.recipes import Earlier, Recipe
-from traintwice.schedules import Schedule
-from traintwice.study import Experiment, cautions
+from traintwice import averaging, data, metrics, schedules
+from traintwice.errors import BadInput, BadSpec, require, unknown
+from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
+
+if TYPE_CHECKING:
+    from traintwice.methods import Method
+    from traintwice.recipes import Recipe
+    from traintwice.study import Experiment
+
+NEEDS_TORCH = ("methods", "controls", "losses", "networks", "optimisers")
+"""Groups whose members cannot be imported without PyTorch."""
+
+Group = dict[str, Any]
+"""Name to object."""
 
 
-def catalogue() -> dict[str, dict[str, Any]]:
-    """Group to name to object."""
-    return {
-        "studies": dict(PRESETS),
-        "papers": dict(ARTEFACTS),
-        "methods": dict(BUILDERS),
-        "controls": dict(CONTROLS),
-        "losses": specs.FAMILIES[Loss],
+def catalogue() -> tuple[dict[str, Group], list[str]]:
+    """Groups of everything that can be listed here, and a message for each thing that cannot."""
+    studies = installed_studies(PRESETS)
+    problems = [*studies.broken, *studies.refused.values()]
+    groups: dict[str, Group] = {"studies": dict(studies.by_name)}
+    if find_spec("torch") is None:
+        problems.append(f"{', '.join(NEEDS_TORCH)} are not listed; they need torch: pip install 'traintwice[torch]'")
+    else:
+        groups |= _torch_groups()
+    groups |= {
         "measures": {metric.__name__: metric for metric in metrics.ALL},
-        "networks": specs.FAMILIES[Network],
-        "averaging": specs.FAMILIES[Averaging],
-        "optimisers": specs.FAMILIES[Optimizer],
-        "schedules": specs.FAMILIES[Schedule],
-        "data": specs.FAMILIES[Source],
+        "averaging": _by_name(averaging.ALL),
+        "schedules": _by_name(schedules.ALL),
+        "data": _by_name(data.ALL),
     }
+    return groups, problems
 
 
-def first_line(named: Any) -> str:
-    """The first sentence of an object's docstring."""
-    return text_of(named).split("\n\n")[0].replace("\n", " ")
+def _torch_groups() -> dict[str, Group]:
+    """Groups of `NEEDS_TORCH`."""
+    from traintwice import losses, nets, specs
+    from traintwice.controls import CONTROLS
+    from traintwice.methods import BUILDERS
+    from traintwice.optimizers import Optimizer
+
+    members = (dict(BUILDERS), dict(CONTROLS), _by_name(losses.ALL), _by_name(nets.ALL), dict(specs.FAMILIES[Optimizer]))
+    return dict(zip(NEEDS_TORCH, members, strict=True))
+
+
+def _by_name(members: tuple[type, ...]) -> Group:
+    return {member.__name__: member for member in members}
 
 
 def text_of(named: Any) -> str:
-    """An object's docstring; of a table of a paper, its title; of a study on one of several data sets, that of the study."""
-    if isinstance(named, Artefact):
-        return named.title
-    return inspect.getdoc(named.func if isinstance(named, partial) else named) or ""
+    """Docstring of an object; of a composite study, its title."""
+    return named.doc if isinstance(named, NamedStudy) else inspect.getdoc(named) or ""
+
+
+def first_line(named: Any) -> str:
+    """First sentence of an object's docstring."""
+    return text_of(named).split("\n\n")[0].replace("\n", " ")
 
 
 def print_list(console: Console, *, as_json: bool) -> None:
-    """Every name with one line."""
-    groups = catalogue()
+    """Every name with one line; studies of other packages under the name of their package."""
+    groups, problems = catalogue()
+    studies: dict[str, NamedStudy] = groups["studies"]
     if as_json:
         listed = {group: {name: first_line(named) for name, named in members.items()} for group, members in groups.items()}
-        print(json.dumps({"schema": 1, **listed}, ensure_ascii=False))
+        packages = {name: study.package for name, study in studies.items()}
+        print(json.dumps({"schema": 1, **listed, "packages": packages, "problems": problems}, ensure_ascii=False))
         return
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for package in dict.fromkeys(study.package for study in studies.values()):
+        title = "studies" if package == OWN_PACKAGE else f"studies of {package}"
+        _add_group(table, title, {name: study for name, study in studies.items() if study.package == package})
     for group, members in groups.items():
-        table.add_row(f"[bold]{group}[/bold]", "")
-        for name, named in members.items():
-            table.add_row(f"  {name}", first_line(named).replace("[", r"\["))
-        table.add_row("", "")
+        if group != "studies":
+            _add_group(table, group, members)
     console.print(table)
-    console.print("`traintwice show NAME` says more; `traintwice run STUDY` runs a study.")
+    for problem in problems:
+        console.print(f"Note: {problem}.", highlight=False, markup=False)
+    console.print("`traintwice show NAME` prints the details; `traintwice run STUDY` runs a study.")
+
+
+def _add_group(table: Table, title: str, members: Group) -> None:
+    table.add_row(f"[bold]{title}[/bold]", "")
+    for name, named in members.items():
+        table.add_row(f"  {name}", first_line(named).replace("[", r"\["))
+    table.add_row("", "")
 
 
 def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None:
-    """What a name stands for.
+    """Details of one name.
 
     Raises:
-        UnknownName: nothing answers to it.
+        UnknownName: nothing has that name. MissingExtra: what it is cannot be shown without PyTorch.
     """
     if name.endswith(".toml"):
+        require("torch", extra="torch", purpose="a study")
+        from traintwice.study import Experiment
+
         _print_study(console, Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
         return
-    groups = catalogue()
+    groups, problems = catalogue()
     found = {group: members[name] for group, members in groups.items() if name in members}
     if not found:
-        raise unknown("thing", name, [n for members in groups.values() for n in members])
+        hint = " ".join(f"({problem})" for problem in problems)
+        raise unknown("thing", name, [n for members in groups.values() for n in members], hint=hint)
     for group, named in found.items():
         text = text_of(named)
-        if isinstance(named, Artefact):
-            _print_artefact(named, as_json=as_json)
-        elif group == "studies":
-            _print_study(console, named(), text, toml=toml, as_json=as_json)
+        if isinstance(named, NamedStudy):
+            require("torch", extra="torch", purpose="a study")
+            made = named.make()
+            if isinstance(made, CompositeStudy):
+                _print_composite(made, name, toml=toml, as_json=as_json)
+            else:
+                _print_study(console, made, text, toml=toml, as_json=as_json)
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
         elif group == "controls" and not as_json:
@@ -106,7 +139,15 @@ def print_one(console: Console, name: str, *, toml: bool, as_json: bool) -> None
             print(f"{name} ({group})\n\n{text}")
 
 
+def _print_composite(study: CompositeStudy, name: str, *, toml: bool, as_json: bool) -> None:
+    if toml:
+        raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
+    print(json.dumps({"schema": 1, **study.describe()}, ensure_ascii=False) if as_json else study.text())
+
+
 def _print_study(console: Console, experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:
+    from traintwice.study import cautions
+
     if toml:
         print(experiment.to_toml(), end="")
     elif as_json:
@@ -120,7 +161,7 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
         base = experiment.rows[experiment.baseline]
         try:
             data, missing = experiment.data.load(), ""
-        except BadInput as reason:  # its files are not here; all but the costs can be shown
+        except BadInput as reason:  # the files are missing; all but the costs can be shown
             data, missing = None, str(reason)
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
         for title in ("recipe", "train", "serve", "changes"):
@@ -144,40 +185,15 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
 def _classes(experiment: Experiment) -> int | None:
     try:
         return experiment.data.load().classes
-    except BadInput:  # its files are not here
+    except BadInput:  # the files are missing
         return None
 
 
-def _print_artefact(artefact: Artefact, *, as_json: bool) -> None:
-    scales: dict[str, dict[str, dict[str, Any]]] = {
-        scale: {
-            part.name: {
-                "heading": part.heading,
-                "replicas": part.replicas,
-                "rows": list(part.rows({})),
-                "optional": part.optional,
-            }
-            for part in parts
-        }
-        for scale in SCALES
-        for parts in [artefact.parts(scale)]
-    }
-    if as_json:
-        print(json.dumps({"schema": 1, "name": artefact.name, "title": artefact.title, "scales": scales}, ensure_ascii=False))
-        return
-    print(f"{artefact.name}\n\n{artefact.title}")
-    for scale, parts in scales.items():
-        print(f"\n--scale {scale}")
-        for name, part in parts.items():
-            where = " (where its files are)" if part["optional"] else ""
-            print(f"  --part {name}: {part['heading']}{where}, {part['replicas']} replicas of {'; '.join(part['rows'])}")
-        if not parts:
-            print("  drawn from a formula; nothing is trained")
-        for line in evidence_of(artefact.name, scale):
-            print(f"  {line}")
-
-
 def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:
+    from traintwice import specs
+    from traintwice.methods import BUILDERS
+    from traintwice.recipes import Recipe
+
     plain = specs.encode(method)
     cost = _example_of(name, method).cost(Recipe(), (1,), 2)
     if toml:
@@ -187,7 +203,7 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
         print(json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
     else:
         parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
-        print(f"{name}({parameters})\n\n{text}\n\nAs it stands: {method!r}")
+        print(f"{name}({parameters})\n\n{text}\n\nBy default: {method!r}")
         print(f"Cost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve.")
         for warning in method.warnings():
             print(f"Note: {warning}.")
@@ -195,6 +211,8 @@ def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: 
 
 
 def _print_control(name: str, text: str) -> None:
+    from traintwice.controls import CONTROLS
+
     base, *own = inspect.signature(CONTROLS[name]).parameters.values()
     parameters = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in (base, *own)]
     print(f"{name}({', '.join(parameters)})\n\n{text}\n")
@@ -205,6 +223,9 @@ def _print_control(name: str, text: str) -> None:
 
 def _example_of(name: str, method: Method) -> Recipe:
     """A recipe with the method: with an ensemble of two to learn from, or the deployed model, where it needs a teacher."""
+    from traintwice.methods import ensemble
+    from traintwice.recipes import Earlier, Recipe
+
     if "teacher" not in method.needs:
         return Recipe(method=method)
     if name == "ensemble_distillation":

@@ -1,44 +1,58 @@
-"""What `check` does."""
+"""`traintwice check`: whether two trainings of one recipe give the same bits."""
 
 from __future__ import annotations
 
-import json
+import json as to_json
+from typing import Annotated
 
-from rich.console import Console
+import typer
 
-from traintwice.engine import Execution
-from traintwice.errors import unknown
-from traintwice.study import Experiment
-from traintwice.study.determinism import audit
+from traintwice.cli.options import DeviceName, EngineName, PrecisionName
+from traintwice.errors import require, unknown
 
 
-def print_check(
-    console: Console,
-    experiment: Experiment,
-    *,
-    row: str | None,
-    steps: int,
-    threads: list[int] | None,
-    execution: Execution,
-    as_json: bool,
-) -> bool:
-    """Run the audit on a row of a study and print what was found; returns whether trainings are deterministic.
+def check(
+    study: Annotated[str, typer.Argument(help="A study or a TOML file that has the recipe.")] = "digits",
+    row: Annotated[str | None, typer.Option("--row", help="Recipe of the study; the baseline by default.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; the check of the churn paper has 10000.")] = 1000,
+    threads: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=2, help="Number of threads to compare with one thread, 2 by default; loop engine only. Repeat for more."
+        ),
+    ] = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "cpu",
+    precision: PrecisionName = "float32",
+    seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as optimizer.lr=0.1."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Train one recipe several times with everything fixed and compare all weights after every step; exit status 1 if they differ."""
+    require("torch", extra="torch", purpose="training")
+    from rich.console import Console
 
-    Raises:
-        UnknownName: no such row. BadSpec: see `traintwice.study.audit`.
-    """
+    from traintwice.cli.study import execution_of, find_experiment
+    from traintwice.study.determinism import audit
+
+    experiment = find_experiment(study, settings=settings or [], seed=seed)
     name = row or experiment.baseline
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
-    recipe, seed = experiment.rows[name], experiment.seed
-    found = audit(recipe, experiment.data, seed=seed, steps=steps, threads=threads, execution=execution)
-    if as_json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
-        return found.deterministic
-    n = found.numerics
-    console.print(f"{experiment.name}, {name}: one replica, every source of randomness fixed", style="bold")
-    console.print(f"engine: {found.choice.engine}: {found.choice.reason}")
-    console.print(f"{n.dtype}, {n.device}, {n.processor}, torch {n.torch}; first training: 1 thread, alone\n")
-    for sentence in found.sentences():
-        console.print(sentence)
-    return found.deterministic
+    execution = execution_of(engine=engine, device=device, precision=precision)
+    recipe, data = experiment.rows[name], experiment.data
+    found = audit(recipe, data, seed=experiment.seed, steps=steps, threads=threads, execution=execution)
+    if json:
+        print(to_json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        console, n = Console(highlight=False), found.numerics
+        console.print(f"{experiment.name}, {name}: one replica, every source of randomness fixed", style="bold")
+        console.print(f"engine: {found.choice.engine}: {found.choice.reason}")
+        console.print(f"{n.dtype}, {n.device}, {n.processor}, torch {n.torch}; first training: 1 thread, alone\n")
+        for sentence in found.sentences():
+            console.print(sentence)
+    if not found.deterministic:
+        raise typer.Exit(1)

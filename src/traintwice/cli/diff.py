@@ -14,10 +14,10 @@ from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions.reading import Reading
 
 
-@reads_files
+@reads_files()
 def diff(
-    old: Annotated[str, typer.Argument(help="Predictions of the old model: a file.")],
-    new: Annotated[str, typer.Argument(help="Predictions of the new model: a file.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Predictions of the old model: a file.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")],
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
     margin: options.Margin = None,
@@ -25,7 +25,7 @@ def diff(
         str | None,
         typer.Option(
             metavar="CHANGE",
-            help="Largest change of accuracy that does not matter, 0.5% by default; of other measures, as a share of the old value.",
+            help="Largest change of accuracy that does not matter, 0.5% by default; for other measures a share of the old value.",
             rich_help_panel=MORE,
         ),
     ] = None,
@@ -33,27 +33,27 @@ def diff(
     threshold: options.Threshold = None,
     top_k: options.TopK = None,
     rank: Annotated[
-        bool, typer.Option("--rank", help="Rank agreement and AUC, which need sorting.", rich_help_panel=MORE)
+        bool, typer.Option("--rank", help="Add AUC and rank agreement, which sort all rows.", rich_help_panel=MORE)
     ] = False,
     match_temperature: Annotated[
         bool,
         typer.Option(
-            "--match-temperature", help="Soft measures with both models at their best temperature too.", rich_help_panel=MORE
+            "--match-temperature", help="Add soft measures with both models at their best temperature.", rich_help_panel=MORE
         ),
     ] = False,
     details: Annotated[
         bool,
         typer.Option(
-            "--details", help="Everything from two million rows on too, not only what one pass counts.", rich_help_panel=MORE
+            "--details", help="From two million rows on: compute everything, not only one-pass measures.", rich_help_panel=MORE
         ),
     ] = False,
     also: options.Also = None,
     level: options.Level = 0.95,
-    min_support: Annotated[int, typer.Option(min=1, help="Fewest rows of a slice that is shown.")] = 100,
+    min_support: Annotated[int, typer.Option(min=1, help="Smallest slice that is shown, in rows.")] = 100,
     show: Annotated[
         list[str] | None,
         typer.Option(
-            "--show", metavar="COLUMN", help="Column to show with regressed rows; repeat for more.", rich_help_panel=OUTPUT
+            "--show", metavar="COLUMN", help="Column to print with regressed rows; repeat for more.", rich_help_panel=OUTPUT
         ),
     ] = None,
     rows: Annotated[
@@ -61,37 +61,38 @@ def diff(
         typer.Option(
             "--rows",
             metavar="FILE",
-            help="Write every row to a Parquet file: old and new class, distance, instability.",
+            help="Write a Parquet file with every row: old and new class, distance, instability.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     no_rows: options.NoRows = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
+        bool, typer.Option("--full", help="Print every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
     ] = False,
     report: options.ReportFile = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare two models on the same rows: is the new one worse, what changed, where, and is it more than retraining brings."""
+    """Compare an old and a new model on the same rows: quality, changed answers, slices, and the noise of retraining."""
     options.one_form(json=json, markdown=markdown)
     if no_rows and (rows is not None or show):
         raise BadInput(
-            f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows keeps rows out of every output"
+            f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
         )
     if report is not None:
         require("altair", extra="report", purpose="--report")
         require("vl_convert", extra="report", purpose="--report")
     from traintwice.cli import output
-    from traintwice.cli.waiting import waiting
+    from traintwice.cli.progress import waiting
 
     output.refuse_unwritable(report, option="--report")
     output.refuse_unwritable(rows, option="--rows")
     from traintwice.compare import diff as compare_two
-    from traintwice.sheets.diff import diff_sheet
+    from traintwice.tables.diff import diff_sheet
 
     wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
+    columns: Reading = {**reading, "show": show or ()}
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
@@ -106,11 +107,10 @@ def diff(
             details=details or None,
             level=level,
             min_support=min_support,
-            show=show or (),
             rows_file=rows,
             no_rows=no_rows,
             **wanted,
-            **reading,
+            **columns,
         )
         if report is not None:
             from traintwice.report import write_diff
@@ -130,10 +130,10 @@ def diff(
 
 
 def _share(text: str) -> float:
-    """The share that ``--same-within`` means.
+    """The share of ``--same-within``.
 
     Raises:
-        BadInput: it is not a share, or a number from 1 on without its percent sign.
+        BadInput: not a share, or a number of 1 or more without a percent sign.
     """
     from traintwice.compare.gate import parse_limit
 

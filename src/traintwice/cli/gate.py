@@ -30,12 +30,12 @@ BUDGET = re.compile(
 FORMS = "churn=2%, negative_flips-floor=0.2%, churn/floor=1.5, decisions(0.5)=1%, churn@country=5% or churn@country=BR=5%"
 
 
-@reads_files
+@reads_files()
 def gate(
     old: Annotated[
         str | None, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file with all settings.")
     ] = None,
-    new: Annotated[str | None, typer.Argument(help="Predictions of the new model.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="Predictions of the new model.")] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,28 +57,34 @@ def gate(
     rule: Annotated[
         Literal["bound", "point"] | None,
         typer.Option(
-            help="Compare the whole interval with the limit (bound, the default; inconclusive where the limit is inside it) or the "
-            "number alone (point).",
+            help="Compare the whole interval with the limit (bound, the default; inconclusive if the limit is inside) or only the "
+            "number (point).",
             rich_help_panel=BUDGETS,
         ),
     ] = None,
     inconclusive: Annotated[
         Literal["pass", "fail"] | None,
-        typer.Option(help="What an inconclusive gate counts as; without it the exit status is 3.", rich_help_panel=BUDGETS),
+        typer.Option(
+            help="Count inconclusive as pass (exit status 0) or fail (1), not 3.",
+            rich_help_panel=BUDGETS,
+        ),
     ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
             "--by",
             metavar="COLUMN",
-            help="Every budget without @COLUMN must hold in every slice of this column too; repeat for more.",
+            help="Check every budget without @COLUMN also in every slice of this column; repeat for more.",
             rich_help_panel=BUDGETS,
         ),
     ] = None,
     waive: Annotated[
         list[str] | None,
         typer.Option(
-            "--waive", metavar="ID", help="Leave out the row of this id; @FILE has one id a line.", rich_help_panel=BUDGETS
+            "--waive",
+            metavar="ID",
+            help="Leave out the row with this id; @FILE is a file with one id per line.",
+            rich_help_panel=BUDGETS,
         ),
     ] = None,
     self_test: Annotated[
@@ -86,7 +92,7 @@ def gate(
         typer.Option(
             "--self-test",
             metavar="FILES",
-            help="Instead of OLD and NEW: retrains of one recipe. Every pair goes through the gate as old and new.",
+            help="Instead of OLD and NEW: retrains of one recipe. The gate runs on every pair.",
             rich_help_panel=BUDGETS,
         ),
     ] = None,
@@ -98,7 +104,7 @@ def gate(
     top_k: options.TopK = None,
     level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
     min_support: Annotated[
-        int | None, typer.Option(min=1, help="Fewest rows of a slice that is compared with a budget; 100 by default.")
+        int | None, typer.Option(min=1, help="Smallest slice that is checked, in rows; 100 by default.")
     ] = None,
     no_rows: options.NoRows = False,
     junit: Annotated[
@@ -109,13 +115,13 @@ def gate(
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare the change between two models with budgets. Exit status: 0 kept, 1 over budget, 3 inconclusive, 2 an error to fix."""
+    """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
     options.one_form(json=json, markdown=markdown)
     if report is not None:
         require("altair", extra="report", purpose="--report")
         require("vl_convert", extra="report", purpose="--report")
     from traintwice.cli import output
-    from traintwice.cli.waiting import waiting
+    from traintwice.cli.progress import waiting
 
     output.refuse_unwritable(junit, option="--junit")
     output.refuse_unwritable(report, option="--report")
@@ -136,7 +142,7 @@ def gate(
     if self_test:
         if old is not None or junit is not None or report is not None or inconclusive is not None:
             raise BadInput(
-                "--self-test compares retrains with one another: leave out OLD, NEW, --junit, --report and --inconclusive"
+                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report and --inconclusive"
             )
         _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
         return
@@ -146,8 +152,8 @@ def gate(
             from traintwice.report import write_diff
 
             write_diff(result.diff, report, gate=result)
-    from traintwice.sheets.gate import gate_sheet
-    from traintwice.sheets.gate import junit as junit_of
+    from traintwice.tables.gate import gate_sheet
+    from traintwice.tables.gate import junit as junit_of
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
@@ -170,7 +176,7 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
     elif not old.endswith(".toml"):
         raise BadInput(f"gate {old}: give the predictions of the new model too, or one file whose name ends in .toml")
     elif wanted or by:
-        raise BadInput(f"gate {old}: --max, --min and --by belong into the file, as [[budgets]]")
+        raise BadInput(f"gate {old}: --max, --min and --by belong in the file, as [[budgets]]")
     else:
         result = gate_file(old, **given)
     if not result.checks:
@@ -180,9 +186,9 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
 
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
     from traintwice.cli import output
-    from traintwice.cli.waiting import waiting
+    from traintwice.cli.progress import waiting
     from traintwice.compare import self_test
-    from traintwice.sheets.gate import self_test_sheet
+    from traintwice.tables.gate import self_test_sheet
 
     if not wanted:
         raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
@@ -192,7 +198,7 @@ def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *,
 
 
 def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
-    """Budgets from ``--max`` and ``--min``; those without a column hold in every slice of the columns ``by`` too.
+    """Budgets from ``--max`` and ``--min``. Budgets without a column are repeated for each column of ``by``.
 
     >>> [(b.measure, b.max, b.by) for b in budgets(["churn=2%"], [], ["country"])]
     [('churn', 0.02, None), ('churn', 0.02, 'country')]
@@ -221,7 +227,7 @@ def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
 
 
 def waived(given: list[str]) -> list[str]:
-    """Ids, those of ``@FILE`` read one from a line.
+    """Ids; ``@FILE`` is replaced by the lines of the file.
 
     Raises:
         BadInput: the file cannot be read.

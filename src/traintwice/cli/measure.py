@@ -1,4 +1,4 @@
-"""`traintwice measure`: the disagreement of any number of models, or of two recipes."""
+"""`traintwice measure` (disagreement of replicas, or of two recipes) and `traintwice plan` (replicas and rows needed)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.reading import NOTHING_SAID, reads_files
+from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput
 from traintwice.predictions.reading import Reading
 
@@ -15,36 +15,37 @@ if TYPE_CHECKING:
     from traintwice.metrics import Metric
 
 
-@reads_files
+@reads_files(without=("by", "time"))
 def measure(
     files: Annotated[list[str], typer.Argument(help="Predictions of each replica: files, globs, directories.")],
     against: Annotated[
         list[str] | None,
-        typer.Option("--against", metavar="FILES", help="Replicas of a second recipe; the two are compared."),
+        typer.Option("--against", metavar="FILES", help="Predictions of a second recipe; the two recipes are compared."),
     ] = None,
     paired: Annotated[
-        bool, typer.Option("--paired", help="With --against: replica m of both recipes shares its random streams.")
+        bool, typer.Option("--paired", help="With --against: replica m of both recipes had the same random streams.")
     ] = False,
     match_temperature: Annotated[
-        bool, typer.Option("--match-temperature", help="Soft measures at the recipe's best temperature too.")
+        bool, typer.Option("--match-temperature", help="Add soft measures at the best temperature of the recipe.")
     ] = False,
     multiplicity: Annotated[
         bool,
         typer.Option(
-            "--multiplicity", help="How far equally good models disagree on single rows: self-consistency, viable range …"
+            "--multiplicity", help="Add disagreement on single rows: self-consistency, viable range, ambiguity, discrepancy."
         ),
     ] = False,
     served: Annotated[
-        str | None, typer.Option("--served", metavar="FILE", help="With --multiplicity: the model in service, to compare with.")
+        str | None, typer.Option("--served", metavar="FILE", help="With --multiplicity: predictions of the model in service.")
     ] = None,
     within_loss: Annotated[
         float | None,
         typer.Option(
-            "--within-loss", metavar="EPSILON", help="Only replicas whose log loss is at most so far above the smallest."
+            "--within-loss", metavar="EPSILON", help="Use only replicas whose log loss is at most this much above the smallest."
         ),
     ] = None,
     threshold: Annotated[
-        list[float] | None, typer.Option("--threshold", help="Decision flips at score >= THRESHOLD of a binary model; repeat.")
+        list[float] | None,
+        typer.Option("--threshold", metavar="NUMBER", help="Add flips of the decision score >= NUMBER; repeat for more."),
     ] = None,
     reading: Reading = NOTHING_SAID,
     also: options.Also = None,
@@ -53,11 +54,11 @@ def measure(
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how much the replicas of a recipe disagree, or whether one recipe disagrees less than another."""
+    """Measure how much the replicas of a recipe disagree, or compare two recipes."""
     options.one_form(json=json, markdown=markdown)
     from traintwice.cli import output
-    from traintwice.cli.waiting import waiting
-    from traintwice.sheets.models import measures_sheet, recipes_sheet
+    from traintwice.cli.progress import waiting
+    from traintwice.tables.measures import measures_sheet, recipes_sheet
 
     if against and (match_temperature or multiplicity):
         option = "--match-temperature" if match_temperature else "--multiplicity"
@@ -89,3 +90,41 @@ def measure(
             **reading,
         )
     output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
+@reads_files(without=("by", "time", "regression"))
+def plan(
+    churn: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Expected churn, 0.05 for 5 %; with --pilot it is measured.")
+    ] = None,
+    detect: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Difference in churn to detect, 0.005 for 0.5 pp.")
+    ] = None,
+    pilot: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pilot", metavar="FILES", help="Predictions of existing replicas, four or more: files, globs, directories."
+        ),
+    ] = None,
+    replicas: Annotated[
+        list[int] | None, typer.Option(metavar="M", help="A number of replicas to consider; repeat for more.")
+    ] = None,
+    rows: Annotated[list[int] | None, typer.Option(metavar="N", help="A number of rows to consider; repeat for more.")] = None,
+    level: options.Level = 0.95,
+    power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
+    reading: Reading = NOTHING_SAID,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Plan a comparison: the replicas and rows needed to detect a difference in churn."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import output
+    from traintwice.cli.progress import waiting
+    from traintwice.compare import plan as plan_with
+    from traintwice.tables.measures import plan_sheet
+
+    sizes = without_unsaid({"replicas": replicas, "rows": rows})
+    with waiting("reading the pilot", quiet=quiet):
+        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
+    output.show_result(plan_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -1,4 +1,4 @@
-"""What verbs write: one form on standard output, files whole or not at all."""
+"""Output of the verbs: one form on standard output, and files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from traintwice.files import write_whole
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
-    r"\bworse\b|more than retraining brings|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
+    r"\bworse\b|more than retraining causes|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
     r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept\b(?!\.)|^Gate passed": "bold green",
     r"\b[Ii]nconclusive\b": "bold yellow",
     r"^Verdict:": "bold",
 }
-"""Words that carry a verdict, and how they look on a terminal."""
+"""Regular expressions of verdicts, and their style on a terminal."""
 
 
 def show(text: str) -> None:
-    """Write to standard output at once, so that a full disk is an error and not a surprise at the end.
+    """Write to standard output and flush, so that a full disk raises here.
 
     Raises:
         StoreError: it cannot be written.
@@ -36,20 +36,20 @@ def show(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has left: nothing to say to nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
         raise SystemExit(2) from None
     except OSError as error:
-        sys.stdout = sys.__stderr__  # so that nothing is flushed there again at exit
+        sys.stdout = sys.__stderr__  # so that nothing is flushed to the full disk at exit
         raise StoreError(f"standard output cannot be written ({error.strerror})") from None
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """One JSON document on standard output, strict: no NaN, and in ASCII, which every terminal and pipe takes."""
+    """Print one strict JSON document: no NaN, ASCII only."""
     show(json.dumps(value, allow_nan=False) + "\n")
 
 
 def show_sheet(sheet: Sheet) -> None:
-    """A sheet in the width of the terminal, verdicts in colour; elsewhere names are never cut."""
+    """Print a sheet: in the width of the terminal with coloured verdicts; without a terminal names are whole."""
     console = Console(highlight=False, markup=False, emoji=False)
     text = Text(sheet.to_text(console.width, whole_names=not console.is_terminal))
     if console.is_terminal:
@@ -64,7 +64,7 @@ def show_sheet(sheet: Sheet) -> None:
 
 
 def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bool) -> None:
-    """A result in the form that was asked for."""
+    """Print a result in the requested form."""
     if json:
         show_json(plain)
     elif markdown:
@@ -74,7 +74,7 @@ def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bo
 
 
 def in_columns(table: Table) -> RichTable:
-    """A table for the terminal, long names folded; square brackets in a name are not markup."""
+    """A table for the terminal. Long names are folded; square brackets in names are not markup."""
     columns = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     columns.add_column("", overflow="fold")
     for column in table.columns:
@@ -85,7 +85,7 @@ def in_columns(table: Table) -> RichTable:
 
 
 def write_file(path: Path, text: str, *, option: str) -> None:
-    """Write a file that is there whole or not at all.
+    """Write a file as a whole or not at all.
 
     Raises:
         StoreError: it cannot be written.
@@ -97,14 +97,14 @@ def write_file(path: Path, text: str, *, option: str) -> None:
 
 
 def refuse_unwritable(path: Path | None, *, option: str) -> None:
-    """Say so before the work rather than after it, where a file cannot be written.
+    """Raise before the work if a file cannot be written.
 
     Raises:
-        BadInput: its folder is not there, or it is a folder itself.
+        BadInput: its directory does not exist, or it is a directory itself.
     """
     if path is None:
         return
     if path.is_dir():
         raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
     if not path.parent.is_dir():
-        raise BadInput(f"{path}: there is no directory {path.parent}; make it, or choose another {option}")
+        raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")

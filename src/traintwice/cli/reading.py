@@ -1,9 +1,9 @@
-"""The options that say how files are read, the same for every verb that reads predictions."""
+"""The options of reading, the same for every verb that reads predictions."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -14,14 +14,20 @@ from traintwice.predictions.reading import OPTIONS, Reading
 NOTHING_SAID: Reading = {}
 
 
-def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb each option of `Reading` in the place of its argument ``reading``, which gets the explicit ones together.
+def reads_files(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace the argument ``reading`` of a verb by the options of `Reading`; the verb gets the explicit options.
 
-    An option of the same name that the verb has already stays the verb's.
+    Args:
+        without: options that have no effect on this verb. The verb keeps options of the same name that it has itself.
+            Options `of_rows` are left to the verbs that list rows.
     """
+    return lambda verb: _with_reading(verb, without)
+
+
+def _with_reading(verb: Callable[..., None], without: Sequence[str]) -> Callable[..., None]:
     hints = get_type_hints(verb, include_extras=True)
     own = inspect.signature(verb).parameters
-    added = [name for name in OPTIONS if name not in own]
+    added = [name for name, option in OPTIONS.items() if name not in own and name not in without and not option.of_rows]
     parameters: list[inspect.Parameter] = []
     for parameter in own.values():
         if parameter.name != "reading":
@@ -43,7 +49,7 @@ def reads_files(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def explicit(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, with values separated by commas taken apart.
+    """The explicit options, with values at commas split.
 
     >>> explicit({"id": ["a", "b"], "probs": ["p,q"], "label": None, "logits": False})
     {'id': ['a', 'b'], 'probs': ['p', 'q']}
@@ -61,7 +67,7 @@ def split(words: list[str] | None) -> list[str] | None:
 
 
 def without_unsaid(given: dict[str, Any]) -> dict[str, Any]:
-    """Options without those that were not given."""
+    """The explicit options only."""
     return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
 
 

@@ -1,4 +1,4 @@
-"""What `run` and `report` show: all of a few recipes; of many the table that matters and the findings, the rest on the page."""
+"""Output of `run` and `report`: every table for a few recipes; for many, one table and the findings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from rich.console import Console
 
 from traintwice import report as reports
 from traintwice.cli.output import in_columns
-from traintwice.report.choice import choose
-from traintwice.report.words import in_words
-from traintwice.study import Results, component_table, source_shares, stream_findings, verdict
+from traintwice.report.findings import choose, in_words
+from traintwice.study import Results, component_table, progressive_findings, source_shares, verdict
 from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
 
 def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
-    """Print table and findings, then write the report where one is wanted and print its path; or JSON alone."""
+    """Print tables and findings, or JSON alone; write the report into ``out`` and print its path."""
     if as_json:
         print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
     else:
@@ -30,7 +29,7 @@ def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
 
 
 def print_results(console: Console, results: Results) -> None:
-    """Tables and sentences; of many rows one table and the sentences that the page does not fold away."""
+    """Print tables and sentences; for many rows one table, and only the sentences that the page does not fold."""
     found = verdict(results)
     choice = choose(found, tuple(results.rows))
     table = results.table()
@@ -43,24 +42,24 @@ def print_results(console: Console, results: Results) -> None:
     for note in table.notes:
         console.print(note, style="dim")
     _print_part(console, source_shares(results))
-    stream = stream_findings(results)
+    stream = progressive_findings(results)
     if stream is not None:
         _print_part(console, stream.table)
         _print_part(console, stream.baseline_over_time)
         console.print()
-        for sentence in stream.sentences:
-            console.print(sentence)
+        for text in stream.sentences:
+            console.print(text)
     if not choice.many:
         _print_part(console, component_table(results))
     console.print()
     brief = [b.row for b in choice.briefly]
-    for said in in_words(found, results):
-        if said.kind == "terms" and brief:
-            console.print(f"Not settled either: {'; '.join(brief)}.")
-        if said.row not in brief:
-            console.print(said.text)
+    for sentence in in_words(found, results):
+        if sentence.kind == "terms" and brief:
+            console.print(f"Also inconclusive: {'; '.join(brief)}.")
+        if sentence.row not in brief:
+            console.print(sentence.text)
     if choice.many:
-        console.print("The other measures, all differences and the components of each recipe: in the report, and in --json.")
+        console.print("The other measures, all differences and the components of each recipe are in the report, and in --json.")
 
 
 def _print_part(console: Console, table: Table | None) -> None:

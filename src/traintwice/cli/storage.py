@@ -1,23 +1,161 @@
-"""What `store` does."""
+"""Verbs for files on disk: `store` (trained replicas), `fetch` (data sets), `export` and `predict` (trained models)."""
 
 from __future__ import annotations
 
-import json
+import json as to_json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from traintwice.recipes import Recipe
-from traintwice.study import Damage, Experiment, Store
-from traintwice.study.identity import key_of
+from traintwice.cli.options import DEFAULT_STORE
+from traintwice.errors import BadInput, require, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from traintwice.recipes import Recipe
+    from traintwice.study import Store
+
+Row = Annotated[str, typer.Option("--row", help="Recipe of the study.")]
+Replica = Annotated[int, typer.Option("--replica", help="Number of its replica.")]
+Study = Annotated[str | None, typer.Option("--study", help="Name of the study, if the store has several.")]
+Weights = Annotated[Path, typer.Argument(help="Directory of trained replicas; `traintwice run --save-weights` makes one.")]
+
+
+def store(
+    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete replicas that no study in the store needs, and damaged and temporary files."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: list the files, delete nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the recipes in a store with their replicas and sizes; --prune deletes what no study needs."""
+    require("torch", extra="torch", purpose="reading a store")
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from traintwice.study import Store
+
+    console = Console()
+    kept = Store(path, create=False)
+    rows = needed(kept)
+    if prune:
+        freed, what = _prune(kept, rows, dry_run=dry_run)
+        if json:
+            print(to_json.dumps({"schema": 1, "removed": what, "freed_bytes": freed, "dry_run": dry_run}))
+        else:
+            for line in what:
+                console.print(f"{'would remove' if dry_run else 'removed'} {line}", highlight=False, markup=False)
+            console.print(f"{_size(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
+        return
+    listed = [_entry(kept, key, rows.get(key, [])) for key in kept.digests()]
+    if json:
+        print(to_json.dumps({"schema": 1, "store": str(path), "recipes": listed}, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("recipe", "replicas", "size", "needed by"):
+        table.add_column(title, justify="left" if title in ("recipe", "needed by") else "right")
+    for entry in listed:
+        by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
+        damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
+        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
+    console.print(table)
+    total = sum(entry["bytes"] for entry in listed)
+    console.print(f"\n{path}: {_size(total)} in {len(listed)} recipes", highlight=False, markup=False)
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that can be downloaded, such as FashionMNIST.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Directory for its files; by default one named after it in TRAINTWICE_DATA or ~/.cache/traintwice."),
+    ] = None,
+) -> None:
+    """Download a data set with its checksums and read it; files that are there already are not downloaded again."""
+    from rich.console import Console
+
+    from traintwice.data import FETCHED
+
+    if name not in FETCHED:
+        raise unknown("data set to download", name, FETCHED, hint="docs/data.md says how to get the others.")
+    console = Console(highlight=False, soft_wrap=True)
+    cls: Any = FETCHED[name]
+    source = cls(folder=None if folder is None else str(folder))
+    try:
+        data = source.load()
+    except BadInput:
+        files = cls.fetch(folder)
+        console.print(f"{len(files)} files in {files[0].parent}")
+        data = source.load()
+    sizes = ", ".join(f"{len(split):,} {part}" for part, split in data.splits.items())
+    console.print(f"{data.name}: {sizes}; {data.classes} classes; inputs of shape {data.shape}; digest {data.digest}")
+
+
+def export(
+    store: Weights,
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
+    formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
+) -> None:
+    """Write a trained model for serving, and check that every file predicts the same."""
+    require("torch", extra="torch", purpose="export")
+    from rich.console import Console
+
+    from traintwice.cli.study import load
+    from traintwice.engine.deployed import FORMATS
+    from traintwice.study import Store
+    from traintwice.study.export import export as write_model
+
+    kept = Store(store, create=False)
+    for name, file in write_model(load(store, study), kept, row, replica, out, tuple(formats or FORMATS)).items():
+        Console().print(f"{name}: {file} (predicts the same)", highlight=False, soft_wrap=True)
+
+
+def predict(
+    store: Weights,
+    inputs: Annotated[
+        Path, typer.Argument(help="A .npy file of inputs, or a .npz file with arrays inputs and labels (optional).")
+    ],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
+) -> None:
+    """Predict new data with a trained model; `traintwice measure` and `diff` read the file."""
+    require("torch", extra="torch", purpose="prediction")
+    import numpy as np
+    from rich.console import Console
+
+    from traintwice.cli.study import load
+    from traintwice.predictions import write_predictions
+    from traintwice.study import Store
+    from traintwice.study.export import as_networks_take_them, model_of
+    from traintwice.study.export import predict as predict_with
+
+    results = load(store, study)
+    x, labels = _read_inputs(inputs)
+    if x.shape[1:] != results.data.shape:
+        raise BadInput(
+            f"{inputs}: got inputs of shape {x.shape[1:]}, expected {results.data.shape}, the shape of the training data"
+        )
+    model = model_of(results, Store(store, create=False), row, replica)
+    probs = predict_with(model, as_networks_take_them(x, results.data))
+    write_predictions(out, probs, ids=np.arange(len(probs)), labels=labels)
+    Console().print(f"{len(probs):,} rows: {out}", highlight=False, soft_wrap=True)
 
 
 def needed(store: Store) -> dict[str, list[str]]:
-    """Digest to the rows that need it, "study: row", over all studies of a store; a row needs its earlier models too."""
+    """Digest of a recipe to the rows that need it ("study: row"), over all studies of a store; rows need their earlier models too."""
+    from traintwice.specs import key_of
+    from traintwice.study import Experiment
+
     rows: dict[str, list[str]] = {}
     for name in store.studies():
         experiment = Experiment.from_dict(store.study(name) or {}, source=f"{store.path}: study {name}")
@@ -34,46 +172,18 @@ def _with_earlier(recipe: Recipe, of: str) -> Iterator[tuple[Recipe, str]]:
         yield from _with_earlier(earlier.recipe, f"{of} (earlier model)")
 
 
-def print_store(console: Console, path: Path, *, prune: bool, dry_run: bool, as_json: bool) -> None:
-    """List the replicas of a store by recipe, or delete what no study needs.
-
-    Raises:
-        StoreError: there is no store, or it cannot be written.
-    """
-    store = Store(path, create=False)
-    rows = needed(store)
-    if prune:
-        freed, what = _prune(store, rows, dry_run=dry_run)
-        if as_json:
-            print(json.dumps({"schema": 1, "removed": what, "freed_bytes": freed, "dry_run": dry_run}))
-        else:
-            for line in what:
-                console.print(f"{'would remove' if dry_run else 'removed'} {line}", highlight=False, markup=False)
-            console.print(f"{_size(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
-        return
-    listed = [_entry(store, key, rows.get(key, [])) for key in store.digests()]
-    if as_json:
-        print(json.dumps({"schema": 1, "store": str(path), "recipes": listed}, ensure_ascii=False))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in ("recipe", "replicas", "size", "needed by"):
-        table.add_column(title, justify="left" if title in ("recipe", "needed by") else "right")
-    for entry in listed:
-        by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
-        damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
-        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
-    console.print(table)
-    total = sum(entry["bytes"] for entry in listed)
-    console.print(f"\n{path}: {_size(total)} in {len(listed)} recipes", highlight=False, markup=False)
-
-
 def _entry(store: Store, key: str, rows: list[str]) -> dict[str, Any]:
+    from traintwice.study import Damage
+
     numbers = store.replicas(key)
     damaged = sum(isinstance(store.record(key, m), Damage) for m in numbers)
     return {"key": key, "rows": rows, "replicas": len(numbers) - damaged, "damaged": damaged, "bytes": store.size(key)}
 
 
 def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[int, list[str]]:
+    """Bytes freed, and the removed files in words."""
+    from traintwice.study import Damage
+
     freed, what = 0, []
     for key in store.digests():
         if key not in rows:
@@ -95,8 +205,23 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
     return freed, what
 
 
+def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error})") from None
+    if isinstance(found, np.ndarray):
+        return found, None
+    with found:
+        if "inputs" not in found:
+            raise BadInput(f"{path}: has the arrays {', '.join(found.files)}, expected an array named inputs")
+        return found["inputs"], found.get("labels")
+
+
 def _size(count: int) -> str:
-    """Bytes as a person reads them.
+    """Bytes with a unit.
 
     >>> _size(4_300_000)
     '4.3 MB'

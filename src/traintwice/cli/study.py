@@ -1,69 +1,97 @@
-"""What `run` and `report` do, but for showing what came out."""
+"""Finding, training and loading of studies, for `run`, `report`, `check`, `export` and `predict`."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from traintwice.cli.progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
-from traintwice.presets import PRESETS
+from traintwice.presets import PRESETS, CompositeStudy
+from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.processes import Started
 from traintwice.specs import decode
 from traintwice.study import Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing
 
+REPRODUCTION = "traintwice-reproduction"
+NOT_INSTALLED = (
+    f"The tables and studies of the papers, such as ad.table1, need the package {REPRODUCTION}: "
+    "pip install ./reproduction in the repository of traintwice."
+)
 
-def find(study: str, *, replicas: int | None, seed: int | None, settings: list[str], name: str | None) -> Experiment:
-    """The experiment that the arguments of `run` describe.
+
+def find(study: str, *, settings: list[str], **explicit: Any) -> Experiment | CompositeStudy:
+    """The study that the arguments of `run` describe.
+
+    Args:
+        study: name or TOML file.
+        settings: ``KEY=VALUE`` of ``--set``.
+        explicit: options ``replicas``, ``seed``, ``name``, ``scale`` and ``parts``; None or an empty list where the user gave none.
+    Raises:
+        UnknownName: no such study. BadSpec: the file, a setting or a plug-in is wrong, or the study does not have an option.
+    """
+    explicit = {key: value for key, value in explicit.items() if value not in (None, [])}
+    found = Experiment.read(Path(study)) if study.endswith(".toml") or _is_file(study) else named(study).make()
+    if not isinstance(found, Experiment):
+        if settings or "name" in explicit:
+            option = "--set" if settings else "--name"
+            raise BadSpec(f"{option}: {study} is a composite study, whose settings are fixed")
+        return found
+    for key, option in (("parts", "--part"), ("scale", "--scale")):
+        if key in explicit:
+            raise BadSpec(f"{option}: {study} is one experiment, which has neither parts nor scales")
+    return Experiment.from_dict({**found.override(settings).to_dict(), **explicit})
+
+
+def find_experiment(study: str, *, settings: list[str], seed: int | None) -> Experiment:
+    """The experiment of a name or TOML file.
 
     Raises:
-        UnknownName: no such preset. BadSpec: the file or a setting is wrong.
+        UnknownName: no such study. BadSpec: as `find`, or a composite study.
     """
-    if study in PRESETS:
-        experiment = PRESETS[study]()
-    elif study.endswith(".toml") or Path(study).is_file():
-        experiment = Experiment.read(Path(study))
-    else:
-        from traintwice.papers import ARTEFACTS
+    found = find(study, settings=settings, seed=seed)
+    if not isinstance(found, Experiment):
+        raise BadSpec(f"{study} is a composite study, expected one experiment")
+    return found
 
-        raise unknown("study", study, [*PRESETS, *ARTEFACTS], hint="A file's name must end in .toml.")
-    plain = experiment.override(settings).to_dict()
-    given = {"replicas": replicas, "seed": seed, "name": name}
-    return Experiment.from_dict({**plain, **{key: value for key, value in given.items() if value is not None}})
+
+def named(name: str) -> NamedStudy:
+    """The study of a name, of this package or of a plug-in.
+
+    Raises:
+        UnknownName: no such study. BadSpec: two plug-ins have a study of that name.
+    """
+    if name in PRESETS:  # without loading plug-ins
+        return NamedStudy(name, OWN_PACKAGE, PRESETS[name])
+    studies = installed_studies(PRESETS)
+    if name in studies.refused:
+        raise BadSpec(studies.refused[name])
+    if name not in studies.by_name:
+        hints = ["A file's name must end in .toml.", *studies.broken]
+        if all(study.package != REPRODUCTION for study in studies.by_name.values()):
+            hints.append(NOT_INSTALLED)
+        raise unknown("study", name, studies.by_name, hint=" ".join(hints))
+    return studies.by_name[name]
+
+
+def _is_file(study: str) -> bool:
+    return study not in PRESETS and Path(study).is_file()
 
 
 def execution_of(*, engine: str, device: str, precision: str, jobs: int | None = None) -> Execution:
     """The execution that the options of the command line describe.
 
     Raises:
-        BadSpec: an option has a value that it cannot have.
+        BadSpec: an option has a value outside its range.
     """
     try:
         return decode(Execution, {"engine": engine, "device": device, "precision": precision, "jobs": jobs})
     except BadSpec as error:
         raise BadSpec(f"--{error}") from None  # the message starts with the name of the option
-
-
-def is_of_a_paper(study: str, *, scale: str | None, parts: list[str], settings: list[str], name: str | None) -> bool:
-    """Whether the argument of `run` is a table or figure of a paper.
-
-    Raises:
-        BadSpec: an option that only the other kind of study has.
-    """
-    from traintwice.papers import ARTEFACTS
-
-    if study not in ARTEFACTS:
-        if scale is not None or parts:
-            given = "--part" if parts else "--scale"
-            raise BadSpec(f"{given}: {study} is no table or figure of a paper; those are {', '.join(ARTEFACTS)}")
-        return False
-    if settings or name is not None:
-        given = "--set" if settings else "--name"
-        raise BadSpec(f"{given}: {study} is run as it stands; `traintwice show STUDY --toml` gives a study to edit")
-    return True
 
 
 def train(
@@ -77,26 +105,26 @@ def train(
     checkpoint_seconds: float = 60.0,
     started: list[Started] | None = None,
 ) -> Results:
-    """Train what is missing, with progress on standard error, and gather; ``started`` are workers that wait already."""
+    """Train the missing replicas with progress on standard error, and gather; ``started`` are worker processes started earlier."""
     store = Store(path)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    plan = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
     if not quiet:
         for caution in cautions(experiment, classes=data.classes):
             print(f"note, {caution}", file=sys.stderr)
-        for line in engines_in_words(made, experiment.replicas):
+        for line in engines_in_words(plan, experiment.replicas):
             print(line, file=sys.stderr)
-    for damage in made.damaged:
+    for damage in plan.damaged:
         print(
             f"traintwice: {store.folder(damage.key)}: {damage.reason}; training replica {damage.replica} again", file=sys.stderr
         )
     notes: list[str] = []
     every = Every(checkpoint_seconds)
     with (
-        progress_for(experiment, made, quiet=quiet) as progress,
-        closing(train_missing(experiment, data, store, made, checkpoint=every, started=started)) as news,
+        progress_for(experiment, plan, quiet=quiet) as progress,
+        closing(train_missing(experiment, data, store, plan, checkpoint=every, started=started)) as finishing,
     ):
-        for finished in news:
+        for finished in finishing:
             progress.advance(finished.task.key)
             if finished.note:
                 notes.append(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}")
@@ -105,22 +133,22 @@ def train(
     return gather(experiment, store, data)
 
 
-def engines_in_words(made: Plan, replicas: int) -> list[str]:
-    """What trains the missing replicas, and why; rows are named where not all are trained alike."""
-    at_once = {task.row: min(task.at_once, replicas) for task in made.missing}
-    said: dict[str, list[str]] = {}
-    for row, choice in made.engines.items():
+def engines_in_words(plan: Plan, replicas: int) -> list[str]:
+    """The engine of the missing replicas and why it was chosen; rows are named where engines differ."""
+    at_once = {task.row: min(task.at_once, replicas) for task in plan.missing}
+    lines: dict[str, list[str]] = {}
+    for row, choice in plan.engines.items():
         if row in at_once:
             many = f"{at_once[row]} replicas at once" if at_once[row] > 1 else "one replica at a time"
-            said.setdefault(f"engine: {choice.engine}, {many}: {choice.reason}", []).append(row)
-    return [line if len(said) == 1 else f"{line} ({', '.join(rows)})" for line, rows in said.items()]
+            lines.setdefault(f"engine: {choice.engine}, {many}: {choice.reason}", []).append(row)
+    return [line if len(lines) == 1 else f"{line} ({', '.join(rows)})" for line, rows in lines.items()]
 
 
 def load(path: Path, name: str | None) -> Results:
     """The results of a study from its store alone.
 
     Raises:
-        StoreError: no store, no such study, several and none named, or replicas missing.
+        StoreError: no store, replicas missing, or several studies and no name. UnknownName: no such study.
     """
     store = Store(path, create=False)
     names = store.studies()
@@ -137,10 +165,10 @@ def load(path: Path, name: str | None) -> Results:
 
 
 def check_writable(out: Path) -> None:
-    """Raise before anything is trained where a report could not be written in the end.
+    """Check before training that a report can be written.
 
     Raises:
-        StoreError: the directory cannot be made or written.
+        StoreError: the directory cannot be created or written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

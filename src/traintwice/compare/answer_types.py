@@ -22,8 +22,8 @@ class Answer:
     """One question about the new model, answered.
 
     Attributes:
-        question: what was asked.
-        verdict: the answer in a few words: "worse", "better", "no change that matters", "inconclusive", "more than retraining brings",
+        question: the question that is answered.
+        verdict: the answer in a few words: "worse", "better", "no change that matters", "inconclusive", "more than retraining causes",
             "within noise", "2 of 12 worse", "no retrains given" …
         concern: see `Concern`.
         sentence: the answer in a sentence, numbers included.
@@ -39,14 +39,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """A change between two models against what retraining alone brings, given this old model.
+    """A change between two models against what retraining alone causes, given this old model.
 
     Attributes:
         name, title, unit: what changes: "churn", "negative_flips", "decisions at 0.5", "top 100", "regression_difference".
         retrains: k, retrains of the old recipe next to the old model; 0 where repeated draws of each model are the floor.
         new_retrains: retrains of the new recipe next to the new model.
         value: of old against new; with retrains of the new recipe the mean over all pairs of an old with a new model.
-        floor: what retraining alone brings; with retrains of the new recipe the mean of both recipes' own.
+        floor: what retraining alone causes; with retrains of the new recipe the mean of both recipes' own.
         ratio: value / floor, for new retrains and new rows, formed on the log scale; bounds are nan where there are too few
             retrains, or copies.
         excess: value − floor, in the unit of the measure.

@@ -9,9 +9,8 @@ from traintwice.compare.answer_types import Answer, Concern, NoiseFloor, Questio
 from traintwice.compare.floor import NO_VERDICT, advice
 from traintwice.compare.results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
 from traintwice.compare.slices import restless_slices, worse_slices
+from traintwice.formatting import between, change, cut, decimals_for, probability, times, value_of, visible
 from traintwice.statistics.significance import holm
-from traintwice.tables.format import between, change, decimals_for, probability, times, value_of
-from traintwice.tables.text import cut, visible
 
 SAME_WITHIN = 0.005
 """Largest change of accuracy that does not matter, unless another is given; of other measures, the same share of the old value."""
@@ -33,7 +32,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
         said = "there are too few rows to estimate a variance"
         return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {said}.", said)
     if not asked:
-        return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "no labels given")
+        return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "needs labels")
     adjusted = holm([q.p_value or 0.0 for q in asked])
     better = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) > 0]
     worse = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) < 0]
@@ -51,7 +50,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
 
 
 def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str) -> Answer:
-    """Whether a measure is more than retraining brings.
+    """Whether a measure is more than retraining causes.
 
     Args:
         question: "regressions" or "disagreement".
@@ -63,7 +62,7 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
         return Answer(question, "no value", "unknown", f"{question.capitalize()}: {without}.", without)
     value = with_interval(measured)
     if floor is None:
-        said = f"{value}; how much retraining alone brings is not known without retrains of the old recipe (--floor)"
+        said = f"{value}; how much retraining alone causes is not known without retrains of the old recipe (--floor)"
         return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
     verdict, concern = _of_floor(floor)
     if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
@@ -90,13 +89,13 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
         )
     if restless:
         floor = every[0].excess is not None
-        said = f"churn above {'their floor' if floor else 'the rest'} in {len(restless):,} of {many}"
-        return Answer("slices", said, "problem" if floor else "inconclusive", f"Slices: {said}: {detail}.", detail)
+        said = f"churn above {'its floor' if floor else 'the rest'} in {len(restless):,} of {many}"
+        return Answer("slices", said, "problem" if floor else "inconclusive", f"{said.capitalize()}: {detail}.", detail)
     return Answer("slices", "no significant difference", "fine", f"Slices: no significant difference in {many}.", many)
 
 
 def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
-    """Whether decisions at thresholds, or the rows of highest score, change more than retraining brings; None if none are given."""
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
@@ -117,7 +116,7 @@ def with_interval(measured: Measured) -> str:
 
 def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
     if floor.verdict == "beyond noise":
-        return "more than retraining brings", "problem"
+        return "more than retraining causes", "problem"
     return ("within noise", "fine") if floor.verdict == "within noise" else ("inconclusive", "inconclusive")
 
 

@@ -98,11 +98,10 @@ class TopRows:
     Args:
         wanted: n.
         names: of the classes.
-        show: names of the group columns that rows are shown with.
     """
 
-    def __init__(self, wanted: int, names: Sequence[str] | None, show: Sequence[str] = ()) -> None:
-        self._wanted, self._names, self._show = wanted, names, tuple(show)
+    def __init__(self, wanted: int, names: Sequence[str] | None) -> None:
+        self._wanted, self._names = wanted, names
         self._rows: list[tuple[float, ChangedRow]] = []
 
     def add(
@@ -132,7 +131,7 @@ class TopRows:
             label = name_of(int(block.labels[n]), self._names) if block.has_labels else None
         if block.has_probs:
             before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
-        shown = {name: None if (value := to_numpy(block.groups[name])[n]) is None else str(value) for name in self._show}
+        shown = {name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()}
         return ChangedRow(
             plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
             place,

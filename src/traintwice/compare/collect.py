@@ -69,7 +69,7 @@ class DiffAccumulator:
         tolerances = {f"{t:g}": distance(0, 1, self.classes) > t for t in TOLERANCES} if self.classes else {}
         self.tolerances = Tally(tolerances, clustered=self.clustered)
         of_pairs = None if pairs is None else (pairs, pair_quantities(pairs, changed))
-        by = [] if self.regression else [g for g in source.groups if g not in options.only_shown]
+        by = [] if self.regression else source.groups
         self.slices = (
             None if self.regression else Slices(by, self.base.quantities, of_pairs, options.by_slice, clustered=self.clustered)
         )
@@ -84,8 +84,8 @@ class DiffAccumulator:
         self.identical = IdenticalReplicas()
         self.olds = pairs.olds if pairs else [0]
         names = source.class_names
-        self.largest = TopRows(options.listed, names, options.show)
-        self.regressed, self.regressed_rows = TopRows(options.listed, names, options.show), 0
+        self.largest = TopRows(options.listed, names)
+        self.regressed, self.regressed_rows = TopRows(options.listed, names), 0
         reason = no_instability(source.has_probs, source.regression, len(self.olds))
         self.reviews = Reviews() if reason is None else None
         if reason is not None:
@@ -110,7 +110,8 @@ class DiffAccumulator:
 
     def add(self, block: Predictions) -> None:
         """Add rows of all models."""
-        places = self.rows + np.arange(block.examples)
+        known = block.known.positions
+        places = self.rows + np.arange(block.examples) if known is None else to_numpy(known)
         if block.targets is None or not (unknown := np.isnan(to_numpy(block.targets))).any():
             self._add(block, places)
             return

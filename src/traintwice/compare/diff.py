@@ -1,4 +1,4 @@
-"""One old model against one new model: whether it is worse, what changed, where, and whether that is more than retraining brings."""
+"""One old model against one new model: whether it is worse, what changed, where, and whether that is more than retraining causes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs
 from traintwice.compare.matched import SOFT
 from traintwice.compare.operating import check_thresholds, check_top_k
-from traintwice.compare.options import RANKED, DiffOptions, columns_of, distinct, with_groups
+from traintwice.compare.options import RANKED, DiffOptions, distinct
 from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
 from traintwice.compare.results import (
     PREDICTED,
@@ -59,7 +59,6 @@ def diff(
     same_within: float = SAME_WITHIN,
     min_support: int = 100,
     listed: int = 20,
-    show: Sequence[str] = (),
     rows_file: str | Path | None = None,
     no_rows: bool = False,
     waive: Collection[str] = (),
@@ -84,14 +83,13 @@ def diff(
         same_within: the largest change of accuracy that does not matter; of other measures of quality, as a share of the old value.
         min_support: the least rows of a slice.
         listed: how many regressed rows, and rows that moved most, are kept.
-        show: columns that are kept with these rows.
         rows_file: a Parquet file to write every row to, with old and new class, distance and instability.
         no_rows: keep ids and rows out of the result, and the contents of cells out of errors.
         waive: ids of rows that do not count.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
             times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
-        reading: which columns are what, see `open_predictions`. With arrays, id, label, weight, cluster and draws are arrays, and by a
-            mapping from names to arrays.
+        reading: which columns are what, see `open_predictions`; ``show`` names columns that are kept with the listed rows. With arrays,
+            id, label, weight, cluster and draws are arrays, and by and show mappings from names to arrays.
     Returns:
         A `Diff`. Intervals are about these two models and new rows (new clusters of rows); those of a ratio to a floor also about new
         retrains, given this old model.
@@ -121,8 +119,6 @@ def diff(
         min_support=min_support,
         temperature_matched=temperature_matched,
         listed=0 if no_rows else listed,
-        show=() if no_rows else tuple(show),
-        only_shown=tuple(name for name in show if name not in columns_of(reading.get("by"))),
         no_rows=no_rows,
         margin=margin,
         same_within=same_within,
@@ -134,7 +130,9 @@ def diff(
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
-    with cells_kept_out(no_rows), open_rows(every, names, **_with_shown(reading, options.show)) as rows:
+    if no_rows:
+        reading.pop("show", None)
+    with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:
         rows.waive = frozenset(str(i) for i in waive)
         found = compare_rows(rows, options, details)
         if rows_file is not None:
@@ -246,12 +244,12 @@ def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality
     t, found = g.base, []
     if g.regression:
         return []
-    wanted = [(ACCURACY, "right_0", "right_1")]
+    wanted = [(ACCURACY, "lost", "won")]
     if "positive" not in t.quantities:
         reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
         g.left_out |= dict.fromkeys(("recall", "precision"), reason)
     else:
-        wanted += [(RECALL, "hit_0", "hit_1"), (PRECISION, "", "")]
+        wanted += [(RECALL, "hit_lost", "hit_won"), (PRECISION, "", "")]
     for (old, new, change), lost, won in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
             g.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
@@ -334,11 +332,6 @@ def _check(
         )
     if min_support < 1 or listed < 0:
         raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
-
-
-def _with_shown(reading: Reading, show: Sequence[str]) -> Reading:
-    """The reading options with the columns that rows are shown with read too."""
-    return {**reading, "by": with_groups(reading.get("by"), show)} if show else reading
 
 
 def _one(given: Any, name: str) -> Any:

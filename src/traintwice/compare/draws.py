@@ -92,7 +92,7 @@ def compare_draws(rows: Rows, options: DiffOptions) -> Diff:
         raise BadInput("--draws and --floor exclude each other: with draws a model's own disagreement is the floor")
     clustered = rows.clusters is not None
     tally = _tally(clustered)
-    by = {name: _Column(Axis(), _tally(clustered)) for name in rows.groups if name not in options.show}
+    by = {name: _Column(Axis(), _tally(clustered)) for name in rows.groups}
     lists: list[tuple[float, ChangedRow]] = []
     seen = lost_items = 0
     for block in rows.items():
@@ -225,6 +225,7 @@ def _row(block: DrawBlock, n: int, seen: int, values: Sequence[np.ndarray], rows
     old, new = (f"{round(of[f'right_{m}'][n] * many[m])} of {many[m]} right" for m in (0, 1))
     names = rows.class_names
     label = int(block.labels[n])
+    further = {name: None if values[n] is None else str(values[n]) for name, values in block.shown.items()}
     shown = None if label < 0 else names[label] if names is not None else str(label)
     id_of = plain_id(block.ids[n])
-    return ChangedRow(id_of, seen + n, old, new, None, None, shown, float(of["cross"][n]), None, {})
+    return ChangedRow(id_of, seen + n, old, new, None, None, shown, float(of["cross"][n]), None, further)

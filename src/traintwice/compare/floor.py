@@ -1,4 +1,4 @@
-"""A change between two models against the change that retraining alone brings."""
+"""A change between two models against the change that retraining alone causes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice.compare.answer_types import Judgement, NoiseFloor
+from traintwice.formatting import times
 from traintwice.metrics.definition import Unit
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import times
 from traintwice.types import Estimate
 
 ASK_FOR = 4
@@ -271,7 +271,7 @@ def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
     verb = "are" if what.endswith("flips") else "is"
     ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"
     if found.verdict == "beyond noise":
-        return f"more than retraining brings: {ratio}"
+        return f"more than retraining causes: {ratio}"
     if found.verdict == "within noise":
         above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
         return f"within noise: {ratio}, below {found.margin:g} times{above}"

@@ -16,9 +16,9 @@ from traintwice.compare.gate_types import Budget, Check, GateResult, Outcome, Ru
 from traintwice.compare.options import named, with_groups
 from traintwice.compare.results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
+from traintwice.formatting import between, limits_in_words, value_of
 from traintwice.metrics import ALL, Metric
 from traintwice.predictions import Predictions
-from traintwice.tables.format import number
 from traintwice.types import Estimate
 
 SPECIAL = ("excess", "decisions(THRESHOLD)", "swapped(K)")
@@ -63,7 +63,7 @@ def gate(
         >>> old, new = rng.integers(2, size=1000), rng.integers(2, size=1000)
         >>> result = gate(old, new, [Budget("churn", max=0.3)], by_position=True)
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
-        ('over', 'churn is 0.517')
+        ('over', 'churn is 51.7 %')
     """
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
@@ -190,16 +190,24 @@ def _of_slice(budget: Budget) -> Metric | None:
 
 
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
+    differs = _is_difference(budget, found)
     if budget.by is None:
-        yield _check(budget, None, _overall(budget, found), rule, _why_not(budget, found))
+        yield _check(budget, None, _overall(budget, found), rule, _why_not(budget, found), is_difference=differs)
         return
     every = (*found.slices, *found.predicted, *found.periods)
     parts = [s for s in every if s.column == budget.by and (budget.where is None or s.value == budget.where)]
     if budget.where is not None and not parts:
         why = f"no slice {budget.by}={budget.where} has {found.min_support:,} rows or more"
-        yield replace(_check(budget, None, None, rule, why), column=budget.by, value=budget.where)
+        yield replace(_check(budget, None, None, rule, why, is_difference=differs), column=budget.by, value=budget.where)
     for part in sorted(parts, key=lambda s: s.value or ""):
-        yield _check(budget, part, _in_slice(budget, part), rule, "it has no value in this slice")
+        yield _check(budget, part, _in_slice(budget, part), rule, "it has no value in this slice", is_difference=differs)
+
+
+def _is_difference(budget: Budget, found: Diff) -> bool:
+    """Whether the number is a difference: a change of quality, or an excess over the noise floor."""
+    if budget.against == "minus floor" or budget.measure == "excess":
+        return True
+    return budget.of == "change" and any(q.name == budget.measure for q in found.quality)
 
 
 def _why_not(budget: Budget, found: Diff) -> str:
@@ -261,20 +269,19 @@ def in_words(budget: Budget, column: str | None, value: str | None) -> str:
     return f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
 
 
-def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str) -> Check:
-    unit = unit_of(budget)
+def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str, *, is_difference: bool) -> Check:
+    unit = "points" if is_difference and unit_of(budget) == "fraction" else unit_of(budget)
     column, value = (None, None) if part is None else (part.column, part.value)
     name = in_words(budget, column, value)
     if estimate is None or math.isnan(estimate.value):
         return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
     outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
     outcome: Outcome = "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"
-    limits = [f"{word} {limit:g}" for word, limit in (("at most", budget.max), ("at least", budget.min)) if limit is not None]
-    has_ends = not (math.isnan(estimate.low) or math.isnan(estimate.high))
-    ends = f" ({number(estimate.low, 'number', 4)} to {number(estimate.high, 'number', 4)})" if has_ends else ""
-    reason = f"{name} is {estimate.value:.4g}{ends}; allowed is {' and '.join(limits)}"
+    ends = between(estimate, unit)
+    reason = f"{name} is {value_of(estimate, unit)}{f' ({ends})' if ends else ''}; allowed is "
+    reason += limits_in_words(budget.max, budget.min, unit)
     if outcome == "inconclusive":
-        reason += ", which its interval neither keeps nor breaks" if has_ends else ", and it has no interval to compare"
+        reason += "; the limit is inside the interval" if ends else "; there is no interval"
     return Check(budget, column, value, unit, estimate, outcome, reason)
 
 

@@ -182,7 +182,7 @@ def _kind(hint: Any) -> dict[str, Any]:
     if origin in (Union, UnionType):
         return _kind(next(a for a in args if a is not NoneType))  # TOML has no null: an absent key is None
     if origin is Literal:
-        return {"enum": list(args)}
+        return {"enum": sorted(args)}  # typing may return the order of an equal Literal that was evaluated earlier
     if origin is tuple and args[0] is str:
         return {"anyOf": [_TEXTS, {"type": "array", "items": _TEXTS}]}
     if origin is tuple:

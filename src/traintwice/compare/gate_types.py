@@ -63,7 +63,7 @@ class Check:
     Attributes:
         budget: the limit.
         column, value: the slice; None for all rows.
-        unit: "fraction" or "number".
+        unit: "fraction", "points" (a difference of fractions) or "number"; the estimate and the limits stay fractions.
         estimate: the number; None where it has no value.
         outcome: kept, over, or inconclusive.
         reason: in a sentence.

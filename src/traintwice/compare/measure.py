@@ -194,7 +194,8 @@ def measure(
         if multiplicity or within_loss is not None:
             whole = in_memory(rows, "multiplicity and within_loss read")
             if within_loss is not None:
-                chosen = replicas_within_loss(whole.models(0, replicas), within_loss).tolist()
+                known = whole.where(whole.labelled) if whole.known.some_labelled else whole
+                chosen = replicas_within_loss(known.models(0, replicas), within_loss).tolist()
                 kept = tuple(read.files[m] for m in chosen)
             if len(chosen) < 2:
                 raise TooFewReplicas(

@@ -23,7 +23,6 @@ class DiffOptions:
         which, quality: further measures between the models and of each, of one pass.
         whole: measures that need all rows in memory.
         by_slice: measures of every slice.
-        show: columns that rows are listed with; ``only_shown`` those of them that are not slices.
         pairs: of models, where there are retrains.
     """
 
@@ -37,22 +36,15 @@ class DiffOptions:
     min_support: int
     temperature_matched: bool
     listed: int
-    show: tuple[str, ...]
-    only_shown: tuple[str, ...]
     no_rows: bool
     margin: float
     same_within: float
     pairs: Pairs | None
 
 
-def columns_of(given: Any) -> list[str]:
-    """The columns that an option names: one name, several, or none."""
-    return [given] if isinstance(given, str) else list(given or ())
-
-
 def with_groups(by: Any, columns: Iterable[str]) -> Any:
     """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
-    return by if isinstance(by, Mapping) else list(dict.fromkeys([*columns_of(by), *columns]))
+    return by if isinstance(by, Mapping) else list(dict.fromkeys([*([by] if isinstance(by, str) else by or ()), *columns]))
 
 
 def named(metric: Metric | str) -> Metric:

@@ -14,12 +14,12 @@ from traintwice.compare.expressions import RowValues, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
 from traintwice.errors import BadInput
+from traintwice.formatting import points
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics.paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics.intervals import t_quantile
 from traintwice.statistics.significance import least_that
-from traintwice.tables.format import points
 
 OF_A_REPLICA = 0.05
 """Without a pilot: standard deviation of a replica's own churn, in units of churn."""

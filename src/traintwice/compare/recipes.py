@@ -12,12 +12,12 @@ from traintwice.compare.estimates import Difference, gap, interval
 from traintwice.compare.options import distinct
 from traintwice.compare.results import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.formatting import points
 from traintwice.metrics import Metric
 from traintwice.metrics.definition import Unit
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
-from traintwice.tables.format import points
 from traintwice.types import Estimate
 
 DEFAULT: tuple[Metric, ...] = (

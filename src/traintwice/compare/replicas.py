@@ -9,7 +9,8 @@ from typing import Any
 from traintwice.errors import BadInput
 from traintwice.metrics.definition import to_numpy
 from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, replicas_of
-from traintwice.predictions.reading import Classes, reading_of
+from traintwice.predictions.classes import Classes
+from traintwice.predictions.reading import reading_of
 
 MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
@@ -63,18 +64,7 @@ def in_memory(rows: Rows, what: str) -> Predictions:
 
 def some_of(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
     """The rows of some of the models."""
-    values = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)[list(chosen)]
-    labels = whole.labels if whole.has_labels else None
-    part = Predictions.trusted(
-        values,
-        labels,
-        whole.weights,
-        scores=whole.has_scores,
-        targets=whole.targets,
-        ids=whole.ids,
-        clusters=whole.clusters,
-        class_names=whole.class_names,
-    )
+    part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
     return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.metrics.definition import Unit
 from traintwice.predictions import Summary
-from traintwice.tables.sheet import Sheet, sheet_of
 from traintwice.types import Estimate, plain_number
 
 SCHEMA_VERSION = 2
@@ -26,17 +26,17 @@ SIGNIFICANT = 0.05
 
 
 class Shown:
-    """A result that displays as its sheet, which packages above `compare` register with `traintwice.tables.sheet_of`."""
+    """A result that prints as its sheet (`traintwice.tables.sheet_of`)."""
 
-    def sheet(self) -> Sheet:
-        """The result as a person reads it."""
-        return sheet_of(self)
+    def sheet(self) -> Any:
+        """The result as a person reads it: a `traintwice.tables.Sheet`."""
+        return import_module("traintwice.tables").sheet_of(self)  # imported by name: the room of tables is above this one
 
     def __str__(self) -> str:
-        return self.sheet().to_text()
+        return str(self.sheet().to_text())
 
     def _repr_html_(self) -> str:
-        return self.sheet().to_html()
+        return str(self.sheet().to_html())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, nan as null and infinity as "infinite"."""
@@ -109,7 +109,7 @@ class SliceTest:
         old, new: the measure of each model; for churn what it is compared with (the floor of the slice, or without retrains the churn
             of all other rows; None where there are none) and the churn.
         change: new minus old; for churn the churn itself.
-        p_value: churn: of being that of all other rows or, with retrains, of being what retraining brings; accuracy, recall: of no
+        p_value: churn: of being that of all other rows or, with retrains, of being what retraining causes; accuracy, recall: of no
             change.
         q_value: the p-value after Benjamini and Hochberg over all slices and questions.
     """
@@ -263,7 +263,7 @@ class Decisions:
         old_positive, new_positive: share of rows decided positive by each model.
         changed: share of rows whose decision changed.
         to_positive, to_negative: its two parts.
-        floor: the change against what retraining brings; None without retrains.
+        floor: the change against what retraining causes; None without retrains.
     """
 
     threshold: float
@@ -280,13 +280,13 @@ class SwapSet:
     """The k rows of highest score of each model (ties: the earlier row).
 
     Attributes:
-        asked: as asked: a number of rows, or a share of them.
+        asked: the requested top k: a number of rows, or a share of them.
         rows: k.
         overlap: share of k that both models choose.
         swapped: rows that entered, which is also how many left.
         entered_positive, left_positive: share with label 1 among the rows that entered and left; None where there are none with
             a label.
-        floor: the swapped share against what retraining brings; None without retrains.
+        floor: the swapped share against what retraining causes; None without retrains.
     """
 
     asked: float

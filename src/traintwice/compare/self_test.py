@@ -19,7 +19,7 @@ from traintwice.compare.results import PREDICTED
 from traintwice.errors import BadInput
 from traintwice.predictions import Reading, replicas_of
 from traintwice.predictions.reading import OPTIONS
-from traintwice.progress import tell
+from traintwice.progress import report
 from traintwice.statistics.intervals import scaled_bounds, t_quantile, wilson
 from traintwice.types import Estimate
 
@@ -70,7 +70,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         outcomes[a, b] = found.outcome
         for check in found.checks:
             by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
-        tell(100 * done / len(pairs), 100, "%")
+        report(100 * done / len(pairs), 100, "%")
     over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
     counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())
     return SelfTest(names, len(pairs), over, inconclusive, counts, _sentence(over, inconclusive, m, len(pairs)))  # type: ignore[arg-type]

@@ -40,12 +40,10 @@ def change_estimate(
     variance with t.
 
     Args:
-        lost, won: names of the quantities that are right under the old, and under the new model; ``right_both`` or ``hit_both`` is
-            what they share.
+        lost, won: names of the quantities of rows that became wrong, and right.
         mid: McNemar's mid-p, for slices.
     """
-    both = "right_both" if lost == "right_0" else "hit_both"
-    worse, better = (float(tally.total(name)[g] - tally.total(both)[g]) for name in (lost, won))
+    worse, better = (float(tally.total(name)[g]) for name in (lost, won))
     found = interval(replace(summary, rows=np.full(2, summary.value)), level=level)
     if tally.clustered or tally.weighted:
         freedom = max((summary.units or 2) - 1, 1)
@@ -157,11 +155,11 @@ class _Column:
             tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
             if t.total("labelled")[g] > 0:
-                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "right_0", "right_1", per_slice["accuracy"][g], mid=True)
+                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "lost", "won", per_slice["accuracy"][g], mid=True)
             if accuracy is not None and name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                 tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
-                    change, p = change_estimate(RECALL[2], t, g, level, "hit_0", "hit_1", recall[g], mid=True)
+                    change, p = change_estimate(RECALL[2], t, g, level, "hit_lost", "hit_won", recall[g], mid=True)
                     tests.append(SliceTest("recall", *_pair(old_new["recall"], g), change, p, 1.0))
             yield Slice(
                 column=name,
@@ -202,7 +200,7 @@ class _Column:
         return float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows, interval(summary, level=level)
 
     def _p_of_floor(self, g: int) -> float:
-        """p-value of the churn of a group being what retraining brings."""
+        """p-value of the churn of a group being what retraining causes."""
         if self.pairs is None:
             return 1.0
         pairs, tally = self.pairs

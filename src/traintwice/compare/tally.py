@@ -12,6 +12,7 @@ from traintwice.compare.expressions import (
     RowValues,
     changed,
     labelled,
+    lost,
     positive,
     predicts_positive,
     right,
@@ -68,25 +69,30 @@ class Ratio:
         return ((1.0, self.top, self.bottom), *(((-1.0, *self.less),) if self.less else ()))
 
 
-def base_quantities(*, binary: bool) -> dict[str, Expression]:
-    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/definitions.md, "Measures"."""
+def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expression]:
+    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/definitions.md, "Measures".
+
+    Args:
+        binary: also rows of the positive class.
+        graded: rows have scores between 0 and 1, and are not right or wrong.
+    """
     found = {
         "changed": changed(0, 1),
         "labelled": labelled(),
         "changed_labelled": changed(0, 1) & labelled(),
-        "right_0": right(0),
-        "right_1": right(1),
-        "right_both": right(0) & right(1),
+        "lost": lost(0, 1),
+        "won": lost(1, 0),
     }
+    if not graded:
+        found |= {"right_0": right(0), "right_1": right(1)}
     if binary:
         found |= {"positive": positive(), "hit_0": positive() & right(0), "hit_1": positive() & right(1)}
-        found |= {"hit_both": positive() & right(0) & right(1)}
+        found |= {"hit_lost": positive() & lost(0, 1), "hit_won": positive() & lost(1, 0)}
         found |= {f"said_{m}": predicts_positive(m) & labelled() for m in (0, 1)}
     return found
 
 
-_LOST, _WON = {"right_0": 1.0, "right_both": -1.0}, {"right_1": 1.0, "right_both": -1.0}
-_EITHER = {"right_0": 1.0, "right_1": 1.0, "right_both": -2.0}
+_LOST, _WON, _EITHER = {"lost": 1.0}, {"won": 1.0}, {"lost": 1.0, "won": 1.0}
 _LABELLED = {"labelled": 1.0}
 _RIGHTS, _ERRORS = {"right_0": 1.0, "right_1": 1.0}, {"labelled": 2.0, "right_0": -1.0, "right_1": -1.0}
 
@@ -94,7 +100,7 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio("churn", "churn", {"changed": 1.0}, {ONE: 1.0}),
     Ratio("negative_flips", "negative flips", _LOST, _LABELLED),
     Ratio("positive_flips", "positive flips", _WON, _LABELLED),
-    Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, **{k: -v for k, v in _EITHER.items()}}, _LABELLED),
+    Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, _LABELLED),
     Ratio("win_loss_ratio", "wins / losses", _WON, _LOST, unit="number", share=False),
     Ratio(
         "churn_to_error",
@@ -110,7 +116,7 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio(
         "churn_incorrect",
         "churn incorrect",
-        {"changed_labelled": 2.0, **{k: -v for k, v in _EITHER.items()}},
+        {"changed_labelled": 2.0, "lost": -1.0, "won": -1.0},
         _ERRORS,
         scale="logit",
     ),
@@ -177,6 +183,10 @@ class Tally:
         self.moments.add(
             np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters
         )
+
+    def has(self, ratio: Ratio) -> bool:
+        """Whether the quantities of a measure are summed."""
+        return all(name in self._place for _, *forms in ratio.quotients for form in forms for name in form)
 
     def total(self, form: Form | str) -> np.ndarray:
         """The sum of a linear form of quantities, by group."""

@@ -1,10 +1,9 @@
-"""Data sets as data: `load` gives arrays, split once and for all."""
+"""Data sets as data: `load` returns arrays in fixed splits."""
 
 from traintwice.data.arrays import Arrays
 from traintwice.data.cifar import CIFAR10, CIFAR100
-from traintwice.data.columns import Columns, TableShape
 from traintwice.data.criteo import Criteo
-from traintwice.data.dataset import Dataset, Scaling, Source, Split, Streamed, is_here
+from traintwice.data.dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
 from traintwice.data.digits import Digits
 from traintwice.data.flights import Flights
 from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
@@ -21,7 +20,7 @@ ALL: tuple[type, ...] = (
 """Every data set; the contract tests loop over it."""
 
 FETCHED: dict[str, type] = {cls.__name__: cls for cls in ALL if hasattr(cls, "fetch")}
-"""Name to data set, of those that are downloaded."""
+"""Name to class of the data sets that can be downloaded."""
 
 __all__ = [
     "ALL",
@@ -42,13 +41,13 @@ __all__ = [
     "INaturalist",
     "ImageFolder",
     "ImageNet",
+    "LazyInputs",
     "Loaded",
     "Loader",
     "MNIST5k",
     "Scaling",
     "Source",
     "Split",
-    "Streamed",
     "Table",
     "TableShape",
     "is_here",

@@ -1,4 +1,4 @@
-"""Anyone's arrays, from .npz and .npy files."""
+"""Arrays of the user, from .npz and .npy files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice.data.data_files import reading
 from traintwice.data.dataset import Dataset, Scaling, Split
-from traintwice.data.folders import reading
-from traintwice.data.official import deal, deal_one, measured
-from traintwice.data.streamed import Layout, Mapped, channels_first
+from traintwice.data.on_disk import Mapped, PictureLayout, channels_first
+from traintwice.data.splits import deal, deal_one, measured
 from traintwice.errors import BadInput, BadSpec
 
-ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles and are not loaded"
+ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles, which are not loaded"
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,22 @@ class Arrays:
     """Your own arrays: inputs and labels in a ``.npz`` file or two ``.npy`` files.
 
     Inputs are ``N features``, or pictures ``N rows columns``, ``N channels rows columns`` or ``N rows columns channels`` with 1 or 3
-    channels (channels come first where both fit). Bytes stay bytes and are divided by 255 when a mini-batch is read; other numbers
-    become float32 and are taken as they are.
+    channels (channels first where both fit). Bytes are kept and divided by 255 when a mini-batch is read; other numbers are converted to
+    float32 without scaling.
 
     Args:
-        inputs: the file of inputs: ``.npy``, or ``.npz`` with arrays "inputs" and "labels" and perhaps "test_inputs" and "test_labels".
+        inputs: the file of inputs: ``.npy``, or ``.npz`` with arrays "inputs", "labels" and optionally "test_inputs", "test_labels".
         labels: the ``.npy`` file of labels, whole numbers from 0, where ``inputs`` is a ``.npy`` file.
-        test_inputs, test_labels: ``.npy`` files of test examples; where there are none, they are dealt from the others.
-        train, validation, test: how many examples go to each split; None takes all that are left (for ``test`` only where there are
-            test examples).
-        split_seed: of the shuffle that deals them.
+        test_inputs, test_labels: ``.npy`` files of test examples; None takes test examples from the other files.
+        train, validation, test: number of examples in each split; None takes all remaining examples (for ``test`` only where there
+            are test files).
+        split_seed: of the shuffle into splits.
         normalise: give each channel of bytes mean 0 and standard deviation 1 on the training split.
-        memory_map: leave inputs on disk and read them a mini-batch at a time: for ``.npy`` files larger than memory.
-        name: of the data in tables.
+        memory_map: read inputs from disk a mini-batch at a time, for ``.npy`` files larger than memory.
+        name: of the data set in tables.
     Raises:
-        BadInput: a file is missing or is none of these, shapes do not fit, or more examples are asked for than there are. BadSpec:
-            settings that do not go together.
+        BadInput: a file is missing or of another format, shapes do not match, or the splits need more examples than the files have.
+            BadSpec: settings that contradict each other.
     Source:
         Ours.
     """
@@ -57,15 +57,15 @@ class Arrays:
     def __post_init__(self) -> None:
         packed = self.inputs.endswith(".npz")
         if packed and (self.labels or self.test_inputs or self.test_labels or self.memory_map):
-            raise BadSpec("Arrays.inputs: a .npz file holds all arrays and cannot be memory-mapped; give .npy files to do either")
-        if not packed and self.labels is None:
-            raise BadSpec("Arrays.labels: missing; a .npy file of inputs needs one of labels")
-        if (self.test_inputs is None) != (self.test_labels is None):
-            raise BadSpec("Arrays.test_inputs: test inputs and test labels are given together or not at all")
-        if self.memory_map and self.normalise:
             raise BadSpec(
-                "Arrays.normalise: means are not computed of memory-mapped inputs; normalise them where they are written"
+                "Arrays.inputs: a .npz file has all arrays in one file and cannot be memory-mapped; use .npy files instead"
             )
+        if not packed and self.labels is None:
+            raise BadSpec("Arrays.labels: missing; a .npy file of inputs needs a .npy file of labels")
+        if (self.test_inputs is None) != (self.test_labels is None):
+            raise BadSpec("Arrays.test_inputs: got one of test_inputs and test_labels, expected both or none")
+        if self.memory_map and self.normalise:
+            raise BadSpec("Arrays.normalise: cannot be combined with memory_map; normalise the inputs before they are written")
 
     def load(self) -> Dataset:
         """Read and split the data."""
@@ -73,13 +73,13 @@ class Arrays:
         whole = _Whole(inputs, labels, self.inputs)
         if official is None:
             if self.test is None:
-                raise BadSpec(f"Arrays.test: missing; {self.inputs} comes without test examples, say how many to keep for that")
+                raise BadSpec(f"Arrays.test: missing; {self.inputs} has no test examples; set the number of examples to test on")
             parts = deal_one(len(labels), (self.train, self.validation, self.test), seed=self.split_seed)
             sources = [whole, whole, whole]
         else:
             tests = _Whole(*official, self.test_inputs or self.inputs)
             if tests.shape != whole.shape:
-                raise BadInput(f"{tests.file}: got test inputs of shape {tests.shape}, those for training have {whole.shape}")
+                raise BadInput(f"{tests.file}: got test inputs of shape {tests.shape}, expected {whole.shape} as for training")
             parts = deal(len(labels), len(tests.labels), (self.train, self.validation, self.test), seed=self.split_seed)
             sources = [whole, whole, tests]
         chosen = [source.rows(part) for source, part in zip(sources, parts, strict=True)]
@@ -87,7 +87,7 @@ class Arrays:
         if whole.inputs.dtype == np.uint8:
             scaling = measured(_by_channel(chosen[0])) if self.normalise else Scaling()
         elif self.normalise:
-            raise BadSpec(f"Arrays.normalise: is for bytes, and {self.inputs} holds {whole.inputs.dtype}")
+            raise BadSpec(f"Arrays.normalise: got inputs of {whole.inputs.dtype} in {self.inputs}, expected bytes")
         train, validation, test = (
             Split(x, source.labels[part], scaling) for x, source, part in zip(chosen, sources, parts, strict=True)
         )
@@ -103,13 +103,13 @@ class Arrays:
         found = reading(_there(self.inputs), _packed, (OSError, ValueError, EOFError, zipfile.BadZipFile), advice=ADVICE)
         for name in ("inputs", "labels"):
             if name not in found:
-                raise BadInput(f"{self.inputs}: holds {', '.join(found) or 'nothing'}, expected arrays named inputs and labels")
+                raise BadInput(f"{self.inputs}: has {', '.join(found) or 'no arrays'}, expected arrays named inputs and labels")
         both = "test_inputs" in found and "test_labels" in found
         return (found["inputs"], found["labels"]), (found["test_inputs"], found["test_labels"]) if both else None
 
 
 class _Whole:
-    """Inputs and labels of a file, checked, before they are dealt."""
+    """Checked inputs and labels of a file, before they are split."""
 
     def __init__(self, inputs: np.ndarray, labels: np.ndarray, file: str) -> None:
         self.inputs, self.file = inputs, file
@@ -121,7 +121,7 @@ class _Whole:
                 "from 0 for each"
             )
         self.labels = labels.astype(np.int64)
-        self.layout: Layout = "no channels" if inputs.ndim == 3 else "as they are"
+        self.layout: PictureLayout = "no channels" if inputs.ndim == 3 else "as they are"
         if inputs.ndim == 4 and inputs.shape[1] not in (1, 3) and inputs.shape[3] in (1, 3):
             self.layout = "channels last"
         self.shape = channels_first(inputs[:1], self.layout).shape[1:]
@@ -130,6 +130,7 @@ class _Whole:
             self.pixels = (*self.shape[1:], 3) if self.shape[0] == 3 else self.shape[1:]
 
     def rows(self, chosen: np.ndarray) -> np.ndarray | Mapped:
+        """Some inputs, channels first."""
         if isinstance(self.inputs, np.memmap):
             return Mapped(Path(self.file).expanduser(), self.inputs, chosen, self.layout)
         found = self.inputs[chosen]
@@ -138,7 +139,7 @@ class _Whole:
 
 
 def _by_channel(inputs: np.ndarray | Mapped) -> np.ndarray:
-    """Bytes ``N channels rows columns``; features are pixels of one channel."""
+    """Bytes as ``N channels rows columns``; features become the pixels of one channel."""
     array = inputs if isinstance(inputs, np.ndarray) else inputs.array
     return array if array.ndim == 4 else array[:, None, :, None]
 
@@ -146,7 +147,7 @@ def _by_channel(inputs: np.ndarray | Mapped) -> np.ndarray:
 def _there(name: str) -> Path:
     path = Path(name).expanduser()
     if not path.is_file():
-        raise BadInput(f"{path}: no such file. Give the path of a .npy or .npz file, from the folder in which you run")
+        raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
     return path
 
 
@@ -154,7 +155,7 @@ def _npy(name: str, memory_map: bool = False) -> np.ndarray:
     def read(path: Path) -> np.ndarray:
         found = np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
         if not isinstance(found, np.ndarray):
-            raise ValueError("holds several arrays; a .npy file holds one")
+            raise ValueError("has several arrays, expected one")
         return found
 
     return reading(_there(name), read, (OSError, ValueError, EOFError), advice=ADVICE)

@@ -8,10 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice.data.data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data.dataset import Dataset
-from traintwice.data.download import Remote, download
-from traintwice.data.folders import data_folder, find, places, reading
-from traintwice.data.official import dataset_of_pictures
+from traintwice.data.splits import dataset_of_pictures
 from traintwice.errors import BadInput, BadSpec
 
 PIXELS = 3 * 32 * 32
@@ -26,8 +25,8 @@ def read_records(path: Path, *, labels: int, records: int, advice: str) -> tuple
     Args:
         path: of the file.
         labels: label bytes of a record: 1 in CIFAR-10, 2 (coarse, fine) in CIFAR-100.
-        records: how many the file must hold.
-        advice: what to do where it does not.
+        records: expected number of records.
+        advice: what to do about a damaged file.
     Raises:
         BadInput: the file has another size.
     """
@@ -44,7 +43,7 @@ def read_records(path: Path, *, labels: int, records: int, advice: str) -> tuple
 
 
 def _find(name: str, file: str, among: tuple[Path, ...], archive: str, advice: str) -> Path:
-    """The binary file; where only the version for Python is there, that is said."""
+    """The binary file; the error names a Python version of the data set if there is one."""
     try:
         return find(name, file, among, advice=advice)
     except BadInput:
@@ -52,7 +51,7 @@ def _find(name: str, file: str, among: tuple[Path, ...], archive: str, advice: s
         for path in (folder / inside for folder in among for inside in (whole, pickle)):
             if path.exists():
                 raise BadInput(
-                    f"{name}: {path} is the version for Python, a pickle, which can run code when it is loaded and is not. "
+                    f"{name}: {path} is the Python version, a pickle, which is not loaded because it can run code. "
                     f"Get the binary version, {ADDRESS}{archive}: {advice}"
                 ) from None
         raise
@@ -63,16 +62,16 @@ class CIFAR10:
     """60,000 colour pictures of 32 × 32 pixels in 10 classes, kept as bytes.
 
     Args:
-        folder: where ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin`` are, or the folder ``cifar-10-batches-bin``
-            that holds them; else they are looked for in ``CIFAR10`` within the folder of all data.
-        train, validation, test: how many examples go to each split, train and validation from the official 50,000; None takes all that
-            are left.
-        split_seed: of the shuffle that deals them.
-        normalise: give each channel of the training split mean 0 and standard deviation 1; else bytes are divided by 255.
+        folder: with ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``, or with a folder ``cifar-10-batches-bin``; None is
+            ``CIFAR10`` in the data folder.
+        train, validation, test: number of examples in each split, train and validation from the official 50,000; None takes all
+            remaining examples.
+        split_seed: of the shuffle into splits.
+        normalise: scale each channel to mean 0 and standard deviation 1 on the training split; False divides bytes by 255.
     Raises:
-        BadInput: files missing, of another size, or pickles; or more examples than there are.
+        BadInput: files are missing, of another size, or pickles; or the splits need more examples than there are.
     Source:
-        Krizhevsky 2009; "binary version" of its page.
+        Krizhevsky 2009, binary version.
     """
 
     folder: str | None = None
@@ -120,7 +119,7 @@ class CIFAR10:
 
     @classmethod
     def fetch(cls, folder: Path | None = None) -> list[Path]:
-        """Download the files into a folder, the one where `load` looks for them unless told otherwise."""
+        """Download the files into a folder; None is the folder in which `load` looks for them."""
         return download(cls.remotes, folder or data_folder() / cls.__name__)
 
 
@@ -129,14 +128,14 @@ class CIFAR100:
     """60,000 colour pictures of 32 × 32 pixels in 100 classes (or 20), kept as bytes.
 
     Args:
-        folder: where ``train.bin`` and ``test.bin`` are; else they are looked for in ``CIFAR100`` within the folder of all data. Class
-            names are read from ``fine_label_names.txt`` or ``coarse_label_names.txt`` where they lie beside.
+        folder: with ``train.bin`` and ``test.bin``; None is ``CIFAR100`` in the data folder. Class names are read from
+            ``fine_label_names.txt`` or ``coarse_label_names.txt`` in the same folder.
         train, validation, test, split_seed, normalise: as for `CIFAR10`.
         labels: "fine" for 100 classes, "coarse" for 20.
     Raises:
-        BadInput: files missing, of another size, or pickles; or more examples than there are. BadSpec: other labels.
+        BadInput: files are missing, of another size, or pickles; or the splits need more examples than there are. BadSpec: other labels.
     Source:
-        Krizhevsky 2009; "binary version" of its page.
+        Krizhevsky 2009, binary version.
     """
 
     folder: str | None = None
@@ -187,12 +186,12 @@ class CIFAR100:
 
     @classmethod
     def fetch(cls, folder: Path | None = None) -> list[Path]:
-        """Download the files into a folder, the one where `load` looks for them unless told otherwise."""
+        """Download the files into a folder; None is the folder in which `load` looks for them."""
         return download(cls.remotes, folder or data_folder() / cls.__name__)
 
 
 def _where(name: str, folder: str | None) -> tuple[tuple[Path, ...], str]:
-    """The folder and the one that the official archive makes within it, and how to fill them."""
+    """The folders to look in (the folder itself, and that of the official archive), and how to fill them."""
     inside = "cifar-10-batches-bin" if name == "CIFAR10" else "cifar-100-binary"
     among = tuple(path for place in places(name, folder) for path in (place, place / inside))
     return among, f"Get them with: traintwice fetch {name}{f' --folder {folder}' if folder else ''}"

@@ -1,4 +1,4 @@
-"""Logs of displayed advertisements in Criteo's text format, streamed from disk."""
+"""Logs of displayed advertisements in Criteo's text format, read from disk in blocks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from traintwice.data.columns import LARGEST_VOCABULARY, Columns
 from traintwice.data.criteo_text import CATEGORIES, NUMBERS, Lines
-from traintwice.data.dataset import Dataset, Split
-from traintwice.data.folders import data_folder
-from traintwice.data.streams import reported
+from traintwice.data.data_files import data_folder
+from traintwice.data.dataset import LARGEST_VOCABULARY, Columns, Dataset, Split
+from traintwice.data.splits import reported
 from traintwice.errors import BadInput
 
 NUMERIC = tuple(f"I{i + 1}" for i in range(NUMBERS))
@@ -21,24 +20,24 @@ CATEGORICAL = tuple(f"C{i + 1}" for i in range(CATEGORIES))
 
 @dataclass(frozen=True)
 class Criteo:
-    """Displayed advertisements, clicked or not, one a line: label, 13 whole numbers, 26 categories in hexadecimal, tabs between them.
+    """Displayed advertisements, clicked or not, one a line: label, 13 whole numbers, 26 hexadecimal categories, separated by tabs.
 
-    A stream read from disk block by block: memory does not grow with the file but for one byte a line. Numbers n become
-    sign(n)·log(1 + |n|), empty ones 0; categories are hashed to ``buckets`` codes of each column, empty ones have code 0.
+    For progressive training. The file is read block by block; memory grows by one byte a line only. Numbers n become
+    sign(n)·log(1 + |n|), empty numbers 0; categories are hashed to ``buckets`` codes in each column, empty categories have code 0.
 
     Args:
-        path: of a training file such as ``train.txt`` (test files have no labels), not compressed; left out, ``train.txt`` in ``Criteo``
-            within the folder of all data.
-        buckets: categories that are told apart in each column, from 2 to 2^24.
-        rows: how many lines, from the first on; None takes all.
-        warm_up: share of the stream that is trained on and not reported, in [0, 1).
-        validation: share that comes next and that temperatures are fitted to.
-        reported: test examples at most: of the rest, every k-th.
+        path: of an uncompressed training file such as ``train.txt`` (test files have no labels); None is ``Criteo/train.txt`` in the
+            data folder.
+        buckets: codes in each column, from 2 to 2^24.
+        rows: number of lines to read, from the first; None reads all.
+        warm_up: share of the examples, at the beginning, that is trained on and not reported, in [0, 1).
+        validation: share of the examples after the warm-up, for fitting temperatures.
+        reported: largest number of test examples; every k-th remaining example is taken.
     Raises:
-        BadInput: the file is missing, or a line is not of the format (the message names it); a setting outside its range.
+        BadInput: the file is missing, a line is of another format (the message names the line), or a setting is outside its range.
     Source:
         The format of Criteo's display-advertising challenge and of its terabyte logs. Ours: the logarithm, the hash (multiplication by
-        an odd constant of the column, upper bits), nothing learnt from the file before it is trained on.
+        an odd constant of the column, upper bits); no statistics of the file are used before training.
     """
 
     path: str | None = None
@@ -50,11 +49,11 @@ class Criteo:
 
     advice: ClassVar[str] = (
         "Get the data of Criteo's display-advertising challenge (https://www.kaggle.com/c/criteo-display-ad-challenge; 45,840,617 lines), "
-        "unpack train.txt and put it there"
+        "and unpack train.txt to this place"
     )
 
     def load(self) -> Dataset:
-        """Find the lines and their labels; rows are parsed when they are asked for."""
+        """Find the lines and their labels; rows are parsed on request."""
         if not 2 <= self.buckets <= LARGEST_VOCABULARY:
             raise BadInput(f"Criteo.buckets: got {self.buckets}, expected 2 to {LARGEST_VOCABULARY:,}")
         path = data_folder() / "Criteo" / "train.txt" if self.path is None else Path(self.path)
@@ -82,12 +81,12 @@ class Criteo:
 
 
 class _Rows:
-    """Lines as rows of numbers and codes, parsed when they are asked for.
+    """Lines as rows of numbers and codes, parsed on request.
 
     Args:
         lines: of the file.
-        buckets: categories of each column.
-        places: which lines, or how many from the first on.
+        buckets: codes in each column.
+        places: of the lines, or the number of lines from the first.
     """
 
     def __init__(self, lines: Lines, buckets: int, places: np.ndarray | int) -> None:
@@ -98,7 +97,7 @@ class _Rows:
 
     @property
     def digest(self) -> str:
-        """Of the file and how it is read; which lines is said by the places of the data set."""
+        """Digest of the file and the settings; the digest of the data set adds the places of the lines."""
         return f"{self._lines.digest} {self._buckets} {self.shape}"
 
     def read(self, rows: np.ndarray) -> np.ndarray:
@@ -113,7 +112,7 @@ class _Rows:
 
 
 def hashed(categories: np.ndarray, buckets: int) -> np.ndarray:
-    """Codes 1 … buckets − 1 of 32-bit values ``N columns``, 0 for 2^32, which stands for an empty field.
+    """Codes 1 … buckets − 1 of 32-bit values ``N columns``, 0 for 2^32, the value of an empty field.
 
     >>> hashed(np.array([[5, 5, 1 << 32]]), 1000).tolist()
     [[486, 334, 0]]

@@ -1,7 +1,6 @@
-"""Criteo's text format, read in blocks of lines: label, 13 whole numbers, 26 categories of 8 hexadecimal digits, tabs between them.
+"""Criteo's text format: label, 13 whole numbers, 26 categories of 8 hexadecimal digits, separated by tabs.
 
-Fields may be empty. Blocks are found by the ends of lines, fields by the tabs: a block is parsed as arrays of bytes, with no loop over
-lines.
+Fields may be empty. The file is read in blocks of lines, and a block is parsed as an array of bytes, without a loop over lines.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FIELDS = 1 + NUMBERS + CATEGORIES
 
 LINES_IN_BLOCK = 16_384
 BLOCKS_HELD = 6
-"""More than a moving window of 10,000 rows and the batch before it can touch."""
+"""Enough for a moving window of 10,000 rows and the mini-batch before it."""
 
 READ_BYTES = 1 << 24
 
@@ -37,8 +36,8 @@ class Parsed:
 
     Attributes:
         labels: 0 or 1, ``N``.
-        numbers: ``N 13``, nan where empty.
-        categories: ``N 26``, the 32 bits that were written, or 2^32 for an empty field.
+        numbers: ``N 13``, nan for an empty field.
+        categories: ``N 26``, 32-bit values, or 2^32 for an empty field.
     """
 
     labels: np.ndarray
@@ -47,13 +46,13 @@ class Parsed:
 
 
 def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
-    """WholeResult lines of the format.
+    """Parse complete lines.
 
     Args:
-        text: lines, the last with or without its end.
-        path, first_line: where they come from, for messages.
+        text: lines; the last may lack its end of line.
+        path, first_line: where the lines are from, for messages.
     Raises:
-        BadInput: another number of fields, or a field that is not what it must be; the message names the first line of it.
+        BadInput: a wrong number of fields, or an invalid field; the message names the first such line.
     Example:
         >>> line = b"1\\t" + b"\\t".join([b"-2", *[b""] * 12]) + b"\\t" + b"\\t".join([b"0000000f", *[b""] * 25])
         >>> p = parse(line, Path("day.txt"))
@@ -67,11 +66,11 @@ def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
         wrong = next((i for i, line in enumerate(lines) if line.count(b"\t") != FIELDS - 1), len(lines))
         raise BadInput(
             f"{path}: line {first_line + wrong + 1:,} has {lines[min(wrong, len(lines) - 1)].count(9) + 1} fields, expected {FIELDS}: "
-            f"a label, {NUMBERS} whole numbers and {CATEGORIES} categories, with tabs between them"
+            f"a label, {NUMBERS} whole numbers and {CATEGORIES} categories, separated by tabs"
         )
     starts = np.append(0, ends[:-1] + 1).reshape(-1, FIELDS)
     lengths = ends.reshape(-1, FIELDS) - starts
-    if raw[ends[FIELDS - 1] - 1] == 13:  # lines that end as on Windows
+    if raw[ends[FIELDS - 1] - 1] == 13:  # Windows line ends
         lengths[:, -1] -= 1
 
     def check(good: np.ndarray, column: int, what: str) -> None:
@@ -84,14 +83,14 @@ def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
     labels = raw[starts[:, :1]].astype(np.int64) - 48
     check((lengths[:, :1] == 1) & ((labels == 0) | (labels == 1)), 0, "a label, 0 or 1")
     numbers, are_numbers = _whole_numbers(raw, starts[:, 1 : 1 + NUMBERS], lengths[:, 1 : 1 + NUMBERS])
-    check(are_numbers, 1, "a whole number of at most 15 digits, or nothing")
+    check(are_numbers, 1, "a whole number of at most 15 digits, or an empty field")
     categories, are_hex = _hexadecimal(raw, starts[:, 1 + NUMBERS :], lengths[:, 1 + NUMBERS :])
-    check(are_hex, 1 + NUMBERS, "8 hexadecimal digits, or nothing")
+    check(are_hex, 1 + NUMBERS, "8 hexadecimal digits, or an empty field")
     return Parsed(labels[:, 0], numbers, categories)
 
 
 def _whole_numbers(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values, nan where empty, and which fields are whole numbers."""
+    """Values (nan where empty), and whether each field is valid."""
     negative = (lengths > 0) & (raw[starts] == 45)
     digits = lengths - negative
     value, good = np.zeros(starts.shape), (digits > 0) | (lengths == 0)
@@ -105,7 +104,7 @@ def _whole_numbers(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> 
 
 
 def _hexadecimal(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values of 8 digits, 2^32 where empty, and which fields are one or the other."""
+    """Values (2^32 where empty), and whether each field is valid."""
     there = lengths == 8
     value, good = np.zeros(starts.shape, dtype=np.int64), there | (lengths == 0)
     for place in range(8):
@@ -116,15 +115,15 @@ def _hexadecimal(raw: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tu
 
 
 class Lines:
-    """Where the lines of a file are, found in one pass that also takes its digest.
+    """The places of the lines of a file, from one pass that also computes the digest.
 
     Args:
         path: of the file.
     Raises:
-        BadInput: it cannot be read, is empty, or a line begins with no label.
+        BadInput: the file cannot be read or is empty, or a line has no label.
 
     Attributes:
-        labels: of every line (uint8): a byte a line is all that grows with the file.
+        labels: of every line (uint8).
         digest: BLAKE2b of the bytes.
     """
 
@@ -149,7 +148,7 @@ class Lines:
         if self.labels.max() > 1:
             wrong = int((self.labels > 1).argmax())
             raise BadInput(
-                f"{path}: line {wrong + 1:,} begins with no label, expected 0 or 1 and a tab; Criteo's test files have no labels"
+                f"{path}: line {wrong + 1:,} has no label, expected 0 or 1 and a tab; Criteo's test files have no labels"
             )
         self._starts = [*starts, size]
         self.digest = state.hexdigest()
@@ -157,7 +156,7 @@ class Lines:
         self._lock = threading.Lock()
 
     def block(self, number: int) -> Parsed:
-        """A block of lines; the last ones used are held. May be called from any thread."""
+        """A block of lines; recently used blocks are cached. Thread-safe."""
         with self._lock:
             if number not in self._held:
                 self._held[number] = self._read(number)
@@ -177,7 +176,7 @@ class Lines:
         return parse(text, self.path, number * LINES_IN_BLOCK)
 
     def parts(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Parsed, np.ndarray]]:
-        """For each block that rows lie in: which of the rows, the block, and their places in it."""
+        """For each block with requested rows: indices into ``rows``, the block, and the places in the block."""
         blocks, places = np.divmod(rows, LINES_IN_BLOCK)
         for number in np.unique(blocks).tolist():
             which = np.flatnonzero(blocks == number)

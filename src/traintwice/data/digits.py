@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn."""
+"""The handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.dataset import Dataset, split
+from traintwice.data.dataset import Dataset
+from traintwice.data.splits import split
 from traintwice.errors import BadInput, require
 
 
@@ -17,11 +18,11 @@ class Digits:
     """1,797 handwritten digits of 8 × 8 pixels, values in [0, 1].
 
     Args:
-        train, validation, test: how many examples go to each split; together at most 1,797.
-        split_seed: of the shuffle that deals them.
-        pictures: examples of 8 x 8 for convolutions, instead of 64 numbers in a row.
+        train, validation, test: number of examples in each split; together at most 1,797.
+        split_seed: of the shuffle into splits.
+        pictures: examples of shape 8 x 8 for convolutions, instead of 64 numbers.
     Raises:
-        MissingExtra: scikit-learn is not installed. BadInput: more examples than there are.
+        MissingExtra: scikit-learn is not installed. BadInput: the splits need more examples than there are.
     Source:
         scikit-learn's ``load_digits`` (the test set of the UCI optical recognition of handwritten digits data).
     Example:
@@ -49,11 +50,11 @@ class Digits:
 
 
 def _file() -> Path:
-    """The file in scikit-learn; importing its loader would take a second in every process."""
+    """The file in scikit-learn. (The import of its loader would take a second in every process.)"""
     found = find_spec("sklearn")
     places = (found.submodule_search_locations if found is not None else None) or []
     files = [Path(place) / "datasets" / "data" / "digits.csv.gz" for place in places]
     for file in files:
         if file.is_file():
             return file
-    raise BadInput(f"digits: {', '.join(map(str, files))} is not there; install a released scikit-learn")
+    raise BadInput(f"digits: {', '.join(map(str, files))} is missing; install a released version of scikit-learn")

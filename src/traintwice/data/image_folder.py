@@ -1,4 +1,4 @@
-"""Pictures in folders, a folder for each class: ImageNet and any other; iNaturalist, whose files say the class."""
+"""Picture files: a folder for each class (ImageNet and others), or annotations with the classes (iNaturalist)."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from traintwice.data.data_files import places
 from traintwice.data.dataset import Dataset, Scaling, Split
-from traintwice.data.folders import places
-from traintwice.data.official import deal
-from traintwice.data.streamed import Pictures
+from traintwice.data.on_disk import Pictures
+from traintwice.data.splits import deal
 from traintwice.errors import BadInput, BadSpec, require
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 
 SCALING = Scaling((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Means and standard deviations of ImageNet's channels, as they are commonly printed."""
+"""The usual means and standard deviations of the channels of ImageNet."""
 
 Listed = tuple[tuple[str, ...], np.ndarray]
-"""Files, by their paths within the folder, and labels."""
+"""Paths of files within the folder, and labels."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Pictures in folders, decoded while training: ``train/CLASS/*`` and ``val/CLASS/*``.
+    """Pictures in ``train/CLASS/*`` and ``val/CLASS/*``, decoded during training.
 
     Args:
-        folder: the folder that holds both; else ``ImageFolder`` within the folder of all data.
-        train, validation, test: how many examples go to each split, train and validation from the folder ``train``, test from ``val``; None
-            takes all that are left.
-        split_seed: of the shuffle that deals them.
-        resize, size: the shorter side becomes ``resize`` pixels, then the ``size`` × ``size`` in the middle are taken.
-        decoders: threads that decode pictures, in each process that trains.
-        train_folder, test_folder: other names of the two folders.
+        folder: with both folders; None is ``ImageFolder`` in the data folder.
+        train, validation, test: number of examples in each split, train and validation from ``train``, test from ``val``; None takes all
+            remaining examples.
+        split_seed: of the shuffle into splits.
+        resize, size: the shorter side is resized to ``resize`` pixels, then the ``size`` × ``size`` centre is cropped.
+        decoders: threads that decode pictures, in each worker process.
+        train_folder, test_folder: names of the two folders.
     Raises:
-        MissingExtra: Pillow is not installed. BadInput: folders missing or empty, or other classes in the second. BadSpec: sizes
-            that do not fit.
+        MissingExtra: Pillow is not installed. BadInput: folders are missing or empty, or have different classes. BadSpec: a size
+            outside its range.
     Source:
-        The arrangement that torchvision's ImageFolder made common. Classes are the names of the folders in alphabetical order. Bytes are
-        scaled by the means and standard deviations of ImageNet. Ours: the official validation pictures are the test split.
+        The layout of torchvision's ImageFolder. Classes are the names of the folders in alphabetical order. Bytes are scaled by the
+        means and standard deviations of ImageNet. Ours: the official validation pictures are the test split.
     """
 
     folder: str | None = None
@@ -63,7 +63,7 @@ class ImageFolder:
             raise BadSpec(f"{type(self).__name__}: got {got}, expected 1 <= size <= resize and at least 1 decoder")
 
     def load(self) -> Dataset:
-        """List the pictures and deal them; none is decoded yet."""
+        """List the pictures and split them, without decoding."""
         require("PIL", extra="data", purpose="reading pictures")
         name = type(self).__name__
         (root,) = places(name, self.folder)
@@ -89,12 +89,12 @@ class ImageFolder:
                 raise BadInput(f"{name}: no folder {root / half}. {self.advice}")
             classes = tuple(sorted(path.name for path in (root / half).iterdir() if path.is_dir()))
             if not classes:
-                raise BadInput(f"{name}: {root / half} holds no folders of classes. {self.advice}")
+                raise BadInput(f"{name}: {root / half} has no folders of classes. {self.advice}")
             halves.append(classes)
         if halves[0] != halves[1]:
             (other,) = sorted(set(halves[0]) ^ set(halves[1]))[:1]
             counts = f"{len(halves[0])} classes in {self.train_folder} and {len(halves[1])} in {self.test_folder}"
-            raise BadInput(f"{name}: {counts}, {other!r} is in one only. {self.advice}")
+            raise BadInput(f"{name}: {counts}, {other!r} is in one of them only. {self.advice}")
         first, second = (_by_folder(root, half, halves[0]) for half in (self.train_folder, self.test_folder))
         return first, second, halves[0]
 
@@ -107,34 +107,33 @@ def _by_folder(root: Path, half: str, classes: tuple[str, ...]) -> Listed:
         files += [f"{half}/{name}/{file}" for file in inside]
         labels += [label] * len(inside)
     if not files:
-        raise BadInput(f"{root / half}: holds no pictures ({', '.join(ENDINGS)})")
+        raise BadInput(f"{root / half}: has no pictures ({', '.join(ENDINGS)})")
     return tuple(files), np.array(labels, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class ImageNet(ImageFolder):
-    """1,281,167 training and 50,000 validation pictures in 1,000 classes, decoded while training.
+    """ImageNet: 1,281,167 training and 50,000 validation pictures in 1,000 classes, decoded during training.
 
     Args:
-        folder: that holds ``train`` and ``val``, each with a folder for each class (n01440764 ...); else ``ImageNet`` within the folder of
-            all data.
+        folder: with ``train`` and ``val``, each with a folder for each class (n01440764 ...); None is ``ImageNet`` in the data folder.
         train, validation, test, split_seed, resize, size, decoders, train_folder, test_folder: as for `ImageFolder`.
     Source:
         Russakovsky et al. 2015 (ILSVRC 2012). The official validation pictures are the test split.
     """
 
     advice: ClassVar[str] = (
-        "ImageNet is given out on https://image-net.org after signing in (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar). Unpack the "
+        "Download ImageNet from https://image-net.org after signing in (ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar). Unpack the "
         "training archives into train/CLASS/, and sort the validation pictures into val/CLASS/ by the ground truth of the development kit"
     )
 
 
 @dataclass(frozen=True)
 class INaturalist(ImageFolder):
-    """iNaturalist 2018: 437,513 training and 24,426 validation pictures in 8,142 species, decoded while training.
+    """iNaturalist 2018: 437,513 training and 24,426 validation pictures in 8,142 species, decoded during training.
 
     Args:
-        folder: that holds ``train_val2018``, ``train2018.json`` and ``val2018.json``; else ``INaturalist`` within the folder of all data.
+        folder: with ``train_val2018``, ``train2018.json`` and ``val2018.json``; None is ``INaturalist`` in the data folder.
         train, validation, test, split_seed, resize, size, decoders: as for `ImageFolder`.
         train_folder, test_folder: names of the two files of annotations, without their ending.
     Source:
@@ -145,12 +144,13 @@ class INaturalist(ImageFolder):
     test_folder: str = "val2018"
 
     advice: ClassVar[str] = (
-        "Get train_val2018.tar.gz, train2018.json and val2018.json by the links on https://github.com/visipedia/inat_comp/tree/master/2018 "
+        "Get train_val2018.tar.gz, train2018.json and val2018.json from the links on "
+        "https://github.com/visipedia/inat_comp/tree/master/2018 "
         "and unpack them into that folder"
     )
 
     def listed(self, root: Path) -> tuple[Listed, Listed, tuple[str, ...]]:
-        """From the annotations."""
+        """Training pictures, test pictures and class names, from the annotations."""
         first, second = (self._annotated(root / f"{half}.json") for half in (self.train_folder, self.test_folder))
         known = sorted({*first[1].tolist(), *second[1].tolist()})
         place = {category: i for i, category in enumerate(known)}
@@ -165,7 +165,7 @@ class INaturalist(ImageFolder):
         except FileNotFoundError:
             raise BadInput(f"INaturalist: no {path}. {self.advice}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}: is not a file of annotations ({type(error).__name__}: {error}). {self.advice}") from None
+            raise BadInput(f"{path}: is not a valid annotation file ({type(error).__name__}: {error}). {self.advice}") from None
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name, _ in rows):
-            raise BadInput(f"{path}: names pictures outside of its folder")
+            raise BadInput(f"{path}: names pictures outside the folder")
         return tuple(name for name, _ in rows), np.array([category for _, category in rows], np.int64)

@@ -1,4 +1,4 @@
-"""Anyone's own DataLoader or IterableDataset, named by the place it is imported from."""
+"""Mini-batches from a user's function, such as a DataLoader, named by its import path."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ Batches = Iterable[tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Loader:
-    """Mini-batches of your own making: whatever your function returns, such as a PyTorch DataLoader.
+    """Mini-batches that your function returns, such as a PyTorch DataLoader.
 
-    The function is called as ``make(split, seed=, replica=, epoch=, **settings)``. ``split`` is "train", "validation" or "test"; what is
-    returned gives pairs (inputs, labels), inputs as the network takes them. For "train" it is called at the beginning of each epoch, for
-    the others once, with seed, replica and epoch 0; they are kept in memory and must be the same each time. The order of the training
-    examples, and what is done to them, is the function's: use ``seed``, ``replica`` and ``epoch`` for it and nothing else, and a replica
-    is the same whenever it is trained. Nothing here can check that, so no bit-identical resume is promised, and the record of each
-    replica says that its data came with a randomness of their own.
+    The function is called as ``make(split, seed=, replica=, epoch=, **settings)`` with ``split`` "train", "validation" or "test". It
+    returns an iterable of pairs (inputs, labels), inputs as the network reads them. For "train" it is called at the beginning of each
+    epoch. For "validation" and "test" it is called once, with seed, replica and epoch 0; these examples are kept in memory and must be
+    the same each time. The function chooses the order of the training examples and their augmentation. If both depend on ``seed``,
+    ``replica`` and ``epoch`` only, a replica can be trained again with the same result. This is not checked, so a resumed training is
+    not guaranteed to give the same bits, and the record of each replica notes it.
 
     Args:
-        maker: "package.module:function". The processes that train must be able to import it: an installed package, or a folder on
+        maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
             PYTHONPATH.
         classes: K.
-        examples: of an epoch; it has ceil(examples / the recipe's batch size) steps. Batches beyond are left, fewer are an error.
-        settings: passed on by name; what TOML can hold.
-        name: of the data in tables.
+        examples: of an epoch, which has ceil(examples / batch size) steps. Further batches are ignored; fewer batches are an error.
+        settings: keyword arguments of the function, of types that TOML has.
+        name: of the data set in tables.
     Raises:
-        BadSpec: not of the form "module:function", nothing to import, or settings that no file could hold. BadInput: batches of
-            another form, or too few.
+        BadSpec: ``maker`` of another form or without a function, or settings of other types. BadInput: invalid batches, or too few.
     Source:
-        Ours. The data are named by ``maker``, ``settings``, ``examples`` and the content of validation and test: when the training data
-        change, change a setting (``{"version": 2}``), or replicas of both will lie under one name.
+        Ours. The digest covers ``maker``, ``settings``, ``examples`` and the content of validation and test, not the training data: when
+        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
     """
 
     maker: str
@@ -61,17 +60,17 @@ class Loader:
         return hash((self.maker, self.classes, self.examples, json.dumps(self.settings, sort_keys=True), self.name))
 
     def load(self) -> Dataset:
-        """Read validation and test examples; those for training come when they are wanted."""
+        """Read validation and test examples; training examples are read during training."""
         make = imported(self.maker, "Loader.maker")
         validation, test = (self._whole(make, split) for split in ("validation", "test"))
         loaded = Loaded(self, make, tuple(test.inputs.shape[1:]))
-        unknown = np.full(self.examples, -1, dtype=np.int64)  # labels come with the batches
+        unknown = np.full(self.examples, -1, dtype=np.int64)  # the batches have the labels
         return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
 
     def _whole(self, make: Callable[..., Batches], split: str) -> Split:
         parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0, **self.settings)]
         if not parts:
-            raise BadInput(f"{self.maker}: gave no batches for {split!r}")
+            raise BadInput(f"{self.maker}: returned no batches for {split!r}")
         inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Split(inputs, labels)
 
@@ -79,10 +78,10 @@ class Loader:
         """Inputs in float32 and labels in int64 of a batch.
 
         Raises:
-            BadInput: it is no pair of as many inputs and labels, or a label is none of the classes.
+            BadInput: the batch is not a pair of equally many inputs and labels, or a label is outside 0 to K − 1.
         """
         if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise BadInput(f"{self.maker}: gave {type(batch).__name__}, expected pairs (inputs, labels)")
+            raise BadInput(f"{self.maker}: returned {type(batch).__name__}, expected pairs (inputs, labels)")
         inputs, labels = np.asarray(batch[0], dtype=np.float32), np.asarray(batch[1])
         if (
             labels.ndim != 1
@@ -92,16 +91,18 @@ class Loader:
             or not len(labels)
         ):
             raise BadInput(
-                f"{self.maker}: gave inputs of shape {inputs.shape} with labels of {labels.dtype} and shape {labels.shape}"
+                f"{self.maker}: returned inputs of shape {inputs.shape} with labels of {labels.dtype} and shape {labels.shape}"
             )
         if labels.min() < 0 or labels.max() >= self.classes:
-            raise BadInput(f"{self.maker}: gave labels from {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}")
+            raise BadInput(
+                f"{self.maker}: returned labels from {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}"
+            )
         return inputs, labels.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """Training inputs that come in mini-batches of their own making."""
+    """Training inputs that a loader returns in mini-batches."""
 
     source: Loader
     make: Callable[..., Batches]
@@ -114,39 +115,39 @@ class Loaded:
 
     @property
     def dtype(self) -> np.dtype:
-        """As networks take them."""
+        """float32."""
         return np.dtype(np.float32)
 
     @property
     def digest(self) -> str:
-        """Of what names them; their content is not known."""
+        """Digest of function and settings; the content is unknown."""
         return f"{self.source.maker} {json.dumps(self.source.settings, sort_keys=True)}"
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Single examples cannot be had.
+        """Refused: a loader has no single examples.
 
         Raises:
             BadSpec: always.
         """
-        raise BadSpec(f"{self.source.maker}: gives mini-batches in its own order; example {rows[0]} alone cannot be read")
+        raise BadSpec(f"{self.source.maker}: returns mini-batches in its own order; a single example ({rows[0]}) cannot be read")
 
     def epoch(self, *, seed: int, replica: int, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The mini-batches of an epoch.
 
         Raises:
-            BadInput: fewer than ``steps``, or inputs of another shape than those of the test examples.
+            BadInput: fewer mini-batches than ``steps``, or inputs of another shape than those of test.
         """
-        given = 0
+        done = 0
         for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch, **self.source.settings), steps):
             inputs, labels = self.source.checked(batch)
             if inputs.shape[1:] != self.one:
                 raise BadInput(
-                    f"{self.source.maker}: gave training inputs of shape {inputs.shape[1:]}, those for test have {self.one}"
+                    f"{self.source.maker}: returned training inputs of shape {inputs.shape[1:]}, expected {self.one} as for test"
                 )
-            given += 1
+            done += 1
             yield inputs, labels
-        if given < steps:
+        if done < steps:
             raise BadInput(
-                f"{self.source.maker}: gave {given} mini-batches in epoch {epoch}, expected {steps} "
-                f"({self.source.examples:,} examples by the recipe's batch size)"
+                f"{self.source.maker}: returned {done} mini-batches in epoch {epoch}, expected {steps} "
+                f"({self.source.examples:,} examples with the batch size of the recipe)"
             )

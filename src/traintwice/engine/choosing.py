@@ -1,46 +1,48 @@
-"""Which engine trains a recipe, and how many replicas it trains at once."""
+"""The engine of a recipe, and how many replicas it trains at once."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from traintwice.data import Dataset
-from traintwice.engine.device import Products
 from traintwice.engine.execution import DEFAULT_EXECUTION, Execution
-from traintwice.engine.memory import available_bytes, cache_bytes
+from traintwice.engine.groups.vectorised import tried
 from traintwice.engine.stacked.placement import placement_changes_bits
-from traintwice.engine.vectorised.trial import tried
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.recipes import Recipe
 
 PLACES = 32
-"""Replicas in a group whose size is fixed: arrays of so many fill whole vectors whatever their other sizes, and kernels are chosen for the
-same shapes whichever replicas are trained. Places beyond the replicas hold replicas again."""
+"""Replicas in a group on a GPU, where kernels are chosen by the shapes of the whole group. Free places are filled with copies."""
 
-FIXED = 4 << 30
-"""Bytes that a group of a fixed size may take on a GPU: it has half as many places until it does. The same for every GPU, as bits are."""
+GROUP_BYTES = 4 << 30
+"""Memory of a group on a GPU: it has half as many places until it fits. Equal for all GPUs, because bits depend on it."""
 
 LARGEST, SMALLEST = 40, 4
-"""Replicas in a group: more gain nothing on the smallest networks, fewer lose on the largest."""
+"""Replicas in a group on a CPU: more are no faster on the smallest networks, fewer are slower on the largest."""
 
+OWN_CACHE = 32 << 20
+"""Bytes of the last cache that one process uses at most; larger caches are shared by many cores."""
 
 PLACED = (
     "this processor rounds a matrix product by its place in the group, so the stacked engine would give a replica other bits in another "
     "group"
 )
-"""Why a recipe of the stacked engine is left to the loop engine on some processors."""
+"""Why the loop engine replaces the stacked engine on some processors."""
 
 TO_ROUNDING = (
     "as asked; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
 )
-"""What the vectorised engine promises on a CPU."""
+"""Promise of the vectorised engine on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Choice:
 
     Attributes:
         engine: its name.
-        reason: in words, to follow its name and a colon.
+        reason: in words, to follow the name and a colon.
     """
 
     engine: Literal["loop", "stacked", "vectorised"]
@@ -57,26 +59,25 @@ class Choice:
 
 
 def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTION) -> Choice:
-    """The engine of a recipe on this processor. It does not depend on how many replicas are trained.
+    """The engine that trains a recipe. It does not depend on the number of replicas.
 
-    On a CPU the stacked engine is taken only where its bits do not depend on the grouping of replicas: a few passes of the recipe's
-    network are run to verify it. Where they do, the loop engine is taken instead, and the reason is `PLACED`.
+    "auto" is stacked if it can train the recipe, else on a GPU vectorised (experimental), else loop. On a CPU, stacked is replaced by loop
+    if its bits depend on the grouping of replicas; a few passes of the recipe's network on this processor show it.
 
     Args:
         recipe, data: what is trained.
-        execution: how; the engine "auto" is stacked where it can, then on a GPU vectorised, then loop. Mixed precision is not for the
-            hand-written passes of the stacked engine.
+        execution: how.
     Raises:
-        BadSpec: a device that this machine does not have, or an engine that cannot train this recipe.
+        BadSpec: this machine does not have the device, or the engine cannot train the recipe.
     Example:
         >>> from traintwice.data import Digits
         >>> choose(Recipe(), Digits().load(), Execution(engine="loop"))
         Choice(engine='loop', reason='as asked')
     """
-    execution.placed()  # raises where this machine does not have the device
+    execution.check_present()
     engine, on_gpu = execution.engine, execution.on_gpu
     if engine != "auto":
-        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution.products)
+        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
         chosen = Choice(engine, TO_ROUNDING if engine == "vectorised" and not on_gpu else "as asked")
@@ -84,44 +85,44 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
         chosen = preferred(recipe, data, execution)
     if chosen.engine == "stacked" and not on_gpu:
         largest = group_size(recipe, data, replace(execution, engine="stacked"))
-        if placement_changes_bits(recipe, data, execution.dtype, largest):
+        if placement_changes_bits(recipe, data, execution, largest):
             return Choice("loop", PLACED)
     return chosen
 
 
 def with_chosen_engine(recipe: Recipe, data: Dataset, execution: Execution) -> Execution:
-    """The same execution by the engine that `choose` names."""
+    """The same execution by the engine of `choose`."""
     return replace(execution, engine=choose(recipe, data, execution).engine)
 
 
 def preferred(recipe: Recipe, data: Dataset, execution: Execution) -> Choice:
-    """What "auto" stands for on a device, whether or not this machine has it."""
-    obstacle = obstacle_to_stacking(recipe, data, execution.products)
+    """The engine of "auto" on a device that this machine need not have."""
+    obstacle = obstacle_to_stacking(recipe, data, execution)
     if obstacle is None:
         return Choice("stacked", "MLP on a GPU" if execution.on_gpu else "MLP on a CPU")
     if not execution.on_gpu:
         return Choice("loop", obstacle)
-    further = obstacle_to_vectorising(recipe, data, execution.products)
+    further = obstacle_to_vectorising(recipe, data)
     if further is None:
-        return Choice("vectorised", f"{obstacle}, on a GPU")
+        return Choice("vectorised", f"{obstacle}, on a GPU (experimental engine)")
     return Choice("loop", obstacle if further == obstacle else f"{obstacle}; {further}")
 
 
-def obstacle_to_stacking(recipe: Recipe, data: Dataset, products: Products = "full") -> str | None:
-    """Why the stacked engine cannot train a recipe, in words; None where it can."""
+def obstacle_to_stacking(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTION) -> str | None:
+    """Why the stacked engine cannot train a recipe; None if it can."""
     if recipe.progressive is None and isinstance(data.train.inputs, np.ndarray) and type(recipe.network) is not MLP:
-        return f"{type(recipe.network).__name__} is no MLP"
+        return f"{type(recipe.network).__name__} is not an MLP"
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
-    if products == "bf16":
-        return "bf16 is not for passes written by hand"
+    if execution.precision == "bf16":
+        return "hand-written passes have no bf16"
     if getattr(recipe.network, "batch_norm", False) and len(data.train) % recipe.batch_size == 1:
         return "batch normalisation of a last mini-batch of one example"
     return None
 
 
-def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _products: Products = "full") -> str | None:
-    """Why the vectorised engine cannot train a recipe, in words; None where it can. The network is tried, once for each structure."""
+def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _execution: Execution = DEFAULT_EXECUTION) -> str | None:
+    """Why the vectorised engine cannot train a recipe; None if it can. A trial of the network shows it, once for each structure."""
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
     if isinstance(recipe.network, SharedNetwork) and recipe.method.components > 1:
@@ -129,21 +130,21 @@ def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _products: Products =
     return tried(recipe.network, data.shape, data.classes).obstacle
 
 
-OBSTACLES: dict[str, Callable[[Recipe, Dataset, Products], str | None]] = {
+OBSTACLES: dict[str, Callable[[Recipe, Dataset, Execution], str | None]] = {
     "stacked": obstacle_to_stacking,
     "vectorised": obstacle_to_vectorising,
 }
-"""Why an engine cannot train a recipe on a device; the reference engine trains all."""
+"""Why an engine cannot train a recipe; the loop engine trains all."""
 
 
 def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
-    """Why replicas cannot be trained together by either engine, in words; None where they can."""
+    """Why no engine can train replicas of a recipe together; None if one may."""
     if recipe.progressive is not None:
         return "a stream is trained on in one pass"
     if not isinstance(data.train.inputs, np.ndarray):
         return "examples are read from disk"
     if type(recipe.optimizer) not in (SGD, AdaGrad, Adam):
-        return f"{type(recipe.optimizer).__name__} is an optimiser that it does not know"
+        return f"{type(recipe.optimizer).__name__} is an unknown optimiser"
     if any(c.network is not None or c.optimizer is not None or c.inputs is not None for c in recipe.components):
         return "components differ in structure, optimiser or inputs"
     if "gate" in recipe.method.needs:
@@ -154,40 +155,36 @@ def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
 
 
 def places_of(recipe: Recipe, data: Dataset, execution: Execution) -> int | None:
-    """How many replicas a group has whose size is fixed, on a GPU and under the vectorised engine; None where any size may be taken.
+    """Replicas in a group of fixed size, on a GPU; None if a group may have any size.
 
-    Args:
-        recipe, data: what is trained.
-        execution: how, by an engine that was chosen.
-    Returns:
-        At most `PLACES`. It depends on recipe and data alone, and is part of a replica's numerics.
+    It depends on recipe and data alone, and is part of a replica's numerics.
+
     Raises:
         BadSpec: the engine is "auto".
     """
     if execution.engine == "auto":
-        raise BadSpec("engine: got 'auto', expected one that was chosen; `traintwice.engine.choose` names it")
-    if execution.engine == "loop" or (execution.engine == "stacked" and not execution.on_gpu):
+        raise BadSpec("engine: got 'auto', expected a chosen one; `traintwice.engine.choose` names it")
+    if execution.engine == "loop" or not execution.on_gpu:
         return None
-    places = PLACES
-    if execution.on_gpu:
-        one = bytes_per_replica(recipe, data)
-        if execution.engine == "vectorised":
-            found = tried(recipe.network, data.shape, data.classes)
-            numbers = 8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape))
-            one = 4 * recipe.method.components * numbers
-        while places > 1 and places * one > FIXED:
-            places //= 2
+    places, one = PLACES, bytes_per_replica(recipe, data, execution)
+    while places > 1 and places * one > GROUP_BYTES:
+        places //= 2
     return places
 
 
+def least_places(recipe: Recipe, data: Dataset, execution: Execution) -> int:
+    """Places of a group at least. A lone stacked replica fills two: a product of one matrix may use another kernel than one of two."""
+    return places_of(recipe, data, execution) or (2 if execution.engine == "stacked" else 1)
+
+
 def group_size(recipe: Recipe, data: Dataset, execution: Execution) -> int:
-    """How many replicas an engine trains at once: one; or as many as a cache holds, within what memory holds; or a fixed number.
+    """Replicas that an engine trains at once.
 
     Args:
         recipe, data: what is trained.
-        execution: how, by an engine that was chosen.
+        execution: how, by a chosen engine.
     Returns:
-        A number from 1 to `LARGEST`. It changes how fast replicas are trained; for what it may change in them, see `train_group`.
+        1 under loop; a fixed number on a GPU; else as many as fit into cache and memory, from 1 to 40.
     Raises:
         BadSpec: the engine is "auto".
     """
@@ -195,16 +192,38 @@ def group_size(recipe: Recipe, data: Dataset, execution: Execution) -> int:
         return 1
     if (fixed := places_of(recipe, data, execution)) is not None:
         return fixed
-    needed = bytes_per_replica(recipe, data)
+    needed = bytes_per_replica(recipe, data, execution)
     by_cache = max(cache_bytes() // needed, SMALLEST)
     by_memory = max(available_bytes() // 4 // needed, 1)
     return min(by_cache, by_memory, LARGEST)
 
 
-def bytes_per_replica(recipe: Recipe, data: Dataset) -> int:
-    """Parameters, their gradients and what the optimiser keeps of them, activations and their gradients, in float32."""
+def bytes_per_replica(recipe: Recipe, data: Dataset, execution: Execution) -> int:
+    """Estimate of parameters, gradients, optimiser state and activations, in float32."""
+    if execution.engine == "vectorised":
+        found = tried(recipe.network, data.shape, data.classes)
+        return (
+            4 * recipe.method.components * (8 * found.parameters + 4 * recipe.batch_size * (found.activations + prod(data.shape)))
+        )
     size = recipe.network.multiply_adds(data.shape, data.classes)
     copies = 4 + (recipe.method.peer_lag and 2) + (recipe.averaging.models if recipe.averaging is not None else 0)
     widths = recipe.network.hidden if isinstance(recipe.network, MLP) else ()
     activations = recipe.batch_size * (4 * sum(widths) + prod(data.shape))
     return int(4 * recipe.method.components * (copies * size + activations))
+
+
+def cache_bytes() -> int:
+    """The processor's largest cache as the system reports it, at most `OWN_CACHE`."""
+    sizes = []
+    for found in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        if match := re.fullmatch(r"(\d+)([KMG])", found.read_text().strip()):
+            sizes.append(int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]])
+    return min(max(sizes, default=OWN_CACHE), OWN_CACHE)
+
+
+def available_bytes() -> int:
+    """Free memory as the system reports it; 4 GiB if it does not."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30

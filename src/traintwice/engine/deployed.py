@@ -1,26 +1,40 @@
-"""The one model to deploy: what a recipe keeps of its components, as a single module from inputs to probabilities."""
+"""The model to deploy: one module from inputs to probabilities, and its files for serving."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset
 from traintwice.engine.building import Weights, build, build_gate, gate_of, load
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, StoreError, TrainingFailed, require
+from traintwice.files import write_whole
 from traintwice.methods import Method
 from traintwice.recipes import Recipe
 
+FORMATS = ("safetensors", "pt2", "onnx")
+"""State dict; graph by torch.export; graph for other runtimes."""
+
+TOLERANCE = 1e-5
+"""Largest difference between the outputs of an exported model and its own."""
+
 
 class Deployed(nn.Module):
-    """Probabilities of the output that a recipe keeps.
+    """Probabilities of a recipe's kept output.
 
     Args:
-        networks: kept components, of every kept set of weights one after the other.
+        networks: kept components of every kept set of weights, in order.
         keep: "first", "mean-prob", "mean-logit" or "gate".
-        gates: from inputs to logits of the mixture's weights, one for each kept set of weights, for "gate".
+        gates: for "gate", one for each kept set of weights, from inputs to logits of the mixture weights.
     Shapes: inputs ``B ...`` -> probabilities ``B K``.
     """
 
@@ -32,12 +46,12 @@ class Deployed(nn.Module):
 
     @classmethod
     def of(cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = ()) -> Deployed:
-        """What a method keeps of its components, in evaluation mode.
+        """The kept output of a method, in evaluation mode.
 
         Args:
-            method: says what is kept.
-            networks: all of its J components, of every kept set of weights one after the other.
-            gates: from inputs to J logits, one for each set, where the method keeps a gate.
+            method: its `keep` names the kept output.
+            networks: all J components of every kept set of weights, in order.
+            gates: from inputs to J logits, one for each set, if the method keeps a gate.
         Raises:
             BadInput: another number of networks or gates.
         Example:
@@ -82,15 +96,7 @@ def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> 
 
 
 def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
-    """The model that a replica's stored weights make.
-
-    Args:
-        recipe: of the replica.
-        data: its data set, for the shape of the inputs and the number of classes.
-        weights: as stored.
-    Returns:
-        A module in evaluation mode, on the CPU, in float32.
-    """
+    """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32."""
     sets = recipe.averaging.models if recipe.averaging is not None else 1
     networks = [
         network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
@@ -101,3 +107,100 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
         gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
         load(gates, gate_of(weights))
     return Deployed.of(recipe.method, networks, gates)
+
+
+def export_model(
+    model: nn.Module, inputs: Tensor, out: Path, *, name: str = "model", formats: tuple[str, ...] = FORMATS
+) -> dict[str, Path]:
+    """Write a model for serving, and check that each file predicts the same.
+
+    Args:
+        model: from inputs ``B ...`` to one tensor ``B ...``, such as `Deployed`; in evaluation mode, on the CPU.
+        inputs: at least two examples ``N ...``; every file, loaded again, must give the model's own outputs on them.
+        out: directory; created if it does not exist.
+        name: of the files, without extension.
+        formats: any of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
+    Returns:
+        Format to file.
+    Raises:
+        BadInput: an unknown format, or fewer than two examples. MissingExtra: ONNX is not installed. StoreError: ``out`` cannot be
+        written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
+    """
+    for wanted in formats:
+        if wanted not in FORMATS:
+            raise BadInput(f"format: got {wanted!r}, expected one of {', '.join(FORMATS)}")
+    if "onnx" in formats:
+        for module in ("onnx", "onnxruntime", "onnxscript"):
+            require(module, extra="onnx", purpose="ONNX export")
+    if len(inputs) < 2:
+        raise BadInput(f"inputs: got {len(inputs)} example, expected at least 2: the exporter treats a batch of 1 as a constant")
+    writers: dict[str, Callable[[nn.Module, Tensor, Path], Tensor]] = {
+        "safetensors": _as_state_dict,
+        "pt2": _as_program,
+        "onnx": _as_onnx,
+    }
+    written = {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad(), _without_known_noise():
+            expected = model(inputs)
+            for wanted in formats:
+                path = out / f"{name}.{wanted}"
+                found = writers[wanted](model, inputs, path)
+                if not torch.allclose(found, expected, atol=TOLERANCE):
+                    path.unlink()
+                    worst = (found - expected).abs().max().item()
+                    raise TrainingFailed(f"{path.name}: the exported model's outputs differ by {worst:.2g}; it was not kept")
+                written[wanted] = path
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
+    return written
+
+
+def _as_state_dict(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    # Shared parts are written once for each component: a file of tensors cannot hold two names for one.
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    write_whole(path, safetensors.torch.save(state))
+    again = copy.deepcopy(model)
+    for value in again.state_dict().values():
+        value.zero_()
+    again.load_state_dict(safetensors.torch.load(path.read_bytes()))
+    return torch.as_tensor(again(inputs))
+
+
+def _program(model: nn.Module, inputs: Tensor) -> Any:
+    return torch.export.export(model, (inputs[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def _as_program(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    temporary = path.with_name(f".tmp-{path.name}")
+    torch.export.save(_program(model, inputs), temporary)
+    temporary.replace(path)
+    return torch.as_tensor(torch.export.load(path).module()(inputs))
+
+
+def _as_onnx(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    import onnxruntime
+
+    temporary = path.with_name(f".tmp-{path.name}")
+    torch.onnx.export(_program(model, inputs), dynamo=True, verbose=False).save(temporary)  # type: ignore[union-attr]
+    temporary.replace(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: inputs.numpy()})[0])
+
+
+@contextmanager
+def _without_known_noise() -> Iterator[None]:
+    """Suppress warnings of PyTorch's exporter that no user can fix."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("torchvision is not installed")
+
+    registration.addFilter(keep)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        registration.removeFilter(keep)

@@ -1,34 +1,41 @@
-"""How recipes are trained: engine, device, precision and processes, as one value."""
+"""Engine, device, precision and processes of a training, as one value."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
+from torch.nn.functional import batch_norm
+from torch.overrides import TorchFunctionMode
 
-from traintwice.engine.device import Device, DeviceName, Products, check_device
 from traintwice.errors import BadSpec
 
 Engine = Literal["auto", "loop", "stacked", "vectorised"]
-"""The engines by name; "auto" chooses."""
+"""Engines by name; "auto" chooses one."""
 
 Precision = Literal["float32", "float64", "tf32", "bf16"]
-"""The type of weights and inputs; or float32 with products rounded further: "tf32" those of a GPU, "bf16" the whole forward pass."""
+"""Type of weights and inputs; "tf32" and "bf16" are float32 weights with products in TensorFloat-32, or forward passes in bfloat16."""
+
+DeviceName = Literal["cpu", "cuda"]
+"""Devices by name."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How recipes are trained. It says nothing of what is trained.
+    """How recipes are trained. It does not change what is trained.
 
-    A value can be made on any machine. Whether this machine has the device is checked by `placed`, before anything is trained.
+    A value can be made on any machine; `check_present` checks whether this machine has the device.
 
     Args:
-        engine: that trains replicas; "auto" chooses one for each recipe, see `traintwice.engine.choose`.
+        engine: "loop", "stacked" or "vectorised"; "auto" chooses one for each recipe, see `traintwice.engine.choose`.
         device: "cpu", or "cuda" for the first GPU that the process sees (CUDA_VISIBLE_DEVICES chooses).
         precision: "float32", "float64", "tf32" (products on a GPU) or "bf16" (forward passes in mixed precision).
         jobs: worker processes of a study, one thread each; None is one for each core, or one for a GPU.
-        graphs: on a GPU, passes of the engines that train replicas together are recorded once and then replayed as a whole.
+        graphs: on a GPU, the engines that train replicas together capture each step as a CUDA graph and replay it.
     Raises:
         BadSpec: an unknown name, a precision or graphs that the device does not have, or fewer than one process.
     Example:
@@ -47,18 +54,18 @@ class Execution:
             raise BadSpec(f"engine: got {self.engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
         if self.precision not in get_args(Precision):
             raise BadSpec(f"precision: got {self.precision!r}, expected 'float32', 'float64', 'tf32' or 'bf16'")
-        check_device(self.device, self.products, graphs=self.graphs)
+        if self.device not in get_args(DeviceName):
+            raise BadSpec(f"device: got {self.device!r}, expected 'cpu' or 'cuda'")
+        if self.graphs and self.device == "cpu":
+            raise BadSpec("graphs: kernels are recorded on a GPU only; leave it out on the CPU")
+        if self.precision == "tf32" and self.device == "cpu":
+            raise BadSpec("precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU")
         if self.jobs is not None and self.jobs < 1:
             raise BadSpec(f"jobs: got {self.jobs}, expected at least 1")
 
     @property
-    def products(self) -> Products:
-        """How products of float32 are taken."""
-        return self.precision if self.precision in ("tf32", "bf16") else "full"
-
-    @property
     def dtype(self) -> torch.dtype:
-        """The type of weights and inputs."""
+        """Type of weights and inputs."""
         return torch.float64 if self.precision == "float64" else torch.float32
 
     @property
@@ -66,13 +73,36 @@ class Execution:
         """Whether the device is a GPU."""
         return self.device != "cpu"
 
-    def placed(self) -> Device:
-        """The device of this machine.
+    @property
+    def torch_device(self) -> torch.device:
+        """The device as PyTorch names it."""
+        return torch.device(self.device)
+
+    def check_present(self) -> None:
+        """Check that this machine has the device.
 
         Raises:
-            BadSpec: this machine does not have it.
+            BadSpec: it does not.
         """
-        return Device(self.device, self.products, self.graphs)
+        if self.device not in available_devices():
+            names = available_devices()
+            raise BadSpec(
+                f"device: got {self.device!r}, but PyTorch {torch.__version__} finds {' and '.join(names)} only on this machine; use "
+                f"{names[-1]!r}, or install a PyTorch that supports this GPU"
+            )
+
+    @contextmanager
+    def forward_pass(self) -> Iterator[None]:
+        """Context for forward passes of networks: mixed precision for "bf16", nothing otherwise."""
+        if self.precision != "bf16":
+            yield
+            return
+        with torch.autocast(self.device, dtype=torch.bfloat16), _FullBatchNorm(self.device):
+            yield
+
+    def kernels(self) -> AbstractContextManager[None]:
+        """Context for a training: deterministic kernels on a GPU, nothing on a CPU."""
+        return deterministic(tf32=self.precision == "tf32") if self.on_gpu else nullcontext()
 
 
 DEFAULT_EXECUTION = Execution()
@@ -80,3 +110,50 @@ DEFAULT_EXECUTION = Execution()
 
 LOOP = Execution(engine="loop")
 """The same by the reference engine."""
+
+
+def available_devices() -> tuple[DeviceName, ...]:
+    """Devices of this machine on which replicas can be trained."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+@contextmanager
+def deterministic(*, tf32: bool) -> Iterator[None]:
+    """Deterministic kernels only, and TensorFloat-32 only if ``tf32``; previous settings come back at the end."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    products = torch.get_float32_matmul_precision()
+    try:
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.set_float32_matmul_precision(products)
+
+
+class _FullBatchNorm(TorchFunctionMode):
+    """Computes batch normalisation in float32 under autocast, and rounds its output to the type of its input.
+
+    Under `torch.func.vmap` PyTorch drops weight and bias from the call and then refuses bfloat16 inputs with float32 statistics.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is not batch_norm:
+            return func(*args, **(kwargs or {}))
+        named = {**(kwargs or {}), **({"input": args[0]} if args else {})}
+        x = named.pop("input")
+        with torch.autocast(self.device, enabled=False):
+            return func(x.float(), *args[1:], **named).to(x.dtype)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error reports too little memory; PyTorch has no type for it on a CPU."""
+    return isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)

@@ -1,4 +1,4 @@
-"""What changes the bits of a training without changing what is trained."""
+"""What changes the bits of a training but not what is trained."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from traintwice.recipes import Recipe
 
 @dataclass(frozen=True)
 class Numerics:
-    """Engine, threads, type, device, processor and versions: recorded with every replica, shown in every report.
+    """Engine, threads, type, device, processor and versions of a training, recorded with every replica.
 
-    Two replicas of one recipe are comparable as draws from one distribution only where these are equal, so a store refuses to mix
-    them in one row unless it is told to.
+    A store refuses to mix replicas with different numerics in one row by default, because they may not be draws of one distribution.
     """
 
     engine: str
@@ -35,11 +34,11 @@ class Numerics:
 
     @classmethod
     def here(cls, execution: Execution = LOOP, *, threads: int, kernels: str | None = None) -> Numerics:
-        """The numerics of a training on this machine with so many threads.
+        """Numerics of a training on this machine.
 
         Args:
             execution, threads: of the training.
-            kernels: what else changes bits, in words: how many replicas a group of fixed size has, and what is said to a GPU.
+            kernels: in words, what else changes bits: settings of a GPU, and the number of replicas in a group of fixed size.
         """
         return cls(
             engine=execution.engine,
@@ -53,12 +52,12 @@ class Numerics:
         )
 
     def plain(self) -> dict[str, str | int]:
-        """As it is recorded; what was not asked for is left out, so that records made before it could be asked for are the same."""
+        """Recorded form, without fields that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads: int = 1) -> Numerics:
-    """The numerics of the training of a recipe on this machine by a chosen engine; all but loop work on one thread.
+    """Numerics of the training of a recipe on this machine by a chosen engine; all engines but loop work on one thread.
 
     Raises:
         BadSpec: the engine is "auto".
@@ -71,12 +70,12 @@ def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads:
 
 
 def gpu_name() -> str:
-    """The GPU's model and the libraries whose kernels it runs."""
+    """Model of the GPU, and versions of its libraries."""
     return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"  # type: ignore[no-untyped-call]
 
 
 def processor_name() -> str:
-    """The processor's model and the vector instructions that PyTorch uses on it."""
+    """Model of the processor, and the vector instructions that PyTorch uses."""
     name = platform.processor() or platform.machine()
     listed = Path("/proc/cpuinfo")
     if listed.exists():

@@ -1,7 +1,6 @@
-"""All that a training carries from one step to the next, as named tensors: what a checkpoint holds.
+"""State of a training between two steps, as named tensors: the content of a checkpoint.
 
-Streams of random numbers are not among it: they are entered by name (epoch, step), so that a training that is resumed draws what it
-would have drawn.
+Random streams are not part of it: they are addressed by epoch or step, so a resumed training draws the same numbers.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ State: TypeAlias = dict[str, Tensor]
 """Tensors by name, each with memory of its own."""
 
 
-class Keeper(Protocol):
-    """Keeps the state of a training for after an interruption; `traintwice.study` has one that writes it to a store."""
-
-    def resume(self) -> tuple[int, State] | None:
-        """Steps taken and the state after them; None to begin at the beginning."""
-
-    def after_step(self, steps: int, training: Stateful) -> None:
-        """So many steps were taken; time to keep the state?"""
-
-
 class Stateful(Protocol):
-    """Something whose state can be taken out."""
+    """Something with a state that can be copied."""
 
     def state(self) -> State:
-        """A copy of its state."""
+        """A copy of the state."""
+
+
+class Keeper(Protocol):
+    """Saves the state of a training, for the case that it is interrupted; `traintwice.study` has one that writes to a store."""
+
+    def resume(self) -> tuple[int, State] | None:
+        """Steps taken and the state after them; None to start from the beginning."""
+
+    def after_step(self, steps: int, training: Stateful) -> None:
+        """Called after each step with the number of steps taken; may save the state."""
 
 
 def under(prefix: str, state: Mapping[str, Tensor]) -> State:
-    """Names with a prefix and a dot before them."""
+    """The state with a prefix and a dot before each name."""
     return {f"{prefix}.{name}": value for name, value in state.items()}
 
 
 def within(prefix: str, state: Mapping[str, Tensor]) -> State:
-    """What `under` gave names to.
+    """Inverse of `under`.
 
     >>> within("a", {"a.b": torch.ones(()), "c.b": torch.zeros(())})
     {'b': tensor(1.)}
@@ -51,43 +50,39 @@ def within(prefix: str, state: Mapping[str, Tensor]) -> State:
 
 
 def parts(state: Mapping[str, Tensor]) -> list[State]:
-    """States that were put under "0", "1" and so on."""
+    """The states under the prefixes "0", "1" and so on."""
     count = 1 + max((int(name.partition(".")[0]) for name in state), default=-1)
     return [within(str(i), state) for i in range(count)]
 
 
 def copied(value: Tensor) -> Tensor:
-    """A tensor with memory of its own, in the order in which it is written."""
+    """A contiguous copy."""
     return value.detach().clone(memory_format=torch.contiguous_format)
 
 
 def of_networks(networks: Iterable[nn.Module]) -> State:
-    """Parameters and buffers of several networks."""
+    """Parameters and buffers of networks."""
     return {f"{j}.{name}": copied(value) for j, net in enumerate(networks) for name, value in net.state_dict().items()}
 
 
 def into_networks(networks: Sequence[nn.Module], state: Mapping[str, Tensor]) -> None:
-    """Put back what `of_networks` took, in place."""
+    """Inverse of `of_networks`, in place."""
     for network, own in zip(networks, parts(state), strict=True):
         network.load_state_dict(own)
 
 
 def copies_of_networks(networks: Sequence[nn.Module], state: Mapping[str, Tensor]) -> list[nn.Module]:
-    """Copies of networks as they were when `of_networks` took their state."""
+    """Copies of networks in the state that `of_networks` returned."""
     copies = [copy.deepcopy(network) for network in networks]
     into_networks(copies, state)
     return copies
 
 
 def of_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> State:
-    """What optimisers remember of each parameter; learning rates are not among it, they follow from the step.
-
-    Raises:
-        BadSpec: an optimiser remembers something that is no tensor.
-    """
+    """State of optimisers; learning rates are left out, because they follow from the step."""
     state: State = {}
     for i, optimizer in enumerate(optimizers):
-        for at, parameter in enumerate(_parameters(optimizer)):
+        for at, parameter in enumerate(parameters_of(optimizer)):
             for name, value in optimizer.state.get(parameter, {}).items():
                 if value is None:
                     continue
@@ -100,15 +95,16 @@ def of_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> State:
 
 
 def into_optimizers(optimizers: Sequence[torch.optim.Optimizer], state: Mapping[str, Tensor]) -> None:
-    """Put back what `of_optimizers` took."""
+    """Inverse of `of_optimizers`."""
     for i, optimizer in enumerate(optimizers):
-        for at, parameter in enumerate(_parameters(optimizer)):
+        for at, parameter in enumerate(parameters_of(optimizer)):
             own = within(f"{i}.{at}", state)
             if own:
-                # Counts of steps stay on the CPU, where optimisers keep them.
+                # Step counts stay on the CPU, where optimisers keep them.
                 moved = {name: value.to(parameter.device) if value.ndim else value for name, value in own.items()}
                 optimizer.state[parameter] = {name: copied(value) for name, value in moved.items()}
 
 
-def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """All parameters of an optimiser."""
     return [p for group in optimizer.param_groups for p in group["params"]]

@@ -1,1 +1,1 @@
-"""Thin adapters to other people's libraries, each imported by its own name and needing an extra."""
+"""Adapters to other libraries; each is imported by its own name and needs an extra."""

@@ -16,8 +16,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.distributed import ProcessGroup  # noqa: E402
 
 from traintwice.engine.deployed import Deployed, mix_components  # noqa: E402
-from traintwice.engine.peers import Peers  # noqa: E402
-from traintwice.engine.signals import Signals  # noqa: E402
+from traintwice.engine.loss_inputs import Peers, Signals  # noqa: E402
 from traintwice.engine.state import parts, under, within  # noqa: E402
 from traintwice.losses import Memory, Outputs  # noqa: E402
 from traintwice.methods import Method  # noqa: E402

@@ -1,4 +1,4 @@
-"""The measures as torchmetrics metrics: the same numbers, kept across batches, merged across processes."""
+"""The measures as torchmetrics metrics, accumulated over batches and merged over processes."""
 
 from __future__ import annotations
 
@@ -29,20 +29,19 @@ class ReplicaMetric(torchmetrics.Metric):
     r"""A measure of several replicas as a `torchmetrics.Metric`.
 
     Args:
-        metric: from `traintwice.metrics`, or its name; one that needs one pass only.
+        metric: a one-pass metric of `traintwice.metrics`, or its name.
         options: of the metric, such as ``{"alpha": 2.0}``.
         kwargs: of `torchmetrics.Metric`, such as ``dist_sync_on_step``.
 
-    ``update(predictions, labels, weights)`` takes what the metric takes: probabilities ``M N K`` or predicted labels ``M N`` as a
-    tensor, or a sequence of M tensors, one of each model. ``compute()`` gives the number as a float64 scalar, equal to that of all
-    examples together, those of other processes included; `estimate` gives it with its interval. The only state is one row of
-    float64 numbers whose length does not depend on the examples.
+    ``update(predictions, labels, weights)`` reads probabilities ``M N K`` or predicted labels ``M N`` as a tensor, or a sequence of M
+    tensors, one of each model. ``compute()`` returns the value over all examples of all processes as a float64 scalar; `estimate`
+    returns it with its interval. The state is one row of float64 numbers with a length that does not depend on the examples.
 
     Raises:
-        MissingExtra: torchmetrics is not installed (on import). UnknownName: no such metric. BadInput: the metric needs all examples
-            together, or the predictions are none.
+        MissingExtra: torchmetrics is not installed (on import). UnknownName: an unknown metric. BadInput: the metric needs all examples
+            together, or the predictions are invalid.
     Source:
-        Ours. ``forward`` updates twice (``full_state_update``), as torchmetrics does for states that no plain sum reduces.
+        Ours. ``forward`` updates twice (``full_state_update``), because a plain sum does not merge the state.
     Example:
         >>> churn = ReplicaMetric("churn")
         >>> churn.update(torch.tensor([[0, 1, 1, 2], [0, 1, 2, 2]]))
@@ -61,36 +60,36 @@ class ReplicaMetric(torchmetrics.Metric):
         self.options = dict(options or {})
         self._empty = partial(Accumulator, self.metric, **self.options)
         definition = self._empty().definition
-        # in a MetricCollection, metrics whose states have the same name and happen to be equal share one update
+        # a MetricCollection shares one update between metrics with equal states of the same name
         bound = ", ".join(f"{key}={value!r}" for key, value in sorted(self.options.items()))
         self._state = f"sums_of_{definition.name}" + (f"({bound})" if bound else "")
         self.add_state(self._state, torch.zeros(0, dtype=torch.float64), dist_reduce_fx=partial(_merged, self._empty))
 
     def update(self, predictions: Tensor | Sequence[Tensor], labels: Tensor | None = None, weights: Tensor | None = None) -> None:
-        """Add examples; see the class."""
+        """Add examples, see the class."""
         if not isinstance(predictions, Tensor):
             predictions = torch.stack(list(predictions))
         seen = self._accumulator().update(_readable(predictions), _readable(labels), _readable(weights))
         setattr(self, self._state, torch.from_numpy(seen.pack()).to(self.device))
 
     def compute(self) -> Tensor:
-        """The number over all examples, a scalar.
+        """The value over all examples, a scalar.
 
         Raises:
-            BadInput: there were no examples. Undefined: it has no value on them.
+            BadInput: there are no examples. Undefined: the metric is undefined on them.
         """
         return torch.tensor(self._accumulator().compute().value, dtype=torch.float64, device=self.device)
 
     def estimate(self, level: float = 0.95) -> Estimate:
-        """The number with its interval, over the examples of all processes."""
+        """The value with its interval, over the examples of all processes."""
         with self.sync_context(dist_sync_fn=self.dist_sync_fn, should_sync=self._to_sync, should_unsync=self._should_unsync):
             return interval(self._accumulator().compute(), level=level)
 
     def merge_state(self, incoming_state: dict[str, Any] | torchmetrics.Metric) -> None:
-        """Add what another of the same measure has seen: the metric, or its ``metric_state``.
+        """Add the examples of another metric of the same measure, or of its ``metric_state``.
 
         Raises:
-            BadInput: it is of another measure, of other options, or of another number of replicas.
+            BadInput: another measure, other options, or another number of replicas.
         """
         state: dict[str, Any] = incoming_state if isinstance(incoming_state, dict) else incoming_state.metric_state
         if set(state) != {self._state}:
@@ -107,11 +106,11 @@ class ReplicaMetric(torchmetrics.Metric):
         should_sync: bool = True,
         distributed_available: Callable[..., Any] | None = None,
     ) -> None:
-        """As of `torchmetrics.Metric`; a process without examples brings nothing."""
+        """As in `torchmetrics.Metric`; processes without examples are ignored."""
         super().sync(dist_sync_fn or self.dist_sync_fn, process_group, should_sync, distributed_available)
 
     def set_dtype(self, dst_type: str | torch.dtype) -> ReplicaMetric:
-        """Refused for all but float64, in which counts stay exact.
+        """Accepts float64 only, in which counts are exact.
 
         Raises:
             BadInput: another type.
@@ -121,12 +120,12 @@ class ReplicaMetric(torchmetrics.Metric):
         return self
 
     def _accumulator(self) -> Accumulator:
-        """An accumulator of what has been seen."""
+        """An accumulator with the current state."""
         return self._empty().merge_packed(_numbers(getattr(self, self._state)))
 
 
 def _readable(tensor: Tensor | None) -> Tensor | None:
-    """Without its graph, and in a type that NumPy has too."""
+    """The tensor without its graph, in a type that NumPy has."""
     if tensor is None:
         return None
     return tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
@@ -137,21 +136,21 @@ def _numbers(state: Tensor) -> np.ndarray:
 
 
 def _merged(empty: Callable[[], Accumulator], stacked: Tensor) -> Tensor:
-    """The sums of all processes, from those of each, stacked."""
+    """The sums of all processes, from the stacked sums of each process."""
     total = empty()
     for row in _numbers(stacked):
-        if row.any():  # zeros stand for a process that has seen nothing
+        if row.any():  # all zeros: a process without examples
             total.merge_packed(row)
     return torch.from_numpy(total.pack()).to(stacked.device)
 
 
 def _gathered(gather: Callable[..., list[Tensor]], state: Tensor, group: Any = None) -> list[Tensor]:
-    """The states of all processes, zeros for one that has seen nothing, so that they can be stacked."""
+    """The states of all processes; zeros for a process without examples, so that states can be stacked."""
     states = gather(state, group)
     longest = max(len(s) for s in states)
     if any(len(s) not in (0, longest) for s in states):
         lengths = ", ".join(str(len(s)) for s in states)
         raise BadInput(
-            f"the processes have sums of {lengths} numbers: they saw other numbers of replicas; all must be given the same models"
+            f"got sums of {lengths} numbers from the processes, expected equal lengths: all processes must see the same models"
         )
     return [s if len(s) else s.new_zeros(longest) for s in states]

@@ -1,10 +1,10 @@
 """Losses: frozen dataclasses called on `Outputs`, one number per replica."""
 
-from traintwice.losses.agreement import Agreement
+from traintwice.losses.agreement import Agreement, PeerCrossEntropy
 from traintwice.losses.anchor import Anchor
 from traintwice.losses.cross_entropy import CrossEntropy
 from traintwice.losses.cross_entropy_difference import CrossEntropyDifference
-from traintwice.losses.decorrelation import Decorrelation
+from traintwice.losses.decorrelation import Decorrelation, RunningDecorrelation
 from traintwice.losses.difference import Difference
 from traintwice.losses.distillation import Distillation
 from traintwice.losses.ensemble import EnsembleCrossEntropy
@@ -15,11 +15,9 @@ from traintwice.losses.gram_schmidt import GramSchmidt
 from traintwice.losses.label_smoothing import LabelSmoothing
 from traintwice.losses.logged import LoggedDistillation
 from traintwice.losses.logit_l2 import LogitL2
+from traintwice.losses.loss import Loss, LossWithMemory, Memory, Need
 from traintwice.losses.only import Only
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.peers import PeerCrossEntropy
-from traintwice.losses.protocol import Loss, LossWithMemory, Memory, Need
-from traintwice.losses.running import RunningDecorrelation
 from traintwice.losses.uniform import SymmetricKLToUniform
 
 ALL: tuple[type, ...] = (

@@ -1,4 +1,4 @@
-"""Learning from an old model where it is right, and only a little where it is wrong."""
+"""Distillation from an old model where the old model is right, and a reduced label loss where it is wrong."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from traintwice.losses.mixed import Mixed
+from traintwice.losses.inputs import check_fraction, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_fraction, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class Anchor(Mixed):
+class Anchor(ScheduledLoss):
     r"""Cross entropy with anchored targets: the mean over the batch, summed over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label where the old model is right, ε·label where it is wrong
 
-    The new model is held to the old one's right answers and pressed less to correct its wrong ones.
+    The new model keeps the right answers of the old model and has less weight on examples that the old model gets wrong.
 
     Args:
-        share: λ in [0, 1] or a schedule, the old model's share where it is right.
-        epsilon: ε in [0, 1] or a schedule, the weight of the label where the old model is wrong; 0 leaves such examples out.
+        share: λ in [0, 1] or a schedule, the share of the old model in the targets where it is right.
+        epsilon: ε in [0, 1] or a schedule, the weight of the label where the old model is wrong; 0 leaves these examples out.
 
     Shapes: logits ``*M J B K``, teacher ``*M B K`` -> ``*M``. Units: nats, >= 0.
-    Source: the anchor (RCP) of Milani Fard et al. 2016. Ours: "right" is by the old model's largest probability, ties to the lowest class;
-    the mean over the batch, sum over components.
+    Source: the anchor (RCP) of Milani Fard et al. 2016. Ours: the old model is right where its largest probability is that of the label,
+    ties to the lowest class; mean over the batch, sum over components.
 
     Example:
         >>> old = torch.tensor([[0.0, 1.0]])  # wrong

@@ -15,8 +15,8 @@ class CrossEntropy:
 
         L = Σ_j mean_b −log softmax(z_jb)[y_b]
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0; 0.05 reads: the label typically gets probability 0.95.
-    Nothing passes through an average of the components: each is trained as if it were alone.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0; at 0.05 the label typically has probability 0.95.
+    Each component is trained on its own output; no gradient passes through the average of the components.
 
     Source: the cross entropy of both papers. Ours: mean over the batch, sum over components.
 

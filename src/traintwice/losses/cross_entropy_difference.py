@@ -14,7 +14,7 @@ from traintwice.losses.outputs import Outputs, pairs
 
 @dataclass(frozen=True)
 class CrossEntropyDifference:
-    r"""Minus the mean cross entropy between components, or one over it.
+    r"""Minus the mean cross entropy between components, or its reciprocal.
 
         D = 1/(J² − J) Σ_i Σ_{j≠i} mean_b H(f_ib, f_jb),   H(p, q) = −Σ_k p_k log q_k
 
@@ -22,14 +22,14 @@ class CrossEntropyDifference:
     ``form="inverse"``:   L = 1/(D + ε)
 
     Args:
-        form: see above.
+        form: the negative mean, or its reciprocal.
         epsilon: ε > 0 of the inverse form.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, <= 0, unbounded below; or one over nats. J = 1 gives 0. H grows with the components'
-    own entropies too: it pushes them apart and flattens them.
-    The inverse form is not the mean of its values on parts of a batch: with gradient accumulation the mean is the micro-batch's.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, <= 0, unbounded below; or one over nats. J = 1 gives 0. H also grows with
+    the entropies of the components: the loss pushes components apart and flattens their predictions.
+    The inverse form differs from the mean of its values on parts of a batch: with gradient accumulation, D is that of a micro-batch.
 
-    Source: AD section 4, in words ("as well as cross entropy losses"). Ours: this form, with the factor of eq. (7); gradient into both.
+    Source: AD section 4, in words ("as well as cross entropy losses"). Ours: this formula, with the factor of eq. (7); gradient into both.
 
     Example:
         >>> out = Outputs(torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([0]))
@@ -47,7 +47,7 @@ class CrossEntropyDifference:
 
     @property
     def per_batch(self) -> bool:
-        """A reciprocal of a mean is not a mean of reciprocals."""
+        """True for the inverse form: the reciprocal of a mean differs from the mean of reciprocals."""
         return self.form == "inverse"
 
     def __call__(self, out: Outputs) -> Tensor:
@@ -62,10 +62,9 @@ class CrossEntropyDifference:
         return -value if self.form == "negative" else 1 / (value + self.epsilon)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """What its user may not expect."""
+        """Warnings for the user."""
         if self.form == "inverse":
             return ()
         return (
-            "CrossEntropyDifference is unbounded below: components may run apart until a replica stops with a loss that is not finite; use "
-            "form='inverse'",
+            "CrossEntropyDifference is unbounded below: components may move apart until the loss is not finite; use form='inverse'",
         )

@@ -1,4 +1,4 @@
-"""Anti-distillation by distance: components are pushed apart on every single example."""
+"""Anti-distillation by distance: components are pushed apart on every example."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs, pairs
-from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 Form: TypeAlias = Literal["negative", "inverse"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    r"""Minus the mean distance between components, for each class, summed over classes.
+    r"""Minus the mean distance between components, summed over classes.
 
     ``form="negative"``:  L = Σ_k L_k,   L_k = −1/(J² − J) Σ_i Σ_{j≠i} mean_b |s_ibk − s_jbk|^p
     ``form="inverse"``:   L = Σ_k 1/(|L_k| + ε), whose gradient is large where components are close
 
     Args:
-        form: see above.
-        power: p >= 1; 2 is the paper's.
+        form: the negative distance, or its reciprocal.
+        power: p >= 1; the paper has 2.
         signal: "logits", "probabilities" or the name of a sub-network's output, ``*M J B D``.
-        center: "class" first takes from each component's signal its mean over classes, which softmax does not see.
+        center: "class" first subtracts from each component's signal its mean over classes, which softmax ignores.
         epsilon: ε > 0 of the inverse form.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: the signal's to the power p, <= 0; its inverse, in (0, K/ε], for the inverse form. J = 1
-    gives 0. The negative form on logits is unbounded below; on probabilities it is at least −2.
-    The inverse form is not the mean of its values on parts of a batch: with gradient accumulation the mean is the micro-batch's.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: those of the signal to the power p, <= 0; for the inverse form the reciprocal, in (0,
+    K/ε]. J = 1 gives 0. The negative form on logits is unbounded below; on probabilities it is at least −2.
+    The inverse form differs from the mean of its values on parts of a batch: with gradient accumulation, L_k is that of a micro-batch.
 
     Source: AD eq. (7), its inverse and "norms other than L2" (section 4), λ is the weight of the term. Ours: one loss for each class,
-    summed, as the paper does with (5); the p-th power of the p-norm; the default ε.
+    summed, as in (5) of the paper; the p-th power of the p-norm; the default ε.
 
     Example:
         >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[3.0, 0.0]]]), torch.tensor([0]))
@@ -56,17 +56,17 @@ class Difference:
         check_signal("Difference", self.signal, self.center)
         if not self.power >= 1:
             raise BadSpec(
-                f"Difference.power: got {self.power}, expected at least 1: below, the gradient at equal outputs is infinite"
+                f"Difference.power: got {self.power}, expected at least 1: below 1 the gradient at equal outputs is infinite"
             )
 
     @property
     def needs(self) -> frozenset[Need]:
-        """A sub-network's output, where it is named."""
+        """The outputs of the named sub-network, if any."""
         return needs_of(self.signal)
 
     @property
     def per_batch(self) -> bool:
-        """A reciprocal of a mean is not a mean of reciprocals."""
+        """True for the inverse form: the reciprocal of a mean differs from the mean of reciprocals."""
         return self.form == "inverse"
 
     def __call__(self, out: Outputs) -> Tensor:
@@ -82,12 +82,12 @@ class Difference:
         return (-per_class if self.form == "negative" else 1 / (per_class + self.epsilon)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """What its user may not expect."""
+        """Warnings for the user."""
         found = []
         if self.form == "negative" and self.signal != "probabilities":
             found.append(
-                f"Difference on {in_words(self.signal)} is unbounded below: components may run apart until a replica stops with a loss "
-                "that is not finite; use signal='probabilities' or form='inverse'"
+                f"Difference on {in_words(self.signal)} is unbounded below: components may move apart until the loss is not finite; "
+                "use signal='probabilities' or form='inverse'"
             )
         if self.signal == "logits" and self.center == "none":
             found.append(f"Difference: {GAUGE}")

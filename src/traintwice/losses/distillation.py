@@ -8,23 +8,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice.losses.inputs import Average, check_average, check_temperature, kl_from, teacher_probs
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import Average, check_average, check_temperature, kl_from, teacher_probs
 
 
 @dataclass(frozen=True)
 class Distillation:
-    r"""KL divergence between the teacher's predictions and the student's at a temperature: mean over the batch, sum over components.
+    r"""KL divergence from the student to the teacher at a temperature: mean over the batch, sum over components.
 
         L = Σ_j mean_b T² · KL(g_b ‖ softmax(z_jb / T)),   g = teacher at temperature T
 
     Args:
         temperature: T > 0.
-        average: several teachers become one by the mean of their probabilities at T ("prob") or of their logits ("logit").
+        average: how several teachers are averaged: mean of their probabilities at T ("prob") or of their logits ("logit").
 
-    Shapes: logits ``*M J B K``, teacher ``*M B K`` or ``*M T B K`` -> ``*M``. Units: nats times T², >= 0; 0 where the student predicts as
-    the teacher does.
+    Shapes: logits ``*M J B K``, teacher ``*M B K`` or ``*M T B K`` -> ``*M``. Units: nats times T², >= 0; 0 where student and
+    teacher agree.
     Source: Hinton et al. 2015; w of (1 − w)·CE + w·T²·KL blends it with the cross entropy. Ours: the mean over the batch, sum over
     components.
 

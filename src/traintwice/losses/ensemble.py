@@ -1,4 +1,4 @@
-"""Training on the ensemble's own output."""
+"""Cross entropy of the output of the ensemble."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice.losses.inputs import Average, check_average
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.teacher import Average, check_average
 
 
 @dataclass(frozen=True)
 class EnsembleCrossEntropy:
-    r"""Cross entropy of the components' average, with the gradient into all of them.
+    r"""Cross entropy of the average of the components; the gradient flows into all components.
 
     ``average="prob"``:   L = mean_b −log mean_j f_jb[y_b]
     ``average="logit"``:  L = mean_b −log softmax(mean_j z_jb)[y_b]
 
     Args:
-        average: see above.
+        average: of probabilities or of logits.
 
     Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0. J = 1 gives the cross entropy.
-    Source: AD section 2: gradients are normally kept from passing through the ensemble's output, "although some systems may allow such
-    propagation". This is for them; jointly trained components may come to rely on each other.
+    Source: AD section 2: gradients normally do not pass through the output of the ensemble, "although some systems may allow such
+    propagation". This loss allows it; jointly trained components may depend on each other.
 
     Example:
         >>> out = Outputs(torch.tensor([[[0.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))

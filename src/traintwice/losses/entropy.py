@@ -1,4 +1,4 @@
-"""Minimum entropy: predictions are made more confident."""
+"""Entropy of the predictions: a lower entropy means more confident predictions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from traintwice.losses.inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.top_k import check_top_k, largest, top_k_cautions
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Entropy:
         H = Σ_j mean_b −Σ_k f_jbk log f_jbk
 
     Args:
-        top_k: sum over the k largest predictions of each example only, 1 < k < K; left out, over all.
+        top_k: sum over the k largest predictions of each example only, 1 < k < K; None sums over all.
         renormalise: divide those k by their sum first; False is the literal partial sum.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, in [0, J log K]; 0.05 reads: nearly all the probability lies on one class. Added
-    with weight α it sharpens predictions (minimum entropy); with a negative weight it is the confidence penalty.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, in [0, J log K]; at 0.05 one class has nearly all the probability. A positive
+    weight makes predictions more confident (minimum entropy); a negative weight is the confidence penalty.
 
     Source: CH eq. (6), whose α blends it with the cross entropy: ``blend(alpha, CrossEntropy(), Entropy())``; top-k, CH section 4.
-    Ours: sum over components; renormalised by default, so that it is an entropy; k >= K is an error when called.
+    Ours: sum over components; renormalised by default, so that the value is an entropy; k >= K raises an error when called.
 
     Example:
         >>> import torch
@@ -45,5 +45,5 @@ class Entropy:
         return -out.mean((probs * log_probs).sum(-1)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """What its user may not expect."""
+        """Warnings for the user."""
         return top_k_cautions("Entropy", self.top_k, classes)

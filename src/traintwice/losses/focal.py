@@ -1,4 +1,4 @@
-"""Distillation that insists on what the old model had right, against negative flips."""
+"""Distillation with more weight where the old model is right, against negative flips."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses.mixed import Mixed, ends
+from traintwice.losses.inputs import check_temperature, kl_from, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss, ends
 from traintwice.losses.outputs import Outputs, at_least_single
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_temperature, kl_from, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class FocalDistillation(Mixed):
-    r"""Distillation from an old model with more weight on examples that it had right: the mean over the batch, summed over components.
+class FocalDistillation(ScheduledLoss):
+    r"""Distillation from an old model with more weight on examples that it gets right: mean over the batch, sum over components.
 
         L = Σ_j mean_b (base + boost·[old model right]) · T² · KL(old at T ‖ f_j at T)
 
     Args:
         base: weight of every example, >= 0, or a schedule.
-        boost: further weight where the old model is right, >= 0, or a schedule.
+        boost: additional weight where the old model is right, >= 0, or a schedule.
         temperature: T > 0.
 
     Shapes: logits ``*M J B K``, teacher ``*M B K`` -> ``*M``. Units: nats times T², >= 0; 0 where both models agree.
-    Source: Yan et al. 2021 (positive-congruent training), focal distillation with KL, weights 1 and 5. Ours: the factor T², so that a
-    weight means the same at any temperature; "right" is by the largest probability, ties to the lowest class; several old models are
-    averaged in probability.
+    Source: Yan et al. 2021 (positive-congruent training), focal distillation with KL, weights 1 and 5. Ours: the factor T², so that
+    a weight has the same meaning at any temperature; the old model is right where its largest probability is that of the label, ties to
+    the lowest class; the probabilities of several old models are averaged.
 
     Example:
         >>> out = Outputs(torch.tensor([[[0.0, 0.0]]]), torch.tensor([0]), teacher=torch.tensor([[2.0, 0.0]]))
@@ -50,7 +49,7 @@ class FocalDistillation(Mixed):
     def __post_init__(self) -> None:
         check_temperature("FocalDistillation", self.temperature)
         if min((0.0, *ends(self.base), *ends(self.boost))) < 0:
-            raise BadSpec(f"FocalDistillation: got base={self.base}, boost={self.boost}; expected neither negative")
+            raise BadSpec(f"FocalDistillation: got base={self.base}, boost={self.boost}; expected both at least 0")
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled

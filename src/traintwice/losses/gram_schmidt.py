@@ -1,4 +1,4 @@
-"""Anti-distillation that counts what three components have in common once."""
+"""Anti-distillation for three or more components: what they have in common counts once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice.losses.loss import Need
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Need
-from traintwice.losses.signals import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 
 
 @dataclass(frozen=True)
 class GramSchmidt:
-    r"""Squared projections of each component's outputs on what the components before it have not explained of each other.
+    r"""Squared projections of each component's outputs on the residuals of the earlier components.
 
         e_i = z_i − Σ_{j<i} ⟨z_i, e_j⟩ / (⟨e_j, e_j⟩ + ε) · e_j,   L = Σ_k Σ_i Σ_{j<i} ((1/B) ⟨z_i, e_j⟩)²
 
@@ -28,11 +28,11 @@ class GramSchmidt:
         epsilon: ε > 0.
 
     Shapes: logits ``*M J B K`` -> ``*M``. Units: fourth power of the signal's, >= 0. J = 1 gives 0; J = 2 gives `Decorrelation` of second
-    moments. With three components or more it depends on their order: the first is explained by nothing.
-    Not the mean of its values on parts of a batch: with gradient accumulation the moments are those of the micro-batch.
+    moments. With three components or more the value depends on their order.
+    The loss differs from the mean of its values on parts of a batch: with gradient accumulation, moments are those of a micro-batch.
 
-    Source: AD section 4 ("techniques like Gram-Schmidt orthogonalization"). Ours: this form; taken literally, de-correlation of vectors
-    that were made orthogonal is 0 whatever the network does.
+    Source: AD section 4 ("techniques like Gram-Schmidt orthogonalization"). Ours: this formula. Literally, the decorrelation loss of
+    orthogonalised vectors is 0 for every network.
 
     Example:
         >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
@@ -54,7 +54,7 @@ class GramSchmidt:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """A sub-network's output, where it is named."""
+        """The outputs of the named sub-network, if any."""
         return needs_of(self.signal)
 
     def __call__(self, out: Outputs) -> Tensor:
@@ -64,10 +64,10 @@ class GramSchmidt:
         new: list[Tensor] = []  # e_j, *M B K
         sizes: list[Tensor] = []  # <e_j, e_j> + ε, *M K
         for i in range(out.components):
-            given = signal[..., i, :, :]
-            rest = given
+            own = signal[..., i, :, :]
+            rest = own
             for e, size in zip(new, sizes, strict=True):
-                product = out.total((given * e).sum(-2))
+                product = out.total((own * e).sum(-2))
                 value = value + (product / out.examples).square().sum(-1)
                 rest = rest - (product / size).unsqueeze(-2) * e
             new.append(rest)
@@ -75,12 +75,10 @@ class GramSchmidt:
         return value
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """What its user may not expect."""
+        """Warnings for the user."""
         found = []
         if self.signal == "logits" and self.center == "none":
             found.append(f"GramSchmidt: {GAUGE}")
         if self.signal != "probabilities":
-            found.append(
-                f"GramSchmidt: it scales with the fourth power of {in_words(self.signal)}, so shrinking them is rewarded"
-            )
+            found.append(f"GramSchmidt scales with the fourth power of {in_words(self.signal)}, which rewards smaller ones")
         return tuple(found)

@@ -1,4 +1,4 @@
-"""The label loss with a little of the label's weight given to all classes."""
+"""Cross entropy with smoothed labels."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import ClassVar
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses.mixed import Mixed, ends
+from traintwice.losses.loss import ScheduledLoss, ends
 from traintwice.losses.outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LabelSmoothing(Mixed):
-    r"""Cross entropy with targets (1 − ε)·label + ε·uniform: the mean over the batch, summed over components.
+class LabelSmoothing(ScheduledLoss):
+    r"""Cross entropy with targets (1 − ε)·label + ε·uniform: mean over the batch, sum over components.
 
         L = Σ_j mean_b [(1 − ε)·(−log f_jb[y_b]) + ε·mean_k (−log f_jbk)]
 
     Args:
         smoothing: ε in [0, 1), or a schedule; 0 is the plain cross entropy.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0; its minimum is the entropy of the targets, not 0.
-    Source: Szegedy et al. 2016, in the form of `torch.nn.functional.cross_entropy`: the label gets 1 − ε + ε/K. Ours: sum over components.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, at least the entropy of the targets.
+    Source: Szegedy et al. 2016, in the form of `torch.nn.functional.cross_entropy`: the target of the label is 1 − ε + ε/K. Ours: sum
+    over components.
 
     Example:
         >>> import torch

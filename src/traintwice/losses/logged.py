@@ -1,4 +1,4 @@
-"""Learning from the logged predictions of the model that is deployed."""
+"""Distillation from the logged predictions of the deployed model."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from traintwice.losses.mixed import Mixed
+from traintwice.losses.inputs import check_fraction, teacher_probs
+from traintwice.losses.loss import Need, ScheduledLoss
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.protocol import Need
-from traintwice.losses.teacher import check_fraction, teacher_probs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
-class LoggedDistillation(Mixed):
-    r"""Cross entropy with targets between the old model's predictions and the labels: the mean over the batch, summed over components.
+class LoggedDistillation(ScheduledLoss):
+    r"""Cross entropy with targets between the old model's predictions and the labels: mean over the batch, sum over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label
 
     Args:
-        share: λ in [0, 1] or a schedule, the old model's share in the targets.
+        share: λ in [0, 1] or a schedule, the share of the old model in the targets.
 
     Shapes: logits ``*M J B K``, teacher ``*M B K`` (log of the logged probabilities) -> ``*M``. Units: nats, at least the entropy of t.
-    Source: Jiang et al. 2022 (churn reduction via distillation): the solution of training under a bound on churn against the old model has
-    such targets. Ours: the mean over the batch, sum over components.
+    Source: Jiang et al. 2022 (churn reduction via distillation): training under a bound on churn against the old model leads to these
+    targets. Ours: mean over the batch, sum over components.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""A plain penalty on the size of the logits: the control for every loss that rewards small ones."""
+"""Penalty on the size of the logits: the control for losses that reward small logits."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from traintwice.losses.outputs import Outputs, at_least_single
 
 @dataclass(frozen=True)
 class LogitL2:
-    r"""Squared length of the logits: the mean over the batch, summed over components.
+    r"""Squared length of the logits: mean over the batch, sum over components.
 
         L = Σ_j mean_b Σ_k z_jbk²
 
     Shapes: logits ``*M J B K`` -> ``*M``. Units: squared logits, >= 0.
-    Source: ours, as a control: de-correlation of logits scales with their fourth power and so rewards shrinking them, which this does and
-    nothing else. Sum over components and classes.
+    Source: ours, as a control. Decorrelation of logits scales with their fourth power and so rewards small logits; this loss rewards small
+    logits only. Sum over components and classes.
 
     Example:
         >>> import torch

@@ -1,17 +1,44 @@
-"""What a loss sees: the logits of all components on one mini-batch, the labels, and what some losses need beside them."""
+"""The input of every loss: logits of all components on one mini-batch, labels, and what some losses need in addition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributed import ProcessGroup
+from torch.distributed import ProcessGroup, all_reduce
 
 from traintwice.errors import BadInput
-from traintwice.losses.gather import sum_over_processes
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = part.clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=ctx.group)
+        return total, None
+
+
+def sum_over_processes(part: Tensor, group: ProcessGroup) -> Tensor:
+    """The sum of a part over all processes; every process gets the same sum.
+
+    The loss of each process is then the loss of the whole batch. The backward pass also sums over the W processes, which gives W times
+    the derivative; DistributedDataParallel then takes the mean over W processes. The result is the gradient of one process with the
+    whole batch.
+
+    All processes must call this for the same sums in the same order.
+    """
+    return _Sum.apply(part, group)  # type: ignore[no-any-return, no-untyped-call]
+
 
 T = TypeVar("T")
 
@@ -21,20 +48,18 @@ class Outputs:
     """The outputs of the components of one replica (or of several at once) on one mini-batch.
 
     Args:
-        logits: ``*M J B K``; leading axes pass through every loss and nothing mixes them. A network of one logit (binary)
-            gives ``K = 1`` and is read as logits (0, z).
-        labels: classes ``*M B``, shared by the components, or ``*M J B`` where each component has its own examples.
-        peers: logits that older copies of all components give on the same batch, ``*M J B K``; constants.
-        teacher: logits of a trained model, ``*M B K``, or of several, ``*M T B K``; constants. Probabilities p are given as
-            log p, -inf where p is 0.
-        gate: logits of the mixture's weights for each example, ``*M B J``.
+        logits: ``*M J B K``; the leading axes are never mixed. Binary networks of one logit have ``K = 1``, read as logits (0, z).
+        labels: classes ``*M B`` shared by the components, or ``*M J B`` where each component has its own examples.
+        peers: logits of older copies of all components on the same batch, ``*M J B K``; constants.
+        teacher: logits of a trained model, ``*M B K``, or of several, ``*M T B K``; constants. For probabilities p pass log p (-inf
+            where p is 0).
+        gate: logits of the mixture weights of each example, ``*M B J``.
         signals: outputs of named sub-networks of every component, ``*M J B D`` each.
-        shared: the examples of the batch that all components see; with labels ``*M J B``, losses that couple components read
-            these alone. ``slice(None)`` where all are.
-        group: the processes over which the batch is spread, for DistributedDataParallel: every mean over the batch, and so value
-            and gradient, is that of the whole batch.
+        shared: with labels ``*M J B``, the examples of the batch that all components see; losses that couple components read these
+            examples only. ``slice(None)`` where all examples are shared.
+        group: the processes that share the batch under DistributedDataParallel; means and gradients are then those of the whole batch.
     Raises:
-        BadInput: shapes that do not fit together.
+        BadInput: shapes that do not match.
     Example:
         >>> out = Outputs(torch.zeros(2, 4, 3), torch.tensor([0, 1, 2, 0]))
         >>> out.components, out.probs.shape
@@ -70,15 +95,15 @@ class Outputs:
                 if value is not None:
                     object.__setattr__(self, name, torch.cat([torch.zeros_like(value), value], dim=-1))
 
-    def _check(self, name: str, given: Tensor | None, *expected: tuple[int, ...]) -> None:
-        if given is not None and tuple(given.shape) not in expected:
+    def _check(self, name: str, values: Tensor | None, *expected: tuple[int, ...]) -> None:
+        if values is not None and tuple(values.shape) not in expected:
             raise BadInput(
-                f"Outputs: got {name} of shape {tuple(given.shape)} for logits {tuple(self.logits.shape)}, expected "
+                f"Outputs: got {name} of shape {tuple(values.shape)} for logits {tuple(self.logits.shape)}, expected "
                 f"{' or '.join(dict.fromkeys(map(str, expected)))}"
             )
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
-        """Computed when first asked for. (functools.cached_property holds a lock, which torch.compile cannot trace.)"""
+        """A value that is computed once. (torch.compile cannot trace functools.cached_property, which holds a lock.)"""
         if name not in self.__dict__:
             object.__setattr__(self, name, make())
         return self.__dict__[name]  # type: ignore[no-any-return]
@@ -111,10 +136,10 @@ class Outputs:
 
     @property
     def coupled(self) -> Outputs:
-        """The part of the batch that all components see, which is what losses between components read.
+        """The part of the batch that all components see, for losses between components.
 
         Raises:
-            BadInput: components have their own examples and none are said to be shared.
+            BadInput: components have their own examples and ``shared`` is None.
         """
         return self._once("_coupled", self._coupled_part)
 
@@ -124,7 +149,7 @@ class Outputs:
             if own and self.components > 1:
                 raise BadInput(
                     "Outputs: got labels per component and no `shared`; a loss between components needs the slice of the batch that "
-                    "all of them see (slice(None) where they see the same examples)"
+                    "all components see (slice(None) where they see the same examples)"
                 )
             return self
 
@@ -134,7 +159,7 @@ class Outputs:
         labels = (self.labels[..., 0, :] if own else self.labels)[..., self.shared]
         if labels.shape[-1] == 0:
             raise BadInput(
-                f"Outputs.shared: {self.shared} leaves none of {self.logits.shape[-2]} examples to couple components on"
+                f"Outputs.shared: {self.shared} leaves none of {self.logits.shape[-2]} examples, expected at least one"
             )
         return replace(
             self,
@@ -148,10 +173,10 @@ class Outputs:
         )
 
     def select(self, components: tuple[int, ...]) -> Outputs:
-        """The outputs of some of the components, in the order given.
+        """The outputs of some of the components, in this order.
 
         Raises:
-            BadInput: a component that is not there.
+            BadInput: an unknown component.
         """
         if not set(components) <= set(range(self.components)):
             raise BadInput(f"Outputs.select: got components {components} of {self.components}, counted from 0")
@@ -167,14 +192,14 @@ class Outputs:
 
     @property
     def examples(self) -> int | Tensor:
-        """How many examples a mean over the batch is over: B, or the sum of B over the processes."""
+        """Number of examples in a mean over the batch: B, or the sum of B over the processes."""
         if self.group is None:
             return self.logits.shape[-2]
         group = self.group
         return self._once("_examples", lambda: sum_over_processes(self.log_probs.new_tensor(float(self.logits.shape[-2])), group))
 
     def total(self, part: Tensor) -> Tensor:
-        """A sum over this process's examples, as the sum over all processes' examples."""
+        """The sum over all processes of a sum over the examples of this process."""
         return part if self.group is None else sum_over_processes(part, self.group)
 
     def mean(self, values: Tensor, dim: int = -1) -> Tensor:
@@ -183,7 +208,7 @@ class Outputs:
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are."""
+    """Half precision becomes float32; float32 and float64 are unchanged."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 

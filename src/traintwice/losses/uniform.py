@@ -1,4 +1,4 @@
-"""Distance from the uniform distribution: the other way to make predictions more confident."""
+"""Distance from the uniform distribution: a larger distance means more confident predictions."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from math import log
 from torch import Tensor
 
 from traintwice.errors import BadSpec
+from traintwice.losses.inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses.outputs import Outputs
-from traintwice.losses.top_k import check_top_k, largest, top_k_cautions
 
 
 @dataclass(frozen=True)
 class SymmetricKLToUniform:
-    r"""Minus the symmetric KL divergence between predictions and the uniform distribution: the mean over the batch, summed over components.
+    r"""Minus the symmetric KL divergence between predictions and the uniform distribution: mean over the batch, sum over components.
 
         L = −Σ_j mean_b SKL(f_jb, U),   SKL(f, U) = Σ_k (f_k − 1/K) log(K f_k)
 
-    The sign is in the loss, so that it takes a positive weight and stands wherever `Entropy` does.
+    The loss includes the minus sign, so it takes a positive weight, like `Entropy`.
 
     Args:
-        cap: count at most so much of SKL for each example, > 0; beyond it the example is confident enough and gives no gradient.
-        top_k, renormalise: as in `Entropy`; renormalised, U is uniform over the k.
+        cap: largest SKL of an example, > 0; above the cap the example has no gradient. None sets no cap.
+        top_k, renormalise: as in `Entropy`; if renormalised, U is uniform over the k classes.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, in (−inf, 0], at least −J·cap with a cap. −0.05 reads: nearly uniform.
-    Without a cap it is unbounded below: it grows with the logits for ever.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, in (−inf, 0], at least −J·cap with a cap. At −0.05 predictions are nearly uniform.
+    Without a cap the loss is unbounded below: it falls as the logits grow.
 
     Source: CH eq. (7), whose α blends it with the cross entropy: ``blend(alpha, CrossEntropy(), SymmetricKLToUniform())``; top-k, CH
-    section 4. Ours: ``cap``; sum over components; renormalised by default; k >= K is an error when called.
+    section 4. Ours: ``cap``; sum over components; renormalised by default; k >= K raises an error when called.
 
     Example:
         >>> import torch
@@ -52,9 +52,9 @@ class SymmetricKLToUniform:
         return -out.mean(distance if self.cap is None else distance.clamp(max=self.cap)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """What its user may not expect."""
+        """Warnings for the user."""
         unbounded = (
-            "SymmetricKLToUniform: unbounded below, so logits may grow until a replica stops with a loss that is not finite; set a cap "
-            "(in nats) or use Entropy"
+            "SymmetricKLToUniform is unbounded below: logits may grow until the loss is not finite; set a cap (in nats), "
+            "or use Entropy"
         )
         return (*top_k_cautions("SymmetricKLToUniform", self.top_k, classes), *((unbounded,) if self.cap is None else ()))

@@ -1,4 +1,4 @@
-"""Methods: what is minimised, by how many components, and what of them is kept. Data, with a builder for each that has a name."""
+"""Methods as data: the loss, the number of components and the output kept at inference; with a builder for each named method."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Methods that train networks which learn to agree, and keep one of them."""
+"""Co-distillation: methods that train components with an agreement loss and keep one of them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from traintwice.methods.ensembles import at_least_two
 from traintwice.methods.method import Keep, Method, Term
 from traintwice.schedules import Ramp, Weight
 
-Kind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
+CouplingKind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
 
 
 def co_distillation(
     weight: Weight = 1.0,
     *,
-    kind: Kind = "skl",
+    kind: CouplingKind = "skl",
     lag_steps: int = 0,
     ramp_epochs: float | None = None,
     components: int = 2,
     keep: Keep = "first",
 ) -> Method:
-    """Networks that learn to agree with each other while they learn the labels; one of them is kept.
+    """Trains J networks with an agreement loss and keeps the first.
 
-    Joint or independent updates: "skl" and "l1" are the same distance seen from both sides, so one gradient of the sum and a gradient of
-    each network's own objective are the same step. The cross entropy is not: "ce" learns from constant peers (independent updates),
-    "joint-ce" lets the gradient into both places.
+    "skl" and "l1" are symmetric, so joint and independent updates are the same. The cross entropy is not: "ce" learns from constant
+    peers (independent updates); with "joint-ce" the gradient flows into both arguments.
 
     Args:
-        weight: β of CH eqs. (8), (9), (17); the paper prints 0.01 to 0.08, which as a mean over examples is small.
+        weight: β of CH eqs. (8), (9), (17); the paper has 0.01 to 0.08, which is small for a mean over examples.
         kind: "skl" and "l1", see `Agreement`; "ce", see `PeerCrossEntropy`; "joint-ce", the cross entropy of `Agreement`.
-        lag_steps: T, with "ce": how many steps ago the peers' predictions were made; 0 is now.
-        ramp_epochs: raise the weight linearly from 0 over so many epochs; left out, it is as given.
+        lag_steps: T, with "ce": age of the peers in steps; 0 is the current components.
+        ramp_epochs: raise the weight linearly from 0 over so many epochs; None uses ``weight`` unchanged.
         components: J >= 2.
-        keep: what is kept at inference; the paper keeps one network.
+        keep: output kept at inference; the paper keeps one network.
     Raises:
-        BadSpec: fewer than two components, a ramp of something that is a schedule already, or a lag that changes nothing.
+        BadSpec: fewer than two components, a ramp of a schedule, or a lag that has no effect.
     Source:
         CH eqs. (8) and (9), section 3.2; (17) and (18), appendix C, after Anil et al. 2018.
     """
@@ -50,7 +49,7 @@ def regularised_co_distillation(
     alpha: Weight = 0.1,
     *,
     regulariser: Literal["entropy", "symmetric-kl"] = "entropy",
-    kind: Kind = "skl",
+    kind: CouplingKind = "skl",
     lag_steps: int = 0,
     cap: float | None = None,
     top_k: int | None = None,
@@ -59,20 +58,20 @@ def regularised_co_distillation(
     components: int = 2,
     keep: Keep = "first",
 ) -> Method:
-    """Co-distillation of networks that are made more confident too.
+    """Co-distillation with a regulariser that makes predictions more confident.
 
-        Σ_j CE_j + β·D + α·Σ_j H(f_j),   or with −SKL(f_j, Unif) in the place of H
+        Σ_j CE_j + β·D + α·Σ_j H(f_j),   or with −SKL(f_j, Unif) instead of H
 
     Args:
         weight: β, as in `co_distillation`.
-        alpha: α of CH eq. (19). There is no factor (1 − α) on the cross entropy.
-        regulariser: which of the two.
+        alpha: α of CH eq. (19). The cross entropy has no factor (1 − α).
+        regulariser: H ("entropy") or −SKL ("symmetric-kl").
         kind, lag_steps, components, keep: as in `co_distillation`.
         cap: with "symmetric-kl", see `SymmetricKLToUniform`.
         top_k, renormalise: see `Entropy`.
         ramp_epochs: raise both weights linearly from 0 over so many epochs.
     Raises:
-        BadSpec: as in `co_distillation`; a cap on the entropy, which is bounded.
+        BadSpec: as in `co_distillation`; a cap with "entropy", which is bounded.
     Source:
         CH eq. (19), appendix D.
     """
@@ -81,7 +80,7 @@ def regularised_co_distillation(
     if regulariser not in ("entropy", "symmetric-kl"):
         raise BadSpec(f"{name}: got regulariser={regulariser!r}, expected one of 'entropy', 'symmetric-kl'")
     if regulariser == "entropy" and cap is not None:
-        raise BadSpec(f"{name}: got cap={cap} with regulariser='entropy', which is bounded; leave it out")
+        raise BadSpec(f"{name}: got cap={cap} with regulariser='entropy', which is bounded; leave cap out")
     entropy = regulariser == "entropy"
     confident: Loss = Entropy(top_k, renormalise) if entropy else SymmetricKLToUniform(cap, top_k, renormalise)
     terms = (
@@ -92,7 +91,8 @@ def regularised_co_distillation(
     return Method(terms, components, keep)
 
 
-def _coupling(name: str, kind: Kind, lag_steps: int) -> Loss:
+def _coupling(name: str, kind: CouplingKind, lag_steps: int) -> Loss:
+    """The agreement loss of a kind."""
     if kind == "ce":
         return PeerCrossEntropy(lag_steps)
     if lag_steps:
@@ -101,8 +101,9 @@ def _coupling(name: str, kind: Kind, lag_steps: int) -> Loss:
 
 
 def _ramped(name: str, weight: Weight, ramp_epochs: float | None) -> Weight:
+    """The weight, ramped where ``ramp_epochs`` is set."""
     if ramp_epochs is None:
         return weight
     if not isinstance(weight, float | int):
-        raise BadSpec(f"{name}: got ramp_epochs={ramp_epochs} and the schedule {weight!r}; give one of them")
+        raise BadSpec(f"{name}: got ramp_epochs={ramp_epochs} and the schedule {weight!r}; expected one of the two")
     return Ramp(weight, epochs=ramp_epochs)

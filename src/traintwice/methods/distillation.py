@@ -1,4 +1,4 @@
-"""Methods that learn from models trained before."""
+"""Methods that learn from earlier models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from traintwice.schedules import Weight
 def ensemble_distillation(
     weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
 ) -> Method:
-    """One network that learns the labels and the softened predictions of an ensemble. This is the student; the teacher is a recipe.
+    """One network that learns the labels and the softened predictions of a teacher, usually an ensemble (`Recipe.teacher`).
 
         (1 − w)·CE + w·T²·KL(teacher at T ‖ student at T)
 
@@ -21,7 +21,7 @@ def ensemble_distillation(
         weight: w in [0, 1].
         temperature, average: see `Distillation`.
     Source:
-        Hinton et al. 2015; ensemble distillation of CH Table 2. Ours: each replica learns from its own teacher, whose cost counts.
+        Hinton et al. 2015; ensemble distillation of CH Table 2. Ours: each replica has its own teacher, whose cost counts.
     """
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
 
@@ -30,7 +30,7 @@ def logged_distillation(share: Weight = 0.5) -> Method:
     """One network that learns from the labels mixed with the logged predictions of the model it replaces.
 
     Args:
-        share: λ, the old model's share in the targets, see `LoggedDistillation`.
+        share: λ, the share of the old model in the targets, see `LoggedDistillation`.
     Source:
         Jiang et al. 2022.
     """
@@ -38,7 +38,7 @@ def logged_distillation(share: Weight = 0.5) -> Method:
 
 
 def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
-    """One network held to what the model it replaces had right, and pressed less to correct what it had wrong.
+    """One network that learns from the old model where the old model is right, with less weight on the labels elsewhere.
 
     Args:
         share, epsilon: see `Anchor`.
@@ -49,7 +49,7 @@ def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
 
 
 def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
-    """Cross entropy and distillation from an old model, strongest where that was right: against negative flips.
+    """Cross entropy and distillation from an old model with more weight where the old model is right, against negative flips.
 
         CE + weight·(base + boost·[old right])·T²·KL(old at T ‖ new at T)
 
@@ -57,7 +57,7 @@ def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weigh
         weight: of the distillation.
         base, boost, temperature: see `FocalDistillation`.
     Raises:
-        BadSpec: base and boost are both 0, so that there is nothing to distil.
+        BadSpec: base and boost are both 0.
     Source:
         Yan et al. 2021 (positive-congruent training).
     """

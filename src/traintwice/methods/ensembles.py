@@ -1,4 +1,4 @@
-"""Methods that train an ensemble, and serve it."""
+"""Methods that train and serve an ensemble."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from traintwice.schedules import Weight
 
 
 def ensemble(components: int = 2, keep: Keep = "mean-prob") -> Method:
-    """Networks trained side by side with no coupling, averaged at inference.
+    """Independent networks, averaged at inference.
 
-    Source: AD section 2; CH Table 7. No gradient passes through the average. With ``keep="gate"`` a gate weighs the components for
-    each example; its gradient stops at them.
+    Source: AD section 2; CH Table 7. No gradient passes through the average. With ``keep="gate"`` a gate weights the components for
+    each example; its gradient stops at the components.
     """
     return _of(components, keep)
 
 
 def averaged_ensemble(components: int = 2, weight: Weight = 1.0, *, average: Literal["prob", "logit"] = "prob") -> Method:
-    """An ensemble whose average is trained too, with the gradient passing through it into the components.
+    """An ensemble with a loss on its average too; the gradient passes through the average into the components.
 
         Σ_j CE_j + weight·CE(average)
 
     Args:
         components: J >= 2.
         weight: of the loss of the average.
-        average: of the components' probabilities or logits; the same is kept.
+        average: of probabilities or of logits, in the loss and at inference.
     Raises:
         BadSpec: fewer than two components.
     Source:
@@ -59,14 +59,14 @@ def anti_distillation(
     rho: float | None = None,
     keep: Keep = "mean-prob",
 ) -> Method:
-    """An ensemble whose components are pushed to be uncorrelated, so that together they cover more of what a retrain could give.
+    """Anti-distillation (decorrelated ensemble): an ensemble whose components are pushed to be uncorrelated.
 
     Args:
         components: J >= 2.
-        weight: λ of AD eq. (6); the paper tries 0.02 to 1.
+        weight: λ of AD eq. (6); the paper has 0.02 to 1.
         matrix, signal, center, normalize: see `Decorrelation`.
-        rho: estimate the matrix over mini-batches, see `RunningDecorrelation`; left out, on each alone.
-        keep: what is kept at inference.
+        rho: estimate the matrix over several mini-batches, see `RunningDecorrelation`; None estimates it on each mini-batch.
+        keep: output kept at inference.
     Raises:
         BadSpec: fewer than two components.
     Source:
@@ -89,17 +89,17 @@ def anti_distillation_gram_schmidt(
     center: Literal["none", "class"] = "none",
     keep: Keep = "mean-prob",
 ) -> Method:
-    """Anti-distillation that counts what several components have in common once.
+    """Anti-distillation for three components or more: what they have in common counts once.
 
     Args:
         components: J >= 2; with two it is `anti_distillation` of second moments.
         weight: λ of AD eq. (6).
         signal, center: see `GramSchmidt`.
-        keep: what is kept at inference.
+        keep: output kept at inference.
     Raises:
         BadSpec: fewer than two components.
     Source:
-        AD section 4. Ours: the usable form, see `GramSchmidt`.
+        AD section 4. Ours: the formula, see `GramSchmidt`.
     """
     at_least_two("anti_distillation_gram_schmidt", components)
     return _of(components, keep, Term(GramSchmidt(signal, center), weight))
@@ -121,11 +121,11 @@ def anti_distillation_difference(
         components: J >= 2.
         weight: λ of AD eq. (6).
         form, power, signal, center: see `Difference`.
-        keep: what is kept at inference.
+        keep: output kept at inference.
     Raises:
         BadSpec: fewer than two components.
     Source:
-        AD eqs. (6) and (7). Ours: probabilities by default, since on logits the loss is unbounded below.
+        AD eqs. (6) and (7). Ours: probabilities by default; on logits the loss is unbounded below.
     """
     at_least_two("anti_distillation_difference", components)
     return _of(components, keep, Term(Difference(form, power, signal, center), weight))
@@ -140,22 +140,23 @@ def anti_distillation_cross_entropy(
         components: J >= 2.
         weight: λ of AD eq. (6).
         form: see `CrossEntropyDifference`.
-        keep: what is kept at inference.
+        keep: output kept at inference.
     Raises:
         BadSpec: fewer than two components.
     Source:
-        AD section 4, in words. Ours: the inverse form by default, since the other is unbounded below.
+        AD section 4, in words. Ours: the inverse form by default; the negative form is unbounded below.
     """
     at_least_two("anti_distillation_cross_entropy", components)
     return _of(components, keep, Term(CrossEntropyDifference(form), weight))
 
 
 def at_least_two(name: str, components: int) -> None:
-    """Raise `BadSpec` where there is nothing to couple."""
+    """Raise `BadSpec` for fewer than two components."""
     if components < 2:
-        raise BadSpec(f"{name}: got components={components}, expected at least 2: there is nothing to couple")
+        raise BadSpec(f"{name}: got components={components}, expected at least 2")
 
 
 def _of(components: int, keep: Keep, *coupling: Term) -> Method:
+    """Cross entropy, couplings, and the loss of a gate where one is kept."""
     gate = (Term(GateCrossEntropy()),) if keep == "gate" else ()
     return Method((Term(CrossEntropy()), *coupling, *gate), components, keep)

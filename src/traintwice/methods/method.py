@@ -1,6 +1,6 @@
-"""A method: a flat sum of weighted losses, how many components it trains, and what of them is kept.
+"""A method: a flat sum of weighted losses, the number of components, and the output kept at inference.
 
-A method is data. It prints as the Python that makes it, turns into TOML and back, and is called in anyone's training loop:
+A method is data. It prints as the Python that makes it, converts to TOML and back, and can be called in any training loop:
 
     method = co_distillation(weight=1.0)
     loss = method.loss(Outputs(logits, labels), step)
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
-from traintwice.losses.mixed import at, resolved
-from traintwice.methods.blame import culprit, driver
+from traintwice.losses.loss import at, resolved
+from traintwice.methods.divergence import divergence_cause, non_finite_cause
 from traintwice.schedules import Complement, Schedule, Weight, at_step, resolve
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
-"""What is kept at inference: the first component, the mean of the components' probabilities (AD "Output 1"), the softmax of the mean
+"""The output kept at inference: the first component, the mean of the components' probabilities (AD "Output 1"), the softmax of the mean
 of their logits (AD "Output 2"), or the mixture of their probabilities with the weights of a gate."""
 
 Memories: TypeAlias = tuple[Memory | None, ...]
-"""What the terms of a method remember between steps, in their order."""
+"""Memories of the terms of a method between steps, in the order of the terms."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,16 @@ class Term:
 
 @dataclass(frozen=True)
 class Method:
-    r"""What is minimised, by how many components, and what is kept.
+    r"""A weighted sum of losses, the number of components that train with it, and the output kept at inference.
 
         L(t) = Σ over terms of weight(t) · loss(outputs)
 
     Args:
-        terms: the sum.
-        components: J, how many networks one replica trains together, >= 1.
+        terms: of the sum.
+        components: J, networks that one replica trains together, >= 1.
         keep: see `Keep`.
     Raises:
-        BadSpec: no term, no component, an unknown ``keep``, a gate that is kept and not trained, or a term of a component that is not
-            there.
+        BadSpec: no term, no component, an unknown ``keep``, a kept gate that no term trains, or a term that reads an unknown component.
     Example:
         >>> from traintwice.methods import ensemble
         >>> ensemble(2)
@@ -66,13 +65,13 @@ class Method:
         if self.keep not in get_args(Keep):
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:
-            raise BadSpec("Method.keep: got 'gate' and no term that trains one; add Term(GateCrossEntropy())")
+            raise BadSpec("Method.keep: got 'gate', and no term trains a gate; add Term(GateCrossEntropy())")
         for term in self.terms:
             _check_chosen(term.loss, self.components)
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What a trainer has to supply in `Outputs` beside logits and labels.
+        """Fields of `Outputs` that a trainer has to supply in addition to logits and labels.
 
         "peers": logits of the components ``peer_lag`` steps ago; "teacher": logits of a trained model; "gate": logits of a gate;
         "signals": outputs of the sub-networks named in ``signals``.
@@ -89,19 +88,19 @@ class Method:
 
     @property
     def peer_lag(self) -> int:
-        """How many steps old the peers are to be, 0 where no term reads old ones.
+        """Age of the peers in steps; 0 where no term reads older components.
 
         Raises:
-            BadSpec: terms ask for different ages.
+            BadSpec: terms need different ages.
         """
         ages = {lag for term in self.terms if (lag := getattr(_inner(term), "lag_steps", 0))}
         if len(ages) > 1:
-            raise BadSpec(f"Method: terms ask for peers of {', '.join(map(str, sorted(ages)))} steps ago; expected one age")
+            raise BadSpec(f"Method: got terms with peers of {', '.join(map(str, sorted(ages)))} steps ago, expected one age")
         return ages.pop() if ages else 0
 
     @property
     def reads_shared(self) -> tuple[str, ...]:
-        """Names of the losses that read examples which all components see."""
+        """Names of the losses that read the examples that all components see."""
         inner = [_inner(term) for term in self.terms]
         found = (type(loss).__name__ for loss in inner if getattr(loss, "couples", False) or getattr(loss, "reads_shared", False))
         return tuple(dict.fromkeys(found))
@@ -109,26 +108,25 @@ class Method:
     def not_finite(
         self, out: Outputs, step: int, memories: Memories | None = None, *, before: tuple[Outputs, int] | None = None
     ) -> str:
-        """What is to blame where the sum is not finite, in words.
+        """Why the sum is not finite, in words.
 
-        A term whose weight is 0 at the step is never to blame. Of several terms that are not finite, and where it is the logits that are
-        not, the one is named that pushed the outputs outwards most when all was finite still: the largest −⟨∂(weight · loss)/∂z, z⟩,
-        by how much a step down its gradient lengthens them.
+        The cause is a term that is not finite. Where several terms or the logits are not finite, it is the term that enlarged the outputs
+        most at the last finite step: the largest −⟨∂(weight · loss)/∂z, z⟩.
 
         Args:
             out, step, memories: of the sum, as for `advance`.
-            before: outputs and step of the last sum that was finite, where there was one.
+            before: outputs and step of the last finite sum; None where there is none.
         """
-        return culprit(self, out, step, memories, before)
+        return non_finite_cause(self, out, step, memories, before)
 
     def enlarged(self, before: tuple[Outputs, int] | None, memories: Memories | None = None) -> str:
-        """Which term drove logits away that are no longer finite when the training is over, as the end of a sentence.
+        """The term that enlarged logits that are not finite at the end of a training, as the end of a sentence.
 
         Args:
-            before: outputs and step of the last sum that was finite; without it nothing can be told, and the sentence has no such end.
+            before: outputs and step of the last finite sum; with None the result is empty.
             memories: of the sum, as for `advance`.
         """
-        return driver(self, before, memories)
+        return divergence_cause(self, before, memories)
 
     @property
     def signals(self) -> frozenset[str]:
@@ -137,12 +135,12 @@ class Method:
 
     @property
     def remembers(self) -> bool:
-        """Whether a term carries something from step to step, so that `advance` takes the place of `loss`."""
+        """Whether a term has a memory; call `advance` instead of `loss` then."""
         return any(isinstance(term.loss, LossWithMemory) for term in self.terms)
 
     @property
     def constant(self) -> bool:
-        """Whether the same is computed at every step: no weight follows a schedule, and no term remembers or reads older copies."""
+        """Whether every step computes the same: no schedule, no memory and no older peers."""
         own = any(hasattr(term.loss, "at") for term in self.terms)
         return not (self.remembers or self.peer_lag or own or any(isinstance(term.weight, Schedule) for term in self.terms))
 
@@ -160,20 +158,19 @@ class Method:
                 `advance`.
         """
         if self.remembers:
-            raise BadSpec(
-                "Method.loss: a term remembers earlier steps; call loss, memories = method.advance(out, step, memories)"
-            )
+            raise BadSpec("Method.loss: a term has a memory; call loss, memories = method.advance(out, step, memories)")
         return self.advance(out, step)[0]
 
     def advance(self, out: Outputs, step: int = 0, memories: Memories | None = None) -> tuple[Tensor, Memories]:
-        """The sum at an optimiser step, and what the terms remember for the next.
+        """The sum at an optimiser step, and the memories for the next step.
 
         Args:
-            out: what the components gave on the mini-batch.
+            out: outputs of the components on the mini-batch.
             step: optimiser steps taken before this one.
-            memories: what the step before gave back; None at the first. A term whose weight is 0 at this step learns nothing from it.
+            memories: as returned by the previous step; None at the first. A term with weight 0 at this step keeps its memory.
         Raises:
-            BadSpec: a schedule is still in epochs; call `resolve` first. BadInput: no `Outputs`, or those of another number of components.
+            BadSpec: a schedule is still in epochs; call `resolve` first. BadInput: ``out`` is not `Outputs`, or has another number of
+            components.
         """
         if not isinstance(out, Outputs):
             raise BadInput(f"Method: got a {type(out).__name__}, expected Outputs(logits, labels)")
@@ -201,44 +198,45 @@ class Method:
         return out.logits.sum((-3, -2, -1)) * 0.0 if total is None else total, tuple(kept)
 
     def warnings(self, *, classes: int | None = None, accumulation: int = 1) -> tuple[str, ...]:
-        """What this method does that its user may not expect, as sentences; printed before training starts.
+        """Warnings about this method, as sentences; printed before training starts.
 
         Args:
-            classes: K, where it is known.
+            classes: K, or None where it is unknown.
             accumulation: micro-batches whose gradients are summed before an optimiser step.
         Returns:
-            Facts that follow from the formulas: a term that can be met without changing a prediction, one that is unbounded below, one
-            that pulls together what it is said to push apart, one that is always 0, one that does not survive accumulation.
+            Consequences of the formulas: a term that can fall without a change of any prediction, is unbounded below, pulls components
+            together, is always 0, or changes with gradient accumulation.
         Source:
             Ours.
         Example:
             >>> from traintwice.methods import anti_distillation
             >>> for sentence in anti_distillation(matrix="residue", signal="probabilities").warnings():
             ...     print(sentence)
-            Decorrelation('residue') is smallest where components are identical: it pulls them together, as co-distillation does
+            Decorrelation('residue') is smallest for identical components: it pulls them together, like co-distillation
         """
         found = []
         for term in self.terms:
             name = type(term.loss).__name__
             if getattr(term.loss, "couples", False) and self.components == 1:
-                found.append(f"{name}: with one component there is nothing to couple and this term is 0")
+                found.append(f"{name}: with one component this term is 0")
             if hasattr(term.loss, "cautions"):
                 found += term.loss.cautions(self.components, classes)
             if accumulation > 1 and getattr(term.loss, "per_batch", False):
                 found.append(
-                    f"{name}: with gradients accumulated over {accumulation} micro-batches its batch statistics are those of a "
-                    "micro-batch, which is another loss than that of the whole batch"
+                    f"{name}: with gradients accumulated over {accumulation} micro-batches, the loss is that of a micro-batch and "
+                    "differs from "
+                    "the loss of the whole batch"
                 )
         return tuple(dict.fromkeys(found))
 
     @property
     def kept_components(self) -> int:
-        """How many components must be served."""
+        """Number of components to serve."""
         return 1 if self.keep == "first" else self.components
 
 
 def _inner(term: Term) -> Any:
-    """The loss of a term, without the choice of components around it."""
+    """The loss of a term, inside `Only`."""
     loss: Any = term.loss
     while isinstance(loss, Only):
         loss = loss.loss
@@ -246,17 +244,17 @@ def _inner(term: Term) -> Any:
 
 
 def _check_chosen(loss: object, components: int) -> None:
-    """Raise `BadSpec` where `Only` names a component that is not there."""
+    """Raise `BadSpec` where `Only` names an unknown component."""
     if isinstance(loss, Only):
         if max(loss.components) >= components:
             raise BadSpec(
-                f"Only.components: got {list(loss.components)} of {components} component{'s' * (components > 1)}, which count from 0"
+                f"Only.components: got {list(loss.components)} of {components} component{'s' * (components > 1)}, counted from 0"
             )
         _check_chosen(loss.loss, len(loss.components))
 
 
 def blend(alpha: Weight, first: Loss, second: Loss) -> tuple[Term, Term]:
-    """Terms of (1 − α)·first + α·second, exact while α is ramped.
+    """Terms of (1 − α)·first + α·second, where α may follow a schedule.
 
     >>> from traintwice.losses import CrossEntropy, Entropy
     >>> blend(0.25, CrossEntropy(), Entropy())[0].weight

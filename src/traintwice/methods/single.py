@@ -1,16 +1,16 @@
-"""Methods that train one network, without a teacher."""
+"""Methods that train one network without a teacher."""
 
 from __future__ import annotations
 
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Entropy, LabelSmoothing, LogitL2, SymmetricKLToUniform
-from traintwice.losses.mixed import ends
+from traintwice.losses.loss import ends
 from traintwice.methods.method import Method, Term, blend
 from traintwice.schedules import Weight
 
 
 def baseline() -> Method:
-    """One network, cross entropy.
+    """One network with the cross entropy.
 
     Source: the baseline of both papers.
     """
@@ -18,12 +18,12 @@ def baseline() -> Method:
 
 
 def entropy_regulariser(alpha: Weight = 0.1, *, top_k: int | None = None, renormalise: bool = True) -> Method:
-    """Cross entropy blended with the entropy of the predictions, which makes them more confident.
+    """Cross entropy blended with the entropy of the predictions, which makes predictions more confident.
 
         (1 − α)·CE + α·H(f)
 
     Args:
-        alpha: α of CH eq. (6); the paper tries 0.05 to 0.5.
+        alpha: α of CH eq. (6); the paper has 0.05 to 0.5.
         top_k, renormalise: read the k largest predictions only, see `Entropy`; the paper uses k = 10 on ImageNet.
     Source:
         CH eq. (6); top-k, CH section 4.
@@ -34,13 +34,13 @@ def entropy_regulariser(alpha: Weight = 0.1, *, top_k: int | None = None, renorm
 def symmetric_kl_regulariser(
     alpha: Weight = 0.1, *, cap: float | None = None, top_k: int | None = None, renormalise: bool = True
 ) -> Method:
-    """Cross entropy blended with the distance from the uniform distribution, which makes predictions more confident without end.
+    """Cross entropy blended with the distance from the uniform distribution, which makes predictions more confident.
 
         (1 − α)·CE − α·SKL(f, Unif)
 
     Args:
-        alpha: α of CH eq. (7); the paper tries 0.05 to 0.5.
-        cap: nats of SKL that count for each example, see `SymmetricKLToUniform`; left out, the loss is unbounded below, as in the paper.
+        alpha: α of CH eq. (7); the paper has 0.05 to 0.5.
+        cap: largest SKL of an example in nats, see `SymmetricKLToUniform`; None has no bound, as in the paper.
         top_k, renormalise: read the k largest predictions only, see `Entropy`.
     Source:
         CH eq. (7); top-k, CH section 4. Ours: ``cap``.
@@ -49,7 +49,7 @@ def symmetric_kl_regulariser(
 
 
 def confidence_penalty(alpha: Weight = -0.1) -> Method:
-    """The entropy regulariser with its sign turned: predictions are made less confident. A control.
+    """The entropy regulariser with a negative weight, which makes predictions less confident. A control.
 
         (1 − α)·CE + α·H(f),  α < 0
 
@@ -61,12 +61,14 @@ def confidence_penalty(alpha: Weight = -0.1) -> Method:
         Pereyra et al. 2017, whose weight β is −α / (1 − α) here, up to the scale of the whole.
     """
     if not min(ends(alpha), default=-1.0) < 0:
-        raise BadSpec(f"confidence_penalty: got alpha={alpha}, expected a number below 0; entropy_regulariser takes those above")
+        raise BadSpec(
+            f"confidence_penalty: got alpha={alpha}, expected a number below 0; use entropy_regulariser for positive alpha"
+        )
     return Method(blend(alpha, CrossEntropy(), Entropy()))
 
 
 def label_smoothing(smoothing: Weight = 0.1) -> Method:
-    """Cross entropy with a little of the label's weight given to all classes. A control.
+    """Cross entropy with smoothed labels. A control.
 
     Args:
         smoothing: ε, see `LabelSmoothing`.
@@ -77,13 +79,13 @@ def label_smoothing(smoothing: Weight = 0.1) -> Method:
 
 
 def logit_l2(weight: Weight = 0.01, *, components: int = 1) -> Method:
-    """Cross entropy and a penalty on the size of the logits. The control for anti-distillation, which rewards small logits too.
+    """Cross entropy and a penalty on the size of the logits: the control for anti-distillation, which also rewards small logits.
 
         CE + weight·Σ_k z_k²
 
     Args:
         weight: of the penalty.
-        components: J; with more than one, the mean of their probabilities is kept, as of an anti-distilled ensemble.
+        components: J; with several, the mean of their probabilities is kept, as in `anti_distillation`.
     Source:
         Ours.
     """

@@ -36,7 +36,7 @@ from traintwice.metrics.multiplicity import (
 from traintwice.metrics.non_streaming import NonStreaming, WholeResult
 from traintwice.metrics.pairwise import pairwise_l1, total_variation
 from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
-from traintwice.metrics.quality import accuracy, brier, error, log_loss, prediction_entropy
+from traintwice.metrics.quality import accuracy, brier, error, log_loss, mean_score, prediction_entropy
 from traintwice.metrics.ranking import auc, kendall_tau, rank_loss, top_k_overlap
 from traintwice.metrics.regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
 from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
@@ -50,6 +50,7 @@ ALL: tuple[Metric, ...] = (
     precision,
     recall,
     log_loss,
+    mean_score,
     brier,
     mean_bias,
     calibration_error,
@@ -152,6 +153,7 @@ __all__ = [
     "lateral_flips",
     "lemma_2_bound",
     "log_loss",
+    "mean_score",
     "mean_absolute_error",
     "mean_bias",
     "mean_error",

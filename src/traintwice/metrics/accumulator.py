@@ -68,12 +68,7 @@ class Accumulator:
         Raises:
             BadInput: see `Predictions`; or another number of replicas than before.
         """
-        if self.definition.needs_targets and not isinstance(predictions, Predictions):
-            predictions = Predictions.from_scores(predictions, None, weights, targets=labels)
-        elif self.definition.needs_scores and not isinstance(predictions, Predictions):
-            predictions = Predictions.from_scores(predictions, labels, weights)
-        else:
-            predictions = Predictions.of(predictions, labels, weights)
+        predictions = self.definition.predictions_of(predictions, labels, weights)
         self._expect(predictions.replicas)
         self.definition.check(predictions)
         for _, _, block in predictions.blocks(self.definition.needs_probs):
@@ -286,7 +281,8 @@ class Accumulator:
         first = int(rows.argmin())
         row = int(rows[first])
         id_of = None if block.ids is None else str(to_numpy(block.ids)[row])
-        return InfiniteAt(self._seen + row, int(replicas[first]), id_of)
+        known = block.known.positions
+        return InfiniteAt(self._seen + row if known is None else int(known[row]), int(replicas[first]), id_of)
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:

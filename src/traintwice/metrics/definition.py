@@ -15,7 +15,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
-from traintwice.predictions.predictions import to_numpy as to_numpy
+from traintwice.predictions.checks import to_numpy as to_numpy
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -196,6 +196,7 @@ class Definition(ABC):
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
         needs_labels, needs_probs: what must be known of the predictions.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
+        needs_outcomes: it reads the scores of answers (`Predictions.from_outcomes`).
         needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
         or_scores: scores ``M N`` serve it as well as probabilities.
         binary: it reads the probability of one positive class, so there must be two classes.
@@ -211,6 +212,7 @@ class Definition(ABC):
     needs_labels: bool = False
     needs_probs: bool = False
     needs_scores: bool = False
+    needs_outcomes: bool = False
     needs_targets: bool = False
     or_scores: bool = False
     binary: bool = False
@@ -252,12 +254,34 @@ class Definition(ABC):
     def bind(self, **options: Any) -> Definition:
         """The same metric with options fixed."""
 
+    def predictions_of(
+        self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None
+    ) -> Predictions:
+        """Arrays as the predictions that the metric reads; `Predictions` as they are.
+
+        Raises:
+            BadInput: see `Predictions`; labels where the metric reads scores of answers.
+        """
+        if isinstance(predictions, Predictions) or not (self.needs_scores or self.needs_targets or self.needs_outcomes):
+            return Predictions.of(predictions, labels, weights)
+        if self.needs_targets:
+            return Predictions.from_scores(predictions, None, weights, targets=labels)
+        if self.needs_scores:
+            return Predictions.from_scores(predictions, labels, weights)
+        if labels is not None:
+            raise BadInput(f"{self.title}: got labels; it reads the scores of answers alone")
+        return Predictions.from_outcomes(predictions, None, weights)
+
     def missing(self, predictions: Predictions) -> str | None:
         """The reason why the metric has no value on these predictions; None if it has one."""
         if self.needs_labels and not predictions.has_labels:
-            return "needs labels"
+            return "needs labels" if predictions.known.labels is None else "needs a label in every row"
         if self.needs_scores and not predictions.has_scores:
             return "needs scores"
+        if self.needs_outcomes and not predictions.has_outcomes:
+            return "needs outcomes (an evaluation log, or correct=)"
+        if self.needs_outcomes and not predictions.has_labels:
+            return "needs a score in every row"
         if self.needs_targets and predictions.targets is None:
             return "needs true values (label)"
         if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):

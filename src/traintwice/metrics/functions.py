@@ -105,22 +105,15 @@ def ratio_metric(
 def as_function(definition: Definition, described_by: Callable[..., Any]) -> Metric:
     """The metric as its user calls it, with the name and docstring of ``described_by``."""
 
-    def wrap(predictions: Predictions | Array, labels: Array | None) -> Predictions:
-        if definition.needs_targets and not isinstance(predictions, Predictions):
-            return Predictions.from_scores(predictions, targets=labels)
-        if definition.needs_scores and not isinstance(predictions, Predictions):
-            return Predictions.from_scores(predictions, labels)
-        return Predictions.of(predictions, labels)
-
     def measure(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> Measurement:
-        return definition.bind(**options).measure(wrap(predictions, labels))
+        return definition.bind(**options).measure(definition.predictions_of(predictions, labels))
 
     def values(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> Array:
-        return definition.bind(**options).values(wrap(predictions, labels))
+        return definition.bind(**options).values(definition.predictions_of(predictions, labels))
 
     @wraps(described_by)
     def call(predictions: Predictions | Array, labels: Array | None = None, **options: Any) -> float:
-        return definition.bind(**options).value(wrap(predictions, labels))
+        return definition.bind(**options).value(definition.predictions_of(predictions, labels))
 
     function: Any = call
     function.definition, function.values, function.measure = definition, values, measure

@@ -52,6 +52,27 @@ def error(predictions: Predictions) -> Array:
     return ~predictions.correct
 
 
+@mean_metric("mean score", "replica", scale="logit", needs_outcomes=True)
+def mean_score(predictions: Predictions) -> Array:
+    """Mean score of the answers; the accuracy where every answer is right or wrong.
+
+        mean score = mean over m and n of s_mn
+
+    Args:
+        predictions: made by `Predictions.from_outcomes`; M >= 1.
+    Returns:
+        A number in [0, 1]; ``values`` gives the score of each answer, ``M N``. 0.95 reads: an answer scores 0.95 on average.
+    Raises:
+        BadInput: no outcomes.
+    Source:
+        The usual definition.
+    Example:
+        >>> mean_score(Predictions.from_outcomes(np.array([[1.0, 0.5, 0.0]])))
+        0.5
+    """
+    return predictions.outcomes
+
+
 @mean_metric("log loss", "replica", unit="number", needs_labels=True, needs_probs=True)
 def log_loss(predictions: Predictions, *, clip: float | None = None) -> Array:
     r"""Mean negative log probability of the true label, in nats, mean over replicas.

@@ -1,11 +1,9 @@
-"""Networks as data: `build` makes a PyTorch module with weights from an explicit stream."""
+"""Networks as data: `build` makes a PyTorch module with weights from an explicit random stream."""
 
-from traintwice.nets.activations import ACTIVATIONS, Activation, SmeLU
-from traintwice.nets.dropout import Dropout, enter_dropout, masks_given
 from traintwice.nets.factory import Factory
 from traintwice.nets.lenet5 import LeNet5
 from traintwice.nets.mlp import MLP
-from traintwice.nets.network import Network, SharedNetwork
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout, Network, SharedNetwork, SmeLU, enter_dropout, masks_given
 from traintwice.nets.resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
 from traintwice.nets.resnet_v2 import RESNET_V2_50, ResNetV2
 from traintwice.nets.shared_trunk import SharedTrunk

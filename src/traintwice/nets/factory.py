@@ -1,4 +1,4 @@
-"""Anyone's own PyTorch network, named by the place it is imported from."""
+"""A network from a user's function, named by its import path."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from torch import nn
 
 from traintwice.errors import BadSpec
 from traintwice.importing import as_from_a_file, imported, names_a_function
-from traintwice.nets.dropout import enter_dropout
+from traintwice.nets.network import enter_dropout
 from traintwice.nets.pictures import count_multiply_adds
 
 
 @dataclass(frozen=True)
 class Factory:
-    """The module that a function of yours makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
+    """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
 
-    The function initialises its layers as usual; while it runs, PyTorch's global generator is seeded from the replica's stream and put back
-    afterwards, so that weights differ between replicas and are the same whenever a replica is built.
+    The function initialises its layers as usual. While it runs, PyTorch's global generator is seeded from the replica's stream, and its
+    state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built.
 
     Args:
-        maker: "package.module:function". The processes that train must be able to import it: an installed package, or a folder on
+        maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
             PYTHONPATH.
-        settings: passed on by name; what TOML can hold.
+        settings: keyword arguments of the function, of types that TOML has.
         known_multiply_adds: of one forward pass of one example; None counts those of linear layers and convolutions.
     Raises:
-        BadSpec: not of the form "module:function", or settings that no file could hold. When built: nothing to import, no module made,
-            logits of another shape, or a module that draws from PyTorch's global generator when it is run.
+        BadSpec: ``maker`` of another form, or settings of other types. When built: the function cannot be imported, returns another
+            type than a module, or its module gives logits of another shape or draws from PyTorch's global generator.
     Source:
-        Ours. A replica is named by ``maker`` and ``settings``, not by the code behind them: when the code changes, change a setting
-        (``{"version": 2}``), or replicas of both will lie under one name.
+        Ours. The digest of a replica covers ``maker`` and ``settings``, not the code of the function: when the code changes, change a
+        setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
     Example:
         >>> Factory("torch.nn:Identity").maker
         'torch.nn:Identity'
@@ -50,9 +50,7 @@ class Factory:
         if not names_a_function(self.maker):
             raise BadSpec(f'Factory.maker: got {self.maker!r}, expected "package.module:function"')
         if self.maker.startswith("__main__:"):
-            raise BadSpec(
-                "Factory.maker: worker processes cannot import from __main__; put the function into a module of its own"
-            )
+            raise BadSpec("Factory.maker: worker processes cannot import from __main__; move the function to a module of its own")
         if self.known_multiply_adds is not None and self.known_multiply_adds < 1:
             raise BadSpec(f"Factory.known_multiply_adds: got {self.known_multiply_adds}, expected at least 1")
         object.__setattr__(self, "settings", as_from_a_file(self.settings, "Factory.settings"))
@@ -61,7 +59,7 @@ class Factory:
         return hash((self.maker, json.dumps(self.settings, sort_keys=True), self.known_multiply_adds))
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-        """The module that the function makes, its weights drawn while the global generator is seeded from ``rng``."""
+        """The module that the function makes, with weights from ``rng``."""
         make = imported(self.maker, "Factory.maker")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
@@ -81,10 +79,10 @@ class Factory:
 
     @lru_cache(maxsize=16)  # noqa: B019  (settings live as long as the program)
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
-        """As given, or counted on the layers.
+        """``known_multiply_adds``, or the count on the layers.
 
         Raises:
-            BadSpec: nothing was given and nothing can be counted.
+            BadSpec: ``known_multiply_adds`` is None and the module has no layer to count.
         """
         if self.known_multiply_adds is not None:
             return self.known_multiply_adds
@@ -95,7 +93,7 @@ class Factory:
 
     @torch.no_grad()
     def _try(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
-        """Run a copy on two examples, as in training, and look at what comes out."""
+        """Run a copy on two examples in training mode and check its logits."""
         before = torch.get_rng_state()
         dtype = next((p.dtype for p in network.parameters()), torch.float32)
         trial = copy.deepcopy(network).train()
@@ -103,9 +101,11 @@ class Factory:
         logits = trial(torch.zeros(2, *shape, dtype=dtype))
         found = tuple(getattr(logits, "shape", ()))
         if found != (2, classes):
-            raise BadSpec(f"{self.maker}: gave {found or type(logits).__name__} for two examples, expected logits {(2, classes)}")
+            raise BadSpec(
+                f"{self.maker}: returned {found or type(logits).__name__} for two examples, expected logits {(2, classes)}"
+            )
         if not torch.equal(before, torch.get_rng_state()):
             raise BadSpec(
-                f"{self.maker}: draws from PyTorch's global generator when it is run (torch.nn.Dropout does), so its trainings would "
-                "depend on what else runs; use traintwice.nets.Dropout"
+                f"{self.maker}: the module draws from PyTorch's global generator (torch.nn.Dropout does), so results would depend on "
+                "other trainings in the process; use traintwice.nets.Dropout"
             )

@@ -1,4 +1,4 @@
-"""LeCun's network for small pictures."""
+"""LeNet-5, a network for small pictures."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ import numpy as np
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 from traintwice.nets.pictures import Channels, count_multiply_adds, picture_of, structure, with_weights
 
 SIDE = 32
-"""Rows and columns of the pictures that the network was made for."""
+"""Rows and columns of the pictures that the network reads; smaller pictures are padded."""
 
 
 @dataclass(frozen=True)
 class LeNet5:
-    """Two convolutions of 5 x 5 (6 and 16 filters), each averaged in squares of 2 x 2, then linear layers of 120, 84 and the classes.
+    """Two convolutions of 5 x 5 (6 and 16 filters), each with average pooling of 2 x 2, then linear layers of 120, 84 and K units.
 
     Args:
         activation: as of `MLP`.
         scale: factor on all initial weights, > 0.
-        dropout: share of the activations of both hidden linear layers that is set to 0 in training, in [0, 1).
+        dropout: rate of dropout after both hidden linear layers, in [0, 1).
     Raises:
-        BadSpec: a setting outside its range; when built, inputs that are no pictures.
+        BadSpec: a setting outside its range; when built, inputs that are not pictures.
     Source:
         LeCun et al. 1998; CH Table 2 uses it on SVHN. Ours: all 16 filters see all 6 maps, plain averages, softmax at the end, ReLU by
-        default; pictures smaller than 32 x 32 are framed by zeros, as LeCun framed those of 28 x 28; convolutions have normal weights of
-        variance 2 / fan in, linear layers Glorot uniform ones, biases are zero. The paper's L2 is ``optimizer.weight_decay``.
+        default; pictures below 32 x 32 are padded with zeros, as LeCun did with 28 x 28; convolutions have normal weights of variance
+        2 / fan in, linear layers Glorot uniform weights, biases are zero. The L2 of the paper is ``optimizer.weight_decay``.
     Example:
         >>> net = LeNet5().build((28, 28), 10, np.random.default_rng(0))
         >>> sum(p.numel() for p in net.parameters())
@@ -50,11 +49,11 @@ class LeNet5:
             raise BadSpec(f"LeNet5.dropout: got {self.dropout}, expected a share from 0 to below 1")
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-        """The module, float32, its weights drawn layer by layer from ``rng``."""
+        """The module in float32; weights are drawn layer by layer from ``rng``."""
         return with_weights(structure(lambda: self._layers(shape, classes)), rng, self.scale)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """Its name.
+        """The name of the network.
 
         >>> LeNet5().describe((28, 28), 10)
         'LeNet5'

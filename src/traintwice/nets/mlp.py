@@ -12,13 +12,12 @@ import torch
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)
 class MLP:
-    r"""Layers of ``hidden`` units with an activation between them, then a linear layer to the classes.
+    r"""Hidden layers with an activation each, then a linear layer to the classes.
 
     Weights are uniform in ±scale·sqrt(6 / (fan in + fan out)) ("glorot") or ±scale·sqrt(6 / fan in) ("he"); biases are zero.
 
@@ -28,13 +27,13 @@ class MLP:
         initialisation: "glorot" or "he".
         scale: factor on all initial weights, > 0.
         input_scale: factor on the variance of the first layer's initial weights, > 0.
-        batch_norm: normalise every hidden layer before its activation.
-        dropout: share of each hidden layer's activations set to 0 in training, in [0, 1).
+        batch_norm: batch normalisation of every hidden layer before its activation.
+        dropout: rate of dropout after every hidden layer, in [0, 1).
     Raises:
         BadSpec: a setting outside its range.
     Source:
         The architecture of AD section 5 (784-1200-1200-10 ReLU, uniform weights, zero biases); ``input_scale`` is s of AD Table 3.
-        Ours: the range of the uniform, which the paper does not give.
+        Ours: the range of the uniform distribution, which the paper leaves open.
     Example:
         >>> net = MLP((128, 128)).build((64,), 10, np.random.default_rng(0))
         >>> sum(p.numel() for p in net.parameters())
@@ -66,7 +65,7 @@ class MLP:
         return list(pairwise([prod(shape), *self.hidden, classes]))
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-        """The module, float32, its weights drawn layer by layer from ``rng``."""
+        """The module in float32; weights are drawn layer by layer from ``rng``."""
         layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
         widths = self._widths(shape, classes)
         for place, (fan_in, fan_out) in enumerate(widths):
@@ -80,7 +79,7 @@ class MLP:
         return nn.Sequential(*layers)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """Its widths.
+        """The widths of the layers.
 
         >>> MLP((128, 128)).describe((64,), 10)
         'MLP 64-128-128-10'

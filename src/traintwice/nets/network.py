@@ -1,25 +1,29 @@
-"""What every network gives."""
+"""What a network is, and the layers that networks share: activations and dropout."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from traintwice.errors import BadSpec
 
 
 class Network(Protocol):
-    """A network's settings; frozen dataclasses that build a module."""
+    """The settings of a network: a frozen dataclass that builds a module."""
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """A module from inputs ``B *shape`` to logits ``B classes``, its weights drawn from ``rng`` alone."""
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """A few words for the title of a table."""
+        """A short description for the title of a table."""
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
-        """Multiplications of one forward pass of one example: the unit of the cost columns."""
+        """Multiplications of one forward pass of one example, the unit of cost."""
 
 
 @runtime_checkable
@@ -31,3 +35,107 @@ class SharedNetwork(Protocol):
 
     def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
         """Multiplications of the shared part."""
+
+
+Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
+
+
+class SmeLU(nn.Module):
+    r"""Smooth rectifier: two lines joined by a parabola of half-width b.
+
+        0 for x <= −b,   (x + b)² / (4 b) for −b < x < b,   x for x >= b
+
+    Args:
+        width: b, > 0; SmeLU approaches ReLU as b approaches 0.
+    Source:
+        Lin & Shamir 2022 (SmeLU): smooth activations reduce prediction differences between trainings, at no cost to serve.
+    Example:
+        >>> import torch
+        >>> SmeLU(1.0)(torch.tensor([-2.0, 0.0, 2.0])).tolist()
+        [0.0, 0.25, 2.0]
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applied to every entry."""
+        inside = (x.clamp(-self.width, self.width) + self.width).square() / (4 * self.width)
+        return inside + (x - self.width).clamp_min(0)
+
+    def extra_repr(self) -> str:
+        """The half-width."""
+        return f"width={self.width}"
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "smelu": SmeLU,
+}
+"""Name to module class; "smelu" is SmeLU with b = 1."""
+
+
+class Dropout(nn.Module):
+    """Dropout with masks from an explicit random stream: sets an entry to 0 with probability ``rate``, divides the others by 1 − rate.
+
+    In evaluation mode the input is unchanged.
+
+    Args:
+        rate: in [0, 1).
+    Source:
+        Srivastava et al. 2014. Ours: the trainer sets a stream at every step, so masks depend neither on a global generator nor on
+        other replicas.
+    Example:
+        >>> layer = Dropout(0.5)
+        >>> enter_dropout(layer, np.random.default_rng(0))
+        True
+        >>> sorted(set(layer(torch.ones(64)).tolist()))
+        [0.0, 2.0]
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.stream: np.random.Generator | None = None
+        self.masks: Iterator[Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applied to every entry."""
+        if not self.training:
+            return x
+        if self.masks is not None:
+            return x * next(self.masks).to(x.dtype)
+        if self.stream is None:
+            raise BadSpec("Dropout: has no random stream; call traintwice.nets.enter_dropout(network, rng) before every step")
+        kept = torch.from_numpy(self.stream.random(tuple(x.shape), dtype=np.float32) >= self.rate)
+        return x * (kept.to(x) / (1 - self.rate))
+
+    def extra_repr(self) -> str:
+        """The rate."""
+        return f"rate={self.rate}"
+
+
+def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
+    """Make the dropout layers of a network draw from ``rng``, one after the other; returns whether there are any."""
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.stream = rng
+    return bool(layers)
+
+
+@contextmanager
+def masks_given(network: nn.Module, masks: Iterable[Tensor]) -> Iterator[None]:
+    """Within the block, the dropout layers of a network use these masks, 0 or 1 / (1 − rate), in the order of their calls."""
+    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    taken = iter(masks)
+    for layer in layers:
+        layer.masks = taken
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.masks = None

@@ -8,9 +8,8 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor, nn
 
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.blocks import Blocks, check_residual
-from traintwice.nets.pictures import Channels, count_multiply_adds, picture_of, structure, with_weights
+from traintwice.nets.network import ACTIVATIONS, Activation
+from traintwice.nets.pictures import Blocks, Channels, check_residual, count_multiply_adds, picture_of, structure, with_weights
 
 
 @dataclass(frozen=True)
@@ -20,17 +19,17 @@ class ResNet:
         unit(x) = activation(shortcut(x) + BN(conv(activation(BN(conv(x))))))
 
     Args:
-        blocks: (units, filters, stride) of each block; the stride is that of the block's first convolution. `RESNET_20`, `RESNET_32` and
-            `RESNET_56` are made.
+        blocks: (units, filters, stride) of each block; the stride is that of its first convolution. See `RESNET_20`, `RESNET_32` and
+            `RESNET_56`.
         activation: as of `MLP`.
-        scale: factor on all initial weights, > 0; batch norm takes it back everywhere but in the last layer.
+        scale: factor on all initial weights, > 0; batch norm cancels the factor in all layers but the last.
     Raises:
-        BadSpec: a setting outside its range; when built, inputs that are no pictures.
+        BadSpec: a setting outside its range; when built, inputs that are not pictures.
     Source:
         He et al. 2016, section 4.2; blocks of CH appendix A. Ours: where a block changes the shape, the shortcut takes every stride-th
-        pixel and adds maps of zeros ("option A"), which has no weights and gives the parameter counts that are published for CIFAR (0.27,
-        0.46 and 0.85 million; projections would give 0.47 for ResNet-32); convolutions without biases, normal weights of
-        variance 2 / fan in, Glorot uniform in the last layer. The paper's L2 is ``optimizer.weight_decay``.
+        pixel and adds maps of zeros ("option A"). This has no weights and gives the published parameter counts for CIFAR (0.27, 0.46
+        and 0.85 million; projections would give 0.47 for ResNet-32). Convolutions have no biases and normal weights of variance
+        2 / fan in; the last layer is Glorot uniform. The L2 of the paper is ``optimizer.weight_decay``.
     Example:
         >>> net = RESNET_20.build((3, 32, 32), 10, np.random.default_rng(0))
         >>> sum(p.numel() for p in net.parameters())
@@ -45,11 +44,11 @@ class ResNet:
         object.__setattr__(self, "blocks", check_residual("ResNet", self.blocks, self.activation, self.scale, growing=True))
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-        """The module, float32, its weights drawn layer by layer from ``rng``."""
+        """The module in float32; weights are drawn layer by layer from ``rng``."""
         return with_weights(structure(lambda: self._layers(shape, classes)), rng, self.scale)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """Its depth, in layers with weights.
+        """The depth, in layers with weights.
 
         >>> RESNET_56.describe((3, 32, 32), 10)
         'ResNet-56'
@@ -72,7 +71,7 @@ class ResNet:
         layers = [Channels(), nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), activation()]
         for units, filters, stride in self.blocks:
             for unit in range(units):
-                layers.append(Unit(width, filters, stride if unit == 0 else 1, self.activation))
+                layers.append(ResidualUnit(width, filters, stride if unit == 0 else 1, self.activation))
                 width = filters
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
 
@@ -82,8 +81,8 @@ RESNET_32 = ResNet(((5, 16, 1), (5, 32, 2), (5, 64, 2)))
 RESNET_56 = ResNet(((9, 16, 1), (9, 32, 2), (9, 64, 2)))
 
 
-class Unit(nn.Module):
-    """A residual unit: two convolutions, and a shortcut without weights around them."""
+class ResidualUnit(nn.Module):
+    """A residual unit: two convolutions and a shortcut without weights."""
 
     def __init__(self, width: int, filters: int, stride: int, activation: Activation) -> None:
         super().__init__()
@@ -95,7 +94,7 @@ class Unit(nn.Module):
         self.stride, self.added = stride, filters - width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Activation of shortcut and residual."""
+        """The activation of shortcut plus residual."""
         residual = self.second_norm(self.second(self.activation(self.first_norm(self.first(x)))))
         return self.activation(self._shortcut(x) + residual)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""Components that share their first layers."""
+"""An MLP whose components share their first layers."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ import numpy as np
 from torch import nn
 
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
-from traintwice.nets.dropout import Dropout
 from traintwice.nets.mlp import linear
+from traintwice.nets.network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)
 class SharedTrunk:
-    """Components with a common trunk and a head each: only what is beyond the trunk is trained to differ or to agree.
+    """Components with a common trunk of layers and a head each.
 
     Args:
-        trunk: widths of the layers that all components share, at least one.
-        head: widths of each component's own hidden layers.
+        trunk: widths of the shared layers, at least one.
+        head: widths of the hidden layers of each component.
         activation: as of `MLP`.
         scale: factor on the initial weights, > 0.
         input_scale: factor on the variance of the first layer's initial weights, > 0, as of `MLP`.
-        dropout: share of each hidden layer's activations set to 0 in training, in [0, 1); each component has masks of its own, in the
-            trunk too.
+        dropout: rate of dropout after every hidden layer, in [0, 1); each component has its own masks, in the trunk too.
     Raises:
         BadSpec: a setting outside its range.
     Source:
-        AD section 4 (components may share parts). Ours: Glorot uniform weights; the trunk's are drawn from the first component's stream and
-        trained by the first component's optimiser. The trunk is computed once for every component here, and once in the cost.
+        AD section 4 (components may share parts). Ours: Glorot uniform weights. The weights of the trunk are drawn from the stream of the
+        first component and trained by its optimiser. Each component computes the trunk; the cost counts it once.
     Example:
         >>> first, second = SharedTrunk((8,)).build_together((4,), 2, [np.random.default_rng(j) for j in range(2)])
         >>> first[0] is second[0], first[-1] is second[-1]
@@ -64,7 +62,7 @@ class SharedTrunk:
         return self.build_together(shape, classes, [rng])[0]
 
     def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
-        """One module for each component; the trunk's layers with weights are the same objects in all."""
+        """One module for each component; the linear layers of the trunk are the same objects in all modules."""
         flat: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
         trunk = self._linear([prod(shape), *self.trunk], rngs[0], input_scale=self.input_scale)
         heads = [self._linear([self.trunk[-1], *self.head, classes], rng) for rng in rngs]
@@ -78,14 +76,14 @@ class SharedTrunk:
         return layers
 
     def _hidden(self, layers: list[nn.Linear]) -> list[nn.Module]:
-        """Each layer with its activation and, where there is dropout, a mask that draws from the component's own stream."""
+        """Each layer with its activation and its dropout."""
         found: list[nn.Module] = []
         for layer in layers:
             found += [layer, ACTIVATIONS[self.activation](), *([Dropout(self.dropout)] if self.dropout else [])]
         return found
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """Its widths.
+        """The widths of trunk and heads.
 
         >>> SharedTrunk((128,), (32,)).describe((64,), 10)
         'trunk 64-128, heads 32-10'
@@ -93,11 +91,11 @@ class SharedTrunk:
         return f"trunk {'-'.join(map(str, (prod(shape), *self.trunk)))}, heads {'-'.join(map(str, (*self.head, classes)))}"
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
-        """Of one component with its trunk."""
+        """Of one component, the trunk included."""
         widths = [prod(shape), *self.trunk, *self.head, classes]
         return sum(a * b for a, b in pairwise(widths))
 
     def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """Of the trunk alone, which further components do not pay again."""
+        """Of the trunk, which the cost counts once."""
         widths = [prod(shape), *self.trunk]
         return sum(a * b for a, b in pairwise(widths))

@@ -1,4 +1,4 @@
-"""Embeddings of categories and numbers into a tower of narrowing layers: the network of click-through rates."""
+"""Embeddings and numbers into a tower of narrowing layers: the network for click-through rates."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
-from traintwice.data.columns import Columns, TableShape
+from traintwice.data.dataset import Columns, TableShape
 from traintwice.errors import BadSpec
-from traintwice.nets.activations import ACTIVATIONS, Activation
+from traintwice.nets.network import ACTIVATIONS, Activation
 
 TRUNCATED_AT = 2.0
 """Standard deviations of the untruncated normal at which the initial weights end."""
@@ -22,24 +22,25 @@ TRUNCATED_AT = 2.0
 
 @dataclass(frozen=True)
 class Towers:
-    r"""An embedding for each categorical column, beside the numeric ones, through ``hidden`` layers to one logit.
+    r"""An embedding for each categorical column, together with the numeric columns, through ``hidden`` layers to one logit.
 
     Weights are drawn from a normal distribution truncated at two standard deviations, of variance 1/fan in after the truncation;
-    embeddings of variance s/embedding. Biases are zero. With two classes there is one output z, given as logits (0, z).
+    embeddings of variance s/embedding. Biases are zero. For two classes the network has one output z, returned as logits (0, z).
 
     Args:
-        hidden: widths of the layers, which must not grow, each >= 1.
+        hidden: widths of the layers, each >= 1 and at most that of the layer before.
         embedding: width of the embedding of every categorical column, >= 1.
         activation: as of `MLP`.
         embedding_scale: s, factor on the variance of the initial embeddings, > 0.
-        sparse: gradients of the embeddings hold the rows of a batch only. The same AdaGrad steps; it pays where vocabularies are large
-            (from about a million rows), and needs AdaGrad, or SGD without momentum, and no weight decay, clipping or sharpness.
+        sparse: gradients of the embeddings hold the rows of a batch only. The AdaGrad steps are the same; this is faster for large
+            vocabularies (from about a million rows). Needs AdaGrad, or SGD without momentum, and no weight decay, clipping or
+            sharpness.
     Raises:
-        BadSpec: a setting outside its range, or data that are no table.
+        BadSpec: a setting outside its range, or data that are not a table.
     Source:
         AD section 5 (CTR): sparse embeddings into towers of narrowing ReLU layers, truncated normal initialisation "with a standard
-        variance normalized by the layer width", s of AD Table 3. Ours: the widths; truncation at two standard deviations, and that the
-        width of an embedding is its own; one table with the categories of all columns.
+        variance normalized by the layer width", s of AD Table 3. Ours: the widths; truncation at two standard deviations; the variance
+        of an embedding follows its own width; one table with the categories of all columns.
     Example:
         >>> shape = TableShape.of(Columns(("distance",), ("carrier", "origin"), (16, 3)))
         >>> net = Towers((8, 4), embedding=2).build(shape, 2, np.random.default_rng(0))
@@ -56,7 +57,7 @@ class Towers:
     def __post_init__(self) -> None:
         name = type(self).__name__
         if any(width < 1 for width in self.hidden) or any(b > a for a, b in pairwise(self.hidden)):
-            raise BadSpec(f"{name}.hidden: got {list(self.hidden)}, expected widths of at least 1 that do not grow")
+            raise BadSpec(f"{name}.hidden: got {list(self.hidden)}, expected widths of at least 1, none above the one before")
         if self.embedding < 1:
             raise BadSpec(f"{name}.embedding: got {self.embedding}, expected at least 1")
         if self.activation not in ACTIVATIONS:
@@ -65,7 +66,7 @@ class Towers:
             raise BadSpec(f"{name}.embedding_scale: got {self.embedding_scale}, expected a number greater than 0")
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-        """The module; the table of embeddings is drawn first, then layer by layer."""
+        """The module; first the table of embeddings is drawn, then the layers in order."""
         columns = columns_of(self, shape)
         return self._tower(columns, classes, self._table(columns, rng), rng)
 
@@ -90,7 +91,7 @@ class Towers:
         return [first, *self.hidden, 1 if classes == 2 else classes]
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
-        """Its widths.
+        """The widths of the tower and of the embeddings.
 
         >>> Towers((8, 4), embedding=2).describe(TableShape.of(Columns(("distance",), ("carrier",), (16,))), 2)
         'tower 3-8-4-1, embeddings of 2'
@@ -99,29 +100,29 @@ class Towers:
         return f"tower {'-'.join(map(str, widths))}, embeddings of {self.embedding}"
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
-        """Of the tower; looking up an embedding multiplies nothing."""
+        """Of the tower; the lookup of an embedding has no multiplication."""
         return sum(a * b for a, b in pairwise(self._widths(columns_of(self, shape), classes)))
 
 
 @dataclass(frozen=True)
 class SharedTowers(Towers):
-    """`Towers` whose components look up the same embeddings, each with a tower of its own.
+    """`Towers` whose components share the embeddings; each component has its own tower.
 
     Args:
         hidden, embedding, activation, embedding_scale, sparse: as of `Towers`.
     Source:
-        AD section 4 (components may share parts). Ours: the embeddings are drawn from the first component's stream and trained by its
-        optimiser, with the gradients of all.
+        AD section 4 (components may share parts). Ours: the embeddings are drawn from the stream of the first component and
+        trained by its optimiser, with the gradients of all components.
     """
 
     def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
-        """One module for each component; the table of embeddings is the same object in all."""
+        """One module for each component; the table of embeddings is the same object in all modules."""
         columns = columns_of(self, shape)
         table = self._table(columns, rngs[0])
         return [self._tower(columns, classes, table, rng) for rng in rngs]
 
     def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
-        """None: looking up multiplies nothing."""
+        """0: the lookup of an embedding has no multiplication."""
         return 0
 
 
@@ -130,8 +131,8 @@ class Tower(nn.Module):
 
     Args:
         table: embeddings of the categories of all columns.
-        layers: from the numeric columns and the embeddings, side by side, to the logits.
-        columns: which number of a row is what.
+        layers: from the concatenated numeric columns and embeddings to the logits.
+        columns: of the rows.
     """
 
     offsets: Tensor
@@ -153,18 +154,18 @@ def columns_of(network: Towers, shape: tuple[int, ...]) -> Columns:
     """The columns of a table's rows.
 
     Raises:
-        BadSpec: the inputs are no rows of a table.
+        BadSpec: the inputs are not rows of a table.
     """
     if not isinstance(shape, TableShape):
         raise BadSpec(
             f"{type(network).__name__}: got inputs of shape {tuple(shape)} without named columns, expected a table such as the flights; "
-            "MLP takes plain numbers"
+            "use an MLP for plain numbers"
         )
     return shape.columns
 
 
 def truncated_normal(shape: tuple[int, ...], variance: float, rng: np.random.Generator) -> Tensor:
-    """Normal numbers cut off at two standard deviations and scaled back to a variance, one uniform number for each.
+    """Normal numbers truncated at two standard deviations and scaled to a variance, each from one uniform number.
 
     >>> drawn = truncated_normal((10_000,), 4.0, np.random.default_rng(0))
     >>> round(drawn.var().item(), 1), drawn.abs().max().item() < 2 * 2 / 0.8796
@@ -172,7 +173,7 @@ def truncated_normal(shape: tuple[int, ...], variance: float, rng: np.random.Gen
     """
     c = TRUNCATED_AT
     inside = special.ndtr(c) - special.ndtr(-c)
-    kept = 1.0 - 2.0 * c * np.exp(-(c**2) / 2) / np.sqrt(2 * np.pi) / inside  # variance of the unit normal between ±c
+    kept = 1.0 - 2.0 * c * np.exp(-(c**2) / 2) / np.sqrt(2 * np.pi) / inside  # variance of the standard normal between ±c
     drawn = special.ndtri(rng.uniform(special.ndtr(-c), special.ndtr(c), size=shape))
     return torch.from_numpy((sqrt(variance / kept) * drawn).astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Which column is what: recognised from names and types where that is certain, asked for where it is not."""
+"""Which column is what: recognised from names and types where that is certain; otherwise the error names the option to pass."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.reading import Classes, Reading, agreed_classes, listed
-from traintwice.predictions.session import Session, literal
-from traintwice.predictions.sources import Source, is_list_of_numbers
+from traintwice.predictions.reading import Reading
+from traintwice.predictions.session import Session, listed
+from traintwice.predictions.sources import Source, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -32,7 +32,7 @@ class Layout:
             binary model. ``votes``: predicted labels. ``regression``: one number.
         columns: the columns of the predictions, in the order of the classes.
         classes: K; None for predicted labels and regression.
-        id, label, weight, by, cluster, draws, time: the columns of these roles; empty or None where the file has none.
+        id, label, weight, by, show, cluster, draws, time: the columns of these roles; empty or None where the file has none.
         logits: the predictions are logits, turned into probabilities when read.
         class_names: names of the classes where the names of the columns give them.
         order: for a list whose entries come in another order than the classes, the entry of each class.
@@ -49,6 +49,7 @@ class Layout:
     label: str | None = None
     weight: str | None = None
     by: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
     cluster: tuple[str, ...] = ()
     draws: str | None = None
     time: str | None = None
@@ -80,7 +81,7 @@ class Summary:
         files: their names, one for each replica.
         rows: examples that all files share; items, where each was drawn several times.
         labelled: how many of them have a label.
-        order: "same order" (every id compared), "joined", or "by position" (as asked).
+        order: "same order" (every id compared), "joined", or "by position" (`by_position`).
         layouts: what the columns of each file mean, in words.
         label, weight: the columns of labels and weights, or None.
         classes, class_names: K and the names of the classes, where known.
@@ -130,25 +131,24 @@ class Summary:
         return "\n".join(lines)
 
 
-def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> tuple[Classes, list[Source], list[Layout]]:
-    """The layouts of all files, which hold predictions of one kind and of the same classes.
+def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> list[Layout]:
+    """The layouts of all files, which hold predictions of one kind and of as many classes.
 
     Raises:
-        BadInput: what is not certain must be asked for, a column is in no file, or the files do not fit each other.
+        BadInput: what a column means is not certain, a column is in no file, or the files do not fit each other.
     """
     layouts = [recognise(source, reading) for source in sources]
     if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
         layouts = [
             replace(layout, kind="score", classes=2)
-            if layout.kind == "votes" and source.untyped and source.family(layout.columns[0]) == "integer"
+            if layout.kind == "votes" and source.untyped and family(source.columns[layout.columns[0]]) == "integer"
             else layout
             for layout, source in zip(layouts, sources, strict=True)
         ]
-    asked = [("label", reading["label"]), ("weight", reading["weight"]), ("time", reading["time"])]
-    asked += [("by", name) for name in reading["by"]] + [("cluster", name) for name in reading["cluster"]]
-    for option, name in asked:
+    asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]
+    for option, name in [*((option, reading[option]) for option in ("label", "weight", "time")), *asked]:
         if name is not None and not any(name in source.columns for source in sources):
-            raise missing_column(sources[0], name, option)
+            raise _missing(sources[0], name, option)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
@@ -165,12 +165,17 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
         if layout.classes != first.classes:
             told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
             raise BadInput(f"{told}; replicas must predict the same classes")
-    named, sources, layouts = agreed_classes(session, sources, layouts, reading)
-    if named.names is not None:
-        texts = ", ".join(literal(name) for name in named.names)
-        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
-        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
-    return named, sources, layouts
+    return layouts
+
+
+def is_list_of_numbers(type_name: str) -> bool:
+    """True for a list or fixed-size list of numbers, not nested.
+
+    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
+    (True, False, False)
+    """
+    element = re.sub(r"\[\d*\]$", "", type_name)
+    return element != type_name and family(element) in ("number", "integer")
 
 
 def _length_of_first(session: Session, source: Source, column: str) -> int:
@@ -188,13 +193,13 @@ def recognise(source: Source, reading: Reading) -> Layout:
     """The layout of a source. Label, weight, groups, clusters and time may be in one of several files only.
 
     Raises:
-        BadInput: an explicit column is not there, or what is not certain must be asked for; the message names the option.
+        BadInput: a column that an option names is not there, or what a column means is not certain.
     """
     have, logits = source.columns, reading["logits"]
     label = reading["label"] if reading["label"] is not None else _only(source, LABELS, "label")
     for option, name in (*(("id", name) for name in reading["id"]), ("draws", reading["draws"])):
         if name is not None and name not in have:
-            raise missing_column(source, name, option)
+            raise _missing(source, name, option)
     ids = () if reading["by_position"] else tuple(reading["id"] or filter(None, [_only(source, IDS, "id")]))
     if not ids and not reading["by_position"]:
         raise BadInput(
@@ -202,7 +207,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
             f"file is the same example. The columns are {listed(list(have))}"
         )
     by, cluster, weight, time = reading["by"], reading["cluster"], reading["weight"], reading["time"]
-    taken = {*ids, *by, *cluster, label, weight, time, reading["draws"]}
+    taken = {*ids, *by, *reading["show"], *cluster, label, weight, time, reading["draws"]}
     free = [c for c in have if c not in taken]
     columns = _chosen(source, tuple(reading["probs"]), free) if reading["probs"] else _found(source, free, logits=logits)
     kind = _kind(source, columns, reading)
@@ -218,6 +223,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
         label=label if label in have else None,
         weight=weight if weight in have else None,
         by=tuple(c for c in by if c in have),
+        show=tuple(c for c in reading["show"] if c in have),
         cluster=cluster if all(c in have for c in cluster) else (),
         draws=reading["draws"],
         time=time if time in have else None,
@@ -226,11 +232,9 @@ def recognise(source: Source, reading: Reading) -> Layout:
     )
 
 
-def missing_column(source: Source, name: str, option: str) -> BadInput:
+def _missing(source: Source, name: str, option: str) -> BadInput:
     """The error for a column that an option names and the file lacks."""
-    return BadInput(
-        f"{source.name}: no column {name!r} (asked for by --{option}); the columns are {listed(list(source.columns))}"
-    )
+    return BadInput(f"{source.name}: no column {name!r} (named by --{option}); the columns are {listed(list(source.columns))}")
 
 
 def _only(source: Source, known: Sequence[str], option: str) -> str | None:
@@ -246,7 +250,7 @@ def _chosen(source: Source, wanted: tuple[str, ...], free: list[str]) -> tuple[s
         return numbered
     for name in wanted:
         if name not in source.columns:
-            raise missing_column(source, name, "probs")
+            raise _missing(source, name, "probs")
     if len(set(wanted)) < len(wanted):
         raise BadInput(f"--probs names a column twice: {listed(wanted)}")
     return wanted
@@ -267,7 +271,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
         choices = [(c,) for c in free if c.lower() in usual or c in ones]
     if not choices:
         for prefix in PROBABILITIES:
-            after = [c for c in free if c.lower().startswith(prefix + "_") and source.family(c) == "number"]
+            after = [c for c in free if c.lower().startswith(prefix + "_") and family(source.columns[c]) == "number"]
             if len(after) > 1:
                 return tuple(after)
         choices = [(c,) for c in free if c.lower() in VOTES]
@@ -315,12 +319,12 @@ def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
         raise BadInput(f"{source.name}: --regression needs one column of predictions, got {what}")
     usual = first.lower() in (*PROBABILITIES, *LOGITS) or reading["regression"] or reading["logits"]
     for c in columns:
-        family = source.family(c)
-        wrong = family not in numeric if several or (usual and not is_list) else family in ("time", "other")
-        if wrong or (family == "list" and not is_list):
+        of = family(source.columns[c])
+        wrong = of not in numeric if several or (usual and not is_list) else of in ("time", "other")
+        if wrong or (of == "list" and not is_list):
             expected = "numbers" if usual else "a number, a list of numbers, or a label"
-            expected = "numbers, one column for each class" if several else "a list of numbers" if family == "list" else expected
+            expected = "numbers, one column for each class" if several else "a list of numbers" if of == "list" else expected
             raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")
     if several or is_list:
         return "list" if is_list else "columns"
-    return "regression" if reading["regression"] else "score" if usual or source.family(first) == "number" else "votes"
+    return "regression" if reading["regression"] else "score" if usual or family(source.columns[first]) == "number" else "votes"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -12,16 +11,17 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions.aligned import AlignedPredictions, DrawBlock
-from traintwice.predictions.in_memory import named_arrays, stacked, tables_of_draws
+from traintwice.predictions.aligned import AlignedPredictions
+from traintwice.predictions.checks import to_numpy
+from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary, recognise_all
-from traintwice.predictions.matching import vote
-from traintwice.predictions.predictions import Predictions, to_numpy
-from traintwice.predictions.reading import MOST_CLASSES, Classes, Reading, reading_of
+from traintwice.predictions.predictions import Predictions
+from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
 from traintwice.predictions.sources import expand, open_source
-from traintwice.predictions.views import View, check_contents, make_views
-from traintwice.progress import tell
+from traintwice.predictions.views import check_contents, make_views
+from traintwice.progress import report
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
 
@@ -41,6 +41,7 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
             a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
         label: the true label, an integer class or a name; y, label and target are recognised.
         weight, by: columns of weights and groups.
+        show: columns to show with single rows; files may differ in them, and the first value that is there is taken.
         cluster: the columns that name the cluster of a row (a user, say): rows of one cluster are not independent.
         draws: the column that numbers repeated draws of one item by one model; id then names the item.
         time: a column of time, the last group: hours, days … years, or ranges of numbers.
@@ -72,9 +73,9 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     session = Session(wanted["memory"])
     try:
         sources = [open_source(session, item, number) for number, item in enumerate(items)]
-        named, sources, layouts = recognise_all(session, sources, wanted)
-        groups = (*wanted["by"], *filter(None, [wanted["time"]]))
-        views, period = make_views(session, sources, layouts, named, groups)
+        layouts = recognise_all(session, sources, wanted)
+        named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
+        views, period = make_views(session, sources, layouts, named.names, wanted)
         rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
         for view, count in zip(views, rows, strict=True):
             if count == 0:
@@ -83,62 +84,16 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         for view in views if at_once else ():
             check_contents(session, view)
         if wanted["draws"] is not None:
-            drawn, (views, rows) = tuple(rows), _items(session, views)
+            from traintwice.predictions.draws import items_of_draws
+
+            drawn, (views, rows) = tuple(rows), items_of_draws(session, views)
+        unchecked = () if at_once else views
         return AlignedPredictions(
-            session,
-            views,
-            rows,
-            unchecked=() if at_once else views,
-            groups=groups,
-            named=named,
-            period=period,
-            drop=wanted["on_missing"] == "drop",
-            draws=drawn,
+            session, views, rows, named=named, reading=wanted, unchecked=unchecked, period=period, draws=drawn
         )
     except BaseException:
         session.close()
         raise
-
-
-def _items(session: Session, views: Sequence[View]) -> tuple[list[View], list[int]]:
-    """Files of items in the place of files of draws: what belongs to the item, and h, how often each class was drawn.
-
-    Raises:
-        BadInput: a draw of an item is in a file twice, or what belongs to an item changes between its draws.
-    """
-    items, rows = [], []
-    for m, view in enumerate(views):
-        doing, ids, name = f"{view.source.name}: counting the draws", ", ".join(view.ids), view.source.name
-        shared = [c for c in view.cells if c in ("y", "w", "c", "t") or c.startswith("g")]
-        repeated = f"SELECT {ids}, d FROM {view.name} GROUP BY {ids}, d HAVING count(*) > 1"
-        ((twice,),) = session.rows(f"SELECT count(*) FROM ({repeated})", doing=doing)
-        if twice:
-            told = f"{name}: {twice:,} draws are on more than one row"
-            raise BadInput(f"{told}; an id and a value of {view.layout.draws!r} must name one row")
-        ends = ", ".join(f"min({c}) AS low_{c}, max({c}) AS high_{c}" for c in shared)
-        changes = ", ".join(f"count(*) FILTER (low_{c} <> high_{c})" for c in shared)
-        sql = f"SELECT {changes} FROM (SELECT {ends} FROM {view.name} GROUP BY {ids})"
-        for column, count in zip(shared, *(session.rows(sql, doing=doing) if shared else [()]), strict=True):
-            if count:
-                raise BadInput(
-                    f"{name}: {count:,} items have several values in {view.names[column]!r}; expected the same in all draws"
-                )
-        kept = ", ".join([ids, *(f"min({c}) AS {c}" for c in shared)])
-        drawn = f"SELECT *, {vote(view, str)} AS drawn FROM {view.name}"
-        select = f"SELECT {kept}, histogram(drawn) AS h FROM ({drawn}) GROUP BY {ids} ORDER BY min(r)"
-        session.rows(f"CREATE TABLE d{m} AS {select}", doing=doing)
-        session.rows(f"CREATE VIEW items{m} AS SELECT rowid AS r, * FROM d{m}", doing=doing)
-        rows.append(session.rows(f"SELECT count(*) FROM d{m}", doing=doing)[0][0])
-        cells = {c: f"items{m}.{c}" for c in (*view.ids, *shared, "h")}
-        items.append(replace(view, name=f"items{m}", predictions=("h",), table=f"items{m}", row="r", cells=cells))
-    if items[0].layout.classes is None:
-        largest = [f"SELECT max(list_max(map_keys(h))) AS k FROM {view.table}" for view in items]
-        largest += [f"SELECT max(y) AS k FROM {view.table}" for view in items if "y" in view.cells]
-        ((most,),) = session.rows(f"SELECT max(k) FROM ({' UNION ALL '.join(largest)})", doing="reading the draws")
-        if most >= MOST_CLASSES:
-            raise BadInput(f"predicted labels go up to {most:,}, expected classes that count from 0, fewer than {MOST_CLASSES:,}")
-        items = [replace(view, layout=replace(view.layout, classes=int(most) + 1)) for view in items]
-    return items, rows
 
 
 class Rows:
@@ -151,7 +106,7 @@ class Rows:
         class_names: names of the classes, where known.
         regression, has_probs, has_draws: each model gives numbers, probabilities, or several draws of each item.
         has_labels: False where no row can have a label.
-        groups: names of the group columns, the time axis last.
+        groups, shown: names of the group columns, the time axis last; and of the columns to show with single rows.
         time_axis: name of the time axis, or None.
         clusters: the columns of clusters, or None where rows are independent.
         positive: name of the positive class of a binary comparison, or None.
@@ -173,8 +128,10 @@ class Rows:
         self.replicas, self.classes, self.class_names = source.replicas, source.classes, source.class_names
         self.regression = source.is_regression if isinstance(source, AlignedPredictions) else source.has_scores
         self.has_draws = self.files is not None and self.files.has_draws
-        self.has_probs, self.has_labels = source.has_probs, source.has_labels
+        self.has_probs = source.has_probs
+        self.has_labels = source.has_labels if isinstance(source, AlignedPredictions) else source.known.labels is not None
         self.groups = tuple(source.groups)
+        self.shown = tuple(source.shown if isinstance(source, AlignedPredictions) else source.known.shown)
         self.time_axis, self.clusters = time_axis, clusters
         self.positive = named.positive
         self.waive: Collection[str] = ()
@@ -191,10 +148,10 @@ class Rows:
         return Summary(
             files=self._names,
             rows=p.examples,
-            labelled=targets if targets is not None else p.examples if p.has_labels else 0,
+            labelled=int(p.labelled.sum()) if targets is None else targets,
             order="by position",
             layouts=(layout,) * p.replicas,
-            label="labels" if p.has_labels or targets is not None else None,
+            label=None if p.known.labels is None and targets is None else "labels",
             weight=None if p.weights is None else "weights",
             classes=p.classes,
             class_names=p.class_names,
@@ -208,13 +165,19 @@ class Rows:
 
     def blocks(self) -> Iterator[Predictions]:
         """Blocks of rows, all models as replicas; a block either has labels in every row or in none."""
+        for block in self._blocks():
+            yield from block.by_label()
+
+    def _blocks(self) -> Iterator[Predictions]:
         self.waived = done = 0
         source = self._source
-        rows = source.alignment.rows if isinstance(source, AlignedPredictions) else source.examples
-        arrays = () if isinstance(source, AlignedPredictions) else (part for _, _, part in source.blocks(self.has_probs))
-        for block in source.batches() if isinstance(source, AlignedPredictions) else arrays:
+        if isinstance(source, AlignedPredictions):
+            blocks, rows = source.blocks(), source.alignment.rows
+        else:
+            blocks, rows = (part for _, _, part in source.blocks(self.has_probs)), source.examples
+        for block in blocks:
             done += block.examples
-            tell(done, rows)
+            report(done, rows)
             keep = self._keep(block.ids)
             if keep is None or keep.any():
                 yield block if keep is None else block.where(keep)
@@ -229,8 +192,8 @@ class Rows:
             yield block if keep is None else block.where(keep)
 
     def read(self) -> Predictions:
-        """All rows in memory; labels only where every row has one."""
-        parts = list(self.blocks())
+        """All rows in memory; where only some have a label, ``labelled`` is a mask of them."""
+        parts = list(self._blocks())
         if not parts:
             raise BadInput("no rows are left")
         return Predictions.joined(parts)
@@ -300,6 +263,8 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
         raise BadInput(
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
+    if all(arrays):
+        from traintwice.predictions.in_memory import named_arrays, stacked, tables_of_draws
     if all(arrays) and wanted["draws"] is None:
         whole, named = stacked(models, wanted)
         clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"

@@ -1,24 +1,25 @@
-"""One DuckDB connection with a memory limit and a private folder to spill into, the text that goes into its SQL, and Parquet files."""
+"""One DuckDB connection with a memory limit and a private temporary folder, and the quoting of text in SQL."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
-from traintwice.progress import asking, tell
+from traintwice.progress import polling, report
 
 UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
+
+MENTIONED = 12
+"""Names listed in a message; a file may have thousands of columns."""
 
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
@@ -63,20 +64,18 @@ def show_id(values: Sequence[Any]) -> str:
     return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
 
 
-def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
-    """The SQL that sums each expression over a query in float64; truth is counted (faster than adding ones), NULL is nothing."""
-    if not expressions:
-        return []
-    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
-    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
-    return [
-        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
-        for e, row in zip(expressions.values(), described, strict=True)
-    ]
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first dozen.
+
+    >>> listed([f"x{i}" for i in range(14)])
+    'x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11 and 2 more'
+    """
+    more = len(names) - MENTIONED
+    return ", ".join(names[:MENTIONED]) + (f" and {more} more" if more > 0 else "")
 
 
 def memory_in_bytes(memory: int | str | None) -> int:
-    """Bytes meant by ``"2GB"``, ``"500 MiB"`` or a number; None is half of what this machine (or container) has.
+    """Bytes meant by ``"2GB"``, ``"500 MiB"`` or a number; None is half of the memory of this machine (or container).
 
     >>> memory_in_bytes("2GB"), memory_in_bytes("1.5 GiB"), memory_in_bytes(10**9)
     (2000000000, 1610612736, 1000000000)
@@ -97,7 +96,7 @@ def memory_in_bytes(memory: int | str | None) -> int:
 
 
 class Session:
-    """A private in-memory DuckDB database. Errors of DuckDB come out as `BadInput`, saying what was being done.
+    """A private in-memory DuckDB database. Errors of DuckDB become `BadInput` and name the task that failed.
 
     Args:
         memory: limit in bytes or as text; beyond it DuckDB spills to a temporary folder that `close` removes.
@@ -111,28 +110,26 @@ class Session:
             self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
         except OSError as reason:
             raise BadInput(
-                f"no temporary folder can be made ({reason.strerror}); set TMPDIR to a folder that is writable and has room"
+                f"the temporary folder cannot be created ({reason.strerror}); set TMPDIR to a writable folder with free space"
             ) from reason
         self.errors: type[Exception] = duckdb.Error
         self._out_of_memory: type[Exception] = duckdb.OutOfMemoryException
         self.connection: Any = duckdb.connect(
             config={
-                "memory_limit": f"{max(LEAST_MEMORY, self.memory * 9 // 10) // 1000}KB",  # a tenth is for what it does not count
+                "memory_limit": f"{max(LEAST_MEMORY, self.memory * 9 // 10) // 1000}KB",  # a tenth is for what DuckDB does not count
                 "temp_directory": str(self.folder),
-                "autoinstall_known_extensions": "false",  # reading a file never reaches for the network
+                "autoinstall_known_extensions": "false",  # reading a file never opens a network connection
             }
         )
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
-        self.connection.execute("SET enable_progress_bar = true")  # so that it can be asked for,
-        self.connection.execute("SET enable_progress_bar_print = false")  # and is never written into standard output
+        self.connection.execute("SET TimeZone = 'UTC'")  # times as text do not depend on the machine
+        self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
+        self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
         closing = ExitStack()
         closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
         closing.callback(self.connection.close)
-        self._finalizer = weakref.finalize(self, closing.close)
-
-    def close(self) -> None:
-        """Close the connection and remove what was spilled; may be called twice."""
-        self._finalizer()
+        self.close = weakref.finalize(self, closing.close)
+        """Close the connection and remove the temporary folder; a second call does nothing."""
 
     @contextmanager
     def explained(self, doing: str) -> Iterator[None]:
@@ -141,15 +138,14 @@ class Session:
             yield
         except self._out_of_memory as reason:
             raise BadInput(
-                f"{doing}: the memory limit of {self.memory / 1e9:.3g} GB does not suffice ({brief(reason)}); "
-                "pass --memory with more"
+                f"{doing}: the memory limit of {self.memory / 1e9:.3g} GB is too small ({brief(reason)}); pass a larger --memory"
             ) from reason
         except self.errors as reason:
             raise BadInput(f"{doing}: {brief(reason)}", without_cells=f"{doing}: {without_cells(reason)}") from reason
 
     def rows(self, sql: str, *, doing: str) -> list[tuple[Any, ...]]:
         """All rows of a query."""
-        with self.explained(doing), asking(self.connection.query_progress):
+        with self.explained(doing), polling(self.connection.query_progress):
             result: list[tuple[Any, ...]] = self.connection.execute(sql).fetchall()
         return result
 
@@ -166,18 +162,15 @@ class Session:
         ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
 
         def run(sql: str) -> dict[str, Any]:
-            cursor = self.connection.cursor()
-            try:
+            with self.connection.cursor() as cursor:
                 cursor.execute(sql)
                 return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
-            finally:
-                cursor.close()
 
         found = []
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
             for record in pool.map(run, queries):
                 found.append(record)
-                tell(100 * len(found) / len(queries), 100, "%")
+                report(100 * len(found) / len(queries), 100, "%")
         return found
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
@@ -187,17 +180,17 @@ class Session:
         return result
 
     def write(self, path: Path, select: str) -> None:
-        """The rows of a query as Parquet: a temporary name in the same folder, then a rename; on any failure nothing is left.
+        """The rows of a query as Parquet: written under a temporary name in the same folder, then renamed.
 
         Raises:
-            BadInput: the file cannot be written.
+            BadInput: the file cannot be written; nothing is left behind.
         """
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
             os.close(handle)
         except OSError as reason:
             raise BadInput(
-                f"{path}: cannot be written here ({reason.strerror}); choose a folder that exists and is writable"
+                f"{path}: cannot be written here ({reason.strerror}); choose a writable folder that exists"
             ) from reason
         try:
             self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)")
@@ -216,18 +209,20 @@ def check_target(path: str | Path) -> Path:
     """A path that Parquet can be written to.
 
     Raises:
-        BadInput: another ending, or there is something that is not a regular file.
+        BadInput: the ending is not that of Parquet, or the path is not a regular file.
     """
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")
     if path.exists() and not path.is_file():
-        raise BadInput(f"{path} is not a regular file; predictions are written under a temporary name next to it, then renamed")
+        raise BadInput(
+            f"{path} is not a regular file; predictions are written under a temporary name in its folder, then renamed"
+        )
     return path
 
 
 def brief(reason: Exception) -> str:
-    """What DuckDB reports, without its advice on its own settings.
+    """The message of DuckDB without its advice on its own settings.
 
     >>> brief(ValueError("Invalid Input Error: CSV Error on Line: 2\\nExpected 3\\n\\nPossible fixes:\\n* x"))
     'CSV Error on Line: 2; Expected 3'
@@ -242,7 +237,7 @@ def brief(reason: Exception) -> str:
 
 
 def without_cells(reason: Exception) -> str:
-    """What DuckDB reports without what it quotes from a file: only phrases known to hold none.
+    """The message of DuckDB without quotes from a file: only phrases known to contain none.
 
     >>> without_cells(ValueError("Invalid Input Error: CSV Error on Line: 2\\nOriginal Line: ann,7\\nExpected more"))
     'it cannot be read (on Line: 2)'
@@ -250,63 +245,3 @@ def without_cells(reason: Exception) -> str:
     known = r"on Line: \d+|Expected Number of Columns: \d+ Found: \d+|No magic bytes found|not utf-8|Malformed JSON|in line \d+"
     told = "; ".join(dict.fromkeys(re.findall(known, str(reason))))
     return f"it cannot be read ({told})" if told else "it cannot be read"
-
-
-MOST_PERIODS, MOST_RANGES = 60, 20
-
-PERIODS = {
-    "hour": "strftime({t}, '%Y-%m-%d %H:00')",
-    "day": "strftime({t}, '%Y-%m-%d')",
-    "week": "strftime({t}, '%G-W%V')",
-    "month": "strftime({t}, '%Y-%m')",
-    "quarter": "strftime({t}, '%Y-Q') || quarter({t})",
-    "year": "strftime({t}, '%Y')",
-}
-"""Name of a period to the SQL of its text over ``{t}``, the finest first."""
-
-
-@dataclass(frozen=True)
-class Period:
-    """How a time is cut: what a period is ("week"), and the SQL over ``{t}`` of its text, which sorts as time does."""
-
-    name: str
-    sql: str
-
-
-def period_of(session: Session, relation: str, t: str, family: str) -> Period:
-    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
-
-    Args:
-        relation, t: what follows FROM, and the SQL of the time over it: a timestamp or a number.
-        family: of its type, see `traintwice.predictions.sources.family`.
-    Raises:
-        BadInput: no row has a time.
-    """
-    numbers, less = family in ("integer", "number"), int(family == "integer")
-    spans = "min(t), max(t)" if numbers else ", ".join(f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS)
-    midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
-    sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"
-    ((no_hours, *found),) = session.rows(sql, doing="reading the times")
-    if found[0] is None:
-        raise BadInput("no row has a time; pass another column to --time")
-    if not numbers:
-        fine = (
-            unit for unit, span in zip(PERIODS, found, strict=True) if span < MOST_PERIODS and not (no_hours and unit == "hour")
-        )
-        unit = next(fine, "year")
-        return Period(unit, f"CASE WHEN isfinite({{t}}) THEN {PERIODS[unit]} END")
-    low, high = found
-    least = 1.0 if less else max(abs(low), abs(high)) * 1e-12
-    power = 10.0 ** math.floor(math.log10(max((high - low) / MOST_RANGES, least) or 1.0))
-    width, first, last = next(
-        (w, a, b)
-        for w in (power, 2 * power, 5 * power, 10 * power, 20 * power)
-        if (b := math.floor(high / w)) - (a := math.floor(low / w)) < MOST_RANGES
-    )
-    ends = [
-        (f"{k * width:.0f}" if less else f"{k * width:.12g}", f"{(k + 1) * width - less:.12g}") for k in range(first, last + 1)
-    ]
-    names = [start if width == less else f"{start} to {end}" for start, end in ends]
-    names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
-    place = f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
-    return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{', '.join(map(literal, names))}])[{place}] END")

@@ -1,4 +1,7 @@
-"""Which inputs are meant, and one input of any kind as something that DuckDB can scan: a Parquet file, or a temporary table."""
+"""Which inputs are meant, and each input as something that DuckDB can scan: a Parquet file, or a temporary table.
+
+A new format is one function in `READERS`, or one module that such a function imports.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,17 @@ import glob
 import gzip
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions.arrays import as_columns, open_arrays
 from traintwice.predictions.session import Session, identifier, literal
 
-KINDS = {"parquet": ".parquet .pq", "csv": ".csv .csv.gz", "tsv": ".tsv .tsv.gz", "jsonl": ".jsonl .jsonl.gz .ndjson"}
-KINDS |= {"npz": ".npz", "npy": ".npy", "safetensors": ".safetensors"}
-FORMATS = {ending: kind for kind, endings in KINDS.items() for ending in endings.split()}
-"""Ending of a file's name to format."""
-
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
-"""Characters of a line of a text file, beyond which it is refused; columns whose cells are looked at in one query."""
+"""Longest line of a text file, in characters; columns whose cells are looked at in one query."""
 
 Family = Literal["integer", "number", "text", "boolean", "time", "list", "other"]
 
@@ -37,10 +34,10 @@ class Source:
     Attributes:
         name: as shown to the user.
         relation: what follows FROM.
-        row: the SQL expression of the row number, counting from 0.
+        row: the SQL of the row number, which counts from 0.
         columns: column name to DuckDB type.
-        prefix: what precedes the names of columns in ``relation``: in tables of ours a column is never called rowid.
-        untyped: every cell is text (CSV, TSV), so types follow from what the cells hold.
+        prefix: comes before the names of columns in ``relation``, so that no column of a table of ours is called rowid.
+        untyped: every cell is text (CSV, TSV), so types follow from the contents of the cells.
         class_names: the names of the K classes, where the file has them.
         path, stamp: the file, and its size and time of change when it was opened; None for what is held in memory.
     """
@@ -53,24 +50,20 @@ class Source:
     untyped: bool = False
     class_names: tuple[str, ...] | None = None
     path: Path | None = None
-    stamp: tuple[int, ...] = field(default=())
+    stamp: tuple[int, ...] = ()
 
     def cell(self, column: str) -> str:
         """The SQL of a column over ``relation``."""
         return identifier(self.prefix + column)
 
-    def family(self, column: str) -> Family:
-        """The family of the type of a column."""
-        return family(self.columns[column])
-
     def check_unchanged(self) -> None:
-        """Raise `BadInput` where the file is no longer the one that was opened."""
+        """Raise `BadInput` where the file changed after it was opened."""
         if self.path is not None and _stamp(self.path) != self.stamp:
-            raise BadInput(f"{self.name} was replaced or changed while it was read; run again when it is no longer written to")
+            raise BadInput(f"{self.name} was replaced or changed while it was read; run again when nothing writes to it")
 
 
 def family(type_name: str) -> Family:
-    """DuckDB's types in the few families that matter here.
+    """The family of a type of DuckDB.
 
     >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("ENUM('a', 'b')"), family("FLOAT[10]"), family("STRUCT(a INTEGER)")
     ('integer', 'number', 'text', 'list', 'other')
@@ -88,16 +81,6 @@ def family(type_name: str) -> Family:
     return "time" if type_name.startswith(("DATE", "TIME")) else "other"
 
 
-def is_list_of_numbers(type_name: str) -> bool:
-    """True for a list or fixed-size list of numbers, not nested.
-
-    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
-    (True, False, False)
-    """
-    element = re.sub(r"\[\d*\]$", "", type_name)
-    return element != type_name and family(element) in ("number", "integer")
-
-
 def numeric_order(path: str) -> list[tuple[int, int, str]]:
     """A key that sorts run_2 before run_10.
 
@@ -110,7 +93,7 @@ def numeric_order(path: str) -> list[tuple[int, int, str]]:
 def expand(inputs: Any) -> list[Any]:
     """One item per replica: paths for what names files, tables and arrays as they are.
 
-    A path that exists is itself, whatever characters it has; else it is a glob. A directory means the prediction
+    A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
     files directly in it. Several matches come in numeric order.
 
     Raises:
@@ -120,21 +103,19 @@ def expand(inputs: Any) -> list[Any]:
     found = [part for item in items for part in (_files(str(item)) if isinstance(item, str | Path) else [item])]
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
-    seen: set[Path] = set()
-    for path in (item for item in found if isinstance(item, Path)):
-        if path.resolve() in seen:
-            raise BadInput(f"{path} is named twice: a file compared with itself always agrees; name each replica once")
-        seen.add(path.resolve())
+    paths = [item.resolve() for item in found if isinstance(item, Path)]
+    if len(set(paths)) < len(paths):
+        path = next(item for item in found if isinstance(item, Path) and paths.count(item.resolve()) > 1)
+        raise BadInput(f"{path} is named twice: a file always agrees with itself; name each replica once")
     return found
 
 
 def _files(text: str) -> list[Path]:
     if "\0" in text or not text:
         raise BadInput(f"{text!r} is not a path")
-    path = Path(text)
-    endings = f"known endings are {', '.join(FORMATS)}"
+    path, endings = Path(text), f"known endings are {', '.join(READERS)}"
     if path.is_dir():
-        found = [p for p in path.iterdir() if p.is_file() and _format_of(p) and not p.name.startswith((".", "_"))]
+        found = [p for p in path.iterdir() if p.is_file() and _ending(p) and not p.name.startswith((".", "_"))]
         if not found:
             raise BadInput(f"{text}: no prediction files in this directory; {endings}")
     elif path.exists():
@@ -147,85 +128,110 @@ def _files(text: str) -> list[Path]:
     for path in found:
         if not path.is_file():
             raise BadInput(f"{path} is not a regular file; predictions are read more than once, so write them to a file first")
-        if _format_of(path) is None:
+        if _ending(path) is None:
             raise BadInput(f"{path}: the ending of the name does not say the format; {endings}")
         if path.stat().st_size == 0:
             raise BadInput(f"{path} is empty (0 bytes)")
     return sorted(found, key=lambda p: numeric_order(str(p))) if len(found) > 1 else found
 
 
-def _format_of(path: Path) -> str | None:
-    return next((kind for ending, kind in FORMATS.items() if path.name.lower().endswith(ending)), None)
+def _ending(path: Path) -> str | None:
+    return next((ending for ending in READERS if path.name.lower().endswith(ending)), None)
 
 
 def open_source(session: Session, item: Any, number: int) -> Source:
-    """Make one input scannable, under the name ``source<number>`` where a table is needed.
+    """Make one input scannable; a table gets the name ``source<number>``.
 
     Raises:
         BadInput: the input cannot be read, or two of its columns have the same name.
     """
     if isinstance(item, Path):
-        return _open_file(session, item, number)
+        stamp, ending = _stamp(item), _ending(item) or ""
+        source = replace(READERS[ending](session, item, number), path=item, stamp=stamp)
+        source.check_unchanged()
+        return source
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
-        return _from_arrays(session, dict(item), name, number)
+        return _from_arrays(session, item, name, number)
     if hasattr(item, "collect_schema") and hasattr(item, "collect"):
-        item = item.collect()  # a lazy frame of Polars knows its columns once it is there
-    if not hasattr(item, "columns") and not hasattr(item, "column_names") and hasattr(item, "shape"):
+        item = item.collect()  # the columns of a lazy Polars frame
+    names = getattr(item, "column_names", getattr(item, "columns", None))
+    if names is None and hasattr(item, "shape"):
         return _from_arrays(session, {"": item}, name, number)
-    names = getattr(item, "columns", None) if not hasattr(item, "column_names") else item.column_names
     if names is None and not hasattr(item, "__arrow_c_stream__"):
         raise BadInput(
             f"{name}: got {type(item).__name__}, expected a path, a pandas, Polars or Arrow table, a mapping from names to "
             "arrays, or an array"
         )
-    _refuse_repeated([str(n) for n in names] if names is not None else [], name)
+    _refuse_repeated([] if names is None else [str(n) for n in names], name)
     with _registered(session, item, name, number) as relation:
         return _staged(session, relation, name, number)
 
 
-def _open_file(session: Session, path: Path, number: int) -> Source:
-    name, kind, stamp = str(path), _format_of(path), _stamp(path)
-    exact = literal(glob.escape(name))
-    if kind == "parquet":
-        names = _top_level(
-            session.rows(f"SELECT name, num_children FROM parquet_schema({exact})", doing=f"{name}: reading Parquet")
-        )
-        _refuse_repeated(names, name)
-        if not {"file_row_number", f"f{number}"} & {n.lower() for n in names}:
-            relation = f"read_parquet({exact}, file_row_number = true, hive_partitioning = false)"
-            described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
-            columns = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
-            return Source(name, relation, "file_row_number", columns, path=path, stamp=stamp)
-        source = _staged(session, f"read_parquet({exact}, hive_partitioning = false)", name, number)
-    elif kind in ("csv", "tsv"):
-        header, delimiter = _read_header(path, kind)
-        _refuse_repeated(header, name)
-        cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in header)
-        relation = (
-            f"read_csv({exact}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', auto_detect = false, "
-            f"columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, hive_partitioning = false)"
-        )
-        source = _staged(session, relation, name, number, renamed=True)
-        source = _with_types(session, replace(source, untyped=True))
-    elif kind == "jsonl":
-        relation = (
-            f"read_json({exact}, format = 'newline_delimited', records = true, sample_size = -1, maximum_object_size = 64000000, "
-            "dateformat = 'never', timestampformat = 'never', hive_partitioning = false)"
-        )
-        source = _staged(session, relation, name, number)
-    else:
-        with tempfile.TemporaryDirectory(dir=session.folder) as unpacked:
-            source = _from_arrays(session, open_arrays(path, str(kind), Path(unpacked)), name, number)
-    replace(source, path=path, stamp=stamp).check_unchanged()
-    return source
+def _parquet(session: Session, path: Path, number: int) -> Source:
+    name, file = str(path), literal(glob.escape(str(path)))
+    names: list[str] = []
+    nested = 0
+    for column, children in session.rows(
+        f"SELECT name, num_children FROM parquet_schema({file})", doing=f"{name}: reading Parquet"
+    )[1:]:  # depth first, the root first
+        names += [column] if nested == 0 else []
+        nested += (children or 0) - (nested > 0)
+    _refuse_repeated(names, name)
+    if {"file_row_number", f"f{number}"} & {n.lower() for n in names}:  # names that the scan below uses
+        return _staged(session, f"read_parquet({file}, hive_partitioning = false)", name, number)
+    relation = f"read_parquet({file}, file_row_number = true, hive_partitioning = false)"
+    described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
+    return Source(name, relation, "file_row_number", {row[0]: row[1] for row in described if row[0] != "file_row_number"})
 
 
-def _read_header(path: Path, kind: str) -> tuple[list[str], str]:
-    """Names of the columns, and the delimiter: a tab for TSV, else the commonest of , ; tab | in the first line."""
+def _csv(session: Session, path: Path, number: int, delimiter: str | None = None) -> Source:
+    header, delimiter = _header(path, delimiter)
+    _refuse_repeated(header, str(path))
+    cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in header)
+    relation = (
+        f"read_csv({literal(glob.escape(str(path)))}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', "
+        f"auto_detect = false, columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, "
+        "hive_partitioning = false)"
+    )
+    source = _staged(session, relation, str(path), number, renamed=True)
+    return replace(source, untyped=True, columns=_types(session, source))
+
+
+def _tsv(session: Session, path: Path, number: int) -> Source:
+    return _csv(session, path, number, "\t")
+
+
+def _json(session: Session, path: Path, number: int) -> Source:
+    relation = (
+        f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, sample_size = -1, "
+        "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false)"
+    )
+    return _staged(session, relation, str(path), number)
+
+
+def _array_file(session: Session, path: Path, number: int) -> Source:
+    from traintwice.predictions.array_files import open_arrays
+
+    with tempfile.TemporaryDirectory(dir=session.folder) as unpacked:
+        return _from_arrays(session, open_arrays(path, Path(unpacked)), str(path), number)
+
+
+READERS: dict[str, Callable[[Session, Path, int], Source]] = {
+    **dict.fromkeys((".parquet", ".pq"), _parquet),
+    **dict.fromkeys((".csv", ".csv.gz"), _csv),
+    **dict.fromkeys((".tsv", ".tsv.gz"), _tsv),
+    **dict.fromkeys((".jsonl", ".jsonl.gz", ".ndjson"), _json),
+    **dict.fromkeys((".npz", ".npy", ".safetensors"), _array_file),
+}
+"""Ending of a file's name to the function that reads the format."""
+
+
+def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
+    """Names of the columns, and the delimiter: by default the most frequent of , ; tab | in the first line."""
     try:
-        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as stream:
-            line = stream.readline(LONGEST_LINE)
+        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            line = file.readline(LONGEST_LINE)
     except (OSError, EOFError) as reason:
         raise BadInput(f"{path}: cannot be read ({reason})") from reason
     if b"\0" in line:
@@ -236,59 +242,55 @@ def _read_header(path: Path, kind: str) -> tuple[list[str], str]:
         raise BadInput(f"{path}: the first line is not UTF-8 text ({reason}); save it as UTF-8") from reason
     if not text.strip():
         raise BadInput(f"{path}: the first line is blank; expected the names of the columns")
-    delimiter = "\t" if kind == "tsv" else max(",;\t|", key=text.count)
+    delimiter = delimiter or max(",;\t|", key=text.count)
     csv.field_size_limit(LONGEST_LINE)
     names = next(csv.reader([text], delimiter=delimiter))
     try:
         _ = [float(name) for name in names]
     except ValueError:
         return names, delimiter
-    told = f"{path}: the first line holds only numbers"
-    raise BadInput(
-        f"{told} ({text[:60]!r}); expected the names of the columns", without_cells=f"{told}; expected the names of the columns"
-    )
+    told, expected = f"{path}: the first line holds only numbers", "; expected the names of the columns"
+    raise BadInput(f"{told} ({text[:60]!r}){expected}", without_cells=told + expected)
 
 
-def _with_types(session: Session, source: Source) -> Source:
-    """A source of text with a type for each column in which every cell can be written without loss.
+def _types(session: Session, source: Source) -> dict[str, str]:
+    """The type of each column of text in which every cell can be written without loss.
 
     A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
     from 7; of numbers where every cell is a number; of truth values where every cell is true or false.
     """
     types, names = {}, list(source.columns)
     for start in range(0, len(names), TYPED_TOGETHER):
-        tests = []
-        for cell in map(source.cell, names[start : start + TYPED_TOGETHER]):
-            tests += [
+        tests = [
+            test
+            for cell in map(source.cell, names[start : start + TYPED_TOGETHER])
+            for test in (
                 f"bool_and(regexp_full_match({cell}, '-?(0|[1-9][0-9]{{0,37}})'))",
                 f"bool_and(TRY_CAST({cell} AS BIGINT) IS NOT NULL) FILTER ({cell} IS NOT NULL)",
                 f"bool_and(TRY_CAST({cell} AS DOUBLE) IS NOT NULL) FILTER ({cell} IS NOT NULL)",
                 f"bool_and(lower({cell}) IN ('true', 'false'))",
-            ]
+            )
+        ]
         (found,) = session.rows(f"SELECT {', '.join(tests)} FROM {source.relation}", doing=f"{source.name}: reading the cells")
         for i, name in enumerate(names[start : start + TYPED_TOGETHER]):
             whole, small, number, truth = found[4 * i : 4 * i + 4]
-            types[name] = (
-                ("BIGINT" if small else "HUGEINT") if whole else "DOUBLE" if number else "BOOLEAN" if truth else "VARCHAR"
-            )
-    return replace(source, columns=types)
+            integer = "BIGINT" if small else "HUGEINT"
+            types[name] = integer if whole else "DOUBLE" if number else "BOOLEAN" if truth else "VARCHAR"
+    return types
 
 
 def _from_arrays(session: Session, arrays: Mapping[str, Any], name: str, number: int) -> Source:
-    """Arrays go into their table block after block, so that memory does not grow with rows."""
+    """Arrays go into their table block by block, so that memory does not grow with rows."""
+    from traintwice.predictions.array_files import as_columns
+
     columns = as_columns(arrays, name)
     if not columns.names or not columns.length:
         raise BadInput(f"{name} holds no rows")
     _refuse_repeated(columns.names, name)
-    texts = columns.texts  # NumPy's text would be an enumeration of what the first block holds
-    select = ", ".join(
-        f"{f'CAST({identifier(n)} AS VARCHAR)' if n in texts else identifier(n)} AS {identifier('c_' + n)}" for n in columns.names
-    )
-    table = f"source{number}"
     for at, block in enumerate(columns.blocks()):
         with _registered(session, block, name, number) as relation:
-            into = f"INSERT INTO {table}" if at else f"CREATE TABLE {table} AS"
-            session.rows(f"{into} SELECT {select} FROM {relation}", doing=f"{name}: reading")
+            into = f"INSERT INTO source{number}" if at else f"CREATE TABLE source{number} AS"
+            session.rows(f"{into} SELECT {columns.select('c_')} FROM {relation}", doing=f"{name}: reading")
     return replace(_staged(session, None, name, number), class_names=columns.class_names)
 
 
@@ -299,7 +301,7 @@ def _registered(session: Session, item: Any, name: str, number: int) -> Iterator
     with session.explained(f"{name}: reading a {type(item).__name__}"):
         try:
             session.connection.register(relation, item)
-        except session.errors:  # a pandas table that is a view of every second row, or of all in reverse, and no copy
+        except session.errors:  # a pandas view of every second row, or of all rows in reverse, must be copied
             if not hasattr(item, "copy"):
                 raise
             session.connection.register(relation, item.copy())
@@ -310,23 +312,13 @@ def _registered(session: Session, item: Any, name: str, number: int) -> Iterator
 
 
 def _staged(session: Session, relation: str | None, name: str, number: int, *, renamed: bool = False) -> Source:
-    """A temporary table, copied from a relation: it spills under the memory limit and can be read again in any range of rows."""
+    """A temporary table, copied from a relation: it spills under the memory limit, and any range of its rows can be read again."""
     table = f"source{number}"
     if relation is not None:
         columns = "*" if renamed else r"COLUMNS('(?s)(.*)') AS 'c_\1'"
         session.rows(f"CREATE TABLE {table} AS SELECT {columns} FROM {relation}", doing=f"{name}: reading")
     described = session.rows(f"DESCRIBE {table}", doing=f"{name}: reading the columns")
     return Source(name, table, "rowid", {row[0].removeprefix("c_"): row[1] for row in described}, prefix="c_")
-
-
-def _top_level(inside: Sequence[tuple[Any, ...]]) -> list[str]:
-    """Names of the columns of a Parquet schema given depth first, root first; nested fields are skipped."""
-    names: list[str] = []
-    nested = 0
-    for name, children in inside[1:]:
-        names += [name] if nested == 0 else []
-        nested += (children or 0) - (nested > 0)
-    return names
 
 
 def _refuse_repeated(names: Sequence[str], source: str) -> None:

@@ -1,24 +1,24 @@
 """Every file as a view with the same column names, whatever its layout, and what its cells must hold.
 
 r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether there is one; w the weight; g0, g1 … the groups, time
-last; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts; h draws of an item by class.
+last; o0, o1 … columns to show; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts;
+h draws of an item by class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
+from traintwice.predictions.classes import Names
 from traintwice.predictions.layout import Layout
 from traintwice.predictions.predictions import SUM_TOLERANCE
-from traintwice.predictions.reading import Classes
-from traintwice.predictions.session import Session, all_of, any_of, identifier, period_of, show_id
+from traintwice.predictions.reading import Reading, groups_of
+from traintwice.predictions.session import Session, all_of, any_of, identifier, show_id
 from traintwice.predictions.sources import Source, family
 
-Cell = Callable[[str], str]
-WIDE = 100
-"""More columns are added up as a list: DuckDB limits how deep an expression is."""
+WIDE = 100  # more columns are added up as a list: DuckDB limits how deep an expression is
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,30 @@ class View:
     names: Mapping[str, str]
 
     def scan(self, rows: tuple[int, int] | None = None) -> str:
-        """FROM item of all rows, or of those in a range, over which ``cells`` hold.
-
-        Nothing is computed below it, so that DuckDB can join files by position as it reads them, without a copy.
-        """
+        """FROM item of all rows, or of a range, for ``cells``; it computes nothing, so that joins by position need no copy."""
         within = f" WHERE {self.row} >= {rows[0]} AND {self.row} < {rows[1]}" if rows else ""
         return f"(SELECT * FROM {self.table}{within}) AS {self.name}"
+
+    def probabilities(self, suffix: str = "") -> list[str]:
+        """The SQL of each class's probability, over columns whose names end in a suffix; none for predicted labels and regressions."""
+        first = self.predictions[0]
+        if first == "s":
+            return [f"1 - s{suffix}", f"s{suffix}"]
+        if first == "l":
+            return [f"l{suffix}[{k + 1}]" for k in range(self.layout.classes or 0)]
+        return [k + suffix for k in self.predictions] if first.startswith("k") else []
+
+    def vote(self, suffix: str = "") -> str:
+        """The SQL of the predicted class: argmax, ties to the lowest class."""
+        first, probs = self.predictions[0], self.probabilities(suffix)
+        if not probs:
+            return f"v{suffix}"
+        if first == "s":  # s > 1 - s exactly where s > 1/2, in floating point too
+            return f"CAST({probs[1]} > 0.5::DOUBLE AS INTEGER)"
+        if len(probs) == 2:
+            return f"CAST({probs[1]} > {probs[0]} AS INTEGER)"
+        row = f"l{suffix}" if first == "l" else f"[{', '.join(probs)}]"
+        return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
     def over(self, name: str) -> View:
         """The same columns in a table or view that has them by name, with the row number r."""
@@ -56,30 +74,32 @@ class View:
 
 
 def make_views(
-    session: Session, sources: Sequence[Source], layouts: Sequence[Layout], classes: Classes, groups: Sequence[str]
+    session: Session, sources: Sequence[Source], layouts: Sequence[Layout], names: Names | None, reading: Reading
 ) -> tuple[list[View], str | None]:
-    """Create the view of every file.
+    """Create the view of every file, with labels as classes of these names.
 
-    Args:
-        groups: names of the group columns, time last.
     Returns:
         The views, and how time is cut ("week"); None without a time.
     Raises:
         BadInput: the ids of two files differ in type, or a column of time holds something else.
     """
+    groups = groups_of(reading)
     ids = [_type_of_id(sources, [layout.id[j] for layout in layouts]) for j in range(len(layouts[0].id))]
     holding = [(source, layout.cluster) for source, layout in zip(sources, layouts, strict=True) if layout.cluster]
-    clusters = [_common_type({s.columns[names[j]] for s, names in holding}) for j in range(len(holding[0][1] if holding else ()))]
+    clusters = [
+        _common_type({s.columns[columns[j]] for s, columns in holding}) for j in range(len(holding[0][1] if holding else ()))
+    ]
     views, period = [], None
     for number, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
         name, relation = f"f{number}", f"{source.relation} AS f{number}"
         of = _Cells(name, source)
         cells = {"r": f"{name}.{source.row}"}
-        cells |= {f"i{j}": of.cast(column, kind) for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True))}
+        for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True)):
+            cells[f"i{j}"] = of.cell(column) if kind is None else f"CAST({of.cell(column)} AS {kind})"
         if layout.label is not None:
-            as_number = f"CASE WHEN {of.is_number(layout.label)} THEN {of.number(layout.label)} END"
-            cells["y"] = as_number if layout.kind == "regression" else of.class_of(layout.label, classes.names)
-            cells["raw_y"] = f"{of.given(layout.label)} IS NOT NULL"
+            given = of.given(layout.label)
+            cells["y"] = of.number(layout.label, given) if layout.kind == "regression" else of.class_of(layout.label, names)
+            cells["raw_y"] = f"{given} IS NOT NULL"
         if layout.weight is not None:
             cells["w"] = of.number(layout.weight)
         if layout.cluster:
@@ -87,50 +107,49 @@ def make_views(
         if layout.draws is not None:
             cells["d"] = f"CAST({of.given(layout.draws)} AS VARCHAR)"
         if layout.time is not None:
-            cells["t"] = of.time(session, layout.time)
-            period = period or period_of(session, relation, cells["t"], source.family(layout.time))
+            from traintwice.predictions.periods import time_of
+
+            cells["t"], period = time_of(session, source, layout.time, of.cell(layout.time), relation, period)
             cells[f"g{len(groups) - 1}"] = period.sql.format(t=cells["t"])
-        cells |= {f"g{j}": of.cast(group, "VARCHAR") for j, group in enumerate(groups) if group in layout.by}
-        predicted = of.predictions(layout, classes.names)
+        for letter, wanted, have in (("g", groups, layout.by), ("o", reading["show"], layout.show)):
+            cells |= {f"{letter}{j}": f"CAST({of.cell(c)} AS VARCHAR)" for j, c in enumerate(wanted) if c in have}
+        predicted = of.predictions(layout, names)
         cells |= predicted
         body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {relation}"
         layered = layout.logits and layout.kind in ("columns", "list")
         body = _softmax(body, list(predicted)) if layered else body
         session.rows(f"CREATE VIEW {name} AS {body}", doing=f"{source.name}: reading")
         shared = {"y": layout.label, "w": layout.weight, "c": " + ".join(layout.cluster), "t": layout.time}
-        shared |= {f"g{j}": group for j, group in enumerate(groups) if f"g{j}" in cells}
-        names = {column: called for column, called in shared.items() if called}
-        view = View(
-            name, source, layout, tuple(f"i{j}" for j in range(len(ids))), tuple(predicted), relation, source.row, cells, names
-        )
+        shared |= {f"g{j}": group for j, group in enumerate(groups)}
+        called = {column: of_user for column, of_user in shared.items() if of_user and column in cells}
+        keys = tuple(c for c in cells if c[0] == "i")
+        view = View(name, source, layout, keys, tuple(predicted), relation, source.row, cells, called)
         views.append(view.over(name) if layered else view)
     return views, None if period is None else period.name
 
 
 def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
-    """The type in which an id column is compared; None compares as it is."""
+    """The type in which an id column is compared without loss; None compares as it is."""
     kinds: dict[str, str] = {}
-    untyped_text = ""
+    text = ""
     types = [source.columns[name] for source, name in zip(sources, names, strict=True)]
     for source, name, kind in zip(sources, names, types, strict=True):
         if source.untyped:
-            untyped_text = untyped_text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
+            text = text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
         elif family(kind) in ("integer", "text", "boolean", "time"):
-            kinds.setdefault(family(kind), f"{source.name} has {kind} in {name!r}")
+            kinds.setdefault(kind if family(kind) == "time" else family(kind), f"{source.name} has {kind} in {name!r}")
         else:
             raise BadInput(
                 f"{source.name}: id column {name!r} has type {kind}, which does not identify rows exactly; "
                 "write ids as integers or text, or pass another column to --id"
             )
-    if len(kinds) > 1 or (untyped_text and "integer" in kinds):
-        told = ", ".join([*kinds.values(), untyped_text] if len(kinds) == 1 else kinds.values())
-        raise BadInput(f"ids differ in type: {told}; 7 and '7' are different ids, so write them alike in all files")
-    if "text" in kinds or untyped_text or "UHUGEINT" in types:
+    if len(kinds) > 1 or (text and "integer" in kinds):
+        told = ", ".join([*kinds.values(), text] if len(kinds) == 1 else kinds.values())
+        advice = "7 and '7' are different ids, and so are a date and a time, or times of different precision or zone"
+        raise BadInput(f"ids differ in type: {told}; {advice}. Write ids in the same type in all files")
+    if "text" in kinds or text or "UHUGEINT" in types:
         return "VARCHAR"
-    if len(set(types)) == 1 and not any(source.untyped for source in sources):
-        return None
-    typed = [kind for source, kind in zip(sources, types, strict=True) if not source.untyped]
-    return typed[0] if "time" in kinds or "boolean" in kinds else _common_type(set(types))
+    return None if len(set(types)) == 1 and not any(s.untyped for s in sources) else _common_type(set(types))
 
 
 def _common_type(types: set[str]) -> str:
@@ -157,38 +176,16 @@ class _Cells:
         """A column as it is."""
         return f"{self.name}.{self.source.cell(column)}"
 
-    def cast(self, column: str, kind: str | None) -> str:
-        """A column in a type; None takes it as it is."""
-        return self.cell(column) if kind is None else f"CAST({self.cell(column)} AS {kind})"
-
-    def number(self, column: str) -> str:
-        """A column as a float64; what cannot be converted becomes NULL, which is only possible in text."""
-        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({self.cell(column)} AS DOUBLE)"
-
-    def is_number(self, column: str) -> str:
-        """True where a number is not NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
-        return f"(isfinite({self.number(column)}) OR isinf({self.number(column)}))"
+    def number(self, column: str, cell: str | None = None) -> str:
+        """A column (or its given cells) as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({cell or self.cell(column)} AS DOUBLE)"
 
     def given(self, column: str) -> str:
-        """A column as it is, NULL where a number is NaN."""
-        is_float = self.source.family(column) == "number"
-        return f"CASE WHEN {self.is_number(column)} THEN {self.cell(column)} END" if is_float else self.cell(column)
-
-    def time(self, session: Session, column: str) -> str:
-        """A column of time: a number, or a timestamp."""
-        kind, cell, name = self.source.columns[column], self.cell(column), f"{self.source.name}: column {column!r}"
-        expected = "expected dates, timestamps or numbers; pass --by to take its values as they are"
-        if family(kind) in ("integer", "number"):
-            return self.number(column)
-        if family(kind) == "text":
-            sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL)"
-            ((wrong,),) = session.rows(f"{sql} FROM {self.source.relation} AS {self.name}", doing=f"{name}: reading")
-            if wrong:
-                raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
-        elif not kind.startswith(("DATE", "TIMESTAMP")):
-            raise BadInput(f"{name} has type {kind}, {expected}")
-        utc = kind == "TIMESTAMP WITH TIME ZONE"
-        return f"CAST({f'timezone({chr(39)}UTC{chr(39)}, {cell})' if utc else cell} AS TIMESTAMP)"
+        """A column as it is, NULL where a number is NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+        if family(self.source.columns[column]) != "number":
+            return self.cell(column)
+        number = self.number(column)
+        return f"CASE WHEN isfinite({number}) OR isinf({number}) THEN {self.cell(column)} END"
 
     def cluster(self, columns: Sequence[str], types: Sequence[str]) -> str:
         """The cluster of a row; NULL where a part of it is missing."""
@@ -200,7 +197,7 @@ class _Cells:
 
     def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
         """The class 0 … K−1 of a label; NULL where it is none."""
-        cell, kind, value = self.cell(column), self.source.family(column), self.number(column)
+        cell, kind, value = self.cell(column), family(self.source.columns[column]), self.number(column)
         if kind == "boolean":
             at = [name.lower() for name in names or ("false", "true")]
             codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
@@ -241,9 +238,11 @@ def _softmax(body: str, every: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Fault:
-    """A condition no row may meet, what to report of the rows that do, what to show of the first, and what to do.
+    """A condition that no row may meet, the words for rows that do, what to show of the first of them, and what to do.
 
-    sum: a sum that is not finite where a row meets the condition, the cheaper test.
+    Attributes:
+        sum: a sum that is not finite where a row meets the condition: a cheaper test.
+        once: the condition on the column that all files share, which suffices where the files agree on it.
     """
 
     condition: str
@@ -251,21 +250,22 @@ class Fault:
     shows: str
     advice: str
     sum: str | None = None
+    once: str | None = None
 
 
-def faults(view: View, cell: Cell) -> list[Fault]:
-    """What the rows of a file may not hold, in the order in which it is reported.
+def faults(view: View, suffix: str = "") -> list[Fault]:
+    """What the rows of a file may not hold, in the order in which it is reported, over columns whose names end in a suffix.
 
-    DuckDB decides comparisons from a file's statistics where it can, and these leave NaN out: minimum 0 and maximum 1 pass as "between
-    0 and 1" unread. `isfinite` and sums have no such short cut, so NaN has a fault of its own.
+    DuckDB decides comparisons from a file's statistics where it can, and statistics leave NaN out: with minimum 0 and maximum 1 every
+    row counts as "between 0 and 1". `isfinite` and sums read the rows, so NaN has a fault of its own.
     """
-    layout, columns = view.layout, [cell(k) for k in view.predictions]
-    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], cell("y"), cell("w")
+    layout, columns = view.layout, [k + suffix for k in view.predictions]
+    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
     every, logits = "every replica must predict every row", "pass --logits if these are logits"
     emits = "find out why the model emits them, or leave those rows out of all files"
     found = []
     if view.ids:
-        missing = any_of(f"{cell(i)} IS NULL" for i in view.ids)
+        missing = any_of(f"{i}{suffix} IS NULL" for i in view.ids)
         found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
     as_list = view.predictions == ("l",) or len(columns) > WIDE
     first = f"[{', '.join(columns)}]" if len(columns) > WIDE else first
@@ -297,45 +297,46 @@ def faults(view: View, cell: Cell) -> list[Fault]:
         sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
         found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
     if layout.label is not None and kind == "regression":
-        bad = f"{cell('raw_y')} AND ({y} IS NULL OR isinf({y}))"
+        bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
         found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
     elif layout.label is not None:
         among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
         outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
         whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
-        bad = outside if whole else f"{cell('raw_y')} AND ({y} IS NULL OR {outside})"
+        bad = outside if whole else f"raw_y{suffix} AND ({y} IS NULL OR {outside})"
         advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
-        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice))
+        once = outside.replace(y, "y") if whole else None
+        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once))
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
     if layout.cluster:
         says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
-        found.append(Fault(f"{cell('c')} IS NULL", says, "'missing'", advice))
+        found.append(Fault(f"c{suffix} IS NULL", says, "'missing'", advice))
     if layout.draws is not None:
         says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
-        found.append(Fault(f"{cell('d')} IS NULL", says, "'missing'", advice))
+        found.append(Fault(f"d{suffix} IS NULL", says, "'missing'", advice))
     return found
 
 
-def suspicious(view: View, cell: Cell) -> str:
-    """A cheap aggregate that is 0 only where `check_contents` finds no fault, and may be above: a sum overflows, a row has no partner."""
-    every = faults(view, cell)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if fault.sum is None)}), 0)"]
+def suspicious(view: View, suffix: str) -> str:
+    """A cheap aggregate, 0 only where `check_contents` finds no fault without ``once``; above 0 also where a sum overflows."""
+    every = faults(view, suffix)
+    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if not fault.sum and not fault.once)}), 0)"]
     parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
-    parts += [f"CAST(coalesce(sum({cell('w')}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
+    parts += [f"CAST(coalesce(sum(w{suffix}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
     return " + ".join(parts)
 
 
 def check_contents(session: Session, view: View) -> None:
     """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
-    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view, str)
+    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view)
     counts = ", ".join(f"count(*) FILTER ({fault.condition})" for fault in every)
     weight = "sum(w)" if view.layout.weight else "1"
     ((total, of_weight, *bad),) = session.rows(f"SELECT count(*), {weight}, {counts} FROM {view.name}", doing=doing)
     for fault, count in zip(every, bad, strict=True):
         if count:
-            # found by an aggregate: a WHERE would skip row groups whose statistics know nothing of NaN
+            # by an aggregate: a WHERE skips row groups by their statistics, which leave NaN out
             ((row,),) = session.rows(f"SELECT min(r) FILTER ({fault.condition}) FROM {view.name}", doing=doing)
             ids = "".join(f", {i}" for i in view.ids)
             sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"

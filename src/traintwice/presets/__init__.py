@@ -1,28 +1,18 @@
-"""Ready experiments, one function each; `traintwice run NAME` runs one."""
+"""Studies by name: the ready experiments of this package, and those that other installed packages add."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
-from traintwice.presets.ablation import ablation_digits, ablation_fashion
-from traintwice.presets.claims import RIVAL_STAGES, STAGES, claims_ad, claims_churn, rivals
 from traintwice.presets.digits import digits
-from traintwice.presets.flights import flights, rivals_flights
-from traintwice.presets.methods_digits import methods_digits
-from traintwice.study import Experiment
+from traintwice.presets.flights import flights
+from traintwice.presets.plugins import CompositeStudy, RunOptions
 
-PRESETS: dict[str, Callable[[], Experiment]] = {
-    "digits": digits,
-    "flights": flights,
-    "methods-digits": methods_digits,
-    "ablation-digits": ablation_digits,
-    "ablation-fashion": ablation_fashion,
-    **{f"claims.ad-{stage}": partial(claims_ad, stage) for stage in STAGES},
-    **{f"claims.churn-{stage}": partial(claims_churn, stage) for stage in STAGES},
-    **{f"rivals-{stage}": partial(rivals, stage) for stage in RIVAL_STAGES},
-    "rivals-flights": rivals_flights,
-}
+if TYPE_CHECKING:
+    from traintwice.study import Experiment
+
+PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits, "flights": flights}
 """Name on the command line to function."""
 
-__all__ = ["PRESETS", "ablation_digits", "ablation_fashion", "digits", "flights", "methods_digits", "rivals_flights"]
+__all__ = ["PRESETS", "CompositeStudy", "RunOptions", "digits", "flights"]

@@ -1,22 +1,27 @@
-"""A first study, in under a minute: the methods of both papers and their plainest rivals on handwritten digits."""
+"""A first study, in under a minute: the methods of both papers and simple alternatives on handwritten digits."""
 
 from __future__ import annotations
 
-from traintwice.data import Digits
-from traintwice.methods import anti_distillation, co_distillation, ensemble, entropy_regulariser
-from traintwice.nets import MLP
-from traintwice.optimizers import AdaGrad
-from traintwice.recipes import Recipe
-from traintwice.schedules import LinearDecay
-from traintwice.study import Experiment
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from traintwice.study import Experiment
 
 
 def digits() -> Experiment:
     """Seven recipes on scikit-learn's digits, ten replicas each: 797 training, 200 validation, 800 test examples.
 
-    The network and the optimiser are those of the anti-distillation paper at a tenth of the width; weights of the methods are typical, not
-    tuned. It shows how a study works and how wide intervals are with ten replicas; it is no evidence about large networks.
+    Network and optimiser are those of the anti-distillation paper at a tenth of the width. The weights of the methods are typical, not
+    tuned. The study shows how a study works and how wide intervals with ten replicas are. It is not evidence about large networks.
     """
+    from traintwice.data import Digits
+    from traintwice.methods import anti_distillation, co_distillation, ensemble, entropy_regulariser
+    from traintwice.nets import MLP
+    from traintwice.optimizers import AdaGrad
+    from traintwice.recipes import Recipe
+    from traintwice.schedules import LinearDecay
+    from traintwice.study import Experiment
+
     base = Recipe(network=MLP((128, 128)), optimizer=AdaGrad(lr=0.02), epochs=25, batch_size=64)
     return Experiment(
         "digits",

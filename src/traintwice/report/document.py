@@ -1,4 +1,4 @@
-"""What makes an HTML page need nothing but itself: the template's environment, the charts' script, the policy, data that stay data."""
+"""Self-contained HTML pages: template, script of the charts, content security policy, embedded data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from traintwice.formatting import with_units
 from traintwice.report.style import Figure
 
 TEMPLATE = Path(__file__).parent / "template"
 
 
 def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
-    """A page from its template.
+    """An HTML page from its template.
 
     Args:
-        template: name of a file in ``template/``. It may call ``figure(name)`` to put a chart in its place.
+        template: name of a file in ``template/``. It calls ``figure(name)`` to place a chart.
         figures: the charts.
-        values: what the template shows; every text in it is escaped.
+        values: variables of the template; all text is escaped.
     Returns:
-        An HTML document. Its content security policy forbids every connection and every script but its own two.
+        An HTML document. Its content security policy forbids every connection and all scripts but its own two.
     """
     drawn = {f.name: f for f in figures}
     scripts = {"vega": vega(), "drawing": (TEMPLATE / "page.js").read_text(encoding="utf-8")}
@@ -35,6 +36,7 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
     )
 
     environment.filters["zip"] = zip
+    environment.filters["units"] = with_units
 
     def figure(name: str) -> Markup:
         return Markup(environment.get_template("figure.html.j2").render(figure=drawn[name]))  # noqa: S704  (escaped in there)
@@ -50,17 +52,17 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
 
 @lru_cache(maxsize=1)
 def vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that can stand inside a page, of the version that Altair writes for."""
+    """Vega, Vega-Lite and Vega-Embed as one script, in the version that Altair writes for."""
     import altair
     import vl_convert
 
     version = ".".join(altair.SCHEMA_VERSION.split(".")[:2])
-    script: str = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # its stub demands what it can do without
+    script: str = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # the stub requires optional arguments
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def policy(scripts: Iterable[str]) -> str:
-    """A content security policy that lets the page run these very scripts and load nothing at all."""
+    """A content security policy that allows these scripts and nothing else."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
@@ -69,7 +71,7 @@ def policy(scripts: Iterable[str]) -> str:
 
 
 def _specs(figure: Figure) -> dict[str, Any]:
-    """Both widths of a chart, with the data sets that they share written once."""
+    """Both widths of a chart; data sets that both use are written once."""
     wide, narrow = figure.wide["datasets"], figure.narrow["datasets"]
     shared = {name: records for name, records in wide.items() if narrow.get(name) == records}
     own = [
@@ -80,7 +82,7 @@ def _specs(figure: Figure) -> dict[str, Any]:
 
 
 def inline_json(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in.
+    """JSON that cannot end its script element.
 
     >>> "<" in inline_json({"id": "</script>"})
     False

@@ -1,31 +1,23 @@
-"""The report as one HTML page that needs nothing but itself."""
+"""The report of a study as one HTML page."""
 
 from __future__ import annotations
 
 from traintwice.report import facts
-from traintwice.report.charts import (
-    accuracy_churn,
-    accuracy_churn_of_many,
-    churn_by_confidence,
-    churn_matrix,
-    drift,
-    forest,
-)
-from traintwice.report.charts.matrix import MOST_REPLICAS
-from traintwice.report.choice import Choice, choose
+from traintwice.report.accuracy_churn import accuracy_churn, accuracy_churn_of_many
 from traintwice.report.document import render
+from traintwice.report.findings import Choice, FindingKind, choose, in_words, percent
 from traintwice.report.flips import most_flipping
-from traintwice.report.measures import COMPONENT_READING, groups, reading
+from traintwice.report.forest import forest
+from traintwice.report.panels import MOST_REPLICAS, churn_by_confidence, churn_matrix, drift
 from traintwice.report.style import Figure
-from traintwice.report.words import Kind, in_words, percent
-from traintwice.study import MATCHED, Results, Verdict, component_table, source_shares, stream_findings, verdict
+from traintwice.study import MATCHED, Results, Verdict, component_table, progressive_findings, source_shares, verdict
 from traintwice.versions import versions
 
-KINDS: tuple[tuple[Kind, str, str], ...] = (
-    ("lower", "Churn lower beyond doubt", "▼"),
-    ("price", "Churn lower, but accuracy too", "▽"),
-    ("higher", "Churn higher beyond doubt", "▲"),
-    ("unsettled", "Not settled", "?"),
+KINDS: tuple[tuple[FindingKind, str, str], ...] = (
+    ("lower", "Churn significantly lower", "▼"),
+    ("price", "Churn and accuracy significantly lower", "▽"),
+    ("higher", "Churn significantly higher", "▲"),
+    ("inconclusive", "Inconclusive", "?"),
 )
 """Findings in the order of the page: kind, heading, mark."""
 
@@ -39,11 +31,11 @@ def page(results: Results, *, level: float = 0.95) -> str:
         results: of a study.
         level: of all intervals, and of the Holm-adjusted comparisons.
     Returns:
-        An HTML document. Its content security policy forbids every connection and every script but its own two.
+        An HTML document. Its content security policy forbids every connection and all scripts but its own two.
     """
     found = verdict(results, level=level)
     choice = choose(found, tuple(results.rows))
-    stream = stream_findings(results, level=level)
+    stream = progressive_findings(results, level=level)
     figures = _figures(results, found, choice) + ([] if stream is None else [drift(stream)])
     best = found.lower[0].row if found.lower else ""
     table = results.table(matched=MATCHED, level=level)
@@ -53,7 +45,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         name=results.experiment.name,
         facts=facts.headline(results),
         version=versions()["traintwice"],
-        said=in_words(found, results),
+        sentences=in_words(found, results),
         kinds=KINDS,
         choice=choice,
         brief=[b.row for b in choice.briefly],
@@ -69,11 +61,11 @@ def page(results: Results, *, level: float = 0.95) -> str:
         picture=_picture_size(results.data.pixels),
         stream=stream,
         table=table,
-        groups=groups(table),
-        reading=reading(table),
+        groups=facts.groups(table),
+        reading=facts.reading(table),
         shares=source_shares(results, level=level),
         components=(components := component_table(results)),
-        reading_components=[(c.title, COMPONENT_READING[c.key]) for c in components.columns] if components else [],
+        reading_components=[(c.title, facts.COMPONENT_READING[c.key]) for c in components.columns] if components else [],
         warnings=results.warnings(),
         commands=facts.commands(results),
         toml=results.experiment.to_toml(),
@@ -82,7 +74,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
 
 
 def _figures(results: Results, found: Verdict, choice: Choice) -> list[Figure]:
-    """All charts of the page: of few rows everything, of many a forest plot and the rest folded away."""
+    """All charts of the page; with many recipes a forest plot, and folded panels."""
     if not choice.many:
         return [accuracy_churn(results, level=found.level), churn_by_confidence(results), churn_matrix(results)]
     figures = [forest(found), accuracy_churn_of_many(results, found)]
@@ -92,6 +84,6 @@ def _figures(results: Results, found: Verdict, choice: Choice) -> list[Figure]:
 
 
 def _picture_size(pixels: tuple[int, ...] | None) -> tuple[int, int]:
-    """Width and height at which a picture of so many rows and columns is shown."""
+    """Width and height of a picture on the page."""
     rows, columns = (pixels or (1, 1))[:2]
     return PICTURE_WIDTH, round(PICTURE_WIDTH * rows / columns)

@@ -1,4 +1,4 @@
-"""Colours, shapes and dashes that a colour-blind reader can tell apart, and the look that all charts share."""
+"""Colours, shapes and dashes that colour-blind readers can distinguish, and the style of all charts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ QUIET = "#5b646d"
 RULE = "#e3e6ea"
 
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito 2008, without the yellow that vanishes on white; black is the baseline's."""
+"""Okabe and Ito 2008 without yellow, which has little contrast on white; black is for the baseline."""
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (4, 4), (10, 4), (2, 5))
 
-KIND_COLOURS = {"baseline": "#000000", "lower": "#0072B2", "price": "#b34700", "higher": "#b34700", "unsettled": "#7d868f"}
-KIND_FILLS = {**KIND_COLOURS, "price": "#ffffff", "unsettled": "#ffffff"}
+KIND_COLOURS = {"baseline": "#000000", "lower": "#0072B2", "price": "#b34700", "higher": "#b34700", "inconclusive": "#7d868f"}
+KIND_FILLS = {**KIND_COLOURS, "price": "#ffffff", "inconclusive": "#ffffff"}
 KIND_SHAPES = {
     "baseline": "circle",
     "lower": "triangle-down",
     "price": "triangle-down",
     "higher": "triangle-up",
-    "unsettled": "circle",
+    "inconclusive": "circle",
 }
-"""The marks of the findings: by shape and filling as well as by colour."""
+"""The marks of the findings differ in shape and filling as well as in colour."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -51,13 +51,13 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart in the two widths that a page chooses from.
+    """A chart in two widths; the page chooses one.
 
     Attributes:
-        name: of its place in the page.
-        alt: what a reader who does not see it must know.
+        name: of its element in the page.
+        alt: text for readers who do not see the chart.
         wide, narrow: Vega-Lite specifications, for screens and for phones.
-        note: what must be said under it, such as what it leaves out.
+        note: text below the chart, such as what it leaves out.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Figure:
 
 
 def marks_of(rows: Sequence[str], kind: Sequence[Any]) -> list[Any]:
-    """A colour, shape or dash for every row, in order; where they run out, again from the second: the first is the baseline's alone."""
+    """A colour, shape or dash for every recipe, in order. They repeat from the second: the first is only for the baseline."""
     return [kind[0], *(kind[1 + i % (len(kind) - 1)] for i in range(len(rows) - 1))]
 
 
 def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, Any]:
-    """The chart as a specification, with its data, its look and its text for those who do not see it."""
+    """The chart as a Vega-Lite specification with data, style and description."""
     spec: dict[str, Any] = chart.properties(description=alt).to_dict()
     return {**spec, "config": CONFIG, "datasets": datasets}

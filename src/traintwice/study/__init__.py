@@ -1,16 +1,16 @@
-"""Studies: train what is missing, gather, measure."""
+"""Studies: plan the missing replicas, train them, gather the results."""
 
-from traintwice.study.cautions import Caution, cautions
 from traintwice.study.checkpoint import Every
-from traintwice.study.component_table import component_table
 from traintwice.study.determinism import Audit, audit
 from traintwice.study.experiment import Experiment
 from traintwice.study.plan import Plan, plan
-from traintwice.study.results import MATCHED, MEASURES, Results, RowResult, gather
+from traintwice.study.progressive import Drift, ProgressiveFindings, progressive_findings, relative_change
+from traintwice.study.replica_files import Damage
+from traintwice.study.results import MATCHED, MEASURES, Results, gather
+from traintwice.study.rows import Caution, RowResult, cautions
 from traintwice.study.runner import Finished, prepare, run, train_missing
-from traintwice.study.sources import source_shares
-from traintwice.study.store import Damage, Store
-from traintwice.study.stream import Drift, StreamFindings, relative_change, stream_findings
+from traintwice.study.store import Store
+from traintwice.study.tables import component_table, source_shares
 from traintwice.study.verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -25,10 +25,10 @@ __all__ = [
     "Finding",
     "Finished",
     "Plan",
+    "ProgressiveFindings",
     "Results",
     "RowResult",
     "Store",
-    "StreamFindings",
     "Verdict",
     "audit",
     "cautions",
@@ -36,10 +36,10 @@ __all__ = [
     "gather",
     "plan",
     "prepare",
+    "progressive_findings",
     "relative_change",
     "run",
     "source_shares",
-    "stream_findings",
     "train_missing",
     "verdict",
 ]

@@ -1,19 +1,18 @@
-"""Checkpoints of long trainings: a file beside where the replica will lie, removed when it is finished.
+"""Checkpoints of long trainings: a file in the folder of the replica, removed when the replica is finished.
 
     one line of JSON: key, replica, numerics, steps, seconds, digest of the rest, digest of this line
     the state in safetensors
 
-It is written under a temporary name and renamed, so that there is one whole checkpoint or none, and it is used only where everything in
-the first line fits: a checkpoint of another recipe or of other numerics would end in other bits.
+The file is written under a temporary name and renamed, so there is one whole checkpoint or none. It is used only where key, replica and
+numerics match: a checkpoint of another recipe or of other numerics would lead to other bits.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import safetensors.torch
 
@@ -21,19 +20,33 @@ from traintwice.engine import Numerics, State, Stateful
 from traintwice.errors import BadSpec
 from traintwice.files import write_whole
 from traintwice.specs import digest
-from traintwice.study.store import Store, digest_of_bytes
+from traintwice.study.replica_files import digest_of_bytes
+from traintwice.study.store import Store
 
-FORMAT = 1
-"""Raised when the names in a state change."""
+FORMAT = 2
+"""Version of the checkpoint; raised when the names in a state change."""
+
+
+class _Record(TypedDict):
+    """The first line of a checkpoint, without its own digest."""
+
+    format: int
+    key: str
+    replica: int
+    numerics: dict[str, str | int]
+    steps: int
+    seconds: float
+    resumed: list[int]
+    state: str
 
 
 @dataclass(frozen=True)
 class Every:
-    """How often a training in progress is written down.
+    """How often a training in progress is saved.
 
     Args:
-        seconds: since the last time, > 0.
-        steps: a number of optimiser steps instead, >= 1.
+        seconds: between two checkpoints, > 0.
+        steps: optimiser steps between two checkpoints, >= 1; None counts seconds.
     Raises:
         BadSpec: a setting outside its range.
     """
@@ -52,35 +65,35 @@ EVERY_MINUTE = Every()
 
 
 class Clock:
-    """Says when it is time, the same to all replicas that are trained together: then all can go on together too."""
+    """The times at which to save, the same for all replicas that are trained together, so that they can resume together."""
 
     def __init__(self, every: Every) -> None:
         self.every = every
         self._last = time.monotonic()
-        self._asked = (0, False)
+        self._answered = (0, False)
 
     def due(self, steps: int) -> bool:
-        """Whether the state after so many steps is to be kept."""
-        if self._asked[0] != steps:
+        """Whether to save the state after so many steps."""
+        if self._answered[0] != steps:
             now = time.monotonic()
             apart = steps % self.every.steps == 0 if self.every.steps is not None else now - self._last >= self.every.seconds
-            self._asked = (steps, apart)
+            self._answered = (steps, apart)
             self._last = now if apart else self._last
-        return self._asked[1]
+        return self._answered[1]
 
 
 class Checkpoint:
     """The checkpoint of one replica; a `Keeper`.
 
     Args:
-        store, key, replica: whose.
+        store, key, replica: which replica.
         numerics: of this training.
-        clock: when to write.
-        share: of the time that passes, where several replicas are trained together.
+        clock: when to save.
+        share: fraction of the elapsed time that counts for this replica, where several are trained together.
 
     Attributes:
-        resumed: steps at which this training, or one before it, went on from a checkpoint.
-        ignored: why a checkpoint that was found was not used.
+        resumed: steps at which this training, or an interrupted one before it, resumed from a checkpoint.
+        ignored: why a checkpoint that was found was not used; None where there was none.
     """
 
     def __init__(self, store: Store, key: str, replica: int, numerics: Numerics, clock: Clock, share: float = 1.0) -> None:
@@ -89,17 +102,17 @@ class Checkpoint:
         self.clock, self.share = clock, share
         self.resumed: list[int] = []
         self.ignored: str | None = None
-        self._identity = {"format": FORMAT, "key": key, "replica": replica, "numerics": numerics.plain()}
+        self._identity: dict[str, Any] = {"format": FORMAT, "key": key, "replica": replica, "numerics": numerics.plain()}
         self._started = time.monotonic()
         self._before = 0.0
 
     @property
     def seconds(self) -> float:
-        """How long the training took, with what it took before it was interrupted."""
+        """Duration of the training, the time before interruptions included."""
         return self._before + (time.monotonic() - self._started) * self.share
 
     def resume(self) -> tuple[int, State] | None:
-        """Steps taken and the state after them, where there is a checkpoint of this very training."""
+        """Steps taken and the state after them; None where there is no checkpoint of this training."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -123,21 +136,16 @@ class Checkpoint:
         return found["steps"], safetensors.torch.load(body)
 
     def after_step(self, steps: int, training: Stateful) -> None:
-        """Write the state where it is time.
+        """Save the state where it is due.
 
         Raises:
-            StoreError: the disk is full or the store gone.
+            StoreError: the disk is full or the store was removed.
         """
         if not self.clock.due(steps):
             return
         body = safetensors.torch.save(training.state())
-        record: dict[str, Any] = {
-            **self._identity,
-            "steps": steps,
-            "seconds": round(self.seconds, 3),
-            "resumed": self.resumed,
-            "state": digest_of_bytes(body),
-        }
+        progress = {"steps": steps, "seconds": round(self.seconds, 3), "resumed": self.resumed, "state": digest_of_bytes(body)}
+        record = self._identity | progress
         line = json.dumps({**record, "record": digest(record)})
         try:
             write_whole(self.path, line.encode() + b"\n" + body)
@@ -145,14 +153,15 @@ class Checkpoint:
             raise self._store.unwritable(self.path.parent, error) from None
 
     def remove(self) -> None:
-        """The replica is in the store."""
+        """Delete the checkpoint: the replica is in the store."""
         self.path.unlink(missing_ok=True)
 
 
-def _checked(line: bytes, body: bytes) -> Mapping[str, Any] | None:
+def _checked(line: bytes, body: bytes) -> _Record | None:
+    """The first line of a checkpoint; None where line or state are damaged."""
     try:
         found = json.loads(line)
         whole = found.pop("record") == digest(found) and found["state"] == digest_of_bytes(body)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return found if whole else None
+    return cast(_Record, found) if whole else None

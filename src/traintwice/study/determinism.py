@@ -11,8 +11,8 @@ import torch
 
 from traintwice.data import Source
 from traintwice.engine import DEFAULT_EXECUTION, Choice, Execution, Numerics, Precision, choose, numerics_of
-from traintwice.engine.device import present
-from traintwice.engine.walk import steps_of
+from traintwice.engine.execution import available_devices
+from traintwice.engine.iterate_weights import steps_of
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 from traintwice.specs import encode
@@ -211,7 +211,7 @@ def audit(
         others["another process, beside two others"] = Twin(replace(followed, beside=two), source)
     for count in (2,) if threads is None and choice.engine == "loop" and not execution.on_gpu else threads or ():
         others[f"{count} threads"] = Twin(followed, source, threads=count)
-    for other in present():
+    for other in available_devices():
         if other != execution.device:  # in the numbers that every device has, by the same engine
             precision: Precision = "float32" if execution.precision == "tf32" else execution.precision
             there = replace(chosen, device=other, precision=precision, graphs=False)

@@ -1,4 +1,4 @@
-"""An experiment: data, a base recipe with changes to it, how many replicas of each, and a seed."""
+"""An experiment: data, a base recipe with changes to it, the number of replicas, and a seed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ import tomli_w
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
-from traintwice.specs import controlled, decode, encode
-from traintwice.study.identity import key_of
+from traintwice.specs import controlled, decode, encode, key_of
 
 SCHEMA_VERSION = 1
 
 LONGEST_NAME = 80
-"""Characters in the name of a row: it must fit a table on a phone."""
+"""Largest number of characters in the name of a row, so that tables fit a narrow screen."""
 
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
 
 CONTROL = "control"
-"""In a row: controls by name, applied to the base recipe before the row's other changes."""
+"""Key of a row with controls by name, applied to the base recipe before the row's other changes."""
 
 NONE = "none"
-"""In a row: what the base has and the row has not, such as a schedule."""
+"""Value of a setting that the base has and a row does not, such as a schedule."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -40,11 +39,10 @@ class Experiment:
 
     Args:
         name: of the study; letters, digits, dots, dashes and underscores.
-        data: where the examples come from.
+        data: the source of the examples.
         rows: recipe by the name of its row; the first is the baseline that the others are compared with.
         replicas: M, independent trainings of each recipe, >= 2.
-        seed: every stream of random numbers derives from it. Replica m of every row shares its streams with replica m of the
-            others, so that rows are compared pair by pair.
+        seed: of all random streams. Replica m of every row has the same streams, so rows are compared replica by replica.
     Raises:
         BadSpec: a setting outside its range.
     Example:
@@ -74,26 +72,26 @@ class Experiment:
                 raise BadSpec(f"rows: got the name {row!r}, expected 1 to {LONGEST_NAME} printable characters")
         if self.replicas < 2:
             raise BadSpec(
-                f"replicas: got {self.replicas}, expected at least 2: one model has nothing to disagree with (10 is a good start)"
+                f"replicas: got {self.replicas}, expected at least 2: churn is the disagreement of two models (10 is a good start)"
             )
         if self.seed < 0:
             raise BadSpec(f"seed: got {self.seed}, expected a whole number of at least 0")
 
-        # 5 and 5.0 are one setting and must have one digest, whoever wrote them: as they come back from a file.
+        # 5 and 5.0 are one setting and must have one digest, so recipes are normalised as if read from a file.
         canonical = {name: decode(Recipe, encode(recipe), f"rows.{name}") for name, recipe in self.rows.items()}
         object.__setattr__(self, "rows", canonical)
 
     @property
     def baseline(self) -> str:
-        """Name of the row that the others are compared with."""
+        """Name of the first row, which the others are compared with."""
         return next(iter(self.rows))
 
     def key(self, row: str, data: Dataset) -> str:
-        """Digest of what determines a row's replicas."""
+        """Digest of what determines a row's replicas, see `traintwice.specs.identity`."""
         return key_of(self.rows[row], data.digest, self.seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: the base recipe in full, every row as its changes."""
+        """Plain values: the base recipe in full, every row as changes to it."""
         base = encode(self.rows[self.baseline])
         return {
             "schema": SCHEMA_VERSION,
@@ -106,7 +104,7 @@ class Experiment:
         }
 
     def to_toml(self) -> str:
-        """The experiment as a TOML file; `Experiment.read` gives it back."""
+        """The experiment as a TOML file, which `Experiment.read` reads."""
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
@@ -114,8 +112,8 @@ class Experiment:
         """The experiment that plain values describe.
 
         Args:
-            plain: as from `to_dict`; ``seed`` and ``replicas`` may be left out, and ``rows`` (then the base recipe is the only one).
-            source: name of the file, to begin messages with.
+            plain: as from `to_dict`; ``seed``, ``replicas`` and ``rows`` may be left out. Without ``rows`` the base recipe is the only row.
+            source: name of the file, at the beginning of messages.
         Raises:
             BadSpec, UnknownName: see `traintwice.specs.decode`.
         """
@@ -146,7 +144,9 @@ class Experiment:
                 raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
             start = controlled(recipe, changes[CONTROL], f"{path}.{CONTROL}") if CONTROL in changes else recipe
             others = {key: value for key, value in changes.items() if key != CONTROL}
-            recipes[name] = decode(Recipe, merge(encode(start), others, path), path)  # encoded whole: "2x" finds what it doubles
+            recipes[name] = decode(
+                Recipe, merge(encode(start), others, path), path
+            )  # encoded in full, so that "2x" has a number to double
         return cls(
             name=decode(str, plain["name"], "name"),
             data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]
@@ -156,10 +156,10 @@ class Experiment:
         )
 
     def override(self, settings: list[str]) -> Experiment:
-        """The experiment with settings of the form ``key=value`` changed; keys of the recipe may stand without ``recipe.``.
+        """The experiment with settings of the form ``key=value`` changed; ``recipe.`` before a key of the recipe may be left out.
 
         Raises:
-            BadSpec: not of the form. UnknownName: no such key.
+            BadSpec: a setting of another form. UnknownName: an unknown key.
         Example:
             >>> from traintwice.data import Digits
             >>> Experiment("mine", Digits(), {"a": Recipe()}).override(["epochs=60"]).rows["a"].epochs
@@ -182,7 +182,7 @@ class Experiment:
         """The experiment of a TOML file.
 
         Raises:
-            BadSpec: no such file, not TOML, or a setting that cannot be; the message names file and key.
+            BadSpec: the file is missing, is not TOML, or has an invalid setting; the message names file and key.
         """
         try:
             text = path.read_bytes().decode("utf-8-sig")
@@ -196,8 +196,10 @@ class Experiment:
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Plain values with changes applied: tables are merged key by key, but one that says its ``type`` replaces the whole; "2x"
-    doubles a number of the base, and "none" takes away what the base has.
+    """Plain values with changes applied.
+
+    Tables are merged key by key; a table with a ``type`` or ``builder`` replaces the whole table. "2x" doubles a number of the base, and
+    "none" removes a setting of the base.
 
     >>> merge({"epochs": 25, "optimizer": {"type": "SGD", "lr": 0.1}}, {"epochs": "2x", "optimizer": {"lr": 0.2}}, "")
     {'epochs': 50, 'optimizer': {'type': 'SGD', 'lr': 0.2}}
@@ -225,7 +227,7 @@ def _multiple(old: float, value: str, path: str) -> float:
 
 
 def _changes(base: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Any]:
-    """What `merge` must be told to turn base into full."""
+    """The changes with which `merge` turns base into full."""
     changes: dict[str, Any] = {key: NONE for key in base if key not in full}
     for key, value in full.items():
         old = base.get(key)
@@ -244,9 +246,9 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise BadSpec(f"--set {setting}: expected key=value, such as --set epochs=60")
-    for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a bare word is a string
+    for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a word without quotes is a string
         try:
             return tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
             continue
-    raise BadSpec(f"--set {setting}: the key is not one TOML could have; write it as in the file, such as optimizer.lr=0.1")
+    raise BadSpec(f"--set {setting}: the key is not valid TOML; write it as in the file, such as optimizer.lr=0.1")

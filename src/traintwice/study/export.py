@@ -1,4 +1,4 @@
-"""Models out of a store: load, predict new data, export for serving."""
+"""Models of a store: load, predict new data, export for serving."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from traintwice.data import Dataset, Split
-from traintwice.engine.deployed import Deployed, deployed
-from traintwice.engine.exporting import FORMATS, export_model
+from traintwice.engine.deployed import FORMATS, Deployed, deployed, export_model
 from traintwice.engine.reading import Inputs
 from traintwice.errors import BadInput
 from traintwice.study.results import Results
@@ -20,7 +19,7 @@ def model_of(results: Results, store: Store, row: str, replica: int) -> Deployed
     """The model that a replica serves, from its stored weights.
 
     Raises:
-        UnknownName: no such row. BadInput: no such replica. StoreError: it was stored without weights (run with ``--save-weights``).
+        UnknownName: unknown row. BadInput: unknown replica. StoreError: stored without weights (run with ``--save-weights``).
     """
     result = results[row]
     if replica not in result.numbers:
@@ -30,11 +29,11 @@ def model_of(results: Results, store: Store, row: str, replica: int) -> Deployed
 
 
 CHECKED = 1000
-"""Test examples at most on which an exported model is compared with the stored one."""
+"""Largest number of test examples on which an exported model is compared with the stored one."""
 
 
 def as_networks_take_them(inputs: np.ndarray, data: Dataset) -> np.ndarray:
-    """Inputs ``N ...`` in float32: bytes scaled as those of the data set, numbers as they are."""
+    """Inputs ``N ...`` in float32: bytes are scaled as in the data set, numbers are unchanged."""
     scaling = data.train.scaling if inputs.dtype == np.uint8 else None
     unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)
     return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs))).numpy()
@@ -50,18 +49,18 @@ def predict(model: Deployed, inputs: np.ndarray, *, batch_size: int = 1024) -> n
 def export(
     results: Results, store: Store, row: str, replica: int, out: Path, formats: tuple[str, ...] = FORMATS
 ) -> dict[str, Path]:
-    """Write a replica's model for serving, and check that what was written predicts the same.
+    """Write a replica's model for serving, and check that the written model predicts the same.
 
     Args:
         results, store: of a finished study whose weights were saved.
-        row, replica: which model.
+        row, replica: the model.
         out: directory; made where it does not exist.
-        formats: any of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
+        formats: some of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
     Returns:
         Format to file.
     Raises:
-        BadInput: an unknown format. MissingExtra: ONNX wanted and not installed. StoreError: no weights, or ``out`` cannot be written.
-        TrainingFailed: an exported model predicts something else (a defect of the exporter).
+        BadInput: an unknown format. MissingExtra: ONNX is not installed. StoreError: no weights, or ``out`` cannot be written.
+        TrainingFailed: an exported model predicts something else (a bug of the exporter).
     """
     model = model_of(results, store, row, replica)
     first = np.arange(min(len(results.data.test), CHECKED))

@@ -1,9 +1,8 @@
-"""What is missing: the replicas that an experiment needs and a store does not have, earlier models first."""
+"""The replicas that an experiment needs and a store does not have, earlier models first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from traintwice.data import Dataset
 from traintwice.engine import (
@@ -17,9 +16,10 @@ from traintwice.engine import (
 )
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
+from traintwice.specs import key_of
 from traintwice.study.experiment import Experiment
-from traintwice.study.identity import key_of
-from traintwice.study.store import Damage, Store
+from traintwice.study.replica_files import Damage
+from traintwice.study.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Task:
     """One replica to train. Rows that differ only in what is kept at inference share it.
 
     Attributes:
-        key: digest of what determines it.
-        row: the row that it is for.
+        key: digest of what determines the replica.
+        row: the row that needs the replica.
         replica: its number.
-        recipe: how it is trained.
-        requires: earlier models that it starts or learns from, as (digest, replica).
-        save_weights: another replica or the user wants its weights.
-        execution: how it is trained; in a plan by a chosen engine.
+        recipe: its recipe.
+        requires: earlier models that the replica starts or learns from, as (digest, replica).
+        save_weights: whether another replica or the user needs its weights.
+        execution: how the replica is trained; the tasks of a plan name a chosen engine.
         at_once: how many replicas the engine trains together.
     """
 
@@ -49,14 +49,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train, and what was found.
+    """The replicas to train.
 
     Attributes:
         keys: digest of each row.
         missing: replicas to train, the same replica number of all rows together, earlier models before those that need them.
-        damaged: replicas found broken; they are among the missing.
-        engines: what trains each row, and why.
-        execution: how the missing replicas are trained, as it was asked for.
+        damaged: damaged replicas in the store; they are among the missing.
+        engines: the engine of each row, and why it was chosen.
+        execution: how to train the missing replicas, as requested.
     """
 
     keys: dict[str, str]
@@ -78,11 +78,11 @@ def plan(
     """Compare an experiment with a store.
 
     Args:
-        experiment, data: what is wanted.
-        store: what there is.
-        mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones in one row.
-        save_weights: weights of all replicas are wanted, not only of those that others start or learn from.
-        execution: how they are trained.
+        experiment, data: the experiment and its data set.
+        store: the store with finished replicas.
+        mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones in one row.
+        save_weights: store the weights of all replicas; otherwise only of those that others start or learn from.
+        execution: how to train.
     Returns:
         The plan.
     Raises:
@@ -97,12 +97,12 @@ def plan(
     engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
     missing: list[Task] = []
     damaged: list[Damage] = []
-    finished: dict[str, dict[int, dict[str, Any]]] = {}
+    finished: dict[str, dict[int, PlainNumerics]] = {}
     for task in wanted.values():
         record = store.record(task.key, task.replica)
         if isinstance(record, Damage):
             damaged.append(record)
-        elif isinstance(record, dict):
+        elif record is not None:
             finished.setdefault(task.key, {})[task.replica] = record["numerics"]
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
@@ -113,6 +113,10 @@ def plan(
             _same_numerics(task, data, finished.get(task.key, {}), store)
     missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
     return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
+
+
+PlainNumerics = dict[str, str | int]
+"""Numerics as they are recorded."""
 
 
 def _with_engine(task: Task, data: Dataset, execution: Execution) -> Task:
@@ -134,8 +138,9 @@ def _want(
     return at
 
 
-def _same_numerics(task: Task, data: Dataset, finished: dict[int, dict[str, Any]], store: Store) -> None:
-    here: dict[str, Any] = numerics_of(task.recipe, data, task.execution).plain()
+def _same_numerics(task: Task, data: Dataset, finished: dict[int, PlainNumerics], store: Store) -> None:
+    """Raise `StoreError` where a finished replica of the row has other numerics."""
+    here = numerics_of(task.recipe, data, task.execution).plain()
     for replica, there in finished.items():
         changed = [
             f"{name} {there.get(name)!r} there, {here.get(name)!r} here"

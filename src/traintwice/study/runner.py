@@ -1,4 +1,4 @@
-"""Train what is missing, then gather: the loop of a study."""
+"""The loop of a study: train the missing replicas in worker processes, then gather the results."""
 
 from __future__ import annotations
 
@@ -14,33 +14,32 @@ from collections.abc import Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import IO, Any
+from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
-from traintwice.specs import encode
+from traintwice.specs import encode, identity
 from traintwice.study.checkpoint import EVERY_MINUTE, Every
 from traintwice.study.experiment import Experiment
-from traintwice.study.identity import identity
 from traintwice.study.plan import Plan, Task, plan
 from traintwice.study.results import Results, gather
 from traintwice.study.store import Store
-from traintwice.study.worker import ANSWER
+from traintwice.study.worker import ANSWER, Answer, Setup, TaskMessage
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A replica is in the store; where it diverged, only the record that says so.
+    """A replica that is in the store; of a diverged replica the store has the record only.
 
     Attributes:
-        task: which.
-        seconds: that its training took.
-        diverged: it did.
-        note: what its user should know of it, such as a checkpoint that could not be used.
+        task: the replica's task.
+        seconds: duration of the training.
+        diverged: whether the replica diverged.
+        note: a message to the user, such as the reason why a checkpoint could not be used.
     """
 
     task: Task
@@ -58,20 +57,20 @@ def run(
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
 ) -> Results:
-    """Train the replicas that the store does not have, and return all of them.
+    """Train the replicas that the store does not have, and return the results of all replicas.
 
     Args:
-        experiment: what to train.
+        experiment: the experiment.
         store: directory of finished replicas; made where it does not exist.
         execution: engine, device, precision and number of worker processes.
-        mix_numerics: allow replicas trained by another engine, with other threads, processor or versions beside new ones.
-        save_weights: keep the weights of all networks, to export or to start from; replicas stored without are trained again.
-        checkpoint: how often a training in progress is written down, to go on from there after an interruption.
+        mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones.
+        save_weights: store the weights of all networks, to export them or to start from them; replicas without are trained again.
+        checkpoint: how often a training in progress is saved, to resume after an interruption.
     Returns:
-        The results, the same bits however many processes trained them, however many at once, and however often they were interrupted; of
-        the vectorised engine on a CPU, the same up to rounding.
+        The results. Number of processes, group size and interruptions change no bit of them; with the vectorised engine on a CPU,
+        they are the same up to rounding.
     Raises:
-        StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; what finished is kept.
+        StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; finished replicas are kept.
     """
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
@@ -91,17 +90,16 @@ def prepare(
     save_weights: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
-    """Plan, and note the study in the store.
+    """Plan the study and write it down in the store.
 
     Raises:
-        StoreError: the store has another study of that name, or replicas with other numerics.
+        StoreError: the store has a study of that name with other settings, or replicas with other numerics.
     """
     known = store.study(experiment.name)
     wanted = experiment.to_dict()
     if known is not None:
-        known = Experiment.from_dict(
-            known, source=f"{store.path}: study {experiment.name}"
-        ).to_dict()  # settings it did not know yet
+        source = f"{store.path}: study {experiment.name}"
+        known = Experiment.from_dict(known, source=source).to_dict()  # adds settings that are newer than the file
         different = _differences({**known, "replicas": 0}, {**wanted, "replicas": 0})
         if different:
             raise StoreError(
@@ -125,23 +123,24 @@ def train_missing(
     checkpoint: Every = EVERY_MINUTE,
     started: list[Started] | None = None,
 ) -> Generator[Finished, None, None]:
-    """Train the missing replicas of a plan in worker processes; yields each as it lands in the store.
+    """Train the missing replicas of a plan in worker processes; yields each replica once it is in the store.
 
-    A replica that fails does not stop the others. Closing the iterator (Ctrl-C does) ends the workers; what is in the store stays.
+    A failed replica does not stop the others. Closing the iterator (as Ctrl-C does) ends the workers; finished replicas are kept.
 
     Args:
-        experiment, data, store, made: what is wanted, and the plan, whose execution says in how many worker processes.
-        checkpoint: how often a training in progress is written down.
-        started: workers that wait already; those that are used are taken out of the list.
+        experiment, data, store: of the study.
+        made: the plan; its execution gives the number of worker processes.
+        checkpoint: how often a training in progress is saved.
+        started: idle workers; those that are used are removed from the list.
     Raises:
-        TrainingFailed: after all others were trained, where replicas failed; at once, where workers die.
+        TrainingFailed: replicas failed (raised after all others were trained), or a worker died (raised at once).
     """
     if made.missing:
         jobs = made.execution.jobs or (1 if made.execution.on_gpu else cores())
         yield from _train(experiment, store, made, jobs, checkpoint, [] if started is None else started)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
-        store.save_study(experiment.name, experiment.to_dict())  # now that they are all there
+        store.save_study(experiment.name, experiment.to_dict())
 
 
 def _train(
@@ -151,7 +150,7 @@ def _train(
     failed: dict[Task, str] = {}
     wanted = range(min(jobs, len(made.missing)))
     workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
-    answers: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
+    answers: _Answers = queue.Queue()
     try:
         for worker in workers:
             worker.listen(answers)
@@ -164,7 +163,7 @@ def _train(
             if answer["outcome"] == "died":
                 lost = "; ".join(f"replica {task.replica} of {task.row!r}" for task in worker.tasks.values())
                 raise TrainingFailed(
-                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to go on"
+                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to continue"
                 )
             task = worker.tasks.pop(answer["replica"])
             if not worker.tasks:
@@ -177,7 +176,7 @@ def _train(
                 failed[task] = answer["reason"]
                 failed.update(waiting.abandon(task))
             else:
-                waiting.again(task)  # another run is training it; look again later
+                waiting.again(task)  # another run is training the replica
                 time.sleep(WAIT_FOR_OTHERS_SECONDS)
     finally:
         for worker in workers:
@@ -190,9 +189,9 @@ def _train(
 
 
 class _Waiting:
-    """Tasks that no worker has yet; one is ready when the earlier models that it needs are in the store.
+    """Tasks without a worker. A task is ready when the earlier models that it needs are in the store.
 
-    They are given out in groups of one recipe, as large as its engine likes them, but so that all workers have as many groups.
+    Tasks are given out in groups of one recipe: at most as many as the engine trains at once, the same number of groups to each worker.
     """
 
     def __init__(self, tasks: Iterable[Task], jobs: int) -> None:
@@ -209,7 +208,7 @@ class _Waiting:
         return bool(self._tasks)
 
     def next(self) -> list[Task]:
-        """The first task that is ready with others of its kind; none where all wait for others."""
+        """The first ready task with others of its recipe; empty where no task is ready."""
         ready = [task for task in self._tasks if not self._open.intersection(task.requires)]
         alike = [t for t in ready if (t.key, t.save_weights) == (ready[0].key, ready[0].save_weights)]
         given = alike[: self._at_once[ready[0].key]] if ready else []
@@ -218,15 +217,15 @@ class _Waiting:
         return given
 
     def done(self, task: Task) -> None:
-        """A task is in the store."""
+        """Note that a task is in the store."""
         self._open.discard((task.key, task.replica))
 
     def again(self, task: Task) -> None:
-        """A task is to be given out again, last."""
+        """Put a task at the end of the queue."""
         self._tasks.append(task)
 
     def abandon(self, task: Task) -> dict[Task, str]:
-        """Take out the tasks that need one that failed, and those that need them."""
+        """Remove the tasks that need a failed task, directly or not; returns them with the reason."""
         lost: dict[Task, str] = {}
         for other in [t for t in self._tasks if (task.key, task.replica) in t.requires]:
             if other in self._tasks:
@@ -236,18 +235,36 @@ class _Waiting:
         return lost
 
 
+class _Death(TypedDict):
+    """The last message of a worker whose output ended."""
+
+    outcome: Literal["died"]
+    reason: str
+
+
+_Answers: TypeAlias = "queue.Queue[tuple[_Worker, Answer | _Death]]"
+
+
 class _Worker:
-    """A process of `traintwice.study.worker`, spoken to in JSON lines."""
+    """A process of `traintwice.study.worker`; messages are JSON lines."""
 
     def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
         self.tasks: dict[int, Task] = {}
         self._process, self._errors = started.process, started.errors
-        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        where = {"store": str(store.path.resolve()), "checkpoint": encode(checkpoint)}
-        self._send({"data": encode(experiment.data), "seed": experiment.seed, **where})
+        self._send(
+            Setup(
+                data=encode(experiment.data),
+                seed=experiment.seed,
+                store=str(store.path.resolve()),
+                checkpoint=encode(checkpoint),
+            )
+        )
 
-    def listen(self, answers: queue.Queue[tuple[_Worker, dict[str, Any]]]) -> None:
+    def listen(self, answers: _Answers) -> None:
+        """Pass on the worker's answers in a thread of their own."""
+
         def pass_on() -> None:
             for line in self._output:
                 if line.startswith(ANSWER):
@@ -258,42 +275,51 @@ class _Worker:
         self._listener.start()
 
     def give(self, tasks: list[Task]) -> None:
+        """Send tasks of one recipe."""
         self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
-        plain = {"key": first.key, "recipe": encode(first.recipe), "replicas": list(self.tasks)}
-        self._send(plain | {"save_weights": first.save_weights, "execution": encode(first.execution)})
+        self._send(
+            TaskMessage(
+                key=first.key,
+                recipe=encode(first.recipe),
+                replicas=list(self.tasks),
+                save_weights=first.save_weights,
+                execution=encode(first.execution),
+            )
+        )
 
-    def _send(self, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # its death is reported by the listening thread
+    def _send(self, message: Setup | TaskMessage) -> None:
+        with suppress(BrokenPipeError):  # the listening thread reports the death of a worker
             self._input.write(json.dumps(message) + "\n")
             self._input.flush()
 
     def _last_words(self) -> str:
+        """Why the worker ended: its signal, or its status with the last line of its standard error."""
         status = self._process.wait()
         if status < 0:
             return f"a worker was killed (signal {-status}; if memory was short, use fewer --jobs)"
         self._errors.seek(0)
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
-        return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'it said nothing'})"
+        return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'without a message'})"
 
     def stop(self) -> None:
-        """Close its input, at which it ends."""
+        """Close the input, which ends the worker."""
         with suppress(BrokenPipeError):
             self._input.close()
 
     def close(self) -> None:
-        """Wait for its end."""
+        """Wait until the worker has ended."""
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._listener.join()  # it ends with the worker's output
+        self._listener.join()  # the thread ends with the output
         self._output.close()
         self._errors.close()
 
 
 def _differences(known: Any, wanted: Any, path: str = "") -> list[str]:
-    """Paths at which two plain values differ, with both values."""
+    """Paths at which two plain values differ, each with both values."""
     if isinstance(known, dict) and isinstance(wanted, dict):
         found = []
         for key in [*known, *[k for k in wanted if k not in known]]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.engine.walk import walk
+from traintwice.engine.iterate_weights import iterate_weights
 from traintwice.errors import TrainingFailed
 from traintwice.processes import command_of
 from traintwice.recipes import Recipe
@@ -32,7 +32,7 @@ Step = tuple[dict[str, str], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Followed:
-    """A training that is followed; see `traintwice.engine.walk.walk` for what each setting is."""
+    """A training that is followed; see `traintwice.engine.iterate_weights.iterate_weights` for what each setting is."""
 
     recipe: Recipe
     seed: int
@@ -43,14 +43,14 @@ class Followed:
 
     def weights(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
         """Parameters and buffers before the first step and after each."""
-        return walk(
+        return iterate_weights(
             self.recipe,
             data,
             seed=self.seed,
             replica=self.replica,
             steps=self.steps,
             execution=self.execution,
-            beside=self.beside,
+            others=self.beside,
         )
 
 

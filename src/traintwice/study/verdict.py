@@ -1,4 +1,4 @@
-"""What may be said of a study in plain words, and what may not."""
+"""Which recipes of a study differ significantly from the baseline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from traintwice.study.results import Results
 
 @dataclass(frozen=True)
 class Finding:
-    """One row against the baseline.
+    """A recipe compared with the baseline.
 
     Attributes:
         row: its name.
@@ -27,31 +27,31 @@ class Finding:
 
     @property
     def lowers_churn(self) -> bool:
-        """Churn is lower beyond doubt."""
+        """Whether churn is significantly lower."""
         return self.churn.significant and self.churn.estimate.value < 0
 
     @property
     def raises_churn(self) -> bool:
-        """Churn is higher beyond doubt."""
+        """Whether churn is significantly higher."""
         return self.churn.significant and self.churn.estimate.value > 0
 
     @property
     def loses_accuracy(self) -> bool:
-        """Accuracy is lower beyond doubt: a constant classifier has no churn, so this must be said with any gain."""
+        """Whether accuracy is significantly lower. A constant classifier has no churn, so a gain in churn alone is not enough."""
         return self.accuracy.significant and self.accuracy.estimate.value < 0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Rows by what can be said of their churn against the baseline's.
+    """Recipes by the significance (Holm-adjusted) of their differences from the baseline.
 
     Attributes:
         baseline: the row compared with.
         level: of the intervals and of the Holm-adjusted test.
-        lower: churn lower beyond doubt and accuracy not lower beyond doubt, largest change first.
-        lower_at_a_price: churn lower beyond doubt, but accuracy too.
-        higher: churn higher beyond doubt.
-        unsettled: the rest.
+        lower: churn significantly lower and accuracy not significantly lower, largest change first.
+        lower_at_a_price: churn and accuracy significantly lower.
+        higher: churn significantly higher.
+        inconclusive: the others.
     """
 
     baseline: str
@@ -59,22 +59,22 @@ class Verdict:
     lower: tuple[Finding, ...]
     lower_at_a_price: tuple[Finding, ...]
     higher: tuple[Finding, ...]
-    unsettled: tuple[Finding, ...]
+    inconclusive: tuple[Finding, ...]
 
     @property
     def comparisons(self) -> int:
-        """How many rows were compared."""
-        return len(self.lower) + len(self.lower_at_a_price) + len(self.higher) + len(self.unsettled)
+        """Number of recipes compared."""
+        return len(self.lower) + len(self.lower_at_a_price) + len(self.higher) + len(self.inconclusive)
 
 
 def verdict(results: Results, *, level: float = 0.95) -> Verdict:
-    """Sort the rows of a study by what its intervals support: paired by replica, Holm-adjusted over the rows.
+    """Sort the recipes of a study by significance: paired by replica, Holm-adjusted over the recipes.
 
     Args:
         results: of a study with at least two replicas of each row.
-        level: one minus the chance of one false claim among all rows.
+        level: one minus the probability of one or more false claims among all recipes.
     Returns:
-        A `Verdict`; `traintwice.report` puts it into words.
+        A `Verdict`; `traintwice.report.sentences` puts it into words.
     """
     churn = results.compare(metrics.churn, level=level)
     accuracy = results.compare(metrics.accuracy, level=level)

@@ -1,7 +1,6 @@
-"""A worker process: reads tasks as JSON lines, trains them on one thread, writes them to the store, answers with JSON lines.
+"""A worker process: reads tasks as JSON lines, trains them on one thread, writes replicas to the store, answers with JSON lines.
 
-Started by `traintwice.study.runner`; it ends when its standard input closes, which happens when
-its parent ends, however that ends.
+`traintwice.study.runner` starts workers. A worker ends when its standard input closes, so also when its parent is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO, Any, Literal, NotRequired, TypedDict
 
 import torch
 from filelock import Timeout
@@ -24,57 +23,84 @@ from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
-from traintwice.specs import decode, encode
+from traintwice.specs import decode, encode, key_of
 from traintwice.study.checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
-from traintwice.study.identity import key_of
+from traintwice.study.replica_files import Damage, Record
 from traintwice.study.store import Store
 from traintwice.versions import versions
 
 ANSWER = "traintwice: "
-"""How a line of answer begins; other lines on the pipe are somebody's print."""
+"""Prefix of the lines with answers; other lines on the pipe come from print calls in user code."""
+
+
+class Setup(TypedDict):
+    """The first message to a worker, in plain values."""
+
+    data: dict[str, Any]
+    seed: int
+    store: str
+    checkpoint: dict[str, Any]
+
+
+class TaskMessage(TypedDict):
+    """Replicas of one recipe to train, in plain values."""
+
+    key: str
+    recipe: dict[str, Any]
+    replicas: list[int]
+    save_weights: bool
+    execution: dict[str, Any]
+
+
+class Answer(TypedDict):
+    """The outcome of one replica; "busy" where another process is training the replica."""
+
+    replica: int
+    outcome: Literal["done", "diverged", "busy", "failed"]
+    seconds: NotRequired[float]
+    reason: NotRequired[str]
+    note: NotRequired[str | None]
 
 
 def main() -> None:
-    """Read where data and store are, then one task a line, until the input ends."""
+    """Read the setup, then one task a line, until the input ends."""
     torch.set_num_threads(1)
     answers = _claim_standard_output()
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
-    importlib.import_module("torch._dynamo")  # the first optimiser would; now it is while the parent plans
-    setup = json.loads(lines.get())
+    importlib.import_module("torch._dynamo")  # the first optimiser imports it; here it is imported while the parent plans
+    setup: Setup = json.loads(lines.get())
     source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
     data, store = source.load(), Store(setup["store"], create=False)
     every = decode(Every, setup["checkpoint"], "checkpoint")
     while True:
-        task = json.loads(lines.get())
+        task: TaskMessage = json.loads(lines.get())
         for answer in _answers(task, source, data, store, setup["seed"], every):
             answers.write(ANSWER + json.dumps(answer) + "\n")
             answers.flush()
 
 
 def _claim_standard_output() -> IO[str]:
-    """The pipe to the parent; whatever else this process prints goes to standard error."""
+    """The pipe to the parent; everything else that this process prints goes to standard error."""
     pipe = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return pipe
 
 
 def _read_until_closed(lines: queue.Queue[str]) -> None:
-    """Pass on lines; when the parent is gone, end at once: whatever is half done was not yet in the store."""
+    """Pass on lines; end at once when the input closes. Unfinished replicas are not in the store yet."""
     for line in sys.stdin:
         lines.put(line)
     os._exit(0)
 
 
-def _answers(
-    task: dict[str, Any], source: Source, data: Dataset, store: Store, seed: int, every: Every
-) -> Iterator[dict[str, Any]]:
-    """One for each replica of a task, as it is finished."""
+def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, seed: int, every: Every) -> Iterator[Answer]:
+    """An answer for each replica of a task, as replicas are finished."""
     left = list(task["replicas"])
     try:
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
-            raise TrainingFailed("the worker reads another recipe or other data than its parent; this is a defect of traintwice")
+            raise TrainingFailed("the worker read another recipe or other data than its parent; this is a bug in traintwice")
         for answer in train_into(
             store,
             recipe,
@@ -89,10 +115,10 @@ def _answers(
             left.remove(answer["replica"])
             yield answer
     except TraintwiceError as error:
-        yield from ({"replica": replica, "outcome": "failed", "reason": str(error)} for replica in left)
-    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch on a setting that no check foresaw
+        yield from (Answer(replica=replica, outcome="failed", reason=str(error)) for replica in left)
+    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch, on a setting that no check covers
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        yield from ({"replica": replica, "outcome": "failed", "reason": reason} for replica in left)
+        yield from (Answer(replica=replica, outcome="failed", reason=reason) for replica in left)
 
 
 def train_into(
@@ -106,14 +132,13 @@ def train_into(
     save_weights: bool = False,
     every: Every = EVERY_MINUTE,
     execution: Execution = DEFAULT_EXECUTION,
-) -> Iterator[dict[str, Any]]:
-    """Train replicas and write each to a store, unless another process did so meanwhile; go on from checkpoints where there are such.
+) -> Iterator[Answer]:
+    """Train replicas from their checkpoints and write each to a store, unless another process already did.
 
     Yields:
-        The answers to the parent, as replicas are finished: replica, outcome "done", "diverged", or "busy" where another process is
-        training it, seconds, and why a checkpoint was ignored, where one was.
+        The answers to the parent, as replicas are finished; ``note`` says why a checkpoint was ignored.
     Raises:
-        TraintwiceError: they cannot be trained or written; those that were yielded are in the store.
+        TraintwiceError: a replica cannot be trained or written; the replicas yielded before are in the store.
     """
     key = key_of(recipe, data.digest, seed)
     with ExitStack() as held:
@@ -125,7 +150,7 @@ def train_into(
                 yield {"replica": replica, "outcome": "busy"}
                 continue
             found = store.record(key, replica)
-            if isinstance(found, dict) and ("diverged" in found or "weights" in found or not save_weights):
+            if not isinstance(found, Damage | None) and ("diverged" in found or "weights" in found or not save_weights):
                 yield {"replica": replica, "outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
             else:
                 mine.append(replica)
@@ -134,14 +159,10 @@ def train_into(
         clock = Clock(every)
         share = 1.0 if chosen.engine == "loop" else 1 / max(len(mine), 1)
         keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
-        plain: dict[str, Any] = {
-            "seed": seed,
-            "data": {"source": encode(source), "digest": data.digest},
-            "numerics": numerics.plain(),
-            "versions": versions(),
-        }
+        described = {"source": encode(source), "digest": data.digest}
         if isinstance(data.train.inputs, Loaded):
-            plain["data"] |= {"own_randomness": "the loader's: a resumed training need not end in the same bits"}
+            described["own_randomness"] = "the loader's: a resumed training need not end in the same bits"
+        plain: Record = {"seed": seed, "data": described, "numerics": numerics.plain(), "versions": versions()}
         starts, teachers = (
             {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
             for e in (recipe.start, recipe.teacher)
@@ -158,7 +179,7 @@ def train_into(
         ):
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)
-            record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+            record: Record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
             if checkpoint.resumed:
                 record["resumed"] = checkpoint.resumed
             if isinstance(made, Diverged):
@@ -167,5 +188,6 @@ def train_into(
                 weights = made.weights if save_weights else None
                 store.save(key, m, made.outputs, record | {"steps": made.steps}, weights=weights)
             checkpoint.remove()
-            outcome = "diverged" if isinstance(made, Diverged) else "done"
-            yield {"replica": m, "outcome": outcome, "seconds": seconds, "note": checkpoint.ignored}
+            yield Answer(
+                replica=m, outcome="diverged" if isinstance(made, Diverged) else "done", seconds=seconds, note=checkpoint.ignored
+            )

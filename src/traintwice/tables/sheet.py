@@ -1,34 +1,32 @@
-"""Results for people: lines, tables and notes, as terminal text, Markdown and HTML."""
+"""A result as a person reads it: headline, lines, verdict, tables and notes; printed as terminal text, Markdown and HTML."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import singledispatch
 from html import escape
-from typing import Any
+from importlib import import_module
 
+from traintwice.formatting import columns_of, cut, pad, plain_markdown, wrap
 from traintwice.tables.table import Table
-from traintwice.tables.text import columns_of, cut, pad, plain_markdown, wrap
 
 NARROWEST = 40
-"""Narrower terminals are written to as if they had so many columns."""
+"""Smallest width that text is laid out for."""
 
-ROOM_FOR_DETAIL = 24
-"""With fewer columns left, the detail of a line is printed below it."""
+ROOM_FOR_DETAIL = 32
+"""If fewer columns are left, the detail of a line is printed below the line."""
 
 GAP = 2
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a sheet: its name, a value as printed, and detail. An ``inner`` line belongs to the line above."""
+    """A line of a sheet: its name, a value as printed, and detail."""
 
     name: str
     value: str
     detail: str = ""
-    inner: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,12 @@ class Sheet:
     """The printed form of a result.
 
     Attributes:
-        headline: what was compared.
+        headline: the files or recipes compared.
         verdict: the result in a sentence.
-        lines: answers or numbers.
-        paragraphs: heading and text.
-        tables: what needs columns.
-        notes: what must be known to read the rest.
+        lines: one for each answer or number.
+        paragraphs: headings, each with its text.
+        tables: printed after the lines.
+        notes: how to read the numbers, and what was left out.
     """
 
     headline: str
@@ -52,11 +50,11 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
     def to_text(self, width: int = 120, *, whole_names: bool = True) -> str:
-        """Plain text of at most so many columns; tables that do not fit come in parts, names repeated.
+        """Plain text of at most this width. Wide tables are split; each part repeats the names of the rows.
 
         Args:
             width: in columns; at least `NARROWEST`.
-            whole_names: names of rows are printed whole, however long; else cut to a third of the width.
+            whole_names: print names of rows whole; otherwise cut them to a third of the width.
         """
         width = max(width, NARROWEST)
         parts = [wrap(self.headline, width), "\n".join(self._grid(width)), wrap(self.verdict, width)]
@@ -66,14 +64,11 @@ class Sheet:
         return "\n\n".join(part for part in parts if part)
 
     def to_markdown(self) -> str:
-        """GitHub-flavoured Markdown, verdict first; nothing in a name is read as markup."""
+        """GitHub-flavoured Markdown, verdict first; all text is escaped."""
         plain = plain_markdown
         parts = [f"**{plain(self.verdict)}**" if self.verdict else "", plain(self.headline)]
         if self.lines:
-            rows = [
-                f"| {'&nbsp;&nbsp;' if line.inner else ''}{plain(line.name)} | {plain(line.value)} | {plain(line.detail)} |"
-                for line in self.lines
-            ]
+            rows = [f"| {plain(line.name)} | {plain(line.value)} | {plain(line.detail)} |" for line in self.lines]
             parts.append("\n".join(["| | | |", "|---|---|---|", *rows]))
         parts += [f"**{plain(heading)}**: {plain(text)}" for heading, text in self.paragraphs]
         parts += [table.to_markdown().rstrip() for table in self.tables]
@@ -81,11 +76,11 @@ class Sheet:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def to_html(self) -> str:
-        """A fragment for notebooks, everything in it escaped."""
-        left = "text-align:left"
+        """An HTML fragment for notebooks; all text is escaped."""
+        left = 'style="text-align:left"'
         rows = "".join(
-            f'<tr><th scope="row" style="{left}{";padding-left:1.5em" if line.inner else ""}">{escape(line.name)}</th>'
-            f'<td style="{left}">{escape(line.value)}</td><td style="{left}">{escape(line.detail)}</td></tr>'
+            f'<tr><th scope="row" {left}>{escape(line.name)}</th>'
+            f"<td {left}>{escape(line.value)}</td><td {left}>{escape(line.detail)}</td></tr>"
             for line in self.lines
         )
         paragraphs = "".join(f"<p><b>{escape(heading)}</b>: {escape(text)}</p>" for heading, text in self.paragraphs)
@@ -95,15 +90,14 @@ class Sheet:
         return f"<p><b>{escape(self.verdict)}</b></p>{lines}{paragraphs}{tables}{notes}"
 
     def _grid(self, width: int) -> Iterator[str]:
-        """Names, values and details in three columns, the details below where the width does not hold them."""
+        """Names, values and details in three columns; details go below the line if the width is too small."""
         if not self.lines:
             return
-        names = [("  " if line.inner else "") + line.name for line in self.lines]
-        first = min(max(map(columns_of, names)), width // 2)
+        first = min(max(columns_of(line.name) for line in self.lines), width // 2)
         second = min(max(columns_of(line.value) for line in self.lines), width - first - GAP)
         room = width - first - second - 2 * GAP
-        for name, line in zip(names, self.lines, strict=True):
-            head = pad(cut(name, first), first) + " " * GAP
+        for line in self.lines:
+            head = pad(cut(line.name, first), first) + " " * GAP
             if line.detail and room >= ROOM_FOR_DETAIL:
                 detail = wrap(line.detail, room).splitlines()
                 yield head + pad(line.value, second) + " " * GAP + detail[0]
@@ -116,10 +110,22 @@ class Sheet:
                 yield textwrap.indent(wrap(line.detail, width - 4), "    ")
 
 
-@singledispatch
-def sheet_of(result: Any) -> Sheet:
-    """The sheet of a result. Packages above register one function for each type of result with ``@sheet_of.register``."""
-    return Sheet(type(result).__name__, "")
+SHEETS = {
+    "Diff": "traintwice.tables.diff.diff_sheet",
+    "GateResult": "traintwice.tables.gate.gate_sheet",
+    "Measures": "traintwice.tables.measures.measures_sheet",
+    "Plan": "traintwice.tables.measures.plan_sheet",
+    "RecipeComparison": "traintwice.tables.measures.recipes_sheet",
+    "SelfTest": "traintwice.tables.gate.self_test_sheet",
+}
+"""Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""
+
+
+def sheet_of(result: object) -> Sheet:
+    """The sheet of a result of `traintwice.compare`."""
+    module, _, function = SHEETS[type(result).__name__].rpartition(".")
+    made: Sheet = getattr(import_module(module), function)(result)
+    return made
 
 
 def _table(table: Table, width: int, whole_names: bool) -> Sequence[str]:

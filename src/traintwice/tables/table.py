@@ -1,4 +1,4 @@
-"""A table as data: columns with a unit, rows of estimates."""
+"""A table as data: columns with a unit and rows of estimates; printed as text, Markdown, CSV, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
-from traintwice.tables.format import decimals_for, format_cell, is_symmetric
-from traintwice.tables.text import columns_of, pad, plain_markdown
+from traintwice.formatting import columns_of, decimals_for, format_cell, is_symmetric, pad, plain_markdown
 from traintwice.types import Estimate, plain_number
 
-Unit = Literal["fraction", "points", "number", "cost", "text", "mixed"]
-"""``fraction``: printed in percent. ``cost``: a multiple of the baseline, "2x". ``mixed``: the row says which."""
+CellUnit = Literal["fraction", "points", "number", "cost", "text", "mixed"]
+"""``fraction``: printed in percent. ``points``: in percentage points. ``cost``: a multiple of the baseline, "2x". ``mixed``: the unit
+of the row."""
 
 Cell = Estimate | float | str | None
 
@@ -25,16 +25,16 @@ class Column:
 
     key: str
     title: str
-    unit: Unit = "number"
+    unit: CellUnit = "number"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: its name, its cells by column key, and (for "mixed" columns) the unit of its numbers."""
+    """A row: its name, its cells by column key, and the unit of its cells in "mixed" columns."""
 
     name: str
     cells: Mapping[str, Cell]
-    unit: Unit = "number"
+    unit: CellUnit = "number"
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def split(self, width: int, *, first: Sequence[str] = ()) -> list[Table]:
-        """The table as several that each fit into so many columns of a terminal, names repeated.
+        """The table as several tables that fit a terminal; each repeats the names of the rows.
 
         Args:
-            width: of the terminal.
-            first: keys of the columns that the first part shows, whatever their place here; the others follow in order.
+            width: of the terminal, in columns.
+            first: keys of the columns of the first part; the other columns follow in their order.
         """
         lead = [c for key in first for c in self.columns if c.key == key]
         shown = dict(zip([c.key for c in self.columns], zip(*self.strings(), strict=True), strict=True))
@@ -69,7 +69,7 @@ class Table:
         return [Table(self.title, tuple(columns), self.rows, self.notes) for columns in parts]
 
     def strings(self) -> list[list[str]]:
-        """Cells as a person reads them, one list per row, without the names; ± only in columns where every interval is symmetric."""
+        """Cells as printed, one list for each row, without names; a column prints ± if all its intervals are symmetric."""
         printed = []
         for column in self.columns:
             cells = [row.cells.get(column.key) for row in self.rows]
@@ -86,7 +86,7 @@ class Table:
         lines = [["", *[c.title for c in self.columns]]]
         lines += [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
         widths = [max(columns_of(line[i]) for line in lines) for i in range(len(lines[0]))]
-        right = [False, *[c.unit != "text" for c in self.columns]]
+        right = [False, *[c.unit not in ("text", "mixed") for c in self.columns]]
         aligned = ["  ".join(map(pad, line, widths, right)).rstrip() for line in lines]
         return "\n".join([self.title, "", *aligned, *self.notes])
 
@@ -132,7 +132,7 @@ class Table:
         }
 
     def to_html(self) -> str:
-        """A bare ``<table>``, everything in it escaped."""
+        """A ``<table>`` without styles; all text is escaped."""
         titles = [escape(c.title) for c in self.columns]
         head = "".join(f'<th scope="col">{title}</th>' for title in titles)
         body = ""

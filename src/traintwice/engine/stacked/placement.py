@@ -1,11 +1,10 @@
-"""Whether the bits of a network depend, on the processor at hand, on its place in a group and on the size of the group."""
+"""Check whether a network's bits depend on its place in a group and on the group's size, on this processor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,36 +12,32 @@ from torch import Tensor
 
 from traintwice.data import Dataset
 from traintwice.engine.batches import batch_sizes
-from traintwice.engine.memory import out_of_memory
-from traintwice.engine.stacked.layout import Layout, layout_of, pack
-from traintwice.engine.stacked.network import Bound, Passes
-from traintwice.engine.stacked.updating import Stack, descent_of
+from traintwice.engine.execution import Execution, out_of_memory
+from traintwice.engine.groups.stack import GroupShape, Stack, pack
+from traintwice.engine.groups.step import fused_sgd_of
+from traintwice.engine.stacked.layers import Layout, layout_of
+from traintwice.engine.stacked.passes import BoundPasses, LayerBuffers
 from traintwice.nets import Network
 from traintwice.recipes import Recipe
 
 LONE, SMALL = 2, 3
-"""Places of the group of a lone replica, and of a small group of another size; both are compared with the size that is trained."""
+"""Places of a lone replica's group and of a small group; both are compared with the size of the training."""
 
 
-def placement_changes_bits(recipe: Recipe, data: Dataset, dtype: torch.dtype, size: int) -> bool:
-    """Whether a pass of the stacked engine on this processor rounds by a network's place in the group or by the size of the group.
+def placement_changes_bits(recipe: Recipe, data: Dataset, execution: Execution, size: int) -> bool:
+    """Whether the stacked engine rounds by a network's place in the group or by the size of the group on this processor.
 
-    Networks with equal numbers take one forward and backward pass in groups of several sizes, by the calls, shapes and memory of a
-    training; the bits of all of them are compared. It takes as long as about three steps of a training, once for each process and shape.
-
-    Args:
-        recipe, data: what is to be trained by the stacked engine.
-        dtype: of weights and inputs.
-        size: replicas in a group of the training. A size for which there is not enough memory is left out, as it is in the training.
+    Networks with equal numbers take a forward and a backward pass in groups of several sizes, up to ``size`` replicas, with the shapes
+    of the training. A size for which memory is short is left out. It takes about three steps, once for each process and shape.
     """
     sizes = tuple(sorted({LONE, SMALL, max(size, LONE)}))
-    shapes = [_Shapes.of(recipe, data, dtype, batch) for batch in batch_sizes(recipe, len(data.train))]
+    shapes = [_Shapes.of(recipe, data, execution.dtype, batch) for batch in batch_sizes(recipe, len(data.train))]
     return any(_changes_bits(each, sizes) for each in shapes)
 
 
 @dataclass(frozen=True)
 class _Shapes:
-    """What decides which products a step calls."""
+    """Everything that decides the products of a step."""
 
     network: Network
     shape: tuple[int, ...]
@@ -55,47 +50,43 @@ class _Shapes:
 
     @classmethod
     def of(cls, recipe: Recipe, data: Dataset, dtype: torch.dtype, batch: int) -> _Shapes:
-        """Of a recipe's mini-batches of one size."""
+        """Shapes of a recipe for mini-batches of one size."""
         apart = recipe.own_batches is not None or recipe.views == "own"
-        descends = descent_of(recipe) is not None
+        descends = fused_sgd_of(recipe) is not None
         return cls(recipe.network, data.shape, data.classes, batch, recipe.method.components, apart, descends, dtype)
 
     def built(self) -> tuple[Layout, list[Tensor]]:
-        """A network's layout and its parameters as they lie in a stack, ``1 L`` each."""
+        """A network's layout and its parameters in a stack, ``1 L`` each."""
         network = self.network.build(self.shape, self.classes, np.random.default_rng(0)).to(self.dtype)
         layout = layout_of(network)
-        parameters = list(Stack(layout, 1, self.dtype).parameters())
-        pack(network, layout, parameters, 0)
+        parameters = list(Stack(tuple(layout.blocks()), 1, self.dtype).parameters())
+        pack(network, tuple(layout.blocks()), parameters, 0)
         return layout, [parameter.detach() for parameter in parameters]
 
     def passed(self, layout: Layout, one: Sequence[Tensor], size: int) -> list[Tensor]:
-        """One pass of R·J networks with equal parameters.
-
-        Returns:
-            Logits, gradients and, where they take their step at once, parameters, ``R·J L`` each: their bits as integers.
-        """
+        """Logits, gradients and updated parameters of R·J equal networks after a pass, ``R·J L`` each, as integers."""
         rng = np.random.default_rng(1)
-        where: Any = {"dtype": self.dtype, "device": torch.device("cpu")}
-        passes = Passes(layout, replicas=size, components=self.components, batch=self.batch, apart=self.apart, **where)
-        parameters = [parameter.repeat(passes.size, 1) for parameter in one]
+        shape = GroupShape(size, self.components, self.batch, self.apart, self.dtype, torch.device("cpu"))
+        buffers = LayerBuffers(shape, layout)
+        parameters = [parameter.repeat(shape.size, 1) for parameter in one]
         gradients = [torch.zeros_like(parameter) for parameter in parameters]
-        passes.inputs.copy_(torch.from_numpy(rng.standard_normal(passes.inputs.shape[1:])))
-        passes.gradient.copy_(torch.from_numpy(rng.standard_normal(passes.gradient.shape[1:])))
-        for place in passes.places:
+        buffers.inputs.copy_(torch.from_numpy(rng.standard_normal(buffers.inputs.shape[1:])))
+        buffers.gradient.copy_(torch.from_numpy(rng.standard_normal(buffers.gradient.shape[1:])))
+        for place in buffers.places:
             if place.mask is not None:
                 place.mask[0].fill_(1.0)
-        bound = Bound(passes, parameters, gradients)
+        bound = BoundPasses(buffers, parameters, gradients)
         bound.forward()
         bound.backward(*((0.1, 0.9) if self.descends else ()))
         bits = torch.int64 if self.dtype == torch.float64 else torch.int32
         stepped = parameters if self.descends else []
-        return [rows.view(bits) for rows in (passes.logits_flat, *stepped, *gradients)]
+        return [rows.view(bits) for rows in (buffers.logits_flat, *stepped, *gradients)]
 
 
 @lru_cache(maxsize=256)
 @torch.no_grad()
 def _changes_bits(shapes: _Shapes, sizes: tuple[int, ...]) -> bool:
-    """Whether any network of any group has other bits than the first of the smallest; on one thread, as in a training."""
+    """Whether a network of a group differs from the first of the smallest group; on one thread, as in a training."""
     expected: list[Tensor] = []
     before = torch.get_num_threads()
     torch.set_num_threads(1)

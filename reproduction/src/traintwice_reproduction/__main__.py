@@ -1,0 +1,116 @@
+"""``python -m traintwice_reproduction``: run the studies of the pages, keep their results, rewrite the pages."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from traintwice.errors import BadInput, TraintwiceError, unknown
+from traintwice.presets import digits
+from traintwice.study import run
+from traintwice_reproduction import kept
+from traintwice_reproduction.pages import choices, clicks, findings, methods, methods_results, speed, tables
+from traintwice_reproduction.studies import methods_digits
+from traintwice_reproduction.tables import ARTEFACTS, reproduce
+
+app = typer.Typer(
+    help="Run the studies of the pages, keep their results, rewrite the pages.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+StorePath = Annotated[Path, typer.Option("--store", help="Directory of trained replicas.")]
+Date = Annotated[str, typer.Option(help="Date of the run.", default_factory=lambda: datetime.date.today().isoformat())]
+Names = Annotated[list[str], typer.Argument(help="Names as in `traintwice list`.")]
+STORE = kept.ROOT / "traintwice-runs"
+
+
+@app.command()
+def pages() -> None:
+    """Rewrite all pages from the kept results; nothing is trained."""
+    if not kept.DOCS.is_dir():
+        raise BadInput(f"{kept.DOCS}: no such directory; install the package from its repository with pip install --editable")
+    study = kept.read(methods.RESULTS)
+    for page in methods.PAGES:
+        page.write_text(methods.filled(page.read_text(), study))
+    clicks.PAGE.write_text(clicks.filled(clicks.PAGE.read_text(), kept.read(clicks.RESULTS)))
+    speed.PAGE.write_text(speed.page(speed.PAGE.read_text(), kept.read(speed.RESULTS)))
+    tables.PAGE.write_text(tables.page())
+    studies = findings.kept_studies()
+    findings.PAGE.write_text(findings.page(studies))
+    _into_readme("findings", findings.five(studies))
+
+
+@app.command()
+def refresh(date: Date, store: StorePath = STORE) -> None:
+    """Run the studies `digits`, `methods-digits` and `flights`, keep their results, rewrite all pages."""
+    _into_readme("digits", methods_results.readme(run(digits(), store=store)))
+    kept.keep(methods.RESULTS, methods_results.summary(run(methods_digits(), store=store), date))
+    kept.keep(clicks.RESULTS, clicks.summary(run(clicks.study(), store=store), date))
+    pages()
+
+
+@app.command(name="findings")
+def run_findings(names: Names, date: Date, store: StorePath = STORE) -> None:
+    """Run studies of the claims, keep their results, rewrite all pages."""
+    for name in names:
+        if name not in findings.NAMES:
+            raise unknown("study of claims", name, findings.NAMES)
+    for name in names:
+        results = run(findings.study_of(name), store=store)
+        kept.keep(findings.FOLDER / f"{name}.json", findings.summary(results, findings.family_of(name), date))
+    pages()
+
+
+@app.command(name="tables")
+def run_tables(names: Names, date: Date, store: StorePath = STORE) -> None:
+    """Run tables and figures at small scale, keep their results, rewrite all pages."""
+    for name in names:
+        if name not in ARTEFACTS:
+            raise unknown("table or figure", name, ARTEFACTS)
+    for name in names:
+        start = time.monotonic()
+        done = reproduce(ARTEFACTS[name], store=store)
+        kept.keep(tables.FOLDER / f"{name}.small.json", tables.evidence(done, time.monotonic() - start, date))
+    pages()
+
+
+@app.command(name="speed")
+def keep_speed(files: Annotated[list[Path], typer.Argument(help="Output of benchmarks/engine.py --json.")], date: Date) -> None:
+    """Keep measurements of the engine benchmark, rewrite all pages."""
+    found = kept.read(speed.RESULTS) if speed.RESULTS.exists() else {}
+    for path in files:
+        found |= speed.taken(json.loads(path.read_text()), date)
+    kept.keep(speed.RESULTS, kept.rounded({name: found[name] for name in speed.NETWORKS if name in found}))
+    pages()
+
+
+@app.command(name="choices")
+def print_choices(stage: Annotated[Literal["lenet", "flights"], typer.Argument(help="Study of rivals.")]) -> None:
+    """Train the candidate settings of the rivals and print their measures; nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        print("\n".join(choices.lines_of(run(choices.study_to_choose(stage), store=folder))))
+
+
+def _into_readme(part: str, text: str) -> None:
+    kept.README.write_text(kept.between_marks(kept.README.read_text(), part, text))
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except TraintwiceError as error:
+        print(f"traintwice_reproduction: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Measurements of benchmarks/engine.py in docs/engine.md."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from traintwice_reproduction.kept import DOCS, KEPT, between_marks
+
+RESULTS = KEPT / "speed.json"
+PAGE = DOCS / "engine.md"
+RIVALS = ("DataLoader loop", "tuned loop", "torchensemble", "JAX")
+NETWORKS = {
+    "narrow": "64-128-128-10, batch 64, R = 20",
+    "middle": "784-256-256-10, batch 128, R = 8",
+    "wide": "784-1200-1200-10, batch 128, R = 4",
+    "lenet5": "LeNet5, batch 128, R = 4",
+    "resnet20": "ResNet-20, batch 64, R = 2",
+}
+
+
+def taken(measured: dict[str, Any], date: str) -> dict[str, Any]:
+    """What the page shows of the benchmark's JSON, by case; of the machine only the versions of its software."""
+    settings = measured["settings"]
+    shown = {key: settings[key] for key in ("optimizer", "threads", "processes", "repeat", "cpu_time")}
+    shown |= {"date": date, "versions": {key: settings["machine"][key] for key in ("torch", "numpy")}}
+    return {
+        name: {
+            **shown,
+            "ours": case["ours"],
+            "seconds": {rival: found["seconds"] for rival, found in case["rivals"].items() if "seconds" in found},
+            "of_peak": case["rates"][case["ours"]] * case["flops"] / case["peak"],
+            "tuned_of_peak": case["rates"]["tuned loop"] * case["flops"] / case["peak"],
+            "expected": case["expected"],
+            "two_processes": case.get("two_processes"),
+        }
+        for name, case in measured["cases"].items()
+    }
+
+
+def ratio(case: dict[str, Any], rival: str) -> str:
+    """Speed as a multiple of a rival's: ratio of the medians, and range over all turns."""
+    if rival not in case["seconds"]:
+        return "–"
+    theirs, ours = case["seconds"][rival], case["seconds"][case["ours"]]
+    turns = [a / b for a, b in zip(theirs, ours, strict=True)]
+    return f"{median(theirs) / median(ours):.2f} ({min(turns):.2f}–{max(turns):.2f})"
+
+
+def pair(case: dict[str, Any]) -> str:
+    """Speed of two processes as a share of two copies of the tuned loop."""
+    both = case["two_processes"]
+    return "–" if both is None else f"{both[case['ours']] / both['tuned loop']:.0%}"
+
+
+def table(kept: dict[str, Any]) -> str:
+    """The marked part of the page."""
+    lines = [
+        f"| network | engine | {' | '.join(RIVALS)} | of matmul peak | the tuned loop's | two processes | measured |",
+        "|" + " --- |" * (6 + len(RIVALS)),
+    ]
+    for name, title in NETWORKS.items():
+        if name in kept:
+            case = kept[name]
+            ratios = " | ".join(ratio(case, rival) for rival in RIVALS)
+            shares = f"{case['of_peak']:.0%} | {case['tuned_of_peak']:.0%} | {pair(case)}"
+            taken_in = f"{case['processes']} × {case['repeat']} turns, {case['date']}"
+            lines.append(f"| {title} | `{case['ours'].removeprefix('ours, ')}` | {ratios} | {shares} | {taken_in} |")
+    return "\n".join(lines)
+
+
+def page(text: str, kept: dict[str, Any]) -> str:
+    """The page with the kept numbers in its marked part."""
+    return between_marks(text, "speed", table(kept))

@@ -1,0 +1,28 @@
+"""Evaluation logs of language models as plain tables of outcomes: one row for each answer, right or wrong.
+
+`read_log` reads a log or a folder of logs, `recognise` names its layout, `pair_check` checks that two logs are of the same items, and
+`normalise` removes differences between answers that do not matter. `compare_tokens` reads what two models predict token by token: files
+of llama.cpp, or log probabilities as servers return them.
+"""
+
+from traintwice.logs.columns import read_columns
+from traintwice.logs.outcomes import Outcomes
+from traintwice.logs.pairing import STEPS, Pairing, normalise, pair_check
+from traintwice.logs.quantised import TokenComparison, compare_tokens
+from traintwice.logs.reading import FORMATS, read_log, recognise
+from traintwice.logs.recognition import LogFormat
+
+__all__ = [
+    "FORMATS",
+    "STEPS",
+    "LogFormat",
+    "Outcomes",
+    "Pairing",
+    "TokenComparison",
+    "compare_tokens",
+    "normalise",
+    "pair_check",
+    "read_columns",
+    "read_log",
+    "recognise",
+]

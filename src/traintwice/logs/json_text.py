@@ -1,0 +1,186 @@
+"""JSON as evaluation logs hold it: lines, documents with one long array, and paths into nested values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from traintwice.errors import BadInput
+
+MISSING: Any = object()
+"""What `at` returns where a path leads to nothing."""
+
+_DECODER = json.JSONDecoder()
+
+_SPACE = " \t\n\r"
+
+
+def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects of a JSONL file, one at a time; empty lines are skipped.
+
+    Raises:
+        BadInput: a line is not a JSON object; the message has its number.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            if not text:
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                last = "" if line.endswith(b"\n") else " The file ends inside this line: it is cut short."
+                raise BadInput(
+                    f"{path}: line {number} is not valid JSON ({error}). Expected one JSON object a line.{last}",
+                    without_cells=f"{path}: line {number} is not valid JSON",
+                ) from None
+            if not isinstance(record, dict):
+                raise BadInput(f"{path}: line {number} is a JSON {_kind(record)}. Expected one JSON object a line.")
+            yield number, record
+
+
+def document(path: Path) -> str:
+    """The text of a JSON file."""
+    try:
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: byte {error.start} is not UTF-8. Expected a JSON file.") from None
+
+
+def elements(path: Path, text: str, *keys: str, rest: dict[str, Any]) -> Iterator[Any]:
+    """The elements of one array of a JSON document, decoded one at a time.
+
+    Args:
+        path: of the file, for messages.
+        text: the document.
+        keys: the keys that lead to the array from the outermost object.
+        rest: receives all other members on the way to the array, complete once the last element is read.
+    Raises:
+        BadInput: the document is cut short or is not valid JSON.
+    """
+    try:
+        yield from _object(text, _space(text, 0), keys, rest)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path}: {error.msg} at line {error.lineno}. Expected a complete JSON document.") from None
+    except (IndexError, RecursionError):
+        raise BadInput(f"{path}: the JSON document is cut short. Copy the file again, or repeat the run.") from None
+
+
+def beginning(text: str) -> dict[str, Any]:
+    """Members of the first JSON object of a text that may end anywhere; unfinished values hold the members they have.
+
+    >>> beginning('{"a": 1, "b": {"c": [{"d": 2}, {"e": ')
+    {'a': 1, 'b': {'c': [{'d': 2}]}}
+    """
+    found: dict[str, Any] = {}
+    place = _space(text, 0)
+    if text[place : place + 1] != "{":
+        return found
+    try:
+        place = _space(text, place + 1)
+        while text[place] == '"':
+            key, place = _DECODER.raw_decode(text, place)
+            place = _space(text, _space(text, place) + 1)
+            try:
+                found[key], place = _DECODER.raw_decode(text, place)
+            except (ValueError, RecursionError):
+                if text[place] == "{":
+                    found[key] = beginning(text[place:])
+                elif text[place] == "[":
+                    found[key] = [beginning(text[place + 1 :])]
+                break
+            place = _space(text, place)
+            if text[place] != ",":
+                break
+            place = _space(text, place + 1)
+    except (ValueError, IndexError, RecursionError):
+        pass
+    return found
+
+
+def at(record: Any, path: str) -> Any:
+    """The value that a dotted path leads to in nested objects and lists; `MISSING` where there is none.
+
+    A part is a key of an object or, in a list, an index from 0. A key that contains dots is found as well. Text that holds a JSON
+    object or list is decoded on the way.
+
+    >>> at({"doc": {"id": 7}, "resps": [["yes", "no"]]}, "resps.0.1"), at({"a.b": 1}, "a.b"), at({}, "a") is MISSING
+    ('no', 1, True)
+    """
+    if isinstance(record, str) and record[:1] in ("{", "["):
+        try:
+            record = json.loads(record)
+        except (ValueError, RecursionError):
+            return MISSING
+    if isinstance(record, dict):
+        if path in record:
+            return record[path]
+        parts = path.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            key = ".".join(parts[:end])
+            if key in record:
+                return at(record[key], ".".join(parts[end:]))
+    elif isinstance(record, list):
+        index, dot, further = path.partition(".")
+        if index.isdecimal() and int(index) < len(record):
+            return at(record[int(index)], further) if dot else record[int(index)]
+    return MISSING
+
+
+def text_of(value: Any) -> str | None:
+    """A value as text: text as it is, nothing as None, everything else as JSON with sorted keys."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _object(text: str, place: int, keys: tuple[str, ...], rest: dict[str, Any]) -> Generator[Any, None, int]:
+    """Yields the elements of the array inside an object, and returns the place after the object."""
+    place = _after(text, place, "{")
+    while text[place] != "}":
+        key, place = _DECODER.raw_decode(text, place)
+        place = _after(text, _space(text, place), ":")
+        if keys and key == keys[0] and len(keys) == 1 and text[place] == "[":
+            place = yield from _array(text, place)
+        elif keys and key == keys[0] and len(keys) > 1 and text[place] == "{":
+            place = yield from _object(text, place, keys[1:], rest.setdefault(key, {}))
+        else:
+            rest[key], place = _DECODER.raw_decode(text, place)
+        place = _space(text, place)
+        if text[place] != "}":
+            place = _after(text, place, ",")
+    return place + 1
+
+
+def _array(text: str, place: int) -> Generator[Any, None, int]:
+    """Yields the elements of an array, and returns the place after the array."""
+    place = _after(text, place, "[")
+    while text[place] != "]":
+        value, place = _DECODER.raw_decode(text, place)
+        yield value
+        place = _space(text, place)
+        if text[place] != "]":
+            place = _after(text, place, ",")
+    return place + 1
+
+
+def _after(text: str, place: int, sign: str) -> int:
+    """The place of the next token after a sign that must be here."""
+    if text[place] != sign:
+        raise json.JSONDecodeError(f"expected {sign!r}, got {text[place]!r}", text, place)
+    return _space(text, place + 1)
+
+
+def _space(text: str, place: int) -> int:
+    """The place of the next character that is not white space."""
+    while text[place : place + 1] and text[place] in _SPACE:
+        place += 1
+    return place
+
+
+def _kind(value: Any) -> str:
+    """The JSON name of a value's type."""
+    names = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return names.get(type(value), "null")

@@ -1,0 +1,285 @@
+"""Outcomes: one row for each answer of a model to an item, with its correctness."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from traintwice.errors import BadInput, unknown
+
+Texts = list[str | None]
+"""A column of texts; None where the log has none."""
+
+NO_FILTER = ("", "none")
+"""Names of answers that no filter changed; a task with these alone needs no choice."""
+
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+_VERDICTS = {"c": 1.0, "p": 0.5, "i": 0.0, "n": 0.0, "yes": 1.0, "no": 0.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The rows of an evaluation log, as columns of equal length. A row is one answer of the model to one item.
+
+    Attributes:
+        path: the file or folder that was read.
+        layout: name of the layout, such as "lm-evaluation-harness"; "columns" where the columns were named.
+        items: id of the item; unique together with task and draw.
+        tasks: task of the item; "" where the log names none.
+        draws: number of the draw (epoch, repeat, rollout); None where every item has one row.
+        correct: correctness or score, float64 in [0, 1]; NaN where the log has no score.
+        answers, targets, prompts: texts; None where the log has none at all.
+        input_hashes: hashes of the item's input that the log holds, "name=value" joined by spaces; None where the log has none.
+        model: name of the model, where the log has it.
+        scorers, filters: scorer (metric) and filter that were read, by task.
+        versions: version of each task, where the log has it.
+        warnings: sentences on what is missing or unusual.
+        digest: SHA-256 of the bytes of all files that were read.
+    """
+
+    path: str
+    layout: str
+    items: list[str]
+    tasks: list[str]
+    draws: np.ndarray | None
+    correct: np.ndarray
+    answers: Texts | None
+    targets: Texts | None
+    prompts: Texts | None
+    input_hashes: Texts | None
+    model: str | None
+    scorers: Mapping[str, str]
+    filters: Mapping[str, str]
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that the log has, by name: item, task, draw, correct, answer, target, prompt."""
+        all_of_them = {
+            "item": self.items,
+            "task": self.tasks,
+            "draw": self.draws,
+            "correct": self.correct,
+            "answer": self.answers,
+            "target": self.targets,
+            "prompt": self.prompts,
+        }
+        return {name: column for name, column in all_of_them.items() if column is not None}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which scorer, filter and tasks to read; several names are separated by commas, and each task uses those that it has."""
+
+    scorer: str | None = None
+    filter: str | None = None
+    task: str | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    item: str
+    task: str
+    draw: int | None
+    filter: str
+    scores: dict[str, float]
+    answer: str | Mapping[str, str | None] | None
+    target: str | None
+    prompt: str | None
+    input_hash: str | None
+
+
+@dataclass
+class Rows:
+    """Collects the rows of a log, then chooses scorer and filter and checks the result.
+
+    Args:
+        path: the file or folder that is read, for messages.
+        layout: name of the layout.
+        choice: what to read.
+    """
+
+    path: Path
+    layout: str
+    choice: Choice
+    _rows: list[_Row] = field(default_factory=list)
+    _names: dict[str, Counter[str]] = field(default_factory=dict)
+    _sources: dict[str, Path] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def wants(self, task: str, source: Path) -> bool:
+        """Notes a task of a file; False where the task is not to be read."""
+        first = self._sources.setdefault(task, source)
+        wanted = self.choice.task is None or task in _names(self.choice.task, [task])
+        if wanted and first != source:
+            raise BadInput(
+                f"{self.path}: {f'task {task!r}' if task else 'one task'} is in two files, {first.name} and {source.name}. Expected one "
+                "run of each task. "
+                "Pass one of the files, or move the other run away."
+            )
+        return wanted
+
+    def add(
+        self,
+        item: Any,
+        scores: Mapping[str, Any],
+        *,
+        task: str = "",
+        draw: int | None = None,
+        filter: str = "",
+        answer: str | Mapping[str, str | None] | None = None,
+        target: str | None = None,
+        prompt: str | None = None,
+        input_hash: str | None = None,
+    ) -> None:
+        """Adds a row. Scores that are not numbers are left out; ``answer`` may differ by scorer."""
+        self._names.setdefault(task, Counter())[filter] += 1
+        if filter not in NO_FILTER and self.choice.filter is not None and filter not in _names(self.choice.filter, [filter]):
+            return
+        numbers = {name: number for name, value in scores.items() if (number := number_of(value)) is not None}
+        target, prompt = self._once(target), self._once(prompt)
+        self._rows.append(_Row(str(item), task, draw, filter, numbers, answer, target, prompt, input_hash))
+
+    def outcomes(
+        self,
+        digest: str,
+        *,
+        model: str | None = None,
+        versions: Mapping[str, str] | None = None,
+        warnings: Iterable[str] = (),
+    ) -> Outcomes:
+        """The rows of the chosen scorer and filter."""
+        self._check_tasks()
+        filters = {task: self._one("filter", task, self.choice.filter, names) for task, names in self._names.items()}
+        rows = [row for row in self._rows if row.filter == filters[row.task]]
+        scored: dict[str, Counter[str]] = {task: Counter() for task in self._names}
+        for row in rows:
+            scored[row.task].update(row.scores.keys())
+        scorers = {task: self._one("scorer", task, self.choice.scorer, names) for task, names in scored.items()}
+        correct = np.array([row.scores.get(scorers[row.task], math.nan) for row in rows], dtype=np.float64)
+        self._check(rows, correct, scorers)
+        repeated = Counter((row.task, row.item) for row in rows).most_common(1)[0][1] > 1
+        missing = int(np.isnan(correct).sum())
+        notes = [*warnings, *([f"{missing:,} of {len(rows):,} rows have no score."] if missing else [])]
+        return Outcomes(
+            str(self.path),
+            self.layout,
+            [row.item for row in rows],
+            [row.task for row in rows],
+            np.array([row.draw or 0 for row in rows], dtype=np.int64) if repeated else None,
+            correct,
+            _column(r.answer.get(scorers[r.task]) if isinstance(r.answer, Mapping) else r.answer for r in rows),
+            _column(row.target for row in rows),
+            _column(row.prompt for row in rows),
+            _column(row.input_hash for row in rows),
+            model,
+            scorers,
+            {task: name for task, name in filters.items() if name},
+            {task: version for task, version in (versions or {}).items() if task in self._names},
+            tuple(notes),
+            digest,
+        )
+
+    def _once(self, text: str | None) -> str | None:
+        """Equal texts as one object."""
+        return None if text is None else self._texts.setdefault(text, text)
+
+    def _check_tasks(self) -> None:
+        """Every named task exists, and there are rows."""
+        for name in _names(self.choice.task or "", self._sources):
+            if name not in self._sources:
+                raise unknown("task", name, self._sources, listed=str(self.path))
+        if not self._names:
+            raise BadInput(f"{self.path}: the log has no results of items. Expected at least one; did the run finish?")
+
+    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int]) -> str:
+        """The one scorer or filter of a task."""
+        where = f"{self.path}{f', task {task!r}' if task else ''}"
+        if not available:
+            raise BadInput(
+                f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}."
+            )
+        if len(available) == 1 and (asked is None or (kind == "filter" and next(iter(available)) in NO_FILTER)):
+            return next(iter(available))
+        if asked is None:
+            raise BadInput(
+                f"{where}: {len(available)} {kind}s ({', '.join(sorted(available))}). "
+                f"Expected one; name it, such as {kind}={sorted(available)[0]!r}."
+            )
+        found = [name for name in _names(asked, available) if name in available]
+        if not found:
+            raise unknown(kind, asked, available, hint=f"({where})", listed=where)
+        if len(found) > 1:
+            raise BadInput(
+                f"{where}: {kind}={asked!r} names {len(found)} {kind}s that are here ({', '.join(found)}). Expected one."
+            )
+        return found[0]
+
+    def _check(self, rows: list[_Row], correct: np.ndarray, scorers: Mapping[str, str]) -> None:
+        """Scores are in [0, 1], and rows are unique."""
+        outside = np.flatnonzero((correct < 0) | (correct > 1))
+        if len(outside):
+            row = rows[outside[0]]
+            raise BadInput(
+                f"{self.path}: {len(outside):,} of {len(rows):,} scores of {scorers[row.task]!r} are outside [0, 1] "
+                f"(first: {correct[outside[0]]:g} of {_name(row)}). Choose another scorer, or divide the scores by their maximum."
+            )
+        seen: set[tuple[str, str, int | None]] = set()
+        for row in rows:
+            key = (row.task, row.item, row.draw)
+            if key in seen:
+                raise BadInput(
+                    f"{self.path}: the log holds the same item more than once (first: {_name(row)}). Expected one row for each item, "
+                    "or repeats with a number (epochs). Keep one run, or name the columns that distinguish the rows: correct=, id=, draw=."
+                )
+            seen.add(key)
+
+
+def number_of(value: Any, *, verdicts: bool = False) -> float | None:
+    """A score as a number: truth values, numbers and both as text; with ``verdicts`` also C, I, P, N (1, 0, 0.5, 0), yes and no.
+
+    NaN for nothing, None for values that are not a score.
+
+    >>> [number_of(v, verdicts=True) for v in (True, 0.25, "C", "P", "no", "1", [1])], number_of("C")
+    ([1.0, 0.25, 1.0, 0.5, 0.0, 1.0, None], None)
+    """
+    if value is None:
+        return math.nan
+    if not isinstance(value, bool | int | float | str):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    except ValueError:
+        return (_TRUTH | _VERDICTS if verdicts else _TRUTH).get(str(value).lower())
+    return None if math.isinf(number) else number
+
+
+def _names(text: str, known: Iterable[str] = ()) -> list[str]:
+    """Names in a text with commas; one name where all of the text is a known one."""
+    return [text] if text in known else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _name(row: _Row) -> str:
+    """An item, for messages."""
+    shown = row.item if len(row.item) <= 60 else row.item[:60] + "…"
+    draw = "" if row.draw is None else f", draw {row.draw}"
+    return f"item {shown!r}{f' of task {row.task!r}' if row.task else ''}{draw}"
+
+
+def _column(texts: Iterable[str | None]) -> Texts | None:
+    """A column, or None where all of it is None."""
+    column = list(texts)
+    return column if any(text is not None for text in column) else None

@@ -1,0 +1,186 @@
+"""What arrays of predictions must hold, and what is known of their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from traintwice.errors import BadInput
+from traintwice.types import Array
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A NumPy array of the same numbers, from any device."""
+    if isinstance(array, np.ndarray):
+        return array
+    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+
+
+def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
+    """How many entries are true, and the indices of the first."""
+    count = int(xp.sum(xp.astype(bad, xp.int64)))
+    return count, [int(axis[0]) for axis in xp.nonzero(bad)] if count else []
+
+
+def check_probabilities(xp: Any, probs: Array, *, tolerance: float) -> None:
+    """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
+    replicas, examples, classes = probs.shape
+    if not xp.isdtype(probs.dtype, "real floating"):
+        raise BadInput(f"probabilities: got dtype {probs.dtype}, expected floating point numbers of shape (M, N, K)")
+    if min(replicas, examples) < 1 or classes < 2:
+        raise BadInput(
+            f"probabilities: got shape {tuple(probs.shape)}, expected (replicas, examples, classes) with at least one "
+            "replica and example and two classes; a single score s of a binary model becomes the two columns 1 − s, s"
+        )
+    if isinstance(probs, np.ndarray) and probs.dtype in (np.float32, np.float64):  # fast, and precise enough
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are reported below
+            total = probs @ np.ones(classes, dtype=probs.dtype)
+    else:
+        total = xp.sum(probs, axis=2, dtype=xp.float64)
+    if bool(xp.min(probs) >= 0) and bool(xp.all(xp.abs(total - 1.0) <= tolerance)):
+        return  # NaN fails both comparisons, infinity the second: two cheap passes show that all is well
+    count, at = _first(xp, ~xp.isfinite(probs))
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {replicas * examples * classes:,} entries are NaN or infinite (first: replica {at[0]}, "
+            f"example {at[1]}, class {at[2]}); find out why the model emits them, or leave those examples out for all replicas"
+        )
+    count, at = _first(xp, probs < 0)
+    if count:
+        told = f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]})"
+        raise BadInput(f"{told}; these look like logits: pass softmax(logits)")
+    count, at = _first(xp, xp.abs(total - 1.0) > tolerance)
+    raise BadInput(
+        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+    )
+
+
+def check_votes(xp: Any, votes: Array) -> None:
+    """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
+    if votes.ndim != 2:
+        raise BadInput(
+            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
+            "(replicas, examples) with predicted labels"
+        )
+    if not xp.isdtype(votes.dtype, "integral"):
+        raise BadInput(
+            f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
+            "need a third axis, (replicas, examples, classes)"
+        )
+    if min(votes.shape) < 1:
+        raise BadInput(f"predicted labels: got shape {tuple(votes.shape)}, expected at least one replica and one example")
+    if not xp.isdtype(votes.dtype, "unsigned integer") and bool(xp.min(votes) < 0):
+        count, at = _first(xp, votes < 0)
+        raise BadInput(
+            f"predicted labels: {count:,} are negative (first: replica {at[0]}, example {at[1]}); classes count from 0"
+        )
+
+
+def check_scores(xp: Any, scores: Array) -> None:
+    """Raise `BadInput` unless the scores are finite floating point numbers of shape ``M N`` or ``M N K``."""
+    if scores.ndim not in (2, 3) or min(scores.shape) < 1:
+        raise BadInput(f"scores: got shape {tuple(scores.shape)}, expected (replicas, examples) or (replicas, examples, classes)")
+    if not xp.isdtype(scores.dtype, "real floating"):
+        raise BadInput(f"scores: got dtype {scores.dtype}, expected floating point numbers")
+    count, at = _first(xp, ~xp.isfinite(scores))
+    if count:
+        raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
+
+
+def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
+    """``values`` as an array ``N`` of the kind and on the device of the predictions ``known``; or `BadInput`."""
+    if not array_api_compat.is_array_api_obj(values) or array_api_compat.array_namespace(values) is not xp:
+        values = xp.asarray(values, device=array_api_compat.device(known))
+    if values.ndim != 1 or values.shape[0] != known.shape[1]:
+        raise BadInput(f"{name}: got shape {tuple(values.shape)}, expected ({known.shape[1]},), one {entry} for each example")
+    return values
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known of the examples; each array has length ``N``.
+
+    Attributes:
+        labels: true classes, −1 for an example without one; None without labels.
+        weights, targets, ids, clusters: as in `Predictions`.
+        positions: the row of each example in the file or array that it comes from; None: not known.
+        groups, shown: for each column of groups, and each column to show with a row, the value of each example.
+        some_labelled: labels may be −1.
+    """
+
+    labels: Array | None = None
+    weights: Array | None = None
+    targets: Array | None = None
+    ids: Array | None = None
+    clusters: Array | None = None
+    positions: Array | None = None
+    groups: Mapping[str, Array] = field(default_factory=dict)
+    shown: Mapping[str, Array] = field(default_factory=dict)
+    some_labelled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.some_labelled and (self.labels is None or bool((self.labels >= 0).all())):
+            object.__setattr__(self, "some_labelled", False)
+
+    def map(self, change: Callable[[Array], Array]) -> Examples:
+        """The same with every array changed."""
+        found: dict[str, Any] = {n: None if (a := getattr(self, n)) is None else change(a) for n in ARRAYS}
+        of_columns = {n: {name: change(a) for name, a in getattr(self, n).items()} for n in ("groups", "shown")}
+        return Examples(**found, **of_columns, some_labelled=self.some_labelled)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """One after the other, as NumPy arrays; what a part lacks, the whole lacks."""
+
+        def join(arrays: Sequence[Any]) -> Any:
+            return None if any(a is None for a in arrays) else np.concatenate([to_numpy(a) for a in arrays])
+
+        found = {name: join([getattr(part, name) for part in parts]) for name in ARRAYS}
+        columns = {n: {c: join([getattr(p, n)[c] for p in parts]) for c in getattr(parts[0], n)} for n in ("groups", "shown")}
+        return cls(**found, **columns, some_labelled=any(part.some_labelled for part in parts))
+
+
+ARRAYS = ("labels", "weights", "targets", "ids", "clusters", "positions")
+
+
+def check_examples(
+    xp: Any,
+    predicted: Array,
+    classes: int | None,
+    labels: Array | None = None,
+    weights: Array | None = None,
+    targets: Array | None = None,
+    **others: Any,
+) -> Examples:
+    """What is known of the examples: arrays ``N`` like the predictions, labels int64, weights and targets float64; or `BadInput`."""
+    if labels is not None:
+        labels = _of_examples(xp, labels, predicted, "labels", "label")
+        if not xp.isdtype(labels.dtype, "integral"):
+            raise BadInput(f"labels: got dtype {labels.dtype}, expected integers that count classes from 0")
+        labels = xp.astype(labels, xp.int64)
+        count, at = _first(xp, labels < 0 if classes is None else (labels < 0) | (labels >= classes))
+        if count:
+            top = "" if classes is None else f" to {classes - 1}"
+            raise BadInput(f"labels: {count:,} are outside 0{top} (first: example {at[0]}, label {int(labels[at[0]])})")
+    if weights is not None:
+        weights = xp.astype(_of_examples(xp, weights, predicted, "weights", "weight"), xp.float64)
+        count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
+        if count:
+            raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+        if float(xp.sum(weights)) <= 0:
+            raise BadInput("weights: all are zero; at least one example must count")
+    if targets is not None:
+        targets = xp.astype(_of_examples(xp, targets, predicted, "targets", "number"), xp.float64)
+        count, at = _first(xp, xp.isinf(targets))
+        if count:
+            raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
+    known = Examples(labels, weights, targets, **others)
+    for name, column in (("ids", known.ids), ("clusters", known.clusters), *known.groups.items(), *known.shown.items()):
+        if column is not None and len(column) != predicted.shape[1]:
+            raise BadInput(f"{name}: got {len(column):,} entries, expected {predicted.shape[1]:,}, one for each example")
+    return known

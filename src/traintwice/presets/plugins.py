@@ -1,0 +1,185 @@
+"""Studies of other packages, found by the entry point group `traintwice.studies`. docs/plugins.md shows how to write one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from traintwice.errors import BadSpec, TraintwiceError
+
+if TYPE_CHECKING:
+    from traintwice.study import Experiment, Results
+
+GROUP = "traintwice.studies"
+"""Entry point group."""
+
+OWN_PACKAGE = "traintwice"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of `traintwice run` that a `CompositeStudy` receives.
+
+    Attributes:
+        train: trains the missing replicas of an experiment, with the engine, store and progress that the user chose, and returns its
+            results.
+        report: directory for files; None for none.
+        as_json: print JSON on standard output and nothing else there.
+        quiet: print no progress.
+        jobs: worker processes; None for one for each core.
+        scale: value of ``--scale``; None where the user gave none.
+        parts: values of ``--part``.
+        replicas, seed: None where the user gave none.
+    """
+
+    train: Callable[[Experiment], Results]
+    report: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+    jobs: int | None = None
+    scale: str | None = None
+    parts: tuple[str, ...] = ()
+    replicas: int | None = None
+    seed: int | None = None
+
+
+@runtime_checkable
+class CompositeStudy(Protocol):
+    """A study of several experiments, with an output of its own.
+
+    Example:
+        >>> class Pair:
+        ...     title = "One study with two seeds."
+        ...
+        ...     def run(self, options): ...
+        ...
+        ...     def text(self):
+        ...         return "seeds 0 and 1"
+        ...
+        ...     def describe(self):
+        ...         return {"seeds": [0, 1]}
+        >>> isinstance(Pair(), CompositeStudy)
+        True
+    """
+
+    @property
+    def title(self) -> str:
+        """One line for `traintwice list`."""
+
+    def run(self, options: RunOptions) -> None:
+        """Train with ``options.train``, print and write what comes out."""
+
+    def text(self) -> str:
+        """Text that `traintwice show` prints."""
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values that `traintwice show --json` prints."""
+
+
+Maker: TypeAlias = "Callable[[], Experiment | CompositeStudy] | CompositeStudy"
+"""What a plug-in gives for a name: a function without arguments, or a `CompositeStudy` itself."""
+
+
+@dataclass(frozen=True)
+class NamedStudy:
+    """A study that can be run by name.
+
+    Args:
+        name: on the command line.
+        package: distribution that has it, such as "traintwice".
+        maker: of the study.
+    """
+
+    name: str
+    package: str
+    maker: Maker
+
+    @property
+    def doc(self) -> str:
+        """Title of a composite study, docstring of a function; "" without one."""
+        if isinstance(self.maker, CompositeStudy):
+            return self.maker.title
+        return inspect.getdoc(self.maker.func if isinstance(self.maker, partial) else self.maker) or ""
+
+    def make(self) -> Experiment | CompositeStudy:
+        """The study.
+
+        Raises:
+            BadSpec: the plug-in's function raised, or returned something else; the message names the package.
+        """
+        from traintwice.study import Experiment
+
+        if isinstance(self.maker, CompositeStudy):
+            return self.maker
+        try:
+            made = self.maker()
+        except TraintwiceError:
+            raise
+        except Exception as error:
+            raise BadSpec(f"study {self.name} of package {self.package}: {type(error).__name__}: {error}") from error
+        if not isinstance(made, Experiment | CompositeStudy):
+            raise BadSpec(
+                f"study {self.name} of package {self.package}: its function returned {made!r}, "
+                "expected an Experiment or a CompositeStudy"
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Every study that can be run by name.
+
+    Attributes:
+        by_name: name to study; those of traintwice first.
+        refused: name to the message why no study of that name can be used.
+        broken: a message for each entry point that cannot be used.
+    """
+
+    by_name: dict[str, NamedStudy]
+    refused: dict[str, str]
+    broken: tuple[str, ...]
+
+
+def installed_studies(own: Mapping[str, Maker]) -> Studies:
+    """The studies of this package and of all plug-ins. A plug-in that fails only adds a message to ``broken``.
+
+    A name belongs to one package: a plug-in's study with the name of one of ours is ignored, and a name of two plug-ins is refused.
+
+    Args:
+        own: studies of this package.
+    """
+    by_name = {name: NamedStudy(name, OWN_PACKAGE, maker) for name, maker in own.items()}
+    refused: dict[str, str] = {}
+    broken: list[str] = []
+    for point in entry_points(group=GROUP):
+        package = point.dist.name if point.dist else "unknown"
+        try:
+            found = [NamedStudy(name, package, maker) for name, maker in _makers(point)]
+        except Exception as error:
+            broken.append(f"package {package}: studies cannot be loaded from {point.value}: {type(error).__name__}: {error}")
+            continue
+        for study in found:
+            other = by_name.get(study.name)
+            if other is None:
+                by_name[study.name] = study
+            elif other.package == OWN_PACKAGE:
+                broken.append(f"package {package}: study {study.name} is ignored, because {OWN_PACKAGE} has a study of that name")
+            else:
+                refused[study.name] = (
+                    f"study {study.name} is in two packages, {other.package} and {package}; uninstall one of them or rename the study"
+                )
+    return Studies({name: study for name, study in by_name.items() if name not in refused}, refused, tuple(broken))
+
+
+def _makers(point: EntryPoint) -> Iterator[tuple[str, Maker]]:
+    """Names and makers of one entry point: of a mapping its items, of a function the name of the entry point."""
+    loaded = point.load()
+    for name, maker in loaded.items() if isinstance(loaded, Mapping) else [(point.name, loaded)]:
+        if not isinstance(name, str) or not (callable(maker) or isinstance(maker, CompositeStudy)):
+            raise BadSpec(f"got {maker!r} for study {name!r}, expected a function without arguments or a CompositeStudy")
+        yield name, maker

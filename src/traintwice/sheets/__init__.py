@@ -1,1 +1,0 @@
-"""What a person reads of each result. Importing a module of this room registers the sheets of its types of results."""
