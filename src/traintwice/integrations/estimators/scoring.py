@@ -16,7 +16,7 @@ Scorer = Callable[..., float]
 def churn_scorer(old: Any) -> Scorer:
     """A scorer: minus the share of rows whose predicted label differs from an old model's, in [-1, 0].
 
-    Higher is better, as scikit-learn expects: 0 is no change, -0.05 is 5 changed rows in 100.
+    Higher is better, as scikit-learn expects. 0: all answers stay; -0.05: 5 answers in 100 change.
 
     Args:
         old: a fitted classifier that predicts the labels of the new one.
