@@ -1,7 +1,13 @@
-"""Names that every doctest may use."""
+"""Names that every doctest may use, and modules that are left out where their package is not installed."""
+
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
+
+collect_ignore = [
+    f"src/traintwice/integrations/{package}.py" for package in ("transformers", "lightning") if find_spec(package) is None
+]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from traintwice.compare.gate import gate, gate_file
     from traintwice.compare.measure import measure
     from traintwice.compare.plan import plan
+    from traintwice.compare.quantised import diff_tokens
     from traintwice.compare.recipes import compare_recipes
     from traintwice.compare.self_test import self_test
     from traintwice.engine import Execution
@@ -31,6 +32,7 @@ _COMPARE = (
     "Plan",
     "compare_recipes",
     "diff",
+    "diff_tokens",
     "gate",
     "gate_file",
     "measure",
@@ -67,6 +69,7 @@ __all__ = [
     "TraintwiceError",
     "compare_recipes",
     "diff",
+    "diff_tokens",
     "gate",
     "gate_file",
     "measure",

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import compare_recipes, plan
-from traintwice.compare.plan import Components, pair_components, power_of
+from traintwice.compare.plan import VarianceParts, pair_components, power_of
 from traintwice.errors import BadInput
 
 
@@ -33,7 +33,7 @@ def test_components_are_found_again_in_simulated_pairs():
 
 def test_the_jackknife_of_simulated_pairs_is_as_large_as_is_said():
     rng = np.random.default_rng(0)
-    parts = Components(5.0, 0.09, 0.04, 0.0, paired=False, source="")
+    parts = VarianceParts(5.0, 0.09, 0.04, 0.0, paired=False, source="")
     values, estimates = [], []
     for _ in range(4000):
         own, noise = rng.normal(size=6) * 0.3, rng.normal(size=(6, 6)) * 0.2
@@ -144,7 +144,7 @@ def test_power_grows_with_everything_that_helps():
     assert power_of(parts, 5, 2000, 0.02, 0.95) > base
     assert power_of(parts, 5, 2000, 0.01, 0.8) > base
     assert power_of(parts, 5, 2000, -0.01, 0.95) == pytest.approx(base)
-    assert power_of(Components(0.1, 0, 0, 0, paired=False, source=""), 5, 100, 0.01, 0.95) == 1.0
+    assert power_of(VarianceParts(0.1, 0, 0, 0, paired=False, source=""), 5, 100, 0.01, 0.95) == 1.0
 
 
 def test_what_is_detected_has_the_power_asked_for():

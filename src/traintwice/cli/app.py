@@ -17,7 +17,7 @@ from rich.console import Console
 from traintwice.cli.check import check
 from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
-from traintwice.cli.measure import measure, plan
+from traintwice.cli.measure import measure, plan, tokens
 from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Verb
 from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
@@ -190,7 +190,7 @@ def show(
 
 
 VERBS = {
-    "Compare predictions": (diff, gate, measure, plan),
+    "Compare predictions": (diff, gate, measure, plan, tokens),
     "Train and study": (run, report, check),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),

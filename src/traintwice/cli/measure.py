@@ -128,3 +128,29 @@ def plan(
     with waiting("reading the pilot", quiet=quiet):
         found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
     output.show_result(plan_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
+def tokens(
+    base: Annotated[str, typer.Argument(help="Token probabilities of the reference model.")],
+    other: Annotated[str, typer.Argument(help="Token probabilities of the other model, on the same text or prompts.")],
+    least: Annotated[
+        float,
+        typer.Option(
+            metavar="NATS", help="For lists of top tokens: log probability that no token falls below, for upper bounds."
+        ),
+    ] = -23.0,
+    level: options.Level = 0.95,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two language models token by token: files of llama.cpp (--kl-divergence-base), or JSONL of responses with logprobs."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import output
+    from traintwice.cli.progress import waiting
+    from traintwice.compare import diff_tokens
+    from traintwice.tables.measures import tokens_sheet
+
+    with waiting(f"comparing {base} and {other}", quiet=quiet):
+        found = diff_tokens(base, other, level=level, least=least)
+    output.show_result(tokens_sheet(found), found.to_dict(), json=json, markdown=markdown)

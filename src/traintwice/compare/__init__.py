@@ -16,7 +16,8 @@ from traintwice.compare.gate import gate, gate_file
 from traintwice.compare.gate_file import GateFile, read_gate
 from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
 from traintwice.compare.measure import Measures, Multiplicity, measure
-from traintwice.compare.plan import Components, Plan, PlanRow, plan
+from traintwice.compare.plan import Plan, PlanRow, VarianceParts, plan
+from traintwice.compare.quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare.recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare.results import (
     Band,
@@ -49,7 +50,6 @@ __all__ = [
     "Calibration",
     "ChangedRow",
     "Check",
-    "Components",
     "Decisions",
     "Diff",
     "Difference",
@@ -78,11 +78,15 @@ __all__ = [
     "SliceTest",
     "SwapSet",
     "TemperatureMatched",
+    "TokenDiff",
+    "TokenMeasure",
+    "VarianceParts",
     "at_temperature",
     "benjamini_hochberg",
     "compare_recipes",
     "compare_with_baseline",
     "diff",
+    "diff_tokens",
     "example_variance",
     "fit_temperature",
     "gate",
@@ -98,5 +102,6 @@ __all__ = [
     "selective_agreement",
     "selective_ensemble",
     "self_test",
+    "summarise_tokens",
     "update_predictions",
 ]

@@ -38,7 +38,7 @@ GRID = (np.arange(400) + 0.5) / 400
 
 
 @dataclass(frozen=True)
-class Components:
+class VarianceParts:
     """Parts of the variance of the difference in churn of two recipes.
 
         V(M, N) = 4·(ζ₁ + τ₁/N)/M + 2·(ζ₂ + τ₂/N)/(M(M − 1)) + σ_u²/N
@@ -115,7 +115,7 @@ class Plan(Shown):
         sentence: the result in words.
     """
 
-    components: Components
+    components: VarianceParts
     detect: float | None
     level: float
     wanted_power: float
@@ -140,7 +140,7 @@ def plan(
 ) -> Plan:
     r"""What `compare_recipes` would find with M replicas of each of two recipes on N rows.
 
-        V(M, N) of `Components`, of the difference
+        V(M, N) of `VarianceParts`, of the difference
         power = P(|D| > max(t_{M−1} sqrt(V_J), t sqrt(V_E))), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
         estimate of the replica part, which varies as chi-square
 
@@ -210,7 +210,7 @@ def pair_components(matrix: np.ndarray) -> tuple[float, float]:
     return max((of_replicas / (m - 1) - zeta_2) / (m - 2), 0.0), zeta_2
 
 
-def power_of(parts: Components, m: int, n: int, difference: float, level: float) -> float:
+def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: float) -> float:
     """The chance that `compare_recipes` finds a difference significant with M replicas of each recipe on N rows; M >= 3."""
     freedom = m - 1
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
@@ -226,17 +226,17 @@ def power_of(parts: Components, m: int, n: int, difference: float, level: float)
     return float(np.mean(special.ndtr((abs(difference) - edge) / error) + special.ndtr((-abs(difference) - edge) / error)))
 
 
-def _from_churn(churn: float | None) -> Components:
+def _from_churn(churn: float | None) -> VarianceParts:
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"
     said = f"assumed: a replica's churn varies by {own} of churn, a pair's by a further {pair}; pass a pilot of {LEAST_PILOT} or more"
     said += " replicas to measure them"
     zeta_1, zeta_2 = 2 * (OF_A_REPLICA * churn) ** 2, 2 * (OF_A_PAIR * churn) ** 2
-    return Components(churn, zeta_1, zeta_2, math.sqrt(churn * (1 - churn)), paired=False, source=said)
+    return VarianceParts(churn, zeta_1, zeta_2, math.sqrt(churn * (1 - churn)), paired=False, source=said)
 
 
-def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Components:
+def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> VarianceParts:
     recipes = [replicas_of(pilot), *([replicas_of(against)] if against is not None else [])]
     sizes = [len(models) for models in recipes]
     for name, size in zip(("pilot", "against"), sizes, strict=False):
@@ -272,7 +272,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Com
         variance = n * both.variance()[0]
         variance -= sum(4 * t[1] / m + 2 * t[2] / (m * (m - 1)) for t, m in zip(on_rows, sizes, strict=True))
     said = f"estimated from {' and '.join(str(s) for s in sizes)} replicas on {n:,} rows"
-    return Components(
+    return VarianceParts(
         both.first.compute().value, zeta[0], zeta[1], math.sqrt(max(variance, 0.0)), paired, said, tau_1=tau[0], tau_2=tau[1]
     )
 
@@ -307,7 +307,7 @@ def _matrix(tally: Tally, size: int) -> np.ndarray:
     return matrix
 
 
-def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
+def _row(parts: VarianceParts, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
     error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     detects = least_that(lambda k: power_of(parts, m, n, k / FINE, level) >= power, FINE)
     chance = None if detect is None else power_of(parts, m, n, detect, level)
@@ -316,7 +316,7 @@ def _row(parts: Components, m: int, n: int, detect: float | None, wanted: float 
 
 
 def _sentence(
-    parts: Components,
+    parts: VarianceParts,
     table: Sequence[PlanRow],
     smallest: PlanRow | None,
     detect: float | None,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from traintwice.compare.results import Shown
 from traintwice.errors import BadInput
-from traintwice.logs.quantised import TokenComparison
+from traintwice.logs.quantised import TokenComparison, compare_tokens
 from traintwice.metrics.moments import Moments
 from traintwice.statistics.intervals import Bounds, Part, effective_units, half_width, scaled_bounds, wilson
 from traintwice.types import Estimate
@@ -37,6 +39,55 @@ class TokenMeasure:
     def exact(self) -> bool:
         """Whether the value is known rather than bounded."""
         return self.at_least.value == self.at_most.value
+
+
+@dataclass(frozen=True)
+class TokenDiff(Shown):
+    """A language model against a reference, token by token. Made by `diff_tokens`.
+
+    Attributes:
+        base, other: the files.
+        tokens, documents: tokens compared, and the documents (chunks, responses) that they belong to.
+        left_out: tokens that were not compared, because the texts differ before them.
+        assumed: what upper bounds rest on, in words; empty where they rest on nothing.
+        level: nominal coverage of the intervals, which are about new documents.
+        measures: see `summarise_tokens`.
+    """
+
+    base: str
+    other: str
+    tokens: int
+    documents: int
+    left_out: int
+    assumed: str
+    level: float
+    measures: tuple[TokenMeasure, ...]
+
+    def __getitem__(self, name: str) -> TokenMeasure:
+        """A measure by its name."""
+        return next(m for m in self.measures if m.name == name)
+
+
+def diff_tokens(
+    base: str | os.PathLike[str], other: str | os.PathLike[str], *, level: float = 0.95, least: float | None = -23.0
+) -> TokenDiff:
+    """Compare the token distributions of a model with those of a reference, such as a quantised model with full precision.
+
+    Args:
+        base, other: two files that llama.cpp wrote with ``--kl-divergence-base``, or two JSONL files of responses with logprobs.
+        level: nominal coverage, in (0, 1).
+        least: see `traintwice.logs.compare_tokens`.
+    Returns:
+        Same-top share, KL(base ‖ other) and Δp with intervals over new documents; for lists of the k most likely tokens bounds of these.
+    Raises:
+        BadInput: see `traintwice.logs.compare_tokens` and `summarise_tokens`.
+    Source:
+        See `summarise_tokens`.
+    """
+    found = compare_tokens(base, other, least=least)
+    documents = len(np.unique(found.document))
+    measures = summarise_tokens(found, level=level)
+    return TokenDiff(found.base, found.other, len(found), documents, found.left_out, found.assumed, level, measures)
 
 
 def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[TokenMeasure, ...]:

@@ -73,13 +73,26 @@ class Deployed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities for a batch."""
         logits = torch.stack([network(x) for network in self.networks])
-        if self.keep == "mean-logit":
-            return torch.softmax(logits.mean(0), -1)
-        probs = torch.softmax(logits, -1)
         if self.keep != "gate":
-            return probs.mean(0)
+            return mix_components(logits, self.keep)
         weights = torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in self.gates], dim=-1) / len(self.gates)
-        return (probs * weights.T.unsqueeze(-1)).sum(0)
+        return mix_components(logits, self.keep, weights.T)
+
+
+def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> Tensor:
+    """Probabilities ``... K`` of the kept output, from logits ``S ... K`` of the kept networks.
+
+    Args:
+        logits: networks of one logit (binary) are read as logits (0, z).
+        keep: see `Deployed`.
+        weights: of the mixture, ``S B``, for "gate".
+    """
+    if logits.shape[-1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
+    if keep == "mean-logit":
+        return torch.softmax(logits.mean(0), -1)
+    probs = torch.softmax(logits, -1)
+    return probs.mean(0) if weights is None else (probs * weights.unsqueeze(-1)).sum(0)
 
 
 def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from traintwice.compare.diff import FEW_EFFECTIVE_ROWS
 from traintwice.compare.measure import Measures
 from traintwice.compare.plan import Plan
+from traintwice.compare.quantised import TokenDiff
 from traintwice.compare.recipes import RecipeComparison
 from traintwice.formatting import change, number, value_of, visible
 from traintwice.tables.sheet import Line, Sheet
-from traintwice.tables.table import Cell, Column, Row, Table
+from traintwice.tables.table import Cell, CellUnit, Column, Row, Table
 from traintwice.tables.words import left_out, plain_title, sentence
 from traintwice.types import TARGET_IN_WORDS, Target
 
@@ -80,6 +81,29 @@ def plan_sheet(plan: Plan) -> Sheet:
     aim = "" if plan.detect is None else f" · a difference of {_pp(plan.detect)}"
     headline = f"churn of {value_of(parts.churn, 'fraction')}{aim} · replicas of each of two recipes"
     return Sheet(headline, plan.sentence, tables=(Table("", tuple(columns), tuple(rows)),), notes=about)
+
+
+def tokens_sheet(found: TokenDiff) -> Sheet:
+    """One row for each measure of the tokens, or its lower and its upper bound."""
+    exact = all(m.exact for m in found.measures)
+    columns = [
+        Column("value", "value" if exact else "at least", "mixed"),
+        *([] if exact else [Column("most", "at most", "mixed")]),
+    ]
+    rows = []
+    for m in found.measures:
+        unit: CellUnit = "fraction" if m.name == "same_top" else "number"
+        rows.append(Row(m.title, {"value": m.at_least, "most": m.at_most}, unit))
+    same = value_of(found["same_top"].at_least, "fraction")
+    notes = ["KL divergence of the other model from the base, in nats; Δp: change of the probability of the base's token"]
+    notes.append(f"intervals: {100 * found.level:g} %, for these two models on new documents")
+    if found.left_out:
+        notes.append(f"{found.left_out:,} tokens were left out, because the texts differ before them")
+    if found.assumed:
+        notes.append(f"upper bounds assume that {found.assumed}")
+    headline = f"{visible(found.base)} → {visible(found.other)} · {found.tokens:,} tokens in {found.documents:,} documents"
+    verdict = f"Both models find the same token most likely at {same} of the tokens."
+    return Sheet(headline, verdict, tables=(Table("", tuple(columns), tuple(rows)),), notes=tuple(notes))
 
 
 def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:

@@ -116,6 +116,7 @@ SHEETS = {
     "Measures": "traintwice.tables.measures.measures_sheet",
     "Plan": "traintwice.tables.measures.plan_sheet",
     "RecipeComparison": "traintwice.tables.measures.recipes_sheet",
+    "TokenDiff": "traintwice.tables.measures.tokens_sheet",
     "SelfTest": "traintwice.tables.gate.self_test_sheet",
 }
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""

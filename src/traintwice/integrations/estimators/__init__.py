@@ -1,0 +1,24 @@
+"""scikit-learn estimators whose answers change less between retrainings, and scorers of such changes."""
+
+from traintwice.errors import require
+
+require("sklearn", extra="sklearn", purpose="traintwice.integrations.estimators")
+
+from traintwice.integrations.estimators.average import SeedAverage  # noqa: E402
+from traintwice.integrations.estimators.logged import LoggedDistillation  # noqa: E402
+from traintwice.integrations.estimators.networks import AntiDistilledClassifier, CoDistilledClassifier  # noqa: E402
+from traintwice.integrations.estimators.scoring import churn_scorer, least_churn  # noqa: E402
+from traintwice.integrations.estimators.seeds import with_random_state  # noqa: E402
+from traintwice.integrations.estimators.selective import Coverage, SelectiveEnsemble  # noqa: E402
+
+__all__ = [
+    "AntiDistilledClassifier",
+    "CoDistilledClassifier",
+    "Coverage",
+    "LoggedDistillation",
+    "SeedAverage",
+    "SelectiveEnsemble",
+    "churn_scorer",
+    "least_churn",
+    "with_random_state",
+]
