@@ -20,7 +20,7 @@ def _names_of_doctests(doctest_namespace):
     doctest_namespace["write_predictions"] = predictions.write_predictions
     doctest_namespace["Estimate"] = types.Estimate
     doctest_namespace["UnknownName"] = errors.UnknownName
-    from traintwice.compare import Budget, Components
+    from traintwice.compare import Budget, VarianceParts
 
     doctest_namespace["Budget"] = Budget
-    doctest_namespace["Components"] = Components
+    doctest_namespace["VarianceParts"] = VarianceParts

@@ -281,8 +281,8 @@ def test_the_number_of_threads_is_left_as_it_was():
 
 def test_what_is_chosen_and_why():
     assert choose(ODD, DATA) == Choice("stacked", "MLP on a CPU")
-    assert choose(ODD, DATA, Execution("loop")) == Choice("loop", "as asked")
-    assert choose(ODD, DATA, STACK) == Choice("stacked", "as asked")
+    assert choose(ODD, DATA, Execution("loop")) == Choice("loop", "requested")
+    assert choose(ODD, DATA, STACK) == Choice("stacked", "requested")
     with pytest.raises(BadSpec, match="'stacked' cannot train this recipe: the method trains a gate; choose 'auto' or 'loop'"):
         choose(GATED, DATA, STACK)
 

@@ -20,11 +20,11 @@ from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Audit, audit
 from traintwice.study.determinism import Compared, Divergence
-from traintwice.study.twin import Followed, Twin, here
+from traintwice.study.remote_run import Followed, RemoteRun, here
 
 SOURCE = Digits(train=64, validation=20, test=40)
 SMALL = Recipe(network=MLP((8,), batch_norm=True, dropout=0.1), epochs=2, batch_size=32)
-LOOP = Choice("loop", "as asked")
+LOOP = Choice("loop", "requested")
 
 
 def bits(weights):
@@ -69,11 +69,11 @@ def test_a_walk_takes_the_engine_of_a_study(monkeypatch):
         groups.clear()
 
 
-@pytest.mark.parametrize("beside", [(3,), (5, 2), (0, 2, 3, 4)])
-def test_a_walk_beside_others_is_that_of_a_replica_alone(beside):
+@pytest.mark.parametrize("others", [(3,), (5, 2), (0, 2, 3, 4)])
+def test_a_walk_beside_others_is_that_of_a_replica_alone(others):
     """Weights after every step, wherever in the group it stands."""
     data, recipe = SOURCE.load(), SMALL.change(network=MLP((9, 7), batch_norm=True, dropout=0.1), batch_size=17)
-    alone, among = (iterate_weights(recipe, data, seed=0, replica=1, steps=9, others=b) for b in ((), beside))
+    alone, among = (iterate_weights(recipe, data, seed=0, replica=1, steps=9, others=b) for b in ((), others))
     for mine, other in zip(alone, among, strict=True):
         assert bits(mine) == bits(other)
 
@@ -84,8 +84,8 @@ def test_a_walk_ends_where_its_replica_diverges_and_not_where_another_does():
         SMALL.change(network=MLP((8,)), start=Earlier(SMALL.change(network=MLP((8,)), optimizer=SGD(0.1)))),
     )
 
-    def walked(replica, beside=()):
-        return [bits(w) for w in iterate_weights(recipe, data, seed=0, replica=replica, steps=4, others=beside)]
+    def walked(replica, others=()):
+        return [bits(w) for w in iterate_weights(recipe, data, seed=0, replica=replica, steps=4, others=others)]
 
     alone = walked(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -108,9 +108,9 @@ def blown_up(trained, bad):
 @pytest.mark.parametrize("engine", ["auto", "loop"])
 def test_everything_fixed_on_a_cpu_is_identical(engine, monkeypatch):
     if engine == "loop":  # of which the next test compares other processes
-        monkeypatch.setattr(determinism, "Twin", InThisProcess)
+        monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     threads, chosen = torch.get_num_threads(), choose(SMALL, SOURCE.load(), Execution(engine))
-    last = "2 threads" if chosen.engine == "loop" else "another process, beside two others"
+    last = "2 threads" if chosen.engine == "loop" else "another process, with two others"
     found = audit(SMALL, SOURCE, steps=30, execution=Execution(engine))
     assert [c.name for c in found.compared] == ["the same process", "another process", last]
     assert [c.divergence for c in found.compared[:2]] == [None, None]
@@ -159,7 +159,7 @@ class Noisy:
         return optimizer
 
 
-class InThisProcess(Twin):
+class InThisProcess(RemoteRun):
     """Another process, of which only the name is of interest here."""
 
     def __init__(self, followed, source, *, threads=1):
@@ -188,22 +188,22 @@ def test_a_replica_that_others_change_is_seen(monkeypatch):
                 own[1, 3] += 0.25
             return failed
 
-    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     monkeypatch.setitem(iterating.KINDS, "stacked", Leaking)
     found = audit(SMALL, SOURCE, steps=4)
-    *alone, beside = found.compared
+    *alone, others = found.compared
     assert [c.divergence for c in alone] == [None, None]
-    assert beside.beside == (1, 2)
-    assert (beside.divergence.step, beside.divergence.parameter) == (2, "0.0.bias")
-    assert beside.divergence.size == pytest.approx(0.25, rel=1e-5)
+    assert others.others == (1, 2)
+    assert (others.divergence.step, others.divergence.parameter) == (2, "0.0.bias")
+    assert others.divergence.size == pytest.approx(0.25, rel=1e-5)
     assert not found.deterministic
     said = " ".join(found.sentences())
-    assert "another process, beside two others: other weights from step 2 on, first in 0.0.bias, by up to 0.25." in said
-    assert "what is trained beside it changes it" in said
+    assert "another process, with two others: other weights from step 2 on, first in 0.0.bias, by up to 0.25." in said
+    assert "what is trained with it changes it" in said
 
 
 def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
-    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     found = audit(SMALL.change(network=MLP((8,)), optimizer=Noisy()), SOURCE, steps=5, threads=())
     same_process, other_process = found.compared
     parted = [c.divergence for c in (same_process, other_process)]
@@ -217,7 +217,7 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
 
 
 def test_values_come_from_the_other_process():
-    process = Twin(Followed(SMALL, seed=0, replica=0, steps=2), SOURCE)
+    process = RemoteRun(Followed(SMALL, seed=0, replica=0, steps=2), SOURCE)
     try:
         steps = process.steps()
         next(steps)
@@ -252,14 +252,14 @@ def test_an_earlier_model_that_diverges_ends_a_walk():
 
 
 def test_a_recipe_with_earlier_models_is_checked(monkeypatch):
-    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     found = audit(SMALL.change(start=Earlier(SMALL.change(start=Earlier(SMALL)))), SOURCE, steps=4, threads=())
     assert {c.divergence for c in found.compared} == {None}
     assert found.deterministic
 
 
 def test_a_stream_is_walked_to_its_end(streamed, monkeypatch):
-    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     recipe, source = streamed.experiment.rows["plain"], streamed.experiment.data
     steps = recipe.steps_per_epoch(len(source.load().train))
     found = audit(recipe, source, steps=steps + 7, threads=())
@@ -286,8 +286,8 @@ def test_what_is_said_of_other_devices_and_of_earlier_models():
 
 
 def test_a_replica_that_others_change_is_no_defect_where_rounding_was_promised():
-    parted = Compared("another process, beside two others", 1, Divergence(3, "0.0.weight", 1e-8), beside=(1, 2))
-    choice, numerics = Choice("vectorised", "as asked"), Numerics.here(Execution("vectorised"), threads=1)
+    parted = Compared("another process, with two others", 1, Divergence(3, "0.0.weight", 1e-8), others=(1, 2))
+    choice, numerics = Choice("vectorised", "requested"), Numerics.here(Execution("vectorised"), threads=1)
     said = " ".join(Audit(SMALL, 4, 4, choice, numerics, (Compared("the same process", 1, None), parted)).sentences())
     assert "agrees with the loop engine to rounding and does not promise equal bits. Take the loop engine" in said
     assert "defect" not in said
@@ -304,7 +304,7 @@ def test_mistakes():
 
 
 def test_one_command(capsys, monkeypatch):
-    monkeypatch.setattr(determinism, "Twin", InThisProcess)
+    monkeypatch.setattr(determinism, "RemoteRun", InThisProcess)
     for extra in ([], ["--engine", "loop", "--json"]):
         with pytest.raises(SystemExit) as ended:
             app(["check", "digits", "--steps", "4", *extra])
@@ -314,8 +314,8 @@ def test_one_command(capsys, monkeypatch):
     choice = choose(experiment.rows[experiment.baseline], experiment.data.load())
     assert f"engine: {choice.engine}: {choice.reason}" in " ".join(out.split())
     assert "another process: identical weights after each of 4 steps." in out
-    assert ("another process, beside two others: identical weights" in out) == (choice.engine == "stacked")
+    assert ("another process, with two others: identical weights" in out) == (choice.engine == "stacked")
     plain = json.loads(out.splitlines()[-1])
-    assert (plain["engine"], plain["reason"], plain["deterministic"]) == ("loop", "as asked", True)
+    assert (plain["engine"], plain["reason"], plain["deterministic"]) == ("loop", "requested", True)
     with pytest.raises(BadSpec, match="--engine"):
         app(["check", "digits", "--engine", "fast"], standalone_mode=False)

@@ -31,7 +31,7 @@ KEPT_ACTIVATIONS = 1.25
 """Bytes that a pass of a vectorised group keeps, per byte of activations: 16 replicas of ResNet-20 with 128 pictures took 4.9 GiB."""
 
 LARGEST, SMALLEST = 40, 4
-"""Replicas in a group on a CPU: more are no faster on the smallest networks, fewer are slower on the largest."""
+"""Replicas in a group on a CPU: more do not train faster on the smallest networks, fewer train slower on the largest."""
 
 OWN_CACHE = 32 << 20
 """Bytes of the last cache that one process uses at most; larger caches are shared by many cores."""
@@ -43,7 +43,7 @@ PLACED = (
 """Why the loop engine replaces the stacked engine on some processors."""
 
 TO_ROUNDING = (
-    "as asked; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
+    "requested; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
 )
 """Promise of the vectorised engine on a CPU."""
 
@@ -75,7 +75,7 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
     Example:
         >>> from traintwice.data import Digits
         >>> choose(Recipe(), Digits().load(), Execution(engine="loop"))
-        Choice(engine='loop', reason='as asked')
+        Choice(engine='loop', reason='requested')
     """
     execution.check_present()
     engine, on_gpu = execution.engine, execution.on_gpu
@@ -83,7 +83,7 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
         obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
-        chosen = Choice(engine, TO_ROUNDING if engine == "vectorised" and not on_gpu else "as asked")
+        chosen = Choice(engine, TO_ROUNDING if engine == "vectorised" and not on_gpu else "requested")
     else:
         chosen = preferred(recipe, data, execution)
     if chosen.engine == "stacked" and not on_gpu:

@@ -16,7 +16,7 @@ from traintwice.engine.iterate_weights import steps_of
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
 from traintwice.specs import encode
-from traintwice.study.twin import Followed, Step, Twin, here
+from traintwice.study.remote_run import Followed, RemoteRun, Step, here
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Compared:
-    """A second training beside the first.
+    """A second training next to the first.
 
     Attributes:
         name: how it was run.
         threads: of it.
         divergence: where it parted from the first; None where every bit is the same at every step.
-        beside: other replicas that were trained in the same group.
+        others: other replicas that were trained in the same group.
         device: of it.
     """
 
     name: str
     threads: int
     divergence: Divergence | None
-    beside: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
     device: str = "cpu"
 
 
@@ -61,8 +61,9 @@ class Audit:
         recipe, steps: what was trained, and for how many optimiser steps.
         asked: for how many it was asked; a stream may have ended before.
         choice: the engine, and why it was chosen.
-        numerics: of the first training, which has no replica beside it.
-        compared: the others; the first is in the same process, the second in another, the rest with other threads or beside other replicas.
+        numerics: of the first training, which is alone.
+        compared: the others; the first is in the same process, the second in another, the rest with other threads or among other
+            replicas.
         unchecked: devices of this machine that no training of this package runs on, so that nothing is said of them.
     """
 
@@ -114,15 +115,15 @@ class Audit:
                 f"With every source of randomness fixed, {self.steps:,} steps of this recipe give the same model each time on this "
                 "machine: no churn is unavoidable here, and what a study measures comes from the sources that it leaves free."
             )
-        elif all(c.divergence is None for c in self.alike if not c.beside) and self.to_rounding:
+        elif all(c.divergence is None for c in self.alike if not c.others) and self.to_rounding:
             said.append(
                 "Alone, a replica is the same model each time on this machine. Next to other replicas it is another model: on a CPU the "
                 "vectorised engine agrees with the loop engine to rounding and does not promise equal bits. Take the loop engine (--engine "
                 "loop) for bits that do not depend on the group."
             )
-        elif all(c.divergence is None for c in self.alike if not c.beside):
+        elif all(c.divergence is None for c in self.alike if not c.others):
             said.append(
-                "Alone, a replica is the same model each time on this machine, but what is trained beside it changes it: the bits of a "
+                "Alone, a replica is the same model each time on this machine, but what is trained with it changes it: the bits of a "
                 "study then depend on how its replicas were grouped. Take the loop engine (--engine loop), and report this as a defect."
             )
         else:
@@ -177,12 +178,12 @@ def audit(
 
     Args:
         recipe: what to train; all its streams are those of one replica, so that every source of randomness is fixed. Earlier models that it
-            starts or learns from are trained anew beside each training, and are part of what is compared.
+            starts or learns from are trained again for each training, and are part of what is compared.
         source: the data.
         seed, replica: which streams.
         steps: how many optimiser steps, >= 1; on a stream no more than its one pass has.
         threads: further numbers of threads to compare with one, by default 2; none for engines that train replicas together, which work
-            on one thread. They train the replica beside two others instead.
+            on one thread. They train the replica together with two others instead.
         execution: of the first training. The engine "auto" takes the one that a study would. The training is compared with one on every
             other device of this machine too.
     Returns:
@@ -205,17 +206,17 @@ def audit(
         )
     asked, steps = steps, steps_of(recipe, data, steps)
     followed = Followed(recipe, seed, replica, steps, execution)
-    others = {"another process": Twin(followed, source)}
+    others = {"another process": RemoteRun(followed, source)}
     if choice.engine != "loop":
         two = (replica + 1, replica + 2)
-        others["another process, beside two others"] = Twin(replace(followed, beside=two), source)
+        others["another process, with two others"] = RemoteRun(replace(followed, others=two), source)
     for count in (2,) if threads is None and choice.engine == "loop" and not execution.on_gpu else threads or ():
-        others[f"{count} threads"] = Twin(followed, source, threads=count)
+        others[f"{count} threads"] = RemoteRun(followed, source, threads=count)
     for other in available_devices():
         if other != execution.device:  # in the numbers that every device has, by the same engine
             precision: Precision = "float32" if execution.precision == "tf32" else execution.precision
             there = replace(chosen, device=other, precision=precision, graphs=False)
-            others[f"on {other}"] = Twin(replace(followed, execution=there), source)
+            others[f"on {other}"] = RemoteRun(replace(followed, execution=there), source)
     try:
         with _threads(1):
             first, second = here(followed, data), here(followed, data)
@@ -238,7 +239,7 @@ def audit(
 class _Side:
     """A second training, in this process or another, followed until it parts from the first."""
 
-    def __init__(self, name: str, steps: Iterator[Step], followed: Followed, process: Twin | None = None) -> None:
+    def __init__(self, name: str, steps: Iterator[Step], followed: Followed, process: RemoteRun | None = None) -> None:
         self.name, self.steps, self.followed, self.process = name, steps, followed, process
         self.divergence: Divergence | None = None
 
@@ -250,7 +251,7 @@ class _Side:
     def compared(self) -> Compared:
         """What was found."""
         threads = 1 if self.process is None else self.process.threads
-        return Compared(self.name, threads, self.divergence, self.followed.beside, self.followed.execution.device)
+        return Compared(self.name, threads, self.divergence, self.followed.others, self.followed.execution.device)
 
     def compare(self, step: int, mine: Step) -> None:
         if self.divergence is not None:

@@ -39,7 +39,7 @@ class Followed:
     replica: int
     steps: int
     execution: Execution = DEFAULT_EXECUTION
-    beside: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
 
     def weights(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
         """Parameters and buffers before the first step and after each."""
@@ -50,7 +50,7 @@ class Followed:
             replica=self.replica,
             steps=self.steps,
             execution=self.execution,
-            others=self.beside,
+            others=self.others,
         )
 
 
@@ -68,7 +68,7 @@ def digests_of(weights: dict[str, Tensor]) -> dict[str, str]:
 class _Remote(dict[str, Tensor]):
     """Weights in another process, fetched when they are looked at."""
 
-    def __init__(self, process: Twin) -> None:
+    def __init__(self, process: RemoteRun) -> None:
         super().__init__()
         self.process = process
 
@@ -77,7 +77,7 @@ class _Remote(dict[str, Tensor]):
         return torch.from_numpy(np.array(found["values"], dtype=np.float64))
 
 
-class Twin:
+class RemoteRun:
     """The same training in another process, one step at a time: it waits after each, so that its weights can be looked at."""
 
     def __init__(self, followed: Followed, source: Source, *, threads: int = 1) -> None:
@@ -86,7 +86,7 @@ class Twin:
         count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
         self._process = subprocess.Popen(
-            command_of("traintwice.study.twin"),
+            command_of("traintwice.study.remote_run"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
