@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.replication.answers import KnownRows, known_rows
 from traintwice.replication.executors import Executor, train_all
 from traintwice.replication.replica_run import SEED, Run, check_sources
-from traintwice.replication.results import Failure, Replication
 from traintwice.replication.store import Origin, ReplicaStore, check_names
 from traintwice.replication.tasks import Task
 from traintwice.replication.trainers import CommandTrainer, Trainer, settings_of, stop_if_loading, trainer_of
+
+if TYPE_CHECKING:
+    from traintwice.replication.results import Replication
 
 __all__ = ["Replicas", "replicate"]
 
@@ -216,6 +218,8 @@ def train_missing(
 
 def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
     """The replicas that the store has of those wanted, and the failures of the others."""
+    from traintwice.replication.results import Failure, Replication  # loads the measures, which a worker process does not need
+
     records = {recipe: {m: r for m in range(wanted.replicas) if (r := store.record(recipe, m))} for recipe in wanted.recipes}
     failures = []
     for recipe, replica in wanted.all():
