@@ -12,6 +12,7 @@ def project(tmp_path, monkeypatch):
     """A function that writes a module of the user's project and returns it, imported."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
+
     def write(source, name="mytrain"):
         (tmp_path / f"{name}.py").write_text("import numpy as np\n" + textwrap.dedent(source))
         sys.modules.pop(name, None)

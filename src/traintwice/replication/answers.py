@@ -13,6 +13,9 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
 from traintwice.predictions.checks import to_numpy
+from traintwice.predictions.layout import IDS
+from traintwice.predictions.session import Session
+from traintwice.predictions.sources import open_source
 
 ONE_SPLIT = ""
 """Name of the split where a training returns predictions of one split."""
@@ -56,8 +59,9 @@ class Answers:
     class_names: tuple[str, ...] | None
 
     def write(self, path: Path) -> None:
-        """Write a Parquet file, rows in the order of the ids."""
-        write_predictions(path, self.values, ids=self.ids, labels=self.labels, class_names=self.class_names)
+        """Write a Parquet file, rows in the order of the ids. Rows without ids are numbered as they come."""
+        ids = np.arange(len(self.values)) if self.ids is None else self.ids
+        write_predictions(path, self.values, ids=ids, labels=self.labels, class_names=self.class_names)
 
     def shape(self) -> dict[str, Any]:
         """What replicas must have in common: rows, classes, digests of ids and labels."""
@@ -155,16 +159,19 @@ def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | 
 
 
 def _from_table(table: Any, labels: np.ndarray | None, ids: np.ndarray | None, reading: Reading) -> Answers:
-    by_position = {"by_position": True} if "id" not in reading and ids is None and _has_no_id(table) else {}
+    by_position = {"by_position": True} if "id" not in reading and _has_no_id(table) else {}
     with open_predictions([table], **{**reading, **by_position}) as one:  # type: ignore[typeddict-item]
         predictions = one.read()
     return _checked(predictions, labels, ids)
 
 
 def _has_no_id(table: Any) -> bool:
-    columns = getattr(table, "columns", table if isinstance(table, Mapping) else None)
-    usual = {"id", "row_id", "example_id", "uid", "key", "index"}
-    return columns is not None and not any(str(c).lower() in usual or str(c).lower().endswith("_id") for c in columns)
+    """Whether a table or file has no column with a usual name of an id."""
+    session = Session()
+    try:
+        return not any(column.lower() in IDS for column in open_source(session, table, 0).columns)
+    finally:
+        session.close()
 
 
 def _checked(p: Predictions, labels: np.ndarray | None, ids: np.ndarray | None) -> Answers:
