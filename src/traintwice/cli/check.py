@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as to_json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,10 +78,10 @@ def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: boo
     from traintwice.cli import output
     from traintwice.replication.check import check_same_seed
 
-    plain = read_study(study) if is_replication(study) else {"train": study}
+    plain: dict[str, Any] = read_study(study) if is_replication(study) else {"train": study}
     if names_a_function(study):
         sys.path.insert(0, str(Path.cwd()))
-    recipes = plain.get("recipes", {"base": {}})
+    recipes: dict[str, Any] = plain.get("recipes", {"base": {}})
     name = row or next(iter(recipes))
     if name not in recipes:
         raise unknown("recipe", name, recipes)

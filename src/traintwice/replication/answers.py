@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | 
     for name, known in (("label", labels), ("id", ids)):
         if known is not None and array.ndim and len(known) != len(array):
             raise BadInput(f"{len(array):,} rows of predictions, expected {len(known):,}, one for each {name}")
-    options = {name: value for name, value in reading.items() if name not in BY_ID}
+    options: dict[str, Any] = {name: value for name, value in reading.items() if name not in BY_ID}
     names = options.get("classes")
     if names is None and (_is_text(labels) or _is_text(array)):
         names = options["classes"] = [str(name) for name in np.unique(array if labels is None else labels)]
@@ -154,13 +154,13 @@ def _from_array(array: np.ndarray, labels: np.ndarray | None, ids: np.ndarray | 
         raise BadInput(f"{int((~finite).sum()):,} of {array.size:,} predictions are NaN or infinite (first: row {first:,})")
     if names is not None:
         array, labels = _coded(array, names, "predicted labels"), _coded(labels, names, "labels")
-    predictions = from_arrays([array], **{**options, "label": labels, "id": ids})  # type: ignore[typeddict-item]
+    predictions = from_arrays([array], **cast(Reading, {**options, "label": labels, "id": ids}))
     return _checked(predictions, None, None)
 
 
 def _from_table(table: Any, labels: np.ndarray | None, ids: np.ndarray | None, reading: Reading) -> Answers:
     by_position = {"by_position": True} if "id" not in reading and _has_no_id(table) else {}
-    with open_predictions([table], **{**reading, **by_position}) as one:  # type: ignore[typeddict-item]
+    with open_predictions([table], **cast(Reading, {**reading, **by_position})) as one:
         predictions = one.read()
     return _checked(predictions, labels, ids)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -160,7 +160,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             process.kill()
 
 
-def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Iterator[tuple[Task, Outcome]]:
+def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:
     """Train tasks; yields each with its outcome as soon as it is known.
 
     Args:
@@ -191,7 +191,7 @@ def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -
         yield from _finished(tasks, [pool.submit(perform, task) for task in sent])
 
 
-def _finished(tasks: Sequence[Task], futures: Sequence[Any]) -> Iterator[tuple[Task, Outcome]]:
+def _finished(tasks: Sequence[Task], futures: Sequence[Any]) -> Generator[tuple[Task, Outcome], None, None]:
     """Tasks and outcomes in the order in which they finish, for any kind of future."""
     waiting = dict(enumerate(futures))
     while waiting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -161,7 +161,7 @@ class Replication(Shown):
             StoreError: it cannot be written.
         """
         sheets = [self.sheet()]
-        parts = [
+        parts: list[Callable[[], Sequence[Shown]]] = [
             lambda: list(self.compare().values()),
             *[lambda recipe=recipe: [self.measure(recipe)] for recipe in self.recipes],
         ]

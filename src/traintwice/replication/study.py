@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,7 +190,7 @@ def train_missing(
     index: int | None = None,
     mix_code: bool = False,
     **options: Any,
-) -> Iterator[tuple[Task, str | None]]:
+) -> Generator[tuple[Task, str | None], None, None]:
     """Train the missing replicas; yields each with the reason of its failure, or None once it is in the store.
 
     Raises:
@@ -225,11 +224,10 @@ def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
     for recipe, replica in wanted.all():
         if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
             failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
-    rows = next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), {})
-    seen = Counter(split for split in rows)
+    splits: list[str] = list(next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), ()))
     paths: dict[str, dict[str, dict[int, Path]]] = {
         split: {recipe: {m: store.predictions(recipe, m, split) for m in found} for recipe, found in records.items()}
-        for split in seen
+        for split in splits
     }
     return Replication(store.path, wanted.replicas, tuple(wanted.recipes), paths, records, tuple(failures), _options(wanted))
 
