@@ -152,7 +152,7 @@ def test_kills_at_any_time_end_in_the_same_predictions(tmp_path):
     (tmp_path / "killed").mkdir()
     finish(run_script(tmp_path / "whole", replicas=5))
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(3):
         process = run_script(tmp_path / "killed", replicas=5)
         time.sleep(rng.uniform(0.5, 2.5))
         process.kill()
