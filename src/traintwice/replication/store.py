@@ -116,15 +116,23 @@ class ReplicaStore:
 
     def record(self, recipe: str, replica: int) -> dict[str, Any] | None:
         """The record of a replica; None where the replica is missing, or its files differ from what was written."""
+        found = self._unchecked(recipe, replica)
+        try:
+            whole = found is not None and all(
+                _digest(self.predictions(recipe, replica, split)) == said["digest"] for split, said in found["splits"].items()
+            )
+        except (OSError, KeyError, TypeError):
+            return None
+        return found if whole else None
+
+    def _unchecked(self, recipe: str, replica: int) -> dict[str, Any] | None:
+        """The record of a replica, whatever its prediction files are; None where there is no readable record."""
         path = self._note("records", recipe, replica)
         try:
             found = _read(path)
-            whole = all(
-                _digest(self.predictions(recipe, replica, split)) == said["digest"] for split, said in found["splits"].items()
-            )
-        except (StoreError, OSError, KeyError, TypeError):
+        except StoreError:
             return None
-        return found if whole else None
+        return found if {"splits", "code", "settings"} <= set(found) else None
 
     def failure(self, recipe: str, replica: int) -> dict[str, Any] | None:
         """Reason and traceback of a failed replica; None where it did not fail."""
@@ -143,7 +151,7 @@ class ReplicaStore:
         """
         here = origin.plain()
         for replica in self.replicas(recipe):
-            there = self.record(recipe, replica)
+            there = self._unchecked(recipe, replica)
             if there is None:
                 continue
             other = [k for k in ("trainer", "settings", "seed", "vary") if there[k] != here[k]]
@@ -236,7 +244,7 @@ class ReplicaStore:
     def _first(self) -> dict[str, Any] | None:
         for folder in sorted((self.path / "records").iterdir()):
             for replica in self.replicas(folder.name):
-                if (record := self.record(folder.name, replica)) is not None:
+                if (record := self._unchecked(folder.name, replica)) is not None:
                     return record
         return None
 

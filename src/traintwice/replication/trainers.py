@@ -112,7 +112,9 @@ def reference_to(function: Callable[..., Any]) -> Reference:
     """
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if module == "__main__" and name and script is not None and Path(script).suffix == ".py" and not hasattr(sys, "ps1"):
+    has_cloudpickle = importlib.util.find_spec("cloudpickle") is not None
+    is_inside = "<" in name and has_cloudpickle  # "<locals>" and "<lambda>" are names that no other process finds
+    if module == "__main__" and name and not is_inside and script is not None and Path(script).suffix == ".py":
         return Reference(MAIN, name, script=str(Path(script).resolve()))
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -120,7 +122,9 @@ def reference_to(function: Callable[..., Any]) -> Reference:
     if found is function and module != "__main__":
         return Reference(module, name)
     try:
-        pickler = importlib.import_module("cloudpickle") if importlib.util.find_spec("cloudpickle") else pickle
+        if module == "__main__" and not has_cloudpickle:
+            raise pickle.PicklingError("it is defined in a notebook or an interactive session")
+        pickler = importlib.import_module("cloudpickle") if has_cloudpickle else pickle
         return Reference(module, name, pickled=pickler.dumps(function))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise BadSpec(
