@@ -64,6 +64,37 @@ def test_a_script_without_a_guard(tmp_path):
     assert (tmp_path / "runs" / "logs" / "base" / "0001.log").read_text() == "training 1\n"
 
 
+@pytest.mark.parametrize("without_guard", [True, False])
+def test_a_module_of_a_package_started_with_m(tmp_path, without_guard):
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "data.py").write_text("ROWS = 40\n")
+    call = "print(len(traintwice.replicate(train, replicas=2, store='runs').paths['base']))\n"
+    guarded = call if without_guard else f'if __name__ == "__main__":\n    {call}'
+    body = "    p = run.stream('init').random(ROWS)\n    return np.stack([1 - p, p], axis=1)\n\n"
+    head = "import numpy as np\nimport traintwice\nfrom .data import ROWS\n\ndef train(run):\n"
+    (package / "train.py").write_text(head + body + guarded)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-m", "mypackage.train"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+def test_two_studies_of_one_script_without_a_guard(tmp_path):
+    second = 'study = traintwice.replicate(second, replicas=1, labels=LABELS, store="second")\n'
+    late = "def second(run):\n    return train(run)\n"
+    (tmp_path / "script.py").write_text(SCRIPT.format(body="pass", replicas=1, options="") + late + second)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "the function second was not found when the file was loaded in another process" in done.stderr
+    assert "finished 1" in done.stdout
+
+
 def test_processes_and_this_process_give_the_same_files(tmp_path):
     by_processes = replicate(train, replicas=2, labels=LABELS, store=tmp_path / "a", jobs=2)
     here = replicate(train, replicas=2, labels=LABELS, store=tmp_path / "b", executor="in-process")

@@ -80,28 +80,34 @@ class Reference:
         """
         if self.pickled is not None:
             return pickle.loads(self.pickled)  # type: ignore[no-any-return]  # noqa: S301  (made by the parent process)
-        if self.script is None:
-            return imported(f"{self.module}:{self.name}", "function")
-        main = types.ModuleType(MAIN)
-        main.__file__ = self.script
-        sys.modules["__main__"] = sys.modules[MAIN] = main
         token = _loading.set(True)
         try:
-            exec(compile(Path(self.script).read_bytes(), self.script, "exec"), main.__dict__)  # noqa: S102  (the user's script)
+            found = imported(f"{self.module}:{self.name}", "function") if self.script is None else self._of_script(self.script)
         except FunctionReached as reached:
-            if getattr(reached.function, "__qualname__", None) == self.name:
-                return reached.function  # type: ignore[no-any-return]
+            found = reached.function if getattr(reached.function, "__qualname__", None) == self.name else None
         finally:
             _loading.reset(token)
+        if not callable(found):
+            raise TrainingFailed(
+                f"{self.script or self.module}: the function {self.name} was not found when the file was loaded in another process. "
+                'Define it at the top level of the file, and put the rest under if __name__ == "__main__":'
+            )
+        return found
+
+    def _of_script(self, script: str) -> Any:
+        """The function of a script, which runs up to its call of `replicate`."""
+        main = types.ModuleType(MAIN)
+        main.__file__ = script
+        sys.modules["__main__"] = sys.modules[MAIN] = main
+        try:
+            exec(compile(Path(script).read_bytes(), script, "exec"), main.__dict__)  # noqa: S102  (the user's script)
+        except FunctionReached as reached:
+            if getattr(reached.function, "__qualname__", None) == self.name:
+                return reached.function
         found: Any = main
         for part in self.name.split("."):
             found = getattr(found, part, None)
-        if not callable(found):
-            raise TrainingFailed(
-                f"{self.script}: the function {self.name} was not found when the script was loaded in another process. Define it at "
-                'the top level of the script, and put the rest under if __name__ == "__main__":'
-            )
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def reference_to(function: Callable[..., Any]) -> Reference:
@@ -111,9 +117,12 @@ def reference_to(function: Callable[..., Any]) -> Reference:
         BadSpec: it is neither in a file nor can it be pickled.
     """
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    main = sys.modules.get("__main__")
+    script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     has_cloudpickle = importlib.util.find_spec("cloudpickle") is not None
     is_inside = "<" in name and has_cloudpickle  # "<locals>" and "<lambda>" are names that no other process finds
+    if module == "__main__" and name and not is_inside and spec is not None and not spec.name.endswith("__main__"):
+        return Reference(spec.name, name)  # started by python -m
     if module == "__main__" and name and not is_inside and script is not None and Path(script).suffix == ".py":
         return Reference(MAIN, name, script=str(Path(script).resolve()))
     found: Any = sys.modules.get(module)
