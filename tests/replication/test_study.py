@@ -1,6 +1,8 @@
 """replicate: what is missing is trained, what fails is kept apart, what differs is not mixed."""
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -245,3 +247,19 @@ def test_a_directory_of_other_files_is_refused(store):
 def test_names_of_recipes_are_names_of_files(store, name):
     with pytest.raises(StoreError, match="recipes: got the name"):
         replicate(train, replicas=2, recipes={name: {}}, store=store, **IN_PROCESS)
+
+
+def test_needs_no_torch(tmp_path):
+    code = (
+        "import sys, numpy as np, traintwice\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "def main(run): return run.stream('init').dirichlet([1, 1], 30)\n"
+        f"study = traintwice.replicate(main, replicas=3, store={str(tmp_path / 'a')!r}, executor='in-process')\n"
+        "print(study, study.measure(), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("False\n")
