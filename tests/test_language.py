@@ -38,7 +38,7 @@ CODE = [
 
 PAGES = [
     *(path for path in ROOT.glob("*.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(SOURCE.rglob("*.j2")),
 ]
 

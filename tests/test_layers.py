@@ -45,6 +45,7 @@ LAYERS = {
     "specs": 4,
     "engine": 4,
     "study": 5,
+    "replication": 6,
     "integrations": 6,
     "presets": 6,
     "report": 6,

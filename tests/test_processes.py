@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from traintwice import processes
 from traintwice.processes import KEEPS_MEMORY, cores, started_early, worker_environment
 
 
@@ -49,3 +50,22 @@ def test_they_are_ended_when_something_fails():
 def test_starting_them_loads_nothing_heavy():
     code = "import sys, traintwice.processes; print(*{'torch', 'numpy', 'scipy', 'rich'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_a_container(tmp_path, files, quota, monkeypatch):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert processes._quota(tmp_path) == quota
+    monkeypatch.setattr(processes, "_quota", lambda root: 0.3)
+    assert cores() == 1

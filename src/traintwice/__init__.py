@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from traintwice.engine import Execution
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
+    from traintwice.replication import Replication, Run, check_same_seed, replicate
     from traintwice.study import Experiment, Results, Store, run
 
 _COMPARE = (
@@ -42,6 +43,7 @@ _COMPARE = (
 _PLACES = {
     **dict.fromkeys(_COMPARE, "traintwice.compare"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
+    **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
 }
 
 _NEEDS_TORCH = {
@@ -64,9 +66,12 @@ __all__ = [
     "Plan",
     "Predictions",
     "Recipe",
+    "Replication",
     "Results",
+    "Run",
     "Store",
     "TraintwiceError",
+    "check_same_seed",
     "compare_recipes",
     "diff",
     "diff_tokens",
@@ -75,6 +80,7 @@ __all__ = [
     "measure",
     "open_predictions",
     "plan",
+    "replicate",
     "run",
     "self_test",
     "write_predictions",

@@ -36,8 +36,22 @@ def command_of(module: str) -> list[str]:
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of cores that this process may use: those of its affinity, within the quota of its control group (container)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(Path("/sys/fs/cgroup"))
+    return allowed if quota is None else max(min(allowed, round(quota)), 1)
+
+
+def _quota(root: Path) -> float | None:
+    """Processors that a control group may use, of version 2 or 1; None where there is no limit."""
+    try:
+        if (root / "cpu.max").exists():
+            limit, period = (root / "cpu.max").read_text().split()
+        else:
+            limit, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return None if limit.strip() == "max" or int(limit) <= 0 else int(limit) / int(period)
+    except (OSError, ValueError):
+        return None
 
 
 @dataclass(frozen=True)

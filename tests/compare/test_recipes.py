@@ -7,6 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import compare_recipes, compare_with_baseline, interval, replica_variance
+from traintwice.compare.recipes import holm_adjusted
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.predictions import Predictions
 
@@ -129,3 +130,18 @@ def test_the_same_recipe_twice_is_rarely_significant():
         votes = (rng.random((8, 300)) < 0.2).astype(int)
         claims += compare_recipes(votes[:4], votes[4:], which=["churn"])["churn"].difference.significant
     assert claims / 80 <= 0.05
+
+
+def test_p_values_of_several_recipes_are_holm_adjusted(draw):
+    base, y = draw(5, 300, 3)
+    comparisons = [compare_recipes(base, draw(5, 300, 3, seed=seed)[0], label=y, paired=True) for seed in (1, 2, 3)]
+    adjusted = holm_adjusted(comparisons)
+    for name in ("churn", "accuracy"):
+        p = np.array([c[name].difference.p_value for c in comparisons])
+        order = np.argsort(p)
+        expected = np.empty(3)
+        expected[order] = np.minimum(np.maximum.accumulate(p[order] * [3, 2, 1]), 1)
+        assert_allclose([c[name].difference.adjusted for c in adjusted], expected)
+        assert [c[name].difference.estimate for c in adjusted] == [c[name].difference.estimate for c in comparisons]
+    (alone,) = holm_adjusted(comparisons[:1])
+    assert alone == comparisons[0]

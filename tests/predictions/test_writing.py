@@ -109,3 +109,12 @@ def test_a_limit_on_file_size_leaves_the_old_file(tmp_path):
     assert "nothing was left behind" in ran.stdout
     assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]
     assert path.read_bytes() == before
+
+
+def test_numbers_of_a_regression(tmp_path):
+    values, targets = np.array([1.5, -2.0, 3.0]), np.array([1.0, np.nan, 2.0])
+    path = write_predictions(tmp_path / "a.parquet", values, ids=np.array([3, 1, 2]), labels=targets)
+    with open_predictions(path, regression=True) as one:
+        back = one.read()
+    np.testing.assert_array_equal(back.scores[0], [-2.0, 3.0, 1.5])
+    np.testing.assert_array_equal(back.targets, [np.nan, 2.0, 1.0])

@@ -7,21 +7,26 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import traintwice
 from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
+from traintwice.specs import encode
 from traintwice.study import Store, prepare, run, train_missing
-from traintwice.study.worker import train_into
+from traintwice.study.checkpoint import EVERY_MINUTE
+from traintwice.study.worker import _answers, train_into
 
 ON_A_SMALL_DISK = """
 import json, subprocess, sys, torch
 from pathlib import Path
 from traintwice.errors import StoreError
 from traintwice.study import Experiment, Store, gather, prepare
-from traintwice.study.worker import train_into
+from traintwice.specs import encode
+from traintwice.study.checkpoint import EVERY_MINUTE
+from traintwice.study.worker import _answers, train_into
 
 torch.set_num_threads(1)
 folder, study = Path(sys.argv[1]), Experiment.from_dict(json.loads(sys.argv[2]))
@@ -109,3 +114,15 @@ def test_a_worker_that_is_killed(started, small):
         list(news)
     run(small, store=store, execution=Execution("loop", jobs=1))
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in files} == files
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [(True, "the data differ each time they are read"), (False, "a bug in traintwice")]
+)
+def test_data_that_are_not_those_of_the_parent(small, tmp_path, changes, message):
+    source = SimpleNamespace(load=lambda: SimpleNamespace(digest="other" if changes else "here"))
+    recipe = encode(next(iter(small.rows.values())))
+    task = {"key": "there", "recipe": recipe, "replicas": [0], "save_weights": False, "execution": {}}
+    (answer,) = _answers(task, source, SimpleNamespace(digest="here"), Store(tmp_path / "runs"), 0, EVERY_MINUTE)
+    assert answer["outcome"] == "failed"
+    assert message in answer["reason"]

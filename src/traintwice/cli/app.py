@@ -19,9 +19,11 @@ from traintwice.cli.diff import diff
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure, plan, tokens
 from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Verb
+from traintwice.cli.replicate import replicate, run_file
 from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
 from traintwice.processes import started_early
+from traintwice.replication.study_file import is_replication
 
 app = typer.Typer(
     name="traintwice",
@@ -104,6 +106,12 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Train the missing replicas of a study, measure them, write the report."""
+    if study.endswith(".toml") and is_replication(study):
+        explicit = {"replicas": replicas, "seed": seed}
+        refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
+        out = None if no_report else report
+        run_file(study, store, out, explicit=explicit, refused=refused, json=json, quiet=quiet, jobs=jobs)
+        return
     require("torch", extra="torch", purpose="training")
     if not no_report:
         require("altair", extra="report", purpose="the report (or pass --no-report)")
@@ -191,7 +199,7 @@ def show(
 
 VERBS = {
     "Compare predictions": (diff, gate, measure, plan, tokens),
-    "Train and study": (run, report, check),
+    "Train and study": (run, report, check, replicate),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),
 }

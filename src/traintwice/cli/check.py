@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json as to_json
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from traintwice.cli.options import DeviceName, EngineName, PrecisionName
 from traintwice.errors import require, unknown
+from traintwice.importing import names_a_function
+from traintwice.replication.study_file import is_replication, read_study
 
 
 def check(
-    study: Annotated[str, typer.Argument(help="A study or a TOML file that has the recipe.")] = "digits",
+    study: Annotated[
+        str,
+        typer.Argument(
+            help="A study or a TOML file that has the recipe; or a function, such as train:main; or a quoted command with {seed} and {out}."
+        ),
+    ] = "digits",
     row: Annotated[str | None, typer.Option("--row", help="Recipe of the study; the baseline by default.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps; the check of the churn paper has 10000.")] = 1000,
     threads: Annotated[
@@ -31,7 +40,13 @@ def check(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Train one recipe several times with everything fixed and compare all weights after every step; exit status 1 if they differ."""
+    """Train one recipe several times with everything fixed and compare all weights after every step; exit status 1 if they differ.
+
+    Of a function or command, the predictions of two processes with the same seed are compared.
+    """
+    if names_a_function(study) or " " in study or is_replication(study):
+        _check_same_seed(study, row, seed, json=json)
+        return
     require("torch", extra="torch", purpose="training")
     from rich.console import Console
 
@@ -55,4 +70,23 @@ def check(
         for sentence in found.sentences():
             console.print(sentence)
     if not found.deterministic:
+        raise typer.Exit(1)
+
+
+def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: bool) -> None:
+    """Check a function, a command, or the trainer of a study file."""
+    from traintwice.cli import output
+    from traintwice.replication.check import check_same_seed
+
+    plain: dict[str, Any] = read_study(study) if is_replication(study) else {"train": study}
+    if names_a_function(study):
+        sys.path.insert(0, str(Path.cwd()))
+    recipes: dict[str, Any] = plain.get("recipes", {"base": {}})
+    name = row or next(iter(recipes))
+    if name not in recipes:
+        raise unknown("recipe", name, recipes)
+    base = plain.get("seed", 0) if seed is None else seed
+    found = check_same_seed(plain["train"], settings=recipes[name], seed=base, **plain.get("reading", {}))
+    output.show_result(found.sheet(), found.to_dict(), json=json, markdown=False)
+    if not found.equal:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from traintwice.metrics.definition import Unit
 from traintwice.metrics.identical import IdenticalReplicas
 from traintwice.metrics.paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
+from traintwice.statistics.significance import holm
 from traintwice.types import Estimate
 
 DEFAULT: tuple[Metric, ...] = (
@@ -159,6 +160,28 @@ def compare_recipes(
         found = [replace(m, difference=replace(m.difference, adjusted=1.0, more_replicas=None), sentence=said) for m in found]
     said = next((m.sentence for m in found if m.name == "churn"), found[0].sentence if found else "nothing could be compared")
     return RecipeComparison(names, sizes, total, paired, level, tuple(found), copies, left_out, said)
+
+
+def holm_adjusted(comparisons: Sequence[RecipeComparison]) -> list[RecipeComparison]:
+    """Comparisons of several recipes with one, their p-values Holm-adjusted over the recipes, each measure on its own."""
+    found = [{m.name: m for m in c.measures} for c in comparisons]
+    for name in dict.fromkeys(name for measures in found for name in measures):
+        having = [at for at, measures in enumerate(found) if name in measures]
+        values = [found[at][name].difference.adjusted for at in having]
+        for at, adjusted in zip(having, holm(values), strict=True):
+            m, c = found[at][name], comparisons[at]
+            if adjusted != m.difference.adjusted:
+                d = replace(m.difference, adjusted=adjusted)
+                d = replace(d, more_replicas=d.more_replicas if d.significant or d.more_replicas else None)
+                said = m.sentence
+                if d.significant != m.difference.significant:
+                    said = _sentence(m.name, m.title, m.unit, d, c.names, c.replicas, c.rows)
+                found[at][name] = replace(m, difference=d, sentence=said)
+    adjusted_ones = []
+    for c, measures in zip(comparisons, found, strict=True):
+        lead = measures["churn"].sentence if "churn" in measures else c.sentence
+        adjusted_ones.append(replace(c, measures=tuple(measures.values()), sentence=lead))
+    return adjusted_ones
 
 
 def _result(both: PairedAccumulator, paired: bool, level: float, names: tuple[str, str]) -> RecipeMeasure:

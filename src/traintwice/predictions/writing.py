@@ -30,10 +30,11 @@ def write_predictions(
 
     Args:
         path: where to; ends in ``.parquet``. An existing file is replaced when the new file is complete.
-        probs: probabilities ``N K`` (columns p_0 … or, with names, p_<name>), or predicted labels ``N`` (column pred).
+        probs: probabilities ``N K`` (columns p_0 … or, with names, p_<name>), or predicted labels ``N``, or floating point numbers
+            ``N`` of a regression (column pred; read the file with ``regression=True``).
         ids: what identifies each row, integers or text, shape ``N`` (column id). Without them the file can only be compared
             by position.
-        labels: true labels, integers ``N`` (column y).
+        labels: true labels, integers ``N`` (column y); of a regression the true values, numbers ``N``, nan where one is not known.
         weights: weights ``N`` (column w).
         class_names: names of the K classes.
     Returns:
@@ -52,7 +53,10 @@ def write_predictions(
     path, predicted = check_target(path), np.asarray(probs)
     if predicted.ndim not in (1, 2):
         raise BadInput(f"{path}: got predictions of shape {predicted.shape}, expected (examples, classes) or (examples,)")
-    Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)  # the checks
+    if predicted.ndim == 1 and predicted.dtype.kind == "f":  # the checks
+        Predictions.from_scores(predicted[None], None, weights, targets=labels, ids=ids)
+    else:
+        Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)
     names = None if class_names is None else np.asarray([str(name) for name in class_names])
     alike = names is not None and len({name.casefold() for name in names}) < len(names)
     numbers = names is not None and any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))

@@ -100,6 +100,11 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
     try:
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
+            if source.load().digest != data.digest:
+                raise TrainingFailed(
+                    "the data differ each time they are read, so that replicas would be compared on other rows. Return the validation and "
+                    "test rows in the same order each time, without shuffling and without random changes"
+                )
             raise TrainingFailed("the worker read another recipe or other data than its parent; this is a bug in traintwice")
         for answer in train_into(
             store,

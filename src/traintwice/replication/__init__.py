@@ -1,0 +1,32 @@
+"""Training any function or command several times: replicas in a store, executors, array jobs, and the check of determinism.
+
+Names are loaded on first use: a worker process imports this package and needs a small part of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from traintwice.replication.check import SameSeed, check_same_seed
+    from traintwice.replication.executors import Executor, Processes
+    from traintwice.replication.replica_run import Run
+    from traintwice.replication.results import Failure, Replication
+    from traintwice.replication.store import ReplicaStore
+    from traintwice.replication.study import replicate
+
+_PLACES = {
+    **dict.fromkeys(["SameSeed", "check_same_seed"], "check"),
+    **dict.fromkeys(["Executor", "Processes"], "executors"),
+    **dict.fromkeys(["Failure", "Replication"], "results"),
+    "ReplicaStore": "store",
+    "Run": "replica_run",
+    "replicate": "study",
+}
+
+__all__ = ["Executor", "Failure", "Processes", "ReplicaStore", "Replication", "Run", "SameSeed", "check_same_seed", "replicate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'traintwice.replication' has no attribute {name!r}")
+    return getattr(import_module(f"traintwice.replication.{_PLACES[name]}"), name)

@@ -1,0 +1,143 @@
+"""One replica as the training function sees it: its random streams, its folder, its log."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.randomness import RandomSource, stream
+
+__all__ = ["Run"]
+
+SEED = "seed"
+"""Name of the source of randomness behind `Run.seed`."""
+
+LARGEST_SEED = 2**31
+"""Seeds are below this number, which every library accepts."""
+
+LIBRARIES = ("numpy", "torch", "jax")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A replica to train.
+
+    Streams depend on the seed of the study, the source and the number of the replica, not on the recipe: replica m of every recipe
+    has the same streams, so that recipes are compared pair by pair.
+
+    Args:
+        recipe: name of the recipe.
+        replica: number of the replica, from 0.
+        settings: of the recipe; the training function gets them as keyword arguments.
+        folder: a directory for files of this replica, such as checkpoints; it is kept.
+        study_seed: seed of the study.
+        vary: sources of randomness that differ between replicas; all others are those of replica 0. None: every source differs.
+        history: the values of `log`.
+    Example:
+        >>> first, second = (Run("base", m, vary=("order",)) for m in (0, 1))
+        >>> first.seed_of("init") == second.seed_of("init"), first.seed_of("order") == second.seed_of("order")
+        (True, False)
+    """
+
+    recipe: str
+    replica: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    study_seed: int = 0
+    vary: tuple[str, ...] | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def seed(self) -> int:
+        """A seed for all randomness of the replica, 0 <= seed < 2³¹."""
+        return self.seed_of(SEED)
+
+    def seed_of(self, source: str) -> int:
+        """A seed for one source of randomness, such as "init", "order" or "data"; 0 <= seed < 2³¹."""
+        return int(self.stream(source).integers(LARGEST_SEED))
+
+    def stream(self, source: str) -> np.random.Generator:
+        """The random stream of one source, as a NumPy generator that starts anew at each call."""
+        free = self.vary is None or source in self.vary
+        return stream(self.study_seed, cast(RandomSource, source), replica=self.replica if free else 0)
+
+    def rng(self, library: str = "numpy", source: str = SEED) -> Any:
+        """The random stream of one source as a generator of a library.
+
+        Args:
+            library: "numpy" (a ``Generator``), "torch" (a ``torch.Generator`` on the CPU) or "jax" (a key).
+            source: of randomness.
+        Raises:
+            UnknownName: another library.
+        """
+        if library not in LIBRARIES:
+            raise unknown("library of random generators", library, LIBRARIES)
+        if library == "numpy":
+            return self.stream(source)
+        if library == "torch":
+            return importlib.import_module("torch").Generator().manual_seed(self.seed_of(source))
+        return importlib.import_module("jax").random.key(self.seed_of(source))
+
+    def seed_everything(self) -> int:
+        """Seed the global generators of Python, NumPy, and of PyTorch and TensorFlow where they are imported; returns the seed."""
+        random.seed(self.seed)
+        np.random.seed(self.seed)  # noqa: NPY002  (the global generator is the one to seed)
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(self.seed)
+        if "tensorflow" in sys.modules:
+            sys.modules["tensorflow"].random.set_seed(self.seed)
+        return self.seed
+
+    def sample(self, n: int, *, share: float | None = None) -> np.ndarray:
+        """Training rows of this replica, drawn from the source "data".
+
+        Args:
+            n: number of training rows.
+            share: draw so large a share of the rows, without replacement, in (0, 1]. None draws n rows with replacement (bootstrap).
+        Returns:
+            Indices in 0 … n−1, sorted.
+        Raises:
+            BadSpec: an empty training set, or a share outside (0, 1].
+        Example:
+            >>> len(Run("base", 0).sample(100, share=0.8)), len(Run("base", 0).sample(100))
+            (80, 100)
+        """
+        if n < 1 or (share is not None and not 0 < share <= 1):
+            raise BadSpec(f"run.sample: got {n} rows and share {share}, expected at least one row and a share in (0, 1]")
+        rng = self.stream("data")
+        drawn = rng.integers(n, size=n) if share is None else rng.permutation(n)[: max(round(share * n), 1)]
+        return np.sort(drawn)
+
+    def log(self, step: int, **values: float) -> None:
+        """Record numbers of a step, such as ``run.log(100, loss=0.3)``; they are kept in the record of the replica."""
+        self.history.append({"step": int(step), **{name: float(value) for name, value in values.items()}})
+
+
+def check_sources(vary: Mapping[str, Sequence[str] | None] | Sequence[str] | None, recipes: Sequence[str]) -> dict[str, Any]:
+    """The free sources of each recipe, as tuples in alphabetical order; None where every source is free.
+
+    Raises:
+        BadSpec: a text in place of a list of texts, or an empty list. UnknownName: a recipe that is not among the recipes.
+
+    >>> check_sources(("order", "init"), ["base"]), check_sources(None, ["base"])
+    ({'base': ('init', 'order')}, {'base': None})
+    """
+    by_recipe = dict(vary) if isinstance(vary, Mapping) else dict.fromkeys(recipes, vary)
+    found: dict[str, tuple[str, ...] | None] = dict.fromkeys(recipes)
+    for recipe, sources in by_recipe.items():
+        if recipe not in found:
+            raise UnknownName(f"vary: no recipe named {recipe!r}; the recipes are {', '.join(recipes)}")
+        if sources is None:
+            continue
+        if isinstance(sources, str) or not sources or not all(isinstance(source, str) for source in sources):
+            raise BadSpec(f'vary: got {sources!r}, expected a list of sources of randomness, such as ("init", "order")')
+        found[recipe] = tuple(sorted(set(sources)))
+    return found

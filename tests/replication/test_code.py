@@ -1,0 +1,95 @@
+"""Digests of the code: what a replica depends on changes them, what it does not depend on leaves them."""
+
+import ast
+
+import pytest
+
+from traintwice.replication.code import changes, code_of_command, code_of_function
+
+TRAIN = """
+import json
+import helper
+
+RATE = 0.1
+
+def inner(x):
+    return x * RATE
+
+def main(run):
+    # a comment
+    return inner(helper.double(2))
+
+def other(run):
+    return 3
+
+if __name__ == "__main__":
+    print(main(None))
+"""
+HELPER = "def double(x):\n    return 2 * x\n"
+
+
+def code_after(project, tmp_path, edit_train=("", ""), edit_helper=("", "")):
+    (tmp_path / "helper.py").write_text(HELPER.replace(*edit_helper))
+    return code_of_function(project(TRAIN.replace(*edit_train)).main)
+
+
+def test_the_files_of_the_project(project, tmp_path):
+    assert set(code_after(project, tmp_path)) == {"mytrain.py", "helper.py"}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [("# a comment", "# another\n"), ("return 3", "return 4"), ("print(main(None))", "print(1)"), ("x * RATE", "x  *  RATE")],
+)
+def test_what_the_function_does_not_use(project, tmp_path, edit):
+    assert code_after(project, tmp_path) == code_after(project, tmp_path, edit)
+
+
+@pytest.mark.parametrize(
+    ("train", "helper", "changed"),
+    [
+        (("RATE = 0.1", "RATE = 0.2"), ("", ""), ["mytrain.py"]),
+        (("x * RATE", "x + RATE"), ("", ""), ["mytrain.py"]),
+        (("double(2)", "double(3)"), ("", ""), ["mytrain.py"]),
+        (("", ""), ("2 * x", "3 * x"), ["helper.py"]),
+    ],
+)
+def test_what_the_function_uses(project, tmp_path, train, helper, changed):
+    assert changes(code_after(project, tmp_path), code_after(project, tmp_path, train, helper)) == changed
+
+
+def test_packages_with_relative_imports(tmp_path, monkeypatch):
+    package = tmp_path / "mypackage"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "sub" / "__init__.py").write_text("")
+    (package / "sub" / "train.py").write_text(
+        "from ..model import net\nfrom . import data\n\ndef main(run):\n    return net(data)\n"
+    )
+    (package / "sub" / "data.py").write_text("x = 1\n")
+    (package / "model.py").write_text("def net(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from mypackage.sub.train import main
+
+    found = code_of_function(main)
+    assert {"train.py", "mypackage/model.py", "mypackage/sub/data.py"} <= set(found)
+
+
+def test_functions_of_installed_packages_have_no_code_of_the_project():
+    assert code_of_function(ast.parse) == {}
+
+
+def test_a_function_without_a_file():
+    made = {}
+    exec("def f(run):\n    return 1\ndef g(run):\n    return 2", made)  # noqa: S102
+    f, g = code_of_function(made["f"]), code_of_function(made["g"])
+    assert set(f) == {"f"}
+    assert set(f.values()) != set(g.values())
+
+
+def test_the_files_that_a_command_names(tmp_path):
+    (tmp_path / "train.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "config.yaml").write_text("lr: 1\n")
+    found = code_of_command(["python", "train.py", "--config", "config.yaml", "--lr", "0.1"], tmp_path)
+    assert set(found) == {"train.py", "helper.py", "config.yaml"}

@@ -1,0 +1,222 @@
+"""The command form: placeholders, files in any format, failures, study files; all by the command line."""
+
+import json
+import sys
+
+import pytest
+
+from traintwice.cli import main
+from traintwice.errors import BadSpec
+from traintwice.replication.study_file import read_study, recipes_of
+from traintwice.replication.trainers import PLACEHOLDER
+
+TRAIN = """
+import argparse
+import numpy as np
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int)
+parser.add_argument("--out")
+parser.add_argument("--kind", default="csv")
+parser.add_argument("--calm", action="store_true")
+parser.add_argument("--fail", type=int)
+given = parser.parse_args()
+print("training with seed", given.seed)
+if given.fail:
+    raise ValueError("no data")
+y = np.array([0, 1] * 20)
+z = 2 * y - 1 + (0.2 if given.calm else 2.0) * np.random.default_rng(given.seed).normal(size=40)
+p = 1 / (1 + np.exp(-z))
+if given.kind == "npy":
+    np.save(given.out, np.stack([1 - p, p], axis=1))
+elif given.kind == "npz":
+    np.savez(given.out, id=np.arange(40), p=p, y=y)
+elif given.kind == "none":
+    pass
+else:
+    with open(given.out, "w") as file:
+        print("id,p,y", *[f"{i},{a},{b}" for i, a, b in zip(range(40), p, y)], sep="\\n", file=file)
+"""
+
+
+@pytest.fixture
+def traintwice(tmp_path, monkeypatch, capsys):
+    """Run a command line in a directory with train.py; returns exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAIN)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return call
+
+
+COMMAND = [sys.executable, "train.py", "--seed", "{seed}", "--out", "{out}"]
+
+
+def test_from_command_to_comparison(traintwice, tmp_path):
+    words = ["replicate", "--replicas", 3, "--recipe", "base=", "--recipe", "calm=--calm", "--store", "runs", "--report", "page"]
+    status, out, err = traintwice(*words, "--", *COMMAND)
+    assert status == 0, err
+    assert "6 of 6 replicas" in out
+    assert "base → calm" in out
+    assert (tmp_path / "page" / "index.html").exists()
+    assert err.count("done") == 6
+    assert "training with seed" in (tmp_path / "runs" / "logs" / "calm" / "0002.log").read_text()
+    status, out, _ = traintwice("measure", "runs/predictions/base", "--against", "runs/predictions/calm", "--paired", "--json")
+    assert status == 0
+    assert json.loads(out)["paired"]
+    status, out, err = traintwice(*words, "--json", "-q", "--", *COMMAND)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["recipes"]["base"]["replicas"] == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy", "npz"])
+def test_formats_without_an_ending(traintwice, tmp_path, kind):
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "-q", "--", *COMMAND, "--kind", kind)
+    assert status == 0, err
+    assert (tmp_path / "runs" / "predictions" / "base" / "0000.parquet").exists()
+
+
+def test_failures_are_named_and_the_others_are_kept(traintwice):
+    words = ["replicate", "--replicas", 2, "--recipe", "base=", "--recipe", "odd=--fail 1", "--store", "runs", "--", *COMMAND]
+    status, out, err = traintwice(*words)
+    assert status == 2
+    assert "2 of 4 replicas" not in err
+    assert "2 replicas failed" in err
+    assert "odd, replica 0: the command ended with status 1: ValueError: no data (log: " in err
+    assert 'raise ValueError("no data")' in err
+    assert "2 of 2" in out
+
+
+def test_a_command_that_writes_nothing(traintwice):
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "--", *COMMAND, "--kind", "none")
+    assert status == 2
+    assert "the command wrote 0 files of predictions, expected one" in err
+
+
+def test_a_command_that_cannot_be_started(traintwice):
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "--", "no-such-program", "{seed}")
+    assert status == 2
+    assert "no-such-program: cannot be started" in err
+
+
+def test_an_array_job(traintwice, tmp_path):
+    words = ["replicate", "--replicas", 2, "--recipe", "base=", "--recipe", "calm=--calm", "--store", "runs", "-q"]
+    for index in (3, 0):
+        assert traintwice(*words, "--index", index, "--", *COMMAND)[:2] == (0, "")
+    found = sorted(str(p.relative_to(tmp_path / "runs" / "records")) for p in (tmp_path / "runs" / "records").rglob("*.json"))
+    assert found == ["base/0000.json", "calm/0001.json"]
+    assert traintwice(*words, "--index", 4, "--", *COMMAND)[0] == 2
+    status, out, _ = traintwice(*words, "--", *COMMAND)
+    assert status == 0
+    assert "4 of 4 replicas" in out
+
+
+def test_other_code_needs_consent(traintwice, tmp_path):
+    words = ["replicate", "--store", "runs", "-q"]
+    assert traintwice(*words, "--replicas", 1, "--", *COMMAND)[0] == 0
+    (tmp_path / "train.py").write_text(TRAIN.replace("2.0", "3.0"))
+    status, _, err = traintwice(*words, "--replicas", 2, "--", *COMMAND)
+    assert status == 2
+    assert "with other code (train.py changed since)" in " ".join(err.split())
+    assert traintwice(*words, "--replicas", 2, "--mix-code", "--", *COMMAND)[0] == 0
+
+
+def test_check_of_a_command(traintwice):
+    status, out, _ = traintwice("check", " ".join(COMMAND))
+    assert status == 0
+    assert "equal predictions" in out
+
+
+STUDY = """
+replicas = 2
+[trainer]
+{trainer}
+[recipes]
+{recipes}
+"""
+
+
+def test_a_study_file_with_a_command(traintwice, tmp_path):
+    trainer = f"command = {json.dumps(' '.join(COMMAND))}"
+    (tmp_path / "study.toml").write_text(STUDY.format(trainer=trainer, recipes='base = ""\ncalm = "--calm"'))
+    status, out, err = traintwice("run", "study.toml", "--store", "runs", "--no-report")
+    assert status == 0, err
+    assert "4 of 4 replicas" in out
+    status, out, _ = traintwice("run", "study.toml", "--store", "runs", "--replicas", 3, "--no-report", "-q")
+    assert "6 of 6 replicas" in out
+    status, _, err = traintwice("run", "study.toml", "--set", "epochs=3")
+    assert status == 2
+    assert "--set: study.toml trains with a function or command of its own" in err
+
+
+def test_a_study_file_with_a_function(traintwice, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "functions_of_study.py").write_text(
+        "import numpy as np\ndef main(run, noise=1.0):\n"
+        "    p = 0.5 + 0.4 * np.tanh(noise * run.stream('init').normal(size=20))\n    return {'id': np.arange(20), 'p': p}\n"
+    )
+    recipes = "base = {}\ncalm = { noise = 0.1 }"
+    (tmp_path / "study.toml").write_text(STUDY.format(trainer='function = "functions_of_study:main"', recipes=recipes))
+    status, out, err = traintwice("run", "study.toml", "--store", "runs", "--report", "page")
+    assert status == 0, err
+    assert "4 of 4 replicas" in out
+    assert (tmp_path / "page" / "index.html").exists()
+    assert traintwice("check", "study.toml", "--row", "calm")[0] == 0
+    status, out, err = traintwice("replicate", "functions_of_study:main", "--recipe", "base=noise=0.5", "--replicas", 2, "-q")
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[trainer]\nfunction = 'a:b'\ncommand = 'c'", "trainer: expected function"),
+        ("[trainer]\ncommand = 'c'\n[rows]", "no setting of a study with a trainer named 'rows'"),
+        ("replicas = 'x'\n[trainer]\ncommand = 'c'", "replicas: got 'x'"),
+        ("[trainer]\ncommand = 'c'\n[reading]\nidx = 'a'", "no option of reading named 'idx'"),
+    ],
+)
+def test_study_files_are_checked(tmp_path, text, message):
+    (tmp_path / "s.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_study(tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize("text", ["base", "base=x", "base=1a=2"])
+def test_recipes_are_checked(text):
+    with pytest.raises(BadSpec, match="--recipe"):
+        recipes_of([text], of_command=False)
+
+
+def test_placeholders():
+    found = [m.groups() for m in PLACEHOLDER.finditer("a{seed}b{seed:init}c{out}{other}{replica}")]
+    assert found == [("seed", None), ("seed", "init"), ("out", None), ("replica", None)]
+
+
+def test_an_other_word_in_braces_stays(traintwice, tmp_path):
+    (tmp_path / "echo.py").write_text(
+        "import sys, json\nassert sys.argv[1] == '{\"lr\": 1}', sys.argv\n"
+        "open(sys.argv[2] + '.csv', 'w').write('id,p\\n' + ''.join(f'{i},0.5\\n' for i in range(5)))\n"
+    )
+    status, _, err = traintwice(
+        "replicate",
+        "--replicas",
+        1,
+        "--store",
+        "runs",
+        "-q",
+        "--",
+        sys.executable,
+        "echo.py",
+        '{"lr": 1}',
+        "{out}",
+        "{seed:init}",
+    )
+    assert status == 0, err
