@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from traintwice.errors import BadInput, StoreError
-from traintwice.files import write_whole
+from traintwice.files import refuse_overwriting, write_whole
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
@@ -96,15 +97,24 @@ def write_file(path: Path, text: str, *, option: str) -> None:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from None
 
 
-def refuse_unwritable(path: Path | None, *, option: str) -> None:
-    """Raise before the work if a file cannot be written.
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) -> None:
+    """Raise before the work if a file cannot be written, or is one of the inputs.
 
+    Args:
+        outputs: the option of each file to its path.
+        inputs: the files, globs and directories that are read.
     Raises:
-        BadInput: its directory does not exist, or it is a directory itself.
+        BadInput: a path is a directory, its directory does not exist, or the file is an input or another output.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
-    if not path.parent.is_dir():
-        raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        try:
+            if path.is_dir():
+                raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
+            if not path.parent.is_dir():
+                raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
+            path.exists()
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{option}: {path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    refuse_overwriting(outputs, inputs)

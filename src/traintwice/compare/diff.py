@@ -32,6 +32,7 @@ from traintwice.compare.results import (
 from traintwice.compare.slices import SliceOptions, change_estimate
 from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
+from traintwice.files import refuse_overwriting
 from traintwice.metrics import Metric
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.rows import Rows, items_of, open_rows
@@ -127,6 +128,7 @@ def diff(
     )
     if rows_file is not None:
         rows_file = check_rows_file(rows_file)
+        refuse_overwriting({"rows_file": rows_file}, [model for group in models for model in group])
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
