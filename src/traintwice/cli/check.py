@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from traintwice.cli.ending import Outcome
 from traintwice.cli.options import DeviceName, EngineName, PrecisionName
 from traintwice.errors import require, unknown
 
@@ -35,13 +36,14 @@ def check(
     require("torch", extra="torch", purpose="training")
     from rich.console import Console
 
-    from traintwice.cli.study import execution_of, find_experiment
+    from traintwice.cli.study import execution_of, find_experiment, show_code
     from traintwice.study.determinism import audit
 
     experiment = find_experiment(study, settings=settings or [], seed=seed)
     name = row or experiment.baseline
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
+    show_code(experiment)
     execution = execution_of(engine=engine, device=device, precision=precision)
     recipe, data = experiment.rows[name], experiment.data
     found = audit(recipe, data, seed=experiment.seed, steps=steps, threads=threads, execution=execution)
@@ -55,4 +57,4 @@ def check(
         for sentence in found.sentences():
             console.print(sentence)
     if not found.deterministic:
-        raise typer.Exit(1)
+        raise Outcome(1)

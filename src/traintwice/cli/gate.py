@@ -11,6 +11,7 @@ import typer
 
 from traintwice.cli import options
 from traintwice.cli.options import OUTPUT
+from traintwice.cli.ending import Outcome
 from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions.reading import Reading
@@ -158,7 +159,7 @@ def gate(
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
     output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
-    raise typer.Exit(result.exit_status)
+    raise Outcome(result.exit_status)
 
 
 def _files_of(old: str | None, new: str | None) -> list[str | None]:

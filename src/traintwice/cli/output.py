@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -37,10 +36,8 @@ def show(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
-        raise SystemExit(2) from None
+        raise
     except OSError as error:
-        sys.stdout = sys.__stderr__  # so that nothing is flushed to the full disk at exit
         raise StoreError(f"standard output cannot be written ({error.strerror})") from None
 
 

@@ -107,8 +107,9 @@ def prepare(
                 f"another name (--name {experiment.name}-2) or another --store"
             )
     made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
-    for task in {task.key: task for task in made.missing}.values():
-        store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
+    recipes = {made.keys[row]: recipe for row, recipe in experiment.rows.items()}
+    for key, recipe in (recipes | {task.key: task.recipe for task in made.missing}).items():
+        store.prepare(key, identity(recipe, data.digest, experiment.seed))
     if known is None:
         store.save_study(experiment.name, wanted)
     return made
