@@ -14,7 +14,7 @@ from typing import Any
 from traintwice.files import remove_all_scratch
 from traintwice.formatting import visible
 
-PLAIN = {"−": "-", "–": "-", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "→": "->", "±": "+/-"}
+PLAIN = {"·": "|", "−": "-", "–": "-", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "→": "->", "±": "+/-"}
 """What replaces a character that a terminal does not have; other characters become a question mark."""
 
 LONGEST_WORD, LONGEST_MESSAGE = 400, 6000
