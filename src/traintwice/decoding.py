@@ -128,7 +128,8 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
         return value
     if kind in (bool, str) and isinstance(value, kind):
         return value
-    raise _wrong(path, value, {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}[kind])
+    known = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
+    raise _wrong(path, value, known.get(kind, "a table with a type"))
 
 
 def _wrong(path: str, value: Any, expected: str) -> BadSpec:

@@ -78,15 +78,16 @@ def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterabl
     Raises:
         BadInput: writing the output would destroy the other file.
     """
-    wanted = {option: found for option, path in outputs.items() if path is not None and (found := _regular(str(path)))}
-    if not wanted:
-        return
-    seen = {identity: (f"the input {name}", "") for name in _named(inputs) if (identity := _regular(name))}
-    for option, identity in wanted.items():
+    wanted = {option: path for option, path in outputs.items() if path is not None}
+    seen: dict[object, str] = {}
+    if any(_regular(str(path)) for path in wanted.values()):
+        seen = {identity: f"the input {name}" for name in _named(inputs) if (identity := _regular(name))}
+    for option, path in wanted.items():
+        identity = _regular(str(path)) or Path(path).resolve()
         if identity in seen:
-            what, other = seen[identity]
-            raise BadInput(f"{option} {outputs[option]}: is the same file as {what}{other}; choose another name")
-        seen[identity] = (option, f" {outputs[option]}")
+            raise BadInput(f"{option} {path}: is the same file as {seen[identity]}; choose another name")
+        if not Path(path).exists() or Path(path).is_file():
+            seen[identity] = f"{option} {path}"
 
 
 def _named(inputs: Iterable[object]) -> Iterator[str]:

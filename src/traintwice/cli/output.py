@@ -107,11 +107,13 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) 
         if path is None:
             continue
         try:
-            if path.is_dir():
-                raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
-            if not path.parent.is_dir():
-                raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
-            path.exists()
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{option}: {path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
+            path.lstat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
+            raise BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); choose another {option}") from None
+        if path.is_dir():
+            raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
+        if not path.parent.is_dir():
+            raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
     refuse_overwriting(outputs, inputs)

@@ -224,14 +224,17 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error})") from None
-    if isinstance(found, np.ndarray):
-        return found, None
-    with found:
-        if "inputs" not in found:
-            raise BadInput(f"{path}: has the arrays {', '.join(found.files)}, expected an array named inputs")
-        return found["inputs"], found.get("labels")
+        arrays = {"inputs": found} if isinstance(found, np.ndarray) else dict(found)
+    except Exception as error:  # the errors of three libraries have no common class
+        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error}); it may be cut short") from None
+    if "inputs" not in arrays:
+        raise BadInput(f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected an array named inputs")
+    inputs, labels = arrays["inputs"], arrays.get("labels")
+    if inputs.dtype.kind not in "fiub" or inputs.ndim < 2 or not len(inputs):
+        raise BadInput(f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example")
+    if labels is not None and labels.shape != inputs.shape[:1]:
+        raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
+    return inputs, labels
 
 
 def _size(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs
 from traintwice.compare.matched import SOFT
 from traintwice.compare.operating import check_thresholds, check_top_k
-from traintwice.compare.options import RANKED, DiffOptions, distinct
+from traintwice.compare.options import RANKED, DiffOptions, check_level, distinct
 from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
 from traintwice.compare.results import (
     PREDICTED,
@@ -135,6 +136,8 @@ def diff(
     if no_rows:
         reading.pop("show", None)
     with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:
+        if no_rows and rows.files is not None and (shown := set(rows.files.id_columns) & set(rows.files.groups)):
+            raise BadInput(f"by: {', '.join(sorted(shown))} is an id, which no_rows (--no-rows) hides; group by another column")
         rows.waive = frozenset(str(i) for i in waive)
         found = compare_rows(rows, options, details)
         if rows_file is not None:
@@ -326,9 +329,8 @@ def _check(
         raise BadInput(
             "new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe"
         )
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
-    if not margin > 1 or not 0 <= same_within < 1:
+    check_level(level)
+    if not 1 < margin < math.inf or not 0 <= same_within < 1:
         raise BadInput(
             f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1"
         )

@@ -69,7 +69,7 @@ def read_gate(path: str | Path) -> GateFile:
             said = tomllib.load(file)
     except OSError as reason:
         raise BadInput(f"{path}: cannot be read ({reason.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as reason:
+    except (ValueError, RecursionError) as reason:  # TOML, encoding, or a number of thousands of digits
         raise BadInput(f"{path}: is not TOML ({reason})") from None
     return gate_from(said)
 

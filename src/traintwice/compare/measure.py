@@ -11,7 +11,7 @@ from traintwice import metrics
 from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.matched import Matched, MatchedTemperature
 from traintwice.compare.operating import check_thresholds
-from traintwice.compare.options import distinct
+from traintwice.compare.options import check_level, distinct
 from traintwice.compare.pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare.replicas import in_memory, open_replicas, some_of
 from traintwice.compare.results import SCHEMA_VERSION, Shown, plain
@@ -181,6 +181,7 @@ def measure(
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
+    check_level(level)
     wanted = distinct([*which, *(MULTIPLICITY if multiplicity else ())])
     check_thresholds(thresholds)
     if served is not None and not multiplicity:

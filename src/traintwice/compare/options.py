@@ -8,11 +8,17 @@ from typing import Any
 
 from traintwice import metrics
 from traintwice.compare.floor import Pairs
-from traintwice.errors import unknown
+from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 
 RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)
 """Measures that need an order of all rows: given with ``rank=True``."""
+
+
+def check_level(level: float) -> None:
+    """Raise `BadInput` unless a nominal coverage is between 0 and 1."""
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise BadInput(f"level: got {level!r}, expected a number between 0 and 1, such as 0.95")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice.compare.estimates import Difference, gap, interval
-from traintwice.compare.options import distinct
+from traintwice.compare.options import check_level, distinct
 from traintwice.compare.results import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.formatting import points
@@ -124,6 +124,7 @@ def compare_recipes(
         >>> round(c["churn"].first.value, 3), round(c["churn"].second.value, 3), round(c["churn"].difference.estimate.value, 3)
         (0.5, 0.167, -0.333)
     """
+    check_level(level)
     models = [replicas_of(first), replicas_of(second)]
     sizes = (len(models[0]), len(models[1]))
     for name, size in zip(names, sizes, strict=True):

@@ -19,6 +19,9 @@ from traintwice.losses.loss import at, resolved
 from traintwice.methods.divergence import divergence_cause, non_finite_cause
 from traintwice.schedules import Complement, Schedule, Weight, at_step, resolve
 
+MOST_COMPONENTS = 10_000
+"""Largest J."""
+
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
 """The output kept at inference: the first component, the mean of the components' probabilities (AD "Output 1"), the softmax of the mean
 of their logits (AD "Output 2"), or the mixture of their probabilities with the weights of a gate."""
@@ -60,8 +63,8 @@ class Method:
     def __post_init__(self) -> None:
         if not self.terms:
             raise BadSpec("Method.terms: got none, expected at least one term, such as Term(CrossEntropy())")
-        if self.components < 1:
-            raise BadSpec(f"Method.components: got {self.components}, expected at least 1")
+        if not 1 <= self.components <= MOST_COMPONENTS:
+            raise BadSpec(f"Method.components: got {self.components}, expected 1 to {MOST_COMPONENTS}")
         if self.keep not in get_args(Keep):
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:

@@ -21,6 +21,7 @@ UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in en
 MENTIONED = 12
 """Names listed in a message; a file may have thousands of columns."""
 
+MOST_MEMORY = 10**18
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
 
@@ -92,6 +93,8 @@ def memory_in_bytes(memory: int | str | None) -> int:
         memory = int(float(match[1]) * UNITS[match[2].upper()])
     if memory < LEAST_MEMORY:
         raise BadInput(f"memory: got {memory:,} bytes, expected at least {LEAST_MEMORY:,} (64MB)")
+    if memory > MOST_MEMORY:
+        raise BadInput(f"memory: got {memory:,} bytes, expected at most {MOST_MEMORY:,} (1EB)")
     return memory
 
 

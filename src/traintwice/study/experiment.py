@@ -21,6 +21,9 @@ SCHEMA_VERSION = 1
 LONGEST_NAME = 80
 """Largest number of characters in the name of a row, so that tables fit a narrow screen."""
 
+MOST_REPLICAS = 100_000
+"""Largest M; a plan holds every replica of every row."""
+
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
 
@@ -74,6 +77,8 @@ class Experiment:
             raise BadSpec(
                 f"replicas: got {self.replicas}, expected at least 2: churn is the disagreement of two models (10 is a good start)"
             )
+        if self.replicas > MOST_REPLICAS:
+            raise BadSpec(f"replicas: got {self.replicas}, expected at most {MOST_REPLICAS:,}")
         if self.seed < 0:
             raise BadSpec(f"seed: got {self.seed}, expected a whole number of at least 0")
 
@@ -187,10 +192,10 @@ class Experiment:
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadSpec(f"{path}: cannot be read ({error})") from None
+            raise BadSpec(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
         try:
             plain = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # TOML, or a number of thousands of digits
             raise BadSpec(f"{path}: not a TOML file ({error})") from None
         return cls.from_dict(plain, source=str(path))
 
@@ -249,6 +254,6 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a word without quotes is a string
         try:
             return tomllib.loads(f"{key} = {text}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # TOML, or a number of thousands of digits
             continue
     raise BadSpec(f"--set {setting}: the key is not valid TOML; write it as in the file, such as optimizer.lr=0.1")
