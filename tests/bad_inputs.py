@@ -152,7 +152,12 @@ def make_files(folder):
     (folder / "binary.toml").write_bytes(b"\xff\xfe\0")
     (folder / "store").mkdir()
     (folder / "store" / "thesis.tex").touch()
-    for name, marker in (("newer", '{"schema": 1, "layout": 9}'), ("damaged", "{"), ("listed", "[]"), ("fine", '{"schema": 1, "layout": 1}')):
+    for name, marker in (
+        ("newer", '{"schema": 1, "layout": 9}'),
+        ("damaged", "{"),
+        ("listed", "[]"),
+        ("fine", '{"schema": 1, "layout": 1}'),
+    ):
         for part in ("studies", "replicas", "locks"):
             (folder / name / part).mkdir(parents=True)
         (folder / name / "store.json").write_text(marker)

@@ -81,9 +81,9 @@ def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterabl
     wanted = {option: path for option, path in outputs.items() if path is not None}
     seen: dict[object, str] = {}
     if any(_regular(str(path)) for path in wanted.values()):
-        seen = {identity: f"the input {name}" for name in _named(inputs) if (identity := _regular(name))}
+        seen = {found: f"the input {name}" for name in _named(inputs) if (found := _regular(name))}
     for option, path in wanted.items():
-        identity = _regular(str(path)) or Path(path).resolve()
+        identity: object = _regular(str(path)) or Path(path).resolve()
         if identity in seen:
             raise BadInput(f"{option} {path}: is the same file as {seen[identity]}; choose another name")
         if not Path(path).exists() or Path(path).is_file():

@@ -10,7 +10,6 @@ from typing import Any
 
 from traintwice.errors import BadInput, BadSpec
 
-
 _allowed = True
 
 

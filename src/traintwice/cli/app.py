@@ -16,10 +16,10 @@ from rich.console import Console
 
 from traintwice.cli.check import check
 from traintwice.cli.diff import diff
+from traintwice.cli.ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure, plan
 from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
-from traintwice.cli.ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
 from traintwice.importing import imports_refused

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from traintwice.cli import options
-from traintwice.cli.options import OUTPUT
 from traintwice.cli.ending import Outcome
+from traintwice.cli.options import OUTPUT
 from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions.reading import Reading

@@ -111,7 +111,9 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) 
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
-            raise BadInput(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); choose another {option}") from None
+            raise BadInput(
+                f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); choose another {option}"
+            ) from None
         if path.is_dir():
             raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
         if not path.parent.is_dir():

@@ -231,7 +231,9 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise BadInput(f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected an array named inputs")
     inputs, labels = arrays["inputs"], arrays.get("labels")
     if inputs.dtype.kind not in "fiub" or inputs.ndim < 2 or not len(inputs):
-        raise BadInput(f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example")
+        raise BadInput(
+            f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example"
+        )
     if labels is not None and labels.shape != inputs.shape[:1]:
         raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
     return inputs, labels

@@ -12,6 +12,7 @@ import numpy as np
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
+from traintwice.compare.arguments import check_level, check_lists, check_numbers, check_path, check_whole
 from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
@@ -20,7 +21,7 @@ from traintwice.compare.estimates import interval
 from traintwice.compare.floor import MARGIN, Pairs
 from traintwice.compare.matched import SOFT
 from traintwice.compare.operating import check_thresholds, check_top_k
-from traintwice.compare.options import RANKED, DiffOptions, check_level, distinct
+from traintwice.compare.options import RANKED, DiffOptions, distinct
 from traintwice.compare.pair_measures import higher_is_better, measured, non_streaming
 from traintwice.compare.results import (
     PREDICTED,
@@ -105,6 +106,7 @@ def diff(
         (0.5, 0.25, 0.0)
     """
     models = [[_one(old, "old")], [_one(new, "new")], _several(floor), _several(new_floor)]
+    check_lists(waive=waive)
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
@@ -128,6 +130,7 @@ def diff(
         pairs=Pairs(len(models[2]), len(models[3])) if models[2] else None,
     )
     if rows_file is not None:
+        check_path(rows_file=rows_file)
         rows_file = check_rows_file(rows_file)
         refuse_overwriting({"rows_file": rows_file}, [model for group in models for model in group])
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
@@ -330,6 +333,8 @@ def _check(
             "new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe"
         )
     check_level(level)
+    check_numbers(margin=margin, same_within=same_within)
+    check_whole(min_support=min_support, listed=listed)
     if not 1 < margin < math.inf or not 0 <= same_within < 1:
         raise BadInput(
             f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1"

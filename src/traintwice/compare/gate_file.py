@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from traintwice.compare.answers import SAME_WITHIN
+from traintwice.compare.arguments import check_path
 from traintwice.compare.floor import MARGIN
 from traintwice.compare.gate_types import Budget, Rule
 from traintwice.decoding import Decoder
@@ -63,6 +64,7 @@ def read_gate(path: str | Path) -> GateFile:
         BadInput: the file cannot be read or is not TOML. BadSpec, UnknownName: a key, type or value is wrong; the message names
             the path of the key and offers near names.
     """
+    check_path(path=path)
     path = Path(path)
     try:
         with path.open("rb") as file:

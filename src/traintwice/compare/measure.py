@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
+from traintwice.compare.arguments import check_level, check_numbers
 from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.matched import Matched, MatchedTemperature
 from traintwice.compare.operating import check_thresholds
-from traintwice.compare.options import check_level, distinct
+from traintwice.compare.options import distinct
 from traintwice.compare.pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare.replicas import in_memory, open_replicas, some_of
 from traintwice.compare.results import SCHEMA_VERSION, Shown, plain
@@ -182,7 +183,9 @@ def measure(
         (0.3333, 3)
     """
     check_level(level)
-    wanted = distinct([*which, *(MULTIPLICITY if multiplicity else ())])
+    if within_loss is not None:
+        check_numbers(within_loss=within_loss)
+    wanted = distinct([*distinct(which), *(MULTIPLICITY if multiplicity else ())])
     check_thresholds(thresholds)
     if served is not None and not multiplicity:
         raise BadInput("measure: served is for multiplicity; pass multiplicity=True (--multiplicity) too")

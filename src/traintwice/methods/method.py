@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
+from traintwice.decoding import check_types
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses.loss import at, resolved
@@ -36,6 +37,9 @@ class Term:
 
     loss: Loss | LossWithMemory
     weight: Weight = 1.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,13 @@ class Method:
     keep: Keep = "first"
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.terms:
             raise BadSpec("Method.terms: got none, expected at least one term, such as Term(CrossEntropy())")
-        if not 1 <= self.components <= MOST_COMPONENTS:
-            raise BadSpec(f"Method.components: got {self.components}, expected 1 to {MOST_COMPONENTS}")
+        if self.components < 1:
+            raise BadSpec(f"Method.components: got {self.components}, expected at least 1")
+        if self.components > MOST_COMPONENTS:
+            raise BadSpec(f"Method.components: got {self.components}, expected at most {MOST_COMPONENTS:,}")
         if self.keep not in get_args(Keep):
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:

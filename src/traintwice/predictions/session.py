@@ -215,6 +215,8 @@ def check_target(path: str | Path) -> Path:
     Raises:
         BadInput: the ending is not that of Parquet, or the path is not a regular file.
     """
+    if not isinstance(path, str | Path):
+        raise BadInput(f"path: got {type(path).__name__}, expected the name of a file that ends in .parquet")
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")

@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from traintwice.data import Dataset, Source
+from traintwice.decoding import check_types
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
 from traintwice.specs import controlled, decode, encode, key_of
@@ -64,13 +65,16 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not _NAME.fullmatch(self.name):
             raise BadSpec(
                 f"name: got {self.name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
             )
         if not self.rows:
             raise BadSpec("rows: got none, expected at least one recipe")
-        for row in self.rows:
+        for row, recipe in self.rows.items():
+            if not isinstance(row, str) or not isinstance(recipe, Recipe):
+                raise BadSpec(f"rows: got {row!r} with {type(recipe).__name__}, expected names with a Recipe each")
             if not row.strip() or not row.isprintable() or len(row) > LONGEST_NAME:
                 raise BadSpec(f"rows: got the name {row!r}, expected 1 to {LONGEST_NAME} printable characters")
         if self.replicas < 2:
@@ -129,6 +133,8 @@ class Experiment:
 
     @classmethod
     def _from_dict(cls, plain: Mapping[str, Any]) -> Experiment:
+        if not isinstance(plain, Mapping):
+            raise BadSpec(f"experiment: got {type(plain).__name__}, expected a table of settings")
         for key in plain:
             if key not in SETTINGS:
                 raise unknown("setting of an experiment", key, SETTINGS)
@@ -183,12 +189,15 @@ class Experiment:
         return Experiment.from_dict(plain)
 
     @classmethod
-    def read(cls, path: Path) -> Experiment:
+    def read(cls, path: str | Path) -> Experiment:
         """The experiment of a TOML file.
 
         Raises:
             BadSpec: the file is missing, is not TOML, or has an invalid setting; the message names file and key.
         """
+        if not isinstance(path, str | Path):
+            raise BadSpec(f"path: got {type(path).__name__}, expected the path of a TOML file")
+        path = Path(path)
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.errors import StoreError, TrainingFailed
+from traintwice.errors import BadSpec, StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode, identity
 from traintwice.study.checkpoint import EVERY_MINUTE, Every
@@ -72,6 +72,8 @@ def run(
     Raises:
         StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; finished replicas are kept.
     """
+    if not isinstance(experiment, Experiment):
+        raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
     made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)

@@ -57,6 +57,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise StoreError(f"store: got {type(path).__name__}, expected the path of a directory")
         self.path = Path(path)
         _check_directory(self.path, self._marker, create)
         if create:
