@@ -202,9 +202,9 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
     for key in store.digests():
         if key not in rows:
             freed += store.size(key)
-            what.append(f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs")
-            if not dry_run:
-                what += [f"{store.folder(key)} is kept, since it has files of others: {left}" for left in store.remove(key)]
+            line = f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs"
+            others = [] if dry_run else store.remove(key)
+            what.append(line + (f" (kept, since no store wrote them: {', '.join(others)})" if others else ""))
             continue
         for replica in store.replicas(key):
             found = store.record(key, replica)
