@@ -61,7 +61,7 @@ def test_rows_are_no_input_in_python_either(files):
     from traintwice import diff
 
     (files / "a.parquet").write_text("x")
-    with pytest.raises(BadInput, match="rows_file .*a.parquet: is the same file as the input"):
+    with pytest.raises(BadInput, match=r"rows_file .*a\.parquet: is the same file as the input"):
         diff(files / "a.parquet", files / "b.csv", rows_file=files / "a.parquet")
 
 
