@@ -12,7 +12,7 @@ import numpy as np
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
-from traintwice.compare.arguments import check_level, check_lists, check_numbers, check_path, check_whole
+from traintwice.compare.arguments import check_level, check_lists, check_numbers, check_whole
 from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
@@ -130,7 +130,6 @@ def diff(
         pairs=Pairs(len(models[2]), len(models[3])) if models[2] else None,
     )
     if rows_file is not None:
-        check_path(rows_file=rows_file)
         rows_file = check_rows_file(rows_file)
         refuse_overwriting({"rows_file": rows_file}, [model for group in models for model in group])
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
