@@ -1,17 +1,33 @@
-"""Atomic writing of files."""
+"""Writing of files, comparison of outputs with inputs, and temporary folders that no run leaves behind."""
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
+
+from traintwice.errors import BadInput
 
 TEMPORARY = ".tmp-"
 """Prefix of the names of unfinished files."""
 
+UNLOCKED, SCRATCH = ".traintwice-new-", ".traintwice-scratch-"
+"""Prefixes of the names of temporary folders, before and after they are locked."""
+
+_scratch: dict[Path, int | None] = {}
+"""The temporary folders of this process, and the descriptor that locks each; None where folders cannot be locked."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file completely or not at all, also where the writing is interrupted.
+
+    A link is followed. What is not a regular file (a device, a pipe, standard output) is written to and stays in place.
 
     Args:
         path: of the file; an existing file is replaced.
@@ -19,6 +35,9 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the folder is missing or not writable, or the disk is full; nothing is left behind.
     """
+    if written_through(path, content):
+        return
+    path = path.resolve()
     temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
     try:
         with temporary.open("xb") as file:
@@ -29,3 +48,110 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def written_through(path: Path, content: bytes) -> bool:
+    """Write to a device, a pipe, or the file that standard output or standard error goes to; False for other paths."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(found, os.fstat(descriptor)):
+                with os.fdopen(os.dup(descriptor), "wb") as file:
+                    file.write(content)
+                return True
+    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        return False
+    with path.open("wb", buffering=0) as file:
+        file.write(content)
+    return True
+
+
+def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterable[object]) -> None:
+    """Raise if an output is one of the inputs or another output, also through links.
+
+    Args:
+        outputs: the option of each output to its path; None for an output that is not wanted.
+        inputs: paths, globs and directories; other objects are ignored.
+    Raises:
+        BadInput: writing the output would destroy the other file.
+    """
+    wanted = {option: path for option, path in outputs.items() if path is not None}
+    seen: dict[object, str] = {}
+    if any(_regular(str(path)) for path in wanted.values()):
+        seen = {found: f"the input {name}" for name in _named(inputs) if (found := _regular(name))}
+    for option, path in wanted.items():
+        identity: object = _regular(str(path)) or Path(path).resolve()
+        if identity in seen:
+            raise BadInput(f"{option} {path}: is the same file as {seen[identity]}; choose another name")
+        if not Path(path).exists() or Path(path).is_file():
+            seen[identity] = f"{option} {path}"
+
+
+def _named(inputs: Iterable[object]) -> Iterator[str]:
+    """The files that inputs name; a directory stands for its entries."""
+    for text in (str(item) for item in inputs if isinstance(item, str | Path)):
+        with suppress(OSError, ValueError):
+            if Path(text).is_dir():
+                yield from (str(entry) for entry in Path(text).iterdir())
+            elif Path(text).exists() or not glob.has_magic(text):
+                yield text
+            else:
+                yield from glob.iglob(text, recursive=True)  # noqa: PTH207
+
+
+def _regular(path: str) -> tuple[int, int] | None:
+    """Device and inode of a regular file; None for everything else."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def make_scratch() -> Path:
+    """A new temporary folder, locked while this process lives; folders that killed runs left are removed.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    made = Path(tempfile.mkdtemp(prefix=UNLOCKED))
+    lock = _locked(made)
+    folder = made.rename(made.with_name(SCRATCH + made.name.removeprefix(UNLOCKED)))
+    _scratch[folder] = lock
+    for left in folder.parent.glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            if left not in _scratch and not left.is_symlink() and (lock := _locked(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+    return folder
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a temporary folder and its lock."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if (lock := _scratch.pop(folder, None)) is not None:
+        os.close(lock)
+
+
+def remove_all_scratch() -> None:
+    """Remove all temporary folders of this process, as it is about to end."""
+    for folder in list(_scratch):
+        remove_scratch(folder)
+
+
+def _locked(folder: Path) -> int | None:
+    """The descriptor that locks a folder; None where another process has the lock, or where folders cannot be locked."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging
 from traintwice.components import Component, OwnBatches
+from traintwice.decoding import check_types
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
@@ -124,6 +125,7 @@ class Recipe:
     alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise BadSpec(f"Recipe.{name}: got {getattr(self, name)}, expected at least 1")

@@ -129,7 +129,7 @@ def test_store_lists_and_prunes(finished, traintwice, tmp_path):
         (2, ["small: ensemble"]),
     ]
     (tmp_path / "runs/studies/small.json").unlink()
-    (tmp_path / "runs/replicas" / recipes[0]["key"] / ".tmp-left").write_text("half")
+    (tmp_path / "runs/replicas" / recipes[0]["key"] / f".tmp-{0:032x}").write_text("half")
     assert "no study" in traintwice("store", "runs")[1]
     status, out, _ = traintwice("store", "runs", "--prune")
     assert out.count("which no study needs") == 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +16,14 @@ from rich.console import Console
 
 from traintwice.cli.check import check
 from traintwice.cli.diff import diff
+from traintwice.cli.ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli.gate import gate
 from traintwice.cli.measure import measure, plan, tokens
-from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Verb
+from traintwice.cli.options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
 from traintwice.cli.replicate import replicate, run_file
 from traintwice.cli.storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
+from traintwice.importing import imports_refused
 from traintwice.processes import started_early
 from traintwice.replication.study_file import is_replication
 
@@ -40,21 +42,37 @@ def main() -> None:
     Exit status: 0 success (gate: kept), 1 gate over budget or check failed, 2 an error that the user can fix (one message), 3 gate
     inconclusive, 4 a defect of this package (a traceback).
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until training begins, Ctrl-C ends the process without a message
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without "Δ" shows "?" instead of a traceback
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_by_signal)  # until training begins, Ctrl-C ends the process without a message
+    prepare_streams()
+    status = 0
     try:
-        app()
+        with imports_refused():
+            app()
+    except Outcome as end:
+        status = int(end.code or 0)
+    except SystemExit as end:
+        status = 2 if end.code == 1 else int(end.code or 0)
     except TraintwiceError as error:
-        from traintwice.formatting import visible  # ids and names from files may have control characters
-
-        indent = "\n" + " " * len("traintwice: ")
-        print(f"traintwice: {indent.join(map(visible, str(error).splitlines()))}", file=sys.stderr)
-        sys.exit(2)
+        show_error(str(error))
+        status = 2
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            show_error(f"{error.filename or 'standard output or standard error'}: {error.strerror or error}")
+        status = 2
+    except MemoryError:
+        show_error("there is not enough memory for this")
+        status = 2
     except Exception:  # never 1 or 3, which are outcomes of a gate
-        traceback.print_exc()
-        sys.exit(4)
+        with suppress(OSError):
+            traceback.print_exc()
+        status = 4
+    failed = end_streams()
+    if failed is not None and status == 0:
+        status = 2
+        if not isinstance(failed, BrokenPipeError):
+            show_error(f"standard output cannot be written ({failed.strerror})")
+    sys.exit(status)
 
 
 def _print_version(wanted: bool) -> None:
@@ -150,6 +168,7 @@ def run(
                 return
             results = train(found)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, end_by_signal)
         typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
         raise typer.Exit(130) from None
     from traintwice.cli.results import show_results
@@ -161,6 +180,7 @@ def report(
     store: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
     study: Annotated[str | None, typer.Option(help="Name of the study, if the store has several.")] = None,
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
+    trust: Trust = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Write the report of a finished study again, without training."""
@@ -169,7 +189,7 @@ def report(
     from traintwice.cli import study as verbs
     from traintwice.cli.results import show_results
 
-    show_results(verbs.load(store, study), report, as_json=json)
+    show_results(verbs.load(store, study, trust=trust), report, as_json=json)
 
 
 def list_names(

@@ -202,9 +202,12 @@ def _print_study(console: Console, experiment: Experiment, text: str, *, toml: b
         changes = experiment.to_dict()["rows"]
         for row, recipe in experiment.rows.items():
             costs = ("–", "–")
-            if data is not None:
-                cost = recipe.cost(base, data.shape, data.classes)
-                costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
+            try:
+                if data is not None:
+                    cost = recipe.cost(base, data.shape, data.classes)
+                    costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
+            except BadInput as reason:  # a network of code that is not imported
+                missing = str(reason)
             changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
             table.add_row(Text(row), *costs, Text(changed or "–"))
         console.print(table)

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from traintwice.cli.ending import Outcome
 from traintwice.cli.options import DeviceName, EngineName, PrecisionName
 from traintwice.errors import require, unknown
-from traintwice.importing import names_a_function
+from traintwice.importing import allow_imports, names_a_function
 from traintwice.replication.study_file import is_replication, read_study
 
 
@@ -50,13 +51,14 @@ def check(
     require("torch", extra="torch", purpose="training")
     from rich.console import Console
 
-    from traintwice.cli.study import execution_of, find_experiment
+    from traintwice.cli.study import execution_of, find_experiment, show_code
     from traintwice.study.determinism import audit
 
     experiment = find_experiment(study, settings=settings or [], seed=seed)
     name = row or experiment.baseline
     if name not in experiment.rows:
         raise unknown("row", name, experiment.rows)
+    show_code(experiment)
     execution = execution_of(engine=engine, device=device, precision=precision)
     recipe, data = experiment.rows[name], experiment.data
     found = audit(recipe, data, seed=experiment.seed, steps=steps, threads=threads, execution=execution)
@@ -70,7 +72,7 @@ def check(
         for sentence in found.sentences():
             console.print(sentence)
     if not found.deterministic:
-        raise typer.Exit(1)
+        raise Outcome(1)
 
 
 def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: bool) -> None:
@@ -78,6 +80,7 @@ def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: boo
     from traintwice.cli import output
     from traintwice.replication.check import check_same_seed
 
+    allow_imports()
     plain: dict[str, Any] = read_study(study) if is_replication(study) else {"train": study}
     if names_a_function(study):
         sys.path.insert(0, str(Path.cwd()))
@@ -89,4 +92,4 @@ def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: boo
     found = check_same_seed(plain["train"], settings=recipes[name], seed=base, **plain.get("reading", {}))
     output.show_result(found.sheet(), found.to_dict(), json=json, markdown=False)
     if not found.equal:
-        raise typer.Exit(1)
+        raise Outcome(1)

@@ -86,8 +86,7 @@ def diff(
     from traintwice.cli import output
     from traintwice.cli.progress import waiting
 
-    output.refuse_unwritable(report, option="--report")
-    output.refuse_unwritable(rows, option="--rows")
+    output.check_outputs({"--report": report, "--rows": rows}, [old, new, *(floor or ()), *(new_floor or ())])
     from traintwice.compare import diff as compare_two
     from traintwice.tables.diff import diff_sheet
 

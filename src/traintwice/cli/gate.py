@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from traintwice.cli import options
+from traintwice.cli.ending import Outcome
 from traintwice.cli.options import OUTPUT
 from traintwice.cli.reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput, cells_kept_out, require
@@ -123,8 +124,8 @@ def gate(
     from traintwice.cli import output
     from traintwice.cli.progress import waiting
 
-    output.refuse_unwritable(junit, option="--junit")
-    output.refuse_unwritable(report, option="--report")
+    read = [*_files_of(old, new), *(floor or ()), *(new_floor or ()), *[w[1:] for w in waive or () if w.startswith("@")]]
+    output.check_outputs({"--junit": junit, "--report": report}, read)
     own = {
         "floor": floor,
         "new_floor": new_floor,
@@ -158,7 +159,18 @@ def gate(
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
     output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
-    raise typer.Exit(result.exit_status)
+    raise Outcome(result.exit_status)
+
+
+def _files_of(old: str | None, new: str | None) -> list[str | None]:
+    """The files that a gate reads, those that a gate's file names too."""
+    if old is None or new is not None or not old.endswith(".toml"):
+        return [old, new]
+    from traintwice.compare.gate_file import read_gate
+
+    said = read_gate(old)
+    inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]
+    return [old, *[str(Path(old).parent / path) for path in inside]]
 
 
 def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:

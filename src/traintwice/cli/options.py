@@ -81,6 +81,7 @@ Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown inste
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 
+Trust = Annotated[bool, typer.Option("--trust", help="Import the functions that the study names; this runs their code.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.", rich_help_panel=OUTPUT)]
 NoRows = Annotated[bool, typer.Option("--no-rows", help="Leave ids and single rows out of all output.", rich_help_panel=OUTPUT)]
 ReportFile = Annotated[

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from traintwice.errors import BadInput, StoreError
-from traintwice.files import write_whole
+from traintwice.files import refuse_overwriting, write_whole
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
@@ -36,10 +36,8 @@ def show(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe
-        raise SystemExit(2) from None
+        raise
     except OSError as error:
-        sys.stdout = sys.__stderr__  # so that nothing is flushed to the full disk at exit
         raise StoreError(f"standard output cannot be written ({error.strerror})") from None
 
 
@@ -96,15 +94,28 @@ def write_file(path: Path, text: str, *, option: str) -> None:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from None
 
 
-def refuse_unwritable(path: Path | None, *, option: str) -> None:
-    """Raise before the work if a file cannot be written.
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) -> None:
+    """Raise before the work if a file cannot be written, or is one of the inputs.
 
+    Args:
+        outputs: the option of each file to its path.
+        inputs: the files, globs and directories that are read.
     Raises:
-        BadInput: its directory does not exist, or it is a directory itself.
+        BadInput: a path is a directory, its directory does not exist, or the file is an input or another output.
     """
-    if path is None:
-        return
-    if path.is_dir():
-        raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
-    if not path.parent.is_dir():
-        raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
+            raise BadInput(
+                f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); choose another {option}"
+            ) from None
+        if path.is_dir():
+            raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
+        if not path.parent.is_dir():
+            raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
+    refuse_overwriting(outputs, inputs)

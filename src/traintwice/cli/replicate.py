@@ -14,7 +14,7 @@ import typer
 from traintwice.cli import options
 from traintwice.cli.reading import NOTHING_SAID, reads_files, split
 from traintwice.errors import BadSpec
-from traintwice.importing import names_a_function
+from traintwice.importing import allow_imports, names_a_function
 from traintwice.predictions.reading import Reading
 
 DEFAULT_REPLICAS = Path("traintwice-replicas")
@@ -120,6 +120,7 @@ def train_and_show(
     from traintwice.replication.store import ReplicaStore
     from traintwice.replication.study import gather, replicas_of_study, train_missing
 
+    allow_imports()
     wanted = replicas_of_study(**arguments)
     store = ReplicaStore(path)
     if not quiet:

@@ -17,15 +17,14 @@ FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
 
 def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
-    """Print tables and findings, or JSON alone; write the report into ``out`` and print its path."""
+    """Write the report into ``out``; print tables and findings with its path, or JSON alone."""
+    index = None if out is None else reports.write(results, out)
     if as_json:
         print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
     else:
         print_results(Console(highlight=False, markup=False), results)
-    if out is not None:
-        index = reports.write(results, out)
-        if not as_json:
-            print(f"\nReport: {index}")
+    if index is not None and not as_json:
+        print(f"\nReport: {index}")
 
 
 def print_results(console: Console, results: Results) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traintwice.cli.options import DEFAULT_STORE
+from traintwice.cli.options import DEFAULT_STORE, Trust
 from traintwice.errors import BadInput, require, unknown
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def store(
     for entry in listed:
         by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
         damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
+        damaged += "" if entry["described"] else " (recipe.json damaged)"
         table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
     console.print(table)
     total = sum(entry["bytes"] for entry in listed)
@@ -102,6 +103,7 @@ def export(
     replica: Replica = 0,
     study: Study = None,
     out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
+    trust: Trust = False,
     formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
 ) -> None:
     """Write a trained model for serving, and check that every file predicts the same."""
@@ -114,7 +116,7 @@ def export(
     from traintwice.study.export import export as write_model
 
     kept = Store(store, create=False)
-    for name, file in write_model(load(store, study), kept, row, replica, out, tuple(formats or FORMATS)).items():
+    for name, file in write_model(load(store, study, trust=trust), kept, row, replica, out, tuple(formats or FORMATS)).items():
         Console().print(f"{name}: {file} (predicts the same)", highlight=False, soft_wrap=True)
 
 
@@ -127,19 +129,22 @@ def predict(
     replica: Replica = 0,
     study: Study = None,
     out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
+    trust: Trust = False,
 ) -> None:
     """Predict new data with a trained model; `traintwice measure` and `diff` read the file."""
     require("torch", extra="torch", purpose="prediction")
     import numpy as np
     from rich.console import Console
 
+    from traintwice.cli.output import check_outputs
     from traintwice.cli.study import load
     from traintwice.predictions import write_predictions
     from traintwice.study import Store
     from traintwice.study.export import as_networks_take_them, model_of
     from traintwice.study.export import predict as predict_with
 
-    results = load(store, study)
+    check_outputs({"--out": out}, [inputs])
+    results = load(store, study, trust=trust)
     x, labels = _read_inputs(inputs)
     if x.shape[1:] != results.data.shape:
         raise BadInput(
@@ -152,17 +157,25 @@ def predict(
 
 
 def needed(store: Store) -> dict[str, list[str]]:
-    """Digest of a recipe to the rows that need it ("study: row"), over all studies of a store; rows need their earlier models too."""
+    """Digest of a recipe to the rows that need it ("study: row"), over all studies of a store; rows need their earlier models too.
+
+    A study needs the replicas of its recipes on every data set of the store where its own data cannot be read without running code.
+    """
     from traintwice.specs import key_of
     from traintwice.study import Experiment
 
     rows: dict[str, list[str]] = {}
+    every = {found for key in store.digests() if isinstance(found := store.identity(key).get("data"), str)}
     for name in store.studies():
         experiment = Experiment.from_dict(store.study(name) or {}, source=f"{store.path}: study {name}")
-        data = experiment.data.load()
+        try:
+            digests = {experiment.data.load().digest}
+        except BadInput:
+            digests = every
         for row, recipe in experiment.rows.items():
             for part, of in _with_earlier(recipe, f"{name}: {row}"):
-                rows.setdefault(key_of(part, data.digest, experiment.seed), []).append(of)
+                for data in digests:
+                    rows.setdefault(key_of(part, data, experiment.seed), []).append(of)
     return rows
 
 
@@ -177,7 +190,8 @@ def _entry(store: Store, key: str, rows: list[str]) -> dict[str, Any]:
 
     numbers = store.replicas(key)
     damaged = sum(isinstance(store.record(key, m), Damage) for m in numbers)
-    return {"key": key, "rows": rows, "replicas": len(numbers) - damaged, "damaged": damaged, "bytes": store.size(key)}
+    sizes = {"replicas": len(numbers) - damaged, "damaged": damaged, "bytes": store.size(key)}
+    return {"key": key, "rows": rows, **sizes, "described": bool(store.identity(key))}
 
 
 def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[int, list[str]]:
@@ -188,9 +202,9 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
     for key in store.digests():
         if key not in rows:
             freed += store.size(key)
-            what.append(f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs")
-            if not dry_run:
-                store.remove(key)
+            line = f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs"
+            others = [] if dry_run else store.remove(key)
+            what.append(line + (f" (kept, since no store wrote them: {', '.join(others)})" if others else ""))
             continue
         for replica in store.replicas(key):
             found = store.record(key, replica)
@@ -210,14 +224,19 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     try:
         found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error})") from None
-    if isinstance(found, np.ndarray):
-        return found, None
-    with found:
-        if "inputs" not in found:
-            raise BadInput(f"{path}: has the arrays {', '.join(found.files)}, expected an array named inputs")
-        return found["inputs"], found.get("labels")
+        arrays = {"inputs": found} if isinstance(found, np.ndarray) else dict(found)
+    except Exception as error:  # the errors of three libraries have no common class
+        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error}); it may be cut short") from None
+    if "inputs" not in arrays:
+        raise BadInput(f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected an array named inputs")
+    inputs, labels = arrays["inputs"], arrays.get("labels")
+    if inputs.dtype.kind not in "fiub" or inputs.ndim < 2 or not len(inputs):
+        raise BadInput(
+            f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example"
+        )
+    if labels is not None and labels.shape != inputs.shape[:1]:
+        raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
+    return inputs, labels
 
 
 def _size(count: int) -> str:

@@ -11,6 +11,7 @@ from traintwice.cli.progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.files import TEMPORARY, write_whole
+from traintwice.importing import allow_imports, named_code
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets.plugins import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.processes import Started
@@ -106,6 +107,7 @@ def train(
     started: list[Started] | None = None,
 ) -> Results:
     """Train the missing replicas with progress on standard error, and gather; ``started`` are worker processes started earlier."""
+    show_code(experiment)
     store = Store(path)
     data = experiment.data.load()
     plan = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
@@ -144,10 +146,18 @@ def engines_in_words(plan: Plan, replicas: int) -> list[str]:
     return [line if len(lines) == 1 else f"{line} ({', '.join(rows)})" for line, rows in lines.items()]
 
 
-def load(path: Path, name: str | None) -> Results:
-    """The results of a study from its store alone.
+def show_code(experiment: Experiment) -> None:
+    """Allow the imports of a study, and print them on standard error."""
+    allow_imports()
+    for code in named_code(experiment.to_dict()):
+        print(f"traintwice: imports the code that the study names: {code}", file=sys.stderr)
+
+
+def load(path: Path, name: str | None, *, trust: bool) -> Results:
+    """The results of a study from its store alone; code that the study names is imported only with ``trust``.
 
     Raises:
+        BadInput: the study names code, and ``trust`` is False.
         StoreError: no store, replicas missing, or several studies and no name. UnknownName: no such study.
     """
     store = Store(path, create=False)
@@ -161,6 +171,8 @@ def load(path: Path, name: str | None) -> Results:
     if plain is None:
         raise unknown("study", name, names, hint=f"(in {path})")
     experiment = Experiment.from_dict(plain, source=f"{path}: study {name}")
+    if trust:
+        show_code(experiment)
     return gather(experiment, store, experiment.data.load())
 
 

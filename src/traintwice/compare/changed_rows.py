@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice.compare.arguments import check_path
 from traintwice.compare.expressions import changed, distance, unstable
 from traintwice.compare.results import ChangedRow, Review
 from traintwice.errors import BadInput
@@ -190,6 +191,7 @@ def check_rows_file(path: str | Path) -> Path:
     Raises:
         BadInput: another ending.
     """
+    check_path(rows_file=path)
     if Path(path).suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: rows are written as Parquet; give a name that ends in .parquet")
     return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from traintwice.compare.answer_types import Answer, NoiseFloor
 from traintwice.compare.answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
+from traintwice.compare.arguments import check_level, check_lists, check_numbers, check_whole
 from traintwice.compare.changed_rows import check_rows_file, write_rows
 from traintwice.compare.collect import DiffAccumulator
 from traintwice.compare.diff_sql import DiffSQL, can_be_left_to_sql
@@ -33,6 +35,7 @@ from traintwice.compare.results import (
 from traintwice.compare.slices import SliceOptions, change_estimate
 from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
+from traintwice.files import refuse_overwriting
 from traintwice.metrics import Metric
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.rows import Rows, items_of, open_rows
@@ -104,6 +107,7 @@ def diff(
         (0.5, 0.25, 0.0)
     """
     models = [[_one(old, "old")], [_one(new, "new")], _several(floor), _several(new_floor)]
+    check_lists(waive=waive)
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
@@ -128,12 +132,15 @@ def diff(
     )
     if rows_file is not None:
         rows_file = check_rows_file(rows_file)
+        refuse_overwriting({"rows_file": rows_file}, [model for group in models for model in group])
     names = ["old", "new", *[f"retrain {i + 1} of old" for i in range(len(models[2]))]]
     names += [f"retrain {i + 1} of new" for i in range(len(models[3]))]
     every = [model for group in models for model in group]
     if no_rows:
         reading.pop("show", None)
     with cells_kept_out(no_rows), open_rows(every, names, **reading) as rows:
+        if no_rows and rows.files is not None and (shown := set(rows.files.id_columns) & set(rows.files.groups)):
+            raise BadInput(f"by: {', '.join(sorted(shown))} is an id, which no_rows (--no-rows) hides; group by another column")
         rows.waive = frozenset(str(i) for i in waive)
         found = compare_rows(rows, options, details)
         if rows_file is not None:
@@ -328,9 +335,10 @@ def _check(
         raise BadInput(
             "new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe"
         )
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
-    if not margin > 1 or not 0 <= same_within < 1:
+    check_level(level)
+    check_numbers(margin=margin, same_within=same_within)
+    check_whole(min_support=min_support, listed=listed)
+    if not 1 < margin < math.inf or not 0 <= same_within < 1:
         raise BadInput(
             f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1"
         )

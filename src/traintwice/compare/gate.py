@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from traintwice.compare.arguments import check_lists, check_path
 from traintwice.compare.diff import diff
 from traintwice.compare.gate_file import read_gate
 from traintwice.compare.gate_types import Budget, Check, GateResult, Outcome, Rule
@@ -65,6 +66,9 @@ def gate(
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
         ('over', 'churn is 51.7 %')
     """
+    check_lists(budgets=budgets)
+    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
+        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: _metric(b) for b in budgets}
@@ -96,6 +100,7 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     Raises:
         BadSpec, UnknownName: a key or value that cannot be; the message names the path of the key. BadInput: see `gate`.
     """
+    check_path(path=path)
     path = Path(path)
     asked = read_gate(path)
     for name in ("old", "new"):

@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from traintwice.compare.answers import SAME_WITHIN
+from traintwice.compare.arguments import check_path
 from traintwice.compare.floor import MARGIN
 from traintwice.compare.gate_types import Budget, Rule
 from traintwice.decoding import Decoder
@@ -63,13 +64,14 @@ def read_gate(path: str | Path) -> GateFile:
         BadInput: the file cannot be read or is not TOML. BadSpec, UnknownName: a key, type or value is wrong; the message names
             the path of the key and offers near names.
     """
+    check_path(path=path)
     path = Path(path)
     try:
         with path.open("rb") as file:
             said = tomllib.load(file)
     except OSError as reason:
         raise BadInput(f"{path}: cannot be read ({reason.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as reason:
+    except (ValueError, RecursionError) as reason:  # TOML, encoding, or a number of thousands of digits
         raise BadInput(f"{path}: is not TOML ({reason})") from None
     return gate_from(said)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from traintwice.compare.results import Diff, Shown
-from traintwice.errors import BadInput
+from traintwice.decoding import check_types
+from traintwice.errors import BadInput, BadSpec
 from traintwice.types import Estimate
 
 Rule = Literal["point", "bound"]
@@ -47,6 +48,10 @@ class Budget:
     of: Literal["change", "old", "new"] = "change"
 
     def __post_init__(self) -> None:
+        try:
+            check_types(self)
+        except BadSpec as error:
+            raise BadInput(str(error)) from None
         if self.max is None and self.min is None:
             raise BadInput(f"budget on {self.measure}: give max or min")
         if self.where is not None and self.by is None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
+from traintwice.compare.arguments import check_level, check_numbers
 from traintwice.compare.estimates import interval, whole_estimate
 from traintwice.compare.matched import Matched, MatchedTemperature
 from traintwice.compare.operating import check_thresholds
@@ -181,7 +182,10 @@ def measure(
         >>> round(m["churn"].value, 4), m["churn"].replicas
         (0.3333, 3)
     """
-    wanted = distinct([*which, *(MULTIPLICITY if multiplicity else ())])
+    check_level(level)
+    if within_loss is not None:
+        check_numbers(within_loss=within_loss)
+    wanted = distinct([*distinct(which), *(MULTIPLICITY if multiplicity else ())])
     check_thresholds(thresholds)
     if served is not None and not multiplicity:
         raise BadInput("measure: served is for multiplicity; pass multiplicity=True (--multiplicity) too")

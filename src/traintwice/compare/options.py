@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from traintwice import metrics
+from traintwice.compare.arguments import check_lists
 from traintwice.compare.floor import Pairs
-from traintwice.errors import unknown
+from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 
 RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)
@@ -44,6 +45,8 @@ class DiffOptions:
 
 def with_groups(by: Any, columns: Iterable[str]) -> Any:
     """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
+    if by is not None and not isinstance(by, str | Mapping):
+        check_lists(by=by)
     return by if isinstance(by, Mapping) else list(dict.fromkeys([*([by] if isinstance(by, str) else by or ()), *columns]))
 
 
@@ -54,6 +57,8 @@ def named(metric: Metric | str) -> Metric:
         UnknownName: unknown name; the message offers the nearest.
     """
     if not isinstance(metric, str):
+        if not hasattr(metric, "definition"):
+            raise BadInput(f"which: got {type(metric).__name__}, expected a measure of traintwice.metrics or its name")
         return metric
     known = {m.__name__: m for m in metrics.ALL}
     if metric not in known:
@@ -62,5 +67,10 @@ def named(metric: Metric | str) -> Metric:
 
 
 def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
-    """Metrics by their names, each once."""
+    """Metrics by their names, each once.
+
+    Raises:
+        BadInput: not a list of metrics. UnknownName: unknown name.
+    """
+    check_lists(which=given)
     return tuple(dict.fromkeys(named(metric) for metric in given))

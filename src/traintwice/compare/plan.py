@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from scipy import special
 
+from traintwice.compare.arguments import check_numbers, check_numbers_in
 from traintwice.compare.expressions import RowValues, distance
 from traintwice.compare.results import Shown
 from traintwice.compare.tally import Tally
@@ -169,6 +170,9 @@ def plan(
         At a churn of 5.0 %, finding a difference of 1.0 pp with 80 % power takes 10 replicas of each recipe and 10,000 rows
         (assumed: a replica's churn varies by 5 % of churn, a pair's by a further 5 %; pass a pilot of 4 or more replicas to measure them).
     """
+    check_numbers(level=level, power=power)
+    check_numbers(**{name: v for name, v in (("detect", detect), ("standard_error", standard_error)) if v is not None})
+    check_numbers_in(replicas=replicas, rows=rows)
     if not 0 < level < 1 or not 0 < power < 1:
         raise BadInput(f"level, power: got {level} and {power}, expected numbers between 0 and 1")
     if detect is not None and standard_error is not None:
@@ -227,6 +231,8 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
 
 
 def _from_churn(churn: float | None) -> VarianceParts:
+    if churn is not None:
+        check_numbers(churn=churn)
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"

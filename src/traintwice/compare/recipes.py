@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
+from traintwice.compare.arguments import check_level, check_lists
 from traintwice.compare.estimates import Difference, gap, interval
 from traintwice.compare.options import distinct
 from traintwice.compare.results import Shown
@@ -125,6 +126,10 @@ def compare_recipes(
         >>> round(c["churn"].first.value, 3), round(c["churn"].second.value, 3), round(c["churn"].difference.estimate.value, 3)
         (0.5, 0.167, -0.333)
     """
+    check_level(level)
+    check_lists(names=names)
+    if len(names) != 2:
+        raise BadInput(f"names: got {len(names)}, expected the names of two recipes")
     models = [replicas_of(first), replicas_of(second)]
     sizes = (len(models[0]), len(models[1]))
     for name, size in zip(names, sizes, strict=True):

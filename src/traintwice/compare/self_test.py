@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice.compare.arguments import check_lists
 from traintwice.compare.floor import LEAST
 from traintwice.compare.gate import gate, in_words
 from traintwice.compare.gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
@@ -52,6 +53,9 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST}")
     if options.get("floor") or options.get("new_floor"):
         raise BadInput("self-test: takes the other retrains as the floor of each pair; leave out --floor and --new-floor")
+    check_lists(budgets=budgets)
+    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
+        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
     needs_floor = any(b.against is not None or b.measure == "excess" for b in budgets)
     if needs_floor and m < LEAST + 2:
         raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST + 2}: the others are the floor of each pair")

@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
+from traintwice.decoding import check_types
 from traintwice.errors import BadSpec
 
 Engine = Literal["auto", "loop", "stacked", "vectorised"]
@@ -50,6 +51,7 @@ class Execution:
     graphs: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.engine not in get_args(Engine):
             raise BadSpec(f"engine: got {self.engine!r}, expected 'auto', 'loop', 'stacked' or 'vectorised'")
         if self.precision not in get_args(Precision):

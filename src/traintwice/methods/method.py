@@ -13,11 +13,15 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
+from traintwice.decoding import check_types
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses.loss import at, resolved
 from traintwice.methods.divergence import divergence_cause, non_finite_cause
 from traintwice.schedules import Complement, Schedule, Weight, at_step, resolve
+
+MOST_COMPONENTS = 10_000
+"""Largest J."""
 
 Keep = Literal["first", "mean-prob", "mean-logit", "gate"]
 """The output kept at inference: the first component, the mean of the components' probabilities (AD "Output 1"), the softmax of the mean
@@ -33,6 +37,9 @@ class Term:
 
     loss: Loss | LossWithMemory
     weight: Weight = 1.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,13 @@ class Method:
     keep: Keep = "first"
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not self.terms:
             raise BadSpec("Method.terms: got none, expected at least one term, such as Term(CrossEntropy())")
         if self.components < 1:
             raise BadSpec(f"Method.components: got {self.components}, expected at least 1")
+        if self.components > MOST_COMPONENTS:
+            raise BadSpec(f"Method.components: got {self.components}, expected at most {MOST_COMPONENTS:,}")
         if self.keep not in get_args(Keep):
             raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
         if self.keep == "gate" and "gate" not in self.needs:

@@ -191,6 +191,11 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         return cast(Alignment, self._matcher.alignment)
 
     @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns of ids in the first file; none where rows are matched by position."""
+        return self._views[0].layout.id
+
+    @property
     def summary(self) -> Summary:
         """What was read, in numbers and words."""
         aligned = self.alignment

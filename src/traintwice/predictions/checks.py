@@ -181,6 +181,8 @@ def check_examples(
             raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
     known = Examples(labels, weights, targets, **others)
     for name, column in (("ids", known.ids), ("clusters", known.clusters), *known.groups.items(), *known.shown.items()):
+        if column is not None and (not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0):
+            raise BadInput(f"{name}: got {type(column).__name__}, expected one entry for each example")
         if column is not None and len(column) != predicted.shape[1]:
             raise BadInput(f"{name}: got {len(column):,} entries, expected {predicted.shape[1]:,}, one for each example")
     return known

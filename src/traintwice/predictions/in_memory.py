@@ -37,6 +37,8 @@ def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Class
             raise BadInput(
                 f"model 1 has predictions of shape {given[0].shape} and model {number} of {model.shape}; rows and classes must match"
             )
+    if not given:
+        raise BadInput("predictions: got none, expected at least one model")
     whole = np.stack(given)
     known = models[0].known if isinstance(models[0], Predictions) else Examples()
     is_known = isinstance(models[0], Predictions)
@@ -93,7 +95,7 @@ def _classes_of(model: Any, whole: np.ndarray, names: tuple[str, ...] | None, re
 def _column(value: Any, name: str) -> np.ndarray | None:
     if isinstance(value, str | tuple) and value:
         raise BadInput(f"{name}: got the name {value!r}; with arrays give an array with one entry for each row")
-    return None if value is None or isinstance(value, tuple) else to_numpy(value)
+    return None if value is None or isinstance(value, tuple) else _entries(value, name)
 
 
 def named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
@@ -101,10 +103,18 @@ def named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
     if isinstance(value, tuple | list) and all(hasattr(entry, "shape") for entry in value):
         value = {f"{name} {j + 1}": entry for j, entry in enumerate(value)}
     if isinstance(value, Mapping):
-        return {str(key): to_numpy(entry) for key, entry in value.items()}
+        return {str(key): _entries(entry, f"{name} {key}") for key, entry in value.items()}
     if isinstance(value, str | tuple):
         raise BadInput(f"{name}: with arrays give a mapping from names to arrays with one entry for each row")
-    return {name: to_numpy(value)}
+    return {name: _entries(value, name)}
+
+
+def _entries(value: Any, name: str) -> np.ndarray:
+    """An array with entries."""
+    found = to_numpy(value)
+    if not found.ndim:
+        raise BadInput(f"{name}: got {type(value).__name__}, expected an array with one entry for each row")
+    return found
 
 
 def _cluster_codes(clusters: Mapping[str, np.ndarray], rows: int) -> np.ndarray | None:
@@ -151,8 +161,8 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
 def _periods(times: Any) -> np.ndarray:
     """The period of each time, as text that sorts as time does."""
     kind = times.dtype.kind
-    if kind not in "iufM":
-        raise BadInput(f"time: got dtype {times.dtype}, expected dates or numbers")
+    if kind not in "iufM" or times.ndim != 1 or not len(times):
+        raise BadInput(f"time: got dtype {times.dtype} and shape {times.shape}, expected a date or number for each row")
     session = Session()
     try:
         session.connection.register("times", {"t": times.astype("datetime64[us]") if kind == "M" else times})

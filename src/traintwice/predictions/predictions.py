@@ -197,6 +197,8 @@ class Predictions(Derived):
             check_votes(xp, probs)
             probs = _smallest(xp, probs, int(xp.max(probs)))
         classes = int(probs.shape[2]) if probs.ndim == 3 else None
+        if class_names is not None and not isinstance(class_names, list | tuple):
+            raise BadInput(f"class_names: got {type(class_names).__name__}, expected a list of names")
         if class_names is not None and classes is not None and len(class_names) != classes:
             raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
         known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))

@@ -159,7 +159,11 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
             value = (value,)
         elif kind == list[str] and isinstance(value, list | tuple) and not any(hasattr(entry, "shape") for entry in value):
             value = tuple(str(entry) for entry in value)
-        filled[name] = value
+        if getattr(value, "ndim", 1) == 0:
+            raise BadInput(f"{name}: got a single value, expected the name of a column, or an array with an entry for each row")
+        if name == "classes" and not (isinstance(value, tuple) or getattr(value, "ndim", 0) == 1):
+            raise BadInput(f"classes: got {type(value).__name__}, expected a list of names")
+        filled[name] = tuple(map(str, value)) if name == "classes" else value
     for one, other, why in EXCLUSIVE:
         if all(filled[name] is not DEFAULTS[name] for name in (one, other)):
             raise BadInput(f"--{one} and --{other.replace('_', '-')} exclude each other: {why}")

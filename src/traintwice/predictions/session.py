@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
+from traintwice.files import make_scratch, remove_scratch
 from traintwice.progress import polling, report
 
 UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
@@ -21,6 +21,7 @@ UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in en
 MENTIONED = 12
 """Names listed in a message; a file may have thousands of columns."""
 
+MOST_MEMORY = 10**18
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
 
@@ -92,6 +93,8 @@ def memory_in_bytes(memory: int | str | None) -> int:
         memory = int(float(match[1]) * UNITS[match[2].upper()])
     if memory < LEAST_MEMORY:
         raise BadInput(f"memory: got {memory:,} bytes, expected at least {LEAST_MEMORY:,} (64MB)")
+    if memory > MOST_MEMORY:
+        raise BadInput(f"memory: got {memory:,} bytes, expected at most {MOST_MEMORY:,} (1EB)")
     return memory
 
 
@@ -107,7 +110,7 @@ class Session:
 
         self.memory = memory_in_bytes(memory)
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="traintwice-"))
+            self.folder = make_scratch()
         except OSError as reason:
             raise BadInput(
                 f"the temporary folder cannot be created ({reason.strerror}); set TMPDIR to a writable folder with free space"
@@ -126,7 +129,7 @@ class Session:
         self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
         self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
         closing = ExitStack()
-        closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        closing.callback(remove_scratch, self.folder)
         closing.callback(self.connection.close)
         self.close = weakref.finalize(self, closing.close)
         """Close the connection and remove the temporary folder; a second call does nothing."""
@@ -185,6 +188,7 @@ class Session:
         Raises:
             BadInput: the file cannot be written; nothing is left behind.
         """
+        path = path.resolve()  # a link stays a link
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
             os.close(handle)
@@ -211,6 +215,8 @@ def check_target(path: str | Path) -> Path:
     Raises:
         BadInput: the ending is not that of Parquet, or the path is not a regular file.
     """
+    if not isinstance(path, str | Path):
+        raise BadInput(f"path: got {type(path).__name__}, expected the name of a file that ends in .parquet")
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")

@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from traintwice.data import Dataset, Source
+from traintwice.decoding import check_types
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
 from traintwice.specs import controlled, decode, encode, key_of
@@ -20,6 +21,9 @@ SCHEMA_VERSION = 1
 
 LONGEST_NAME = 80
 """Largest number of characters in the name of a row, so that tables fit a narrow screen."""
+
+MOST_REPLICAS = 100_000
+"""Largest M; a plan holds every replica of every row."""
 
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
@@ -61,19 +65,24 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not _NAME.fullmatch(self.name):
             raise BadSpec(
                 f"name: got {self.name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
             )
         if not self.rows:
             raise BadSpec("rows: got none, expected at least one recipe")
-        for row in self.rows:
+        for row, recipe in self.rows.items():
+            if not isinstance(row, str) or not isinstance(recipe, Recipe):
+                raise BadSpec(f"rows: got {row!r} with {type(recipe).__name__}, expected names with a Recipe each")
             if not row.strip() or not row.isprintable() or len(row) > LONGEST_NAME:
                 raise BadSpec(f"rows: got the name {row!r}, expected 1 to {LONGEST_NAME} printable characters")
         if self.replicas < 2:
             raise BadSpec(
                 f"replicas: got {self.replicas}, expected at least 2: churn is the disagreement of two models (10 is a good start)"
             )
+        if self.replicas > MOST_REPLICAS:
+            raise BadSpec(f"replicas: got {self.replicas}, expected at most {MOST_REPLICAS:,}")
         if self.seed < 0:
             raise BadSpec(f"seed: got {self.seed}, expected a whole number of at least 0")
 
@@ -124,6 +133,8 @@ class Experiment:
 
     @classmethod
     def _from_dict(cls, plain: Mapping[str, Any]) -> Experiment:
+        if not isinstance(plain, Mapping):
+            raise BadSpec(f"experiment: got {type(plain).__name__}, expected a table of settings")
         for key in plain:
             if key not in SETTINGS:
                 raise unknown("setting of an experiment", key, SETTINGS)
@@ -178,19 +189,22 @@ class Experiment:
         return Experiment.from_dict(plain)
 
     @classmethod
-    def read(cls, path: Path) -> Experiment:
+    def read(cls, path: str | Path) -> Experiment:
         """The experiment of a TOML file.
 
         Raises:
             BadSpec: the file is missing, is not TOML, or has an invalid setting; the message names file and key.
         """
+        if not isinstance(path, str | Path):
+            raise BadSpec(f"path: got {type(path).__name__}, expected the path of a TOML file")
+        path = Path(path)
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadSpec(f"{path}: cannot be read ({error})") from None
+            raise BadSpec(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
         try:
             plain = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # TOML, or a number of thousands of digits
             raise BadSpec(f"{path}: not a TOML file ({error})") from None
         return cls.from_dict(plain, source=str(path))
 
@@ -249,6 +263,6 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a word without quotes is a string
         try:
             return tomllib.loads(f"{key} = {text}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # TOML, or a number of thousands of digits
             continue
     raise BadSpec(f"--set {setting}: the key is not valid TOML; write it as in the file, such as optimizer.lr=0.1")

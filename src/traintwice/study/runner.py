@@ -18,7 +18,7 @@ from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.errors import StoreError, TrainingFailed
+from traintwice.errors import BadSpec, StoreError, TrainingFailed
 from traintwice.processes import Started, cores, start_worker
 from traintwice.specs import encode, identity
 from traintwice.study.checkpoint import EVERY_MINUTE, Every
@@ -72,6 +72,8 @@ def run(
     Raises:
         StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; finished replicas are kept.
     """
+    if not isinstance(experiment, Experiment):
+        raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
     made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
@@ -107,8 +109,9 @@ def prepare(
                 f"another name (--name {experiment.name}-2) or another --store"
             )
     made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
-    for task in {task.key: task for task in made.missing}.values():
-        store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
+    recipes = {made.keys[row]: recipe for row, recipe in experiment.rows.items()}
+    for key, recipe in (recipes | {task.key: task.recipe for task in made.missing}).items():
+        store.prepare(key, identity(recipe, data.digest, experiment.seed))
     if known is None:
         store.save_study(experiment.name, wanted)
     return made

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,11 @@ from traintwice.specs import digest
 from traintwice.study.replica_files import Arrays, Damage, Record, ReplicaFiles, as_json, read_json
 
 FORMAT = 1
+_KEY = re.compile(r"[0-9a-f]{32}")
+_REPLICA = re.compile(r"\d{4,9}\.(json|safetensors|weights\.safetensors|checkpoint)")
+_UNFINISHED = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{32}")
+"""Names of the folders and files that a store writes; others in its directory are not touched."""
+
 WRITE_TAKES_SECONDS = 60
 
 _FOLDERS = ("studies", "replicas", "locks")
@@ -51,6 +57,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise StoreError(f"store: got {type(path).__name__}, expected the path of a directory")
         self.path = Path(path)
         _check_directory(self.path, self._marker, create)
         if create:
@@ -171,15 +179,22 @@ class Store:
 
     def replicas(self, key: str) -> list[int]:
         """Numbers of the replicas that have a record, in order."""
-        return sorted(int(p.stem) for p in self.folder(key).glob("[0-9]*.json"))
+        return sorted(int(p.stem) for p in self.folder(key).glob("[0-9]*.json") if _REPLICA.fullmatch(p.name))
 
     def digests(self) -> list[str]:
         """Digests that have a folder here."""
-        return sorted(p.name for p in (self.path / "replicas").iterdir() if p.is_dir())
+        folder = self.path / "replicas"
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(p.name for p in found if _KEY.fullmatch(p.name) and p.is_dir() and not p.is_symlink())
 
     def identity(self, key: str) -> dict[str, Any]:
-        """What a digest stands for."""
-        return read_json(self.folder(key) / "recipe.json")
+        """What a digest stands for; empty where the file is damaged or missing, see `prepare`."""
+        note = self.folder(key) / "recipe.json"
+        try:
+            found = read_json(note)
+        except StoreError:
+            return {}
+        return found if _meant(found) == key else {}
 
     def save_study(self, name: str, study: Mapping[str, Any]) -> None:
         """Write down an experiment, so that its report can be made from the store alone."""
@@ -216,10 +231,13 @@ class Store:
 
     def leftovers(self) -> Iterator[Path]:
         """Temporary files of interrupted writes, older than any write takes, and checkpoints of finished replicas."""
-        for path in self.path.rglob(f"{TEMPORARY}*"):
-            if time.time() - path.stat().st_mtime > WRITE_TAKES_SECONDS:
+        folders = [self.path, self.path / "studies", *map(self.folder, self.digests())]
+        for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+            if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                if time.time() - path.stat().st_mtime > WRITE_TAKES_SECONDS:
+                    yield path
+            elif path.suffix == ".checkpoint" and _REPLICA.fullmatch(path.name) and path.with_suffix(".json").exists():
                 yield path
-        yield from (p for p in self.path.rglob("*.checkpoint") if p.with_suffix(".json").exists())
 
     def remove_replica(self, key: str, replica: int) -> int:
         """Delete a replica; returns the bytes freed.
@@ -229,16 +247,25 @@ class Store:
         """
         return self._files(key, replica).remove()
 
-    def remove(self, key: str) -> None:
-        """Delete all replicas of a digest.
+    def remove(self, key: str) -> list[str]:
+        """Delete all replicas of a digest; returns the names of other files, which are kept with the folder.
 
         Raises:
             StoreError: the store cannot be written.
         """
+        folder, others = self.folder(key), []
         try:
-            shutil.rmtree(self.folder(key))
+            for path in sorted(folder.iterdir(), key=lambda path: path.suffix != ".json"):  # records first
+                ours = path.name == "recipe.json" or any(form.fullmatch(path.name) for form in (_REPLICA, _UNFINISHED))
+                if ours and not path.is_dir():
+                    path.unlink()
+                else:
+                    others.append(path.name)
+            if not others:
+                folder.rmdir()
         except OSError as error:
-            raise StoreError(f"{self.folder(key)}: cannot be deleted ({error.strerror})") from None
+            raise StoreError(f"{folder}: cannot be deleted ({error.strerror})") from None
+        return others
 
 
 def _check_directory(path: Path, marker: Path, create: bool) -> None:
@@ -266,9 +293,13 @@ def _describes(note: Path, key: str) -> bool:
         known = read_json(note)
     except StoreError:
         return False
-    if digest({k: v for k, v in known.items() if k != "schema"}) != key:
+    if _meant(known) != key:
         raise StoreError(f"{note}: belongs to another recipe than the name of its folder; move {note.parent} away and run again")
     return True
+
+
+def _meant(note: Mapping[str, Any]) -> str:
+    return digest({name: value for name, value in note.items() if name != "schema"})
 
 
 def _ours(entry: Path) -> bool:

@@ -115,7 +115,8 @@ class Table:
         ends = {key: [key, f"{key}_low", f"{key}_high"] for key in spread}
         writer.writerow(["name", *(name for c in self.columns for name in ends.get(c.key, [c.key]))])
         for row in self.rows:
-            writer.writerow([row.name, *(part for c in self.columns for part in parts(c.key, row.cells.get(c.key)))])
+            cells = [row.name, *(part for c in self.columns for part in parts(c.key, row.cells.get(c.key)))]
+            writer.writerow([_no_formula(cell) for cell in cells])
         return out.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,3 +149,12 @@ class Table:
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def _no_formula(cell: Any) -> Any:
+    """Text that no spreadsheet takes for a formula; numbers are unchanged.
+
+    >>> _no_formula("=1+1"), _no_formula("-x"), _no_formula(-1.5)
+    ("'=1+1", "'-x", -1.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
