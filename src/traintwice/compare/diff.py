@@ -34,6 +34,7 @@ from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.metrics import Metric
 from traintwice.predictions.reading import Reading
+from traintwice.predictions.inputs import one_model
 from traintwice.predictions.rows import Rows, items_of, open_rows
 from traintwice.statistics.significance import p_of_zero
 from traintwice.types import Estimate
@@ -335,7 +336,7 @@ def _check(
 
 
 def _one(given: Any, name: str) -> Any:
-    items = items_of(given)
+    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
     if len(items) != 1:
         raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
     return items[0]

@@ -89,7 +89,7 @@ class Reading(TypedDict, total=False):
     by_position: Annotated[bool, Option(bool, "Match row n with row n; no ids are compared.")]
     on_missing: Annotated[
         Missing | None,
-        Option(Missing, "What to do with ids that a file lacks or has twice: refuse (the default) or drop them."),
+        Option(Missing, "Ids that a file lacks or has twice, rows without a prediction: refuse (the default) or drop them."),
     ]
     memory: Annotated[
         int | str | None,

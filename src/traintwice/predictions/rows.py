@@ -15,12 +15,13 @@ from traintwice.predictions.aligned import AlignedPredictions
 from traintwice.predictions.checks import to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
 from traintwice.predictions.draws import DrawBlock
+from traintwice.predictions.inputs import expand
 from traintwice.predictions.layout import Summary, recognise_all
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import expand, open_source
-from traintwice.predictions.views import check_contents, make_views
+from traintwice.predictions.sources import open_source, with_path
+from traintwice.predictions.views import check_contents, make_views, without_unanswered
 from traintwice.progress import report
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
@@ -50,7 +51,8 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
         regression: the predictions are numbers and not probabilities.
         memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
-        on_missing: what to do with ids that are missing from a file or are in it twice.
+        on_missing: what to do with ids that are missing from a file or are in it twice, and with rows of an id that hold no
+            prediction (missing or NaN): refuse them, or drop them.
         by_position: match row n with row n and compare no ids.
 
     Label, weight, groups, clusters and time may be in any one file; files that have the same column must agree on it.
@@ -72,14 +74,19 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     items = expand(paths)
     session = Session(wanted["memory"])
     try:
-        sources = [open_source(session, item, number) for number, item in enumerate(items)]
+        columns = _columns_of(wanted)
+        sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
+        for path in sorted(columns):
+            sources = [with_path(session, source, path) for source in sources]
         layouts = recognise_all(session, sources, wanted)
         named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
         views, period = make_views(session, sources, layouts, named.names, wanted)
+        if wanted["on_missing"] == "drop" and not wanted["by_position"]:
+            views = [without_unanswered(session, view) for view in views]
         rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
         for view, count in zip(views, rows, strict=True):
             if count == 0:
-                raise BadInput(f"{view.source.name} has columns but no rows")
+                raise BadInput(f"{view.source.name} has columns but no rows{' with a prediction' if view.unanswered else ''}")
         at_once, drawn = len(views) == 1 or wanted["draws"] is not None, None
         for view in views if at_once else ():
             check_contents(session, view)
@@ -94,6 +101,12 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     except BaseException:
         session.close()
         raise
+
+
+def _columns_of(reading: Reading) -> frozenset[str]:
+    """Every column that an option names."""
+    several = (*reading["id"], *(reading["probs"] or ()), *reading["by"], *reading["cluster"], *reading["show"])
+    return frozenset((*several, *filter(None, (reading[o] for o in ("label", "weight", "time", "draws")))))
 
 
 class Rows:

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
+from traintwice.predictions.checks import PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions.classes import Names
 from traintwice.predictions.layout import Layout
-from traintwice.predictions.predictions import SUM_TOLERANCE
 from traintwice.predictions.reading import Reading, groups_of
 from traintwice.predictions.session import Session, all_of, any_of, identifier, show_id
-from traintwice.predictions.sources import Source, family
-
-WIDE = 100  # more columns are added up as a list: DuckDB limits how deep an expression is
+from traintwice.predictions.sources import WIDE, Source, family
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class View:
         table, row: what `scan` reads, and the SQL of its row number.
         cells: the SQL of each column over `scan`.
         names: what the file calls the columns y, w, c, t, g0 ….
+        unanswered: rows that were left out because they hold no prediction.
     """
 
     name: str
@@ -41,6 +40,7 @@ class View:
     row: str
     cells: Mapping[str, str]
     names: Mapping[str, str]
+    unanswered: int = 0
 
     def scan(self, rows: tuple[int, int] | None = None) -> str:
         """FROM item of all rows, or of a range, for ``cells``; it computes nothing, so that joins by position need no copy."""
@@ -68,9 +68,9 @@ class View:
         row = f"l{suffix}" if first == "l" else f"[{', '.join(probs)}]"
         return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
-    def over(self, name: str) -> View:
-        """The same columns in a table or view that has them by name, with the row number r."""
-        return replace(self, name=name, table=name, row="r", cells={column: f"{name}.{column}" for column in self.cells})
+    def over(self, name: str, row: str = "r") -> View:
+        """The same columns in a table or view that has them by name, with a row number."""
+        return replace(self, name=name, table=name, row=row, cells={column: f"{name}.{column}" for column in self.cells})
 
 
 def make_views(
@@ -174,7 +174,7 @@ class _Cells:
 
     def cell(self, column: str) -> str:
         """A column as it is."""
-        return f"{self.name}.{self.source.cell(column)}"
+        return self.source.cell(column, self.name)
 
     def number(self, column: str, cell: str | None = None) -> str:
         """A column (or its given cells) as a float64; what cannot be converted becomes NULL, which is only possible in text."""
@@ -236,6 +236,23 @@ def _softmax(body: str, every: Sequence[str]) -> str:
     )
 
 
+def without_unanswered(session: Session, view: View) -> View:
+    """The view without rows in which every prediction is missing or NaN: such rows hold no answer of the model."""
+    name, doing = view.name, f"{view.source.name}: leaving out rows without a prediction"
+    if view.predictions == ("l",):
+        absent = "coalesce(len(list_filter(l, lambda e: NOT isnan(e))), 0) = 0"
+    else:
+        number = view.layout.kind != "votes"
+        absent = all_of(f"{c} IS NULL{f' OR isnan({c})' if number else ''}" for c in view.predictions)
+    # an aggregate, since a WHERE skips row groups by their statistics, which leave NaN out
+    ((count,),) = session.rows(f"SELECT count(*) FILTER ({absent}) FROM {name}", doing=doing)
+    if not count:
+        return view
+    sql = f"SELECT * EXCLUDE (absent) FROM (SELECT *, ({absent}) AS absent FROM {name}) WHERE NOT absent"
+    session.rows(f"CREATE TABLE answered_{name} AS {sql}", doing=doing)
+    return replace(view.over(f"answered_{name}", "rowid"), unanswered=count)
+
+
 @dataclass(frozen=True)
 class Fault:
     """A condition that no row may meet, the words for rows that do, what to show of the first of them, and what to do.
@@ -261,7 +278,8 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
     """
     layout, columns = view.layout, [k + suffix for k in view.predictions]
     kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
-    every, logits = "every replica must predict every row", "pass --logits if these are logits"
+    every = "every replica must predict every row; --on-missing drop leaves these rows out"
+    logits = "pass --logits if these are logits"
     emits = "find out why the model emits them, or leave those rows out of all files"
     found = []
     if view.ids:
@@ -295,7 +313,10 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
             found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
     if kind in ("columns", "list"):
         sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
-        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
+        entries = first if as_list else f"[{', '.join(columns)}]"
+        fine = f"len(list_filter({entries}, lambda e: abs(100 * e - round(100 * e)) >= 1e-4)) > 0"
+        wide = f"abs({total} - 1) > {PERCENT_TOLERANCE * (layout.classes or 0) + 1e-9}"
+        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE} AND ({wide} OR {fine})", sums, f"'sum ' || ({total})", advice))
     if layout.label is not None and kind == "regression":
         bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
         found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
