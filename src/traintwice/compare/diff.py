@@ -33,8 +33,8 @@ from traintwice.compare.slices import SliceOptions, change_estimate
 from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.metrics import Metric
-from traintwice.predictions.reading import Reading
 from traintwice.predictions.inputs import one_model
+from traintwice.predictions.reading import Reading
 from traintwice.predictions.rows import Rows, items_of, open_rows
 from traintwice.statistics.significance import p_of_zero
 from traintwice.types import Estimate

@@ -17,7 +17,15 @@ def to_numpy(array: Array) -> np.ndarray:
     """A NumPy array of the same numbers, from any device."""
     if isinstance(array, np.ndarray):
         return array
+    if is_series(array):
+        return np.asarray(array.to_numpy())
     return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+
+
+def is_series(given: Any) -> bool:
+    """True for one column of pandas, Polars or Arrow, False for a table or an array."""
+    table = any(hasattr(given, name) for name in ("columns", "column_names", "collect"))
+    return hasattr(given, "to_numpy") and not table
 
 
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions.aligned import AlignedPredictions
-from traintwice.predictions.checks import to_numpy
+from traintwice.predictions.checks import is_series, to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
 from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.inputs import expand
@@ -224,7 +224,7 @@ class Rows:
 
 def is_array(given: Any) -> bool:
     """True for an array or `Predictions`, False for a file or table."""
-    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given))
+    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given)) or is_series(given)
 
 
 def items_of(given: Any) -> list[Any]:
@@ -276,18 +276,21 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
         raise BadInput(
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
-    if all(arrays):
-        from traintwice.predictions.in_memory import named_arrays, stacked, tables_of_draws
-    if all(arrays) and wanted["draws"] is None:
+    beside = {name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)}
+    if all(arrays) or beside:
+        from traintwice.predictions.in_memory import as_tables, check_index, named_arrays, needs_names, stacked, with_arrays
+
+        check_index([*models, *beside.values()])
+    if all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         whole, named = stacked(models, wanted)
         clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"
         yield Rows(whole, names, named=named, time_axis=time, clusters=" + ".join(clusters) or None)
         return
     if all(arrays):
-        models, of_tables = tables_of_draws(models, wanted)
+        models, of_tables = as_tables(models, wanted)
         reading = cast(Reading, of_tables)
-    for name, value in reading.items():
-        if value is not None and not isinstance(value, str | bool | int | tuple | list):
-            raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
+    elif beside:
+        models, of_tables = with_arrays(models, wanted, beside)
+        reading = cast(Reading, of_tables)
     with open_predictions(list(models), **reading) as files:
         yield Rows(files, named=files.named, time_axis=reading.get("time"), clusters=files.cluster)

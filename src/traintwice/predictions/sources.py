@@ -105,6 +105,8 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         BadInput: the input cannot be read, or two of its columns have the same name.
     """
     table = _Table(session, f"source{number}", named)
+    if isinstance(item, Beside):
+        return _with_arrays(table, open_source(session, item.table, number, named), item.columns)
     if isinstance(item, Shards):
         return _of_shards(table, item)
     if isinstance(item, Path):
@@ -162,6 +164,29 @@ class _Table:
         described = self.session.rows(f"DESCRIBE {self.name}", doing=f"{name}: reading the columns")
         types = {row[0].removeprefix("c_"): row[1] for row in described}
         return _with_vectors(Source(name, self.name, "rowid", types, prefix="c_", packed=packed or {}))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A table in memory, and arrays with one entry for each of its rows."""
+
+    table: Any
+    columns: Mapping[str, Any]
+
+
+def _with_arrays(table: _Table, source: Source, arrays: Mapping[str, Any]) -> Source:
+    session, doing = table.session, f"{source.name}: reading"
+    added = _from_arrays(_Table(session, f"arrays_{table.name}", table.named), arrays, source.name)
+    ((rows, entries),) = session.rows(
+        f"SELECT (SELECT count(*) FROM {source.relation}), (SELECT count(*) FROM {added.relation})", doing=doing
+    )
+    if rows != entries:
+        raise BadInput(f"{source.name}: the table has {rows:,} rows and {next(iter(arrays))!r} {entries:,} entries")
+    _refuse_repeated([*source.columns, *added.columns], source.name)
+    whole = f"whole_{table.name}"
+    sql = f"SELECT * FROM {source.relation} POSITIONAL JOIN {added.relation}"
+    session.rows(f"CREATE TABLE {whole} AS {sql}", doing=doing)
+    return replace(source, relation=whole, columns={**source.columns, **added.columns})
 
 
 def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> dict[str, tuple[str, ...]]:
@@ -311,12 +336,16 @@ def _tsv(table: _Table, path: Path, name: str) -> Source:
 
 
 def _json(table: _Table, path: Path, name: str) -> Source:
-    relation = (
-        f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, sample_size = -1, "
-        "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
-        "compression = 'none')"
-    )
-    return table.staged(relation, name)
+    def scan(further: str) -> str:
+        return (
+            f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
+            "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
+            f"compression = 'none', {further})"
+        )
+
+    described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")
+    columns = ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described)
+    return table.staged(scan(f"columns = {{{columns}}}"), name)
 
 
 def _arrow(table: _Table, path: Path, name: str) -> Source:
@@ -368,10 +397,21 @@ def _from_arrays(table: _Table, arrays: Mapping[str, Any], name: str) -> Source:
     return replace(table.source(name, lists), class_names=columns.class_names)
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """The rows of a Polars or Arrow table, or of a relation of DuckDB, by the Arrow C stream."""
+
+    table: Any
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
 @contextmanager
 def _registered(session: Session, item: Any, name: str, table: str) -> Iterator[str]:
     """A Python object under a name that DuckDB knows."""
     relation = f"object_{table}"
+    item = _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
     with session.explained(f"{name}: reading a {type(item).__name__}"):
         try:
             session.connection.register(relation, item)
