@@ -12,13 +12,13 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions.classes import Classes
+from traintwice.predictions.columns import WIDE, family
 from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary
 from traintwice.predictions.matching import Alignment, Matcher, Steps, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions.reading import Reading, groups_of
 from traintwice.predictions.session import Session, check_target, identifier
-from traintwice.predictions.sources import WIDE, family
 from traintwice.predictions.views import View
 
 DOING = "reading the predictions"

@@ -11,13 +11,14 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.predictions.checks import Examples, to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.columns import Source
 from traintwice.predictions.inputs import Shards
 from traintwice.predictions.layout import Kind, Layout
 from traintwice.predictions.periods import period_of
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import Beside, Source
+from traintwice.predictions.sources import Beside
 
 __all__ = ["from_arrays"]
 
@@ -188,8 +189,9 @@ def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, n
     by_position = isinstance(reading["id"], tuple)
     if by_position and reading["draws"] is not None:
         raise BadInput("draws: pass id too, an array with the item of each row")
-    columns, options = _named_columns({name: reading[name] for name in ROLES})  # type: ignore[literal-required]
-    options |= {name: reading[name] for name in ("classes", "positive", "memory")}  # type: ignore[literal-required]
+    given: Mapping[str, Any] = reading
+    columns, options = _named_columns({name: given[name] for name in ROLES})
+    options |= {name: given[name] for name in ("classes", "positive", "memory")}
     tables = []
     for model in models:
         array = _one_model(model, reading)
@@ -213,13 +215,14 @@ ROLES = ("id", "label", "weight", "draws", "time", "by", "show", "cluster")
 
 def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Columns of a table for the arrays that options hold, and the options with the names of these columns."""
-    columns, options = {}, {}
+    columns: dict[str, np.ndarray] = {}
+    options: dict[str, Any] = {}
     for name, value in given.items():
         if name in ("by", "show", "cluster"):
             arrays = named_arrays(value, name)
             options[name] = list(arrays)
         else:
             arrays = {} if value is None or isinstance(value, tuple) else {f"{name} of rows": to_numpy(value)}
-            options |= dict.fromkeys([name], next(iter(arrays))) if arrays else {}
+            options |= zip([name] * len(arrays), arrays, strict=True)
         columns |= arrays
     return columns, options

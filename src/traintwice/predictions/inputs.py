@@ -138,7 +138,9 @@ def _shards(name: str, found: Sequence[Path]) -> Path | Shards:
     files = sorted((_file(str(path)) for path in found), key=lambda p: numeric_order(str(p)))
     if len({path.resolve() for path in files}) < len(files):
         raise BadInput(f"{name}: a file is in it twice, by a link; each row of a model counts once")
-    partitions = [dict(m.groups() for part in path.parts[:-1] if (m := PARTITION.fullmatch(part))) for path in files]
+    partitions: list[dict[str, str]] = [
+        {m[1]: m[2] for part in path.parts[:-1] if (m := PARTITION.fullmatch(part))} for path in files
+    ]
     if len({tuple(part) for part in partitions}) > 1:
         one, other = sorted({" ".join(part) or "none" for part in partitions})[:2]
         raise BadInput(

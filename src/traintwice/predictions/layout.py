@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions.columns import LOGITS, PROBABILITIES, Source, family
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.session import Session, listed
-from traintwice.predictions.sources import LOGITS, PROBABILITIES, Source, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 

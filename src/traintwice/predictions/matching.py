@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions.columns import WIDE
+from traintwice.predictions.faults import check_contents, faults, suspicious
 from traintwice.predictions.session import Session, all_of, any_of, show_id
-from traintwice.predictions.sources import WIDE
-from traintwice.predictions.views import View, check_contents, faults, suspicious
+from traintwice.predictions.views import View
 
 Order = Literal["by position", "same order", "joined"]
 Steps = Sequence[Mapping[str, str]]

@@ -14,14 +14,16 @@ from traintwice.errors import BadInput
 from traintwice.predictions.aligned import AlignedPredictions
 from traintwice.predictions.checks import is_series, to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.columns import with_path
 from traintwice.predictions.draws import DrawBlock
+from traintwice.predictions.faults import check_contents
 from traintwice.predictions.inputs import expand
 from traintwice.predictions.layout import Summary, recognise_all
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import open_source, with_path
-from traintwice.predictions.views import check_contents, make_views, without_unanswered
+from traintwice.predictions.sources import open_source
+from traintwice.predictions.views import make_views, without_unanswered
 from traintwice.progress import report
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
@@ -281,6 +283,7 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
         from traintwice.predictions.in_memory import as_tables, check_index, named_arrays, needs_names, stacked, with_arrays
 
         check_index([*models, *beside.values()])
+        models = [to_numpy(model) if is_series(model) else model for model in models]
     if all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         whole, named = stacked(models, wanted)
         clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"
