@@ -65,6 +65,35 @@ def test_an_array_beside_tables():
     assert "by" in {s.column for s in found.slices}
 
 
+def names_of(labels, names):
+    return np.array([names[k] for k in labels])
+
+
+@pytest.mark.parametrize("names", [(0, 1, 2), (1, 2, 3), ("cat", "dog", "fox")])
+@pytest.mark.parametrize("soft", [True, False])
+def test_fitted_estimators(names, soft):
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+
+    stream = np.random.default_rng(0)
+    inputs, truth = stream.normal(size=(60, 4)), stream.integers(0, 3, 60)
+    labels = names_of(truth, names)
+    kind = LogisticRegression if soft else RidgeClassifier
+    old, new = (kind().fit(inputs[rows], labels[rows]) for rows in (slice(0, 40), slice(20, 60)))
+    found = diff(old, new, X=inputs, label=labels)
+    assert churn(found) == pytest.approx((old.predict(inputs) != new.predict(inputs)).mean())
+    quality = {q.name: (q.old.value, q.new.value) for q in found.quality}
+    assert quality["accuracy"] == pytest.approx((old.score(inputs, labels), new.score(inputs, labels)))
+    assert ("log_loss" in quality) == soft
+
+
+def test_fitted_regressors():
+    from sklearn.linear_model import LinearRegression
+
+    inputs = np.random.default_rng(0).normal(size=(30, 2))
+    old, new = (LinearRegression().fit(inputs[:n], inputs[:n, 0] ** 2) for n in (15, 30))
+    assert diff(old, new, X=inputs).regression
+
+
 PLAIN = FRAME.drop(columns="y")
 REFUSED = {
     "another length": (lambda: diff(PLAIN, PLAIN, label=np.array([0, 1])), "the table has 3 rows and 'label of rows' 2 entries"),
@@ -74,6 +103,7 @@ REFUSED = {
     ),
     "another index": (lambda: diff(pd.Series([0.1, 0.9]), pd.Series([0.1, 0.2], index=[1, 0])), "have different indices"),
     "no class in common": (lambda: diff(np.array(["a", "b"]), np.array(["c", "d"])), "different label maps"),
+    "no estimator": (lambda: diff(np.array([0, 1]), np.array([0, 1]), X=np.zeros((2, 1))), "expected a fitted estimator"),
     "an array beside a file": (lambda: diff("a.csv", "b.csv", label=np.array([0, 1])), "no such file"),
 }
 

@@ -167,6 +167,32 @@ def _periods(times: Any) -> np.ndarray:
     return np.array(found.tolist(), dtype=object)
 
 
+def predicted_by(models: Sequence[Any], reading: Reading) -> tuple[list[np.ndarray], Reading]:
+    """What fitted estimators predict for the inputs X, and how to read it.
+
+    Classifiers give probabilities where they have ``predict_proba``, otherwise labels; estimators without ``classes_`` are regressors.
+
+    Raises:
+        BadInput: an object that is not a fitted estimator, or estimators of different classes.
+    """
+    for model in models:
+        if not hasattr(model, "predict"):
+            raise BadInput(
+                f"X: got {type(model).__name__}, expected a fitted estimator with predict; leave out X for predictions"
+            )
+    own = [np.asarray(getattr(model, "classes_", [])).tolist() for model in models]
+    if any(one != own[0] for one in own):
+        raise BadInput("X: the estimators have different classes_; models must predict the same classes")
+    if not own[0]:
+        return [np.asarray(model.predict(reading["X"]), dtype=np.float64) for model in models], {**reading, "regression": True}
+    soft = all(hasattr(model, "predict_proba") for model in models)
+    found = [np.asarray(model.predict_proba(reading["X"]) if soft else model.predict(reading["X"])) for model in models]
+    if own[0] == list(range(len(own[0]))) or not soft:
+        return found, reading
+    label = None if reading["label"] is None else to_numpy(reading["label"]).astype(str)
+    return found, {**reading, "label": label, "classes": reading["classes"] or tuple(map(str, own[0]))}
+
+
 def check_index(given: Sequence[Any]) -> None:
     """Raise `BadInput` where two columns or tables of pandas have rows in another order by their index."""
     indexed = [each for each in given if hasattr(each, "iloc")]

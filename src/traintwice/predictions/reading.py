@@ -45,7 +45,8 @@ Missing: TypeAlias = Literal["refuse", "drop"]
 class Reading(TypedDict, total=False):
     """How predictions are read. Functions take these as keyword arguments: ``**reading: Unpack[Reading]``.
 
-    A key that is absent or None has its default: recognise the column, or do without.
+    A key that is absent or None has its default: recognise the column, or do without. ``X``, which only Python has, holds the
+    inputs of fitted estimators in the place of predictions.
     """
 
     id: Annotated[Columns, Option(list[str], "Column that names a row; repeat it for composite ids.", "COLUMN")]
@@ -95,9 +96,12 @@ class Reading(TypedDict, total=False):
         int | str | None,
         Option(str, "Memory for reading and joining, such as 2GB; half the machine's by default.", "SIZE", panel=None),
     ]
+    X: Any
 
 
-OPTIONS: Mapping[str, Option] = {n: h.__metadata__[0] for n, h in get_type_hints(Reading, include_extras=True).items()}
+OPTIONS: Mapping[str, Option] = {
+    n: h.__metadata__[0] for n, h in get_type_hints(Reading, include_extras=True).items() if n != "X"
+}
 """Every option of `Reading` by name."""
 DEFAULTS = {
     n: () if o.kind == list[str] else False if o.kind is bool else "refuse" if o.kind == Missing else None
@@ -126,8 +130,10 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     >>> reading["id"], reading["label"], reading["on_missing"]
     (('row_id',), None, 'refuse')
     """
-    filled: dict[str, Any] = dict(DEFAULTS)
+    filled: dict[str, Any] = {**DEFAULTS, "X": given.get("X")}
     for name, value in given.items():
+        if name == "X":
+            continue
         if name not in OPTIONS:
             raise unknown("option of reading", name, OPTIONS)
         kind = OPTIONS[name].kind

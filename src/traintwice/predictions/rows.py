@@ -267,12 +267,17 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     Args:
         models: one item for each, as `items_of` and `replicas_of` give them; all arrays, or all files and tables.
         names: of the models, for arrays.
-        reading: see `open_predictions`. With arrays, id, label, weight, draws and time are arrays with one entry for each row, and
-            by and cluster arrays or mappings from names to arrays.
+        reading: see `open_predictions`. With X, models are fitted estimators, as those of scikit-learn. With arrays, id, label, weight,
+            draws and time are arrays with one entry for each row, and by and cluster arrays or mappings from names to arrays. With
+            tables in memory they may be arrays too.
     Raises:
         BadInput: arrays and files are mixed, or see `open_predictions`.
     """
     wanted = reading_of(reading)
+    if wanted["X"] is not None:
+        from traintwice.predictions.in_memory import predicted_by
+
+        models, wanted = predicted_by(models, wanted)
     arrays = [is_array(model) for model in models]
     if any(arrays) and not all(arrays):
         raise BadInput(
