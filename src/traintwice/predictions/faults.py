@@ -74,7 +74,8 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
         entries = first if as_list else f"[{', '.join(columns)}]"
         fine = f"len(list_filter({entries}, lambda e: abs(100 * e - round(100 * e)) >= 1e-4)) > 0"
         wide = f"abs({total} - 1) > {PERCENT_TOLERANCE * (layout.classes or 0) + 1e-9}"
-        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE} AND ({wide} OR {fine})", sums, f"'sum ' || ({total})", advice))
+        unequal = f"CASE WHEN abs({total} - 1) > {SUM_TOLERANCE} THEN {wide} OR {fine} ELSE false END"
+        found.append(Fault(unequal, sums, f"'sum ' || ({total})", advice))
     if layout.label is not None and kind == "regression":
         bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
         found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
