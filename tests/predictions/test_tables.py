@@ -56,7 +56,7 @@ def test_probabilities_with_labels_that_are_text():
     assert {q.name: (q.old.value, q.new.value) for q in found.quality}["accuracy"] == (1, 0.5)
 
 
-def test_an_array_beside_tables():
+def test_an_array_next_to_tables():
     new = FRAME.assign(p_0=[0.1, 0.2, 0.4], p_1=[0.9, 0.8, 0.6])
     found = diff(
         FRAME.drop(columns="y"), new.drop(columns="y"), label=np.array([0, 1, 0]), by=np.array(["a", "b", "a"]), min_support=1
@@ -104,7 +104,7 @@ REFUSED = {
     "another index": (lambda: diff(pd.Series([0.1, 0.9]), pd.Series([0.1, 0.2], index=[1, 0])), "have different indices"),
     "no class in common": (lambda: diff(np.array(["a", "b"]), np.array(["c", "d"])), "different label maps"),
     "no estimator": (lambda: diff(np.array([0, 1]), np.array([0, 1]), X=np.zeros((2, 1))), "expected a fitted estimator"),
-    "an array beside a file": (lambda: diff("a.csv", "b.csv", label=np.array([0, 1])), "no such file"),
+    "an array with a file": (lambda: diff("a.csv", "b.csv", label=np.array([0, 1])), "no such file"),
 }
 
 

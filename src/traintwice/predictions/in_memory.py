@@ -18,7 +18,7 @@ from traintwice.predictions.periods import period_of
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import Beside
+from traintwice.predictions.sources import TableWithArrays
 
 __all__ = ["from_arrays"]
 
@@ -227,13 +227,15 @@ def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, n
     return tables, {**options, "probs": "predicted", "by_position": by_position}
 
 
-def with_arrays(models: Sequence[Any], reading: Reading, arrays: Mapping[str, Any]) -> tuple[list[Beside], dict[str, Any]]:
+def with_arrays(
+    models: Sequence[Any], reading: Reading, arrays: Mapping[str, Any]
+) -> tuple[list[TableWithArrays], dict[str, Any]]:
     """Tables, and how to read them, with arrays that belong to their rows as columns."""
     for name, value in arrays.items():
-        if name not in ROLES or any(isinstance(model, Path | Shards) for model in models):
+        if name not in ROLES or any(isinstance(model, str | Path | Shards) for model in models):
             raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
     columns, options = _named_columns(arrays)
-    return [Beside(model, columns) for model in models], {**reading, **options}
+    return [TableWithArrays(model, columns) for model in models], {**reading, **options}
 
 
 ROLES = ("id", "label", "weight", "draws", "time", "by", "show", "cluster")

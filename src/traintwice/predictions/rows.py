@@ -283,11 +283,13 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
         raise BadInput(
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
-    beside = {name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)}
-    if all(arrays) or beside:
+    given_arrays = {
+        name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)
+    }
+    if all(arrays) or given_arrays:
         from traintwice.predictions.in_memory import as_tables, check_index, named_arrays, needs_names, stacked, with_arrays
 
-        check_index([*models, *beside.values()])
+        check_index([*models, *given_arrays.values()])
         models = [to_numpy(model) if is_series(model) else model for model in models]
     if all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         whole, named = stacked(models, wanted)
@@ -297,8 +299,8 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     if all(arrays):
         models, of_tables = as_tables(models, wanted)
         reading = cast(Reading, of_tables)
-    elif beside:
-        models, of_tables = with_arrays(models, wanted, beside)
+    elif given_arrays:
+        models, of_tables = with_arrays(models, wanted, given_arrays)
         reading = cast(Reading, of_tables)
     with open_predictions(list(models), **reading) as files:
         yield Rows(files, named=files.named, time_axis=reading.get("time"), clusters=files.cluster)

@@ -29,7 +29,7 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         BadInput: the input cannot be read, or two of its columns have the same name.
     """
     table = _Table(session, f"source{number}", named)
-    if isinstance(item, Beside):
+    if isinstance(item, TableWithArrays):
         return _with_arrays(table, open_source(session, item.table, number, named), item.columns)
     if isinstance(item, Shards):
         return _of_shards(table, item)
@@ -91,7 +91,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class Beside:
+class TableWithArrays:
     """A table in memory, and arrays with one entry for each of its rows."""
 
     table: Any
