@@ -216,7 +216,7 @@ class _Cells:
         if layout.kind == "list":
             cell, order = f"CAST({self.cell(column)} AS DOUBLE[])", layout.order or range(layout.classes or 0)
             fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
-            if layout.logits:
+            if layout.logits and (layout.classes or 0) <= WIDE:
                 return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
             return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
         if layout.kind == "votes":
@@ -227,11 +227,18 @@ class _Cells:
 
 def _softmax(body: str, every: Sequence[str]) -> str:
     """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
-    total = " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])"
-    shifted, divided = ", ".join(f"exp({k} - top) AS {k}" for k in every), ", ".join(f"{k} / total AS {k}" for k in every)
+    if list(every) == ["l"]:
+        shifted, divided = (f"list_transform(l, lambda e: {sql}) AS l" for sql in ("exp(e - top)", "e / total"))
+        top, total = "list_max(l)", "list_sum(l)"
+    else:
+        top, total = (
+            f"greatest({', '.join(every)})",
+            " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])",
+        )
+        shifted, divided = (", ".join(sql.format(k, k) for k in every) for sql in ("exp({} - top) AS {}", "{} / total AS {}"))
     return (
         f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {total} AS total FROM "
-        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
+        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, {top} AS top FROM ({body}))))"
     )
 
 
