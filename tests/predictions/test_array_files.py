@@ -71,7 +71,7 @@ def test_safetensors_in_blocks_and_in_bfloat16(tmp_path, monkeypatch):
 def test_a_file_cut_short_while_it_is_read(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((100, 2)))
-    (array,) = open_arrays(path, tmp_path).values()
+    (array,) = open_arrays(path, tmp_path, "a file").values()
     path.write_bytes(path.read_bytes()[:500])
     assert array.rows(0, 10).shape == (10, 2)
     with pytest.raises(BadInput, match="was cut short while it was read"):

@@ -99,7 +99,7 @@ REFUSED = {
     "unknown ending": (
         [text("a.xlsx", "x")],
         {},
-        r"a\.xlsx: the ending of the name does not say the format; known endings are .*\.parquet",
+        r"a\.xlsx: neither the name nor the first bytes say the format; expected one of Parquet, CSV",
     ),
     "empty CSV": ([text("a.csv", "")], {}, r"a\.csv is empty \(0 bytes\)"),
     "empty Parquet": ([text("a.parquet", "")], {}, r"a\.parquet is empty \(0 bytes\)"),

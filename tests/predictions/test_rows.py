@@ -163,7 +163,10 @@ def test_arrays_and_files_do_not_mix():
     ):
         with pytest.raises(BadInput, match=message), open_rows([P], **reading):
             pass
-    with pytest.raises(BadInput, match=r"weight: got ndarray; with files it is the name of a column"), open_rows([OLD], weight=P):
+    with (
+        pytest.raises(BadInput, match=r"weight: got ndarray; with files it is the name of a column"),
+        open_rows(["a.csv"], weight=P),
+    ):
         pass
 
 

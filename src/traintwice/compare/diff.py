@@ -37,6 +37,7 @@ from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.files import refuse_overwriting
 from traintwice.metrics import Metric
+from traintwice.predictions.inputs import one_model
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.rows import Rows, items_of, open_rows
 from traintwice.statistics.significance import p_of_zero
@@ -347,7 +348,7 @@ def _check(
 
 
 def _one(given: Any, name: str) -> Any:
-    items = items_of(given)
+    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
     if len(items) != 1:
         raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
     return items[0]

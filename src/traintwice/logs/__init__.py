@@ -9,7 +9,7 @@ from traintwice.logs.columns import read_columns
 from traintwice.logs.outcomes import Outcomes
 from traintwice.logs.pairing import STEPS, Pairing, normalise, pair_check
 from traintwice.logs.quantised import TokenComparison, compare_tokens
-from traintwice.logs.reading import FORMATS, read_log, recognise
+from traintwice.logs.reading import FORMATS, is_log, read_log, recognise
 from traintwice.logs.recognition import LogFormat
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Pairing",
     "TokenComparison",
     "compare_tokens",
+    "is_log",
     "normalise",
     "pair_check",
     "read_columns",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.logs import columns, inspect_ai, lighteval, lm_eval, openai_evals, promptfoo, rollouts
@@ -20,6 +21,9 @@ FORMATS: tuple[LogFormat, ...] = (
     rollouts.FORMAT,
 )
 """Every layout; the first that matches is used."""
+
+TABLES = (".csv", ".tsv", ".npz", ".npy", ".safetensors")
+"""Files with these endings are not looked into: no log has them."""
 
 FIRST_FILES = 100
 """A folder is not a log where none of this many files, in the order of their names, is one."""
@@ -43,6 +47,13 @@ def recognise(path: str | os.PathLike[str]) -> LogFormat | None:
         'lm-evaluation-harness'
     """
     return _found(Path(path))[0]
+
+
+def is_log(path: Any) -> bool:
+    """Whether a file or folder is an evaluation log of a known layout, by its content."""
+    if not isinstance(path, str | Path) or Path(path).suffix.lower() in TABLES or not Path(path).exists():
+        return False
+    return recognise(path) is not None
 
 
 def read_log(

@@ -12,16 +12,19 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions.classes import Classes
+from traintwice.predictions.columns import WIDE, family
 from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary
 from traintwice.predictions.matching import Alignment, Matcher, Steps, aggregates
 from traintwice.predictions.predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions.reading import Reading, groups_of
 from traintwice.predictions.session import Session, check_target, identifier
-from traintwice.predictions.sources import family
 from traintwice.predictions.views import View
 
 DOING = "reading the predictions"
+
+QUERY_ELEMENTS, LEAST_ROWS = 1 << 22, 1 << 11
+"""Elements and rows that one query reads where a block has fewer: with many classes a query takes longer than the rows of a block."""
 
 
 class BlockReader:
@@ -52,7 +55,10 @@ class BlockReader:
             values = np.stack([self._predicted(m, source, found, count) for m in range(len(self._views))])
             known["targets" if self._numbers else "labels"] = known.pop("labels")
             known |= {"positions": np.arange(start, start + count), "some_labelled": not self._numbers}
-            yield Predictions.trusted(values, scores=self._numbers, class_names=self._class_names, **known)
+            whole = Predictions.trusted(values, scores=self._numbers, class_names=self._class_names, **known)
+            size = self._block_rows()
+            for first in range(0, count, size):
+                yield whole if count <= size else whole.slice(first, min(first + size, count))
 
     def items(self, rows: int) -> Iterator[DrawBlock]:
         """Blocks of items, with how often each model drew each class."""
@@ -72,9 +78,14 @@ class BlockReader:
         """The first row, a FROM item with columns as in the matcher's source, and the number of rows of each range."""
         if self._views[0].predictions == ("h",) or self._matcher.alignment is None or self._matcher.alignment.order == "joined":
             self._matcher.stage()
-        size = max(1, BLOCK_ELEMENTS // (len(self._views) * (self._classes or 1)))
+        size = self._block_rows()
+        if (self._classes or 0) > WIDE:
+            size *= max(1, min(QUERY_ELEMENTS // (size * len(self._views) * (self._classes or 1)), LEAST_ROWS // size))
         for start in range(0, rows, size):
             yield start, self._matcher.source((start, min(start + size, rows))), min(size, rows - start)
+
+    def _block_rows(self) -> int:
+        return max(1, BLOCK_ELEMENTS // (len(self._views) * (self._classes or 1)))
 
     def _known(self, source: str, further: Sequence[str], rows: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What is known of some rows, by the names that `Predictions` has for it; and further columns of the source."""
@@ -224,8 +235,9 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
 
         Columns: ``i0`` … (the ids), ``y`` (true class or NULL; a number for regression), ``w`` (weight, 1 where none was
         given), ``g0`` … (the groups, as text, the period of time last), ``o0`` … (columns to show, as text), ``c`` (the cluster),
-        ``t`` (time), and for replica m ``p{m}_{k}`` (probability of class k) and ``v{m}`` (predicted class, ties to the lowest), or
-        ``x{m}`` for regression, or ``h{m}`` for draws: a map from class to how often it was drawn.
+        ``t`` (time), and for replica m ``p{m}_{k}`` (probability of class k; beyond 100 classes the list ``p{m}``) and ``v{m}``
+        (predicted class, ties to the lowest), or ``x{m}`` for regression, or ``h{m}`` for draws: a map from class to how often
+        it was drawn.
         """
         _ = self.alignment
         return self._matcher.relation()

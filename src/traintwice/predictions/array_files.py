@@ -7,14 +7,16 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.predictions.inputs import format_of
 from traintwice.predictions.session import identifier
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
@@ -49,11 +51,18 @@ class Columns:
         """The names of all columns."""
         return [name for names, _ in self.parts for name in names]
 
-    def select(self, prefix: str = "") -> str:
-        """The columns in SQL, with a prefix; text as VARCHAR, since DuckDB makes an enumeration of NumPy's text in the first block."""
+    def select(self, prefix: str = "", lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+        """The columns in SQL, with a prefix; text as VARCHAR, since DuckDB makes an enumeration of NumPy's text in the first block.
+
+        Args:
+            lists: name of a column of lists to the columns that become its entries.
+        """
+        inside = {name for columns in lists.values() for name in columns}
         cast = {name for names, array in self.parts for name in names if array.dtype.kind in "UO"}
         cells = {n: f"CAST({identifier(n)} AS VARCHAR)" if n in cast else identifier(n) for n in self.names}
-        return ", ".join(f"{cell} AS {identifier(prefix + name)}" for name, cell in cells.items())
+        whole = {name: f"[{', '.join(cells[column] for column in columns)}]" for name, columns in lists.items()}
+        kept = {name: cell for name, cell in cells.items() if name not in inside} | whole
+        return ", ".join(f"{cell} AS {identifier(prefix + name)}" for name, cell in kept.items())
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The columns in blocks of rows, each in a type that DuckDB reads without loss."""
@@ -115,29 +124,30 @@ def _in_memory(array: np.ndarray) -> Slices:
     return Slices(array.shape, array.dtype, lambda start, stop: array[start:stop])
 
 
-def open_arrays(path: Path, folder: Path) -> dict[str, Slices]:
+def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
     """The arrays of an npy, npz or safetensors file by name; the one array of an npy file is called ``""``.
 
     Args:
+        shown: name of the file in messages.
         folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
     Raises:
         BadInput: the file cannot be read, or holds Python objects.
     """
-    kind = path.suffix.lower().removeprefix(".")
+    kind = format_of(path, shown)[0]
     try:
         if kind == "safetensors":
-            return _tensors(path)
+            return _tensors(path, shown)
         if kind == "npy":
-            return {"": _npy(path, str(path))}
+            return {"": _npy(path, shown)}
         with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy"): _member(archive, name, folder, str(path)) for name in archive.namelist()}
+            return {name.removesuffix(".npy"): _member(archive, name, folder, shown) for name in archive.namelist()}
     except (MemoryError, BadInput):
         raise
     except OSError as reason:
         room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
-        raise BadInput(f"{path}: cannot be read ({reason.strerror or reason}){room}") from reason
+        raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason}){room}") from reason
     except Exception as reason:  # the errors of three libraries have no common class
-        raise BadInput(f"{path}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
+        raise BadInput(f"{shown}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
 
 
 def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
@@ -176,7 +186,7 @@ def _npy(path: Path, shown: str) -> Slices:
     return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2).rows)
 
 
-def _tensors(path: Path) -> dict[str, Slices]:
+def _tensors(path: Path, shown: str) -> dict[str, Slices]:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy"):  # checks the header and the place of each tensor
@@ -190,12 +200,12 @@ def _tensors(path: Path) -> dict[str, Slices]:
             continue
         if entry["dtype"] not in TENSORS:
             raise BadInput(
-                f"{path}: array {name!r} has dtype {entry['dtype']}, expected floating point, integers or truth values"
+                f"{shown}: array {name!r} has dtype {entry['dtype']}, expected floating point, integers or truth values"
             )
         shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
         widened = entry["dtype"] == "BF16"  # the upper half of a float32
         at = 8 + length + entry["data_offsets"][0]
-        read = _InFile(path, at, shape, dtype, str(path), widened=widened).rows
+        read = _InFile(path, at, shape, dtype, shown, widened=widened).rows
         found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
     return found
 

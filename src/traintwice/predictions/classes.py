@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
+from traintwice.predictions.columns import Source, family
 from traintwice.predictions.layout import Layout
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.session import Session, listed, literal
-from traintwice.predictions.sources import Source, family
 
 Names = tuple[str, ...]
 

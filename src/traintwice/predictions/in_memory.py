@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.predictions.checks import Examples, to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.columns import Source
+from traintwice.predictions.inputs import Shards
 from traintwice.predictions.layout import Kind, Layout
 from traintwice.predictions.periods import period_of
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import Source
+from traintwice.predictions.sources import TableWithArrays
 
 __all__ = ["from_arrays"]
 
@@ -174,21 +177,90 @@ def _periods(times: Any) -> np.ndarray:
     return np.array(found.tolist(), dtype=object)
 
 
-def tables_of_draws(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
-    """Tables, and how to read them, in the place of arrays of which several rows belong to one item."""
-    if isinstance(reading["id"], tuple):
+def predicted_by(models: Sequence[Any], reading: Reading) -> tuple[list[np.ndarray], Reading]:
+    """What fitted estimators predict for the inputs X, and how to read it.
+
+    Classifiers give probabilities where they have ``predict_proba``, otherwise labels; estimators without ``classes_`` are regressors.
+
+    Raises:
+        BadInput: an object that is not a fitted estimator, or estimators of different classes.
+    """
+    for model in models:
+        if not hasattr(model, "predict"):
+            raise BadInput(
+                f"X: got {type(model).__name__}, expected a fitted estimator with predict; leave out X for predictions"
+            )
+    own = [np.asarray(getattr(model, "classes_", [])).tolist() for model in models]
+    if any(one != own[0] for one in own):
+        raise BadInput("X: the estimators have different classes_; models must predict the same classes")
+    if not own[0]:
+        return [np.asarray(model.predict(reading["X"]), dtype=np.float64) for model in models], {**reading, "regression": True}
+    soft = all(hasattr(model, "predict_proba") for model in models)
+    found = [np.asarray(model.predict_proba(reading["X"]) if soft else model.predict(reading["X"])) for model in models]
+    if own[0] == list(range(len(own[0]))) or not soft:
+        return found, reading
+    label = None if reading["label"] is None else to_numpy(reading["label"]).astype(str)
+    return found, {**reading, "label": label, "classes": reading["classes"] or tuple(map(str, own[0]))}
+
+
+def check_index(given: Sequence[Any]) -> None:
+    """Raise `BadInput` where two columns or tables of pandas have rows in another order by their index."""
+    indexed = [each for each in given if hasattr(each, "iloc")]
+    for each in indexed[1:]:
+        if not each.index.equals(indexed[0].index):
+            told = "two of the pandas objects have different indices, and rows are matched by their position"
+            raise BadInput(f"{told}; bring them into the same order with .loc, or call reset_index(drop=True) on both")
+
+
+def needs_names(models: Sequence[Any], reading: Reading) -> bool:
+    """Whether classes are text or truth values, in predictions or labels, so that they are named as in files."""
+    given = [model for model in models if not isinstance(model, Predictions)]
+    label = reading["label"]
+    given += [] if label is None or isinstance(label, str) else [label]
+    return any(to_numpy(each).dtype.kind in "UOSb" for each in given)
+
+
+def as_tables(models: Sequence[Any], reading: Reading) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+    """Tables, and how to read them, in the place of arrays whose classes have names or of which several rows belong to one item."""
+    by_position = isinstance(reading["id"], tuple)
+    if by_position and reading["draws"] is not None:
         raise BadInput("draws: pass id too, an array with the item of each row")
-    own = {name: reading[name] for name in ("id", "label", "weight", "draws", "time")}
-    options: dict[str, Any] = {name: f"{name} of rows" for name, value in own.items() if value is not None}
-    columns = {options[name]: to_numpy(value) for name, value in own.items() if value is not None}
-    for option in ("by", "show", "cluster"):
-        arrays = named_arrays(reading[option], option)
-        options[option] = list(arrays)
-        columns |= arrays
-    options |= {"classes": reading["classes"], "positive": reading["positive"], "memory": reading["memory"]}
+    given: Mapping[str, Any] = reading
+    columns, options = _named_columns({name: given[name] for name in ROLES})
+    options |= {name: given[name] for name in ("classes", "positive", "memory")}
     tables = []
     for model in models:
         array = _one_model(model, reading)
         is_score = not isinstance(model, Predictions) and model.ndim < array.ndim
-        tables.append({**columns, "predicted": array[:, 1] if is_score else array})
-    return tables, {**options, "probs": "predicted"}
+        array = array[:, 1] if is_score else array
+        tables.append({**columns, "predicted": array.astype(str) if array.dtype.kind in "OS" else array})
+    return tables, {**options, "probs": "predicted", "by_position": by_position}
+
+
+def with_arrays(
+    models: Sequence[Any], reading: Reading, arrays: Mapping[str, Any]
+) -> tuple[list[TableWithArrays], dict[str, Any]]:
+    """Tables, and how to read them, with arrays that belong to their rows as columns."""
+    for name, value in arrays.items():
+        if name not in ROLES or any(isinstance(model, str | Path | Shards) for model in models):
+            raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
+    columns, options = _named_columns(arrays)
+    return [TableWithArrays(model, columns) for model in models], {**reading, **options}
+
+
+ROLES = ("id", "label", "weight", "draws", "time", "by", "show", "cluster")
+
+
+def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Columns of a table for the arrays that options hold, and the options with the names of these columns."""
+    columns: dict[str, np.ndarray] = {}
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in ("by", "show", "cluster"):
+            arrays = named_arrays(value, name)
+            options[name] = list(arrays)
+        else:
+            arrays = {} if value is None or isinstance(value, tuple) else {f"{name} of rows": to_numpy(value)}
+            options |= zip([name] * len(arrays), arrays, strict=True)
+        columns |= arrays
+    return columns, options

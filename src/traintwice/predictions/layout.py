@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions.columns import LOGITS, PROBABILITIES, Source, family
 from traintwice.predictions.reading import Reading
 from traintwice.predictions.session import Session, listed
-from traintwice.predictions.sources import Source, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
-PROBABILITIES = ("p", "prob", "probs", "proba", "probas", "probability", "probabilities", "score", "scores", "y_prob", "y_score")
-LOGITS = ("logit", "logits")
 VOTES = ("pred", "preds", "prediction", "predictions", "predicted", "predicted_label", "y_pred", "yhat", "y_hat", "votes")
 IDS = ("id", "ids", "row_id", "example_id", "sample_id", "uid", "uuid", "key")
 LABELS = ("y", "label", "labels", "y_true", "true_label", "target")
@@ -231,7 +229,7 @@ def recognise(source: Source, reading: Reading) -> Layout:
         draws=reading["draws"],
         time=time if time in have else None,
         logits=logits,
-        class_names=_names_after_prefix(columns),
+        class_names=_names_after_prefix(source.packed.get(columns[0], columns)),
     )
 
 

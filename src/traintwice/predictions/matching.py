@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions.columns import WIDE
+from traintwice.predictions.faults import check_contents, faults, suspicious
 from traintwice.predictions.session import Session, all_of, any_of, show_id
-from traintwice.predictions.views import View, check_contents, faults, suspicious
+from traintwice.predictions.views import View
 
 Order = Literal["by position", "same order", "joined"]
 Steps = Sequence[Mapping[str, str]]
@@ -63,7 +65,7 @@ class Matcher:
         self._unchecked = list(unchecked)
 
     def relation(self, source: str | None = None) -> str:
-        """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} and v{m}, x{m} or h{m}.
+        """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} (or p{m}) and v{m}, x{m} or h{m}.
 
         Args:
             source: FROM item of some rows, with columns as in `_flat`, which are kept; None: all rows, after `match`.
@@ -76,7 +78,10 @@ class Matcher:
             if view.predictions[0] in ("x", "h"):
                 columns[f"{view.predictions[0]}{m}"] = f"{view.predictions[0]}_{m}"
                 continue
-            columns |= {f"p{m}_{k}": sql for k, sql in enumerate(view.probabilities(f"_{m}"))}
+            if (view.layout.classes or 0) > WIDE and view.predictions[0] == "l":
+                columns[f"p{m}"] = f"l_{m}"
+            else:
+                columns |= {f"p{m}_{k}": sql for k, sql in enumerate(view.probabilities(f"_{m}"))}
             columns[f"v{m}"] = view.vote(f"_{m}")
         select = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
         return f"SELECT {select} FROM {self.source()}" if source is None else f"SELECT {select}, * FROM {source}"
@@ -239,7 +244,8 @@ class Matcher:
         if found["disagree"]:
             self._check_cells()  # whether a label is a class is checked on the label that files agree on
             raise _conflict(self.session, self.views, found["total"])
-        self.alignment = Alignment(order, found["total"], found["labelled"], tuple(rows - found["total"] for rows in self.rows))
+        dropped = (rows + view.unanswered - found["total"] for rows, view in zip(self.rows, self.views, strict=True))
+        self.alignment = Alignment(order, found["total"], found["labelled"], tuple(dropped))
         return found
 
 

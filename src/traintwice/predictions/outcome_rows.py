@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput, unknown
-from traintwice.logs import Outcomes, normalise, pair_check, read_log, recognise
+from traintwice.logs import Outcomes, normalise, pair_check, read_log
 from traintwice.predictions.draws import DrawBlock
 from traintwice.predictions.layout import Summary
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading
-
-TABLES = (".csv", ".tsv", ".npz", ".npy", ".safetensors")
-"""Files with these endings are not looked into: no log has them."""
 
 LONGEST = 200
 """Texts of answers are cut to this length where they are names."""
@@ -24,13 +21,6 @@ LONGEST = 200
 NO_ANSWER = "(no answer)"
 
 Item = tuple[str, str]
-
-
-def is_log(path: Any) -> bool:
-    """Whether a file or folder is an evaluation log of a known layout, by its content."""
-    if not isinstance(path, str | Path) or Path(path).suffix.lower() in TABLES or not Path(path).exists():
-        return False
-    return recognise(path) is not None
 
 
 def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Summary, list[DrawBlock] | None]:

@@ -14,9 +14,6 @@ from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.predictions.checks import Examples, check_examples, check_probabilities, check_scores, check_votes, to_numpy
 from traintwice.types import Array
 
-SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from summing to one: float16 files are off by a few 1e-4."""
-
 BLOCK_ELEMENTS = 1 << 17
 """Elements of 8 bytes in a block: fixed, so that sums are formed in the same order on every machine, and few enough for the cache."""
 
@@ -192,7 +189,7 @@ class Predictions(Derived):
             )
         xp = array_api_compat.array_namespace(probs)
         if probs.ndim == 3:
-            check_probabilities(xp, probs, tolerance=SUM_TOLERANCE)
+            check_probabilities(xp, probs)
         else:
             check_votes(xp, probs)
             probs = _smallest(xp, probs, int(xp.max(probs)))

@@ -46,7 +46,8 @@ Missing: TypeAlias = Literal["refuse", "drop"]
 class Reading(TypedDict, total=False):
     """How predictions are read. Functions take these as keyword arguments: ``**reading: Unpack[Reading]``.
 
-    A key that is absent or None has its default: recognise the column, or do without.
+    A key that is absent or None has its default: recognise the column, or do without. ``X``, which only Python has, holds the
+    inputs of fitted estimators in the place of predictions.
     """
 
     id: Annotated[Columns, Option(list[str], "Column that names a row; repeat it for composite ids.", "COLUMN")]
@@ -107,15 +108,18 @@ class Reading(TypedDict, total=False):
     by_position: Annotated[bool, Option(bool, "Match row n with row n; no ids are compared.")]
     on_missing: Annotated[
         Missing | None,
-        Option(Missing, "What to do with ids that a file lacks or has twice: refuse (the default) or drop them."),
+        Option(Missing, "Ids that a file lacks or has twice, rows without a prediction: refuse (the default) or drop them."),
     ]
     memory: Annotated[
         int | str | None,
         Option(str, "Memory for reading and joining, such as 2GB; half the machine's by default.", "SIZE", panel=None),
     ]
+    X: Any
 
 
-OPTIONS: Mapping[str, Option] = {n: h.__metadata__[0] for n, h in get_type_hints(Reading, include_extras=True).items()}
+OPTIONS: Mapping[str, Option] = {
+    n: h.__metadata__[0] for n, h in get_type_hints(Reading, include_extras=True).items() if n != "X"
+}
 """Every option of `Reading` by name."""
 DEFAULTS = {
     n: () if o.kind == list[str] else False if o.kind is bool else "refuse" if o.kind == Missing else None
@@ -144,8 +148,10 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     >>> reading["id"], reading["label"], reading["on_missing"]
     (('row_id',), None, 'refuse')
     """
-    filled: dict[str, Any] = dict(DEFAULTS)
+    filled: dict[str, Any] = {**DEFAULTS, "X": given.get("X")}
     for name, value in given.items():
+        if name == "X":
+            continue
         if name not in OPTIONS:
             raise unknown("option of reading", name, OPTIONS)
         kind = OPTIONS[name].kind

@@ -11,17 +11,21 @@ import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.logs import is_log
 from traintwice.predictions.aligned import AlignedPredictions
-from traintwice.predictions.checks import to_numpy
+from traintwice.predictions.checks import is_series, to_numpy
 from traintwice.predictions.classes import Classes, agreed_classes
+from traintwice.predictions.columns import with_path
 from traintwice.predictions.draws import DrawBlock
+from traintwice.predictions.faults import check_contents
+from traintwice.predictions.inputs import expand
 from traintwice.predictions.layout import Summary, recognise_all
-from traintwice.predictions.outcome_rows import is_log, read_outcomes
+from traintwice.predictions.outcome_rows import read_outcomes
 from traintwice.predictions.predictions import Predictions
 from traintwice.predictions.reading import Reading, reading_of
 from traintwice.predictions.session import Session
-from traintwice.predictions.sources import expand, open_source
-from traintwice.predictions.views import check_contents, make_views
+from traintwice.predictions.sources import open_source
+from traintwice.predictions.views import make_views, without_unanswered
 from traintwice.progress import report
 
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
@@ -51,7 +55,8 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
         regression: the predictions are numbers and not probabilities.
         memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
-        on_missing: what to do with ids that are missing from a file or are in it twice.
+        on_missing: what to do with ids that are missing from a file or are in it twice, and with rows of an id that hold no
+            prediction (missing or NaN): refuse them, or drop them.
         by_position: match row n with row n and compare no ids.
 
     Label, weight, groups, clusters and time may be in any one file; files that have the same column must agree on it.
@@ -73,14 +78,19 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     items = expand(paths)
     session = Session(wanted["memory"])
     try:
-        sources = [open_source(session, item, number) for number, item in enumerate(items)]
+        columns = _columns_of(wanted)
+        sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
+        for path in sorted(columns):
+            sources = [with_path(session, source, path) for source in sources]
         layouts = recognise_all(session, sources, wanted)
         named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
         views, period = make_views(session, sources, layouts, named.names, wanted)
+        if wanted["on_missing"] == "drop" and not wanted["by_position"]:
+            views = [without_unanswered(session, view) for view in views]
         rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
         for view, count in zip(views, rows, strict=True):
             if count == 0:
-                raise BadInput(f"{view.source.name} has columns but no rows")
+                raise BadInput(f"{view.source.name} has columns but no rows{' with a prediction' if view.unanswered else ''}")
         at_once, drawn = len(views) == 1 or wanted["draws"] is not None, None
         for view in views if at_once else ():
             check_contents(session, view)
@@ -95,6 +105,12 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     except BaseException:
         session.close()
         raise
+
+
+def _columns_of(reading: Reading) -> frozenset[str]:
+    """Every column that an option names."""
+    several = (*reading["id"], *(reading["probs"] or ()), *reading["by"], *reading["cluster"], *reading["show"])
+    return frozenset((*several, *filter(None, (reading[o] for o in ("label", "weight", "time", "draws")))))
 
 
 class Rows:
@@ -219,7 +235,7 @@ class Rows:
 
 def is_array(given: Any) -> bool:
     """True for an array or `Predictions`, False for a file or table."""
-    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given))
+    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given)) or is_series(given)
 
 
 def items_of(given: Any) -> list[Any]:
@@ -230,7 +246,7 @@ def items_of(given: Any) -> list[Any]:
         return [item for part in given for item in items_of(part)]
     if not isinstance(given, str | Path):
         return [given]
-    return [given] if Path(given).is_dir() and is_log(given) else expand([given])
+    return expand([given])
 
 
 def replicas_of(given: Any) -> list[Any]:
@@ -262,30 +278,41 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     Args:
         models: one item for each, as `items_of` and `replicas_of` give them; all arrays, or all files and tables.
         names: of the models, for arrays.
-        reading: see `open_predictions`. With arrays, id, label, weight, draws and time are arrays with one entry for each row, and
-            by and cluster arrays or mappings from names to arrays.
+        reading: see `open_predictions`. With X, models are fitted estimators, as those of scikit-learn. With arrays, id, label, weight,
+            draws and time are arrays with one entry for each row, and by and cluster arrays or mappings from names to arrays. With
+            tables in memory they may be arrays too.
     Raises:
         BadInput: arrays and files are mixed, or see `open_predictions`.
     """
     wanted = reading_of(reading)
+    if wanted["X"] is not None:
+        from traintwice.predictions.in_memory import predicted_by
+
+        models, wanted = predicted_by(models, wanted)
     arrays = [is_array(model) for model in models]
     if any(arrays) and not all(arrays):
         raise BadInput(
             "arrays and files cannot be compared with each other: write the arrays with write_predictions, or read the files"
         )
-    if all(arrays):
-        from traintwice.predictions.in_memory import named_arrays, stacked, tables_of_draws
-    if all(arrays) and wanted["draws"] is None:
+    given_arrays = {
+        name: value for name, value in wanted.items() if not isinstance(value, str | bool | int | tuple | list | None)
+    }
+    if all(arrays) or given_arrays:
+        from traintwice.predictions.in_memory import as_tables, check_index, named_arrays, needs_names, stacked, with_arrays
+
+        check_index([*models, *given_arrays.values()])
+        models = [to_numpy(model) if is_series(model) else model for model in models]
+    if all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         whole, named = stacked(models, wanted)
         clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"
         yield Rows(whole, names, named=named, time_axis=time, clusters=" + ".join(clusters) or None)
         return
     if all(arrays):
-        models, of_tables = tables_of_draws(models, wanted)
+        models, of_tables = as_tables(models, wanted)
         reading = cast(Reading, of_tables)
-    for name, value in reading.items():
-        if value is not None and not isinstance(value, str | bool | int | tuple | list):
-            raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
+    elif given_arrays:
+        models, of_tables = with_arrays(models, wanted, given_arrays)
+        reading = cast(Reading, of_tables)
     logs = [is_log(model) for model in models] if wanted["correct"] is None else [True]
     if any(logs):
         if not all(logs):
@@ -296,7 +323,7 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
         yield Rows(outcomes, named=Classes(outcomes.class_names), clusters=summary.cluster, summary=summary, draws=draws)
         return
     for name in ("answer", "normalise", "scorer", "filter", "task"):
-        if wanted[name]:  # type: ignore[literal-required]
+        if wanted[name]:
             told = (
                 "--answer needs --correct, the column of the correctness"
                 if name == "answer"

@@ -12,13 +12,10 @@ from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
 from traintwice.predictions.classes import Names
+from traintwice.predictions.columns import WIDE, Source, family
 from traintwice.predictions.layout import Layout
-from traintwice.predictions.predictions import SUM_TOLERANCE
 from traintwice.predictions.reading import Reading, groups_of
-from traintwice.predictions.session import Session, all_of, any_of, identifier, show_id
-from traintwice.predictions.sources import Source, family
-
-WIDE = 100  # more columns are added up as a list: DuckDB limits how deep an expression is
+from traintwice.predictions.session import Session, all_of, identifier
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class View:
         table, row: what `scan` reads, and the SQL of its row number.
         cells: the SQL of each column over `scan`.
         names: what the file calls the columns y, w, c, t, g0 ….
+        unanswered: rows that were left out because they hold no prediction.
     """
 
     name: str
@@ -41,6 +39,7 @@ class View:
     row: str
     cells: Mapping[str, str]
     names: Mapping[str, str]
+    unanswered: int = 0
 
     def scan(self, rows: tuple[int, int] | None = None) -> str:
         """FROM item of all rows, or of a range, for ``cells``; it computes nothing, so that joins by position need no copy."""
@@ -68,9 +67,9 @@ class View:
         row = f"l{suffix}" if first == "l" else f"[{', '.join(probs)}]"
         return f"CAST(list_position({row}, list_max({row})) - 1 AS BIGINT)"
 
-    def over(self, name: str) -> View:
-        """The same columns in a table or view that has them by name, with the row number r."""
-        return replace(self, name=name, table=name, row="r", cells={column: f"{name}.{column}" for column in self.cells})
+    def over(self, name: str, row: str = "r") -> View:
+        """The same columns in a table or view that has them by name, with a row number."""
+        return replace(self, name=name, table=name, row=row, cells={column: f"{name}.{column}" for column in self.cells})
 
 
 def make_views(
@@ -174,7 +173,7 @@ class _Cells:
 
     def cell(self, column: str) -> str:
         """A column as it is."""
-        return f"{self.name}.{self.source.cell(column)}"
+        return self.source.cell(column, self.name)
 
     def number(self, column: str, cell: str | None = None) -> str:
         """A column (or its given cells) as a float64; what cannot be converted becomes NULL, which is only possible in text."""
@@ -217,7 +216,7 @@ class _Cells:
         if layout.kind == "list":
             cell, order = f"CAST({self.cell(column)} AS DOUBLE[])", layout.order or range(layout.classes or 0)
             fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
-            if layout.logits:
+            if layout.logits and (layout.classes or 0) <= WIDE:
                 return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
             return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
         if layout.kind == "votes":
@@ -228,123 +227,33 @@ class _Cells:
 
 def _softmax(body: str, every: Sequence[str]) -> str:
     """The same rows with k0 … turned from logits into probabilities; NULL and NaN stay so and are refused later."""
-    total = " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])"
-    shifted, divided = ", ".join(f"exp({k} - top) AS {k}" for k in every), ", ".join(f"{k} / total AS {k}" for k in every)
+    if list(every) == ["l"]:
+        shifted, divided = (f"list_transform(l, lambda e: {sql}) AS l" for sql in ("exp(e - top)", "e / total"))
+        top, total = "list_max(l)", "list_sum(l)"
+    else:
+        top, total = (
+            f"greatest({', '.join(every)})",
+            " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])",
+        )
+        shifted, divided = (", ".join(sql.format(k, k) for k in every) for sql in ("exp({} - top) AS {}", "{} / total AS {}"))
     return (
         f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {total} AS total FROM "
-        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, greatest({', '.join(every)}) AS top FROM ({body}))))"
+        f"(SELECT * REPLACE ({shifted}) FROM (SELECT *, {top} AS top FROM ({body}))))"
     )
 
 
-@dataclass(frozen=True)
-class Fault:
-    """A condition that no row may meet, the words for rows that do, what to show of the first of them, and what to do.
-
-    Attributes:
-        sum: a sum that is not finite where a row meets the condition: a cheaper test.
-        once: the condition on the column that all files share, which suffices where the files agree on it.
-    """
-
-    condition: str
-    says: str
-    shows: str
-    advice: str
-    sum: str | None = None
-    once: str | None = None
-
-
-def faults(view: View, suffix: str = "") -> list[Fault]:
-    """What the rows of a file may not hold, in the order in which it is reported, over columns whose names end in a suffix.
-
-    DuckDB decides comparisons from a file's statistics where it can, and statistics leave NaN out: with minimum 0 and maximum 1 every
-    row counts as "between 0 and 1". `isfinite` and sums read the rows, so NaN has a fault of its own.
-    """
-    layout, columns = view.layout, [k + suffix for k in view.predictions]
-    kind, first, one, y, w = layout.kind, columns[0], layout.columns[0], f"y{suffix}", f"w{suffix}"
-    every, logits = "every replica must predict every row", "pass --logits if these are logits"
-    emits = "find out why the model emits them, or leave those rows out of all files"
-    found = []
-    if view.ids:
-        missing = any_of(f"{i}{suffix} IS NULL" for i in view.ids)
-        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
-    as_list = view.predictions == ("l",) or len(columns) > WIDE
-    first = f"[{', '.join(columns)}]" if len(columns) > WIDE else first
-    total = f"list_sum({first})" if as_list else " + ".join(columns)
-    if kind == "votes":
-        found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
-        found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
-    elif as_list:
-        length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
-        shown = f"coalesce(len({first}) || ' entries', 'missing')"
-        found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
-        some = f"({first})[1:12]"
-        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every))
-        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total))
-        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", some, logits))
+def without_unanswered(session: Session, view: View) -> View:
+    """The view without rows in which every prediction is missing or NaN: such rows hold no answer of the model."""
+    name, doing = view.name, f"{view.source.name}: leaving out rows without a prediction"
+    if view.predictions == ("l",):
+        absent = "coalesce(len(list_filter(l, lambda e: NOT isnan(e))), 0) = 0"
     else:
-        what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
-        no_number = "is missing or not a number" if view.source.untyped else "is missing"
-        shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
-        found.append(Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every))
-        infinite = any_of(f"NOT isfinite({c})" for c in columns)
-        found.append(Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total))
-        if kind == "score":
-            advice = "pass --logits if it is a logit, --regression if it is not a probability"
-            found.append(Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice))
-        elif kind == "columns":
-            found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
-    if kind in ("columns", "list"):
-        sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
-        found.append(Fault(f"abs({total} - 1) > {SUM_TOLERANCE}", sums, f"'sum ' || ({total})", advice))
-    if layout.label is not None and kind == "regression":
-        bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
-        found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
-    elif layout.label is not None:
-        among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
-        outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
-        whole = view.cells["raw_y"] == f"{view.cells['y']} IS NOT NULL"  # then no label is lost by being read as a class
-        bad = outside if whole else f"raw_y{suffix} AND ({y} IS NULL OR {outside})"
-        advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
-        once = outside.replace(y, "y") if whole else None
-        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once))
-    if layout.weight is not None:
-        bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
-        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
-    if layout.cluster:
-        says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
-        found.append(Fault(f"c{suffix} IS NULL", says, "'missing'", advice))
-    if layout.draws is not None:
-        says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
-        found.append(Fault(f"d{suffix} IS NULL", says, "'missing'", advice))
-    return found
-
-
-def suspicious(view: View, suffix: str) -> str:
-    """A cheap aggregate, 0 only where `check_contents` finds no fault without ``once``; above 0 also where a sum overflows."""
-    every = faults(view, suffix)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if not fault.sum and not fault.once)}), 0)"]
-    parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
-    parts += [f"CAST(coalesce(sum(w{suffix}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
-    return " + ".join(parts)
-
-
-def check_contents(session: Session, view: View) -> None:
-    """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
-    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view)
-    counts = ", ".join(f"count(*) FILTER ({fault.condition})" for fault in every)
-    weight = "sum(w)" if view.layout.weight else "1"
-    ((total, of_weight, *bad),) = session.rows(f"SELECT count(*), {weight}, {counts} FROM {view.name}", doing=doing)
-    for fault, count in zip(every, bad, strict=True):
-        if count:
-            # by an aggregate: a WHERE skips row groups by their statistics, which leave NaN out
-            ((row,),) = session.rows(f"SELECT min(r) FILTER ({fault.condition}) FROM {view.name}", doing=doing)
-            ids = "".join(f", {i}" for i in view.ids)
-            sql = f"SELECT CAST({fault.shows} AS VARCHAR){ids} FROM {view.name} WHERE r = {row}"
-            shown, *values = session.rows(sql, doing=doing)[0]
-            where = f", id {show_id(values)}" if values and None not in values else ""
-            told = f"{name}: {count:,} of {total:,} rows {fault.says}"
-            raise BadInput(
-                f"{told} (first: row {row:,}{where}: {shown}); {fault.advice}", without_cells=f"{told}; {fault.advice}"
-            )
-    if of_weight == 0:
-        raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
+        number = view.layout.kind != "votes"
+        absent = all_of(f"{c} IS NULL{f' OR isnan({c})' if number else ''}" for c in view.predictions)
+    # an aggregate, since a WHERE skips row groups by their statistics, which leave NaN out
+    ((count,),) = session.rows(f"SELECT count(*) FILTER ({absent}) FROM {name}", doing=doing)
+    if not count:
+        return view
+    sql = f"SELECT * EXCLUDE (absent) FROM (SELECT *, ({absent}) AS absent FROM {name}) WHERE NOT absent"
+    session.rows(f"CREATE TABLE answered_{name} AS {sql}", doing=doing)
+    return replace(view.over(f"answered_{name}", "rowid"), unanswered=count)

@@ -1,0 +1,210 @@
+"""Which inputs are meant: files, folders, globs, tables and arrays as one item for each model."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from traintwice.errors import BadInput
+from traintwice.logs import is_log
+
+ENDINGS = {
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".csv", ".csv.gz", ".csv.zst"), "csv"),
+    **dict.fromkeys((".tsv", ".tsv.gz", ".tsv.zst"), "tsv"),
+    **dict.fromkeys((".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst"), "jsonl"),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), "arrow"),
+    **{f".{kind}": kind for kind in ("npz", "npy", "safetensors")},
+}
+"""Ending of a file's name to its format."""
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x04": "npz"}
+"""First bytes of a file to its format."""
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""First bytes of a file to its compression."""
+PARTITION, NO_VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL), "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Files that hold the rows of one model.
+
+    Attributes:
+        name: as the user wrote it.
+        files: in numeric order.
+        partitions: for each file the values of the folders named ``key=value``; None where a value is missing.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    partitions: tuple[dict[str, str | None], ...]
+
+
+def numeric_order(path: str) -> list[tuple[int, int, str]]:
+    """A key that sorts run_2 before run_10.
+
+    >>> sorted(["run_10.csv", "run_2.csv"], key=numeric_order)
+    ['run_2.csv', 'run_10.csv']
+    """
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]+)", path)]
+
+
+def expand(inputs: Any) -> list[Any]:
+    """One item per replica: paths for what names files, tables and arrays as they are.
+
+    A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
+    files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
+    every directory that a glob matches, is one replica. Several matches come in numeric order.
+
+    Raises:
+        BadInput: nothing matches, or the same file is named twice.
+    """
+    items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
+    found = [part for item in items for part in (_replicas(str(item)) if isinstance(item, str | Path) else [item])]
+    if not found:
+        raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
+    paths = [path.resolve() for item in found for path in _files_of(item)]
+    if len(set(paths)) < len(paths):
+        path = next(path for item in found for path in _files_of(item) if paths.count(path.resolve()) > 1)
+        raise BadInput(f"{path} is named twice: a file always agrees with itself; name each replica once")
+    return found
+
+
+def one_model(given: str | Path) -> Path | Shards:
+    """The file of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards.
+
+    Raises:
+        BadInput: no file of predictions is there.
+    """
+    text = str(given)
+    if Path(text).is_dir() and is_log(text):
+        return Path(text)
+    if not (Path(text).is_dir() or (glob.has_magic(text) and not Path(text).exists())):
+        return _file(text)
+    found = [path for item in _matches(text) for path in (_tree(item) if item.is_dir() else [item])]
+    return _shards(text, found)
+
+
+def _files_of(item: Any) -> tuple[Path, ...]:
+    return (item,) if isinstance(item, Path) else item.files if isinstance(item, Shards) else ()
+
+
+def _replicas(text: str) -> list[Path | Shards]:
+    path = Path(text)
+    if text == "-" or (path.exists() and not path.is_dir()) or not (path.is_dir() or glob.has_magic(text)):
+        return [_file(text)]
+    if path.is_dir():
+        if is_log(path):
+            return [path]
+        if (path / "_SUCCESS").exists() or any(PARTITION.fullmatch(p.name) for p in path.iterdir() if p.is_dir()):
+            return [one_model(path)]
+        found = [p for p in path.iterdir() if p.is_file() and _ending(p) and not p.name.startswith((".", "_"))]
+        if not found:
+            raise BadInput(f"{text}: no prediction files in this directory; known endings are {', '.join(ENDINGS)}")
+    else:
+        found = _matches(text)
+    found.sort(key=lambda p: numeric_order(str(p)))
+    return [one_model(p) if p.is_dir() else _file(str(p)) for p in found]
+
+
+def _matches(text: str) -> list[Path]:
+    """A folder, or what a glob matches."""
+    if Path(text).is_dir():
+        return [Path(text)]
+    found = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
+    found = [path for path in found if not any(path in other.parents for other in found)] if "**" not in text else found
+    found = [path for path in found if not path.is_dir() or "**" not in text]
+    if not found:
+        raise BadInput(f"{text}: no such file, and nothing matches it as a glob")
+    return found
+
+
+def _tree(folder: Path) -> list[Path]:
+    """The prediction files of a folder and of its folders; hidden files and those that start with _ are not among them."""
+    found = []
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts
+        hidden = any(part.startswith((".", "_")) for part in inside)
+        if not hidden and path.is_file() and (_ending(path) or path.name.startswith("part-")):
+            if not all(PARTITION.fullmatch(part) for part in inside[:-1]):
+                told = f"{folder}: {path.relative_to(folder)} is in a folder of its own that is not named key=value"
+                raise BadInput(f"{told}; name the folder or the files of one model")
+            found.append(path)
+    if not found:
+        raise BadInput(f"{folder}: no prediction files in this directory; known endings are {', '.join(ENDINGS)}")
+    return found
+
+
+def _shards(name: str, found: Sequence[Path]) -> Path | Shards:
+    files = sorted((_file(str(path)) for path in found), key=lambda p: numeric_order(str(p)))
+    if len({path.resolve() for path in files}) < len(files):
+        raise BadInput(f"{name}: a file is in it twice, by a link; each row of a model counts once")
+    partitions: list[dict[str, str]] = [
+        {m[1]: m[2] for part in path.parts[:-1] if (m := PARTITION.fullmatch(part))} for path in files
+    ]
+    if len({tuple(part) for part in partitions}) > 1:
+        one, other = sorted({" ".join(part) or "none" for part in partitions})[:2]
+        raise BadInput(
+            f"{name}: files are in folders of different keys ({one}; {other}); the files of one model have the same keys"
+        )
+    if len(files) == 1 and not partitions[0]:
+        return files[0]
+    return Shards(
+        name,
+        tuple(files),
+        tuple({key: None if value == NO_VALUE else unquote(value) for key, value in part.items()} for part in partitions),
+    )
+
+
+def _file(text: str) -> Path:
+    if "\0" in text or not text:
+        raise BadInput(f"{text!r} is not a path")
+    path = Path(text)
+    if text == "-":
+        return path
+    if not path.exists():
+        raise BadInput(f"{text}: no such file{', and nothing matches it as a glob' if glob.has_magic(text) else ''}")
+    if not path.is_file():
+        raise BadInput(f"{path} is not a regular file; predictions are read more than once, so write them to a file first")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path} is empty (0 bytes)")
+    return path
+
+
+def _ending(path: Path) -> str | None:
+    return next((ENDINGS[ending] for ending in sorted(ENDINGS, key=len)[::-1] if path.name.lower().endswith(ending)), None)
+
+
+def format_of(path: Path, shown: str) -> tuple[str, str | None]:
+    """The format of a file and its compression: by its first bytes, and where they are text or a tensor by the ending of its name.
+
+    Raises:
+        BadInput: the file cannot be read, or is of no known format.
+    """
+    ending = _ending(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(1 << 12)
+    except OSError as reason:
+        raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason})") from reason
+    packed = next((kind for magic, kind in COMPRESSED.items() if start.startswith(magic)), None)
+    if ending in ("csv", "tsv", "jsonl") or (ending and packed is None):
+        return ending, packed
+    if packed is not None:
+        return ("csv", packed) if ending is None else (ending, packed)
+    kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
+    if kind is None and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        kind = "safetensors"
+    if kind is None and start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        kind = "jsonl"
+    line = start.split(b"\n")[0]
+    if kind is None and b"\0" not in start and any(mark in line for mark in (b",", b";", b"\t", b"|")):
+        kind = "csv"
+    if kind is None:
+        known = "Parquet, CSV, TSV, JSON lines, Arrow, npy, npz, safetensors"
+        raise BadInput(f"{shown}: neither the name nor the first bytes say the format; expected one of {known}")
+    return kind, None

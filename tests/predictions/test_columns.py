@@ -1,0 +1,182 @@
+"""Columns that other tools write: vectors of Spark, lists as text, NA, rounded probabilities, missing answers, nested fields."""
+
+import gzip
+import io
+import json
+
+import duckdb
+import numpy as np
+import pytest
+
+from traintwice.errors import BadInput
+from traintwice.predictions import open_predictions
+from traintwice.predictions.columns import WIDE
+
+P = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]]
+
+
+def read(*given, **options):
+    with open_predictions(list(given), **options) as opened:
+        return opened.read(), opened.summary
+
+
+def text(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_vectors_of_spark(tmp_path):
+    dense = "{'type': 1::TINYINT, 'size': NULL::INTEGER, 'indices': NULL::INTEGER[], 'values': [0.7, 0.2, 0.1]::DOUBLE[]}"
+    sparse = "{'type': 0::TINYINT, 'size': 3, 'indices': [0, 2], 'values': [0.4, 0.6]::DOUBLE[]}"
+    path = tmp_path / "a.parquet"
+    duckdb.sql(f"COPY (SELECT 1 AS id, {dense} AS probability UNION ALL SELECT 2, {sparse}) TO '{path}' (FORMAT parquet)")
+    found, summary = read(path)
+    assert found.probs[0].tolist() == [[0.7, 0.2, 0.1], [0.4, 0.0, 0.6]]
+    assert summary.layouts[0].startswith("3 classes in the list probability")
+
+
+@pytest.mark.parametrize("form", ['"[0.7, 0.2, 0.1]"', "[0.7 0.2  0.1]", '" [0.7,0.2,\n 0.1] "', '"[7e-1, .2, 0.1]"'])
+def test_lists_as_text(form, tmp_path):
+    found, _ = read(text(tmp_path / "a.csv", "id,probs", f"1,{form}", '2,"[0.1, 0.3, 0.6]"'))
+    assert found.probs[0].tolist() == P[:2]
+
+
+def test_a_list_as_text_that_is_cut_short(tmp_path):
+    with pytest.raises(BadInput, match=r"1 of 2 rows have a missing probability \(first: row 1, id 2: \[0.1, NULL, 0.6\]\)"):
+        read(text(tmp_path / "a.csv", "id,probs", '1,"[0.7, 0.2, 0.1]"', '2,"[0.1 ... 0.6]"'))
+
+
+@pytest.mark.parametrize("missing", ["NA", "NULL", "None", "#N/A", "\\N", ""])
+def test_missing_numbers(missing, tmp_path):
+    found, summary = read(text(tmp_path / "a.csv", "id,p,y", f"1,0.7,{missing}", "2,0.1,0", "3,0.9,1"))
+    assert found.labelled.tolist() == [False, True, True]
+    assert summary.labelled == 2
+    assert summary.class_names is None
+
+
+def test_na_among_names_is_a_name(tmp_path):
+    _, summary = read(text(tmp_path / "a.csv", "id,pred", "1,NA", "2,yes", "3,no"))
+    assert summary.class_names == ("NA", "no", "yes")
+
+
+@pytest.mark.parametrize("rows", [["0.333,0.333,0.333"], ["0.33,0.33,0.33", "0.34,0.34,0.33"], ["0.001,0.002,0.999"]])
+def test_rounded_probabilities(rows, tmp_path):
+    found, _ = read(text(tmp_path / "a.csv", "id,p_0,p_1,p_2", *(f"{i},{row}" for i, row in enumerate(rows))))
+    assert found.probs[0, 0].tolist() == [float(p) for p in rows[0].split(",")]
+
+
+@pytest.mark.parametrize("row", ["0.33,0.33,0.32", "0.3334,0.3334,0.3", "33.3,33.3,33.3", "0.5,0.5,0.5"])
+def test_sums_that_rounding_does_not_explain(row, tmp_path):
+    with pytest.raises(BadInput, match="do not sum to 1"):
+        read(text(tmp_path / "a.csv", "id,p_0,p_1,p_2", f"1,{row}"))
+
+
+KINDS = {
+    "score": ("id,p", ["1,0.2", "2,", "3,0.9"], ["1,0.3", "2,0.4", "3,NaN"], [1]),
+    "columns": ("id,p_0,p_1", ["1,0.2,0.8", "2,,", "3,0.5,0.5"], ["3,0.1,0.9", "1,0.4,0.6", "2,1,0"], [1, 3]),
+    "labels": ("id,pred", ["1,0", "2,", "3,1"], ["1,0", "2,1", "3,1"], [1, 3]),
+    "lists": ("id,probs", ['1,"[0.2,0.8]"', "2,", '3,"[1,0]"'], ['1,"[0.2,0.8]"', '2,"[1,0]"', '3,"[1,0]"'], [1, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_without_an_answer(kind, tmp_path):
+    header, old, new, kept = KINDS[kind]
+    files = text(tmp_path / "old.csv", header, *old), text(tmp_path / "new.csv", header, *new)
+    with pytest.raises(BadInput, match=r"--on-missing drop leaves these rows out|missing|NaN"):
+        read(*files)
+    found, summary = read(*files, on_missing="drop")
+    assert sorted(found.ids.tolist()) == kept
+    assert summary.dropped == (3 - len(kept),) * 2
+
+
+def test_many_rows_without_an_answer_in_both_files(monkeypatch):
+    monkeypatch.setattr("traintwice.predictions.matching.RANGE_ROWS", 8)
+    p = np.random.default_rng(0).random(100)
+    table = {"id": np.arange(100), "p": np.where(np.arange(100) % 3 == 0, np.nan, p)}
+    with open_predictions([table, table], on_missing="drop") as opened:
+        assert opened.sums({"p": "p0_1", "rows": "1"}) == pytest.approx({"p": np.nansum(table["p"]), "rows": 66})
+
+
+def test_names_of_nested_fields(tmp_path):
+    rows = [{"doc": {"id": i, "y": i % 2}, "r": [[0.2, 0.8], [0.5, 0.5]]} for i in range(3)]
+    path = text(tmp_path / "a.jsonl", *map(json.dumps, rows))
+    found, _ = read(path, id="doc.id", label="doc.y", probs="r.0")
+    assert found.ids.tolist() == [0, 1, 2]
+    assert found.labels.tolist() == [0, 1, 0]
+    assert found.probs[0].tolist() == [[0.2, 0.8]] * 3
+    for name, message in {"doc.z": "no field 'doc.z'", "r.x": "name an entry by its number", "no.such": "no column"}.items():
+        with pytest.raises(BadInput, match=message):
+            read(path, id=name, probs="r.0")
+
+
+WAYS = ["npz", "npy", "csv", "columns", "names", "logits"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_many_classes(way, tmp_path):
+    classes = WIDE + 20
+    probs = np.random.default_rng(1).dirichlet(np.ones(classes), 5)
+    labels, ids, options = np.arange(5) * 20, np.arange(5) + 7, {}
+    path = tmp_path / f"a.{'parquet' if way not in ('npz', 'npy', 'csv') else way}"
+    names = [f"{'logit' if way == 'logits' else 'p'}_{f'c{k:03}' if way == 'names' else k}" for k in range(classes)]
+    values = np.log(probs) + 3 if way == "logits" else probs
+    if way == "npz":
+        np.savez(path, id=ids, probs=probs, y=labels)
+    elif way == "npy":
+        np.save(path, probs)
+        options = {"by_position": True}
+    else:
+        plain = text(tmp_path / "plain.csv", ",".join(["y", *names[::-1], "id"]))
+        with plain.open("a") as file:
+            for i, row, y in zip(ids, values, labels, strict=True):
+                file.write(",".join([f"c{y:03}" if way == "names" else str(y), *map(repr, row[::-1].tolist()), str(i)]) + "\n")
+        if way == "csv":
+            plain.rename(path)
+        else:
+            duckdb.sql(f"COPY (FROM read_csv('{plain}')) TO '{path}' (FORMAT parquet)")
+    found, summary = read(path, **options, logits=way == "logits")
+    order = list(range(classes))[::-1] if way == "names" else list(range(classes))
+    np.testing.assert_allclose(found.probs[0], probs[:, order], rtol=1e-12)
+    assert summary.classes == classes
+    if way != "npy":
+        assert [order[k] for k in found.labels.tolist()] == labels.tolist()
+
+
+def test_content_says_the_format(tmp_path, monkeypatch):
+    lines = ["id,p_0,p_1,p_2", *(f"{i},{','.join(map(str, row))}" for i, row in enumerate(P))]
+    plain = text(tmp_path / "plain.csv", *lines)
+    whole = plain.read_bytes()
+    duckdb.sql(f"COPY (FROM '{plain}') TO '{tmp_path / 'columns.bin'}' (FORMAT parquet)")
+    duckdb.sql(f"COPY (FROM '{plain}') TO '{tmp_path / 'lines'}' (FORMAT json)")
+    duckdb.sql(f"COPY (FROM '{plain}') TO '{tmp_path / 'a.csv.zst'}' (FORMAT csv, COMPRESSION zstd)")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(whole))
+    (tmp_path / "packed").write_bytes(gzip.compress(whole))
+    (tmp_path / "a.txt").write_bytes(whole)
+    for name in ("columns.bin", "lines", "a.csv.zst", "a.csv.gz", "packed", "a.txt"):
+        assert read(tmp_path / name)[0].probs[0].tolist() == P, name
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(whole)))
+    found, summary = read("-", plain)
+    assert found.probs[0].tolist() == P
+    assert summary.files[0] == "standard input"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(BadInput, match="standard input is empty"):
+        read("-")
+
+
+def test_the_checksum_of_gzip_is_verified(tmp_path):
+    packed = bytearray(gzip.compress(b"id,p\n1,0.5\n2,0.25\n"))
+    packed[-6] ^= 1
+    (tmp_path / "a.csv.gz").write_bytes(packed)
+    with pytest.raises(BadInput, match="CRC check failed"):
+        read(tmp_path / "a.csv.gz")
+
+
+def test_arrow_files(tmp_path):
+    polars = pytest.importorskip("polars")
+    path = tmp_path / "a.arrow"
+    polars.DataFrame({"id": [1, 2, 3], "probs": P}).write_ipc(path)
+    assert read(path)[0].probs[0].tolist() == P
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(BadInput, match="cannot be read as Arrow"):
+        read(path)
