@@ -256,11 +256,9 @@ def test_what_a_gpu_would_be_given():
     """The choice is a function of recipe, data and device, and can be asked for without one."""
     gpu = Execution(device="cuda")
     assert preferred(ODD, DATA, gpu) == Choice("stacked", "MLP on a GPU")
-    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, gpu) == Choice(
-        "vectorised", "LeNet5 is not an MLP, on a GPU (experimental engine)"
-    )
+    assert preferred(CONVOLUTIONS["LeNet5"], PICTURES, gpu) == Choice("vectorised", "LeNet5 is not an MLP, on a GPU")
     assert preferred(ODD, DATA, replace(gpu, precision="bf16")) == Choice(
-        "vectorised", "hand-written passes have no bf16, on a GPU (experimental engine)"
+        "vectorised", "hand-written passes have no bf16, on a GPU"
     )
     assert preferred(ODD.change(network=own("Peeking")), DATA, gpu).engine == "loop"
     stacked = replace(gpu, engine="stacked")

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "guides").glob("*.md"))
+ELSEWHERE = ("evaluation-logs", "replicate")  # tests/logs/test_guide.py, tests/replication/test_guide.py
 BLOCKS = [
     pytest.param(block, id=f"{path.stem}-{i}")
     for path in GUIDES
+    if path.stem not in ELSEWHERE
     for i, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL))
 ]
 

@@ -32,6 +32,12 @@ from traintwice.logs.quantised import TokenComparison
 ROUNDING = 1e-6
 """Log probabilities up to this much above 0 count as 0."""
 
+NOTHING = 1e-9
+"""A remaining mass up to this counts as none: both lists hold every token."""
+
+SLACK = 1e-7
+"""Error of a remaining mass where log probabilities were rounded to float32."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -84,8 +90,8 @@ def _bounds(a: Place, b: Place, least: float | None) -> tuple[float, float, bool
     shared = [t for t in p if t in q]
     common = math.fsum(math.exp(p[t]) * (p[t] - q[t]) for t in shared)
     p_rest, q_rest = (max(1 - math.fsum(math.exp(x[t]) for t in shared), 0.0) for x in (p, q))
-    low = common + (p_rest * math.log(p_rest / max(q_rest, 1e-300)) if p_rest > ROUNDING else 0.0)
-    if p_rest <= ROUNDING:
+    low = common + (p_rest * math.log(p_rest / (q_rest + SLACK)) if p_rest > NOTHING else 0.0)
+    if p_rest <= NOTHING:
         high = low
     elif least is None:
         high = math.inf

@@ -64,7 +64,7 @@ def expand(inputs: Any) -> list[Any]:
         BadInput: nothing matches, or the same file is named twice.
     """
     items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
-    found = [part for item in items for part in (_replicas(str(item)) if isinstance(item, str | Path) else [item])]
+    found = [part for item in items for part in (_replicas(_named(item)) if isinstance(item, str | Path) else [item])]
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
     paths = [path.resolve() for item in found for path in _files_of(item)]
@@ -80,13 +80,20 @@ def one_model(given: str | Path) -> Path | Shards:
     Raises:
         BadInput: no file of predictions is there.
     """
-    text = str(given)
+    text = _named(given)
     if Path(text).is_dir() and is_log(text):
         return Path(text)
     if not (Path(text).is_dir() or (glob.has_magic(text) and not Path(text).exists())):
         return _file(text)
     found = [path for item in _matches(text) for path in (_tree(item) if item.is_dir() else [item])]
     return _shards(text, found)
+
+
+def _named(given: str | Path) -> str:
+    """A path as text; an empty one is refused, because it would mean the current directory."""
+    if isinstance(given, str) and not given.strip():
+        raise BadInput(f"{given!r} is not a path")
+    return str(given)
 
 
 def _files_of(item: Any) -> tuple[Path, ...]:
