@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "duckdb",
+    "torch",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "altair",
+    "traintwice-reproduction",
+)
+"""Packages that `diagnostic` names."""
 
 
 def versions() -> dict[str, str]:
@@ -18,4 +33,20 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    return found
+
+
+def diagnostic() -> dict[str, str]:
+    """What a report of a bug needs: Python, the system, the processors, and the installed packages that are used.
+
+    >>> "python" in diagnostic() and "duckdb" in diagnostic()
+    True
+    """
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    found["processors"] = f"{os.cpu_count()} x {platform.processor() or platform.machine()}"
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
     return found

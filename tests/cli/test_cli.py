@@ -169,6 +169,10 @@ def test_help_and_version(traintwice):
     status, out, _ = traintwice("--version")
     assert status == 0
     assert out.startswith("traintwice 0")
+    assert len(out.splitlines()) == 1
+    status, out, _ = traintwice("--version", "--verbose")
+    assert status == 0
+    assert {"python", "system", "processors", "duckdb", "torch"} <= {line.split(":")[0] for line in out.splitlines()[1:]}
 
 
 @pytest.mark.parametrize(

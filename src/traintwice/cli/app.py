@@ -26,6 +26,7 @@ from traintwice.errors import TraintwiceError, require
 from traintwice.importing import imports_refused
 from traintwice.processes import started_early
 from traintwice.replication.study_file import is_replication
+from traintwice.versions import diagnostic
 
 app = typer.Typer(
     name="traintwice",
@@ -75,19 +76,22 @@ def main() -> None:
     sys.exit(status)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"traintwice {version('traintwice')}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    context: typer.Context,
+    wanted: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: also the versions of packages, the system and the processors.")
     ] = False,
 ) -> None:
-    pass
+    if wanted:
+        typer.echo(f"traintwice {version('traintwice')}")
+        for name, text in diagnostic().items() if verbose else ():
+            typer.echo(f"{name}: {text}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
 
 
 def run(
