@@ -27,13 +27,8 @@ def versions() -> dict[str, str]:
     >>> sorted(versions())[:2]
     ['numpy', 'python']
     """
-    found = {"python": platform.python_version()}
-    for package in ("traintwice", "torch", "numpy", "scikit-learn"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {package: _installed(package) for package in ("traintwice", "torch", "numpy", "scikit-learn")}
+    return {"python": platform.python_version()} | {package: found for package, found in installed.items() if found is not None}
 
 
 def diagnostic() -> dict[str, str]:
@@ -44,9 +39,12 @@ def diagnostic() -> dict[str, str]:
     """
     found = {"python": platform.python_version(), "system": platform.platform()}
     found["processors"] = f"{os.cpu_count()} x {platform.processor() or platform.machine()}"
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return found | {package: _installed(package) or "not installed" for package in PACKAGES}
+
+
+def _installed(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -5,6 +5,8 @@ import gzip
 import numpy as np
 from scipy.io import savemat
 
+from traintwice.data import ImageFolder
+
 RNG = np.random.default_rng(7)
 
 
@@ -60,3 +62,26 @@ def write_svhn(folder, *, sizes=(40, 20), extra=0):
             savemat(folder / f"{name}_32x32.mat", {"X": pictures.transpose(1, 2, 3, 0), "y": labels[:, None]})
             found.append((pictures, labels))
     return found
+
+
+def criteo_rows(rows, seed=0):
+    """Lines with what they say: labels, numbers (None where empty), categories (None where empty)."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(rows):
+        numbers = [None if rng.random() < 0.2 else int(rng.integers(-3, 10**6)) for _ in range(13)]
+        categories = [None if rng.random() < 0.2 else int(rng.integers(0, 2**32)) for _ in range(26)]
+        found.append((int(rng.integers(0, 2)), numbers, categories))
+    return found
+
+
+def criteo_text_of(rows, end=b"\n"):
+    def line(label, numbers, categories):
+        fields = [str(label), *["" if n is None else str(n) for n in numbers]]
+        return "\t".join([*fields, *["" if c is None else f"{c:08x}" for c in categories]]).encode()
+
+    return end.join(line(*row) for row in rows) + end
+
+
+def small_pictures(folder, **settings):
+    return ImageFolder(str(folder), validation=4, resize=10, size=8, **settings)

@@ -2,43 +2,18 @@ import threading
 
 import numpy as np
 import pytest
+from data_formats import criteo_rows, criteo_text_of
 from numpy.testing import assert_array_equal
 
-from traintwice.data import Criteo, criteo_text
+from traintwice.data import Criteo
 from traintwice.data.criteo import hashed
 from traintwice.errors import BadInput
 
 
-def written(rows, seed=0):
-    """Lines with what they say: labels, numbers (None where empty), categories (None where empty)."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(rows):
-        numbers = [None if rng.random() < 0.2 else int(rng.integers(-3, 10**6)) for _ in range(13)]
-        categories = [None if rng.random() < 0.2 else int(rng.integers(0, 2**32)) for _ in range(26)]
-        found.append((int(rng.integers(0, 2)), numbers, categories))
-    return found
-
-
-def text_of(rows, end=b"\n"):
-    def line(label, numbers, categories):
-        fields = [str(label), *["" if n is None else str(n) for n in numbers]]
-        return "\t".join([*fields, *["" if c is None else f"{c:08x}" for c in categories]]).encode()
-
-    return end.join(line(*row) for row in rows) + end
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(criteo_text, "LINES_IN_BLOCK", 7)
-    monkeypatch.setattr(criteo_text, "READ_BYTES", 1000)
-    monkeypatch.setattr(criteo_text, "BLOCKS_HELD", 2)
-
-
 def test_rows_of_the_stream(tmp_path, small_blocks):
-    rows = written(60)
+    rows = criteo_rows(60)
     path = tmp_path / "train.txt"
-    path.write_bytes(text_of(rows))
+    path.write_bytes(criteo_text_of(rows))
     data = Criteo(str(path), buckets=50).load()
     assert (len(data.train), data.shape, data.columns.sizes) == (60, (39,), (50,) * 26)
     whole = data.train.inputs.read(np.arange(60))
@@ -67,7 +42,7 @@ def test_hash_is_of_column_and_value_and_spreads():
 
 def test_threads_read_the_same(tmp_path, small_blocks):
     path = tmp_path / "train.txt"
-    path.write_bytes(text_of(written(60)))
+    path.write_bytes(criteo_text_of(criteo_rows(60)))
     inputs = Criteo(str(path)).load().train.inputs
     expected = inputs.read(np.arange(60))
     found = [None] * 4
@@ -85,7 +60,7 @@ def test_threads_read_the_same(tmp_path, small_blocks):
         assert_array_equal(rows, expected)
 
 
-GOOD = text_of(written(3))
+GOOD = criteo_text_of(criteo_rows(3))
 
 
 def test_settings_and_missing_files(tmp_path, monkeypatch):

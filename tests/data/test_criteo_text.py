@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from data_formats import criteo_rows, criteo_text_of
 from numpy.testing import assert_array_equal
 
-from traintwice.data import criteo_text
 from traintwice.data.criteo_text import Lines, parse
 from traintwice.errors import BadInput
 
@@ -12,32 +12,6 @@ LINE = (
     b"\t3a171ecb\tc5c50484\te8b83407\t9727dd16"
 )
 """A line as in the published sample of the challenge."""
-
-
-def written(rows, seed=0):
-    """Lines with what they say: labels, numbers (None where empty), categories (None where empty)."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(rows):
-        numbers = [None if rng.random() < 0.2 else int(rng.integers(-3, 10**6)) for _ in range(13)]
-        categories = [None if rng.random() < 0.2 else int(rng.integers(0, 2**32)) for _ in range(26)]
-        found.append((int(rng.integers(0, 2)), numbers, categories))
-    return found
-
-
-def text_of(rows, end=b"\n"):
-    def line(label, numbers, categories):
-        fields = [str(label), *["" if n is None else str(n) for n in numbers]]
-        return "\t".join([*fields, *["" if c is None else f"{c:08x}" for c in categories]]).encode()
-
-    return end.join(line(*row) for row in rows) + end
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(criteo_text, "LINES_IN_BLOCK", 7)
-    monkeypatch.setattr(criteo_text, "READ_BYTES", 1000)
-    monkeypatch.setattr(criteo_text, "BLOCKS_HELD", 2)
 
 
 def test_a_published_line(tmp_path):
@@ -51,8 +25,8 @@ def test_a_published_line(tmp_path):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_fields_are_what_was_written(tmp_path, end):
-    rows = written(50)
-    p = parse(text_of(rows, end), tmp_path)
+    rows = criteo_rows(50)
+    p = parse(criteo_text_of(rows, end), tmp_path)
     assert_array_equal(p.labels, [label for label, _, _ in rows])
     assert_array_equal(p.numbers, np.array([numbers for _, numbers, _ in rows], dtype=float))
     assert_array_equal(p.categories, [[1 << 32 if c is None else c for c in categories] for _, _, categories in rows])
@@ -60,9 +34,9 @@ def test_fields_are_what_was_written(tmp_path, end):
 
 @pytest.mark.parametrize("last", [b"\n", b""])
 def test_blocks_are_found_wherever_the_file_is_cut(tmp_path, small_blocks, last):
-    rows = written(40)
+    rows = criteo_rows(40)
     path = tmp_path / "train.txt"
-    path.write_bytes(text_of(rows)[:-1] + last)
+    path.write_bytes(criteo_text_of(rows)[:-1] + last)
     lines = Lines(path)
     assert_array_equal(lines.labels, [label for label, _, _ in rows])
     read = np.array([0, 39, 7, 6, 21, 7])
@@ -72,7 +46,7 @@ def test_blocks_are_found_wherever_the_file_is_cut(tmp_path, small_blocks, last)
     assert len(lines._held) == 2
 
 
-GOOD = text_of(written(3))
+GOOD = criteo_text_of(criteo_rows(3))
 
 
 @pytest.mark.parametrize(

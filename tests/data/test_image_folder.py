@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from data_formats import small_pictures
 from PIL import Image
 
 from traintwice.data import ImageFolder, ImageNet, INaturalist
@@ -9,29 +10,12 @@ from traintwice.errors import BadInput, BadSpec
 
 
 @pytest.fixture(autouse=True)
-def _own_folder_of_data(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """train and val with two classes, PNG files of one colour each: class and number can be read from it."""
-    root = tmp_path / "pictures"
-    for half, count in (("train", 9), ("val", 4)):
-        for c, name in enumerate(("ant", "bee")):
-            (root / half / name).mkdir(parents=True)
-            for i in range(count):
-                Image.new("RGB", (20, 14), (100 * c, 10 * i, 50 * (half == "val"))).save(root / half / name / f"{i}.png")
-            (root / half / name / "notes.txt").write_text("no picture")
-    return root
-
-
-def small(folder, **settings):
-    return ImageFolder(str(folder), validation=4, resize=10, size=8, **settings)
+def _own_folder_of_data(own_folder_of_data):
+    pass
 
 
 def test_pictures_belong_to_their_folders(folder):
-    data = small(folder).load()
+    data = small_pictures(folder).load()
     assert (data.class_names, data.shape, data.pixels) == (("ant", "bee"), (3, 8, 8), (8, 8, 3))
     assert [len(split) for split in data.splits.values()] == [14, 4, 8]
     seen = []
@@ -51,10 +35,10 @@ def test_folders_that_are_not_as_they_should(folder, tmp_path):
     with pytest.raises(BadInput, match=r"ImageNet: no folder .*nowhere\. Download ImageNet from https://image-net\.org"):
         ImageNet(str(tmp_path / "nowhere")).load()
     with pytest.raises(BadInput, match=r"no folder .*pictures/test\. Arrange the pictures"):
-        small(folder, test_folder="test").load()
+        small_pictures(folder, test_folder="test").load()
     (folder / "train" / "cow").mkdir()
     with pytest.raises(BadInput, match=r"3 classes in train and 2 in val, 'cow' is in one of them only"):
-        small(folder).load()
+        small_pictures(folder).load()
     with pytest.raises(BadSpec, match="expected 1 <= size <= resize"):
         ImageFolder(size=300)
 

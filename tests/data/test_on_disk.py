@@ -4,9 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from data_formats import small_pictures
 from PIL import Image
 
-from traintwice.data import Arrays, ImageFolder
+from traintwice.data import Arrays
 from traintwice.data.on_disk import digest_of_files
 from traintwice.engine import train
 from traintwice.engine.reading import Inputs
@@ -18,25 +19,8 @@ RNG = np.random.default_rng(5)
 
 
 @pytest.fixture(autouse=True)
-def _own_folder_of_data(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """train and val with two classes, PNG files of one colour each: class and number can be read from it."""
-    root = tmp_path / "pictures"
-    for half, count in (("train", 9), ("val", 4)):
-        for c, name in enumerate(("ant", "bee")):
-            (root / half / name).mkdir(parents=True)
-            for i in range(count):
-                Image.new("RGB", (20, 14), (100 * c, 10 * i, 50 * (half == "val"))).save(root / half / name / f"{i}.png")
-            (root / half / name / "notes.txt").write_text("no picture")
-    return root
-
-
-def small(folder, **settings):
-    return ImageFolder(str(folder), validation=4, resize=10, size=8, **settings)
+def _own_folder_of_data(own_folder_of_data):
+    pass
 
 
 def test_shorter_side_then_the_middle(tmp_path, folder):
@@ -44,40 +28,40 @@ def test_shorter_side_then_the_middle(tmp_path, folder):
     ramp = np.broadcast_to(np.arange(80, dtype=np.uint8)[None, :, None] * 3, (40, 80, 3))
     for half in ("train", "val"):
         Image.fromarray(np.ascontiguousarray(ramp)).save(folder / half / "ant" / "0.png")
-    data = replace(small(folder), resize=40, size=20).load()
+    data = replace(small_pictures(folder), resize=40, size=20).load()
     split = next(s for s in (data.train, data.validation) if "train/ant/0.png" in s.inputs.files)
     found = split.rows(np.array([split.inputs.files.index("train/ant/0.png")]))[0]
     np.testing.assert_array_equal(found, ramp[10:30, 30:50].transpose(2, 0, 1))
     Image.fromarray(np.ascontiguousarray(ramp)).resize((160, 80), Image.Resampling.NEAREST).save(folder / "val" / "ant" / "0.png")
-    half_size = replace(small(folder), resize=40, size=20).load().test.rows(np.array([0]))[0]
+    half_size = replace(small_pictures(folder), resize=40, size=20).load().test.rows(np.array([0]))[0]
     assert abs(half_size.astype(int) - ramp[10:30, 30:50].transpose(2, 0, 1)).max() <= 2
 
 
 def test_grey_and_transparent_pictures_become_three_channels(folder):
     Image.new("L", (9, 9), 77).save(folder / "val" / "ant" / "0.png")
     Image.new("RGBA", (9, 9), (1, 2, 3, 128)).save(folder / "val" / "ant" / "1.png")
-    found = small(folder).load().test.rows(np.array([0, 1]))
+    found = small_pictures(folder).load().test.rows(np.array([0, 1]))
     assert found[:, :, 4, 4].tolist() == [[77, 77, 77], [1, 2, 3]]
 
 
 def test_it_trains_and_the_number_of_decoders_changes_nothing(folder):
     recipe = Recipe(network=MLP((4,)), epochs=2, batch_size=5)
-    first, second = (train(recipe, small(folder, decoders=n).load(), seed=0, replica=0) for n in (1, 3))
+    first, second = (train(recipe, small_pictures(folder, decoders=n).load(), seed=0, replica=0) for n in (1, 3))
     np.testing.assert_array_equal(first.outputs["test"], second.outputs["test"])
-    scaled = Inputs(small(folder).load().test, torch.float64).of(torch.tensor([5]))
+    scaled = Inputs(small_pictures(folder).load().test, torch.float64).of(torch.tensor([5]))
     expected = (np.array([100, 10, 50]) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(scaled[0, :, 0, 0], expected)
 
 
 def test_the_digest_is_of_the_content(folder, tmp_path):
-    before = small(folder).load().digest
+    before = small_pictures(folder).load().digest
     os.utime(folder / "val" / "ant" / "0.png", ns=(1, 1))
-    assert small(folder).load().digest == before
-    assert replace(small(folder), size=7).load().digest != before
+    assert small_pictures(folder).load().digest == before
+    assert replace(small_pictures(folder), size=7).load().digest != before
     moved = folder.rename(tmp_path / "elsewhere")
-    assert small(moved).load().digest == before
+    assert small_pictures(moved).load().digest == before
     Image.new("RGB", (20, 14), (1, 1, 1)).save(moved / "val" / "ant" / "0.png")
-    assert small(moved).load().digest != before
+    assert small_pictures(moved).load().digest != before
 
 
 def test_digests_are_remembered_until_size_or_time_change(tmp_path):
@@ -105,7 +89,7 @@ def test_a_damaged_picture_is_named(folder):
     path = folder / "val" / "bee" / "2.png"
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(BadInput, match=rf"{path}: cannot be read as a picture .* get it again, or remove it"):
-        small(folder).load().test.rows(np.arange(8))
+        small_pictures(folder).load().test.rows(np.arange(8))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):

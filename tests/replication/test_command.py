@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from traintwice.cli import main
 from traintwice.errors import BadSpec
 from traintwice.replication.study_file import read_study, recipes_of
 from traintwice.replication.trainers import PLACEHOLDER
@@ -39,22 +38,9 @@ else:
 """
 
 
-@pytest.fixture
-def traintwice(tmp_path, monkeypatch, capsys):
-    """Run a command line in a directory with train.py; returns exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _train_file(tmp_path):
     (tmp_path / "train.py").write_text(TRAIN)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
 
 
 COMMAND = [sys.executable, "train.py", "--seed", "{seed}", "--out", "{out}"]

@@ -16,12 +16,12 @@ from traintwice.compare.estimates import interval
 from traintwice.compare.floor import judged
 from traintwice.compare.options import DiffOptions
 from traintwice.compare.results import ChangedRow, Diff, Measured, Quality, Slice, SliceTest, in_reruns
-from traintwice.compare.slices import worse_first
+from traintwice.compare.slices import with_q_values
 from traintwice.compare.tally import ACCURACY, ONE, Axis, Form, Ratio, Tally
 from traintwice.errors import BadInput
 from traintwice.predictions import DrawBlock, Rows
 from traintwice.statistics.intervals import Part, half_width
-from traintwice.statistics.significance import benjamini_hochberg, p_of_zero
+from traintwice.statistics.significance import p_of_zero
 from traintwice.types import Estimate
 
 QUANTITIES = (
@@ -202,13 +202,8 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
 
 def _slices(by: Mapping[str, _Column], options: DiffOptions) -> tuple[dict[str, tuple[Slice, ...]], int]:
     found = {name: list(_of_column(name, c, options)) for name, c in by.items()}
-    q_values = iter(benjamini_hochberg([t.p_value for slices in found.values() for s in slices for t in s.tests]))
     few = sum(len(c.axis.numbers) - len(found[name]) for name, c in by.items())
-    judged_slices = {
-        name: tuple(replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices)
-        for name, slices in found.items()
-    }
-    return {name: tuple(sorted(slices, key=worse_first)) for name, slices in judged_slices.items()}, few
+    return with_q_values(found), few
 
 
 def _of_column(name: str, column: _Column, options: DiffOptions) -> Iterator[Slice]:

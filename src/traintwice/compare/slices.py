@@ -98,14 +98,18 @@ class Slices:
     def result(self, options: SliceOptions) -> tuple[dict[str, tuple[Slice, ...]], int]:
         """Slices of at least ``min_support`` rows by column, significant ones first by size of effect; how many have fewer rows."""
         found = {name: list(column.slices(name, options)) for name, column in self.columns.items()}
-        tests = [t for slices in found.values() for s in slices for t in s.tests]
-        q_values = iter(benjamini_hochberg([t.p_value for t in tests]))
         few = sum(len(column.axis.numbers) - len(found[name]) for name, column in self.columns.items())
-        judged = {
-            name: [replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices]
-            for name, slices in found.items()
-        }
-        return {name: tuple(sorted(slices, key=worse_first)) for name, slices in judged.items()}, few
+        return with_q_values(found), few
+
+
+def with_q_values(found: Mapping[str, Sequence[Slice]]) -> dict[str, tuple[Slice, ...]]:
+    """Slices by column with the q-values of all their questions together, significant ones first by size of effect."""
+    q_values = iter(benjamini_hochberg([t.p_value for slices in found.values() for s in slices for t in s.tests]))
+    judged = {
+        name: [replace(s, tests=tuple(replace(t, q_value=next(q_values)) for t in s.tests)) for s in slices]
+        for name, slices in found.items()
+    }
+    return {name: tuple(sorted(slices, key=worse_first)) for name, slices in judged.items()}
 
 
 def worse_first(s: Slice) -> tuple[bool, float, str]:

@@ -30,18 +30,17 @@ BATCH = 256
 
 
 def _matches(head: Head) -> bool:
-    return head.kind == "parquet" and (head.names >= _NEW or head.names >= _OLD)
+    if not any(all(name.encode() in head.footer for name in layout) for layout in (_NEW, _OLD)):
+        return False  # most Parquet files are not logs, and opening each of them takes far longer than its footer
+    names = set(columns_of(head.path))
+    return names >= _NEW or names >= _OLD
 
 
 def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
     rows = Rows(path, FORMAT.name, choice)
     model: str | None = None
     versions: dict[str, str] = {}
-    for file in files:
-        name = _NAME.fullmatch(file.name)
-        task = name["task"] if name else ""
-        if not rows.wants(task, file):
-            continue
+    for task, date, file in rows.wanted(files, _NAME):
         for number, row in enumerate(_rows_of(file)):
             new = "doc" in row
             doc, metrics, response = (row["doc"], row["metric"], row["model_response"]) if new else (row, row["metrics"], row)
@@ -55,7 +54,7 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
                 target=_target(doc),
                 prompt=text_of(_value(response).get("input") or doc.get("query")) if new else text_of(row["full_prompt"]),
             )
-        results = _results_of(file, name["date"] if name else "")
+        results = _results_of(file, date)
         general = results.get("config_general") or {}
         model = model or text_of(general.get("model_name") or (general.get("model_config") or {}).get("model_name"))
         versions |= {k: str(v) for k, v in (results.get("versions") or {}).items()}

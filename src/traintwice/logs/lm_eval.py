@@ -31,11 +31,7 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
     rows = Rows(path, FORMAT.name, choice)
     model: str | None = None
     versions: dict[str, str] = {}
-    for file in files:
-        name = _NAME.fullmatch(file.name)
-        task = name["task"] if name else ""
-        if not rows.wants(task, file):
-            continue
+    for task, date, file in rows.wanted(files, _NAME):
         for _, sample in lines(file):
             metrics = sample.get("metrics") or [key for key in sample if key not in _OWN_KEYS]
             rows.add(
@@ -48,7 +44,7 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
                 prompt=text_of(_argument(sample, 0, 0)),
                 input_hash=" ".join(f"{key}={sample[key]}" for key in _HASHES if sample.get(key)) or None,
             )
-        results = _results_of(file, name["date"] if name else None)
+        results = _results_of(file, date)
         model = model or text_of(results.get("model_name"))
         versions |= {k: str(v) for k, v in (results.get("versions") or {}).items()}
     return rows.outcomes(digest_of(files), model=model, versions=versions)

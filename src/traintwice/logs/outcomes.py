@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,14 @@ class Rows:
                 "Pass one of the files, or move the other run away."
             )
         return wanted
+
+    def wanted(self, files: Sequence[Path], name: re.Pattern[str]) -> Iterator[tuple[str, str, Path]]:
+        """Task, date and path of every file that is to be read; task and date are groups of the file's name, "" if it has none."""
+        for file in files:
+            match = name.fullmatch(file.name)
+            task, date = (match["task"], match["date"]) if match else ("", "")
+            if self.wants(task, file):
+                yield task, date, file
 
     def add(
         self,

@@ -30,14 +30,16 @@ class Head:
     Attributes:
         path: of the file.
         kind: by the first bytes.
-        names: names in a zip file, or columns of a Parquet file.
+        names: names in a zip file.
         first: members of the first JSON object, as far as the start of the file holds them.
+        footer: metadata of a Parquet file.
     """
 
     path: Path
     kind: Literal["zip", "parquet", "logits", "json", "other"]
     names: frozenset[str] = frozenset()
     first: dict[str, Any] = field(default_factory=dict)
+    footer: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,24 @@ def head_of(path: Path) -> Head:
     if start.startswith(b"PK\x03\x04"):
         return Head(path, "zip", frozenset(_zip_names(path, start)))
     if start.startswith(b"PAR1"):
-        return Head(path, "parquet", frozenset(columns_of(path)))
+        return Head(path, "parquet", footer=_footer(path))
     if start.startswith(LOGITS):
         return Head(path, "logits")
     text = start.removeprefix(b"\xef\xbb\xbf").decode(errors="ignore")
     first = beginning(text)
     return Head(path, "json" if first else "other", first=first)
+
+
+def _footer(path: Path) -> bytes:
+    """The metadata of a Parquet file, in which names of columns stand as text; empty where it is cut short."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 8, 0))
+        length = int.from_bytes(file.read(4), "little")
+        if length > size - 8:
+            return b""
+        file.seek(size - 8 - length)
+        return file.read(length)
 
 
 def columns_of(path: Path) -> list[str]:
