@@ -88,7 +88,7 @@ def prepare(who: str, case: str, folder: Path, memory: str) -> Callable[[], None
     if who == "bare":
         return bare
     import traintwice.cli
-    import traintwice.cli.output
+    import traintwice.cli._output
     import traintwice.compare
     import traintwice.tables
     from traintwice import predictions

@@ -23,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import traintwice
-from traintwice.processes import KEEPS_MEMORY
+from traintwice._processes import KEEPS_MEMORY
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 

@@ -22,11 +22,11 @@ from torch import nn
 
 from traintwice.data import Dataset, Split
 from traintwice.engine import Execution, Trained, train_group
-from traintwice.engine.choosing import places_of
-from traintwice.engine.execution import DeviceName
-from traintwice.engine.reading import TrainingSet
-from traintwice.engine.run import KINDS
-from traintwice.engine.training import TrainingSpec
+from traintwice.engine._choosing import places_of
+from traintwice.engine._execution import DeviceName
+from traintwice.engine._reading import TrainingSet
+from traintwice.engine._run import KINDS
+from traintwice.engine._training import TrainingSpec
 from traintwice.methods import anti_distillation
 from traintwice.nets import MLP, ResNet
 from traintwice.optimizers import SGD, AdaGrad

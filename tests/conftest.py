@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from traintwice.compare.answer_types import Answer, NoiseFloor
-from traintwice.compare.results import (
+from traintwice.compare._answer_types import Answer, NoiseFloor
+from traintwice.compare._results import (
     PREDICTED,
     Band,
     Calibration,
@@ -69,7 +69,7 @@ def streamed(tmp_path_factory):
     from traintwice.progressive import Progressive
     from traintwice.recipes import Recipe
     from traintwice.study import Experiment, Store, gather, prepare
-    from traintwice.study.worker import train_into
+    from traintwice.study._worker import train_into
 
     folder = tmp_path_factory.mktemp("stream")
     rng = np.random.default_rng(0)

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from traintwice import processes
+from traintwice import _processes as processes
 from traintwice.data import Source
 from traintwice.specs import decode
-from traintwice.study import Every, Store, runner, worker
+from traintwice.study import Every, Store
+from traintwice.study import _runner as runner
+from traintwice.study import _worker as worker
 
 
 class InProcess(runner._Worker):

@@ -86,14 +86,14 @@ def test_the_action_to_copy_runs_what_there_is():
     (command,) = re.findall(r"^\s+(traintwice gate .*?) >>", text, flags=re.MULTILINE)
     from typer.main import get_command
 
-    from traintwice.cli.app import app
+    from traintwice.cli._app import app
 
     known = {name for p in get_command(app).commands["gate"].params for name in p.opts}
     assert {word for word in shlex.split(command) if word.startswith("--")} <= known
     toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
     import tomllib
 
-    from traintwice.compare.gate_file import gate_from
+    from traintwice.compare._gate_file import gate_from
 
     assert len(gate_from(tomllib.loads(toml)).budgets) == 2
 

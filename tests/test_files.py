@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from traintwice.files import TEMPORARY, write_whole
+from traintwice._files import TEMPORARY, write_whole
 
 
 def test_writes_and_replaces(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traintwice.formatting import (
+from traintwice._formatting import (
     change,
     columns_of,
     cut,

@@ -76,7 +76,7 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init
 
 
 def room_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py").lstrip("_") if path.name != "__main__.py" else "__main__"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
@@ -85,7 +85,7 @@ def test_imports_point_down(path):
     for name in imports_of(path):
         assert name.split(".")[0] != "traintwice_reproduction", f"{room} imports the reproduction, which depends on this package"
         if name.startswith("traintwice."):
-            other = name.split(".")[1]
+            other = name.split(".")[1].lstrip("_")
             assert LAYERS[other] <= LAYERS[room], f"{room} imports {name}, which lies above it"
             assert not (room in MEASURE_WING and other in TRAIN_WING), f"{room} imports {name} of the other wing"
             assert not (room in TRAIN_WING and other == "compare"), f"{room} imports compare; they meet in study"

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from traintwice import processes
-from traintwice.processes import KEEPS_MEMORY, cores, started_early, worker_environment
+from traintwice import _processes as processes
+from traintwice._processes import KEEPS_MEMORY, cores, started_early, worker_environment
 
 
 def test_a_worker_has_one_thread_and_keeps_its_memory(monkeypatch):
@@ -48,7 +48,7 @@ def test_they_are_ended_when_something_fails():
 
 
 def test_starting_them_loads_nothing_heavy():
-    code = "import sys, traintwice.processes; print(*{'torch', 'numpy', 'scipy', 'rich'} & set(sys.modules))"
+    code = "import sys, traintwice._processes; print(*{'torch', 'numpy', 'scipy', 'rich'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 

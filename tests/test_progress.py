@@ -3,7 +3,7 @@
 import threading
 
 from traintwice import progress
-from traintwice.predictions.session import Session
+from traintwice.predictions._session import Session
 from traintwice.progress import polling, reporting_to
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rivals.case import Case, NotHere
 from traintwice.nets import MLP, LeNet5
-from traintwice.nets.resnet import ResNet, Unit
+from traintwice.nets._resnet import ResNet, Unit
 from traintwice.optimizers import SGD
 
 Arrays = Any

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rivals.case import Case, NotHere
 from traintwice.engine import Execution, train, train_group
-from traintwice.engine.choosing import obstacle_to_stacking
+from traintwice.engine._choosing import obstacle_to_stacking
 from traintwice.recipes import Recipe
 
 

@@ -12,13 +12,13 @@ from traintwice.types import Estimate
 
 if TYPE_CHECKING:
     from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
-    from traintwice.compare.diff import diff
-    from traintwice.compare.gate import gate, gate_file
-    from traintwice.compare.measure import measure
-    from traintwice.compare.plan import plan
-    from traintwice.compare.quantised import diff_tokens
-    from traintwice.compare.recipes import compare_recipes
-    from traintwice.compare.self_test import self_test
+    from traintwice.compare._diff import diff
+    from traintwice.compare._gate import gate, gate_file
+    from traintwice.compare._measure import measure
+    from traintwice.compare._plan import plan
+    from traintwice.compare._quantised import diff_tokens
+    from traintwice.compare._recipes import compare_recipes
+    from traintwice.compare._self_test import self_test
     from traintwice.engine import Execution
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from traintwice.errors import BadSpec
 
+__all__ = ["Augmentation", "CropFlip", "ResizedCropFlip", "Shift"]
+
 
 class Augmentation(Protocol):
     """The settings of an augmentation: a frozen dataclass."""

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from traintwice.errors import BadSpec
 
+__all__ = ["EMA", "SWA", "Averaging", "Snapshots"]
+
 
 class Averaging(Protocol):
     """The settings of an averaging of weights: a frozen dataclass."""

@@ -8,6 +8,8 @@ from traintwice.errors import BadSpec
 from traintwice.nets import Network
 from traintwice.optimizers import Optimizer
 
+__all__ = ["Component", "OwnBatches"]
+
 
 @dataclass(frozen=True)
 class Component:

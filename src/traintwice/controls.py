@@ -17,6 +17,27 @@ from traintwice.optimizers import Adam
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay
 
+__all__ = [
+    "cosine_decay",
+    "ema",
+    "independent_ensemble",
+    "linear_decay",
+    "narrow_ensemble",
+    "shared_initialisation",
+    "sharpness_aware",
+    "small_initialisation",
+    "snapshot_ensemble",
+    "steady",
+    "steady_with_peer",
+    "step_decay",
+    "swa",
+    "twice_the_epochs",
+    "warm_start",
+    "weight_decay",
+    "wider",
+    "with_activation",
+]
+
 
 def linear_decay(base: Recipe) -> Recipe:
     """Linear decay of the learning rate to 0."""

@@ -9,6 +9,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+__all__ = [
+    "BadInput",
+    "BadSpec",
+    "Diverged",
+    "MissingExtra",
+    "StoreError",
+    "TooFewReplicas",
+    "TrainingFailed",
+    "TraintwiceError",
+    "Undefined",
+    "UnknownName",
+    "cells_kept_out",
+    "require",
+    "unknown",
+]
+
 
 class TraintwiceError(ValueError):
     """Base class: an error that the user can fix."""

@@ -10,6 +10,8 @@ import torch
 
 from traintwice.errors import BadSpec
 
+__all__ = ["SGD", "AdaGrad", "Adam", "Optimizer", "check"]
+
 
 class Optimizer(Protocol):
     """The settings of an optimiser: a frozen dataclass."""

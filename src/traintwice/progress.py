@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
+__all__ = ["Listener", "ProgressUnit", "polling", "report", "reporting_to"]
+
 ProgressUnit = Literal["rows", "%"]
 
 Listener = Callable[[float, float, ProgressUnit], None]

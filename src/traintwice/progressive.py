@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from traintwice.errors import BadSpec
 
+__all__ = ["Progressive"]
+
 
 @dataclass(frozen=True)
 class Progressive:

@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+__all__ = ["RandomSource", "stream"]
+
 RandomSource = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
 """Sources of randomness."""
 

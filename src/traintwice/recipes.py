@@ -6,16 +6,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
-from traintwice.augmentation import Augmentation
-from traintwice.averaging import Averaging
-from traintwice.components import Component, OwnBatches
-from traintwice.decoding import check_types
-from traintwice.errors import BadSpec
-from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Network, SharedNetwork
-from traintwice.optimizers import AdaGrad, Optimizer
-from traintwice.progressive import Progressive
-from traintwice.recipe_checks import (
+from traintwice._decoding import check_types
+from traintwice._recipe_checks import (
     check_alike,
     check_components,
     check_progressive,
@@ -25,7 +17,17 @@ from traintwice.recipe_checks import (
     check_views,
     has_own_losses,
 )
+from traintwice.augmentation import Augmentation
+from traintwice.averaging import Averaging
+from traintwice.components import Component, OwnBatches
+from traintwice.errors import BadSpec
+from traintwice.methods import Method, baseline
+from traintwice.nets import MLP, Network, SharedNetwork
+from traintwice.optimizers import AdaGrad, Optimizer
+from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
+
+__all__ = ["Cost", "Earlier", "Recipe"]
 
 ALGORITHM = 2
 """Version of the training code. It is raised when a change of the code changes results, so a store never mixes two versions."""

@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
+from traintwice._decoding import Decoder
 from traintwice.controls import CONTROLS
-from traintwice.decoding import Decoder
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
 from traintwice.recipes import ALGORITHM, Recipe
+
+__all__ = ["controlled", "decode", "digest", "encode", "identity", "key_of"]
 
 T = TypeVar("T")
 

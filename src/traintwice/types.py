@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+__all__ = ["Estimate", "plain_number"]
+
 Array: TypeAlias = Any
 """Any array of the Python array API (NumPy, PyTorch, JAX, CuPy ...); NumPy is the only one required."""
 

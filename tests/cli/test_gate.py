@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from traintwice.cli.gate import budgets
+from traintwice.cli._gate import budgets
 from traintwice.errors import BadInput
 
 TOML = """

@@ -1,6 +1,6 @@
 import pytest
 
-from traintwice.cli.options import spread
+from traintwice.cli._options import spread
 
 TAKES = {"--floor", "--new-floor", "--id", "--by"}
 SEVERAL = ["--floor", "--new-floor"]

@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import diff, instability
-from traintwice.compare.changed_rows import Reviews, name_of
+from traintwice.compare._changed_rows import Reviews, name_of
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 

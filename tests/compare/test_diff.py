@@ -9,8 +9,8 @@ from traintwice import metrics
 from traintwice.compare import diff, interval
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.predictions import Predictions
-from traintwice.statistics.intervals import change_of_share
-from traintwice.statistics.significance import mcnemar
+from traintwice.statistics._intervals import change_of_share
+from traintwice.statistics._significance import mcnemar
 from traintwice.types import Estimate
 
 
@@ -119,7 +119,7 @@ def test_one_block_gives_what_many_give(draw, monkeypatch, kind):
         t = np.where(np.arange(500) % 4, np.log(probs[3, :, 1]), np.nan)
         options = {"label": t, "regression": True, "cluster": options["cluster"]}
     whole = diff(arrays[0], arrays[1], floor=arrays[2:], min_support=20, **options).to_dict()
-    monkeypatch.setattr("traintwice.predictions.predictions.BLOCK_ELEMENTS", 97)
+    monkeypatch.setattr("traintwice.predictions._predictions.BLOCK_ELEMENTS", 97)
     parts = diff(arrays[0], arrays[1], floor=arrays[2:], min_support=20, **options).to_dict()
     if kind == "regression":  # the squares grow from the first block
         whole.pop("joint")

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from traintwice.compare import diff
-from traintwice.compare.distributions import (
+from traintwice.compare._distributions import (
     JOINT_BINS,
     FlowCounts,
     JointCounts,

@@ -14,7 +14,7 @@ from traintwice.compare import (
     paired,
     replica_variance,
 )
-from traintwice.compare.estimates import Gap, gap
+from traintwice.compare._estimates import Gap, gap
 from traintwice.errors import BadInput
 from traintwice.metrics import (
     Summary,
@@ -30,7 +30,7 @@ from traintwice.metrics import (
     win_loss_ratio,
 )
 from traintwice.predictions import Predictions
-from traintwice.statistics.intervals import Part
+from traintwice.statistics._intervals import Part
 
 
 def pair_churn(v):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.compare.expressions import (
+from traintwice.compare._expressions import (
     RowValues,
     changed,
     decided,

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from traintwice.compare import diff
-from traintwice.compare.floor import Pairs, advice, noise_floor
+from traintwice.compare._floor import Pairs, advice, noise_floor
 from traintwice.errors import BadInput
 
 Z = stats.norm.ppf(0.975)

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import Budget, diff, gate, gate_file
-from traintwice.compare.gate import check_limits, parse_limit, unit_of
+from traintwice.compare._gate import check_limits, parse_limit, unit_of
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 
 

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from traintwice.compare import diff
-from traintwice.compare.operating import TopSets, check_thresholds, check_top_k, count_of
+from traintwice.compare._operating import TopSets, check_thresholds, check_top_k, count_of
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 

@@ -1,7 +1,7 @@
 import pytest
 
 from traintwice import metrics
-from traintwice.compare.options import distinct, named
+from traintwice.compare._options import distinct, named
 from traintwice.errors import UnknownName
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import diff, interval
-from traintwice.compare.pair_measures import PairMeasures, higher_is_better
+from traintwice.compare._pair_measures import PairMeasures, higher_is_better
 from traintwice.predictions import Predictions
 
 MEANS = [m for m in metrics.ALL if hasattr(m.definition, "contributions") and not m.definition.between_replicas]

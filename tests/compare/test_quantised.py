@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from traintwice.compare.quantised import summarise_tokens
+from traintwice.compare._quantised import summarise_tokens
 from traintwice.errors import BadInput
 from traintwice.logs import TokenComparison
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import compare_recipes, compare_with_baseline, interval, replica_variance
-from traintwice.compare.recipes import holm_adjusted
+from traintwice.compare._recipes import holm_adjusted
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.predictions import Predictions
 
@@ -109,7 +109,7 @@ def test_copies_are_named_and_blocks_add(draw, monkeypatch):
     b[2] = b[0]
     whole = compare_recipes(a, b, label=y, names=("old", "new"))
     assert whole.identical == (("new 1", "new 3"),)
-    monkeypatch.setattr("traintwice.predictions.predictions.BLOCK_ELEMENTS", 97)
+    monkeypatch.setattr("traintwice.predictions._predictions.BLOCK_ELEMENTS", 97)
     parts = compare_recipes(a, b, label=y, names=("old", "new"))
     for x, z in zip(whole.measures, parts.measures, strict=True):
         assert_allclose([x.difference.estimate.high, x.difference.p_value], [z.difference.estimate.high, z.difference.p_value])

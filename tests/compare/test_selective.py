@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from traintwice.compare import selective_agreement, selective_ensemble
-from traintwice.compare.selective import ABSTAIN
+from traintwice.compare._selective import ABSTAIN
 from traintwice.errors import BadInput, TooFewReplicas
 
 RNG = np.random.default_rng(3)

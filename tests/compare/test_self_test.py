@@ -5,7 +5,7 @@ from scipy import stats
 
 from traintwice.compare import Budget, gate, self_test
 from traintwice.errors import BadInput
-from traintwice.statistics.intervals import scaled_bounds
+from traintwice.statistics._intervals import scaled_bounds
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import benjamini_hochberg, diff, interval
-from traintwice.compare.results import PREDICTED
-from traintwice.compare.slices import restless_slices, worse_slices
+from traintwice.compare._results import PREDICTED
+from traintwice.compare._slices import restless_slices, worse_slices
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
-from traintwice.statistics.intervals import change_of_share
-from traintwice.statistics.significance import mcnemar, slice_against_floor
+from traintwice.statistics._intervals import change_of_share
+from traintwice.statistics._significance import mcnemar, slice_against_floor
 
 
 def mid_p(of, x):

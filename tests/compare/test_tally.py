@@ -3,10 +3,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice import metrics
+from traintwice.compare import _tally as module
 from traintwice.compare import interval
-from traintwice.compare import tally as module
-from traintwice.compare.expressions import RowValues, changed
-from traintwice.compare.tally import ACCURACY, BETWEEN, PRECISION, RECALL, Axis, Ratio, Tally, base_quantities
+from traintwice.compare._expressions import RowValues, changed
+from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Axis, Ratio, Tally, base_quantities
 from traintwice.predictions import Predictions
 
 RATIOS = (*BETWEEN, *ACCURACY[:2], *RECALL[:2], *PRECISION[:2])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from traintwice.data import criteo_text
+from traintwice.data import _criteo_text as criteo_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 

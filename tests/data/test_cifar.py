@@ -3,7 +3,7 @@ import pytest
 from data_formats import write_cifar
 
 from traintwice.data import CIFAR10, CIFAR100
-from traintwice.data.cifar import read_records
+from traintwice.data._cifar import read_records
 from traintwice.errors import BadInput, BadSpec
 
 RNG = np.random.default_rng(3)

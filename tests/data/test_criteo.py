@@ -6,7 +6,7 @@ from data_formats import criteo_rows, criteo_text_of
 from numpy.testing import assert_array_equal
 
 from traintwice.data import Criteo
-from traintwice.data.criteo import hashed
+from traintwice.data._criteo import hashed
 from traintwice.errors import BadInput
 
 

@@ -3,7 +3,7 @@ import pytest
 from data_formats import criteo_rows, criteo_text_of
 from numpy.testing import assert_array_equal
 
-from traintwice.data.criteo_text import Lines, parse
+from traintwice.data._criteo_text import Lines, parse
 from traintwice.errors import BadInput
 
 LINE = (

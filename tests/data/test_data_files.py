@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 from data_formats import write_mnist
 
-from traintwice.cli.app import app
+from traintwice.cli._app import app
 from traintwice.data import EMNIST, KMNIST
-from traintwice.data.data_files import Remote, download
+from traintwice.data._data_files import Remote, download
 from traintwice.errors import BadInput
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from traintwice.data import Columns, TableShape
-from traintwice.data.dataset import LARGEST_VOCABULARY
+from traintwice.data._dataset import LARGEST_VOCABULARY
 from traintwice.errors import BadInput
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from traintwice.data import Flights
-from traintwice.data import flights as flights_module
+from traintwice.data import _flights as flights_module
 from traintwice.errors import BadInput, MissingExtra
 
 

@@ -5,7 +5,7 @@ import pytest
 from data_formats import idx, write_mnist
 
 from traintwice.data import EMNIST, KMNIST, MNIST, FashionMNIST, Scaling
-from traintwice.data.mnist import read_idx
+from traintwice.data._mnist import read_idx
 from traintwice.errors import BadInput, BadSpec
 
 CUBE = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from traintwice.data import MNIST5k
-from traintwice.data.mnist_5k import _table
+from traintwice.data._mnist_5k import _table
 
 
 def test_every_picture_of_the_file_is_there_once():

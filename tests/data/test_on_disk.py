@@ -8,9 +8,9 @@ from data_formats import small_pictures
 from PIL import Image
 
 from traintwice.data import Arrays
-from traintwice.data.on_disk import digest_of_files
+from traintwice.data._on_disk import digest_of_files
 from traintwice.engine import train
-from traintwice.engine.reading import Inputs
+from traintwice.engine._reading import Inputs
 from traintwice.errors import BadInput
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe

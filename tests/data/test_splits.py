@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from traintwice.data import Digits
-from traintwice.data.splits import measured, reported
+from traintwice.data._splits import measured, reported
 from traintwice.errors import BadInput
 
 

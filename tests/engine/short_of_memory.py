@@ -15,10 +15,10 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import Execution, train_group
-from traintwice.engine.execution import out_of_memory
-from traintwice.engine.reading import TrainingSet
-from traintwice.engine.stacked.group import StackedGroup
-from traintwice.engine.training import TrainingSpec
+from traintwice.engine._execution import out_of_memory
+from traintwice.engine._reading import TrainingSet
+from traintwice.engine._stacked.group import StackedGroup
+from traintwice.engine._training import TrainingSpec
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD
 from traintwice.recipes import Recipe

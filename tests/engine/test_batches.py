@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traintwice.engine import batches as batches_module
-from traintwice.engine.batches import batches, in_batches, shuffled
+from traintwice.engine import _batches as batches_module
+from traintwice.engine._batches import batches, in_batches, shuffled
 from traintwice.progressive import Progressive
 from traintwice.recipes import Recipe
 

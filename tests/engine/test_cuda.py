@@ -8,7 +8,7 @@ from traintwice.augmentation import Shift
 from traintwice.averaging import EMA
 from traintwice.data import Dataset, Digits, Split
 from traintwice.engine import Choice, Execution, choose, numerics_of, train_group
-from traintwice.engine.choosing import PLACES
+from traintwice.engine._choosing import PLACES
 from traintwice.methods import anti_distillation, co_distillation, ensemble
 from traintwice.nets import MLP, LeNet5, ResNet
 from traintwice.optimizers import SGD, AdaGrad, Adam

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from traintwice.engine import Deployed, export_model
-from traintwice.engine.deployed import _without_known_noise
+from traintwice.engine._deployed import _without_known_noise
 from traintwice.errors import BadInput, TrainingFailed
 from traintwice.methods import co_distillation, ensemble
 

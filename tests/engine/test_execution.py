@@ -10,9 +10,9 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import Engine, Execution, Numerics, choose, numerics_of, train_group, with_chosen_engine
-from traintwice.engine.execution import available_devices, gpu_kernels
-from traintwice.engine.numerics import processor_name
-from traintwice.engine.reading import TrainingSet
+from traintwice.engine._execution import available_devices, gpu_kernels
+from traintwice.engine._numerics import processor_name
+from traintwice.engine._reading import TrainingSet
 from traintwice.errors import BadSpec, StoreError
 from traintwice.methods import anti_distillation, co_distillation, ensemble
 from traintwice.nets import MLP

@@ -11,12 +11,12 @@ from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits
 from traintwice.engine import Execution, train
-from traintwice.engine.batches import batches
-from traintwice.engine.building import build
-from traintwice.engine.loop import LoopTraining
-from traintwice.engine.loss_inputs import Peers
-from traintwice.engine.reading import TrainingSet
-from traintwice.engine.training import TrainingSpec
+from traintwice.engine._batches import batches
+from traintwice.engine._building import build
+from traintwice.engine._loop import LoopTraining
+from traintwice.engine._loss_inputs import Peers
+from traintwice.engine._reading import TrainingSet
+from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.losses import Agreement, CrossEntropy, Decorrelation, Distillation, GateCrossEntropy, Only
 from traintwice.methods import (

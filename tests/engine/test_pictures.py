@@ -7,9 +7,9 @@ import torch
 from traintwice.augmentation import CropFlip
 from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.data import Dataset
-from traintwice.data.splits import split
+from traintwice.data._splits import split
 from traintwice.engine import train
-from traintwice.engine.deployed import deployed
+from traintwice.engine._deployed import deployed
 from traintwice.methods import anti_distillation, co_distillation, ensemble
 from traintwice.nets import LeNet5, ResNet, ResNetV2
 from traintwice.optimizers import SGD
@@ -75,7 +75,7 @@ def test_pictures_without_channels():
 
 def test_large_pictures_are_predicted_a_few_at_a_time(monkeypatch):
     """The numbers in a forward pass are bounded, and small pictures go on as a thousand at once."""
-    from traintwice.engine import predicting
+    from traintwice.engine import _predicting as predicting
 
     seen = []
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from traintwice.cli.study import engines_in_words
+from traintwice.cli._study import engines_in_words
 from traintwice.components import OwnBatches
 from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, choose, numerics_of, train, train_group
-from traintwice.engine.batches import batch_sizes, batches
-from traintwice.engine.choosing import PLACED
-from traintwice.engine.iterate_weights import iterate_weights
-from traintwice.engine.stacked import placement
-from traintwice.engine.stacked.placement import placement_changes_bits
+from traintwice.engine._batches import batch_sizes, batches
+from traintwice.engine._choosing import PLACED
+from traintwice.engine._iterate_weights import iterate_weights
+from traintwice.engine._stacked import placement
+from traintwice.engine._stacked.placement import placement_changes_bits
 from traintwice.errors import StoreError
 from traintwice.methods import ensemble
 from traintwice.nets import MLP

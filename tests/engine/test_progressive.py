@@ -7,7 +7,7 @@ import torch
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Columns, Criteo, Dataset, Digits, Split
-from traintwice.data.splits import reported
+from traintwice.data._splits import reported
 from traintwice.engine import Execution, train
 from traintwice.errors import BadSpec
 from traintwice.methods import anti_distillation, baseline, co_distillation, ensemble, ensemble_distillation
@@ -15,8 +15,8 @@ from traintwice.nets import MLP, SharedTowers, Towers
 from traintwice.optimizers import SGD, AdaGrad, Adam
 from traintwice.progressive import Progressive
 from traintwice.recipes import Earlier, Recipe
-from traintwice.study.checkpoint import Checkpoint, Clock, Every
-from traintwice.study.store import Store
+from traintwice.study._checkpoint import Checkpoint, Clock, Every
+from traintwice.study._store import Store
 
 N = 400
 SMALL = Recipe(network=Towers((6, 4), embedding=3), optimizer=AdaGrad(0.1), epochs=1, batch_size=20, progressive=Progressive(1))
@@ -71,7 +71,7 @@ def test_inside_a_window_no_label_reaches_predictions_of_rows_far_before_it():
 
 def test_predictions_are_those_of_a_loop_a_user_would_write():
     recipe = SMALL.change(optimizer=SGD(0.1), progressive=Progressive(50))
-    from traintwice.engine.batches import batches
+    from traintwice.engine._batches import batches
     from traintwice.randomness import stream
 
     network = recipe.network.build(DATA.shape, 2, stream(5, "initialisation", replica=2)).double()

@@ -9,11 +9,11 @@ import torch
 from traintwice.augmentation import CropFlip
 from traintwice.data import Dataset, Digits, Scaling, Split
 from traintwice.engine import train
-from traintwice.engine.batches import Batch, batches
-from traintwice.engine.reading import Examples, Inputs
+from traintwice.engine._batches import Batch, batches
+from traintwice.engine._reading import Examples, Inputs
 from traintwice.nets import MLP
 from traintwice.recipes import Recipe
-from traintwice.study.export import as_networks_take_them
+from traintwice.study._export import as_networks_take_them
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, size=(23, 3, 6, 5), dtype=np.uint8)

@@ -11,9 +11,9 @@ from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits, Split
 from traintwice.engine import Execution, train, train_group
-from traintwice.engine.batches import batches
-from traintwice.engine.building import build, perturb_one_ulp
-from traintwice.engine.reading import Examples, Inputs
+from traintwice.engine._batches import batches
+from traintwice.engine._building import build, perturb_one_ulp
+from traintwice.engine._reading import Examples, Inputs
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP

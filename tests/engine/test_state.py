@@ -8,8 +8,8 @@ from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Digits
 from traintwice.engine import train
-from traintwice.engine.loss_inputs import Peers
-from traintwice.engine.state import of_optimizers
+from traintwice.engine._loss_inputs import Peers
+from traintwice.engine._state import of_optimizers
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, GateCrossEntropy, RunningDecorrelation
 from traintwice.methods import Method, Term, co_distillation, ensemble

@@ -16,7 +16,7 @@ from traintwice.averaging import EMA, SWA, Snapshots
 from traintwice.components import Component, OwnBatches
 from traintwice.data import Dataset, Digits, Split
 from traintwice.engine import Choice, Execution, choose, train, train_group
-from traintwice.engine.choosing import LARGEST, PLACES, TO_ROUNDING, group_size, obstacle_to_vectorising, places_of, preferred
+from traintwice.engine._choosing import LARGEST, PLACES, TO_ROUNDING, group_size, obstacle_to_vectorising, places_of, preferred
 from traintwice.errors import BadSpec, Diverged
 from traintwice.methods import anti_distillation, co_distillation, ensemble, ensemble_distillation
 from traintwice.nets import MLP, Dropout, Factory, LeNet5, ResNet, SharedTrunk

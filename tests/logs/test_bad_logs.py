@@ -7,7 +7,7 @@ import pytest
 import log_files
 from traintwice.errors import BadInput
 from traintwice.logs import read_log, recognise
-from traintwice.logs.inspect_ai import FREE_BYTES, MOST_BYTES
+from traintwice.logs._inspect_ai import FREE_BYTES, MOST_BYTES
 
 
 def test_invalid_line_is_named(tmp_path):

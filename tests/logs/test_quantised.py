@@ -8,7 +8,8 @@ from scipy.special import log_softmax
 
 import log_files
 from traintwice.errors import BadInput
-from traintwice.logs import compare_tokens, quantised
+from traintwice.logs import _quantised as quantised
+from traintwice.logs import compare_tokens
 
 
 def texts(chunks=3, context=8, vocabulary=11, *, seed=0, spread=1.0, move=0.3):

@@ -10,6 +10,7 @@ import torch
 from loss_examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
 
 from traintwice import losses, specs
+from traintwice.errors import BadInput
 from traintwice.losses import Outputs, RunningDecorrelation
 from traintwice.methods import Method, Term, co_distillation, label_smoothing
 from traintwice.schedules import Ramp
@@ -171,7 +172,7 @@ def test_says_whether_it_reads_what_all_components_see(loss):
     out = outputs(components=2)
     apart = change(out, lambda x: x, labels=out.labels.repeat(2, 1), shared=slice(0, 0))
     if Method((Term(loss),), 2).reads_shared:
-        with pytest.raises(losses.outputs.BadInput, match="leaves none"):
+        with pytest.raises(BadInput, match="leaves none"):
             value(loss, apart)
     else:
         assert value(loss, apart).isfinite()
@@ -204,7 +205,7 @@ def test_says_what_it_needs(loss):
     missing = Outputs(out.logits, out.labels)
     needs = getattr(loss, "needs", frozenset())
     if needs:
-        with pytest.raises(losses.outputs.BadInput, match="|".join(needs)):
+        with pytest.raises(BadInput, match="|".join(needs)):
             value(loss, missing)
     else:
         torch.testing.assert_close(value(loss, missing), value(loss, out))

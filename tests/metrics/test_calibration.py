@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.compare.estimates import interval
+from traintwice.compare._estimates import interval
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, calibration_error, calibration_error_equal_mass
 from traintwice.predictions import Predictions

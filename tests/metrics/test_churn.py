@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from traintwice.errors import Undefined
 from traintwice.metrics import accuracy, churn, churn_correct, churn_incorrect, churn_to_error, error
 from traintwice.metrics import churn as churn_metric
-from traintwice.metrics.churn import PAIRS_UP_TO, same_vote
+from traintwice.metrics._churn import PAIRS_UP_TO, same_vote
 
 
 def votes_of(probs):

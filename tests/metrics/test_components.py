@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics.components import component_diagnostics, variance_parts
+from traintwice.metrics._components import component_diagnostics, variance_parts
 
 
 def softmax(z):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-import traintwice.predictions.predictions as predictions_module
+import traintwice.predictions._predictions as predictions_module
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import ALL, Accumulator, MeanOf, RatioOf

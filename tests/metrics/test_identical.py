@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import traintwice.predictions.predictions as predictions_module
+import traintwice.predictions._predictions as predictions_module
 from traintwice.errors import BadInput
 from traintwice.metrics import IdenticalReplicas, identical_replicas
 from traintwice.predictions import Predictions

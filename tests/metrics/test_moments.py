@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.metrics.moments import Moments
+from traintwice.metrics._moments import Moments
 
 
 def by_definition(u, w, form, *, groups=None, clusters=None):

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 
 from traintwice import metrics
 from traintwice.errors import BadInput
-from traintwice.metrics.definition import influence_variance
-from traintwice.metrics.paired import PairedAccumulator
+from traintwice.metrics._definition import influence_variance
+from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Predictions
 
 METRICS = [metrics.accuracy, metrics.log_loss, metrics.precision, metrics.churn, metrics.churn_to_error]

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.metrics import churn, delta_1, pairwise_l1, surrogate_churn, total_variation
-from traintwice.metrics.pairwise import PAIRS_UP_TO, _network, mean_absolute_difference
+from traintwice.metrics._pairwise import PAIRS_UP_TO, _network, mean_absolute_difference
 
 
 @pytest.mark.parametrize("M", [2, 3, 10, 25])

@@ -16,7 +16,7 @@ from traintwice.nets import Dropout, Factory
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
 from traintwice.study import Experiment, Store, run
-from traintwice.study.export import export
+from traintwice.study._export import export
 
 SOURCE = '''
 """Somebody's networks."""

@@ -8,7 +8,7 @@ import torch
 from traintwice import nets
 from traintwice.errors import BadSpec
 from traintwice.nets import RESNET_20, RESNET_56, RESNET_V2_50, LeNet5, ResNet, ResNetV2
-from traintwice.nets.pictures import count_multiply_adds
+from traintwice.nets._pictures import count_multiply_adds
 from traintwice.randomness import stream
 
 SMALL = {

@@ -26,7 +26,7 @@ def resnet_v2_by_hand(blocks, channels, classes):
 
 
 def test_parameters_of_the_network_for_imagenet():
-    network = nets.pictures.structure(lambda: RESNET_V2_50._layers((3, 224, 224), 1000))  # no need to draw 25 million weights
+    network = nets._pictures.structure(lambda: RESNET_V2_50._layers((3, 224, 224), 1000))  # no need to draw 25 million weights
     assert size(network) == 25_549_352 == resnet_v2_by_hand(RESNET_V2_50.blocks, 3, 1000)
 
 

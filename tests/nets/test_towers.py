@@ -9,7 +9,7 @@ from traintwice import nets
 from traintwice.data import Columns, TableShape
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedTowers, Towers
-from traintwice.nets.towers import truncated_normal
+from traintwice.nets._towers import truncated_normal
 from traintwice.randomness import stream
 
 COLUMNS = Columns(("a", "b"), ("c", "d"), (5, 7))

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned as reader
-from traintwice.predictions import matching, open_predictions
+from traintwice.predictions import _aligned as reader
+from traintwice.predictions import _matching as matching
+from traintwice.predictions import open_predictions
 
 IDS = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 

@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from traintwice.errors import BadInput
-from traintwice.predictions import array_files, open_predictions
-from traintwice.predictions.array_files import open_arrays
+from traintwice.predictions import _array_files as array_files
+from traintwice.predictions import open_predictions
+from traintwice.predictions._array_files import open_arrays
 
 ROWS = 5000
 

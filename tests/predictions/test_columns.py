@@ -10,7 +10,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions
-from traintwice.predictions.columns import WIDE
+from traintwice.predictions._columns import WIDE
 
 P = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]]
 
@@ -91,7 +91,7 @@ def test_rows_without_an_answer(kind, tmp_path):
 
 
 def test_many_rows_without_an_answer_in_both_files(monkeypatch):
-    monkeypatch.setattr("traintwice.predictions.matching.RANGE_ROWS", 8)
+    monkeypatch.setattr("traintwice.predictions._matching.RANGE_ROWS", 8)
     p = np.random.default_rng(0).random(100)
     table = {"id": np.arange(100), "p": np.where(np.arange(100) % 3 == 0, np.nan, p)}
     with open_predictions([table, table], on_missing="drop") as opened:

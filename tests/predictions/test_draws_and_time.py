@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from traintwice.errors import BadInput
-from traintwice.predictions import aligned as reader
+from traintwice.predictions import _aligned as reader
 from traintwice.predictions import open_predictions, open_rows
 
 RNG = np.random.default_rng(3)
@@ -216,7 +216,7 @@ def test_times_that_are_missing_or_are_not_times():
 )
 @pytest.mark.parametrize("form", ["npz", "csv", "parquet", "pandas", "jsonl"])
 def test_no_name_of_a_column_is_one_of_ours(name, form, tmp_path, monkeypatch):
-    monkeypatch.setattr("traintwice.predictions.matching.RANGE_ROWS", 10)
+    monkeypatch.setattr("traintwice.predictions._matching.RANGE_ROWS", 10)
     monkeypatch.setattr(reader, "BLOCK_ELEMENTS", 40)
     count = 100
     tables = [

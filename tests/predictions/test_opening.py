@@ -8,7 +8,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Layout, open_predictions
-from traintwice.predictions.inputs import expand
+from traintwice.predictions._inputs import expand
 
 IDS = [3, 1, 2]
 PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]])
@@ -254,7 +254,7 @@ def test_more_columns_than_an_expression_is_deep(logits, tmp_path):
 
 
 def test_many_columns_of_text_are_typed_as_few_are(tmp_path, monkeypatch):
-    monkeypatch.setattr("traintwice.predictions.text_files.TYPED_TOGETHER", 2)
+    monkeypatch.setattr("traintwice.predictions._text_files.TYPED_TOGETHER", 2)
     WRITERS["a.csv"](tmp_path / "a.csv")
     with open_predictions(tmp_path / "a.csv", by="country") as opened:
         p = opened.read()

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-import traintwice.predictions.predictions as module
+import traintwice.predictions._predictions as module
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import accuracy, churn, delta_label, log_loss
 from traintwice.predictions import Predictions

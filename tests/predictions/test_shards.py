@@ -9,7 +9,7 @@ import pytest
 from traintwice.compare import diff
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions
-from traintwice.predictions.inputs import Shards, expand, one_model
+from traintwice.predictions._inputs import Shards, expand, one_model
 
 ROWS = [(i, [0.9, 0.2, 0.6][i % 3], i % 2) for i in range(12)]
 

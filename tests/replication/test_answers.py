@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from trainings import LABELS, probabilities
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions
-from traintwice.replication.answers import answers_of, known_rows
+from traintwice.replication._answers import answers_of, known_rows
 
 PROBS = probabilities(np.random.default_rng(0))
 IDS = np.arange(40) + 100

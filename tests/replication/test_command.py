@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from traintwice.errors import BadSpec
-from traintwice.replication.study_file import read_study, recipes_of
-from traintwice.replication.trainers import PLACEHOLDER
+from traintwice.replication._study_file import read_study, recipes_of
+from traintwice.replication._trainers import PLACEHOLDER
 
 TRAIN = """
 import argparse

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from traintwice.errors import BadSpec, UnknownName
-from traintwice.replication.replica_run import LARGEST_SEED, Run, check_sources
+from traintwice.replication._replica_run import LARGEST_SEED, Run, check_sources
 
 
 def test_seeds_differ_between_replicas_and_sources_and_not_between_recipes():

@@ -9,8 +9,8 @@ import pytest
 from trainings import LABELS, train, train_seed
 from traintwice import replicate
 from traintwice.errors import BadSpec
-from traintwice.replication.replica_run import Run
-from traintwice.replication.trainers import FunctionTrainer, reference_to, settings_of, trainer_of
+from traintwice.replication._replica_run import Run
+from traintwice.replication._trainers import FunctionTrainer, reference_to, settings_of, trainer_of
 
 
 def test_a_function_of_a_module_is_found_by_its_name():

@@ -15,7 +15,7 @@ from traintwice.nets import MLP
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study import Experiment, Results, RowResult
-from traintwice.study.rows import served_probs
+from traintwice.study._rows import served_probs
 
 CLASSES = 3
 

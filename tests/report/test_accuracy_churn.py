@@ -1,7 +1,7 @@
 import pytest
 
 from traintwice import metrics
-from traintwice.report.accuracy_churn import accuracy_churn, accuracy_churn_of_many
+from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
 from traintwice.study import verdict
 
 

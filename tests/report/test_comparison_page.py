@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from traintwice.compare.gate_types import Budget, Check, GateResult
+from traintwice.compare._gate_types import Budget, Check, GateResult
 from traintwice.errors import MissingExtra, StoreError
 from traintwice.report import diff_page, write_diff
-from traintwice.report.comparison_charts import flow_chart
-from traintwice.report.slice_charts import forest_chart
-from traintwice.tables.diff import diff_sheet, notes
+from traintwice.report._comparison_charts import flow_chart
+from traintwice.report._slice_charts import forest_chart
+from traintwice.tables._diff import diff_sheet, notes
 
 NASTY = [
     "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}",

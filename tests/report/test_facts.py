@@ -1,5 +1,5 @@
 from traintwice import metrics
-from traintwice.report.facts import READING, groups, reading
+from traintwice.report._facts import READING, groups, reading
 from traintwice.study import MATCHED, MEASURES
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from traintwice import metrics
 from traintwice.report import sentences
-from traintwice.report.findings import FEW, PANELS, SENTENCES, choose, in_words, kinds_of
+from traintwice.report._findings import FEW, PANELS, SENTENCES, choose, in_words, kinds_of
 from traintwice.study import verdict
 
 

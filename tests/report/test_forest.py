@@ -1,7 +1,7 @@
 import pytest
 
 from traintwice import metrics
-from traintwice.report.forest import forest
+from traintwice.report._forest import forest
 from traintwice.study import verdict
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traintwice.report.layout import Point, _box, _overlap, place, span_of_most
+from traintwice.report._layout import Point, _box, _overlap, place, span_of_most
 
 ENDS = st.lists(st.floats(-100, 100), min_size=1, max_size=40)
 

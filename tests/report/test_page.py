@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from traintwice.report.findings import choose, in_words
-from traintwice.report.page import page
+from traintwice.report._findings import choose, in_words
+from traintwice.report._page import page
 from traintwice.study import MATCHED, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"

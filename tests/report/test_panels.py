@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from traintwice import metrics
-from traintwice.report.facts import by_confidence
-from traintwice.report.panels import churn_by_confidence, churn_matrix, drift, pair_churn
+from traintwice.report._facts import by_confidence
+from traintwice.report._panels import churn_by_confidence, churn_matrix, drift, pair_churn
 from traintwice.study import progressive_findings
 
 

@@ -1,4 +1,4 @@
-from traintwice.report.style import KIND_COLOURS, KIND_FILLS, KIND_SHAPES, PALETTE, marks_of
+from traintwice.report._style import KIND_COLOURS, KIND_FILLS, KIND_SHAPES, PALETTE, marks_of
 
 
 def test_no_row_wears_the_mark_of_the_baseline():

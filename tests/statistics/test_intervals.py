@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import special, stats
 
-from traintwice.statistics.intervals import (
+from traintwice.statistics._intervals import (
     Part,
     change_of_share,
     effective_units,

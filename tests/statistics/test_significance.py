@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from traintwice.statistics.significance import (
+from traintwice.statistics._significance import (
     ENOUGH,
     benjamini_hochberg,
     binomial_mid_p,

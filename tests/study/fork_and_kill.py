@@ -46,7 +46,7 @@ def main() -> None:
     from traintwice.recipes import Recipe
     from traintwice.specs import decode, identity, key_of
     from traintwice.study import Every, Store
-    from traintwice.study.worker import train_into
+    from traintwice.study._worker import train_into
 
     torch.set_num_threads(1)
     folder, replicas, kills, engine = Path(sys.argv[1]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-import traintwice.engine.iterate_weights as iterating
-import traintwice.study.determinism as determinism
+import traintwice.engine._iterate_weights as iterating
+import traintwice.study._determinism as determinism
 from traintwice.averaging import EMA
-from traintwice.cli.app import app
+from traintwice.cli._app import app
 from traintwice.data import Digits
-from traintwice.engine import Choice, Execution, Numerics, choose, choosing, train_group
-from traintwice.engine.iterate_weights import iterate_weights
-from traintwice.engine.stacked.group import StackedGroup
+from traintwice.engine import Choice, Execution, Numerics, choose, train_group
+from traintwice.engine import _choosing as choosing
+from traintwice.engine._iterate_weights import iterate_weights
+from traintwice.engine._stacked.group import StackedGroup
 from traintwice.errors import BadSpec, Diverged, TrainingFailed
 from traintwice.methods import ensemble, ensemble_distillation
 from traintwice.nets import MLP, LeNet5
@@ -19,8 +20,8 @@ from traintwice.optimizers import SGD
 from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Audit, audit
-from traintwice.study.determinism import Compared, Divergence
-from traintwice.study.remote_run import Followed, RemoteRun, here
+from traintwice.study._determinism import Compared, Divergence
+from traintwice.study._remote_run import Followed, RemoteRun, here
 
 SOURCE = Digits(train=64, validation=20, test=40)
 SMALL = Recipe(network=MLP((8,), batch_norm=True, dropout=0.1), epochs=2, batch_size=32)

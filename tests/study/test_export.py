@@ -5,7 +5,7 @@ import pytest
 
 from traintwice.errors import BadInput, StoreError, UnknownName
 from traintwice.study import Store, gather, run
-from traintwice.study.export import export, model_of, predict
+from traintwice.study._export import export, model_of, predict
 
 
 @pytest.fixture(scope="module")

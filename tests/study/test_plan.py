@@ -7,7 +7,7 @@ from traintwice.engine import choose
 from traintwice.errors import StoreError
 from traintwice.specs import digest, identity
 from traintwice.study import Store, plan
-from traintwice.study.worker import train_into
+from traintwice.study._worker import train_into
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from traintwice.metrics import log_loss, rank_loss
+from traintwice.study import _progressive as progressive_module
 from traintwice.study import gather, progressive_findings
-from traintwice.study import progressive as progressive_module
-from traintwice.study.worker import train_into
+from traintwice.study._worker import train_into
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from traintwice.errors import StoreError
-from traintwice.study.replica_files import Damage, ReplicaFiles, as_json, read_json
+from traintwice.study._replica_files import Damage, ReplicaFiles, as_json, read_json
 
 ARRAYS = {"test": np.arange(6, dtype=np.float32).reshape(1, 3, 2)}
 

@@ -8,7 +8,7 @@ from traintwice.errors import BadInput
 from traintwice.methods import anti_distillation, ensemble_distillation, symmetric_kl_regulariser
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Experiment, cautions
-from traintwice.study.rows import served_probs
+from traintwice.study._rows import served_probs
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 4, 5, 2))  # three replicas, two snapshots of two components
 

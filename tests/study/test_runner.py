@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from in_process import in_worker_processes
+from traintwice._processes import started_early
 from traintwice.engine import Execution, train_group
 from traintwice.errors import StoreError, TrainingFailed
-from traintwice.processes import started_early
 from traintwice.study import Store, gather, prepare, run, train_missing
-from traintwice.study.store import TEMPORARY
+from traintwice.study._store import TEMPORARY
 
 ONE = Execution(jobs=1)
 

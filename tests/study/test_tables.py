@@ -14,7 +14,7 @@ from traintwice.nets import MLP
 from traintwice.optimizers import AdaGrad
 from traintwice.recipes import Recipe
 from traintwice.study import Experiment, component_table, run, source_shares
-from traintwice.study.tables import ratio
+from traintwice.study._tables import ratio
 
 
 @pytest.fixture(scope="module")

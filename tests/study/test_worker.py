@@ -16,8 +16,8 @@ from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.specs import encode
 from traintwice.study import Store, prepare, run, train_missing
-from traintwice.study.checkpoint import EVERY_MINUTE
-from traintwice.study.worker import _answers, train_into
+from traintwice.study._checkpoint import EVERY_MINUTE
+from traintwice.study._worker import _answers, train_into
 
 ON_A_SMALL_DISK = """
 import json, subprocess, sys, torch
@@ -25,8 +25,8 @@ from pathlib import Path
 from traintwice.errors import StoreError
 from traintwice.study import Experiment, Store, gather, prepare
 from traintwice.specs import encode
-from traintwice.study.checkpoint import EVERY_MINUTE
-from traintwice.study.worker import _answers, train_into
+from traintwice.study._checkpoint import EVERY_MINUTE
+from traintwice.study._worker import _answers, train_into
 
 torch.set_num_threads(1)
 folder, study = Path(sys.argv[1]), Experiment.from_dict(json.loads(sys.argv[2]))

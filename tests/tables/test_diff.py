@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.tables.diff import diff_sheet
-from traintwice.tables.words import against_floor, findings, headline, left_out
+from traintwice.tables._diff import diff_sheet
+from traintwice.tables._words import against_floor, findings, headline, left_out
 from traintwice.types import Estimate
 
 

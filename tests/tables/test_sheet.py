@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 import pytest
 
 from traintwice import compare
-from traintwice.compare.results import Shown
-from traintwice.formatting import columns_of
+from traintwice._formatting import columns_of
+from traintwice.compare._results import Shown
 from traintwice.tables import Column, Line, Row, Sheet, Table
-from traintwice.tables.sheet import SHEETS
+from traintwice.tables._sheet import SHEETS
 
 NASTY = "</td><script>alert('x')</script>|*b*`c`"
 
@@ -73,7 +73,7 @@ def test_every_result_has_a_sheet():
     assert set(SHEETS) == of_comparisons
 
 
-@pytest.mark.parametrize("place", ["traintwice.compare", "traintwice.compare.measure", "traintwice"])
+@pytest.mark.parametrize("place", ["traintwice.compare", "traintwice.compare._measure", "traintwice"])
 def test_a_result_prints_its_sheet_however_it_was_imported(place):
     code = f"import numpy as np; from {place} import measure; r = measure(np.array([[0, 1], [1, 1]])); print(r, r._repr_html_())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice.formatting import columns_of
+from traintwice._formatting import columns_of
 from traintwice.tables import Column, Row, Table
 from traintwice.types import Estimate
 

@@ -13,7 +13,7 @@ from traintwice.losses import Entropy, Outputs, PeerCrossEntropy
 from traintwice.methods import entropy_regulariser
 from traintwice.schedules import Jump, Ramp
 from traintwice.study import Store, gather, prepare
-from traintwice.study.worker import train_into
+from traintwice.study._worker import train_into
 from traintwice_reproduction.kept import README
 from traintwice_reproduction.pages.claims import (
     CLAIMS,

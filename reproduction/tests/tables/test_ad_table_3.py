@@ -12,7 +12,7 @@ from traintwice.losses import Decorrelation, Difference
 from traintwice.metrics import accuracy, log_loss, rank_loss, relative_delta_positive
 from traintwice.presets import flights
 from traintwice.study import Experiment, Store, gather, prepare
-from traintwice.study.worker import train_into
+from traintwice.study._worker import train_into
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 from traintwice_reproduction.tables.cost import ROW_OF_A_STREAM, multiply_adds
 from traintwice_reproduction.tables.guards import fourth_power, guards, pull

@@ -113,7 +113,7 @@ def test_set_changes_every_study_of_a_table(traintwice, monkeypatch):
         seen.append(experiment)
         raise SystemExit(0)
 
-    monkeypatch.setattr("traintwice.cli.study.train", trained)
+    monkeypatch.setattr("traintwice.cli._study.train", trained)
     traintwice("run", "churn.table2", "--part", "digits", "--set", "epochs=3", "--no-report")
     (choice,) = seen
     assert choice.name == "churn.table2-small-digits-choice1"

@@ -1,5 +1,5 @@
 """The command line. Each verb reads its arguments and calls one function of the layers below."""
 
-from traintwice.cli.app import main
+from traintwice.cli._app import main
 
 __all__ = ["main"]

@@ -1,9 +1,9 @@
 """Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
 
-from traintwice.compare.answer_types import Answer, NoiseFloor
-from traintwice.compare.changed_rows import instability
-from traintwice.compare.diff import diff
-from traintwice.compare.estimates import (
+from traintwice.compare._answer_types import Answer, NoiseFloor
+from traintwice.compare._changed_rows import instability
+from traintwice.compare._diff import diff
+from traintwice.compare._estimates import (
     Difference,
     Gap,
     compare_with_baseline,
@@ -12,14 +12,14 @@ from traintwice.compare.estimates import (
     paired,
     replica_variance,
 )
-from traintwice.compare.gate import gate, gate_file
-from traintwice.compare.gate_file import GateFile, read_gate
-from traintwice.compare.gate_types import Budget, Check, GateResult, SelfTest
-from traintwice.compare.measure import Measures, Multiplicity, measure
-from traintwice.compare.plan import Plan, PlanRow, VarianceParts, plan
-from traintwice.compare.quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
-from traintwice.compare.recipes import RecipeComparison, RecipeMeasure, compare_recipes
-from traintwice.compare.results import (
+from traintwice.compare._gate import gate, gate_file
+from traintwice.compare._gate_file import GateFile, read_gate
+from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare._measure import Measures, Multiplicity, measure
+from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
+from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
+from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
+from traintwice.compare._results import (
     Band,
     Calibration,
     ChangedRow,
@@ -37,11 +37,11 @@ from traintwice.compare.results import (
     SwapSet,
     TemperatureMatched,
 )
-from traintwice.compare.selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
-from traintwice.compare.self_test import self_test
-from traintwice.compare.temperature import at_temperature, fit_temperature
-from traintwice.compare.updating import PredictionUpdate, update_predictions
-from traintwice.statistics.significance import benjamini_hochberg, holm
+from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
+from traintwice.compare._self_test import self_test
+from traintwice.compare._temperature import at_temperature, fit_temperature
+from traintwice.compare._updating import PredictionUpdate, update_predictions
+from traintwice.statistics._significance import benjamini_hochberg, holm
 
 __all__ = [
     "Answer",

@@ -1,17 +1,17 @@
 """Data sets as data: `load` returns arrays in fixed splits."""
 
-from traintwice.data.arrays import Arrays
-from traintwice.data.cifar import CIFAR10, CIFAR100
-from traintwice.data.criteo import Criteo
-from traintwice.data.dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
-from traintwice.data.digits import Digits
-from traintwice.data.flights import Flights
-from traintwice.data.image_folder import ImageFolder, ImageNet, INaturalist
-from traintwice.data.loader import Loaded, Loader
-from traintwice.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST
-from traintwice.data.mnist_5k import MNIST5k
-from traintwice.data.svhn import SVHN
-from traintwice.data.table import Table
+from traintwice.data._arrays import Arrays
+from traintwice.data._cifar import CIFAR10, CIFAR100
+from traintwice.data._criteo import Criteo
+from traintwice.data._dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
+from traintwice.data._digits import Digits
+from traintwice.data._flights import Flights
+from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
+from traintwice.data._loader import Loaded, Loader
+from traintwice.data._mnist import EMNIST, KMNIST, MNIST, FashionMNIST
+from traintwice.data._mnist_5k import MNIST5k
+from traintwice.data._svhn import SVHN
+from traintwice.data._table import Table
 
 ALL: tuple[type, ...] = (
     *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),

@@ -1,12 +1,12 @@
 """Training of replicas, one at a time or many at once."""
 
-from traintwice.engine.choosing import Choice, choose, group_size, with_chosen_engine
-from traintwice.engine.deployed import Deployed, export_model
-from traintwice.engine.execution import DEFAULT_EXECUTION, Engine, Execution, Precision
-from traintwice.engine.numerics import Numerics, numerics_of
-from traintwice.engine.run import train, train_group
-from traintwice.engine.state import Keeper, State, Stateful
-from traintwice.engine.training import Trained
+from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
+from traintwice.engine._deployed import Deployed, export_model
+from traintwice.engine._execution import DEFAULT_EXECUTION, Engine, Execution, Precision
+from traintwice.engine._numerics import Numerics, numerics_of
+from traintwice.engine._run import train, train_group
+from traintwice.engine._state import Keeper, State, Stateful
+from traintwice.engine._training import Trained
 
 __all__ = [
     "DEFAULT_EXECUTION",

@@ -15,9 +15,9 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.distributed import ProcessGroup  # noqa: E402
 
-from traintwice.engine.deployed import Deployed, mix_components  # noqa: E402
-from traintwice.engine.loss_inputs import Peers, Signals  # noqa: E402
-from traintwice.engine.state import parts, under, within  # noqa: E402
+from traintwice.engine._deployed import Deployed, mix_components  # noqa: E402
+from traintwice.engine._loss_inputs import Peers, Signals  # noqa: E402
+from traintwice.engine._state import parts, under, within  # noqa: E402
 from traintwice.losses import Memory, Outputs  # noqa: E402
 from traintwice.methods import Method  # noqa: E402
 from traintwice.randomness import stream  # noqa: E402

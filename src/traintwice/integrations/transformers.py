@@ -22,7 +22,7 @@ from torch import Tensor, nn  # noqa: E402
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402
 from transformers.modeling_outputs import ModelOutput  # noqa: E402
 
-from traintwice.files import write_whole  # noqa: E402
+from traintwice._files import write_whole  # noqa: E402
 from traintwice.integrations.components import Components  # noqa: E402
 from traintwice.losses import CrossEntropy, LabelSmoothing, Outputs  # noqa: E402
 from traintwice.methods import Method, Term  # noqa: E402

@@ -5,12 +5,12 @@
 of llama.cpp, or log probabilities as servers return them.
 """
 
-from traintwice.logs.columns import read_columns
-from traintwice.logs.outcomes import Outcomes
-from traintwice.logs.pairing import STEPS, Pairing, normalise, pair_check
-from traintwice.logs.quantised import TokenComparison, compare_tokens
-from traintwice.logs.reading import FORMATS, is_log, read_log, recognise
-from traintwice.logs.recognition import LogFormat
+from traintwice.logs._columns import read_columns
+from traintwice.logs._outcomes import Outcomes
+from traintwice.logs._pairing import STEPS, Pairing, normalise, pair_check
+from traintwice.logs._quantised import TokenComparison, compare_tokens
+from traintwice.logs._reading import FORMATS, is_log, read_log, recognise
+from traintwice.logs._recognition import LogFormat
 
 __all__ = [
     "FORMATS",

@@ -1,24 +1,24 @@
 """Losses: frozen dataclasses called on `Outputs`, one number per replica."""
 
-from traintwice.losses.agreement import Agreement, PeerCrossEntropy
-from traintwice.losses.anchor import Anchor
-from traintwice.losses.cross_entropy import CrossEntropy
-from traintwice.losses.cross_entropy_difference import CrossEntropyDifference
-from traintwice.losses.decorrelation import Decorrelation, RunningDecorrelation
-from traintwice.losses.difference import Difference
-from traintwice.losses.distillation import Distillation
-from traintwice.losses.ensemble import EnsembleCrossEntropy
-from traintwice.losses.entropy import Entropy
-from traintwice.losses.focal import FocalDistillation
-from traintwice.losses.gate import GateCrossEntropy
-from traintwice.losses.gram_schmidt import GramSchmidt
-from traintwice.losses.label_smoothing import LabelSmoothing
-from traintwice.losses.logged import LoggedDistillation
-from traintwice.losses.logit_l2 import LogitL2
-from traintwice.losses.loss import Loss, LossWithMemory, Memory, Need
-from traintwice.losses.only import Only
-from traintwice.losses.outputs import Outputs
-from traintwice.losses.uniform import SymmetricKLToUniform
+from traintwice.losses._agreement import Agreement, PeerCrossEntropy
+from traintwice.losses._anchor import Anchor
+from traintwice.losses._cross_entropy import CrossEntropy
+from traintwice.losses._cross_entropy_difference import CrossEntropyDifference
+from traintwice.losses._decorrelation import Decorrelation, RunningDecorrelation
+from traintwice.losses._difference import Difference
+from traintwice.losses._distillation import Distillation
+from traintwice.losses._ensemble import EnsembleCrossEntropy
+from traintwice.losses._entropy import Entropy
+from traintwice.losses._focal import FocalDistillation
+from traintwice.losses._gate import GateCrossEntropy
+from traintwice.losses._gram_schmidt import GramSchmidt
+from traintwice.losses._label_smoothing import LabelSmoothing
+from traintwice.losses._logged import LoggedDistillation
+from traintwice.losses._logit_l2 import LogitL2
+from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need
+from traintwice.losses._only import Only
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._uniform import SymmetricKLToUniform
 
 ALL: tuple[type, ...] = (
     CrossEntropy,

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from traintwice.methods.co_distillation import co_distillation, regularised_co_distillation
-from traintwice.methods.distillation import anchor, ensemble_distillation, focal_distillation, logged_distillation
-from traintwice.methods.ensembles import (
+from traintwice.methods._co_distillation import co_distillation, regularised_co_distillation
+from traintwice.methods._distillation import anchor, ensemble_distillation, focal_distillation, logged_distillation
+from traintwice.methods._ensembles import (
     anti_distillation,
     anti_distillation_cross_entropy,
     anti_distillation_difference,
@@ -12,8 +12,8 @@ from traintwice.methods.ensembles import (
     averaged_ensemble,
     ensemble,
 )
-from traintwice.methods.method import Keep, Memories, Method, Term, blend
-from traintwice.methods.single import (
+from traintwice.methods._method import Keep, Memories, Method, Term, blend
+from traintwice.methods._single import (
     baseline,
     confidence_penalty,
     entropy_regulariser,

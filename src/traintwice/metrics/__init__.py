@@ -1,14 +1,14 @@
 """Measures of quality and of disagreement, each a function of predictions; see `Metric` for what they share."""
 
-from traintwice.metrics.accumulator import Accumulator
-from traintwice.metrics.agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
-from traintwice.metrics.calibration import calibration_error, calibration_error_equal_mass
-from traintwice.metrics.churn import churn, churn_correct, churn_incorrect, churn_to_error
-from traintwice.metrics.confidence import ConfidenceBins, confidence_bins
-from traintwice.metrics.decisions import decision_flips, mean_bias, precision, recall
-from traintwice.metrics.definition import Definition, Measurement, Summary
-from traintwice.metrics.divergences import jensen_shannon, kl_divergence, symmetric_kl
-from traintwice.metrics.flips import (
+from traintwice.metrics._accumulator import Accumulator
+from traintwice.metrics._agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
+from traintwice.metrics._calibration import calibration_error, calibration_error_equal_mass
+from traintwice.metrics._churn import churn, churn_correct, churn_incorrect, churn_to_error
+from traintwice.metrics._confidence import ConfidenceBins, confidence_bins
+from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
+from traintwice.metrics._definition import Definition, Measurement, Summary
+from traintwice.metrics._divergences import jensen_shannon, kl_divergence, symmetric_kl
+from traintwice.metrics._flips import (
     bad_churn,
     good_churn,
     lateral_churn,
@@ -17,11 +17,11 @@ from traintwice.metrics.flips import (
     positive_flips,
     win_loss_ratio,
 )
-from traintwice.metrics.functions import Metric, mean_metric, non_streaming_metric, ratio_metric
-from traintwice.metrics.identical import IdenticalReplicas, identical_replicas
-from traintwice.metrics.lemma_bounds import lemma_2_bound, tight_lemma_2_bound
-from traintwice.metrics.means import MeanOf, RatioOf
-from traintwice.metrics.multiplicity import (
+from traintwice.metrics._functions import Metric, mean_metric, non_streaming_metric, ratio_metric
+from traintwice.metrics._identical import IdenticalReplicas, identical_replicas
+from traintwice.metrics._lemma_bounds import lemma_2_bound, tight_lemma_2_bound
+from traintwice.metrics._means import MeanOf, RatioOf
+from traintwice.metrics._multiplicity import (
     RangeAtQuantile,
     ShareAtLevel,
     ambiguity_against,
@@ -33,16 +33,16 @@ from traintwice.metrics.multiplicity import (
     viable_range,
     viable_range_distribution,
 )
-from traintwice.metrics.non_streaming import NonStreaming, WholeResult
-from traintwice.metrics.pairwise import pairwise_l1, total_variation
-from traintwice.metrics.prediction_difference import delta_1, delta_2, delta_label, prediction_difference
-from traintwice.metrics.quality import accuracy, brier, error, log_loss, mean_score, prediction_entropy
-from traintwice.metrics.ranking import auc, kendall_tau, rank_loss, top_k_overlap
-from traintwice.metrics.regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
-from traintwice.metrics.relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
-from traintwice.metrics.score_difference import regression_difference, relative_regression_difference, score_difference
-from traintwice.metrics.squared_distances import hellinger, squared_hellinger, squared_l2
-from traintwice.metrics.surrogate_churn import surrogate_churn
+from traintwice.metrics._non_streaming import NonStreaming, WholeResult
+from traintwice.metrics._pairwise import pairwise_l1, total_variation
+from traintwice.metrics._prediction_difference import delta_1, delta_2, delta_label, prediction_difference
+from traintwice.metrics._quality import accuracy, brier, error, log_loss, mean_score, prediction_entropy
+from traintwice.metrics._ranking import auc, kendall_tau, rank_loss, top_k_overlap
+from traintwice.metrics._regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
+from traintwice.metrics._relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
+from traintwice.metrics._score_difference import regression_difference, relative_regression_difference, score_difference
+from traintwice.metrics._squared_distances import hellinger, squared_hellinger, squared_l2
+from traintwice.metrics._surrogate_churn import surrogate_churn
 
 ALL: tuple[Metric, ...] = (
     accuracy,

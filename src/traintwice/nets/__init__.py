@@ -1,13 +1,13 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit random stream."""
 
-from traintwice.nets.factory import Factory
-from traintwice.nets.lenet5 import LeNet5
-from traintwice.nets.mlp import MLP
-from traintwice.nets.network import ACTIVATIONS, Activation, Dropout, Network, SharedNetwork, SmeLU, enter_dropout, masks_given
-from traintwice.nets.resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
-from traintwice.nets.resnet_v2 import RESNET_V2_50, ResNetV2
-from traintwice.nets.shared_trunk import SharedTrunk
-from traintwice.nets.towers import SharedTowers, Towers
+from traintwice.nets._factory import Factory
+from traintwice.nets._lenet5 import LeNet5
+from traintwice.nets._mlp import MLP
+from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, Network, SharedNetwork, SmeLU, enter_dropout, masks_given
+from traintwice.nets._resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
+from traintwice.nets._resnet_v2 import RESNET_V2_50, ResNetV2
+from traintwice.nets._shared_trunk import SharedTrunk
+from traintwice.nets._towers import SharedTowers, Towers
 
 ALL: tuple[type, ...] = (MLP, SharedTrunk, LeNet5, ResNet, ResNetV2, Factory, Towers, SharedTowers)
 """Every network; the contract tests loop over it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from traintwice.presets.digits import digits
-from traintwice.presets.flights import flights
-from traintwice.presets.plugins import CompositeStudy, RunOptions, StudyOfExperiments
+from traintwice.presets._digits import digits
+from traintwice.presets._flights import flights
+from traintwice.presets._plugins import CompositeStudy, RunOptions, StudyOfExperiments
 
 if TYPE_CHECKING:
     from traintwice.study import Experiment

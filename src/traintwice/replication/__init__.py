@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from traintwice.replication.check import SameSeed, check_same_seed
-    from traintwice.replication.executors import Executor, Processes
-    from traintwice.replication.replica_run import Run
-    from traintwice.replication.results import Failure, Replication
-    from traintwice.replication.store import ReplicaStore
-    from traintwice.replication.study import replicate
+    from traintwice.replication._check import SameSeed, check_same_seed
+    from traintwice.replication._executors import Executor, Processes
+    from traintwice.replication._replica_run import Run
+    from traintwice.replication._results import Failure, Replication
+    from traintwice.replication._store import ReplicaStore
+    from traintwice.replication._study import replicate
 
 _PLACES = {
-    **dict.fromkeys(["SameSeed", "check_same_seed"], "check"),
-    **dict.fromkeys(["Executor", "Processes"], "executors"),
-    **dict.fromkeys(["Failure", "Replication"], "results"),
-    "ReplicaStore": "store",
-    "Run": "replica_run",
-    "replicate": "study",
+    **dict.fromkeys(["SameSeed", "check_same_seed"], "_check"),
+    **dict.fromkeys(["Executor", "Processes"], "_executors"),
+    **dict.fromkeys(["Failure", "Replication"], "_results"),
+    "ReplicaStore": "_store",
+    "Run": "_replica_run",
+    "replicate": "_study",
 }
 
 __all__ = ["Executor", "Failure", "Processes", "ReplicaStore", "Replication", "Run", "SameSeed", "check_same_seed", "replicate"]

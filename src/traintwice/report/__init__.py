@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from traintwice.report.findings import sentences
-    from traintwice.report.writing import diff_page, plain, write, write_diff
+    from traintwice.report._findings import sentences
+    from traintwice.report._writing import diff_page, plain, write, write_diff
 
 __all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
 
@@ -16,4 +16,4 @@ __all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'traintwice.report' has no attribute {name!r}")
-    return getattr(import_module(f"traintwice.report.{'findings' if name == 'sentences' else 'writing'}"), name)
+    return getattr(import_module(f"traintwice.report.{'_findings' if name == 'sentences' else '_writing'}"), name)

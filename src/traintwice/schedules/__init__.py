@@ -1,7 +1,7 @@
 """Numbers that change with the step: weights of loss terms, and multipliers of the learning rate."""
 
-from traintwice.schedules.learning_rates import CosineDecay, CyclicCosine, LinearDecay, StepDecay, WarmUp
-from traintwice.schedules.weights import Complement, Jump, Ramp, Schedule, Weight, at_step, resolve
+from traintwice.schedules._learning_rates import CosineDecay, CyclicCosine, LinearDecay, StepDecay, WarmUp
+from traintwice.schedules._weights import Complement, Jump, Ramp, Schedule, Weight, at_step, resolve
 
 ALL: tuple[type, ...] = (Ramp, Jump, Complement, LinearDecay, CosineDecay, StepDecay, CyclicCosine, WarmUp)
 """Every schedule; the contract tests loop over it."""

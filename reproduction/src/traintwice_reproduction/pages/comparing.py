@@ -10,7 +10,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice.compare import compare_with_baseline
 from traintwice.metrics import Metric
-from traintwice.metrics.functions import mean_metric
+from traintwice.metrics._functions import mean_metric
 from traintwice.predictions import Predictions
 from traintwice.presets import PRESETS
 from traintwice.study import Experiment, Results, component_table

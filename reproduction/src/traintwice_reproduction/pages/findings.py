@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from traintwice.formatting import change, number
+from traintwice._formatting import change, number
 from traintwice_reproduction.kept import DOCS
 from traintwice_reproduction.pages import chosen_settings
 from traintwice_reproduction.pages.claims import (

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traintwice import controls
-from traintwice.formatting import change, decimals_for, format_cell
+from traintwice._formatting import change, decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.recipes import Earlier, Recipe
 from traintwice.types import Estimate

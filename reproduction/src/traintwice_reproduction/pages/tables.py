@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from traintwice import metrics
-from traintwice.formatting import decimals_for, format_cell
-from traintwice.processes import cores
+from traintwice._formatting import decimals_for, format_cell
+from traintwice._processes import cores
 from traintwice_reproduction.kept import DOCS, KEPT, read
 from traintwice_reproduction.pages.claims import NOT_RUN
 from traintwice_reproduction.tables import ARTEFACTS, Reproduced

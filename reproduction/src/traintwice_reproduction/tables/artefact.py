@@ -12,7 +12,7 @@ from traintwice.recipes import Recipe
 from traintwice.study import Results
 
 if TYPE_CHECKING:
-    from traintwice.report.style import Figure
+    from traintwice.report._style import Figure
     from traintwice_reproduction.tables.side_by_side import PaperTable
 
 Scale: TypeAlias = Literal["small", "paper", "extended"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from traintwice.report.style import DASHES, PALETTE, QUIET, SHAPES, Figure, finish
+from traintwice.report._style import DASHES, PALETTE, QUIET, SHAPES, Figure, finish
 
 WIDE, NARROW = 860, 330
 """Widths of a figure in pixels."""

@@ -35,7 +35,7 @@ from traintwice_reproduction.tables.layouts import measured, rows_table
 from traintwice_reproduction.tables.side_by_side import PaperTable
 
 if TYPE_CHECKING:
-    from traintwice.report.style import Figure
+    from traintwice.report._style import Figure
 
 SWEPT: tuple[tuple[str, Metric, float], ...] = (
     ("entropy (nats)", metrics.prediction_entropy, 1.0),

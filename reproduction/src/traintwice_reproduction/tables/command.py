@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from traintwice._files import write_whole
+from traintwice._processes import cores
 from traintwice.errors import StoreError, require
-from traintwice.files import write_whole
 from traintwice.presets import RunOptions
-from traintwice.processes import cores
 from traintwice.study import Experiment, Results
 from traintwice_reproduction.kept import KEPT, read
 from traintwice_reproduction.tables.artefact import SCALES, Artefact, scale_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from traintwice.study import Results
-from traintwice.study.rows import RowResult
+from traintwice.study._rows import RowResult
 from traintwice_reproduction.tables.artefact import PartResults
 
 MARK = "†"

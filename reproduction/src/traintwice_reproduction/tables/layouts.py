@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from traintwice.formatting import decimals_for, format_cell
+from traintwice._formatting import decimals_for, format_cell
 from traintwice.metrics import Metric
 from traintwice_reproduction.tables.artefact import PartResults
 from traintwice_reproduction.tables.flags import flag_notes, marked

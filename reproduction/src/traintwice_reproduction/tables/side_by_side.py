@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from traintwice.formatting import plain_markdown
+from traintwice._formatting import plain_markdown
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

@@ -4,12 +4,12 @@ from traintwice.errors import require
 
 require("sklearn", extra="sklearn", purpose="traintwice.integrations.estimators")
 
-from traintwice.integrations.estimators.average import SeedAverage  # noqa: E402
-from traintwice.integrations.estimators.logged import LoggedDistillation  # noqa: E402
-from traintwice.integrations.estimators.networks import AntiDistilledClassifier, CoDistilledClassifier  # noqa: E402
-from traintwice.integrations.estimators.scoring import churn_scorer, least_churn  # noqa: E402
-from traintwice.integrations.estimators.seeds import with_random_state  # noqa: E402
-from traintwice.integrations.estimators.selective import Coverage, SelectiveEnsemble  # noqa: E402
+from traintwice.integrations.estimators._average import SeedAverage  # noqa: E402
+from traintwice.integrations.estimators._logged import LoggedDistillation  # noqa: E402
+from traintwice.integrations.estimators._networks import AntiDistilledClassifier, CoDistilledClassifier  # noqa: E402
+from traintwice.integrations.estimators._scoring import churn_scorer, least_churn  # noqa: E402
+from traintwice.integrations.estimators._seeds import with_random_state  # noqa: E402
+from traintwice.integrations.estimators._selective import Coverage, SelectiveEnsemble  # noqa: E402
 
 __all__ = [
     "AntiDistilledClassifier",

@@ -1,0 +1,109 @@
+"""Starting Python processes of this package. This module imports nothing heavy, so that processes can start first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+WORKER = "traintwice.study._worker"
+
+KEEPS_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TOP_PAD_": str(2**24),
+}
+"""Environment variables that make glibc keep freed memory. Without them every step of a convolutional network returns its buffers to the
+system and gets new pages, which are zeroed first (costs: docs/engine.md). 2**25 is the largest value that glibc accepts."""
+
+
+def command_of(module: str) -> list[str]:
+    """The command that runs ``main`` of a module of this package in another process.
+
+    It imports this package, installed or not. With -P it imports nothing from the current directory.
+
+    >>> command_of("traintwice.study._worker")[1:3]
+    ['-P', '-c']
+    """
+    start = f"import sys; sys.path.append(sys.argv[1]); from {module} import main; main()"
+    return [sys.executable, "-P", "-c", start, str(Path(__file__).resolve().parents[1])]
+
+
+def cores() -> int:
+    """Number of cores that this process may use: those of its affinity, within the quota of its control group (container)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(Path("/sys/fs/cgroup"))
+    return allowed if quota is None else max(min(allowed, round(quota)), 1)
+
+
+def _quota(root: Path) -> float | None:
+    """Processors that a control group may use, of version 2 or 1; None where there is no limit."""
+    try:
+        if (root / "cpu.max").exists():
+            limit, period = (root / "cpu.max").read_text().split()
+        else:
+            limit, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return None if limit.strip() == "max" or int(limit) <= 0 else int(limit) / int(period)
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker process that has no task yet.
+
+    Attributes:
+        process: has pipes for its input and output.
+        errors: its standard error.
+    """
+
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    def discard(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.errors):
+            if pipe is not None:
+                pipe.close()
+
+
+def worker_environment() -> dict[str, str]:
+    """Environment of a worker process: one thread, and `KEEPS_MEMORY` unless the user set other values."""
+    return {**KEEPS_MEMORY, **os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def start_worker() -> Started:
+    """Start a worker process of one thread."""
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
+    process = subprocess.Popen(
+        command_of(WORKER),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=worker_environment(),
+        start_new_session=True,  # Ctrl-C is for the parent, which closes the worker's input
+    )
+    return Started(process, errors)
+
+
+@contextmanager
+def started_early(jobs: int | None) -> Iterator[list[Started]]:
+    """Worker processes that import PyTorch at the same time as this process; those left in the list at the end are discarded.
+
+    One core is kept for this process, which plans in the meantime.
+    """
+    waiting = [start_worker() for _ in range(min(jobs or cores(), max(cores() - 1, 1)))]
+    try:
+        yield waiting
+    finally:
+        for started in waiting:
+            started.discard()

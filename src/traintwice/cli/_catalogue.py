@@ -1,0 +1,269 @@
+"""Everything that has a name, with its own docstring: output of `list` and `show`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from traintwice import averaging, data, metrics, schedules
+from traintwice.errors import BadInput, BadSpec, require, unknown
+from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
+from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
+
+if TYPE_CHECKING:
+    from traintwice.methods import Method
+    from traintwice.recipes import Recipe
+    from traintwice.study import Experiment
+
+NEEDS_TORCH = ("methods", "controls", "losses", "networks", "optimisers")
+"""Groups whose members cannot be imported without PyTorch."""
+
+Group = dict[str, Any]
+"""Name to object."""
+
+
+def catalogue() -> tuple[dict[str, Group], list[str]]:
+    """Groups of everything that can be listed here, and a message for each thing that cannot."""
+    studies = installed_studies(PRESETS)
+    problems = [*studies.broken, *studies.refused.values()]
+    groups: dict[str, Group] = {"studies": dict(studies.by_name)}
+    if find_spec("torch") is None:
+        problems.append(f"{', '.join(NEEDS_TORCH)} are not listed; they need torch: pip install 'traintwice[torch]'")
+    else:
+        groups |= _torch_groups()
+    groups |= {
+        "measures": {metric.__name__: metric for metric in metrics.ALL},
+        "averaging": _by_name(averaging.ALL),
+        "schedules": _by_name(schedules.ALL),
+        "data": _by_name(data.ALL),
+    }
+    return groups, problems
+
+
+def _torch_groups() -> dict[str, Group]:
+    """Groups of `NEEDS_TORCH`."""
+    from traintwice import losses, nets, specs
+    from traintwice.controls import CONTROLS
+    from traintwice.methods import BUILDERS
+    from traintwice.optimizers import Optimizer
+
+    members = (dict(BUILDERS), dict(CONTROLS), _by_name(losses.ALL), _by_name(nets.ALL), dict(specs.FAMILIES[Optimizer]))
+    return dict(zip(NEEDS_TORCH, members, strict=True))
+
+
+def _by_name(members: tuple[type, ...]) -> Group:
+    return {member.__name__: member for member in members}
+
+
+def text_of(named: Any) -> str:
+    """Docstring of an object; of a composite study, its title."""
+    return named.doc if isinstance(named, NamedStudy) else inspect.getdoc(named) or ""
+
+
+def first_line(named: Any) -> str:
+    """First sentence of an object's docstring."""
+    return text_of(named).split("\n\n")[0].replace("\n", " ")
+
+
+def print_list(console: Console, *, as_json: bool) -> None:
+    """Every name with one line; studies of other packages under the name of their package."""
+    groups, problems = catalogue()
+    studies: dict[str, NamedStudy] = groups["studies"]
+    if as_json:
+        listed = {group: {name: first_line(named) for name, named in members.items()} for group, members in groups.items()}
+        packages = {name: study.package for name, study in studies.items()}
+        print(json.dumps({"schema": 1, **listed, "packages": packages, "problems": problems}, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for package in dict.fromkeys(study.package for study in studies.values()):
+        title = "studies" if package == OWN_PACKAGE else f"studies of {package}"
+        _add_group(table, title, {name: study for name, study in studies.items() if study.package == package})
+    for group, members in groups.items():
+        if group != "studies":
+            _add_group(table, group, members)
+    console.print(table)
+    for problem in problems:
+        console.print(f"Note: {problem}.", highlight=False, markup=False)
+    console.print("`traintwice show NAME` prints the details; `traintwice run STUDY` runs a study.")
+
+
+def _add_group(table: Table, title: str, members: Group) -> None:
+    table.add_row(f"[bold]{title}[/bold]", "")
+    for name, named in members.items():
+        table.add_row(f"  {name}", first_line(named).replace("[", r"\["))
+    table.add_row("", "")
+
+
+def print_one(
+    console: Console,
+    name: str,
+    *,
+    toml: bool,
+    as_json: bool,
+    scale: str | None = None,
+    parts: tuple[str, ...] = (),
+    settings: tuple[str, ...] = (),
+) -> None:
+    """Details of one name.
+
+    Args:
+        console, name, toml, as_json: what to show, and how.
+        scale, parts, settings: of the TOML files of a composite study.
+    Raises:
+        UnknownName: nothing has that name. MissingExtra: what it is cannot be shown without PyTorch. BadSpec: options of a TOML file
+            for something else.
+    """
+    if (scale or parts or settings) and not toml:
+        raise BadSpec("--scale, --part and --set choose the study files that --toml prints; add --toml")
+    if name.endswith(".toml"):
+        require("torch", extra="torch", purpose="a study")
+        from traintwice.study import Experiment
+
+        _print_study(console, Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
+        return
+    groups, problems = catalogue()
+    found = {group: members[name] for group, members in groups.items() if name in members}
+    if not found:
+        hint = " ".join(f"({problem})" for problem in problems)
+        raise unknown("thing", name, [n for members in groups.values() for n in members], hint=hint)
+    for group, named in found.items():
+        text = text_of(named)
+        if isinstance(named, NamedStudy):
+            require("torch", extra="torch", purpose="a study")
+            made = named.make()
+            if isinstance(made, CompositeStudy):
+                _print_composite(made, name, toml=toml, as_json=as_json, scale=scale, parts=parts, settings=settings)
+            else:
+                if scale or parts:
+                    raise BadSpec(
+                        f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales"
+                    )
+                made = made.override(list(settings))
+                _print_study(console, made, text, toml=toml, as_json=as_json)
+        elif group == "methods":
+            _print_method(name, named(), text, toml=toml, as_json=as_json)
+        elif group == "controls" and not as_json:
+            _print_control(name, text)
+        elif as_json:
+            print(json.dumps({"schema": 1, "name": name, "group": group, "text": text}, ensure_ascii=False))
+        else:
+            print(f"{name} ({group})\n\n{text}")
+
+
+def _print_composite(
+    study: CompositeStudy,
+    name: str,
+    *,
+    toml: bool,
+    as_json: bool,
+    scale: str | None,
+    parts: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    if toml:
+        if not isinstance(study, StudyOfExperiments):
+            raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
+        for experiment in study.experiments(scale, parts, settings):
+            print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
+        return
+    print(json.dumps({"schema": 1, **study.describe()}, ensure_ascii=False) if as_json else study.text())
+
+
+def _print_study(console: Console, experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:
+    from traintwice.study import cautions
+
+    if toml:
+        print(experiment.to_toml(), end="")
+    elif as_json:
+        warnings = [asdict(caution) for caution in cautions(experiment, classes=_classes(experiment))]
+        print(json.dumps({**experiment.to_dict(), "warnings": warnings}, ensure_ascii=False))
+    else:
+        size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
+        console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
+        if text:
+            console.print(text.replace("[", r"\[") + "\n")
+        base = experiment.rows[experiment.baseline]
+        try:
+            data, missing = experiment.data.load(), ""
+        except BadInput as reason:  # the files are missing; all but the costs can be shown
+            data, missing = None, str(reason)
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for title in ("recipe", "train", "serve", "changes"):
+            table.add_column(title, overflow="fold")
+        changes = experiment.to_dict()["rows"]
+        for row, recipe in experiment.rows.items():
+            costs = ("–", "–")
+            try:
+                if data is not None:
+                    cost = recipe.cost(base, data.shape, data.classes)
+                    costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
+            except BadInput as reason:  # a network of code that is not imported
+                missing = str(reason)
+            changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
+            table.add_row(Text(row), *costs, Text(changed or "–"))
+        console.print(table)
+        for caution in cautions(experiment, classes=None if data is None else data.classes):
+            console.print(f"\nNote, {caution}", highlight=False, markup=False)
+        if missing:
+            console.print(f"\nNote, {missing}", highlight=False, markup=False)
+        console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
+
+
+def _classes(experiment: Experiment) -> int | None:
+    try:
+        return experiment.data.load().classes
+    except BadInput:  # the files are missing
+        return None
+
+
+def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:
+    from traintwice import specs
+    from traintwice.methods import BUILDERS
+    from traintwice.recipes import Recipe
+
+    plain = specs.encode(method)
+    cost = _example_of(name, method).cost(Recipe(), (1,), 2)
+    if toml:
+        print(tomli_w.dumps({"method": plain}), end="")
+    elif as_json:
+        costs = {"train": cost.train, "serve": cost.serve}
+        print(json.dumps({"schema": 1, "name": name, "method": plain, **costs, "text": text}, ensure_ascii=False))
+    else:
+        parameters = ", ".join(f"{p.name}={p.default!r}" for p in inspect.signature(BUILDERS[name]).parameters.values())
+        print(f"{name}({parameters})\n\n{text}\n\nBy default: {method!r}")
+        print(f"Cost: {cost.train:.3g}x to train, {cost.serve:.3g}x to serve.")
+        for warning in method.warnings():
+            print(f"Note: {warning}.")
+        print(f'In a study\'s file: method = {{ builder = "{name}" }}')
+
+
+def _print_control(name: str, text: str) -> None:
+    from traintwice.controls import CONTROLS
+
+    base, *own = inspect.signature(CONTROLS[name]).parameters.values()
+    parameters = [p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in (base, *own)]
+    print(f"{name}({', '.join(parameters)})\n\n{text}\n")
+    settings = "".join(f", {p.name} = ..." for p in own if p.default is p.empty)
+    value = f'{{ builder = "{name}"{settings} }}' if settings else f'"{name}"'
+    print(f"In a row of a study's file: control = {value}")
+
+
+def _example_of(name: str, method: Method) -> Recipe:
+    """A recipe with the method: with an ensemble of two to learn from, or the deployed model, where it needs a teacher."""
+    from traintwice.methods import ensemble
+    from traintwice.recipes import Earlier, Recipe
+
+    if "teacher" not in method.needs:
+        return Recipe(method=method)
+    if name == "ensemble_distillation":
+        return Recipe(method=method, teacher=Earlier(Recipe(method=ensemble(2))))
+    return Recipe(method=method, teacher=Earlier(Recipe(), replica="first"))

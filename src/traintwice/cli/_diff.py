@@ -1,0 +1,144 @@
+"""`traintwice diff`: one old model against one new model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from traintwice.cli import _options as options
+from traintwice.cli._options import MORE, OUTPUT
+from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.errors import BadInput, cells_kept_out, require
+from traintwice.predictions._reading import Reading
+
+
+@reads_files()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Predictions of the old model: a file.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")],
+    floor: options.Floor = None,
+    new_floor: options.NewFloor = None,
+    margin: options.Margin = None,
+    same_within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHANGE",
+            help="Largest change of accuracy that does not matter, 0.5% by default; for other measures a share of the old value.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    reading: Reading = NOTHING_SAID,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = None,
+    rank: Annotated[
+        bool, typer.Option("--rank", help="Add AUC and rank agreement, which sort all rows.", rich_help_panel=MORE)
+    ] = False,
+    match_temperature: Annotated[
+        bool,
+        typer.Option(
+            "--match-temperature", help="Add soft measures with both models at their best temperature.", rich_help_panel=MORE
+        ),
+    ] = False,
+    details: Annotated[
+        bool,
+        typer.Option(
+            "--details", help="From two million rows on: compute everything, not only one-pass measures.", rich_help_panel=MORE
+        ),
+    ] = False,
+    also: options.Also = None,
+    level: options.Level = 0.95,
+    min_support: Annotated[int, typer.Option(min=1, help="Smallest slice that is shown, in rows.")] = 100,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--show", metavar="COLUMN", help="Column to print with regressed rows; repeat for more.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            "--rows",
+            metavar="FILE",
+            help="Write a Parquet file with every row: old and new class, distance, instability.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    no_rows: options.NoRows = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
+    ] = False,
+    report: options.ReportFile = None,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare an old and a new model on the same rows: quality, changed answers, slices, and the noise of retraining."""
+    options.one_form(json=json, markdown=markdown)
+    if no_rows and (rows is not None or show):
+        raise BadInput(
+            f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
+        )
+    if report is not None:
+        require("altair", extra="report", purpose="--report")
+        require("vl_convert", extra="report", purpose="--report")
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+
+    output.check_outputs({"--report": report, "--rows": rows}, [old, new, *(floor or ()), *(new_floor or ())])
+    from traintwice.compare import diff as compare_two
+    from traintwice.tables._diff import diff_sheet
+
+    wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
+    columns: Reading = {**reading, "show": show or ()}
+    with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
+        found = compare_two(
+            old,
+            new,
+            floor=floor or (),
+            new_floor=new_floor or (),
+            thresholds=threshold or (),
+            top_k=top_k or (),
+            which=options.further(also),
+            rank=rank,
+            temperature_matched=match_temperature,
+            details=details or None,
+            level=level,
+            min_support=min_support,
+            rows_file=rows,
+            no_rows=no_rows,
+            **wanted,
+            **columns,
+        )
+        if report is not None:
+            from traintwice.report import write_diff
+
+            write_diff(found, report)
+    if json:
+        output.show_json(found.to_dict())
+    elif markdown:
+        output.show(diff_sheet(found, every=True).to_markdown())
+    else:
+        output.show_sheet(diff_sheet(found, every=full))
+        unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}
+        if more := ", ".join(option for option, used in unused.items() if not used):
+            output.show(f"\nDetails: {more}\n")
+        written = [("Report", report), ("Rows", rows)]
+        output.show("".join(f"\n{what}: {path}\n" for what, path in written if path is not None))
+
+
+def _share(text: str) -> float:
+    """The share of ``--same-within``.
+
+    Raises:
+        BadInput: not a share, or a number of 1 or more without a percent sign.
+    """
+    from traintwice.compare._gate import parse_limit
+
+    value = parse_limit(text)
+    if value is None:
+        raise BadInput(f"--same-within {text}: expected a share, such as 0.5% or 0.005")
+    if value >= 1 and "%" not in text:
+        raise BadInput(f"--same-within {text}: reads as {100 * value:g} %; write {text}% or {value / 100:g}")
+    return value

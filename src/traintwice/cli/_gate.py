@@ -1,0 +1,257 @@
+"""`traintwice gate`: budgets on the difference of two models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from traintwice.cli import _options as options
+from traintwice.cli._ending import Outcome
+from traintwice.cli._options import OUTPUT
+from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.errors import BadInput, cells_kept_out, require
+from traintwice.predictions._reading import Reading
+
+if TYPE_CHECKING:
+    from traintwice.compare import Budget, GateResult
+    from traintwice.compare._gate_types import AgainstFloor
+
+BUDGETS = "Budgets"
+
+BUDGET = re.compile(
+    r"\s*(?P<measure>\w+(?:\([^()]*\))?)\s*(?P<against>[-/]\s*floor)?\s*"
+    r"(?:@(?P<column>[^=]+?)(?:=(?P<value>.*))?)?\s*=\s*(?P<limit>[^=]+)"
+)
+"""``MEASURE[(ARGUMENT)][-floor|/floor][@COLUMN[=VALUE]]=LIMIT``; the limit follows the last equals sign."""
+
+FORMS = "churn=2%, negative_flips-floor=0.2%, churn/floor=1.5, decisions(0.5)=1%, churn@country=5% or churn@country=BR=5%"
+
+
+@reads_files()
+def gate(
+    old: Annotated[
+        str | None, typer.Argument(metavar="OLD | GATE.toml", help="Predictions of the old model, or a file with all settings.")
+    ] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="Predictions of the new model.")] = None,
+    most: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="BUDGET=LIMIT",
+            help=f"Largest value of a measure: {FORMS}. MEASURE-floor and MEASURE/floor need --floor.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    least: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min",
+            metavar="BUDGET=LIMIT",
+            help="Smallest value, such as accuracy=-0.2% for the change of accuracy.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    rule: Annotated[
+        Literal["bound", "point"] | None,
+        typer.Option(
+            help="Compare the whole interval with the limit (bound, the default; inconclusive if the limit is inside) or only the "
+            "number (point).",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    inconclusive: Annotated[
+        Literal["pass", "fail"] | None,
+        typer.Option(
+            help="Count inconclusive as pass (exit status 0) or fail (1), not 3.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="Check every budget without @COLUMN also in every slice of this column; repeat for more.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    waive: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--waive",
+            metavar="ID",
+            help="Leave out the row with this id; @FILE is a file with one id per line.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    self_test: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--self-test",
+            metavar="FILES",
+            help="Instead of OLD and NEW: retrains of one recipe. The gate runs on every pair.",
+            rich_help_panel=BUDGETS,
+        ),
+    ] = None,
+    floor: options.Floor = None,
+    new_floor: options.NewFloor = None,
+    margin: options.Margin = None,
+    reading: Reading = NOTHING_SAID,
+    threshold: options.Threshold = None,
+    top_k: options.TopK = None,
+    level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
+    min_support: Annotated[
+        int | None, typer.Option(min=1, help="Smallest slice that is checked, in rows; 100 by default.")
+    ] = None,
+    no_rows: options.NoRows = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit XML.", rich_help_panel=OUTPUT)
+    ] = None,
+    report: options.ReportFile = None,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
+    options.one_form(json=json, markdown=markdown)
+    if report is not None:
+        require("altair", extra="report", purpose="--report")
+        require("vl_convert", extra="report", purpose="--report")
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+
+    read = [*_files_of(old, new), *(floor or ()), *(new_floor or ()), *[w[1:] for w in waive or () if w.startswith("@")]]
+    output.check_outputs({"--junit": junit, "--report": report}, read)
+    own = {
+        "floor": floor,
+        "new_floor": new_floor,
+        "margin": margin,
+        "thresholds": threshold,
+        "top_k": top_k,
+        "level": level,
+        "min_support": min_support,
+        "rule": rule,
+        "no_rows": no_rows,
+        "waive": waived(waive or []),
+    }
+    given = dict(reading) | without_unsaid(own)
+    wanted = budgets(most or [], least or [], by or [])
+    if self_test:
+        if old is not None or junit is not None or report is not None or inconclusive is not None:
+            raise BadInput(
+                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report and --inconclusive"
+            )
+        _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
+        return
+    with waiting(f"comparing {old} with its budgets", quiet=quiet), cells_kept_out(no_rows):
+        result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
+        if report is not None:
+            from traintwice.report import write_diff
+
+            write_diff(result.diff, report, gate=result)
+    from traintwice.tables._gate import gate_sheet
+    from traintwice.tables._gate import junit as junit_of
+
+    if junit is not None:
+        output.write_file(junit, junit_of(result), option="--junit")
+    output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
+    raise Outcome(result.exit_status)
+
+
+def _files_of(old: str | None, new: str | None) -> list[str | None]:
+    """The files that a gate reads, those that a gate's file names too."""
+    if old is None or new is not None or not old.endswith(".toml"):
+        return [old, new]
+    from traintwice.compare._gate_file import read_gate
+
+    said = read_gate(old)
+    inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]
+    return [old, *[str(Path(old).parent / path) for path in inside]]
+
+
+def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
+    from traintwice.compare import gate as compare_with
+    from traintwice.compare import gate_file
+
+    if old is None:
+        raise BadInput(
+            "gate: give the predictions of the old and the new model, a file whose name ends in .toml, or --self-test FILES"
+        )
+    if new is not None:
+        if not wanted:
+            raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min, or a TOML file")
+        result = compare_with(old, new, wanted, **given)
+    elif not old.endswith(".toml"):
+        raise BadInput(f"gate {old}: give the predictions of the new model too, or one file whose name ends in .toml")
+    elif wanted or by:
+        raise BadInput(f"gate {old}: --max, --min and --by belong in the file, as [[budgets]]")
+    else:
+        result = gate_file(old, **given)
+    if not result.checks:
+        raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
+    return result
+
+
+def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+    from traintwice.compare import self_test
+    from traintwice.tables._gate import self_test_sheet
+
+    if not wanted:
+        raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
+    with waiting("comparing every pair of retrains", quiet=quiet), cells_kept_out(bool(given.get("no_rows"))):
+        found = self_test(files, wanted, **given)
+    output.show_result(self_test_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
+def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
+    """Budgets from ``--max`` and ``--min``. Budgets without a column are repeated for each column of ``by``.
+
+    >>> [(b.measure, b.max, b.by) for b in budgets(["churn=2%"], [], ["country"])]
+    [('churn', 0.02, None), ('churn', 0.02, 'country')]
+    >>> [(b.measure, b.against, b.by, b.where, b.max) for b in budgets(["decisions(0.5)/floor@country=BR=1.5"], [], [])]
+    [('decisions(0.5)', 'times floor', 'country', 'BR', 1.5)]
+
+    Raises:
+        BadInput: a text is not a budget.
+    """
+    return [b for side, texts in (("max", most), ("min", least)) for text in texts for b in _budgets_of(side, text, by)]
+
+
+def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
+    from traintwice.compare import Budget
+    from traintwice.compare._gate import parse_limit
+
+    match = BUDGET.fullmatch(text)
+    limit = parse_limit(match["limit"]) if match else None
+    if match is None or limit is None:
+        raise BadInput(f"--{side} {text}: expected MEASURE=LIMIT, such as {FORMS}")
+    kinds: dict[str, AgainstFloor] = {"-": "minus floor", "/": "times floor"}
+    against = kinds[match["against"][0]] if match["against"] else None
+    for column in [match["column"]] if match["column"] else [None, *by]:
+        highest, lowest = (limit, None) if side == "max" else (None, limit)
+        yield Budget(match["measure"], highest, lowest, column, match["value"] if match["column"] else None, against)
+
+
+def waived(given: list[str]) -> list[str]:
+    """Ids; ``@FILE`` is replaced by the lines of the file.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    found: list[str] = []
+    for word in given:
+        if not word.startswith("@"):
+            found.append(word)
+            continue
+        try:
+            lines = Path(word[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as reason:
+            raise BadInput(f"--waive {word}: {word[1:]} cannot be read as a list of ids ({reason})") from None
+        found += [line.strip() for line in lines if line.strip()]
+    return found

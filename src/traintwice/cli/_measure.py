@@ -1,0 +1,156 @@
+"""`traintwice measure` (disagreement of replicas, or of two recipes) and `traintwice plan` (replicas and rows needed)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from traintwice.cli import _options as options
+from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.errors import BadInput
+from traintwice.predictions._reading import Reading
+
+if TYPE_CHECKING:
+    from traintwice.metrics import Metric
+
+
+@reads_files(without=("by", "time"))
+def measure(
+    files: Annotated[list[str], typer.Argument(help="Predictions of each replica: files, globs, directories.")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="FILES", help="Predictions of a second recipe; the two recipes are compared."),
+    ] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", help="With --against: replica m of both recipes had the same random streams.")
+    ] = False,
+    match_temperature: Annotated[
+        bool, typer.Option("--match-temperature", help="Add soft measures at the best temperature of the recipe.")
+    ] = False,
+    multiplicity: Annotated[
+        bool,
+        typer.Option(
+            "--multiplicity", help="Add disagreement on single rows: self-consistency, viable range, ambiguity, discrepancy."
+        ),
+    ] = False,
+    served: Annotated[
+        str | None, typer.Option("--served", metavar="FILE", help="With --multiplicity: predictions of the model in service.")
+    ] = None,
+    within_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--within-loss", metavar="EPSILON", help="Use only replicas whose log loss is at most this much above the smallest."
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option("--threshold", metavar="NUMBER", help="Add flips of the decision score >= NUMBER; repeat for more."),
+    ] = None,
+    reading: Reading = NOTHING_SAID,
+    also: options.Also = None,
+    level: options.Level = 0.95,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how much the replicas of a recipe disagree, or compare two recipes."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+    from traintwice.tables._measures import measures_sheet, recipes_sheet
+
+    if against and (match_temperature or multiplicity):
+        option = "--match-temperature" if match_temperature else "--multiplicity"
+        raise BadInput(f"{option} and --against exclude each other: {option} measures one recipe")
+    if against:
+        from traintwice.compare import compare_recipes
+        from traintwice.compare._recipes import DEFAULT as RECIPES
+
+        names = (" ".join(files), " ".join(against))
+        wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
+        with waiting("comparing two recipes", quiet=quiet):
+            both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
+        output.show_result(recipes_sheet(both), both.to_dict(), json=json, markdown=markdown)
+        return
+    from traintwice.compare import measure as measure_all
+    from traintwice.compare._measure import DEFAULT
+
+    which: list[Metric | str] = [*DEFAULT, *options.further(also)]
+    with waiting(f"measuring {len(files)} files", quiet=quiet):
+        found = measure_all(
+            files,
+            which=which,
+            level=level,
+            temperature_matched=match_temperature,
+            multiplicity=multiplicity,
+            served=served,
+            within_loss=within_loss,
+            thresholds=threshold or (),
+            **reading,
+        )
+    output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
+@reads_files(without=("by", "time", "regression"))
+def plan(
+    churn: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Expected churn, 0.05 for 5 %; with --pilot it is measured.")
+    ] = None,
+    detect: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Difference in churn to detect, 0.005 for 0.5 pp.")
+    ] = None,
+    pilot: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pilot", metavar="FILES", help="Predictions of existing replicas, four or more: files, globs, directories."
+        ),
+    ] = None,
+    replicas: Annotated[
+        list[int] | None, typer.Option(metavar="M", help="A number of replicas to consider; repeat for more.")
+    ] = None,
+    rows: Annotated[list[int] | None, typer.Option(metavar="N", help="A number of rows to consider; repeat for more.")] = None,
+    level: options.Level = 0.95,
+    power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
+    reading: Reading = NOTHING_SAID,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Plan a comparison: the replicas and rows needed to detect a difference in churn."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+    from traintwice.compare import plan as plan_with
+    from traintwice.tables._measures import plan_sheet
+
+    sizes = without_unsaid({"replicas": replicas, "rows": rows})
+    with waiting("reading the pilot", quiet=quiet):
+        found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
+    output.show_result(plan_sheet(found), found.to_dict(), json=json, markdown=markdown)
+
+
+def tokens(
+    base: Annotated[str, typer.Argument(help="Token probabilities of the reference model.")],
+    other: Annotated[str, typer.Argument(help="Token probabilities of the other model, on the same text or prompts.")],
+    least: Annotated[
+        float,
+        typer.Option(
+            metavar="NATS", help="For lists of top tokens: log probability that no token falls below, for upper bounds."
+        ),
+    ] = -23.0,
+    level: options.Level = 0.95,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two language models token by token: files of llama.cpp (--kl-divergence-base), or JSONL of responses with logprobs."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import _output as output
+    from traintwice.cli._progress import waiting
+    from traintwice.compare import diff_tokens
+    from traintwice.tables._measures import tokens_sheet
+
+    with waiting(f"comparing {base} and {other}", quiet=quiet):
+        found = diff_tokens(base, other, level=level, least=least)
+    output.show_result(tokens_sheet(found), found.to_dict(), json=json, markdown=markdown)

@@ -1,0 +1,177 @@
+"""Options that several verbs share, and options that take several files after one name (``--floor a.csv b.csv``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperOption
+
+from traintwice.cli._reading import split
+from traintwice.errors import BadInput
+
+OUTPUT = "Output"
+NOISE = "Noise of retraining"
+MORE = "More answers and measures"
+
+Floor = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--floor",
+        metavar="FILES",
+        help="Predictions of retrains of the old recipe, four or more: files, globs, directories.",
+        rich_help_panel=NOISE,
+    ),
+]
+NewFloor = Annotated[
+    list[str] | None,
+    typer.Option("--new-floor", metavar="FILES", help="Predictions of retrains of the new recipe.", rich_help_panel=NOISE),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATIO",
+        help='"Within noise" means below this multiple of the noise floor; 1.5 by default.',
+        rich_help_panel=NOISE,
+    ),
+]
+Threshold = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--threshold",
+        metavar="NUMBER",
+        help="Compare the decisions of binary models, score >= NUMBER; repeat for more.",
+        rich_help_panel=MORE,
+    ),
+]
+TopK = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--top-k",
+        metavar="K",
+        help="Compare the K rows (or share of rows) of highest score; repeat for more.",
+        rich_help_panel=MORE,
+    ),
+]
+
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="MEASURE",
+        help="A further measure, such as fleiss_kappa or hellinger, or all; repeat, or separate by commas.",
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="auto, loop (one replica at a time), stacked (many MLPs at once) or vectorised (many replicas of any network at once).",
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="cpu, or cuda for a GPU (deterministic kernels).")]
+PrecisionName = Annotated[
+    str, typer.Option("--precision", help="float32, float64, tf32 (products on a GPU) or bf16 (mixed precision).")
+]
+Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=OUTPUT)]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a job summary.", rich_help_panel=OUTPUT)]
+DEFAULT_STORE = Path("traintwice-runs")
+DEFAULT_REPORT = Path("traintwice-report")
+
+Trust = Annotated[bool, typer.Option("--trust", help="Import the functions that the study names; this runs their code.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.", rich_help_panel=OUTPUT)]
+NoRows = Annotated[bool, typer.Option("--no-rows", help="Leave ids and single rows out of all output.", rich_help_panel=OUTPUT)]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML page.", rich_help_panel=OUTPUT)
+]
+
+
+def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
+    """Names of measures; ``all`` means every measure, or every one-pass measure.
+
+    >>> further(["hellinger,fleiss_kappa"]), len(further(["all"])) > 40
+    (['hellinger', 'fleiss_kappa'], True)
+    """
+    wanted = split(words) or []
+    if "all" not in wanted:
+        return wanted
+    from traintwice.metrics import ALL
+
+    return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
+
+
+def one_form(**forms: bool) -> None:
+    """Refuse two forms of standard output.
+
+    Raises:
+        BadInput: more than one form is requested.
+    """
+    wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
+    if len(wanted) > 1:
+        raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output has one form")
+
+
+SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")
+"""Options that take several files."""
+
+
+class Verb(TyperCommand):
+    """A verb with options such as ``--floor a.csv b.csv c.csv``.
+
+    Such an option takes all words up to the next option. If the arguments of the verb are then missing, they are the last of these words:
+    ``--floor 'again*.csv' old.csv new.csv``.
+    """
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.is_flag:
+                option.metavar = ""  # a flag has no value to show in --help
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the name of the option before each of its values, as Click expects."""
+        takes_value = {name for p in self.params if isinstance(p, TyperOption) and not p.is_flag for name in p.opts}
+        needed = sum(abs(p.nargs) for p in self.params if isinstance(p, TyperArgument))  # files: at least one
+        if "--self-test" in args:
+            needed = 0
+        return super().parse_args(ctx, spread(args, SEVERAL, takes_value, needed))
+
+
+def spread(args: Sequence[str], several: Sequence[str], takes_value: set[str], needed: int) -> list[str]:
+    """Arguments in which each value of the options in ``several`` has the name of its option before it.
+
+    >>> spread(["a", "b", "--floor", "c", "d", "--id", "i"], ["--floor"], {"--floor", "--id"}, 2)
+    ['a', 'b', '--floor', 'c', '--floor', 'd', '--id', 'i']
+    >>> spread(["--floor", "c*", "a", "b"], ["--floor"], {"--floor"}, 2)
+    ['--floor', 'c*', 'a', 'b']
+    """
+    words = list(_owners(args, several, takes_value))
+    lacking = needed - sum(owner is None for owner, _ in words)
+    movable = [at for at, (owner, _) in enumerate(words) if owner is not None and owner in several]
+    for at in reversed(movable):
+        owner, word = words[at]
+        if lacking <= 0 or sum(other == owner for other, _ in words) < 2:
+            break
+        words[at] = (None, word)
+        lacking -= 1
+    return [part for owner, word in words for part in ((owner, word) if owner and owner in several else (word,))]
+
+
+def _owners(args: Sequence[str], several: Sequence[str], takes_value: set[str]) -> Iterator[tuple[str | None, str]]:
+    """Each word with the option that takes it: None for a plain argument, "" for a word that Click reads unchanged."""
+    owner: str | None = None
+    for at, word in enumerate(args):
+        if word == "--":
+            yield from [("", word), *[(None, rest) for rest in args[at + 1 :]]]
+            return
+        if word.startswith("-") and word != "-":
+            followed = at + 1 < len(args) and not args[at + 1].startswith("-")
+            owner = word if word in several and followed else ("" if word in takes_value else None)
+            if owner not in several:
+                yield "", word
+        else:
+            yield owner, word
+            owner = owner if owner in several else None

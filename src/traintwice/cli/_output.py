@@ -1,0 +1,121 @@
+"""Output of the verbs: one form on standard output, and files."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from traintwice._files import refuse_overwriting, write_whole
+from traintwice.errors import BadInput, StoreError
+from traintwice.tables import Sheet, Table
+
+STRESSED = {
+    r"\bworse\b|more than retraining causes|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
+    r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept\b(?!\.)|^Gate passed": "bold green",
+    r"\b[Ii]nconclusive\b": "bold yellow",
+    r"^Verdict:": "bold",
+}
+"""Regular expressions of verdicts, and their style on a terminal."""
+
+
+def show(text: str) -> None:
+    """Write to standard output and flush, so that a full disk raises here.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StoreError(f"standard output cannot be written ({error.strerror})") from None
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """Print one strict JSON document: no NaN, ASCII only."""
+    show(json.dumps(value, allow_nan=False) + "\n")
+
+
+def show_sheet(sheet: Sheet) -> None:
+    """Print a sheet: in the width of the terminal with coloured verdicts; without a terminal names are whole."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    text = Text(sheet.to_text(console.width, whole_names=not console.is_terminal))
+    if console.is_terminal:
+        for words, style in STRESSED.items():
+            text.highlight_regex(re.compile(words, re.MULTILINE), style)
+        text.stylize("bold", 0, text.plain.find("\n"))
+        with console.capture() as captured:
+            console.print(text, soft_wrap=True)
+        show(captured.get())
+    else:
+        show(text.plain + "\n")
+
+
+def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bool) -> None:
+    """Print a result in the requested form."""
+    if json:
+        show_json(plain)
+    elif markdown:
+        show(sheet.to_markdown())
+    else:
+        show_sheet(sheet)
+
+
+def in_columns(table: Table) -> RichTable:
+    """A table for the terminal. Long names are folded; square brackets in names are not markup."""
+    columns = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    columns.add_column("", overflow="fold")
+    for column in table.columns:
+        columns.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
+    for row, cells in zip(table.rows, table.strings(), strict=True):
+        columns.add_row(*[Text(cell) for cell in [row.name, *cells]])
+    return columns
+
+
+def write_file(path: Path, text: str, *, option: str) -> None:
+    """Write a file as a whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another {option}") from None
+
+
+def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) -> None:
+    """Raise before the work if a file cannot be written, or is one of the inputs.
+
+    Args:
+        outputs: the option of each file to its path.
+        inputs: the files, globs and directories that are read.
+    Raises:
+        BadInput: a path is a directory, its directory does not exist, or the file is an input or another output.
+    """
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        try:
+            path.lstat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
+            raise BadInput(
+                f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); choose another {option}"
+            ) from None
+        if path.is_dir():
+            raise BadInput(f"{path}: is a directory; {option} needs the name of a file")
+        if not path.parent.is_dir():
+            raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
+    refuse_overwriting(outputs, inputs)

@@ -1,0 +1,157 @@
+"""`traintwice replicate`: trains any function or command several times."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from traintwice._importing import allow_imports, names_a_function
+from traintwice.cli import _options as options
+from traintwice.cli._reading import NOTHING_SAID, reads_files, split
+from traintwice.errors import BadSpec
+from traintwice.predictions._reading import Reading
+
+DEFAULT_REPLICAS = Path("traintwice-replicas")
+
+
+@reads_files(without=("by", "time", "show", "weight", "cluster", "draws", "by_position", "on_missing", "memory"))
+def replicate(
+    command: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="COMMAND...",
+            help="After --: a command with {seed} and {out}, such as python train.py --seed {seed} --out {out}. Or a function, "
+            "such as train:main.",
+        ),
+    ],
+    replicas: Annotated[int, typer.Option(min=1, help="Trainings of each recipe; missing ones are trained.")] = 10,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME=WORDS",
+            help="A recipe: words added to the command, or key=value settings of the function; repeat for more. The first is the "
+            "baseline.",
+        ),
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Directory of the replicas.")] = DEFAULT_REPLICAS,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random streams.")] = 0,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="SOURCE",
+            help="Source of randomness that differs between replicas, such as init; separate by commas. The others are fixed.",
+        ),
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option(min=0, help="Train only the replica of this number, in this process: for array jobs.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End a replica that takes longer; it counts as failed.")
+    ] = None,
+    mix_code: Annotated[bool, typer.Option("--mix-code", help="Allow replicas of different code in one recipe.")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write a report.")] = None,
+    reading: Reading = NOTHING_SAID,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a model several times with other seeds, by any command or function; measure and compare the replicas."""
+    from traintwice.replication._study_file import recipes_of
+
+    train: str | list[str] = command
+    if len(command) == 1 and names_a_function(command[0]):
+        train = command[0]
+        sys.path.insert(0, str(Path.cwd()))
+    arguments: dict[str, Any] = {"train": train, "replicas": replicas, "seed": seed, "vary": split(vary), "reading": reading}
+    if recipe:
+        arguments["recipes"] = recipes_of(recipe, of_command=isinstance(train, list))
+    train_and_show(
+        arguments,
+        store,
+        report,
+        json=json,
+        quiet=quiet,
+        index=index,
+        jobs=jobs,
+        threads=threads,
+        timeout=timeout,
+        mix_code=mix_code,
+    )
+
+
+def run_file(
+    study: str, store: Path, report: Path | None, *, explicit: Mapping[str, Any], refused: Mapping[str, Any], **shown: Any
+) -> None:
+    """`traintwice run` of a file with a table ``[trainer]``.
+
+    Args:
+        study: the file.
+        store, report: as in `replicate`.
+        explicit: options that replace settings of the file; None where the user gave none.
+        refused: options of `run` that such a file does not have.
+        shown: json, quiet and jobs.
+    Raises:
+        BadSpec: the file or an option is not valid.
+    """
+    from traintwice.replication._study_file import read_study
+
+    for option, value in refused.items():
+        if value:
+            raise BadSpec(f"{option}: {study} trains with a function or command of its own, which has no such option")
+    arguments = read_study(study) | {key: value for key, value in explicit.items() if value is not None}
+    train_and_show(arguments, store, report, **shown)
+
+
+def train_and_show(
+    arguments: Mapping[str, Any], path: Path, report: Path | None, *, json: bool, quiet: bool, **options: Any
+) -> None:
+    """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
+    from traintwice.cli import _output as output
+    from traintwice.errors import TooFewReplicas
+    from traintwice.replication._store import ReplicaStore
+    from traintwice.replication._study import gather, replicas_of_study, train_missing
+
+    allow_imports()
+    wanted = replicas_of_study(**arguments)
+    store = ReplicaStore(path)
+    if not quiet:
+        print(f"traintwice: trains with the {wanted.trainer.name}", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C prints what is kept
+    try:
+        with closing(train_missing(wanted, store, **options)) as finishing:
+            failed = False
+            for done, (task, reason) in enumerate(finishing, start=1):
+                failed = failed or reason is not None
+                if not quiet:
+                    print(f"{task.name}: {reason or 'done'} ({done} finished)", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
+        raise typer.Exit(130) from None
+    found = gather(wanted, store)
+    if options.get("index") is None:
+        if json:
+            output.show_json(found.to_dict())
+        else:
+            output.show_sheet(found.sheet())
+            try:
+                for comparison in found.compare().values():
+                    output.show("\n")
+                    output.show_sheet(comparison.sheet())
+            except TooFewReplicas as reason:
+                output.show(f"\nNo comparison: {reason}\n")
+        if report is not None:
+            index = found.report(report)
+            if not json:
+                output.show(f"\nReport: {index}\n")
+    if failed:
+        print(f"traintwice: {found.failures_in_words()}", file=sys.stderr)
+        raise typer.Exit(2)

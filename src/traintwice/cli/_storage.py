@@ -1,0 +1,253 @@
+"""Verbs for files on disk: `store` (trained replicas), `fetch` (data sets), `export` and `predict` (trained models)."""
+
+from __future__ import annotations
+
+import json as to_json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from traintwice.cli._options import DEFAULT_STORE, Trust
+from traintwice.errors import BadInput, require, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from traintwice.recipes import Recipe
+    from traintwice.study import Store
+
+Row = Annotated[str, typer.Option("--row", help="Recipe of the study.")]
+Replica = Annotated[int, typer.Option("--replica", help="Number of its replica.")]
+Study = Annotated[str | None, typer.Option("--study", help="Name of the study, if the store has several.")]
+Weights = Annotated[Path, typer.Argument(help="Directory of trained replicas; `traintwice run --save-weights` makes one.")]
+
+
+def store(
+    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete replicas that no study in the store needs, and damaged and temporary files."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: list the files, delete nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the recipes in a store with their replicas and sizes; --prune deletes what no study needs."""
+    require("torch", extra="torch", purpose="reading a store")
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from traintwice.study import Store
+
+    console = Console()
+    kept = Store(path, create=False)
+    rows = needed(kept)
+    if prune:
+        freed, what = _prune(kept, rows, dry_run=dry_run)
+        if json:
+            print(to_json.dumps({"schema": 1, "removed": what, "freed_bytes": freed, "dry_run": dry_run}))
+        else:
+            for line in what:
+                console.print(f"{'would remove' if dry_run else 'removed'} {line}", highlight=False, markup=False)
+            console.print(f"{_size(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
+        return
+    listed = [_entry(kept, key, rows.get(key, [])) for key in kept.digests()]
+    if json:
+        print(to_json.dumps({"schema": 1, "store": str(path), "recipes": listed}, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("recipe", "replicas", "size", "needed by"):
+        table.add_column(title, justify="left" if title in ("recipe", "needed by") else "right")
+    for entry in listed:
+        by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
+        damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
+        damaged += "" if entry["described"] else " (recipe.json damaged)"
+        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
+    console.print(table)
+    total = sum(entry["bytes"] for entry in listed)
+    console.print(f"\n{path}: {_size(total)} in {len(listed)} recipes", highlight=False, markup=False)
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that can be downloaded, such as FashionMNIST.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Directory for its files; by default one named after it in TRAINTWICE_DATA or ~/.cache/traintwice."),
+    ] = None,
+) -> None:
+    """Download a data set with its checksums and read it; files that are there already are not downloaded again."""
+    from rich.console import Console
+
+    from traintwice.data import FETCHED
+
+    if name not in FETCHED:
+        raise unknown("data set to download", name, FETCHED, hint="docs/data.md says how to get the others.")
+    console = Console(highlight=False, soft_wrap=True)
+    cls: Any = FETCHED[name]
+    source = cls(folder=None if folder is None else str(folder))
+    try:
+        data = source.load()
+    except BadInput:
+        files = cls.fetch(folder)
+        console.print(f"{len(files)} files in {files[0].parent}")
+        data = source.load()
+    sizes = ", ".join(f"{len(split):,} {part}" for part, split in data.splits.items())
+    console.print(f"{data.name}: {sizes}; {data.classes} classes; inputs of shape {data.shape}; digest {data.digest}")
+
+
+def export(
+    store: Weights,
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
+    trust: Trust = False,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
+) -> None:
+    """Write a trained model for serving, and check that every file predicts the same."""
+    require("torch", extra="torch", purpose="export")
+    from rich.console import Console
+
+    from traintwice.cli._study import load
+    from traintwice.engine._deployed import FORMATS
+    from traintwice.study import Store
+    from traintwice.study._export import export as write_model
+
+    kept = Store(store, create=False)
+    for name, file in write_model(load(store, study, trust=trust), kept, row, replica, out, tuple(formats or FORMATS)).items():
+        Console().print(f"{name}: {file} (predicts the same)", highlight=False, soft_wrap=True)
+
+
+def predict(
+    store: Weights,
+    inputs: Annotated[
+        Path, typer.Argument(help="A .npy file of inputs, or a .npz file with arrays inputs and labels (optional).")
+    ],
+    row: Row,
+    replica: Replica = 0,
+    study: Study = None,
+    out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
+    trust: Trust = False,
+) -> None:
+    """Predict new data with a trained model; `traintwice measure` and `diff` read the file."""
+    require("torch", extra="torch", purpose="prediction")
+    import numpy as np
+    from rich.console import Console
+
+    from traintwice.cli._output import check_outputs
+    from traintwice.cli._study import load
+    from traintwice.predictions import write_predictions
+    from traintwice.study import Store
+    from traintwice.study._export import as_networks_take_them, model_of
+    from traintwice.study._export import predict as predict_with
+
+    check_outputs({"--out": out}, [inputs])
+    results = load(store, study, trust=trust)
+    x, labels = _read_inputs(inputs)
+    if x.shape[1:] != results.data.shape:
+        raise BadInput(
+            f"{inputs}: got inputs of shape {x.shape[1:]}, expected {results.data.shape}, the shape of the training data"
+        )
+    model = model_of(results, Store(store, create=False), row, replica)
+    probs = predict_with(model, as_networks_take_them(x, results.data))
+    write_predictions(out, probs, ids=np.arange(len(probs)), labels=labels)
+    Console().print(f"{len(probs):,} rows: {out}", highlight=False, soft_wrap=True)
+
+
+def needed(store: Store) -> dict[str, list[str]]:
+    """Digest of a recipe to the rows that need it ("study: row"), over all studies of a store; rows need their earlier models too.
+
+    A study needs the replicas of its recipes on every data set of the store where its own data cannot be read without running code.
+    """
+    from traintwice.specs import key_of
+    from traintwice.study import Experiment
+
+    rows: dict[str, list[str]] = {}
+    every = {found for key in store.digests() if isinstance(found := store.identity(key).get("data"), str)}
+    for name in store.studies():
+        experiment = Experiment.from_dict(store.study(name) or {}, source=f"{store.path}: study {name}")
+        try:
+            digests = {experiment.data.load().digest}
+        except BadInput:
+            digests = every
+        for row, recipe in experiment.rows.items():
+            for part, of in _with_earlier(recipe, f"{name}: {row}"):
+                for data in digests:
+                    rows.setdefault(key_of(part, data, experiment.seed), []).append(of)
+    return rows
+
+
+def _with_earlier(recipe: Recipe, of: str) -> Iterator[tuple[Recipe, str]]:
+    yield recipe, of
+    for earlier in recipe.earlier():
+        yield from _with_earlier(earlier.recipe, f"{of} (earlier model)")
+
+
+def _entry(store: Store, key: str, rows: list[str]) -> dict[str, Any]:
+    from traintwice.study import Damage
+
+    numbers = store.replicas(key)
+    damaged = sum(isinstance(store.record(key, m), Damage) for m in numbers)
+    sizes = {"replicas": len(numbers) - damaged, "damaged": damaged, "bytes": store.size(key)}
+    return {"key": key, "rows": rows, **sizes, "described": bool(store.identity(key))}
+
+
+def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[int, list[str]]:
+    """Bytes freed, and the removed files in words."""
+    from traintwice.study import Damage
+
+    freed, what = 0, []
+    for key in store.digests():
+        if key not in rows:
+            freed += store.size(key)
+            line = f"{len(store.replicas(key))} replicas of {key[:12]}, which no study needs"
+            others = [] if dry_run else store.remove(key)
+            what.append(line + (f" (kept, since no store wrote them: {', '.join(others)})" if others else ""))
+            continue
+        for replica in store.replicas(key):
+            found = store.record(key, replica)
+            if isinstance(found, Damage):
+                freed += 0 if dry_run else store.remove_replica(key, replica)
+                what.append(f"replica {replica} of {key[:12]}: {found.reason}")
+    for leftover in list(store.leftovers()):
+        freed += leftover.stat().st_size
+        what.append(f"{leftover.name}, left by an interrupted write")
+        if not dry_run:
+            leftover.unlink(missing_ok=True)
+    return freed, what
+
+
+def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+        arrays = {"inputs": found} if isinstance(found, np.ndarray) else dict(found)
+    except Exception as error:  # the errors of three libraries have no common class
+        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error}); it may be cut short") from None
+    if "inputs" not in arrays:
+        raise BadInput(f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected an array named inputs")
+    inputs, labels = arrays["inputs"], arrays.get("labels")
+    if inputs.dtype.kind not in "fiub" or inputs.ndim < 2 or not len(inputs):
+        raise BadInput(
+            f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example"
+        )
+    if labels is not None and labels.shape != inputs.shape[:1]:
+        raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
+    return inputs, labels
+
+
+def _size(count: int) -> str:
+    """Bytes with a unit.
+
+    >>> _size(4_300_000)
+    '4.3 MB'
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    value, unit = count / 1000, 0
+    while value >= 1000 and unit < 3:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {('kB', 'MB', 'GB', 'TB')[unit]}"

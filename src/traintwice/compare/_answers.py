@@ -1,0 +1,166 @@
+"""The questions about a new model, answered from the numbers of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from traintwice._formatting import between, change, cut, decimals_for, probability, times, value_of, visible
+from traintwice.compare._answer_types import Answer, Concern, NoiseFloor, Question
+from traintwice.compare._floor import NO_VERDICT, advice
+from traintwice.compare._results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
+from traintwice.compare._slices import restless_slices, worse_slices
+from traintwice.statistics._significance import holm
+
+SAME_WITHIN = 0.005
+"""Largest change of accuracy that does not matter, unless another is given; of other measures, the same share of the old value."""
+
+LONGEST_NAME = 60
+
+PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
+"""Measures of quality that the answer rests on, where they have a value."""
+
+
+def quality_answer(quality: Sequence[Quality], level: float, same_within: float) -> Answer:
+    """Whether the new model is worse, better, or the same within a margin.
+
+    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error).
+    No change that matters: the whole interval of each is inside the margin. Else inconclusive.
+    """
+    asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
+    if not asked and quality:
+        said = "there are too few rows to estimate a variance"
+        return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {said}.", said)
+    if not asked:
+        return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "needs labels")
+    adjusted = holm([q.p_value or 0.0 for q in asked])
+    better = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) > 0]
+    worse = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) < 0]
+    detail = "; ".join(_change_in_words(q) for q in (worse or better or asked)[:2])
+    if worse:
+        but = f", although {better[0].title} is better" if better else ""
+        return Answer("quality", "worse", "problem", f"The new model is worse: {detail}{but}.", detail)
+    if better:
+        return Answer("quality", "better", "fine", f"The new model is better: {detail}.", detail)
+    if all(_inside(q, same_within) for q in asked):
+        margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
+        said = f"no change that matters (within {margin})"
+        return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", detail)
+    return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}.", detail)
+
+
+def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str) -> Answer:
+    """Whether a measure is more than retraining causes.
+
+    Args:
+        question: "regressions" or "disagreement".
+        floor: of the measure; None without retrains.
+        measured: the measure; None where it has no value.
+        without: why it has none.
+    """
+    if measured is None:
+        return Answer(question, "no value", "unknown", f"{question.capitalize()}: {without}.", without)
+    value = with_interval(measured)
+    if floor is None:
+        said = f"{value}; how much retraining alone causes is not known without retrains of the old recipe (--floor)"
+        return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
+    verdict, concern = _of_floor(floor)
+    if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
+        detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
+        return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
+    detail = f"{value}, {_ratio(floor)}"
+    return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
+
+
+def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
+    """Groups in which the new model is worse, or changes more than its floor or the other rows."""
+    if not every:
+        said, way = ("no group has enough rows", "--min-support") if asked else ("no groups given", "--by COLUMN")
+        return Answer("slices", said, "unknown", f"Slices: {said} ({way}).", said)
+    worse, restless = worse_slices(every), restless_slices(every)
+    named = [_loss_in_words(s, s.worse[0]) for s in worse[:3]] + [_churn_in_words(s) for s in restless if s not in worse][
+        : 3 - len(worse[:3])
+    ]
+    detail = " · ".join(named)
+    many = f"{len(every):,} group{'s' if len(every) > 1 else ''}"
+    if worse:
+        return Answer(
+            "slices", f"worse in {len(worse):,} of {many}", "problem", f"Worse in {len(worse):,} of {many}: {detail}.", detail
+        )
+    if restless:
+        floor = every[0].excess is not None
+        said = f"churn above {'its floor' if floor else 'the rest'} in {len(restless):,} of {many}"
+        return Answer("slices", said, "problem" if floor else "inconclusive", f"{said.capitalize()}: {detail}.", detail)
+    return Answer("slices", "no significant difference", "fine", f"Slices: no significant difference in {many}.", many)
+
+
+def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
+    """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes; None if none are given."""
+    parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
+    parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
+    if not parts:
+        return None
+    detail = " · ".join(f"{where}: {said}{'' if f is None else f', {_ratio(f)}'}" for where, said, f in parts)
+    judged: list[tuple[str, Concern]] = [("no retrains given", "unknown") if f is None else _of_floor(f) for _, _, f in parts]
+    order: tuple[Concern, ...] = ("problem", "inconclusive", "unknown", "fine")
+    verdict, concern = min(judged, key=lambda j: order.index(j[1]))
+    return Answer("operating point", verdict, concern, f"Operating point: {verdict}: {detail}.", detail)
+
+
+def with_interval(measured: Measured) -> str:
+    """A measure in words: "churn 6.31 % (6.27 to 6.35)"."""
+    ends = between(measured.estimate, measured.unit)
+    value = f"{value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
+    return f"{value} of labelled rows right → wrong" if measured.name == "negative_flips" else f"{measured.title} {value}"
+
+
+def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
+    if floor.verdict == "beyond noise":
+        return "more than retraining causes", "problem"
+    return ("within noise", "fine") if floor.verdict == "within noise" else ("inconclusive", "inconclusive")
+
+
+def _ratio(floor: NoiseFloor) -> str:
+    """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
+    of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
+    ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
+    given = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}" if floor.retrains else "draws of one model"
+    if math.isnan(floor.ratio.value):
+        return f"as in {given}"
+    if not math.isnan(floor.ratio.low):
+        given = f"{ends}; {given}"
+    return f"{times(floor.ratio.value, word=False)} × floor of {value_of(floor.floor, floor.unit)} ({given})"
+
+
+def _gain(q: Quality) -> float:
+    """The change, positive where the new model is better."""
+    return q.change.value if q.higher_is_better else -q.change.value
+
+
+def _inside(q: Quality, same_within: float) -> bool:
+    margin = same_within if q.unit == "fraction" else same_within * abs(q.old.value)
+    return -margin <= q.change.low and q.change.high <= margin
+
+
+def _change_in_words(q: Quality) -> str:
+    digits = decimals_for([q.change], q.unit)
+    both = f"{value_of(q.old, q.unit, digits)} → {value_of(q.new, q.unit, digits)}"
+    return f"{q.title} {both} ({change(q.change, q.unit).replace(' (', ', ', 1).removesuffix(')')})"
+
+
+def _name(s: Slice) -> str:
+    shown = f"{visible(s.column)} is missing" if s.value is None else f"{visible(s.column)}={visible(s.value)}"
+    return cut(shown, LONGEST_NAME)
+
+
+def _loss_in_words(s: Slice, t: SliceTest) -> str:
+    old = "" if t.old is None else f"{value_of(t.old, 'fraction', 1)} → "
+    return f"{_name(s)}: {t.question} {old}{value_of(t.new, 'fraction', 1)} (q {probability(t.q_value)})"
+
+
+def _churn_in_words(s: Slice) -> str:
+    t = s.tests[0]
+    against = "" if t.old is None else f" against {value_of(t.old, 'fraction', 1)} elsewhere"
+    if s.excess is not None and t.old is not None:
+        against = f", {t.new / t.old:.1f} × its floor" if t.old > 0 else ", its floor is 0"
+    return f"{_name(s)}: churn {value_of(t.new, 'fraction', 1)}{against} (q {probability(t.q_value)})"

@@ -1,0 +1,204 @@
+"""Short lists of changed rows, the instability of a row under the old recipe, and a file of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from traintwice.compare._arguments import check_path
+from traintwice.compare._expressions import changed, distance, unstable
+from traintwice.compare._results import ChangedRow, Review
+from traintwice.errors import BadInput
+from traintwice.metrics._churn import same_vote
+from traintwice.metrics._definition import to_numpy
+from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
+from traintwice.predictions._session import literal
+from traintwice.types import Array
+
+BINS = 1 << 16
+"""Scores closer than 1/65,536 count as equal when the least stable rows are chosen."""
+
+SHARES = (0.01, 0.05, 0.1)
+"""Shares of rows whose review is reported."""
+
+
+def instability(predictions: Predictions | Array) -> np.ndarray:
+    r"""Instability of each row: how little the old recipe's models, taken together, prefer their first class to their second.
+
+        s_n = 1 − (largest − second largest of P̄_n),   P̄ the mean over the models, of votes where only labels are known
+
+    Args:
+        predictions: probabilities ``M N K`` (one old model suffices), predicted labels ``M N`` (M >= 2), or `Predictions`. Not the
+            new model's: the score shows where to look before the new model is there.
+    Returns:
+        Numbers in [0, 1], shape ``N``. 0.05 reads: the first class leads by 95 pp; 1 is a tie. It orders rows; it is not the
+        probability of a flip.
+    Raises:
+        BadInput: the predicted labels of one model alone, or numbers, which have no classes.
+    Source:
+        Ours, after CH Lemma 2: a row flips only where the probabilities move by more than the margin.
+    Example:
+        >>> instability(np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.7, 0.3], [0.4, 0.6]]])).round(2).tolist()
+        [0.4, 1.0]
+    """
+    p = Predictions.of(predictions)
+    reason = no_instability(p.has_probs, p.has_scores, p.replicas)
+    if reason is not None:
+        raise BadInput(f"instability: {reason}")
+    if p.has_probs:
+        ordered = np.sort(to_numpy(p.mean), axis=0)
+        return np.asarray(1.0 - (ordered[-1] - ordered[-2]))
+    votes = to_numpy(p.votes)
+    same = to_numpy(same_vote(np, votes)).astype(np.int64)
+    first = same.argmax(axis=0)
+    most = np.take_along_axis(same, first[None], axis=0)[0]
+    others = votes != np.take_along_axis(votes, first[None], axis=0)
+    return np.asarray(1.0 - (most - np.where(others, same, 0).max(axis=0)) / p.replicas)
+
+
+def no_instability(has_probs: bool, has_scores: bool, models: int) -> str | None:
+    """Why rows have no instability score, or None where they have one."""
+    if has_scores:
+        return "numbers have no classes to change"
+    if not has_probs and models < 2:
+        return "the predicted labels of one model do not say how close it was; give probabilities, or retrains of the old recipe"
+    return None
+
+
+class Reviews:
+    """Rows and changed labels by instability."""
+
+    def __init__(self) -> None:
+        self._rows, self._flips = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
+
+    def add(self, scores: np.ndarray, flipped: np.ndarray) -> None:
+        """Add rows."""
+        bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
+        self._rows += np.bincount(bins, minlength=BINS)
+        self._flips += np.bincount(bins[flipped], minlength=BINS)
+
+    def result(self) -> tuple[Review, ...]:
+        """Share of changed labels among the least stable rows; an expectation where scores tie. Empty without flips."""
+        total, flips = int(self._rows.sum()), int(self._flips.sum())
+        if not flips:
+            return ()
+        rows_above, flips_above = np.cumsum(self._rows[::-1]), np.cumsum(self._flips[::-1])
+        found = []
+        for share in SHARES:
+            wanted = max(round(share * total), 1)
+            caught = np.interp(wanted, np.concatenate([[0], rows_above]), np.concatenate([[0], flips_above]))
+            found.append(Review(share, wanted, float(caught / flips)))
+        return tuple(found)
+
+
+class TopRows:
+    """The n rows of largest rank, the earlier row where ranks tie; or the first n rows, where ranks are all equal.
+
+    Args:
+        wanted: n.
+        names: of the classes.
+    """
+
+    def __init__(self, wanted: int, names: Sequence[str] | None) -> None:
+        self._wanted, self._names = wanted, names
+        self._rows: list[tuple[float, ChangedRow]] = []
+
+    def add(
+        self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
+    ) -> None:
+        """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are skipped),
+        distance and instability.
+        """
+        least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
+        better = np.flatnonzero(rank > max(least, 0.0))
+        best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
+        fresh = [(float(rank[n]), self._row(block, int(n), int(places[n]), float(far[n]), unstable_by)) for n in best]
+        self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
+
+    def result(self) -> tuple[ChangedRow, ...]:
+        """Largest first."""
+        return tuple(row for _, row in self._rows)
+
+    def _row(self, block: Predictions, n: int, place: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
+        before = after = label = None
+        if block.has_scores:
+            old, new = (f"{float(block.scores[m, n]):.6g}" for m in (0, 1))
+            if block.targets is not None and not np.isnan(block.targets[n]):
+                label = f"{float(block.targets[n]):.6g}"
+        else:
+            old, new = (name_of(int(block.votes[m, n]), self._names) for m in (0, 1))
+            label = name_of(int(block.labels[n]), self._names) if block.has_labels and not block.has_outcomes else None
+        if block.has_probs:
+            before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
+        shown = {name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()}
+        return ChangedRow(
+            plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
+            place,
+            old,
+            new,
+            before,
+            after,
+            label,
+            far,
+            None if unstable_by is None else float(unstable_by[n]),
+            shown,
+        )
+
+
+def name_of(label: int, names: Sequence[str] | None) -> str:
+    """The name of a class, or its number."""
+    return names[label] if names is not None and 0 <= label < len(names) else str(label)
+
+
+def row_columns(files: AlignedPredictions, olds: Sequence[int]) -> dict[str, str]:
+    """The columns of a file of all rows: name to SQL over the aligned rows.
+
+    ``old`` and ``new`` (predicted classes, or the numbers of a regression), ``changed``, ``distance``, and ``instability`` (of the
+    models ``olds`` of the old recipe) where it has a value.
+    """
+    if files.is_regression:
+        return {"old": "x0", "new": "x1", "distance": "abs(x0 - x1)"}
+    names, classes = files.class_names, files.classes if files.has_probs else None
+    texts = "" if names is None else f"[{', '.join(literal(name) for name in names)}]"
+    found = {key: f"{texts}[v{m} + 1]" if texts else f"v{m}" for m, key in enumerate(("old", "new"))}
+    found |= {"changed": changed(0, 1).sql, "distance": distance(0, 1, classes).sql}
+    if no_instability(files.has_probs, False, len(olds)) is None:
+        found["instability"] = unstable(olds, classes).sql
+    return found
+
+
+def write_rows(rows: Rows, path: str | Path, olds: Sequence[int]) -> None:
+    """Write every row as Parquet, see `row_columns`; rows of arrays without ids are numbered in a column ``row``."""
+    if rows.files is not None:
+        rows.files.write(path, row_columns(rows.files, olds))
+        return
+    whole = rows.read()
+    ids = {"row": np.arange(whole.examples)} if whole.ids is None else {"id": to_numpy(whole.ids)}
+    predicted = to_numpy(whole.scores if whole.has_scores else whole.probs if whole.has_probs else whole.votes)
+    names = {} if whole.class_names is None or not whole.has_probs else {"classes": np.array(whole.class_names)}
+    if whole.class_names is not None and not whole.has_probs:
+        predicted = np.array(whole.class_names)[predicted]
+    tables = [{**ids, "predicted": of_model, **names} for of_model in predicted]
+    with open_predictions(tables, id=list(ids), probs="predicted", regression=whole.has_scores) as files:
+        files.write(path, row_columns(files, olds))
+
+
+def check_rows_file(path: str | Path) -> Path:
+    """A path that rows can be written to, as Parquet.
+
+    Raises:
+        BadInput: another ending.
+    """
+    check_path(rows_file=path)
+    if Path(path).suffix.lower() not in (".parquet", ".pq"):
+        raise BadInput(f"{path}: rows are written as Parquet; give a name that ends in .parquet")
+    return Path(path)
+
+
+def plain_id(value: object) -> str | int | None:
+    """An id as a whole number or text."""
+    if value is None or isinstance(value, str | int):
+        return value
+    return int(value) if isinstance(value, np.integer) else str(value)

@@ -1,0 +1,310 @@
+"""From a summary to an estimate with its interval; from two summaries to their difference and its p-value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from traintwice.errors import BadInput, Undefined
+from traintwice.metrics import Measurement, Metric, Summary
+from traintwice.metrics._definition import influence_variance
+from traintwice.predictions import Predictions
+from traintwice.statistics._intervals import (
+    NO_BOUNDS,
+    Bounds,
+    Part,
+    effective_units,
+    half_width,
+    scaled_bounds,
+    wilson,
+)
+from traintwice.statistics._significance import holm, least_that, p_of_zero
+from traintwice.types import Estimate, Target
+
+MOST_REPLICAS = 10_000
+"""Largest number of replicas that is searched."""
+
+
+def replica_variance(measurement: Measurement | Summary) -> float:
+    """Replica part V_J of the variance: what another draw of M replicas would change, on these examples.
+
+        V_J = (M − 1)/M · Σ_m (θ_(−m) − mean θ_(−·))²
+
+    Args:
+        measurement: of any metric.
+    Returns:
+        A variance in squared units of the metric; nan where leaving one replica out is undefined (two replicas of a pair
+        metric) or leaves no finite value. Conservative: for exchangeable noise up to 2(M − 1)/(M − 2) times the true variance.
+    Source:
+        Efron & Stein 1981. Ours: used for churn and every other mean over pairs.
+    Example:
+        >>> from traintwice.metrics import accuracy
+        >>> replica_variance(accuracy.measure(np.array([[0, 1], [0, 0], [1, 1]]), np.array([0, 1])))
+        0.02777777777777778
+    """
+    return _summary(measurement).replica_variance
+
+
+def example_variance(measurement: Measurement | Summary) -> float:
+    """Example part V_E of the variance: what another draw of examples (or clusters) would change, with these replicas.
+
+        V_E = U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N², z_n the influence of example n (for a plain mean z_n = u_n − mean u), over U
+        independent units g: examples, or clusters of examples
+
+    Args:
+        measurement: of any metric; weights are already in its influences.
+    Returns:
+        A variance in squared units of the metric; nan with a single unit, an infinite value, or a metric that has no
+        first-order influence of single examples.
+    Source:
+        The usual variance of a mean, and the cluster-robust ("sandwich") variance; for ratios the linearised ratio.
+    Example:
+        >>> from traintwice.metrics import accuracy
+        >>> example_variance(accuracy.measure(np.array([[0, 1, 1, 1]]), np.array([0, 1, 0, 1])))
+        0.0625
+    """
+    return _summary(measurement).example_variance
+
+
+def interval(measurement: Measurement | Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
+    """The number with its interval.
+
+        half-width h = sqrt(t²_{M−1} V_J + t²_{U−1} V_E), formed on the scale of the metric (log for measures >= 0, logit for
+        fractions that may be near 1), see `scaled_bounds`; a share between two models: Wilson's interval at n = θ(1 − θ)/V_E; a measure
+        that is 0, or as large as it can be, on all units has the bound of the exact binomial, about 3.7/U at 95 %
+
+    Args:
+        measurement: of any metric.
+        level: nominal coverage, in (0, 1).
+        target: "both" (new replicas and new examples), "replicas" (this test set) or "examples" (these models alone). Where
+            leaving one replica out is undefined, two models of a pair metric for one, "both" becomes "examples" and the
+            estimate says so; where a metric has no example part, or there is one example, "both" becomes "replicas".
+    Returns:
+        An `Estimate`; no bound leaves the range of the metric.
+    Raises:
+        BadInput: level outside (0, 1); "replicas" asked where no replica can be left out.
+    Source:
+        docs/definitions.md, "Intervals"; Zou & Donner 2008 for the sum of parts. benchmarks/coverage.py measures the coverage.
+    Example:
+        >>> from traintwice.metrics import churn
+        >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
+        >>> e = interval(churn.measure(votes))
+        >>> round(e.value, 3), round(e.low, 3), round(e.high, 3), e.target
+        (0.25, 0.019, 1.0, 'both')
+    """
+    if not 0 < level < 1:
+        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
+    s = _summary(measurement)
+    of_replicas, of_examples = s.replica_variance, s.example_variance
+    units = s.examples if s.units is None else s.units
+    if math.isnan(of_replicas):
+        if target == "replicas":
+            raise BadInput(_no_replica_part(s))
+        if target == "both" and s.jackknife_values is not None:
+            # Without one of its replicas the measure has no value: an interval over examples alone would hide how little is known.
+            return Estimate(s.value, math.nan, math.nan, math.nan, s.replicas, s.examples, level, target, s.units)
+        target = "examples"
+    elif math.isnan(of_examples) and target == "both":
+        target = "replicas"
+    parts = []
+    if target != "examples":
+        parts.append(Part(of_replicas, s.replicas - 1))
+    if target != "replicas":
+        parts.append(Part(of_examples, max(units - 1, 1)))
+    variance = sum(p.variance for p in parts)
+    low, high = _bounds(s, tuple(parts), units, level, alone=target == "examples")
+    error = math.sqrt(variance) if variance >= 0 and s.scale != "none" else math.nan
+    return Estimate(s.value, low, high, error, s.replicas, s.examples, level, target, s.units)
+
+
+def whole_estimate(metric: Metric, predictions: Predictions, level: float) -> Estimate:
+    """A metric of predictions in memory, with its interval.
+
+    Raises:
+        Undefined, TooFewReplicas: the metric has no value on these predictions.
+    """
+    missing = metric.definition.missing(predictions)
+    if missing is not None:
+        raise Undefined(missing)
+    return interval(metric.measure(predictions), level=level)
+
+
+def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:
+    if s.scale == "none" or not math.isfinite(s.value):
+        return NO_BOUNDS
+    if s.share and alone and s.replicas <= 2:
+        variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
+        rows = (s.examples if s.effective is None else s.effective) * s.base
+        # Rows of one cluster may be independent, so that they count one by one; where nothing was seen, only clusters count.
+        worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
+        return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
+    half = half_width(parts, level)
+    if half == 0 and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
+        return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])
+    return scaled_bounds(s.value, half, s.scale, most=s.most)
+
+
+def _bounds_at_the_end(s: Summary, rest: float) -> Bounds:
+    """The bounds of a measure that is 0, or as large as it can be, on all units; ``rest`` is the exact bound of a share of 0."""
+    if math.isinf(s.most):
+        return 0.0, rest / (1 - rest) if rest < 1 else math.inf
+    rest *= s.most
+    least = -rest if s.scale == "plain" else 0.0
+    return (least, rest) if s.value == 0.0 else (s.most - rest, s.most)
+
+
+def _no_replica_part(s: Summary) -> str:
+    if s.jackknife_values is None:
+        return f"an interval over new replicas needs at least 3 replicas, got {s.replicas}"
+    return (
+        f"an interval over new replicas: without one of the {s.replicas} replicas the measure has no finite value; "
+        'pass target="examples", or train more replicas'
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much a measure of one recipe differs from another's, and whether the difference is significant.
+
+    Attributes:
+        estimate: recipe minus baseline, with its interval.
+        p_value: two-sided, of no difference: the larger of the replica part's and the example part's.
+        adjusted: the p-value after Holm's adjustment over all comparisons made together.
+        more_replicas: how many more replicas of both would make a difference of this size significant; 0 where it is,
+            None where no number would (the examples are too few, or the difference is too small).
+    """
+
+    estimate: Estimate
+    p_value: float
+    adjusted: float
+    more_replicas: int | None = None
+
+    @property
+    def significant(self) -> bool:
+        """True where the difference is significant at the estimate's level, as a claim about the recipes.
+
+        Two replicas of each say nothing about new replicas, so no difference of theirs is significant.
+        """
+        return self.estimate.target == "both" and self.adjusted <= 1 - self.estimate.level
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The difference of two recipes and the parts of its variance.
+
+    Attributes:
+        value: second minus first.
+        of_replicas: one part where the recipes are paired by replica, else one of each recipe; empty where replicas cannot be left out.
+        of_examples: the example part.
+        replicas, examples, units: as in `Summary`; the smaller number of replicas.
+        most: the largest difference possible.
+    """
+
+    value: float
+    of_replicas: tuple[Part, ...]
+    of_examples: Part
+    replicas: int
+    examples: int
+    units: int
+    most: float = math.inf
+
+    def estimate(self, level: float) -> Estimate:
+        """The difference with its interval."""
+        parts = (*self.of_replicas, self.of_examples)
+        low, high = scaled_bounds(self.value, half_width(parts, level), "plain", most=self.most)
+        error = math.sqrt(sum(p.variance for p in parts))
+        target: Target = "both" if self.of_replicas else "examples"
+        return Estimate(self.value, max(low, -self.most), high, error, self.replicas, self.examples, level, target, self.units)
+
+    def p_value(self, factor: float = 1.0) -> float:
+        """The larger p-value of the two parts, were the replica parts smaller by a factor (see `docs/definitions.md`)."""
+        of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
+        if not self.of_replicas:
+            return of_examples
+        replicas = sum(p.variance for p in self.of_replicas) / factor
+        freedom = min(p.freedom for p in self.of_replicas)
+        return max(p_of_zero(self.value, replicas, (freedom + 1) * factor - 1), of_examples)
+
+    def difference(self, level: float, adjusted: float | None = None, tests: int = 1) -> Difference:
+        """The difference with its p-value, and how many replicas more would make it significant among so many tests."""
+        p = self.p_value()
+        found = Difference(self.estimate(level), p, p if adjusted is None else adjusted, 0)
+        if found.significant:
+            return found
+        more = None
+        if self.of_replicas and self.value:
+            more = least_that(
+                lambda m: self.p_value((self.replicas + m) / self.replicas) <= (1 - level) / tests, MOST_REPLICAS - self.replicas
+            )
+        return replace(found, more_replicas=more)
+
+
+def paired(first: Measurement, second: Measurement) -> Gap:
+    """The difference first − second, replica m of one paired with replica m of the other.
+
+    Args:
+        first, second: the same metric of two recipes of one study, on the same examples, with equally many replicas.
+    Returns:
+        A `Gap`. Its leave-one-out values drop replica m from both together, which is right because the recipes of a study share
+        their streams; its example part is that of the difference of influences.
+    Raises:
+        BadInput: different numbers of replicas or examples.
+    Source:
+        docs/definitions.md, "Comparisons".
+    """
+    if (first.replicas, first.examples) != (second.replicas, second.examples):
+        raise BadInput(
+            f"paired comparison: got {first.replicas} replicas x {first.examples} examples against {second.replicas} x "
+            f"{second.examples}; expected the same numbers of both"
+        )
+    variance, units = influence_variance(first.influence - second.influence)
+    return gap(second.summary, first.summary, variance, units, is_paired=True)
+
+
+def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_paired: bool) -> Gap:
+    """The difference second − first of two summaries, given the example part of its variance.
+
+    Paired, replica m is left out of both together; else the replica parts of the two recipes add.
+    """
+    value = second.value - first.value
+    if is_paired and first.jackknife_values is not None and second.jackknife_values is not None:
+        summaries = [replace(second, value=value, jackknife_values=second.jackknife_values - first.jackknife_values)]
+    else:
+        summaries = [first, second]
+    parts = tuple(Part(s.replica_variance, s.replicas - 1) for s in summaries)
+    known = all(math.isfinite(p.variance) for p in parts)
+    return Gap(
+        value,
+        parts if known else (),
+        Part(of_examples, max(units - 1, 1)),
+        min(first.replicas, second.replicas),
+        first.examples,
+        units,
+        math.inf if first.scale == "plain" else first.most,
+    )
+
+
+def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, level: float = 0.95) -> list[Difference]:
+    """Every recipe minus the baseline, paired by replica, p-values Holm-adjusted over the recipes.
+
+    Args:
+        pairs: the same metric of each recipe and of the baseline, on the same replicas.
+        level: nominal coverage of the (unadjusted) intervals, and one minus the level of the adjusted test.
+    Returns:
+        One `Difference` for each recipe, in their order.
+    Source:
+        docs/definitions.md, "Comparisons": the larger p-value of the two parts; Holm.
+    """
+    gaps = [paired(recipe, baseline) for recipe, baseline in pairs]
+    p_values = [g.p_value() for g in gaps]
+    by_size = sorted(range(len(gaps)), key=lambda i: p_values[i])
+    # what Holm multiplies the i-th smallest p-value by
+    return [
+        g.difference(level, adjusted, len(gaps) - by_size.index(i))
+        for i, (g, adjusted) in enumerate(zip(gaps, holm(p_values), strict=True))
+    ]
+
+
+def _summary(measurement: Measurement | Summary) -> Summary:
+    return measurement.summary if isinstance(measurement, Measurement) else measurement

@@ -1,0 +1,278 @@
+"""A change between two models against the change that retraining alone causes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from traintwice._formatting import times
+from traintwice.compare._answer_types import Judgement, NoiseFloor
+from traintwice.metrics._definition import Unit
+from traintwice.statistics._intervals import t_quantile
+from traintwice.statistics._significance import least_that
+from traintwice.types import Estimate
+
+ASK_FOR = 4
+"""Recommended number of retrains."""
+
+LEAST = 3
+"""Fewest retrains that allow a verdict."""
+
+NO_VERDICT = "no verdict rests on them"
+
+MOST_RETRAINS = 10_000
+"""Largest number of retrains that is searched."""
+
+MARGIN = 1.5
+"""Smallest ratio to the floor that matters, unless another is given."""
+
+
+class Pairs:
+    """The pairs of models that a noise floor needs; models are in the order old, new, k retrains of old, l retrains of new.
+
+    Args:
+        retrains, new_retrains: k and l.
+    """
+
+    def __init__(self, retrains: int, new_retrains: int) -> None:
+        self.retrains, self.new_retrains = retrains, new_retrains
+        self.olds = [0, *range(2, 2 + retrains)]
+        self.news = [1, *range(2 + retrains, 2 + retrains + new_retrains)]
+        models = range(2 + retrains + new_retrains)
+        with_old = [(0, 1), *[(0, again) for again in self.olds[1:]]]
+        self.pairs = [(a, b) for a in models for b in models if a < b] if new_retrains else with_old
+
+    def within(self, a: int, b: int) -> bool:
+        """Whether two models are of one recipe."""
+        return (a in self.olds) == (b in self.olds)
+
+    def cross(self, olds: Sequence[int], news: Sequence[int]) -> np.ndarray:
+        """The coefficients of the pairs in the mean change of an old against a new model."""
+        return self._mean(lambda a, b: (a in olds and b in news) or (a in news and b in olds))
+
+    def floor(self, olds: Sequence[int], news: Sequence[int]) -> np.ndarray:
+        """The coefficients in the floor."""
+        if not self.new_retrains:
+            return self._mean(lambda a, b: (a, b) != (0, 1))
+        return np.asarray((self.mean_within(olds) + self.mean_within(news)) / 2)
+
+    def mean_within(self, models: Sequence[int]) -> np.ndarray:
+        """The coefficients in the mean change between some models."""
+        return self._mean(lambda a, b: a in models and b in models)
+
+    def _mean(self, chosen: Callable[[int, int], bool]) -> np.ndarray:
+        hit = np.array([chosen(a, b) for a, b in self.pairs], dtype=float)
+        return np.asarray(hit / hit.sum())
+
+
+def noise_floor(
+    pairs: Pairs,
+    counts: np.ndarray,
+    rows: float,
+    variance_of: Callable[[np.ndarray], float] | None,
+    *,
+    name: str,
+    title: str,
+    unit: Unit,
+    level: float,
+    margin: float,
+    units: int,
+    clustered: bool = False,
+    identical: str | None = None,
+) -> NoiseFloor:
+    r"""Change, floor, ratio and verdict.
+
+        ratio = d_0 / mean_i d_i;   log ratio ± max(t_{k−1} · s_log · sqrt(1 + 1/k), z · sqrt(V_E)), s_log the standard deviation of
+        log d_i, V_E the example part of log ratio.   With retrains of both recipes: ratio = cross / ((within old + within new)/2);
+        log ratio ± sqrt(t² V_J(old) + t² V_J(new) + z² V_E), V_J the jackknife over the models of one recipe
+
+    Args:
+        pairs: of the models.
+        counts: how many rows change between the models of each pair (sums of weights; for a regression, of differences).
+        rows: number of rows (sum of weights).
+        variance_of: the example part of the variance of a linear form of ``counts``; None where it is not known: counts then vary as
+            Poisson counts do.
+        name, title, unit: of what changes.
+        level: of the interval and the verdict.
+        margin: the smallest ratio that matters.
+        units: independent units of the example part; with ``clustered`` they are clusters, and z becomes t with units − 1.
+        identical: which models are bit-identical, in words; no verdict then.
+    Returns:
+        A `NoiseFloor`; given the old model, it is about new retrains and new rows.
+    Source:
+        docs/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
+    """
+    shape = _Shape(
+        pairs,
+        counts.astype(np.float64),
+        variance_of,
+        t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf),
+        level,
+    )
+    change, floor = (
+        float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows,
+        float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows,
+    )
+    half = shape.half()
+    log_ratio = shape.log_ratio(pairs.olds, pairs.news)
+    value = change / floor if floor > 0 else math.nan if change == 0 else math.inf
+    low, high = (
+        (math.exp(log_ratio - half), math.exp(min(log_ratio + half, 700.0))) if math.isfinite(half) else (math.nan, math.nan)
+    )
+    models = 2 + pairs.retrains + pairs.new_retrains
+    error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
+    ends = (0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high)
+    ratio = Estimate(value, *ends, error, models, round(rows), level, "both", units)
+    # Where ½ was added to each count, it cancels in the excess, and its bounds are those of the counts with ½ added.
+    base = float(pairs.floor(pairs.olds, pairs.news) @ shape.counts) / rows
+    excess = Estimate(
+        change - floor, base * (low - 1), base * (high - 1), error * floor, models, round(rows), level, "both", units
+    )
+    alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
+    copies = identical is not None
+    if alike and not copies:
+        identical = "all retrains differ from the old model on the same number of rows, as copies do"
+        if not counts.any():
+            identical = "no row changes between the old model and any other"
+    if copies or (alike and counts[1:].any()):
+        ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
+    few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
+    verdict: Judgement = "inconclusive"
+    if identical is None and few >= LEAST and math.isfinite(half):
+        verdict = judged(low, high, margin)
+    more: int | None = 0 if identical is None else ASK_FOR
+    if identical is None and verdict == "inconclusive":
+        more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
+    each = tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds)
+    inside = [float(pairs.mean_within(m) @ counts) / rows if pairs.new_retrains else None for m in (pairs.olds, pairs.news)]
+    found = NoiseFloor(
+        name,
+        title,
+        unit,
+        pairs.retrains,
+        pairs.new_retrains,
+        change,
+        floor,
+        ratio,
+        excess,
+        each,
+        inside[0],
+        inside[1],
+        verdict,
+        margin,
+        more,
+        "",
+    )
+    return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
+
+
+def judged(low: float, high: float, margin: float) -> Judgement:
+    """The verdict on a ratio to a floor with this interval."""
+    return "within noise" if high < margin else "beyond noise" if low > 1 else "inconclusive"
+
+
+class _Shape:
+    """The log ratio of one comparison and how wide its interval is, now and with more retrains."""
+
+    def __init__(
+        self, pairs: Pairs, counts: np.ndarray, variance_of: Callable[[np.ndarray], float] | None, edge: float, level: float
+    ) -> None:
+        self.pairs, self.level, self._edge = pairs, level, edge
+        relevant = (
+            counts
+            if not pairs.new_retrains
+            else np.array([pairs.cross(pairs.olds, pairs.news) @ counts, *_withins(pairs, counts)])
+        )
+        self.counts = counts + 0.5 if (relevant <= 0).any() else counts
+        gradient = self._gradient()
+        poisson = float(np.sum(gradient**2 * self.counts))
+        self.of_rows = poisson if variance_of is None else variance_of(gradient)
+        if (relevant <= 0).any() or math.isnan(self.of_rows):
+            self.of_rows = max(self.of_rows, poisson) if not math.isnan(self.of_rows) else poisson
+
+    def log_ratio(self, olds: Sequence[int], news: Sequence[int]) -> float:
+        """Log of the mean change of old against new over the floor."""
+        cross, floor = (float(of(olds, news) @ self.counts) for of in (self.pairs.cross, self.pairs.floor))
+        return math.log(cross / floor) if cross > 0 and floor > 0 else math.nan
+
+    def half(self, more: int = 0) -> float:
+        """Half the width of the interval of the log ratio with so many more retrains (of each recipe that has some)."""
+        p, edge = self.pairs, self._edge
+        if p.new_retrains:
+            parts = [self._jackknife(models) for models in (p.olds, p.news)]
+            if any(math.isnan(v) for v in parts):
+                return math.nan
+            of_models = sum(
+                t_quantile(0.5 + self.level / 2, n + more - 1) ** 2 * v * n / (n + more)
+                for v, n in zip(parts, (len(p.olds), len(p.news)), strict=True)
+            )
+            return math.sqrt(of_models + edge**2 * self.of_rows)
+        if p.retrains < 2:
+            return math.nan
+        k = p.retrains + more
+        spread = float(np.std(np.log(self.counts[1:]), ddof=1))
+        return max(t_quantile(0.5 + self.level / 2, k - 1) * spread * math.sqrt(1 + 1 / k), edge * math.sqrt(self.of_rows))
+
+    def more(self, log_ratio: float, margin: float) -> int | None:
+        """How many more retrains would decide, if the ratio and its spread stayed as they are."""
+
+        def decides(n: int) -> bool:
+            half = self.half(n)
+            return log_ratio + half < math.log(margin) or log_ratio - half > 0
+
+        return least_that(decides, MOST_RETRAINS)
+
+    def _gradient(self) -> np.ndarray:
+        p = self.pairs
+        cross, floor = p.cross(p.olds, p.news), p.floor(p.olds, p.news)
+        return cross / max(float(cross @ self.counts), 1e-300) - floor / max(float(floor @ self.counts), 1e-300)
+
+    def _jackknife(self, models: Sequence[int]) -> float:
+        n, p = len(models), self.pairs
+        if n < LEAST:
+            return math.nan
+        rests = [[m for m in models if m != left] for left in models]
+        values = np.array(
+            [self.log_ratio(rest if models is p.olds else p.olds, rest if models is p.news else p.news) for rest in rests]
+        )
+        return float((n - 1) / n * np.sum((values - values.mean()) ** 2))
+
+
+def _withins(pairs: Pairs, counts: np.ndarray) -> list[float]:
+    return [float(pairs.mean_within(m) @ counts) for m in (pairs.olds, pairs.news)]
+
+
+def advice(found: NoiseFloor) -> str:
+    """What would decide an inconclusive verdict; "" where there is nothing to decide."""
+    if found.verdict != "inconclusive" or not found.more_retrains:
+        if found.verdict != "inconclusive" or found.more_retrains == 0:
+            return ""
+        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
+        return f"; more retrains of the old recipe cannot resolve this, {other}"
+    return f"; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+
+
+def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
+    what = found.title
+    many = f"{found.retrains} retrain{'s' if found.retrains > 1 else ''}"
+    given = f"{many} and {found.new_retrains} of the new recipe" if found.new_retrains else f"{many}, given this old model"
+    if identical is not None:
+        return f"inconclusive: {identical}; {NO_VERDICT}"
+    if few < LEAST or math.isnan(found.ratio.low):
+        many += f" and {found.new_retrains} of the new recipe" if found.new_retrains else ""
+        one = found.retrains + found.new_retrains == 1
+        return (
+            f"inconclusive: {many} {'is' if one else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
+        )
+    low, high = (times(end, word=False) for end in (found.ratio.low, found.ratio.high))
+    verb = "are" if what.endswith("flips") else "is"
+    ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"
+    if found.verdict == "beyond noise":
+        return f"more than retraining causes: {ratio}"
+    if found.verdict == "within noise":
+        above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
+        return f"within noise: {ratio}, below {found.margin:g} times{above}"
+    return f"inconclusive: {ratio}{advice(found)}"

@@ -1,0 +1,179 @@
+"""Selective ensembles: the majority vote of retrains where it is significant, and no answer elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Unpack
+
+import numpy as np
+
+from traintwice.compare._replicas import in_memory, open_replicas
+from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.metrics._definition import to_numpy
+from traintwice.predictions import Predictions, Reading
+from traintwice.statistics._intervals import wilson
+from traintwice.statistics._significance import mcnemar
+from traintwice.types import Array, Estimate
+
+ABSTAIN = -1
+"""Answer of a row without a significant majority."""
+
+
+@dataclass(frozen=True, eq=False)
+class SelectiveEnsemble:
+    """Answers of a selective ensemble, and how good they are.
+
+    Attributes:
+        answers: class of each row, or `ABSTAIN`, shape ``N``.
+        alpha: level of the test.
+        replicas: M, the models that vote.
+        coverage: share of rows with an answer.
+        accuracy: share of answered rows whose answer is right; None without labels or answers.
+        majority_accuracy: accuracy of the majority vote on all rows; None without labels.
+        ids: of the rows of files with ids; None otherwise.
+        class_names: of the classes; None where unknown.
+    """
+
+    answers: np.ndarray
+    alpha: float
+    replicas: int
+    coverage: Estimate
+    accuracy: Estimate | None
+    majority_accuracy: Estimate | None
+    ids: Array | None = None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def disagreement_bound(self) -> float:
+        """Largest probability, for each row, that this ensemble and one of other retrains both answer and differ: 2·alpha."""
+        return min(2 * self.alpha, 1.0)
+
+
+@dataclass(frozen=True)
+class SelectiveAgreement:
+    """Two selective ensembles on the same rows.
+
+    Attributes:
+        both_answer: share of rows that both answer.
+        disagreement: share of all rows that both answer, and differently.
+        bound: largest expected disagreement where both are retrains of one recipe.
+    """
+
+    both_answer: Estimate
+    disagreement: Estimate
+    bound: float
+
+
+def selective_ensemble(
+    predictions: Any, labels: Array | None = None, *, alpha: float = 0.05, level: float = 0.95, **reading: Unpack[Reading]
+) -> SelectiveEnsemble:
+    r"""Majority vote of M retrains of one recipe where a binomial test finds it significant; other rows are not answered.
+
+        answer = A if 2·P(X <= n_B) <= alpha, X ~ Binomial(n_A + n_B, 1/2), else none
+
+    with n_A >= n_B the votes for the two most frequent classes. For each row, the probability over retrains that the answer is not
+    the class that most retrains would give is at most alpha, so two selective ensembles both answer and differ with probability at
+    most 2·alpha. The bound is for retrains, not for errors: a class that all retrains get wrong is answered.
+
+    Args:
+        predictions: probabilities ``M N K`` or predicted labels ``M N`` of M retrains, or files or tables, one for each retrain.
+        labels: true labels ``N`` of arrays; files name their column with ``label``.
+        alpha: level of the test, in (0, 1). Six retrains can reach 0.05, eight 0.01.
+        level: nominal coverage of the intervals, for new rows and these models.
+        reading: columns of files, see `open_predictions`.
+    Returns:
+        `SelectiveEnsemble`. A coverage of 0.95 reads: 5 of 100 rows get no answer.
+    Raises:
+        BadInput: alpha outside (0, 1), or numbers instead of classes; see `open_predictions`. TooFewReplicas: no row could be answered.
+    Source:
+        Black, Leino and Fredrikson 2022, "Selective Ensembles for Consistent Predictions". Two ensembles that both answer and differ cannot
+        both have the class that most retrains give, so their bounds add up. Ours: ties go to the lowest class and are never significant.
+    Example:
+        >>> votes = np.array([[0, 1, 2]] * 5 + [[0, 1, 0], [0, 2, 0], [0, 0, 1]])
+        >>> found = selective_ensemble(votes, np.array([0, 1, 2]), alpha=0.05)
+        >>> found.answers, round(found.coverage.value, 4)
+        (array([ 0, -1, -1]), 0.3333)
+    """
+    if not 0 < alpha < 1:
+        raise BadInput(f"selective_ensemble: got alpha={alpha}, expected a number between 0 and 1")
+    with open_replicas(predictions, labels, None, reading) as rows:
+        whole = in_memory(rows, "selective_ensemble reads")
+    if whole.has_scores or whole.has_outcomes:
+        raise BadInput("selective_ensemble: got numbers or outcomes, expected probabilities or predicted labels")
+    least = math.ceil(1 - math.log2(alpha) - 1e-12)
+    if whole.replicas < least:
+        raise TooFewReplicas(
+            f"selective_ensemble: {whole.replicas} replicas cannot reach p <= {alpha:g} even where all agree; expected at least {least}, "
+            f"or alpha of at least {2.0 ** (1 - whole.replicas):g}"
+        )
+    first, second, majority = _two_most_frequent(to_numpy(whole.votes))
+    answers = np.where(_significant(first, second, alpha), majority, ABSTAIN)
+    answered = answers != ABSTAIN
+    share = _shares(whole, level)
+    right = to_numpy(whole.labels) == majority if whole.has_labels else None
+    return SelectiveEnsemble(
+        answers,
+        alpha,
+        whole.replicas,
+        coverage=share(answered),
+        accuracy=share(right[answered]) if right is not None and answered.any() else None,
+        majority_accuracy=share(right) if right is not None else None,
+        ids=whole.ids,
+        class_names=None if whole.class_names is None else tuple(whole.class_names),
+    )
+
+
+def selective_agreement(first: SelectiveEnsemble, second: SelectiveEnsemble, *, level: float = 0.95) -> SelectiveAgreement:
+    """How often two selective ensembles answer the same rows, and differently.
+
+    Args:
+        first, second: of the same rows in the same order.
+        level: nominal coverage of the intervals, for new rows and these models.
+    Returns:
+        `SelectiveAgreement`. A disagreement above the bound means that the two are not retrains of one recipe.
+    Raises:
+        BadInput: they have different rows.
+    Source:
+        Black, Leino and Fredrikson 2022; the bound is the sum of both levels.
+    Example:
+        >>> votes = np.array([[0, 1, 2]] * 6)
+        >>> one, other = selective_ensemble(votes), selective_ensemble(votes[:, [0, 1, 1]])
+        >>> round(selective_agreement(one, other).disagreement.value, 4)
+        0.3333
+    """
+    same_ids = first.ids is None or second.ids is None or np.array_equal(to_numpy(first.ids), to_numpy(second.ids))
+    if len(first.answers) != len(second.answers) or not same_ids:
+        raise BadInput("selective_agreement: got ensembles of different rows, expected the same rows in the same order")
+    both = (first.answers != ABSTAIN) & (second.answers != ABSTAIN)
+    models = first.replicas + second.replicas
+    differ = share_of(both & (first.answers != second.answers), models, level)
+    return SelectiveAgreement(share_of(both, models, level), differ, min(first.alpha + second.alpha, 1.0))
+
+
+def share_of(mask: np.ndarray, models: int, level: float) -> Estimate:
+    """A share of independent rows with Wilson's interval."""
+    value, n = float(np.mean(mask)), len(mask)
+    low, high = wilson(value, n, level)
+    error = math.sqrt(value * (1 - value) / n)
+    return Estimate(value, low, high, error, replicas=models, examples=n, level=level, target="examples")
+
+
+def _shares(whole: Predictions, level: float) -> Any:
+    return lambda mask: share_of(mask, whole.replicas, level)
+
+
+def _two_most_frequent(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts of the two most frequent classes of each row, and the class of the first."""
+    classes = int(votes.max()) + 1
+    counts = np.stack([(votes == k).sum(0) for k in range(max(classes, 2))])
+    majority = counts.argmax(0)
+    first, second = np.sort(counts, axis=0)[:-3:-1]
+    return first, second, majority
+
+
+def _significant(first: np.ndarray, second: np.ndarray, alpha: float) -> np.ndarray:
+    """The two-sided binomial test, computed once for each pair of counts."""
+    pairs, place = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
+    passed = np.array([mcnemar(int(a), int(b)) <= alpha for a, b in pairs.T])
+    return passed[place.reshape(-1)]

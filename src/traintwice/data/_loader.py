@@ -1,0 +1,153 @@
+"""Mini-batches from a user's function, such as a DataLoader, named by its import path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice.data._dataset import Dataset, Split
+from traintwice.errors import BadInput, BadSpec
+
+Batches = Iterable[tuple[Any, Any]]
+"""Inputs ``B *shape`` and labels ``B`` of each mini-batch, as tensors or arrays."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Mini-batches that your function returns, such as a PyTorch DataLoader.
+
+    The function is called as ``make(split, seed=, replica=, epoch=, **settings)`` with ``split`` "train", "validation" or "test". It
+    returns an iterable of pairs (inputs, labels), inputs as the network reads them. For "train" it is called at the beginning of each
+    epoch. For "validation" and "test" it is called once, with seed, replica and epoch 0; these examples are kept in memory and must be
+    the same each time. The function chooses the order of the training examples and their augmentation. If both depend on ``seed``,
+    ``replica`` and ``epoch`` only, a replica can be trained again with the same result. This is not checked, so a resumed training is
+    not guaranteed to give the same bits, and the record of each replica notes it.
+
+    Args:
+        maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
+            PYTHONPATH.
+        classes: K.
+        examples: of an epoch, which has ceil(examples / batch size) steps. Further batches are ignored; fewer batches are an error.
+        settings: keyword arguments of the function, of types that TOML has.
+        name: of the data set in tables.
+    Raises:
+        BadSpec: ``maker`` of another form or without a function, or settings of other types. BadInput: invalid batches, or too few.
+    Source:
+        Ours. The digest covers ``maker``, ``settings``, ``examples`` and the content of validation and test, not the training data: when
+        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
+    """
+
+    maker: str
+    classes: int
+    examples: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "loader"
+
+    def __post_init__(self) -> None:
+        if not names_a_function(self.maker) or self.maker.startswith("__main__:"):
+            raise BadSpec(f'Loader.maker: got {self.maker!r}, expected "package.module:function" that other processes can import')
+        if self.classes < 2 or self.examples < 1:
+            raise BadSpec(f"Loader: got {self.classes} classes and {self.examples} examples, expected at least 2 and 1")
+        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Loader.settings"))
+
+    def __hash__(self) -> int:
+        return hash((self.maker, self.classes, self.examples, json.dumps(self.settings, sort_keys=True), self.name))
+
+    def load(self) -> Dataset:
+        """Read validation and test examples; training examples are read during training."""
+        make = imported(self.maker, "Loader.maker")
+        validation, test = (self._whole(make, split) for split in ("validation", "test"))
+        loaded = Loaded(self, make, tuple(test.inputs.shape[1:]))
+        unknown = np.full(self.examples, -1, dtype=np.int64)  # the batches have the labels
+        return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
+
+    def _whole(self, make: Callable[..., Batches], split: str) -> Split:
+        parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0, **self.settings)]
+        if not parts:
+            raise BadInput(f"{self.maker}: returned no batches for {split!r}")
+        inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return Split(inputs, labels)
+
+    def checked(self, batch: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs in float32 and labels in int64 of a batch.
+
+        Raises:
+            BadInput: the batch is not a pair of equally many inputs and labels, or a label is outside 0 to K − 1.
+        """
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise BadInput(f"{self.maker}: returned {type(batch).__name__}, expected pairs (inputs, labels)")
+        inputs, labels = np.asarray(batch[0], dtype=np.float32), np.asarray(batch[1])
+        if (
+            labels.ndim != 1
+            or inputs.shape[:1] != labels.shape
+            or inputs.ndim < 2
+            or labels.dtype.kind not in "iu"
+            or not len(labels)
+        ):
+            raise BadInput(
+                f"{self.maker}: returned inputs of shape {inputs.shape} with labels of {labels.dtype} and shape {labels.shape}"
+            )
+        if labels.min() < 0 or labels.max() >= self.classes:
+            raise BadInput(
+                f"{self.maker}: returned labels from {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}"
+            )
+        return inputs, labels.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """Training inputs that a loader returns in mini-batches."""
+
+    source: Loader
+    make: Callable[..., Batches]
+    one: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and the shape of one input."""
+        return (self.source.examples, *self.one)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32."""
+        return np.dtype(np.float32)
+
+    @property
+    def digest(self) -> str:
+        """Digest of function and settings; the content is unknown."""
+        return f"{self.source.maker} {json.dumps(self.source.settings, sort_keys=True)}"
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Refused: a loader has no single examples.
+
+        Raises:
+            BadSpec: always.
+        """
+        raise BadSpec(f"{self.source.maker}: returns mini-batches in its own order; a single example ({rows[0]}) cannot be read")
+
+    def epoch(self, *, seed: int, replica: int, epoch: int, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The mini-batches of an epoch.
+
+        Raises:
+            BadInput: fewer mini-batches than ``steps``, or inputs of another shape than those of test.
+        """
+        done = 0
+        for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch, **self.source.settings), steps):
+            inputs, labels = self.source.checked(batch)
+            if inputs.shape[1:] != self.one:
+                raise BadInput(
+                    f"{self.source.maker}: returned training inputs of shape {inputs.shape[1:]}, expected {self.one} as for test"
+                )
+            done += 1
+            yield inputs, labels
+        if done < steps:
+            raise BadInput(
+                f"{self.source.maker}: returned {done} mini-batches in epoch {epoch}, expected {steps} "
+                f"({self.source.examples:,} examples with the batch size of the recipe)"
+            )

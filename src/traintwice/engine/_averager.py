@@ -1,0 +1,146 @@
+"""Averages and snapshots of weights during a training, and the networks that predict at the end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from traintwice.averaging import EMA, SWA, Averaging, Snapshots
+from traintwice.engine._reading import Inputs
+from traintwice.engine._state import State, copied, copies_of_networks, of_networks, parts, under
+from traintwice.errors import BadSpec
+
+WARM_UP = 10
+"""Steps over which the exponential average forgets the initial weights: d_t = min(decay, t / (t + 10))."""
+
+
+class Averager:
+    """Predicts with the weights after the last step; base class of the others."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        self.networks = networks
+
+    def after_step(self, step: int) -> None:
+        """Called after each step; steps count from 0."""
+
+    def finish(self) -> list[list[nn.Module]]:
+        """Sets of networks that predict; each set has every component."""
+        return [self.networks]
+
+    def state(self) -> State:
+        """Averages and copies, without the trained networks."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state."""
+
+
+def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: int, steps_per_epoch: int) -> Averager:
+    """The averager of a training of so many steps."""
+    if averaging is None:
+        return Averager(networks)
+    if isinstance(averaging, EMA):
+        decay = averaging.decay if averaging.decay is not None else max(1.0 - 4.0 / steps, 0.0)
+        return _EMAAverager(networks, decay)
+    if isinstance(averaging, SWA):
+        return _SWAAverager(networks, first=int(averaging.start * (steps // steps_per_epoch)), steps_per_epoch=steps_per_epoch)
+    if isinstance(averaging, Snapshots):
+        return _SnapshotAverager(networks, [round(steps * (i + 1) / averaging.count) for i in range(averaging.count)])
+    raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA or Snapshots")
+
+
+class _MeanAverager(Averager):
+    """Keeps averaged parameters in addition to the trained ones."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        super().__init__(networks)
+        self.parameters = [p for network in networks for p in network.parameters()]
+        self.means: list[Tensor] = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def _move(self, weight: float) -> None:
+        for mean, parameter in zip(self.means, self.parameters, strict=True):
+            mean.lerp_(parameter, weight)
+
+    @torch.no_grad()
+    def finish(self) -> list[list[nn.Module]]:
+        averaged = [copy.deepcopy(network) for network in self.networks]
+        for parameter, mean in zip((p for network in averaged for p in network.parameters()), self.means, strict=True):
+            parameter.copy_(mean)
+        return [averaged]
+
+    def state(self) -> State:
+        return {str(i): copied(mean) for i, mean in enumerate(self.means)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for i, mean in enumerate(self.means):
+            mean.copy_(state[str(i)])
+
+
+class _EMAAverager(_MeanAverager):
+    """Exponential moving average."""
+
+    def __init__(self, networks: list[nn.Module], decay: float) -> None:
+        super().__init__(networks)
+        self.decay = decay
+
+    def after_step(self, step: int) -> None:
+        t = step + 1
+        self._move(1.0 - min(self.decay, t / (t + WARM_UP)))
+
+
+class _SWAAverager(_MeanAverager):
+    """Plain mean over the ends of epochs, from one epoch on."""
+
+    def __init__(self, networks: list[nn.Module], *, first: int, steps_per_epoch: int) -> None:
+        super().__init__(networks)
+        self.first, self.steps_per_epoch = first, steps_per_epoch
+
+    def after_step(self, step: int) -> None:
+        epoch, place = divmod(step + 1, self.steps_per_epoch)
+        if place == 0 and epoch > self.first:
+            self._move(1.0 / (epoch - self.first))
+
+
+class _SnapshotAverager(Averager):
+    """Copies of the weights after some steps, oldest first."""
+
+    def __init__(self, networks: list[nn.Module], moments: list[int]) -> None:
+        super().__init__(networks)
+        self.moments = set(moments)
+        self.taken: list[list[nn.Module]] = []
+
+    def after_step(self, step: int) -> None:
+        if step + 1 in self.moments:
+            self.taken.append([copy.deepcopy(network) for network in self.networks])
+
+    def finish(self) -> list[list[nn.Module]]:
+        return self.taken
+
+    def state(self) -> State:
+        return {name: value for i, nets in enumerate(self.taken) for name, value in under(str(i), of_networks(nets)).items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.taken = [copies_of_networks(self.networks, own) for own in parts(state)]
+
+
+@torch.no_grad()
+def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int) -> None:
+    """Recompute the running statistics of batch-norm layers, in place: those of the training belong to other weights."""
+    for network in networks:
+        layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if not layers:
+            continue
+        kept = [(layer, layer.momentum) for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over the batches
+        network.train()
+        for part in inputs.parts(batch_size):
+            if len(part) > 1:  # one example has no batch statistics
+                network(part)
+        for layer, momentum in kept:
+            layer.momentum = momentum

@@ -1,0 +1,166 @@
+"""Examples of each step: an order of the training set for each epoch, shared by the components or one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from traintwice.data import Dataset, Loaded
+from traintwice.engine._building import stream_of
+from traintwice.errors import BadSpec
+from traintwice.recipes import Recipe
+
+LEAST_BLOCK = 10_000
+"""Rows that are shuffled at once at least, so that a small window is as fast as a large one."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positions of a step's examples in the training set.
+
+    Attributes:
+        rows: ``B`` if the components share them, else ``J B``.
+        shared: part of the batch that all components see; None for all of it.
+        loaded: inputs and labels from the user's own loader; ``rows`` is then empty.
+    """
+
+    rows: Tensor
+    shared: slice | None = None
+    loaded: tuple[Tensor, Tensor] | None = None
+
+
+def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+    """Mini-batches of an epoch, from `batches` or from the user's own loader."""
+    loaded = data.train.inputs
+    if not isinstance(loaded, Loaded):
+        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        return
+    subsets = any(component.subset < 1 for component in recipe.components)
+    if recipe.augmentation is not None or recipe.own_batches is not None or subsets:
+        raise BadSpec(
+            f"{loaded.source.maker}: gives mini-batches as they are; augmentation, batches of their own and subsets for components "
+            "belong into it"
+        )
+    owner, none = 0 if "order" in recipe.fixed else replica, torch.empty(0, dtype=torch.int64)
+    for inputs, labels in loaded.epoch(seed=seed, replica=owner, epoch=epoch, steps=recipe.steps_per_epoch(len(data.train))):
+        yield Batch(none, loaded=(torch.from_numpy(inputs), torch.from_numpy(labels)))
+
+
+def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+    """Mini-batches of an epoch, in order: ceil(N / batch size) of them, the last one smaller if N is not a multiple.
+
+    With own batches, components read a shared order (that of a baseline) and orders of their own; a component with a subset reads it
+    more than once. A stream of data keeps its order except for a moving window.
+    """
+    if recipe.progressive is not None:
+        window = recipe.progressive.window
+        rows_in_order = shuffled(examples, window, lambda block: stream_of(recipe, seed, "order", replica=replica, epoch=block))
+        for rows_of_batch in in_batches(rows_in_order, recipe.batch_size):
+            yield Batch(torch.from_numpy(rows_of_batch))
+        return
+    order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=0, epoch=epoch)
+    if recipe.own_batches is None:
+        for rows in torch.split(torch.from_numpy(order), recipe.batch_size):
+            yield Batch(rows)
+        return
+    parts = []
+    for j in range(recipe.method.components):
+        mine = _subset(recipe, examples, seed=seed, replica=replica, component=j)
+        # Component 0 reads the order of a baseline, so that replica m of both rows sees the same batches.
+        own = _order(recipe, mine, seed=seed, replica=replica, component=j, epoch=epoch)
+        parts.append(np.resize(own, examples))
+    own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
+    size = recipe.own_batches.size(recipe.batch_size)
+    if size == 0:
+        for rows in own_parts:
+            yield Batch(rows, slice(0, 0))
+        return
+    steps = len(own_parts)
+    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=-1, epoch=epoch)
+    common = torch.from_numpy(np.resize(shared_order, steps * size))
+    for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
+        width = rows.shape[1]
+        yield Batch(torch.cat([rows, shared.expand(len(rows), -1)], dim=1), slice(width, width + size))
+
+
+def batch_sizes(recipe: Recipe, examples: int) -> list[int]:
+    """Sizes of mini-batches: that of most steps, and that of the last step of an epoch if it is smaller.
+
+    >>> batch_sizes(Recipe(batch_size=64), 150)
+    [64, 22]
+    """
+    own = recipe.own_batches
+    shared = 0 if own is None else own.size(recipe.batch_size)
+    full, rest = min(recipe.batch_size, examples), examples % recipe.batch_size
+    return [size + shared for size in dict.fromkeys([full, rest or full])]
+
+
+def batches_of(recipe: Recipe, examples: int, *, seed: int, replicas: Sequence[int], epoch: int) -> Iterator[Batch]:
+    """Mini-batches of several replicas, rows ``R B`` or ``R J B``."""
+    if recipe.own_batches is None:
+        all_rows, distinct = np.arange(examples), dict.fromkeys(replicas)
+        orders = {r: _order(recipe, all_rows, seed=seed, replica=r, component=0, epoch=epoch) for r in distinct}
+        for rows in torch.split(torch.from_numpy(np.stack([orders[r] for r in replicas])), recipe.batch_size, dim=1):
+            yield Batch(rows)
+        return
+    for parts in zip(*(batches(recipe, examples, seed=seed, replica=r, epoch=epoch) for r in replicas), strict=True):
+        yield Batch(torch.stack([part.rows for part in parts]), parts[0].shared)
+
+
+def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, component: int, epoch: int) -> np.ndarray:
+    return stream_of(recipe, seed, "order", replica=replica, component=component, epoch=epoch).permutation(rows)
+
+
+def _subset(recipe: Recipe, examples: int, *, seed: int, replica: int, component: int) -> np.ndarray:
+    fraction = recipe.components[component].subset if recipe.components else 1.0
+    if fraction == 1.0:
+        return np.arange(examples)
+    drawn = stream_of(recipe, seed, "subset", replica=replica, component=component).permutation(examples)
+    return np.sort(drawn[: max(round(fraction * examples), 1)])
+
+
+def shuffled(examples: int, window: int, draw: Callable[[int], np.random.Generator]) -> Iterator[np.ndarray]:
+    r"""Rows 0 … N − 1, each less than W places from its own.
+
+        row i is the one with the r-th smallest i + W·U_i,  U_i uniform in [0, 1)
+
+    Source:
+        Ours. Rows that are W or more apart keep their order. ``draw`` maps the number of a block of rows to its generator.
+    Example:
+        >>> order = np.concatenate(list(shuffled(10, 3, np.random.default_rng)))
+        >>> sorted(order.tolist()) == list(range(10)), int(abs(order - np.arange(10)).max()) < 3
+        (True, True)
+    """
+    rows, keys = np.zeros(0, dtype=np.int64), np.zeros(0)
+    size = max(window, LEAST_BLOCK)
+    for block, start in enumerate(range(0, examples, size)):
+        stop = min(start + size, examples)
+        more = np.arange(start, stop)
+        rows, keys = np.append(rows, more), np.append(keys, more + window * draw(block).random(stop - start))
+        order = np.argsort(keys, kind="stable")
+        rows, keys = rows[order], keys[order]
+        # Rows of later blocks have sums of at least `stop`.
+        ready = len(rows) if stop == examples else int(np.searchsorted(keys, stop))
+        yield rows[:ready]
+        rows, keys = rows[ready:], keys[ready:]
+
+
+def in_batches(parts: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same rows in mini-batches; the last may be smaller.
+
+    >>> [batch.tolist() for batch in in_batches(iter([np.arange(3), np.arange(3, 5)]), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    left = np.zeros(0, dtype=np.int64)
+    for part in parts:
+        left = np.append(left, part)
+        whole = len(left) - len(left) % size
+        for start in range(0, whole, size):
+            yield left[start : start + size]
+        left = left[whole:]
+    if len(left):
+        yield left

@@ -1,0 +1,206 @@
+"""The model to deploy: one module from inputs to probabilities, and its files for serving."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from traintwice._files import write_whole
+from traintwice.data import Dataset
+from traintwice.engine._building import Weights, build, build_gate, gate_of, load
+from traintwice.errors import BadInput, StoreError, TrainingFailed, require
+from traintwice.methods import Method
+from traintwice.recipes import Recipe
+
+FORMATS = ("safetensors", "pt2", "onnx")
+"""State dict; graph by torch.export; graph for other runtimes."""
+
+TOLERANCE = 1e-5
+"""Largest difference between the outputs of an exported model and its own."""
+
+
+class Deployed(nn.Module):
+    """Probabilities of a recipe's kept output.
+
+    Args:
+        networks: kept components of every kept set of weights, in order.
+        keep: "first", "mean-prob", "mean-logit" or "gate".
+        gates: for "gate", one for each kept set of weights, from inputs to logits of the mixture weights.
+    Shapes: inputs ``B ...`` -> probabilities ``B K``.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.keep = keep
+        self.gates = nn.ModuleList(gates)
+
+    @classmethod
+    def of(cls, method: Method, networks: Sequence[nn.Module], gates: Sequence[nn.Module] = ()) -> Deployed:
+        """The kept output of a method, in evaluation mode.
+
+        Args:
+            method: its `keep` names the kept output.
+            networks: all J components of every kept set of weights, in order.
+            gates: from inputs to J logits, one for each set, if the method keeps a gate.
+        Raises:
+            BadInput: another number of networks or gates.
+        Example:
+            >>> from traintwice.methods import co_distillation
+            >>> model = Deployed.of(co_distillation(), [nn.Linear(4, 3), nn.Linear(4, 3)])
+            >>> len(model.networks), model(torch.zeros(5, 4)).shape
+            (1, torch.Size([5, 3]))
+        """
+        sets, rest = divmod(len(networks), method.components)
+        wanted = sets if method.keep == "gate" else 0
+        if rest or not sets or len(gates) != wanted:
+            raise BadInput(
+                f"Deployed.of: got {len(networks)} networks and {len(gates)} gates, expected {method.components} networks, or a multiple "
+                f"of that, and {'a gate for each such set' if method.keep == 'gate' else 'no gate'}"
+            )
+        kept = networks[:: method.components] if method.keep == "first" else networks
+        return cls(kept, method.keep, gates).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities for a batch."""
+        logits = torch.stack([network(x) for network in self.networks])
+        if self.keep != "gate":
+            return mix_components(logits, self.keep)
+        weights = torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in self.gates], dim=-1) / len(self.gates)
+        return mix_components(logits, self.keep, weights.T)
+
+
+def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> Tensor:
+    """Probabilities ``... K`` of the kept output, from logits ``S ... K`` of the kept networks.
+
+    Args:
+        logits: networks of one logit (binary) are read as logits (0, z).
+        keep: see `Deployed`.
+        weights: of the mixture, ``S B``, for "gate".
+    """
+    if logits.shape[-1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)
+    if keep == "mean-logit":
+        return torch.softmax(logits.mean(0), -1)
+    probs = torch.softmax(logits, -1)
+    return probs.mean(0) if weights is None else (probs * weights.unsqueeze(-1)).sum(0)
+
+
+def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
+    """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32."""
+    sets = recipe.averaging.models if recipe.averaging is not None else 1
+    networks = [
+        network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
+    ]
+    load(networks, {name: array for name, array in weights.items() if not name.startswith("gate.")})
+    gates = []
+    if recipe.method.keep == "gate":
+        gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
+        load(gates, gate_of(weights))
+    return Deployed.of(recipe.method, networks, gates)
+
+
+def export_model(
+    model: nn.Module, inputs: Tensor, out: Path, *, name: str = "model", formats: tuple[str, ...] = FORMATS
+) -> dict[str, Path]:
+    """Write a model for serving, and check that each file predicts the same.
+
+    Args:
+        model: from inputs ``B ...`` to one tensor ``B ...``, such as `Deployed`; in evaluation mode, on the CPU.
+        inputs: at least two examples ``N ...``; every file, loaded again, must give the model's own outputs on them.
+        out: directory; created if it does not exist.
+        name: of the files, without extension.
+        formats: any of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
+    Returns:
+        Format to file.
+    Raises:
+        BadInput: an unknown format, or fewer than two examples. MissingExtra: ONNX is not installed. StoreError: ``out`` cannot be
+        written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
+    """
+    for wanted in formats:
+        if wanted not in FORMATS:
+            raise BadInput(f"format: got {wanted!r}, expected one of {', '.join(FORMATS)}")
+    if "onnx" in formats:
+        for module in ("onnx", "onnxruntime", "onnxscript"):
+            require(module, extra="onnx", purpose="ONNX export")
+    if len(inputs) < 2:
+        raise BadInput(f"inputs: got {len(inputs)} example, expected at least 2: the exporter treats a batch of 1 as a constant")
+    writers: dict[str, Callable[[nn.Module, Tensor, Path], Tensor]] = {
+        "safetensors": _as_state_dict,
+        "pt2": _as_program,
+        "onnx": _as_onnx,
+    }
+    written = {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with torch.no_grad(), _without_known_noise():
+            expected = model(inputs)
+            for wanted in formats:
+                path = out / f"{name}.{wanted}"
+                found = writers[wanted](model, inputs, path)
+                if not torch.allclose(found, expected, atol=TOLERANCE):
+                    path.unlink()
+                    worst = (found - expected).abs().max().item()
+                    raise TrainingFailed(f"{path.name}: the exported model's outputs differ by {worst:.2g}; it was not kept")
+                written[wanted] = path
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
+    return written
+
+
+def _as_state_dict(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    # Shared parts are written once for each component: a file of tensors cannot hold two names for one.
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
+    write_whole(path, safetensors.torch.save(state))
+    again = copy.deepcopy(model)
+    for value in again.state_dict().values():
+        value.zero_()
+    again.load_state_dict(safetensors.torch.load(path.read_bytes()))
+    return torch.as_tensor(again(inputs))
+
+
+def _program(model: nn.Module, inputs: Tensor) -> Any:
+    return torch.export.export(model, (inputs[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def _as_program(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    temporary = path.with_name(f".tmp-{path.name}")
+    torch.export.save(_program(model, inputs), temporary)
+    temporary.replace(path)
+    return torch.as_tensor(torch.export.load(path).module()(inputs))
+
+
+def _as_onnx(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+    import onnxruntime
+
+    temporary = path.with_name(f".tmp-{path.name}")
+    torch.onnx.export(_program(model, inputs), dynamo=True, verbose=False).save(temporary)  # type: ignore[union-attr]
+    temporary.replace(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: inputs.numpy()})[0])
+
+
+@contextmanager
+def _without_known_noise() -> Iterator[None]:
+    """Suppress warnings of PyTorch's exporter that no user can fix."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("torchvision is not installed")
+
+    registration.addFilter(keep)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        registration.removeFilter(keep)

@@ -1,0 +1,222 @@
+"""Replicas that train together, with their parameters in one stack: all but the passes of their networks."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from traintwice.engine._batches import Batch
+from traintwice.engine._groups.feed import Feed
+from traintwice.engine._groups.logits import LogitGradients, LossInputs, memory_of
+from traintwice.engine._groups.stack import Block, GroupShape, IOBuffers, Stack, kept_of, pack, unpack
+from traintwice.engine._groups.step import CapturedPass, StackOptimizer, ascent, clip
+from traintwice.engine._loss_inputs import Peers
+from traintwice.engine._reading import TrainingSet
+from traintwice.engine._state import (
+    State,
+    copied,
+    into_networks,
+    into_optimizers,
+    of_networks,
+    of_optimizers,
+    under,
+    within,
+)
+from traintwice.engine._training import Training, TrainingSpec
+from traintwice.methods import Memories
+from traintwice.schedules import at_step
+
+Buffers = TypeVar("Buffers", bound=IOBuffers)
+
+
+class ReplicaGroup(Training, Generic[Buffers]):
+    """R replicas that train together; subclasses run their networks. A replica may fill several places."""
+
+    template: nn.Module
+
+    def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
+        super().__init__(spec, examples, replicas)
+        self.dtype, self.torch_device = spec.execution.dtype, spec.execution.torch_device
+        self.components = spec.recipe.method.components
+        self.size = len(replicas) * self.components
+        for replica in dict.fromkeys(replicas):
+            networks = spec.networks(replica)
+            if replica == replicas[0]:
+                self.template = networks[0].to(self.torch_device)
+                self.blocks = self._blocks()
+                self.stack = Stack(self.blocks, self.size, self.dtype).to(self.torch_device)
+                self.parameters = list(self.stack.parameters())
+                self.kept = {name: self._room(name, value) for name, value in kept_of(self.template).items()}
+            for at in (at for at, other in enumerate(replicas) if other == replica):
+                for row, network in zip(self._rows(at), networks, strict=True):
+                    pack(network, self.blocks, self.parameters, row)
+                    for name, value in kept_of(network).items():
+                        self.kept[name][row] = value
+        self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.optimizer = self._optimizer()
+        self.feed = Feed(spec, examples, replicas)
+        self.loss = LogitGradients(spec.recipe.method, len(replicas), spec.data.classes)
+        lag = spec.recipe.method.peer_lag
+        self.peers = Peers([self.stack], lag) if lag else None
+        self.memories: Memories | None = None
+        self.captured = CapturedPass() if spec.execution.graphs and spec.recipe.method.constant else None
+        self._buffers_of: dict[int, Buffers] = {}
+        self._start_average([self.stack])
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """Mini-batches of an epoch from one on."""
+        return islice(self.feed.epoch(number), first, None)
+
+    @torch.no_grad()
+    def step(self, batch: Batch, step: int) -> dict[int, str]:
+        """Take a step of every network."""
+        size = batch.rows.shape[-1]
+        if size not in self._buffers_of:
+            apart = self.feed.apart
+            shape = GroupShape(len(self.replicas), self.components, size, apart, self.dtype, self.torch_device)
+            self._buffers_of[size] = self._buffers(shape)
+        buffers = self._buffers_of[size]
+        seen = self.feed.show(batch, buffers)
+        self._draw_dropout(buffers, step)
+        if self.peers is not None:
+            (older,) = self.peers.at(step)
+            seen = replace(seen, peers=self._peer_logits(buffers, list(older.parameters())))
+        schedule = self.recipe.lr_schedule
+        factor = 1.0 if schedule is None else at_step(schedule, step)
+        failed, remembered = self._gradients(buffers, seen, step, factor)
+        if self.recipe.sharpness:
+            moves = ascent(self.gradients, self.recipe.sharpness)
+            for parameter, move in zip(self.parameters, moves, strict=True):
+                parameter.add_(move)
+            failed = {**self._gradients(buffers, seen, step, factor)[0], **failed}
+            for parameter, move in zip(self.parameters, moves, strict=True):
+                parameter.sub_(move)
+        self.memories = remembered
+        if self.recipe.clip_norm is not None:
+            clip(self.gradients, self.recipe.clip_norm)
+        self.optimizer(factor)
+        return failed
+
+    def _gradients(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
+        """Compute all gradients; returns why the loss of a replica is not finite, and what losses remember."""
+        if self.captured is None:
+            remembered, values = self._pass(buffers, seen, step, factor)
+        else:
+            remembered = None
+            values = self.captured(buffers.shape.batch, seen, lambda shown: self._pass(buffers, shown, step, factor)[1])
+        bad = self.loss.not_finite(buffers, seen, step, values)
+        return {at: self.loss.reason_not_finite(buffers, seen, step, self.memories, at) for at in bad}, remembered
+
+    @abstractmethod
+    def _blocks(self) -> tuple[Block, ...]:
+        """Blocks of the parameters of the template."""
+
+    def _room(self, name: str, value: Tensor) -> Tensor:
+        """Zeros ``S ...`` for a buffer of all networks."""
+        return value.new_zeros(self.size, *value.shape)
+
+    @abstractmethod
+    def _buffers(self, shape: GroupShape) -> Buffers:
+        """Buffers for mini-batches of one size."""
+
+    @abstractmethod
+    def _draw_dropout(self, buffers: Buffers, step: int) -> None:
+        """Draw the masks of the dropout layers."""
+
+    @abstractmethod
+    def _peer_logits(self, buffers: Buffers, older: list[nn.Parameter]) -> Tensor:
+        """Logits ``R J B K`` of older parameters on the same examples."""
+
+    @abstractmethod
+    def _pass(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[Memories | None, Tensor]:
+        """Forward, loss and backward; returns the result of `LogitGradients.write`."""
+
+    def _optimizer(self) -> StackOptimizer:
+        """Optimiser of the whole stack."""
+        return StackOptimizer(self.recipe.optimizer_of(0), self.parameters, self.gradients)
+
+    def _streams(self, step: int, replicas: Sequence[int]) -> list[np.random.Generator]:
+        """Dropout streams of networks in a step."""
+        return [self.spec.stream("dropout", r, component=j, epoch=step) for r in replicas for j in range(self.components)]
+
+    @torch.no_grad()
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components as modules; no gates."""
+        return [self._networks(place, stack) for (stack,) in self.finished], []
+
+    def _networks(self, place: int, stack: nn.Module) -> list[nn.Module]:
+        """Components of a replica as modules, with parameters of a stack."""
+        made = []
+        for row in self._rows(place):
+            network = copy.deepcopy(self.template)
+            unpack(network, self.blocks, list(stack.parameters()), row)
+            for name, value in kept_of(network).items():
+                value.copy_(self.kept[name][row])
+            made.append(network)
+        return made
+
+    def weights(self, place: int) -> dict[str, Tensor]:
+        """Parameters and buffers of a replica's components."""
+        named = {}
+        for j, row in enumerate(self._rows(place)):
+            for block in self.blocks:
+                own = block.of(self.parameters)[row].detach()
+                named[f"{j}.{block.name}"] = own.t() if block.transposed else own
+            named |= {f"{j}.{name}": value[row] for name, value in self.kept.items()}
+        return named
+
+    def divergence_cause(self, place: int) -> str:
+        """The cause of logits that are not finite."""
+        return self.loss.divergence_cause(self.memories, place)
+
+    def _rows(self, place: int) -> range:
+        """Rows of a replica in the stack."""
+        return range(place * self.components, (place + 1) * self.components)
+
+    def state(self, place: int) -> State:
+        """All that a replica carries from one step to the next."""
+        own = self._rows(place)
+        rows = slice(own.start, own.stop)
+        state = under("kept", {name: copied(value[rows]) for name, value in self.kept.items()})
+        state |= under("stack", _of_rows(of_networks([self.stack]), rows))
+        state |= under("optimizer", _of_rows(of_optimizers([self.optimizer.built]), rows))
+        state |= under("average", _of_rows(self.average.state(), rows))
+        if self.peers is not None:
+            state |= under("peers", _of_rows(self.peers.state(), rows))
+        for i, memory in enumerate(memory_of(self.memories or (), place)):
+            state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
+        return state
+
+    @torch.no_grad()
+    def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Continue from the states of all replicas, in order."""
+        for name, value in self.kept.items():
+            value.copy_(torch.cat([state[f"kept.{name}"] for state in states]))
+        into_networks([self.stack], _from_rows("stack", states))
+        into_optimizers([self.optimizer.built], _from_rows("optimizer", states))
+        self.average.restore(_from_rows("average", states))
+        if self.peers is not None:
+            self.peers.restore(_from_rows("peers", states))
+        there = [{name: value.to(self.torch_device) for name, value in state.items()} for state in states]
+        self.memories = tuple(
+            self.loss.joined([within(f"memories.{i}", state) for state in there]) for i in range(len(self.recipe.method.terms))
+        )
+
+
+def _of_rows(state: State, rows: slice) -> State:
+    """Rows of some networks in a state of the stack; counts are the same for all networks."""
+    return {name: copied(value[rows]) if value.ndim == 2 else value for name, value in state.items()}
+
+
+def _from_rows(prefix: str, states: Sequence[Mapping[str, Tensor]]) -> State:
+    """Inverse of `_of_rows`, for all networks."""
+    own = [within(prefix, state) for state in states]
+    return {name: torch.cat([s[name] for s in own]) if v.ndim == 2 else v for name, v in own[0].items()}

@@ -1,0 +1,204 @@
+"""The reference engine: one replica, plain PyTorch, written to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from traintwice.engine._batches import Batch, epoch_of
+from traintwice.engine._building import build_gate
+from traintwice.engine._loss_inputs import Peers, Signals, Teacher
+from traintwice.engine._predicting import ProgressivePredictions
+from traintwice.engine._reading import Examples, TrainingSet
+from traintwice.engine._state import (
+    State,
+    copied,
+    into_networks,
+    into_optimizers,
+    of_networks,
+    of_optimizers,
+    parameters_of,
+    under,
+    within,
+)
+from traintwice.engine._training import Training, TrainingSpec
+from traintwice.losses import Outputs
+from traintwice.losses._outputs import at_least_single
+from traintwice.methods import Memories
+from traintwice.schedules import at_step
+
+
+class LoopTraining(Training):
+    """One replica. Ours: its components take their steps together, and the smaller batch that ends an epoch is used."""
+
+    def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
+        super().__init__(spec, examples, replicas)
+        (self.replica,) = replicas
+        device, method = spec.execution.torch_device, spec.recipe.method
+        self.networks = [network.to(device) for network in spec.networks(self.replica)]
+        self.views = Examples(spec.recipe, spec.data, examples.inputs, seed=spec.seed, replica=self.replica)
+        self.drops = spec.enter_dropout(self.networks, self.replica, 0)
+        self.gate = None
+        if "gate" in method.needs:
+            start, dtype = spec.starts.get(self.replica), spec.execution.dtype
+            self.gate = build_gate(spec.recipe, spec.data, start=start, dtype=dtype).to(device)
+        self.optimizers = self._optimizers()
+        self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        self.peers = Peers(self.networks, method.peer_lag) if method.peer_lag else None
+        self.signals = Signals(self.networks, method.signals)
+        self.teacher = Teacher(spec, self.replica)
+        self.progressive = ProgressivePredictions(spec.data, self.networks) if spec.recipe.progressive is not None else None
+        self.memories: Memories | None = None
+        self.last: tuple[Outputs, int] | None = None  # explains a later step that is not finite
+        self._start_average([*self.networks, *([self.gate] if self.gate is not None else [])])
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """Mini-batches of an epoch from one on."""
+        self.views.enter(number)
+        batches = epoch_of(self.recipe, self.data, seed=self.spec.seed, replica=self.replica, epoch=number)
+        return self.views.ahead(islice(batches, first, None))
+
+    def step(self, batch: Batch, step: int) -> dict[int, str]:
+        """Take a step of every component."""
+        if self.recipe.lr_schedule is not None:
+            factor = at_step(self.recipe.lr_schedule, step)
+            for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor
+        out = self.forward(batch, step)
+        memories, failed = self._backward(out, step)
+        if failed is None and self.recipe.sharpness:
+            ascent = self._ascend(self.recipe.sharpness)
+            _, failed = self._backward(self.forward(batch, step), step)
+            for parameter, move in ascent:
+                parameter.data.sub_(move)
+        if failed is not None:
+            return {0: failed}
+        self.memories = memories
+        if self.recipe.clip_norm is not None:
+            for optimizer in self.optimizers:  # one for each component, so that components do not mix
+                nn.utils.clip_grad_norm_(parameters_of(optimizer), self.recipe.clip_norm, foreach=False)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self.progressive is not None:
+            self.progressive.add(batch.rows, out.logits.detach())
+        return {}
+
+    def forward(self, batch: Batch, step: int) -> Outputs:
+        """What the losses read."""
+        rows = batch.rows.to(self.examples.labels.device)
+        inputs = self.views.of(batch)
+        if self.drops:
+            self.spec.enter_dropout(self.networks, self.replica, step)
+        with self.signals.recording() as signals, self.execution.forward_pass():
+            logits = torch.stack([network(x) for network, x in zip(self.networks, inputs, strict=True)])
+        labels = self.examples.labels
+        return Outputs(
+            at_least_single(logits),
+            labels[rows].long() if batch.loaded is None else batch.loaded[1].to(labels.device),
+            peers=self._peer_logits(inputs, step),
+            teacher=self.teacher.logits(rows, inputs[0]),
+            gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
+            signals=signals,
+            shared=batch.shared,
+        )
+
+    def _backward(self, out: Outputs, step: int) -> tuple[Memories, str | None]:
+        """Compute gradients; returns what losses remember, and why the loss is not finite."""
+        method = self.recipe.method
+        loss, memories = method.advance(out, step, self.memories)
+        if not bool(loss.isfinite()):
+            return memories, f"at step {step} {method.not_finite(out, step, self.memories, before=self.last)}"
+        self.last = out, step
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return memories, None
+
+    def _peer_logits(self, inputs: Sequence[Tensor], step: int) -> Tensor | None:
+        """Logits of older copies of all components on the same examples."""
+        if self.peers is None:
+            return None
+        peers = self.peers.at(step)
+        if self.drops:
+            self.spec.enter_dropout(peers, self.replica, step)  # the masks of the components that they are copies of
+        with torch.no_grad(), self.execution.forward_pass():
+            return at_least_single(torch.stack([peer(x) for peer, x in zip(peers, inputs, strict=True)]))
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """One optimiser for each component, and one for the gate; shared parameters belong to the first component."""
+        taken: set[int] = set()
+        optimizers = []
+        for j, network in enumerate(self.networks):
+            own = [p for p in network.parameters() if id(p) not in taken]
+            taken |= {id(p) for p in own}
+            optimizers.append(self.recipe.optimizer_of(j).build(own))
+        if self.gate is not None:
+            optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
+        return optimizers
+
+    @torch.no_grad()
+    def _ascend(self, size: float) -> list[tuple[nn.Parameter, Tensor]]:
+        """Move every component by ``size`` along its gradient, w + ρ g / ‖g‖ (Foret et al. 2021); returns the moves."""
+        moves = []
+        for optimizer in self.optimizers:
+            own = [p for p in parameters_of(optimizer) if p.grad is not None]
+            norm = torch.stack([p.grad.norm() for p in own if p.grad is not None]).norm()
+            for p in own:
+                move = p.grad * (size / (norm + 1e-12))
+                p.data.add_(move)
+                moves.append((p, move))
+        return moves
+
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components, and their gates."""
+        count = len(self.networks)
+        return [own[:count] for own in self.finished], [gate for own in self.finished for gate in own[count:]]
+
+    def weights(self, place: int) -> dict[str, Tensor]:
+        """Parameters and buffers of all components."""
+        return {f"{j}.{name}": value for j, net in enumerate(self.networks) for name, value in net.state_dict().items()}
+
+    def divergence_cause(self, place: int) -> str:
+        """The cause of logits that are not finite."""
+        return self.recipe.method.enlarged(self.last, self.memories)
+
+    def outputs(self) -> dict[str, np.ndarray] | None:
+        """Predictions of a stream."""
+        return None if self.progressive is None else self.progressive.outputs()
+
+    def state(self, place: int) -> State:
+        """All that it carries from one step to the next."""
+        state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
+        state |= under("average", self.average.state())
+        if self.gate is not None:
+            state |= under("gate", of_networks([self.gate]))
+        if self.peers is not None:
+            state |= under("peers", self.peers.state())
+        if self.progressive is not None:
+            state |= under("progressive", self.progressive.state())
+        for i, memory in enumerate(self.memories or ()):
+            state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
+        return state
+
+    def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Continue from a state."""
+        (state,) = states
+        into_networks(self.networks, within("networks", state))
+        into_optimizers(self.optimizers, within("optimizers", state))
+        self.average.restore(within("average", state))
+        if self.gate is not None:
+            into_networks([self.gate], within("gate", state))
+        if self.peers is not None:
+            self.peers.restore(within("peers", state))
+        if self.progressive is not None:
+            self.progressive.restore(within("progressive", state))
+        there = self.execution.torch_device
+        self.memories = tuple(
+            {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None
+            for i in range(len(self.recipe.method.terms))
+        )

@@ -1,0 +1,130 @@
+"""What some losses read in addition to the logits: stale peers, a teacher, outputs of inner layers."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from traintwice.data import Loaded
+from traintwice.engine._building import Selected
+from traintwice.engine._deployed import deployed
+from traintwice.engine._predicting import predict
+from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
+from traintwice.engine._training import TrainingSpec
+from traintwice.errors import BadSpec
+
+EXACT_UP_TO = 8
+"""Lags up to this many steps are exact, with as many copies; for longer lags one copy is renewed every T steps."""
+
+
+class Peers:
+    """Copies of all components, T steps old, CH eq. (17).
+
+    Ours: at step t the weights before step max(t − T, 0) for T up to 8; beyond, those before step T·floor((t − 1)/T), 1 to T steps old.
+    """
+
+    def __init__(self, networks: list[nn.Module], lag: int) -> None:
+        self.networks, self.lag = networks, lag
+        self._copies: deque[list[nn.Module]] = deque(maxlen=lag + 1 if lag <= EXACT_UP_TO else 1)
+        self._now: tuple[int, list[nn.Module]] = (-1, [])
+
+    def at(self, step: int) -> list[nn.Module]:
+        """Peers of a step. Call it in every step, in order, before the update; a second call in a step returns the same."""
+        if self._now[0] != step:
+            self._now = (step, self._next(step))
+        return self._now[1]
+
+    def _next(self, step: int) -> list[nn.Module]:
+        if self.lag <= EXACT_UP_TO:
+            self._copies.append(copy.deepcopy(self.networks))
+            return self._copies[0]
+        if step % self.lag:
+            return self._copies[0]
+        renewed = copy.deepcopy(self.networks)
+        in_use = self._copies[0] if self._copies else renewed
+        self._copies.append(renewed)
+        return in_use
+
+    def state(self) -> State:
+        """Weights of the copies, between two steps."""
+        return {name: value for i, nets in enumerate(self._copies) for name, value in under(str(i), of_networks(nets)).items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state."""
+        self._copies.clear()
+        self._copies.extend(copies_of_networks(self.networks, own) for own in parts(state))
+
+
+class Teacher:
+    """Networks of a replica's teacher.
+
+    Without augmentation its logits are constant, so they are computed once; a user's own loader does not number its examples.
+    """
+
+    def __init__(self, spec: TrainingSpec, replica: int) -> None:
+        weights, earlier = spec.teachers.get(replica), spec.recipe.teacher
+        self.networks: list[nn.Module] = []
+        if earlier is not None and weights is not None:
+            there = spec.execution.torch_device
+            served = deployed(earlier.recipe, spec.data, weights).networks
+            self.networks = [network.to(there, spec.execution.dtype) for network in served]
+        self._all: Tensor | None = None
+        if self.networks and spec.recipe.augmentation is None and not isinstance(spec.data.train.inputs, Loaded):
+            self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, spec.execution.dtype)
+
+    @property
+    def constant(self) -> bool:
+        """Whether it reads no inputs."""
+        return self._all is not None or not self.networks
+
+    def logits(self, rows: Tensor, x: Tensor | None) -> Tensor | None:
+        """Logits ``T B K`` of examples by number or, unless `constant`, of their inputs; None without a teacher."""
+        if self._all is not None:
+            return self._all[:, rows]
+        if not self.networks:
+            return None
+        with torch.no_grad():
+            return torch.stack([network(x) for network in self.networks])
+
+
+class Signals:
+    """Records outputs of sub-networks of every component, by their names in ``network.named_modules()`` (AD section 4)."""
+
+    def __init__(self, networks: Sequence[nn.Module], names: frozenset[str]) -> None:
+        self.networks = [network.network if isinstance(network, Selected) else network for network in networks]
+        self.names = sorted(names)
+        for j, network in enumerate(self.networks):
+            known = [name for name, _ in network.named_modules() if name]
+            for name in self.names:
+                if name not in known:
+                    raise BadSpec(f"signal {name!r}: component {j} has no sub-network of that name; it has {', '.join(known)}")
+
+    @contextmanager
+    def recording(self) -> Iterator[Mapping[str, Tensor] | None]:
+        """Run every component once, in order, within the block; the signals ``J B D`` are there after it."""
+        if not self.names:
+            yield None
+            return
+        seen: dict[str, list[Tensor]] = {name: [] for name in self.names}
+        found: dict[str, Tensor] = {}
+        hooks = [
+            network.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: seen[name].append(y.flatten(1)))
+            for name in self.names
+            for network in _distinct(self.networks, name)
+        ]
+        try:
+            yield found
+            found.update({name: torch.stack(parts) for name, parts in seen.items()})
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _distinct(networks: list[nn.Module], name: str) -> list[nn.Module]:
+    """One component for each sub-network object, so that shared ones are recorded once."""
+    return list({id(network.get_submodule(name)): network for network in networks}.values())

@@ -1,0 +1,148 @@
+"""The epoch loop of all engines: one or several replicas of a recipe, step by step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+
+import numpy as np
+from torch import Tensor, nn
+
+from traintwice.data import Dataset
+from traintwice.engine._averager import averager
+from traintwice.engine._batches import Batch
+from traintwice.engine._building import Weights, build, perturb_one_ulp, stream_of
+from traintwice.engine._execution import Execution
+from traintwice.engine._reading import TrainingSet
+from traintwice.engine._state import State
+from traintwice.nets import enter_dropout
+from traintwice.randomness import RandomSource
+from traintwice.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Outcome of a training.
+
+    Attributes:
+        outputs: named arrays by split: "test" holds raw logits of every kept network, ``J N K`` float32 (``S·J N K`` with S snapshots);
+            "test.gate" the mixture weight of each of these, if the method has a gate.
+        weights: parameters and buffers of every kept network ("0.name", "1.name" ...), and of a gate for each set of them ("gate.0.name").
+        steps: optimiser steps taken.
+    """
+
+    outputs: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    steps: int
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """What is trained and how, for all replicas of a recipe.
+
+    Attributes:
+        recipe: with its schedules in steps.
+        data, seed: of the experiment.
+        execution: by a chosen engine, not "auto".
+        starts, teachers: weights of earlier models, by replica.
+    """
+
+    recipe: Recipe
+    data: Dataset
+    seed: int
+    execution: Execution
+    starts: Mapping[int, Weights] = field(default_factory=dict)
+    teachers: Mapping[int, Weights] = field(default_factory=dict)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        return self.recipe.steps_per_epoch(len(self.data.train))
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the training."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    def stream(self, source: RandomSource, replica: int, *, component: int = 0, epoch: int = 0) -> np.random.Generator:
+        """Random stream of a replica."""
+        return stream_of(self.recipe, self.seed, source, replica=replica, component=component, epoch=epoch)
+
+    def networks(self, replica: int) -> list[nn.Module]:
+        """Components of a replica before the first step, on the CPU."""
+        start, dtype = self.starts.get(replica), self.execution.dtype
+        networks = build(self.recipe, self.data, seed=self.seed, replica=replica, start=start, dtype=dtype)
+        if self.recipe.emulates_hardware(on_gpu=self.execution.on_gpu):
+            perturb_one_ulp(networks, self.stream("hardware", replica))
+        return networks
+
+    def enter_dropout(self, networks: Sequence[nn.Module], replica: int, step: int) -> bool:
+        """Give the dropout layers of all components the streams of a step; returns whether there are any."""
+        found = False
+        for j, network in enumerate(networks):
+            found |= enter_dropout(network, self.stream("dropout", replica, component=j, epoch=step))
+        return found
+
+
+class Training(ABC):
+    """One or several replicas of a recipe, between two steps; the place of a replica is its position in ``replicas``."""
+
+    def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
+        self.spec, self.recipe, self.data, self.execution = spec, spec.recipe, spec.data, spec.execution
+        self.examples, self.replicas = examples, replicas
+
+    def _start_average(self, trained: list[nn.Module]) -> None:
+        """Follow modules with all trained parameters; call it when they exist."""
+        steps, per_epoch = self.spec.steps, self.spec.steps_per_epoch
+        self.average = averager(self.recipe.averaging, trained, steps=steps, steps_per_epoch=per_epoch)
+
+    @cached_property
+    def finished(self) -> list[list[nn.Module]]:
+        """Sets of trained modules that predict; read it after the last step."""
+        return self.average.finish()
+
+    def steps(self, first: int, last: int) -> Iterator[tuple[int, dict[int, str]]]:
+        """Take the steps from ``first`` to before ``last``; yields after each the number of steps taken and the result of `step`."""
+        taken = first
+        while taken < last:
+            epoch, done = divmod(taken, self.spec.steps_per_epoch)
+            for batch in islice(self.epoch(epoch, done), last - taken):
+                failed = self.step(batch, taken)
+                self.average.after_step(taken)
+                taken += 1
+                yield taken, failed
+
+    @abstractmethod
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """Mini-batches of an epoch from one on."""
+
+    @abstractmethod
+    def step(self, batch: Batch, step: int) -> dict[int, str]:
+        """Take a step; returns why the loss of a replica is not finite, by its place. Such a replica is lost, the others are not."""
+
+    @abstractmethod
+    def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
+        """Sets of components of a replica that predict at the end, and the gate of each set if the method has one."""
+
+    @abstractmethod
+    def weights(self, place: int) -> dict[str, Tensor]:
+        """Parameters and buffers of a replica's components ("0.name" of component 0 ...); they change with the next step."""
+
+    @abstractmethod
+    def divergence_cause(self, place: int) -> str:
+        """The cause of logits that are not finite after the last step, as the end of a sentence."""
+
+    def outputs(self) -> dict[str, np.ndarray] | None:
+        """Predictions made during the training, if there are any."""
+        return None
+
+    @abstractmethod
+    def state(self, place: int) -> State:
+        """State of a replica."""
+
+    @abstractmethod
+    def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Continue from the states of all replicas, in order."""

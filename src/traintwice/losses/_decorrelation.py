@@ -1,0 +1,192 @@
+"""Anti-distillation losses: components are pushed to produce uncorrelated outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from traintwice.errors import BadSpec
+from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice.losses._loss import Memory, Need
+from traintwice.losses._outputs import Outputs
+
+Matrix: TypeAlias = Literal["second-moment", "covariance", "residue"]
+MATRICES = ("second-moment", "covariance", "residue")
+
+
+@dataclass(frozen=True)
+class Decorrelation:
+    r"""Sum of the squared off-diagonal entries of a matrix of the components' outputs, one matrix for each class.
+
+        L = Σ_k ½(‖A_k‖²_F − ‖diag A_k‖²_F) = Σ_k Σ_{i<j} A_k,ij²,   A_k,ij = mean_b s_ibk s_jbk
+
+    where s is, for ``matrix="second-moment"``, the signal itself (2); for ``"covariance"``, the signal minus its mean over the
+    batch (3); for ``"residue"``, the signal minus its mean over the components of that example (4).
+
+    Args:
+        matrix: which matrix.
+        signal: "logits" (A in the paper's tables), "probabilities" (B), or the name of a sub-network's output, ``*M J B D``, whose
+            D entries replace the classes.
+        center: "class" first subtracts from each component's signal its mean over classes. Softmax ignores that mean, so without
+            centering the loss on logits can become 0 with no change of the probabilities.
+        normalize: divide A_ij by sqrt(A_ii A_jj) (cosine for second moments, Pearson correlation for covariances). Without
+            normalising, the loss scales with the fourth power of the signal, which rewards smaller logits.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: fourth power of the signal's, >= 0. J = 1 gives 0. The residue form is smallest for
+    identical components: with J = 2 it is Σ_k (mean_b (s_1 − s_2)² / 4)² and pulls the components together.
+    The loss differs from the mean of its values on parts of a batch: with gradient accumulation, moments are those of a micro-batch.
+
+    Source: AD eqs. (2)-(5), λ is the weight of the term; named sub-networks, AD section 4. Ours: mean over the batch, sum over
+    classes; ``center`` and ``normalize``.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> Decorrelation()(out).item()
+        4.0
+    """
+
+    matrix: Matrix = "second-moment"
+    signal: str = "logits"
+    center: Center = "none"
+    normalize: bool = False
+
+    couples: ClassVar[bool] = True
+    per_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.matrix not in MATRICES:
+            raise BadSpec(f"Decorrelation.matrix: got {self.matrix!r}, expected one of {', '.join(map(repr, MATRICES))}")
+        check_signal("Decorrelation", self.signal, self.center)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The outputs of the named sub-network, if any."""
+        return needs_of(self.signal)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        return self.of_moments(self.moments(out))
+
+    def moments(self, out: Outputs) -> Tensor:
+        """The matrix A of (2), (3) or (4), ``*M K J J``."""
+        out = out.coupled
+        signal = read_signal(out, self.signal, self.center)
+        if self.matrix == "covariance":
+            signal = signal - out.mean(signal, -2).unsqueeze(-2)
+        elif self.matrix == "residue":
+            signal = signal - signal.mean(-3, keepdim=True)
+        return second_moments(out, signal)
+
+    def of_moments(self, moments: Tensor) -> Tensor:
+        """The loss (5) of a matrix ``*M K J J``."""
+        if self.normalize:
+            scale = moments.diagonal(dim1=-2, dim2=-1).clamp_min(1e-12).rsqrt()
+            moments = moments * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+        return torch.triu(moments, diagonal=1).square().sum((-3, -2, -1))
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """Warnings for the user."""
+        found = []
+        if self.matrix == "residue":
+            found.append(
+                "Decorrelation('residue') is smallest for identical components: it pulls them together, like co-distillation"
+            )
+            if self.normalize and components == 2:
+                found.append(
+                    "Decorrelation('residue', normalize=True) of two components is constant: the residue of one component is minus "
+                    "that of the other"
+                )
+        if self.signal == "logits" and self.center == "none":
+            found.append(f"Decorrelation: {GAUGE}")
+        if self.signal != "probabilities" and not self.normalize:
+            found.append(
+                f"Decorrelation scales with the fourth power of {in_words(self.signal)}, which rewards smaller ones; normalize=True "
+                f"removes this effect{', and logit_l2 is the control with this effect alone' if self.signal == 'logits' else ''}"
+            )
+        return tuple(found)
+
+
+def second_moments(out: Outputs, signal: Tensor) -> Tensor:
+    """mean_b s_ib s_jb for each class, ``*M J B K`` -> ``*M K J J``, in the precision of the signal even under autocast."""
+    per_class = signal.movedim(-1, -3)
+    with torch.autocast(signal.device.type, enabled=False):
+        products = per_class @ per_class.mT
+    return out.total(products) / out.examples
+
+
+@dataclass(frozen=True)
+class RunningDecorrelation:
+    r"""`Decorrelation` of a running estimate of its matrix, for small mini-batches.
+
+        S_t = ρ S_{t−1} + (1 − ρ) C_t,   C̄_t = S_t / (1 − ρ^t),   L = ½(‖A‖²_F − ‖diag A‖²_F),   A = C_t + stopgrad(C̄_t − C_t)
+
+    The value is the loss of C̄_t. The gradient flows through C_t at full size, so a weight has the same meaning for every ρ.
+
+    Args:
+        rho: ρ in [0, 1), the share of the old estimate at each step; 0 is `Decorrelation`.
+        matrix, signal, center, normalize: see `Decorrelation`.
+
+    The caller keeps the memory: ``memory = loss.init(signal.shape)``, then ``value, memory = loss(out, memory)``.
+
+    Shapes: logits ``*M J B K`` -> ``*M``; memory: moments ``*M K J J``, steps ``*M``. J = 1 gives 0. With gradient accumulation the memory
+    advances at every micro-batch.
+
+    Source: AD section 4, in words ("updated continuously over the batches"). Ours: the exponential mean, its bias correction, the stopped
+    gradient.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> loss = RunningDecorrelation(0.5)
+        >>> first, memory = loss(out, loss.init(out.logits.shape))
+        >>> second, memory = loss(Outputs(2 * out.logits, out.labels), memory)
+        >>> first.item(), round(second.item(), 4)  # moments 2, then (1·2 + 2·8)/3
+        (4.0, 36.0)
+    """
+
+    rho: float = 0.9
+    matrix: Matrix = "second-moment"
+    signal: str = "logits"
+    center: Center = "none"
+    normalize: bool = False
+
+    couples: ClassVar[bool] = True
+    per_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rho < 1:
+            raise BadSpec(f"RunningDecorrelation.rho: got {self.rho}, expected a number in [0, 1)")
+        _ = self.plain
+
+    @property
+    def plain(self) -> Decorrelation:
+        """The same loss without memory."""
+        return Decorrelation(self.matrix, self.signal, self.center, self.normalize)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The outputs of the named sub-network, if any."""
+        return self.plain.needs
+
+    def signal_of(self, out: Outputs) -> Tensor:
+        """The signal that the loss reads, ``*M J B D``."""
+        return read_signal(out, self.signal, "none")
+
+    def init(self, shape: tuple[int, ...]) -> Memory:
+        """The memory before the first step, for a signal of shape ``*M J B D``."""
+        *leading, components, _, entries = shape
+        return {"moments": torch.zeros(*leading, entries, components, components), "steps": torch.zeros(leading)}
+
+    def __call__(self, out: Outputs, memory: Memory) -> tuple[Tensor, Memory]:
+        now = self.plain.moments(out)
+        kept = memory["moments"].to(now)
+        running = self.rho * kept + (1 - self.rho) * now.detach()
+        steps = memory["steps"].to(now) + 1
+        estimate = running / (1 - self.rho**steps)[..., None, None, None]
+        value = self.plain.of_moments(now + (estimate - now.detach()))
+        return value, {"moments": running, "steps": steps}
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """Warnings for the user."""
+        return self.plain.cautions(components, classes)

@@ -1,0 +1,48 @@
+"""Cross entropy of the output of the ensemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from traintwice.losses._inputs import Average, check_average
+from traintwice.losses._outputs import Outputs, at_least_single
+
+
+@dataclass(frozen=True)
+class EnsembleCrossEntropy:
+    r"""Cross entropy of the average of the components; the gradient flows into all components.
+
+    ``average="prob"``:   L = mean_b −log mean_j f_jb[y_b]
+    ``average="logit"``:  L = mean_b −log softmax(mean_j z_jb)[y_b]
+
+    Args:
+        average: of probabilities or of logits.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, >= 0. J = 1 gives the cross entropy.
+    Source: AD section 2: gradients normally do not pass through the output of the ensemble, "although some systems may allow such
+    propagation". This loss allows it; jointly trained components may depend on each other.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[0.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> round(EnsembleCrossEntropy()(out).item(), 4), round(EnsembleCrossEntropy("logit")(out).item(), 4)
+        (0.3705, 0.3133)
+    """
+
+    average: Average = "prob"
+
+    reads_shared: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_average("EnsembleCrossEntropy", self.average)
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        if self.average == "prob":
+            return -out.mean(torch.logsumexp(out.of_label(out.log_probs), dim=-2) - log(out.components))
+        log_probs = torch.log_softmax(at_least_single(out.logits).mean(-3, keepdim=True), dim=-1)
+        return -out.mean(log_probs.gather(-1, out.label_of_component[..., :1, :, None]).squeeze(-1)).squeeze(-1)

@@ -1,0 +1,151 @@
+"""Parts of `Outputs` that several losses read: a named signal, a teacher, the k largest predictions."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from traintwice.errors import BadInput, BadSpec
+from traintwice.losses._loss import Need, ends
+from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.schedules import Weight
+
+Center: TypeAlias = Literal["none", "class"]
+"""Whether to subtract from each component's signal its mean over classes, which softmax ignores."""
+
+OUTPUTS = ("logits", "probabilities")
+"""Signals of every network. Other names are those of sub-networks."""
+
+GAUGE = (
+    "softmax ignores a number added to all logits of a component, so this term on logits can fall with no change of any probability; "
+    "center='class' prevents this (a network of a single logit needs no centering)"
+)
+
+
+def check_signal(loss: str, signal: str, center: str) -> None:
+    """Raise `BadSpec` where settings of a loss contradict each other."""
+    if not signal:
+        raise BadSpec(f"{loss}.signal: got '', expected 'logits', 'probabilities' or the name of a sub-network's output")
+    if center not in ("none", "class"):
+        raise BadSpec(f"{loss}.center: got {center!r}, expected one of 'none', 'class'")
+    if center == "class" and signal not in OUTPUTS:
+        raise BadSpec(f"{loss}.center: got 'class' for the signal {signal!r}, whose entries are not classes; set 'none'")
+
+
+def in_words(signal: str) -> str:
+    """A signal in the words of a message.
+
+    >>> in_words("logits"), in_words("0")
+    ('the logits', "the outputs of '0'")
+    """
+    return f"the {signal}" if signal in OUTPUTS else f"the outputs of {signal!r}"
+
+
+def needs_of(signal: str) -> frozenset[Need]:
+    """What a trainer has to supply for a signal."""
+    return frozenset() if signal in OUTPUTS else frozenset({"signals"})
+
+
+def read_signal(out: Outputs, signal: str, center: str) -> Tensor:
+    """A signal in at least float32, ``*M J B D``.
+
+    Raises:
+        BadInput: the signal is missing.
+    """
+    if signal == "logits":
+        values = at_least_single(out.logits)
+    elif signal == "probabilities":
+        values = out.probs
+    elif out.signals is not None and signal in out.signals:
+        values = at_least_single(out.signals[signal])
+    else:
+        present = ", ".join(map(repr, out.signals or ())) or "none"
+        raise BadInput(
+            f"Outputs.signals: a loss reads {signal!r}, got {present}; pass signals={{{signal!r}: tensor of *M J B D}}"
+        )
+    return values - values.mean(-1, keepdim=True) if center == "class" else values
+
+
+Average: TypeAlias = Literal["prob", "logit"]
+"""How several models are averaged: the mean of their probabilities, or the softmax of the mean of their logits."""
+
+
+def check_average(loss: str, average: str) -> None:
+    """Raise `BadSpec` for an unknown average."""
+    if average not in ("prob", "logit"):
+        raise BadSpec(f"{loss}.average: got {average!r}, expected one of 'prob', 'logit'")
+
+
+def check_fraction(name: str, weight: Weight) -> None:
+    """Raise `BadSpec` for a weight outside [0, 1]."""
+    if not all(0 <= value <= 1 for value in ends(weight)):
+        raise BadSpec(f"{name}: got {weight}, expected a number from 0 to 1, or a schedule within that range")
+
+
+def check_temperature(loss: str, temperature: float) -> None:
+    """Raise `BadSpec` for a temperature that is not positive."""
+    if not temperature > 0:
+        raise BadSpec(f"{loss}.temperature: got {temperature}, expected a number greater than 0")
+
+
+def teacher_probs(loss: str, out: Outputs, temperature: float = 1.0, average: Average = "prob") -> Tensor:
+    """Probabilities of the teacher at a temperature, ``*M 1 B K``; a constant.
+
+    Raises:
+        BadInput: the teacher is missing.
+    """
+    if out.teacher is None:
+        raise BadInput(
+            f"Outputs.teacher: got none, and {loss} needs the logits of a teacher, *M B K (for probabilities p: log p)"
+        )
+    logits = at_least_single(out.teacher.detach()) / temperature
+    if logits.ndim < out.logits.ndim:
+        return torch.softmax(logits, dim=-1).unsqueeze(-3)
+    if average == "logit":
+        return torch.softmax(logits.mean(-3, keepdim=True), dim=-1)
+    return torch.softmax(logits, dim=-1).mean(-3, keepdim=True)
+
+
+def kl_from(teacher: Tensor, log_student: Tensor) -> Tensor:
+    """KL(teacher ‖ student) of each example; classes with teacher probability 0 add 0."""
+    entropies: Tensor = torch.special.entr(teacher)
+    return -(entropies + teacher * log_student).sum(-1)
+
+
+def check_top_k(loss: str, top_k: int | None, renormalise: bool) -> None:
+    """Raise `BadSpec` where settings of a loss contradict each other."""
+    if top_k is None:
+        if not renormalise:
+            raise BadSpec(f"{loss}: got renormalise=False without top_k; all K predictions already sum to one")
+    elif top_k < 1 + renormalise:
+        raise BadSpec(
+            f"{loss}.top_k: got {top_k}, expected at least {1 + renormalise}: a single renormalised prediction is always 1"
+        )
+
+
+def largest(loss: str, out: Outputs, top_k: int | None, renormalise: bool) -> tuple[Tensor, int]:
+    """Logarithms of the k largest predictions, ``*M J B k``, and the number of classes of the uniform distribution.
+
+    Raises:
+        BadSpec: k is not below the number of classes, so that it has no effect.
+    """
+    classes = out.logits.shape[-1]
+    if top_k is None:
+        return out.log_probs, classes
+    if top_k >= classes:
+        raise BadSpec(
+            f"{loss}.top_k: got {top_k} for {classes} classes, expected fewer than the classes; leave top_k out to read all classes"
+        )
+    top = out.log_probs.topk(top_k, dim=-1).values
+    return (top.log_softmax(-1), top_k) if renormalise else (top, classes)
+
+
+def top_k_cautions(loss: str, top_k: int | None, classes: int | None) -> tuple[str, ...]:
+    """Warnings for the user about ``top_k``."""
+    if top_k is None or classes is None or top_k < classes:
+        return ()
+    return (
+        f"{loss}: top_k={top_k} with {classes} classes raises an error at the first step; top_k must be below the number of classes",
+    )

@@ -1,0 +1,109 @@
+"""What a loss is, and losses whose own weights follow a schedule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
+
+from torch import Tensor
+
+from traintwice.errors import BadSpec
+from traintwice.losses._outputs import Outputs
+from traintwice.schedules import Jump, Ramp, Schedule, Weight, at_step, resolve
+
+Need: TypeAlias = Literal["peers", "teacher", "gate", "signals"]
+"""Fields of `Outputs` other than logits and labels that a loss reads, and that a trainer has to supply."""
+
+Memory: TypeAlias = dict[str, Tensor]
+"""State of a loss between steps: named tensors with leading axes ``*M`` and no gradient."""
+
+
+class Loss(Protocol):
+    """A frozen dataclass called on `Outputs`; returns one number per replica, shape ``*M``. Replicas never mix.
+
+    Optional attributes and methods:
+
+    - ``needs``: frozenset of `Need`, what a trainer has to supply;
+    - ``per_batch = True``: the loss of a batch differs from the mean of the losses of its parts, so gradient accumulation minimises
+      another loss;
+    - ``couples = True``: the loss is 0 for one component; for several it reads the examples that all components see;
+    - ``reads_shared = True``: the loss reads the examples that all components see, and does not couple components;
+    - ``resolve(steps_per_epoch, total_steps)``, ``at(step)``: the loss with its schedules in steps, and the loss at a step
+      (`ScheduledLoss`);
+    - ``cautions(components, classes)``: warnings for the user, one sentence each.
+    """
+
+    def __call__(self, out: Outputs) -> Tensor:
+        """The loss, ``*M``."""
+
+
+@runtime_checkable
+class LossWithMemory(Protocol):
+    """A loss with a memory between steps. The caller keeps the memory, stacks it over replicas and saves it."""
+
+    def init(self, shape: tuple[int, ...]) -> Memory:
+        """The memory before the first step, for a signal of shape ``*M J B D``."""
+
+    def signal_of(self, out: Outputs) -> Tensor:
+        """The signal that the loss reads, ``*M J B D``."""
+
+    def __call__(self, out: Outputs, memory: Memory) -> tuple[Tensor, Memory]:
+        """The loss, ``*M``, and the memory for the next step."""
+
+
+class ScheduledLoss:
+    """Base of losses whose own weights are numbers or schedules.
+
+    A method calls the loss at a step, `at`. A loss that is called alone needs numbers.
+    """
+
+    weights: ClassVar[tuple[str, ...]]
+    """Names of the settings that may be schedules."""
+
+    def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Self:
+        """The same loss with its schedules in steps."""
+        return self._with({name: resolve(getattr(self, name), steps_per_epoch, total_steps) for name in self.weights})
+
+    def at(self, step: int) -> Self:
+        """The loss at an optimiser step: every weight a number.
+
+        Raises:
+            BadSpec: a schedule is still in epochs, or its value is outside the range of the setting.
+        """
+        return self._with({name: at_step(getattr(self, name), step) for name in self.weights})
+
+    def _with(self, weights: dict[str, Weight]) -> Self:
+        plain: Any = self  # a dataclass
+        changed: Self = replace(plain, **weights)
+        return changed
+
+    def number(self, name: str) -> float:
+        """The value of a weight.
+
+        Raises:
+            BadSpec: the weight is a schedule.
+        """
+        weight: Weight = getattr(self, name)
+        if isinstance(weight, Schedule):
+            raise BadSpec(
+                f"{type(self).__name__}.{name}: got {weight!r}, and a loss alone has no step; call it in a method, or as "
+                "loss.at(step)"
+            )
+        return weight
+
+
+def ends(weight: Weight) -> tuple[float, ...]:
+    """Values of a weight to check before training: a number, or the ends of a ramp or jump; empty for other schedules."""
+    if isinstance(weight, Ramp | Jump):
+        return (0.0, weight.to)
+    return () if isinstance(weight, Schedule) else (weight,)
+
+
+def resolved(loss: Any, steps_per_epoch: int, total_steps: int | None = None) -> Any:
+    """Any loss with its schedules in steps."""
+    return loss.resolve(steps_per_epoch, total_steps) if hasattr(loss, "resolve") else loss
+
+
+def at(loss: Any, step: int) -> Any:
+    """Any loss at a step."""
+    return loss.at(step) if hasattr(loss, "at") else loss

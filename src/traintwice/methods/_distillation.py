@@ -1,0 +1,66 @@
+"""Methods that learn from earlier models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from traintwice.errors import BadSpec
+from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
+from traintwice.methods._method import Method, Term, blend
+from traintwice.schedules import Weight
+
+
+def ensemble_distillation(
+    weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
+) -> Method:
+    """One network that learns the labels and the softened predictions of a teacher, usually an ensemble (`Recipe.teacher`).
+
+        (1 − w)·CE + w·T²·KL(teacher at T ‖ student at T)
+
+    Args:
+        weight: w in [0, 1].
+        temperature, average: see `Distillation`.
+    Source:
+        Hinton et al. 2015; ensemble distillation of CH Table 2. Ours: each replica has its own teacher, whose cost counts.
+    """
+    return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
+
+
+def logged_distillation(share: Weight = 0.5) -> Method:
+    """One network that learns from the labels mixed with the logged predictions of the model it replaces.
+
+    Args:
+        share: λ, the share of the old model in the targets, see `LoggedDistillation`.
+    Source:
+        Jiang et al. 2022.
+    """
+    return Method((Term(LoggedDistillation(share)),))
+
+
+def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
+    """One network that learns from the old model where the old model is right, with less weight on the labels elsewhere.
+
+    Args:
+        share, epsilon: see `Anchor`.
+    Source:
+        Milani Fard et al. 2016 (anchor, RCP).
+    """
+    return Method((Term(Anchor(share, epsilon)),))
+
+
+def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
+    """Cross entropy and distillation from an old model with more weight where the old model is right, against negative flips.
+
+        CE + weight·(base + boost·[old right])·T²·KL(old at T ‖ new at T)
+
+    Args:
+        weight: of the distillation.
+        base, boost, temperature: see `FocalDistillation`.
+    Raises:
+        BadSpec: base and boost are both 0.
+    Source:
+        Yan et al. 2021 (positive-congruent training).
+    """
+    if base == boost == 0:
+        raise BadSpec("focal_distillation: got base=0 and boost=0, expected one above 0")
+    return Method((Term(CrossEntropy()), Term(FocalDistillation(base, boost, temperature), weight)))

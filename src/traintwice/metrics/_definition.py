@@ -1,0 +1,354 @@
+"""Metrics: a number, the number of each replica, the number without each replica, the influence of each example.
+
+Most metrics are means of contributions ``[M, N]``, or ratios of such means (`traintwice.metrics._means`): they need one pass
+over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics._non_streaming`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from traintwice.errors import BadInput
+from traintwice.predictions import Predictions
+from traintwice.predictions._checks import to_numpy as to_numpy
+from traintwice.types import Array
+
+Kind = Literal["replica", "pair", "deviation"]
+"""How a metric changes when a replica leaves. ``replica``: it is a mean over replicas. ``pair``: it is a mean over pairs of
+replicas, and a row is the mean over the pairs with that replica. ``deviation``: it depends on all replicas together and is
+computed again without the one that leaves."""
+
+Scale = Literal["log", "logit", "plain", "none"]
+"""On which scale intervals are formed. ``log``: measures >= 0. ``logit``: fractions that may be near 1. ``plain``: measures of either
+sign. ``none``: no interval is formed."""
+
+Unit = Literal["fraction", "number"]
+"""``fraction``: in [0, 1] and shown as a percentage by reports. ``number``: shown as it is."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric's number and all that intervals and comparisons need.
+
+    Attributes:
+        value: the number.
+        rows: the number of each replica, shape ``M``; for a pair metric the mean over the pairs with that replica.
+        jackknife_values: the number with one replica left out, shape ``M``; None where that is not defined (a pair metric of
+            two replicas, any metric of one).
+        example_variance: the example part of the variance; nan with a single unit, an infinite value, or a metric without influences.
+        examples: N.
+        units: independent units of the example part: rows, or clusters of rows; None means N.
+        effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
+        clustered: units are clusters.
+        base: the share of the weight that a ratio's denominator has; 1 for a mean.
+        scale: the scale of its interval, see `Scale`.
+        share: with two models or fewer it is a share of units, so that Wilson's interval holds.
+        most: the largest value it may have.
+    """
+
+    value: float
+    rows: np.ndarray
+    jackknife_values: np.ndarray | None
+    example_variance: float
+    examples: int
+    units: int | None = None
+    effective: float | None = None
+    clustered: bool = False
+    base: float = 1.0
+    scale: Scale = "plain"
+    share: bool = False
+    most: float = math.inf
+
+    @property
+    def replicas(self) -> int:
+        """M."""
+        return len(self.rows)
+
+    @property
+    def replica_variance(self) -> float:
+        """Replica part, the delete-one-replica jackknife (M − 1)/M · Σ_m (θ_(−m) − mean)²; nan where no replica can be left out."""
+        if self.jackknife_values is None or not np.isfinite(self.jackknife_values).all():
+            return math.nan
+        m = len(self.jackknife_values)
+        return float((m - 1) / m * np.sum((self.jackknife_values - self.jackknife_values.mean()) ** 2))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric of predictions in memory: its summary, and the influence of each example.
+
+    Attributes:
+        summary: the number and what its interval needs.
+        influence: first-order change of the number with each example, shape ``N``, mean zero; its variance / N is
+            the example part of the interval. All nan where the metric has none, and says so.
+    """
+
+    summary: Summary
+    influence: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        definition: Definition,
+        value: float,
+        rows: np.ndarray,
+        jackknife_values: np.ndarray | None,
+        influence: np.ndarray,
+        predictions: Predictions,
+        base: float = 1.0,
+    ) -> Measurement:
+        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some."""
+        clusters, weights = predictions.clusters, predictions.weights
+        variance, units = influence_variance(influence, None if clusters is None else to_numpy(clusters))
+        squares = None if weights is None else to_numpy(weights)
+        summary = Summary(
+            value,
+            rows,
+            jackknife_values,
+            variance,
+            len(influence),
+            units=units,
+            effective=None if squares is None else float(squares.sum() ** 2 / (squares**2).sum()),
+            clustered=clusters is not None,
+            base=base,
+            scale=definition.scale,
+            share=definition.is_share,
+            most=definition.most,
+        )
+        return cls(summary, influence)
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.summary.value
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The number of each replica, shape ``M``."""
+        return self.summary.rows
+
+    @property
+    def jackknife_values(self) -> np.ndarray | None:
+        """The number with one replica left out, shape ``M``."""
+        return self.summary.jackknife_values
+
+    @property
+    def example_variance(self) -> float:
+        """The example part of the variance."""
+        return self.summary.example_variance
+
+    @property
+    def replicas(self) -> int:
+        """M."""
+        return self.summary.replicas
+
+    @property
+    def examples(self) -> int:
+        """N."""
+        return len(self.influence)
+
+
+def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None) -> tuple[float, int]:
+    """The example part of a variance, and the number of units: U/(U − 1) · Σ_g (Σ_{n in g} z_n)² / N².
+
+    >>> influence_variance(np.array([1.0, -1.0, 1.0, -1.0])), influence_variance(np.array([1.0, 1.0, -1.0, -1.0]), np.array([0, 0, 1, 1]))
+    ((0.3333333333333333, 4), (1.0, 2))
+    """
+    n = len(influence)
+    totals = influence if clusters is None else np.bincount(np.unique(clusters, return_inverse=True)[1], influence)
+    units = len(totals)
+    if units < 2 or not np.isfinite(influence).all():
+        return math.nan, units
+    centred = totals - totals.mean() if clusters is None else totals
+    return float(units / (units - 1) * np.sum(centred**2) / n**2), units
+
+
+def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | None:
+    """The value without each replica, where it follows from the rows of the replicas; None where it does not.
+
+        mean over replicas: (Mθ − R_m)/(M − 1);   mean over pairs: (Mθ − 2R_m)/(M − 2), R_m the mean over the pairs with replica m
+
+    >>> leave_one_out("pair", 0.5, np.array([0.5, 0.75, 0.25]))
+    array([0.5, 0. , 1. ])
+    """
+    m, others = len(rows), {"replica": 1, "pair": 2, "deviation": 0}[kind]
+    if not others or m <= others:
+        return None
+    with np.errstate(invalid="ignore"):
+        return np.asarray((m * value - others * rows) / (m - others))
+
+
+@dataclass(frozen=True)
+class Definition(ABC):
+    """Base class of a metric's definition.
+
+    Attributes:
+        name: as in Python and JSON.
+        title: as in tables.
+        unit: see `Unit`.
+        scale: see `Scale`.
+        limit: the largest value; None means 1 for a fraction, and none for a number.
+        soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
+        needs_labels, needs_probs: what must be known of the predictions.
+        needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
+        needs_outcomes: it reads the scores of answers (`Predictions.from_outcomes`).
+        needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
+        or_scores: scores ``M N`` serve it as well as probabilities.
+        binary: it reads the probability of one positive class, so there must be two classes.
+        old_vs_new: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
+    """
+
+    name: str
+    title: str
+    unit: Unit = "fraction"
+    scale: Scale = "log"
+    limit: float | None = None
+    soft: bool = False
+    needs_labels: bool = False
+    needs_probs: bool = False
+    needs_scores: bool = False
+    needs_outcomes: bool = False
+    needs_targets: bool = False
+    or_scores: bool = False
+    binary: bool = False
+    old_vs_new: bool = False
+
+    @property
+    def most(self) -> float:
+        """The largest value that the metric may have."""
+        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else math.inf
+
+    @property
+    def is_share(self) -> bool:
+        """True where the number of two models or fewer is a share of rows."""
+        return False
+
+    @property
+    @abstractmethod
+    def between_replicas(self) -> bool:
+        """True where one replica is not enough."""
+
+    @property
+    @abstractmethod
+    def one_pass(self) -> bool:
+        """True where sums over parts of the examples can be merged (`traintwice.metrics.Accumulator`)."""
+
+    @abstractmethod
+    def value(self, predictions: Predictions) -> float:
+        """The number alone: cheaper than `measure`."""
+
+    @abstractmethod
+    def measure(self, predictions: Predictions) -> Measurement:
+        """The number with its rows, leave-one-out values and influences."""
+
+    @abstractmethod
+    def values(self, predictions: Predictions) -> Array:
+        """Contributions ``[M, N]``; for a ratio the pair (numerator, denominator)."""
+
+    @abstractmethod
+    def bind(self, **options: Any) -> Definition:
+        """The same metric with options fixed."""
+
+    def predictions_of(
+        self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None
+    ) -> Predictions:
+        """Arrays as the predictions that the metric reads; `Predictions` as they are.
+
+        Raises:
+            BadInput: see `Predictions`; labels where the metric reads scores of answers.
+        """
+        if isinstance(predictions, Predictions) or not (self.needs_scores or self.needs_targets or self.needs_outcomes):
+            return Predictions.of(predictions, labels, weights)
+        if self.needs_targets:
+            return Predictions.from_scores(predictions, None, weights, targets=labels)
+        if self.needs_scores:
+            return Predictions.from_scores(predictions, labels, weights)
+        if labels is not None:
+            raise BadInput(f"{self.title}: got labels; it reads the scores of answers alone")
+        return Predictions.from_outcomes(predictions, None, weights)
+
+    def missing(self, predictions: Predictions) -> str | None:
+        """The reason why the metric has no value on these predictions; None if it has one."""
+        if self.needs_labels and not predictions.has_labels:
+            return "needs labels" if predictions.known.labels is None else "needs a label in every row"
+        if self.needs_scores and not predictions.has_scores:
+            return "needs scores"
+        if self.needs_outcomes and not predictions.has_outcomes:
+            return "needs outcomes (an evaluation log, or correct=)"
+        if self.needs_outcomes and not predictions.has_labels:
+            return "needs a score in every row"
+        if self.needs_targets and predictions.targets is None:
+            return "needs true values (label)"
+        if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
+            return "needs probabilities"
+        if predictions.has_scores and not (self.needs_scores or self.or_scores):
+            return "needs predicted labels"
+        if self.binary and predictions.classes not in (None, 2):
+            return f"needs two classes, there are {predictions.classes}"
+        if self.old_vs_new and predictions.replicas != 2:
+            return f"compares one old with one new model, there are {predictions.replicas}"
+        return None
+
+    def check(self, predictions: Predictions) -> None:
+        """Raise where the metric cannot be computed on these predictions."""
+        if self.between_replicas:
+            predictions.require_pairs(self.title)
+        if self.old_vs_new and predictions.replicas != 2:
+            raise BadInput(
+                f"{self.title}: got {predictions.replicas} replicas, expected 2: the old model first, the new one second "
+                "(probs[[0, 3]] picks two)"
+            )
+        if self.binary and predictions.classes not in (None, 2):
+            raise BadInput(
+                f"{self.title}: got {predictions.classes} classes, expected 2; for one class against the rest pass the columns "
+                "1 − p, p of that class"
+            )
+
+    def infinite(self, predictions: Predictions) -> str | None:
+        """Where the number becomes infinite, for a report; None where it is finite."""
+        return None
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Result of the sums over all examples.
+
+    Attributes:
+        value, rows, jackknife_values: as in `Measurement`.
+        slopes: change of the value with each of the C means over examples, shape ``C``.
+        centre: those means, shape ``C``.
+        base: as in `Summary`.
+    """
+
+    value: float
+    rows: np.ndarray
+    jackknife_values: np.ndarray | None
+    slopes: np.ndarray
+    centre: np.ndarray
+    base: float = 1.0
+
+
+class OnePass(Definition):
+    """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
+
+    @property
+    def one_pass(self) -> bool:
+        return True
+
+    @abstractmethod
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
+        """Sums over a block, which add to those of other blocks, and the quantities of each example, shape ``C N``."""
+
+    @property
+    def forms(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The number as two linear forms, numerator and denominator, of the sums of (1, u_n); None if it is not such a quotient."""
+        return None
+
+    @abstractmethod
+    def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
+        """The result of the sums over all examples; ``weight`` is their total weight."""

@@ -1,0 +1,153 @@
+"""Quality and entropy of single predictions: accuracy, error, log loss, Brier score, entropy."""
+
+from __future__ import annotations
+
+from traintwice.metrics._functions import mean_metric
+from traintwice.metrics._logarithms import clipped, log, x_log_x
+from traintwice.predictions import Predictions
+from traintwice.types import Array
+
+
+@mean_metric("accuracy", "replica", scale="logit", counts_out_of=lambda replicas: 1, needs_labels=True)
+def accuracy(predictions: Predictions) -> Array:
+    r"""Fraction of examples whose predicted label is the true one, mean over replicas.
+
+        accuracy = mean over m and n of [ŷ_mn = y_n]
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 1.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number in [0, 1]; ``values`` gives 0 or 1 for each prediction, ``M N``. 0.95 reads: 95 of 100 are right.
+    Raises:
+        BadInput: no labels.
+    Source:
+        The usual definition. Ours: ties go to the lowest class.
+    Example:
+        >>> accuracy(np.array([[0, 1, 2, 2], [0, 1, 1, 2]]), np.array([0, 1, 1, 1]))
+        0.625
+    """
+    return predictions.correct
+
+
+@mean_metric("error", "replica", counts_out_of=lambda replicas: 1, needs_labels=True)
+def error(predictions: Predictions) -> Array:
+    r"""Fraction of examples whose predicted label is not the true one, mean over replicas.
+
+        error = 1 − accuracy
+
+    Args:
+        predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 1.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number in [0, 1]; ``values`` gives 0 or 1 for each prediction, ``M N``. 0.05 reads: 5 of 100 are wrong.
+    Raises:
+        BadInput: no labels.
+    Source:
+        The usual definition.
+    Example:
+        >>> error(np.array([[0, 1, 2, 2], [0, 1, 1, 2]]), np.array([0, 1, 1, 1]))
+        0.375
+    """
+    return ~predictions.correct
+
+
+@mean_metric("mean score", "replica", scale="logit", needs_outcomes=True)
+def mean_score(predictions: Predictions) -> Array:
+    """Mean score of the answers; the accuracy where every answer is right or wrong.
+
+        mean score = mean over m and n of s_mn
+
+    Args:
+        predictions: made by `Predictions.from_outcomes`; M >= 1.
+    Returns:
+        A number in [0, 1]; ``values`` gives the score of each answer, ``M N``. 0.95 reads: an answer scores 0.95 on average.
+    Raises:
+        BadInput: no outcomes.
+    Source:
+        The usual definition.
+    Example:
+        >>> mean_score(Predictions.from_outcomes(np.array([[1.0, 0.5, 0.0]])))
+        0.5
+    """
+    return predictions.outcomes
+
+
+@mean_metric("log loss", "replica", unit="number", needs_labels=True, needs_probs=True)
+def log_loss(predictions: Predictions, *, clip: float | None = None) -> Array:
+    r"""Mean negative log probability of the true label, in nats, mean over replicas.
+
+        log loss = mean over m and n of −log P_mn(y_n)
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 1.
+        labels: true labels, integers, shape ``N``.
+        clip: smallest probability; smaller ones are raised to it and the distribution is divided by its sum. None clips nothing.
+    Returns:
+        A number >= 0; infinite where a model gives probability 0 to a true label. ``values`` gives the loss of each
+        prediction, ``M N``. 0.05 reads: the true label typically gets probability exp(−0.05) = 0.95.
+    Raises:
+        BadInput: no labels, or predicted labels instead of probabilities.
+    Source:
+        The usual definition, natural logarithm. Ours: zeros are not clipped unless asked.
+    Example:
+        >>> round(log_loss(np.array([[[0.5, 0.5], [0.25, 0.75]]]), np.array([0, 1])), 12)
+        0.490414626506
+    """
+    xp = predictions.xp
+    if clip is None:
+        of_label = predictions.of_label
+    else:
+        index = xp.broadcast_to(predictions.labels[None, None, :], (predictions.replicas, 1, predictions.examples))
+        of_label = xp.take_along_axis(clipped(predictions, clip), index, axis=1)[:, 0, :]
+    # The sign is taken of the difference so that a certain and right prediction costs 0.0, not -0.0.
+    return 0.0 - log(xp, of_label)
+
+
+@mean_metric("Brier score", "replica", unit="number", needs_labels=True, needs_probs=True)
+def brier(predictions: Predictions) -> Array:
+    r"""Squared distance between the probabilities and the true label, mean over replicas.
+
+        Brier = mean over m and n of Σ_k (P_mnk − [k = y_n])²
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 1.
+        labels: true labels, integers, shape ``N``.
+    Returns:
+        A number in [0, 2]; ``values`` gives the contributions ``M N``. With two classes 0.05 reads: the true label is
+        typically missed by sqrt(0.05 / 2) = 0.16.
+    Raises:
+        BadInput: no labels, or predicted labels instead of probabilities.
+    Source:
+        Brier 1950. Ours: summed over classes, so that for two classes it is twice the squared error of one probability.
+    Example:
+        >>> round(brier(np.array([[[0.9, 0.1], [0.6, 0.4]]]), np.array([0, 1])), 12)
+        0.37
+    """
+    xp = predictions.xp
+    # The sum of squares about the label's corner: Σ p² − 2 p_y + 1, without writing the corner out.
+    return xp.sum(predictions.by_class**2, axis=1) - 2 * predictions.of_label + 1
+
+
+@mean_metric("prediction entropy", "replica", unit="number", needs_probs=True)
+def prediction_entropy(predictions: Predictions) -> Array:
+    r"""Entropy of the probabilities in nats, mean over replicas: how undecided the models are.
+
+        entropy = mean over m and n of −Σ_k P_mnk log P_mnk,   0 log 0 = 0
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 1.
+        labels: not used.
+    Returns:
+        A number in [0, log K]; ``values`` gives the entropy of each prediction, ``M N``. 0.05 reads: nearly certain; two classes
+        at 0.99 and 0.01 have 0.056.
+    Raises:
+        BadInput: predicted labels instead of probabilities.
+    Source:
+        CH section 3 (Fig. 1 shows it); the usual definition, natural logarithm.
+    Example:
+        >>> round(prediction_entropy(np.array([[[0.5, 0.5], [1.0, 0.0]]])), 12)
+        0.34657359028
+    """
+    xp = predictions.xp
+    return 0.0 - xp.sum(x_log_x(xp, predictions.by_class), axis=1)

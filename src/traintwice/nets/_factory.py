@@ -1,0 +1,111 @@
+"""A network from a user's function, named by its import path."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice.errors import BadSpec
+from traintwice.nets._network import enter_dropout
+from traintwice.nets._pictures import count_multiply_adds
+
+
+@dataclass(frozen=True)
+class Factory:
+    """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
+
+    The function initialises its layers as usual. While it runs, PyTorch's global generator is seeded from the replica's stream, and its
+    state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built.
+
+    Args:
+        maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
+            PYTHONPATH.
+        settings: keyword arguments of the function, of types that TOML has.
+        known_multiply_adds: of one forward pass of one example; None counts those of linear layers and convolutions.
+    Raises:
+        BadSpec: ``maker`` of another form, or settings of other types. When built: the function cannot be imported, returns another
+            type than a module, or its module gives logits of another shape or draws from PyTorch's global generator.
+    Source:
+        Ours. The digest of a replica covers ``maker`` and ``settings``, not the code of the function: when the code changes, change a
+        setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
+    Example:
+        >>> Factory("torch.nn:Identity").maker
+        'torch.nn:Identity'
+    """
+
+    maker: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    known_multiply_adds: int | None = None
+
+    def __post_init__(self) -> None:
+        if not names_a_function(self.maker):
+            raise BadSpec(f'Factory.maker: got {self.maker!r}, expected "package.module:function"')
+        if self.maker.startswith("__main__:"):
+            raise BadSpec("Factory.maker: worker processes cannot import from __main__; move the function to a module of its own")
+        if self.known_multiply_adds is not None and self.known_multiply_adds < 1:
+            raise BadSpec(f"Factory.known_multiply_adds: got {self.known_multiply_adds}, expected at least 1")
+        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Factory.settings"))
+
+    def __hash__(self) -> int:
+        return hash((self.maker, json.dumps(self.settings, sort_keys=True), self.known_multiply_adds))
+
+    def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
+        """The module that the function makes, with weights from ``rng``."""
+        make = imported(self.maker, "Factory.maker")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63)))
+            network = make(shape, classes, **copy.deepcopy(self.settings))
+            if not isinstance(network, nn.Module):
+                raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
+            self._try(network, shape, classes)
+        return network
+
+    def describe(self, shape: tuple[int, ...], classes: int) -> str:
+        """Name of the function.
+
+        >>> Factory("mine.nets:wide_resnet").describe((3, 32, 32), 10)
+        'wide_resnet'
+        """
+        return self.maker.partition(":")[2]
+
+    @lru_cache(maxsize=16)  # noqa: B019  (settings live as long as the program)
+    def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
+        """``known_multiply_adds``, or the count on the layers.
+
+        Raises:
+            BadSpec: ``known_multiply_adds`` is None and the module has no layer to count.
+        """
+        if self.known_multiply_adds is not None:
+            return self.known_multiply_adds
+        counted = count_multiply_adds(self.build(shape, classes, np.random.default_rng(0)), shape)
+        if counted == 0:
+            raise BadSpec(f"{self.maker}: has no linear layer or convolution to count; give known_multiply_adds")
+        return counted
+
+    @torch.no_grad()
+    def _try(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
+        """Run a copy on two examples in training mode and check its logits."""
+        before = torch.get_rng_state()
+        dtype = next((p.dtype for p in network.parameters()), torch.float32)
+        trial = copy.deepcopy(network).train()
+        enter_dropout(trial, np.random.default_rng(0))
+        logits = trial(torch.zeros(2, *shape, dtype=dtype))
+        found = tuple(getattr(logits, "shape", ()))
+        if found != (2, classes):
+            raise BadSpec(
+                f"{self.maker}: returned {found or type(logits).__name__} for two examples, expected logits {(2, classes)}"
+            )
+        if not torch.equal(before, torch.get_rng_state()):
+            raise BadSpec(
+                f"{self.maker}: the module draws from PyTorch's global generator (torch.nn.Dropout does), so results would depend on "
+                "other trainings in the process; use traintwice.nets.Dropout"
+            )

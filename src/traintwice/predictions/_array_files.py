@@ -1,0 +1,239 @@
+"""Arrays as columns of a table: from Python, or from npy, npz and safetensors files. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from traintwice.errors import BadInput
+from traintwice.predictions._inputs import format_of
+from traintwice.predictions._session import identifier
+
+TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
+TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
+"""NumPy's name for each dtype of safetensors, bfloat16 as its bits."""
+CLASS_NAMES = ("classes", "class_names", "classes_")
+"""Arrays of these names hold the names of the K classes and are not columns."""
+BLOCK_BYTES = 1 << 25
+"""Memory of a block of rows."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """An array whose rows from start to stop can be read without the other rows."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    rows: Callable[[int, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of equal length: for each array the names of its columns; the names of the classes, where one array has them."""
+
+    source: str
+    length: int
+    parts: tuple[tuple[tuple[str, ...], Slices], ...]
+    class_names: tuple[str, ...] | None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns."""
+        return [name for names, _ in self.parts for name in names]
+
+    def select(self, prefix: str = "", lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+        """The columns in SQL, with a prefix; text as VARCHAR, since DuckDB makes an enumeration of NumPy's text in the first block.
+
+        Args:
+            lists: name of a column of lists to the columns that become its entries.
+        """
+        inside = {name for columns in lists.values() for name in columns}
+        cast = {name for names, array in self.parts for name in names if array.dtype.kind in "UO"}
+        cells = {n: f"CAST({identifier(n)} AS VARCHAR)" if n in cast else identifier(n) for n in self.names}
+        whole = {name: f"[{', '.join(cells[column] for column in columns)}]" for name, columns in lists.items()}
+        kept = {name: cell for name, cell in cells.items() if name not in inside} | whole
+        return ", ".join(f"{cell} AS {identifier(prefix + name)}" for name, cell in kept.items())
+
+    def blocks(self) -> Iterator[dict[str, np.ndarray]]:
+        """The columns in blocks of rows, each in a type that DuckDB reads without loss."""
+        width = sum(array.dtype.itemsize * len(names) for names, array in self.parts)
+        rows = max(BLOCK_BYTES // max(width, 1), 2048)
+        for start in range(0, self.length, rows):
+            yield self.block(start, min(start + rows, self.length))
+
+    def block(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """The rows from start to stop."""
+        found: dict[str, np.ndarray] = {}
+        for names, array in self.parts:
+            rows = _plain(array.rows(start, stop), names[0], self.source)
+            found |= {n: np.ascontiguousarray(rows if rows.ndim == 1 else rows[:, k]) for k, n in enumerate(names)}
+        return found
+
+
+def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
+    """The columns of arrays, or of `Slices` of files.
+
+    An array ``name`` of shape ``N K`` becomes the columns name_0 … name_{K-1}; without a name they are p_0 …
+
+    Raises:
+        BadInput: an array has a type or shape that no column has, or the lengths differ.
+
+    >>> columns = as_columns({"probs": np.array([[0.9, 0.1]]), "classes": np.array(["cat", "dog"])}, "a.npz")
+    >>> columns.names, columns.class_names, columns.block(0, 1)["probs_1"].tolist()
+    (['probs_0', 'probs_1'], ('cat', 'dog'), [0.1])
+    """
+    parts: list[tuple[tuple[str, ...], Slices]] = []
+    class_names: tuple[str, ...] | None = None
+    for name, given in arrays.items():
+        array = given if isinstance(given, Slices) else _in_memory(np.asarray(given))
+        kind, axes = array.dtype.kind, len(array.shape)
+        if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
+            raise BadInput(
+                f"{source}: array {name!r} has dtype {array.dtype}, expected floating point up to 64 bits, integers, text or dates"
+            )
+        if axes > 2:
+            told = f"{source}: array {name!r} has shape {array.shape}, expected (examples, classes): a file holds one replica"
+            raise BadInput(f"{told}. Save one file for each, or pass the whole array to traintwice.measure in Python")
+        if name in CLASS_NAMES and axes == 1:
+            class_names = tuple(str(entry) for entry in array.rows(0, array.shape[0]))
+        elif axes == 1:
+            parts.append(((name or ("p" if kind == "f" else "pred"),), array))
+        elif axes == 2:
+            parts.append((tuple(f"{name or 'p'}_{k}" for k in range(array.shape[1])), array))
+    lengths = {names[0]: array.shape[0] for names, array in parts if names and array.shape[0] != 1}
+    longest = max(lengths.values(), default=1)
+    shorter = next((name for name, length in lengths.items() if length != longest), None)
+    if shorter is not None:
+        same = next(name for name, length in lengths.items() if length == longest)
+        told = f"{source}: array {shorter!r} has {lengths[shorter]:,} entries and {same!r} has {longest:,}"
+        raise BadInput(f"{told}; expected one entry for each example in all")
+    return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
+
+
+def _in_memory(array: np.ndarray) -> Slices:
+    return Slices(array.shape, array.dtype, lambda start, stop: array[start:stop])
+
+
+def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
+    """The arrays of an npy, npz or safetensors file by name; the one array of an npy file is called ``""``.
+
+    Args:
+        shown: name of the file in messages.
+        folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
+    Raises:
+        BadInput: the file cannot be read, or holds Python objects.
+    """
+    kind = format_of(path, shown)[0]
+    try:
+        if kind == "safetensors":
+            return _tensors(path, shown)
+        if kind == "npy":
+            return {"": _npy(path, shown)}
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _member(archive, name, folder, shown) for name in archive.namelist()}
+    except (MemoryError, BadInput):
+        raise
+    except OSError as reason:
+        room = "; npz files are unpacked into the temporary folder, which TMPDIR names" if kind == "npz" else ""
+        raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason}){room}") from reason
+    except Exception as reason:  # the errors of three libraries have no common class
+        raise BadInput(f"{shown}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
+
+
+def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:
+    """The array in a type that DuckDB reads without loss."""
+    if array.dtype.kind == "O":
+        kinds = sorted({type(entry).__name__ for entry in array.flat if entry is not None})
+        if kinds not in ([], ["str"]):
+            raise BadInput(f"{source}: array {name!r} mixes Python objects ({', '.join(kinds[:5])}); give it one type")
+        return array
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _member(archive: zipfile.ZipFile, name: str, folder: Path, shown: str) -> Slices:
+    if not name.endswith(".npy"):
+        raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array")
+    with archive.open(name) as packed, tempfile.NamedTemporaryFile(dir=folder, delete=False) as unpacked:
+        shutil.copyfileobj(packed, unpacked, 1 << 20)
+    return _npy(Path(unpacked.name), shown)
+
+
+def _npy(path: Path, shown: str) -> Slices:
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_column, dtype = read_header(stream)
+        at = stream.tell()
+    if dtype.hasobject:
+        raise BadInput(
+            f"{shown}: holds Python objects, which are never unpickled; save numbers or fixed-width text (dtype 'U'), not dtype object"
+        )
+    size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
+    if size < least:
+        raise ValueError(f"{size:,} bytes, {least:,} expected")
+    return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2).rows)
+
+
+def _tensors(path: Path, shown: str) -> dict[str, Slices]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy"):  # checks the header and the place of each tensor
+        pass
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in TENSORS:
+            raise BadInput(
+                f"{shown}: array {name!r} has dtype {entry['dtype']}, expected floating point, integers or truth values"
+            )
+        shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
+        widened = entry["dtype"] == "BF16"  # the upper half of a float32
+        at = 8 + length + entry["data_offsets"][0]
+        read = _InFile(path, at, shape, dtype, shown, widened=widened).rows
+        found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
+    return found
+
+
+@dataclass(frozen=True)
+class _InFile:
+    """An array at some place of a file; read and not mapped, so that truncation while it is read is an error."""
+
+    path: Path
+    at: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    shown: str
+    by_column: bool = False
+    widened: bool = False
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """The rows from start to stop."""
+        if self.by_column:
+            return np.stack([self._read(k * self.shape[0] + start, stop - start) for k in range(self.shape[1])], axis=1)
+        width = math.prod(self.shape[1:])
+        rows = self._read(start * width, (stop - start) * width).reshape(-1, *self.shape[1:])
+        return (rows.astype(np.uint32) << 16).view(np.float32) if self.widened else rows
+
+    def _read(self, first: int, count: int) -> np.ndarray:
+        with self.path.open("rb") as stream:
+            stream.seek(self.at + first * self.dtype.itemsize)
+            found = np.fromfile(stream, self.dtype, count)
+        if len(found) < count:
+            raise BadInput(f"{self.shown} was cut short while it was read; run again when nothing writes to it")
+        return found

@@ -1,0 +1,228 @@
+"""The order of the classes and the positive class: one rule for files and arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from traintwice.errors import BadInput
+from traintwice.predictions._columns import Source, family
+from traintwice.predictions._layout import Layout
+from traintwice.predictions._reading import Reading
+from traintwice.predictions._session import Session, listed, literal
+
+Names = tuple[str, ...]
+
+MOST_CLASSES = 65_535
+"""A column of labels has at most this many distinct values."""
+TRUTH = ("False", "True")
+MAPS = "different label maps: "
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of all files.
+
+    Attributes:
+        names: in the order of the classes; None where classes are whole numbers from 0.
+        positive: name of class 1 of a binary model, where something says that it is the positive one.
+        rule: what gave the order and the positive class, in words; None for a regression.
+    """
+
+    names: Names | None = None
+    positive: str | None = None
+    rule: str | None = None
+
+
+def agreed_classes(
+    session: Session | None, sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading
+) -> tuple[Classes, list[Source], list[Layout]]:
+    """One order of the classes: --classes, the names of the columns, or the numbers in their order.
+
+    Args:
+        session: where labels that are text are read and the names become a type; None for arrays.
+    Returns:
+        The classes; the sources, where a column that looks like numbers (7 in one file, cat in another) holds names too; the layouts,
+        their columns in the order of the classes.
+    Raises:
+        BadInput: the files name different classes, or labels are text or truth values and nothing says which class each is.
+    """
+    sources, layouts = list(sources), list(layouts)
+    if layouts[0].kind == "regression":
+        return Classes(), sources, layouts
+    own = [source.class_names or layout.class_names for source, layout in zip(sources, layouts, strict=True)]
+    stated = any(own) or bool(reading["classes"])
+    names: Names | None
+    if stated:
+        names, rule = _stated(sources, layouts, own, tuple(reading["classes"] or ()))
+    else:
+        names, rule, sources = _in_cells(session, sources, layouts, reading["positive"])
+    named = _with_positive(names, rule, sources, layouts, reading, stated=stated)
+    base = names or ("0", "1")
+    reference = next((one for one in own if one and set(one) != set(base)), base)  # what --classes renames
+    swapped = named.names == base[::-1] != base and (stated or names is None)
+    if swapped or any(own):
+        layouts = [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
+    if named.names is not None and session is not None:
+        texts = ", ".join(map(literal, named.names))
+        session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
+        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
+    return named, sources, layouts
+
+
+def _stated(
+    sources: Sequence[Source], layouts: Sequence[Layout], own: Sequence[Names | None], explicit: Names
+) -> tuple[Names, str]:
+    """The names of the classes that --classes, an array of names or the columns give, and how."""
+    of_files = [(source, layout, one) for source, layout, one in zip(sources, layouts, own, strict=True) if one]
+    source, layout, first = of_files[0] if of_files else (sources[0], layouts[0], explicit)
+    for other, _, one in of_files[1:]:
+        if set(one) != set(first):
+            advice = "; replicas must predict the same classes"
+            told = f"{MAPS}{source.name} has the classes {listed(first)} and {other.name} has {listed(one)}"
+            raise BadInput(
+                told + advice, without_cells=f"{MAPS}{source.name} has classes that {other.name} does not have{advice}"
+            )
+    names = explicit or first
+    of_columns = names == layout.class_names
+    if len(set(names)) < len(names):
+        told = f"{source.name}: a class name is given twice"
+        raise BadInput(f"{told} ({listed(names)}); each class needs its own", without_cells=told)
+    for each, its in zip(sources, layouts, strict=True):
+        if its.classes not in (None, len(names)):
+            told = f"{each.name}: {len(names)} class names were given for {its.classes} classes"
+            raise BadInput(f"{told}; pass one for each to --classes")
+        number = its.label is not None and family(each.columns[its.label]) in ("integer", "number")
+        if number and of_columns and not all(name.isdigit() for name in names):
+            raise BadInput(
+                f"{each.name}: labels in {its.label!r} are numbers and the columns {listed(layout.columns)} have names, so nothing "
+                "says which class is 0; pass --classes with the names in the order of the numbers"
+            )
+    if of_columns:
+        return names, f"classes in the order of the columns {listed(layout.columns)}"
+    return names, f"classes in the order {'of --classes' if explicit else 'in ' + source.name}: {listed(names)}"
+
+
+def _in_cells(
+    session: Session | None, sources: list[Source], layouts: Sequence[Layout], positive: str | None
+) -> tuple[Names | None, str, list[Source]]:
+    """The classes that predicted labels and labels hold where nothing states them; no names for whole numbers."""
+    kind, count, first = layouts[0].kind, layouts[0].classes, layouts[0].columns[0]
+    cells = [
+        (source, column)
+        for source, layout in zip(sources, layouts, strict=True)
+        for column in (*(layout.columns if layout.kind == "votes" else ()), *filter(None, [layout.label]))
+    ]
+    rules = {"votes": "classes are whole numbers", "score": "classes 0 and 1", "list": f"class k is entry k of {first}, from 0"}
+    rule = rules.get(kind, f"class k is column k of {first} …, from 0")
+    unnamed = (f"not {positive}", positive) if positive and kind == "score" else None
+    texts = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "text"]
+    rest = [cell for cell in cells if cell not in texts]
+    if not texts or session is None:
+        if rest and all(family(source.columns[column]) == "boolean" for source, column in rest):
+            return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
+        return None if cells else unnamed, rule, sources
+    of_text = [cell for cell in cells if cell in texts or cell[0].untyped]
+    vocabularies = _vocabularies(session, of_text)
+    found = tuple(sorted(set().union(*vocabularies)))
+    source, column = texts[0]
+    if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in found):
+        return None if found else unnamed, rule, sources
+    for typed, other in rest:
+        if not typed.untyped:
+            raise BadInput(
+                f"{MAPS}{source.name} has text in {column!r} and {typed.name} has {typed.columns[other]} in "
+                f"{other!r}; write the labels of all files either as names or as integers that count from 0"
+            )
+    _refuse_two_vocabularies(of_text, vocabularies)
+    if kind != "votes" and (len(found) > (count or 0) or (kind != "score" and positive is None)):
+        told = f"{source.name}: labels in {column!r} are text with {len(found)} distinct values"
+        advice = f"for {count} classes; pass --classes with the names in the order of the classes"
+        raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
+    if positive is not None and len(found) == 1:
+        found = (f"not {positive}" if found[0] == positive else found[0], positive)
+    named = {(each.name, column) for each, column in rest}
+    retyped = [replace(s, columns={c: "VARCHAR" if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
+    return found, f"classes in {column}: {listed(found)}", retyped
+
+
+def _vocabularies(session: Session, cells: Sequence[tuple[Source, str]]) -> list[set[str]]:
+    """The distinct texts of each column."""
+    parts = [
+        f"SELECT {n} AS n, CAST({source.cell(column)} AS VARCHAR) AS name FROM {source.relation}"
+        for n, (source, column) in enumerate(cells)
+    ]
+    sql = (
+        f"SELECT DISTINCT n, name FROM ({' UNION ALL '.join(parts)}) WHERE name IS NOT NULL LIMIT {len(cells) * MOST_CLASSES + 1}"
+    )
+    found: list[set[str]] = [set() for _ in cells]
+    for n, name in session.rows(sql, doing="reading the labels"):
+        found[n].add(name)
+    if len(set().union(*found)) > MOST_CLASSES:
+        told = f"{cells[0][0].name}: {cells[0][1]!r} has more than {MOST_CLASSES:,} distinct texts, which is not a set of labels"
+        raise BadInput(f"{told}; pass --label or --probs to choose another column")
+    return found
+
+
+def _refuse_two_vocabularies(cells: Sequence[tuple[Source, str]], vocabularies: Sequence[set[str]]) -> None:
+    """Raise `BadInput` where two columns share no class, not even by way of a third column."""
+    filled = [n for n, words in enumerate(vocabularies) if words]
+    reached, waiting = set(vocabularies[filled[0]]), filled[1:]
+    while near := [n for n in waiting if vocabularies[n] & reached]:
+        reached |= set().union(*(vocabularies[n] for n in near))
+        waiting = [n for n in waiting if n not in near]
+    if waiting:
+        (a, b), (c, d) = cells[filled[0]], cells[waiting[0]]
+        one, two = (listed(sorted(vocabularies[n])) for n in (filled[0], waiting[0]))
+        advice = "no class is in both. Write the labels of all files alike, or pass --classes with the names of all classes"
+        raise BadInput(
+            f"{MAPS}{a.name} has {one} in {b!r} and {c.name} has {two} in {d!r}; {advice}",
+            without_cells=f"{MAPS}{a.name} in {b!r} and {c.name} in {d!r}: {advice}",
+        )
+
+
+def _with_positive(
+    names: Names | None, rule: str, sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading, *, stated: bool
+) -> Classes:
+    """The classes with the positive one last, where there are two."""
+    positive, votes, count = reading["positive"], layouts[0].kind == "votes", layouts[0].classes
+    score = next(((source, layout) for source, layout in zip(sources, layouts, strict=True) if layout.kind == "score"), None)
+    of_columns = stated and not reading["classes"] and any(layout.class_names == names for layout in layouts)
+    two = names or ("0", "1")
+    if positive is None:
+        if votes or count != 2 or (stated and score is None):
+            return Classes(names, None, rule)
+        if names is not None and (of_columns or not stated):
+            where, what = score or (sources[0], layouts[0])
+            told, column = f"{where.name}: the classes in", what.label or listed(what.columns)
+            advice = f"nothing says which of them {what.columns[-1]!r} is the probability of; pass --positive NAME"
+            raise BadInput(
+                f"{told} {column} are {listed(names)} and {advice}", without_cells=f"{told} {column} are names and {advice}"
+            )
+        return Classes(names, two[1], f"{rule}; positive class: {two[1]}")
+    same = next((name for name in two if name == positive or (names == TRUTH and name.lower() == positive.lower())), None)
+    if same is None or len(two) != 2 or (names is None and count not in (None, 2)):
+        told = f"--positive {positive}: expected one of two classes, got"
+        shown = listed(two) if names is not None or count in (None, 2) else f"{count} classes"
+        raise BadInput(f"{told} {shown}", without_cells=f"{told} others")
+    if stated and score is not None and not of_columns and same != two[1]:
+        raise BadInput(
+            f"--positive {positive} contradicts the classes {','.join(two)}, whose last is what a score is the probability of; pass "
+            f"--classes {two[1]},{two[0]} or leave out --positive"
+        )
+    final = (two[1], two[0]) if same == two[0] else two
+    return Classes(None if final == ("0", "1") and not votes else final, same, f"{rule}; positive class: {same} (--positive)")
+
+
+def _in_order(layout: Layout, own: Names | None, reference: Names, swapped: bool) -> Layout:
+    """A layout with its columns, which ``own`` names, in the order of the reference or, swapped, in its reverse."""
+    if layout.kind not in ("columns", "list"):
+        if own is not None and own != reference and layout.kind == "score":
+            raise BadInput(f"{MAPS}a score of the classes {listed(own)} and predictions of {listed(reference)}")
+        return layout
+    order = tuple(own.index(name) for name in reference) if own is not None else tuple(range(layout.classes or 0))
+    order = order[::-1] if swapped else order
+    if layout.kind == "columns":
+        return replace(layout, columns=tuple(layout.columns[k] for k in order))
+    return layout if order == tuple(range(len(order))) else replace(layout, order=order)

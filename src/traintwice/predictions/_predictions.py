@@ -1,0 +1,424 @@
+"""The container that every measure reads: M replicas, N examples, K classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal
+
+import array_api_compat
+import numpy as np
+
+from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.predictions._checks import Examples, check_examples, check_probabilities, check_scores, check_votes, to_numpy
+from traintwice.types import Array
+
+BLOCK_ELEMENTS = 1 << 17
+"""Elements of 8 bytes in a block: fixed, so that sums are formed in the same order on every machine, and few enough for the cache."""
+
+FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
+"""Up to this many classes, NumPy's argmax is slower than a comparison class by class over so many examples."""
+
+Kind = Literal["probs", "votes", "scores", "outcomes", "graded"]
+"""``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
+holds the number of the answer and its score."""
+
+
+class Derived:
+    """Arrays that follow from the values of predictions, each computed once, when it is first read."""
+
+    xp: Any
+    known: Examples
+    replicas: int
+    examples: int
+    has_probs: bool
+    has_scores: bool
+    has_outcomes: bool
+    has_labels: bool
+    _values: Array
+    _kind: Kind
+    _part_of: tuple[Derived, int, int] | None
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """A mask of the examples with a label (outcomes: with a score of every replica), shape ``N``."""
+        if self.has_outcomes:
+            return np.asarray(~np.isnan(self._values[:, :, 1]).any(axis=0))
+        known = self.known.labels
+        return np.zeros(self.examples, dtype=bool) if known is None else np.asarray(to_numpy(known) >= 0)
+
+    @property
+    def labels(self) -> Array:
+        """True labels, shape ``N``. Raises `BadInput` where an example has none."""
+        if self.has_outcomes:
+            raise BadInput("this measure compares with true labels, and outcomes have scores instead")
+        if not self.has_labels:
+            if self.known.labels is not None:
+                missing = int((~self.labelled).sum())
+                raise BadInput(f"this measure needs a label in every row: {missing:,} of {self.examples:,} rows have none")
+            raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
+        return self.known.labels
+
+    @property
+    def given(self) -> Array:
+        """Probabilities, predicted labels, scores, or answers with their scores (nan as −1): equal for identical replicas."""
+        return np.nan_to_num(self._values, nan=-1.0) if self.has_outcomes else self._values
+
+    @cached_property
+    def probs(self) -> Array:
+        """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
+        if not self.has_probs:
+            raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
+        return self.xp.astype(self._values, self.xp.float64, copy=False)
+
+    @cached_property
+    def by_class(self) -> Array:
+        """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
+        values = self._values if self.has_probs else self.probs  # which raises
+        if isinstance(values, np.ndarray):
+            return np.array(values.transpose(0, 2, 1), dtype=np.float64, order="C")
+        return self.xp.permute_dims(self.probs, (0, 2, 1))
+
+    @cached_property
+    def scores(self) -> Array:
+        """Scores in float64, shape ``M N`` or ``M N K``. Raises `BadInput` where there are none."""
+        if not self.has_scores:
+            raise BadInput("this measure reads scores; pass Predictions.from_scores(scores) with shape (M, N) or (M, N, K)")
+        return self.xp.astype(self._values, self.xp.float64, copy=False)
+
+    @cached_property
+    def votes(self) -> Array:
+        """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
+        if self._kind == "votes":
+            return self._values
+        if self.has_outcomes:
+            return np.asarray(self._values[:, :, 0], dtype=np.int64)
+        if self.has_scores:
+            raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
+        if self._part_of is not None:  # computed once for the whole, not once for every measure and block
+            whole, start, stop = self._part_of
+            return whole.votes[:, start:stop]
+        return top_class(self.xp, self._values)
+
+    @cached_property
+    def correct(self) -> Array:
+        """True where a replica predicts the true label, or its answer is right; shape ``M N``."""
+        if self._kind == "graded":
+            raise BadInput("this measure needs answers that are right or wrong, and these have scores between 0 and 1")
+        return self.outcomes == 1 if self.has_outcomes else self.votes == self.labels[None, :]
+
+    @cached_property
+    def outcomes(self) -> Array:
+        """Score of every answer, in [0, 1], nan where it has none; shape ``M N``. Raises `BadInput` where there are no outcomes."""
+        if not self.has_outcomes:
+            raise BadInput(
+                "this measure reads the scores of answers; pass Predictions.from_outcomes(scores) or an evaluation log"
+            )
+        return self._values[:, :, 1]
+
+    @cached_property
+    def mean(self) -> Array:
+        """P̄, the mean over replicas, shape ``K N`` as `by_class`."""
+        return self.xp.mean(self.by_class, axis=0)
+
+    @cached_property
+    def of_label(self) -> Array:
+        """Probability of the true label, shape ``M N``."""
+        values = self._values if self.has_probs else self.probs  # which raises
+        index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
+        known = self.xp.take_along_axis(values, index, axis=2)[:, :, 0]
+        return self.xp.astype(known, self.xp.float64, copy=False)
+
+    @cached_property
+    def confidence(self) -> Array:
+        """γ of CH (5): largest minus second largest probability, shape ``M N``, in [0, 1]."""
+        ordered = self.xp.sort(self.probs, axis=2)
+        return ordered[:, :, -1] - ordered[:, :, -2]
+
+    def require_pairs(self, what: str) -> None:
+        """Raise `TooFewReplicas` unless there are two replicas to compare."""
+        if self.replicas < 2:
+            raise TooFewReplicas(
+                f"{what}: got 1 replica, expected at least 2. A measure between replicas is undefined for one model; "
+                "train it again, or pass the predictions of a second model."
+            )
+
+
+class Predictions(Derived):
+    """What M replicas predict for N examples, with the labels and weights of the examples where they are known.
+
+    Args:
+        probs: probabilities, shape ``M N K``, each row summing to one; or predicted labels, integers of shape ``M N``.
+        labels: true labels, integers 0 … K−1, shape ``N``; None where they are not known.
+        weights: weight of each example, shape ``N``, not negative; None: all examples weigh the same.
+        ids: what identifies each example, length ``N``.
+        groups: for each group column the value of each example, length ``N``.
+        clusters: number of the cluster of each example, integers from 0, length ``N``; None: examples are independent.
+        class_names: names of the K classes.
+
+    Attributes:
+        has_probs, has_scores, has_labels: probabilities, numbers of `from_scores`, or the true label of every example are known.
+        replicas, examples, classes: M, N and K; None for predicted labels.
+        known: what is known of the examples.
+
+    Raises:
+        BadInput: wrong shape or type, NaN or infinity, negative entries, rows that do not sum to one, labels out of range.
+
+    Example:
+        >>> p = Predictions(np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.6, 0.4], [0.7, 0.3]]]), labels=np.array([0, 1]))
+        >>> p.replicas, p.examples, p.votes.tolist()
+        (2, 2, [[0, 1], [0, 0]])
+    """
+
+    def __init__(
+        self,
+        probs: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        ids: Array | None = None,
+        groups: Mapping[str, Array] | None = None,
+        clusters: Array | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        if not array_api_compat.is_array_api_obj(probs):
+            raise BadInput(
+                f"predictions: got {type(probs).__name__}, expected an array of shape (replicas, examples, classes) "
+                "with probabilities or (replicas, examples) with predicted labels"
+            )
+        xp = array_api_compat.array_namespace(probs)
+        if probs.ndim == 3:
+            check_probabilities(xp, probs)
+        else:
+            check_votes(xp, probs)
+            probs = _smallest(xp, probs, int(xp.max(probs)))
+        classes = int(probs.shape[2]) if probs.ndim == 3 else None
+        if class_names is not None and not isinstance(class_names, list | tuple):
+            raise BadInput(f"class_names: got {type(class_names).__name__}, expected a list of names")
+        if class_names is not None and classes is not None and len(class_names) != classes:
+            raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
+        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
+        self._set(probs, known, "votes" if classes is None else "probs", class_names)
+
+    def _set(self, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None) -> Predictions:
+        self.xp = array_api_compat.array_namespace(values)
+        self._values, self.known, self._kind = values, known, kind
+        self._part_of = None
+        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
+        self.classes: int | None = int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded") else None
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.has_probs, self.has_scores = kind == "probs", kind == "scores"
+        self.has_outcomes = kind in ("outcomes", "graded")
+        self.has_labels = bool(self.labelled.all()) if self.has_outcomes else known.labels is not None and not known.some_labelled
+        self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
+        self.clusters, self.groups = known.clusters, known.groups
+        return self
+
+    @classmethod
+    def trusted(
+        cls,
+        values: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        scores: bool = False,
+        class_names: Sequence[str] | None = None,
+        **known: Any,
+    ) -> Predictions:
+        """The same without checks, for rows that were checked before; scores: values are as in `from_scores`."""
+        kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
+        return cls.__new__(cls)._set(values, Examples(labels, weights, **known), kind, class_names)
+
+    @classmethod
+    def from_scores(
+        cls,
+        scores: Array,
+        labels: Array | None = None,
+        weights: Array | None = None,
+        *,
+        targets: Array | None = None,
+        **described: Any,
+    ) -> Predictions:
+        """Predictions that are numbers and not probabilities: a regression, a ranking score, logits.
+
+        Args:
+            scores: finite floating point numbers, shape ``M N`` or ``M N K``.
+            labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
+            weights: weight of each example, shape ``N``.
+            targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
+            described: ids, groups and clusters, see `Predictions`.
+        Returns:
+            `Predictions` with ``scores`` only: measures that read probabilities or predicted labels refuse them.
+        Raises:
+            BadInput: wrong shape or type, NaN or infinity.
+        Example:
+            >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]), targets=np.array([1.0, np.nan]))
+            Predictions(2 replicas x 2 examples, scores, targets)
+        """
+        if not array_api_compat.is_array_api_obj(scores):
+            raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
+        xp = array_api_compat.array_namespace(scores)
+        check_scores(xp, scores)
+        known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
+        return cls.__new__(cls)._set(scores, known, "scores", None)
+
+    @classmethod
+    def from_outcomes(
+        cls,
+        scores: Array,
+        answers: Array | None = None,
+        weights: Array | None = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        **described: Any,
+    ) -> Predictions:
+        """Outcomes: whether each answer is right, or its score, with or without the answers themselves.
+
+        Args:
+            scores: numbers in [0, 1], shape ``M N``; nan where an answer has none. All 0 and 1: answers are right or wrong.
+            answers: numbers of the answers, integers from 0, shape ``M N``: equal numbers are the same answer. None: answers with equal
+                scores count as the same.
+            weights: weight of each example, shape ``N``.
+            class_names: texts of the answers.
+            described: ids, groups and clusters, see `Predictions`.
+        Raises:
+            BadInput: wrong shape, or scores outside [0, 1].
+        Example:
+            >>> p = Predictions.from_outcomes(np.array([[1.0, 0.0], [1.0, 1.0]]))
+            >>> p.correct.tolist(), p.votes.tolist()
+            ([[True, False], [True, True]], [[1, 0], [1, 1]])
+        """
+        scores = np.asarray(to_numpy(scores), dtype=np.float64)
+        known = scores[~np.isnan(scores)]
+        if scores.ndim != 2 or min(scores.shape) < 1 or (known < 0).any() or (known > 1).any():
+            raise BadInput(
+                f"outcomes: got an array of shape {scores.shape}, expected scores in [0, 1] of shape (replicas, examples)"
+            )
+        binary = bool(np.isin(known, (0, 1)).all())
+        if answers is None and binary:
+            answers, class_names = np.where(np.isnan(scores), 2, scores), ("wrong", "right", "no score")
+        elif answers is None:
+            answers = np.unique(scores, return_inverse=True, equal_nan=True)[1].reshape(scores.shape)
+        answers = np.asarray(to_numpy(answers))
+        if answers.shape != scores.shape:
+            raise BadInput(f"answers: got shape {answers.shape}, expected {scores.shape}, that of the scores")
+        values = np.stack([answers.astype(np.float64), scores], axis=2)
+        examples = check_examples(np, scores, None, None, weights, **described)
+        return cls.__new__(cls)._set(values, examples, "outcomes" if binary else "graded", class_names)
+
+    @classmethod
+    def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
+        """``predictions`` itself where it is one already; then labels and weights must not be given again."""
+        if isinstance(predictions, Predictions):
+            if labels is not None or weights is not None:
+                raise BadInput("labels and weights belong to the Predictions given; do not pass them again")
+            return predictions
+        return cls(predictions, labels, weights)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
+        values = np.concatenate([to_numpy(p._values) for p in parts], axis=1)
+        known = Examples.joined([p.known for p in parts])
+        return cls.__new__(cls)._set(values, known, parts[0]._kind, parts[0].class_names)
+
+    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Predictions:
+        return Predictions.__new__(Predictions)._set(values, known, kind or self._kind, self.class_names)
+
+    def slice(self, start: int, stop: int) -> Predictions:
+        """Examples start … stop−1, unchecked."""
+        part = self.where(slice(start, stop))
+        part._part_of = (self, start, stop)
+        return part
+
+    def where(self, chosen: Any) -> Predictions:
+        """The examples chosen by a mask, or in the order of indices; unchecked."""
+        return self._with(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]))
+
+    def models(self, start: int, stop: int) -> Predictions:
+        """Replicas start … stop−1 on the same examples, unchecked."""
+        return self.change_replicas(lambda array: array[start:stop, ...])
+
+    def without(self, replica: int) -> Predictions:
+        """The same examples without one replica."""
+        return self.change_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
+
+    @cached_property
+    def leave_one_out(self) -> tuple[Predictions, ...]:
+        """The same examples without each replica in turn; kept, so for blocks and not for all examples."""
+        return tuple(self.without(m) for m in range(self.replicas))
+
+    def change_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
+        """The same examples with the replicas that a function picks from an array whose first axis is M."""
+        part = self._with(pick(self._values), self.known)
+        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
+        return part
+
+    def with_known(self, **changes: Any) -> Predictions:
+        """The same predictions with other arrays of the examples, unchecked; see `Examples`."""
+        return self._with(self._values, replace(self.known, **changes))
+
+    def without_labels(self) -> Predictions:
+        """The same predictions, no labels attached."""
+        if self.has_outcomes:
+            values = self._values.copy()
+            values[:, :, 1] = np.nan
+            return self._with(values, self.known)
+        return self.with_known(labels=None, targets=None)
+
+    def without_probs(self) -> Predictions:
+        """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
+        return self._with(self.votes, self.known, "votes") if self.has_probs else self
+
+    def by_label(self) -> Iterator[Predictions]:
+        """The examples with a label, then those without one; all in one part where all are alike."""
+        labelled = self.labelled
+        if labelled.all() or not (self.known.some_labelled or self.has_outcomes):
+            yield self
+            return
+        if labelled.any():
+            yield self.where(labelled)
+        yield (self.where(~labelled) if labelled.any() else self).without_labels()
+
+    def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
+        """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
+        whole = self if of_probs else self.without_probs()
+        elements = BLOCK_ELEMENTS // (self.classes or 1) if of_probs else BLOCK_ELEMENTS * 8
+        rows = max(1, elements // self.replicas)
+        for start in range(0, self.examples, rows):
+            stop = min(start + rows, self.examples)
+            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
+
+    def __repr__(self) -> str:
+        of_values = {"probs": f"probabilities of {self.classes} classes", "votes": "predicted labels", "scores": "scores"}
+        of_values |= {"outcomes": "outcomes", "graded": "graded outcomes"}
+        extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
+        return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
+
+
+def top_class(xp: Any, probs: Array) -> Array:
+    """Index of the largest of ``M N K`` probabilities, ties to the lowest class, shape ``M N``, in the smallest integers.
+
+    >>> top_class(np, np.array([[[0.2, 0.4, 0.4], [0.5, 0.0, 0.5]]])).tolist()
+    [[1, 0]]
+    """
+    replicas, examples, classes = probs.shape
+    if not isinstance(probs, np.ndarray) or classes > FEW_CLASSES:
+        return _smallest(xp, xp.argmax(probs, axis=2), classes - 1)
+    top = np.zeros((replicas, examples), dtype=np.uint8)
+    for m in range(replicas):
+        for start in range(0, examples, CACHED_EXAMPLES):
+            by_class = np.ascontiguousarray(probs[m, start : start + CACHED_EXAMPLES].T)
+            largest, of_largest = by_class[0].copy(), top[m, start : start + CACHED_EXAMPLES]
+            for k in range(1, classes):
+                larger = (by_class[k] > largest).view(np.uint8)
+                larger *= np.uint8(k)
+                np.maximum(of_largest, larger, out=of_largest)  # classes rise, so the last that was larger wins
+                np.maximum(largest, by_class[k], out=largest)
+    return top
+
+
+def _smallest(xp: Any, labels: Array, largest: int) -> Array:
+    """Labels in one byte each where the largest of them fits, else as they are."""
+    return xp.astype(labels, xp.uint8, copy=False) if largest < 256 else labels

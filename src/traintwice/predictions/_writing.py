@@ -1,0 +1,89 @@
+"""Writes the predictions of one model as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from traintwice.errors import BadInput
+from traintwice.predictions._array_files import as_columns
+from traintwice.predictions._predictions import Predictions
+from traintwice.predictions._session import Session, check_target
+from traintwice.types import Array
+
+__all__ = ["write_predictions"]
+
+
+def write_predictions(
+    path: str | Path,
+    probs: Array,
+    *,
+    ids: Array | None = None,
+    labels: Array | None = None,
+    weights: Array | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Path:
+    """Write one replica's predictions as Parquet, in the order of the ids, so that later comparisons are fast.
+
+    Args:
+        path: where to; ends in ``.parquet``. An existing file is replaced when the new file is complete.
+        probs: probabilities ``N K`` (columns p_0 … or, with names, p_<name>), or predicted labels ``N``, or floating point numbers
+            ``N`` of a regression (column pred; read the file with ``regression=True``).
+        ids: what identifies each row, integers or text, shape ``N`` (column id). Without them the file can only be compared
+            by position.
+        labels: true labels, integers ``N`` (column y); of a regression the true values, numbers ``N``, nan where one is not known.
+        weights: weights ``N`` (column w).
+        class_names: names of the K classes.
+    Returns:
+        The path.
+    Raises:
+        BadInput: the arrays are not predictions, an id is repeated, or the file cannot be written (a full disk, a read-only
+            folder, a limit on file size); then nothing is left behind.
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_predictions(f"{folder}/a.parquet", np.array([[0.9, 0.1], [0.3, 0.7]]), ids=np.array([8, 5]))
+        ...     with open_predictions(path) as one:
+        ...         print(one.read().ids, one.read().votes)
+        [5 8] [[1 0]]
+    """
+    path, predicted = check_target(path), np.asarray(probs)
+    if predicted.ndim not in (1, 2):
+        raise BadInput(f"{path}: got predictions of shape {predicted.shape}, expected (examples, classes) or (examples,)")
+    if predicted.ndim == 1 and predicted.dtype.kind == "f":  # the checks
+        Predictions.from_scores(predicted[None], None, weights, targets=labels, ids=ids)
+    else:
+        Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)
+    names = None if class_names is None else np.asarray([str(name) for name in class_names])
+    alike = names is not None and len({name.casefold() for name in names}) < len(names)
+    numbers = names is not None and any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))
+    if names is not None and (alike or numbers):
+        told = f"{path}: class_names: got {', '.join(names)}"
+        raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
+    given: dict[str, Any] = {} if ids is None else {"id": ids}
+    if predicted.ndim == 1:
+        given["pred"] = predicted if names is None else names[predicted]
+    else:
+        given |= {"p": predicted} if names is None else {f"p_{c}": predicted[:, k] for k, c in enumerate(names)}
+    if labels is not None:
+        given["y"] = np.asarray(labels) if names is None else names[np.asarray(labels)]
+    if weights is not None:
+        given["w"] = weights
+    columns, session = as_columns(given, str(path)), Session()
+    try:
+        with session.explained(f"{path}: reading the arrays"):
+            session.connection.register("columns_to_write", columns.block(0, columns.length))
+        if ids is not None:
+            repeated = "SELECT 1 FROM columns_to_write GROUP BY id HAVING count(*) > 1"
+            sql = f"SELECT (SELECT count(*) FROM ({repeated})), count(*) FILTER (id IS NULL) FROM columns_to_write"
+            ((twice, missing),) = session.rows(sql, doing=f"{path}: reading the ids")
+            if twice or missing:
+                told = f"{twice:,} ids are on more than one row" if twice else f"{missing:,} rows have no id"
+                raise BadInput(f"{path}: {told}; an id must name one example")
+        session.write(path, f"SELECT {columns.select()} FROM columns_to_write{' ORDER BY id' if ids is not None else ''}")
+    finally:
+        session.close()
+    return path

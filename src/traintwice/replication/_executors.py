@@ -1,0 +1,214 @@
+"""Executors: a fresh process for each replica, this process, or any object with ``submit(function, *arguments) -> future``."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from traintwice._processes import KEEPS_MEMORY, command_of, cores
+from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.replication._tasks import Outcome, Task, perform
+from traintwice.replication._worker import LENGTH, Message
+
+__all__ = ["Executor", "Processes"]
+
+POLL_SECONDS = 0.05
+ENDS_WITHIN_SECONDS = 10.0
+"""Time for a worker to end after its outcome was read; then it is killed, with its child processes."""
+
+WORKER = "traintwice.replication._worker"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+IN_PROCESS = "in-process"
+
+
+class Executor(Protocol):
+    """Anything that runs functions somewhere: pools of `concurrent.futures`, clusters."""
+
+    def submit(self, fn: Any, /, *args: Any) -> Any:
+        """A future of ``fn(*args)``, with ``result()``."""
+
+
+class Processes:
+    """Trains each replica in a fresh process, so that no replica depends on another.
+
+    Args:
+        jobs: processes at a time; None: as many as there are cores, within the quota of the container.
+        threads: of each process, by the usual environment variables; None leaves them as they are.
+        timeout: seconds after which a replica is ended and counts as failed; None: no limit.
+    """
+
+    def __init__(self, jobs: int | None = None, *, threads: int | None = 1, timeout: float | None = None) -> None:
+        if (jobs is not None and jobs < 1) or (threads is not None and threads < 1) or (timeout is not None and timeout <= 0):
+            raise BadSpec(f"got jobs {jobs}, threads {threads}, timeout {timeout}; expected numbers above 0")
+        self.jobs = jobs or cores()
+        self._threads, self._timeout = threads, timeout
+        self._pool = ThreadPoolExecutor(self.jobs)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+        self._guard = threading.Lock()
+
+    def submit(self, fn: Any, task: Task, /, **environment: str) -> Future[Outcome]:
+        """Train a task; ``environment`` is added to that of the process. ``fn`` is always `perform`."""
+        return self._pool.submit(self._train, task, environment)
+
+    def close(self) -> None:
+        """End the running processes and drop the waiting tasks."""
+        with self._guard:
+            self._closed = True
+            for process in self._running:
+                _kill(process)
+        self._pool.shutdown(cancel_futures=True)
+
+    def _environment(self) -> dict[str, str]:
+        threads = {} if self._threads is None else dict.fromkeys(THREADS, str(self._threads))
+        return {**KEEPS_MEMORY, **os.environ, **threads, "PYTHONUNBUFFERED": "1"}
+
+    def _train(self, task: Task, environment: dict[str, str]) -> Outcome:
+        started = time.perf_counter()
+        content = pickle.dumps(task)
+        message = pickle.dumps(Message(path=[entry or str(Path.cwd()) for entry in sys.path], arguments=sys.argv))
+        if task.log is not None:
+            task.log.parent.mkdir(parents=True, exist_ok=True)
+        with Path(task.log or os.devnull).open("wb") as log, self._guard:
+            if self._closed:
+                return Outcome({}, 0.0, "was not trained: the run was interrupted")
+            process = subprocess.Popen(
+                command_of(WORKER),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**self._environment(), **environment},
+                start_new_session=True,  # Ctrl-C is for this process, which ends the worker
+            )
+            self._running.add(process)
+        timer = threading.Timer(self._timeout or 0, _kill, [process])
+        if self._timeout is not None:
+            timer.start()
+        try:
+            answer = _exchange(process, (message, content))
+            timer.cancel()
+            if answer is not None:
+                return pickle.loads(answer)  # type: ignore[no-any-return]  # noqa: S301  (from the worker)
+            seconds = time.perf_counter() - started
+            return Outcome({}, seconds, self._last_words(process, seconds), _tail(task))
+        finally:
+            timer.cancel()
+            self._end(process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(timeout=ENDS_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            process.wait()
+        with self._guard:
+            self._running.discard(process)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+
+    def _last_words(self, process: subprocess.Popen[bytes], seconds: float) -> str:
+        if self._timeout is not None and seconds >= self._timeout:
+            return f"took longer than {self._timeout:g} s and was ended (--timeout)"
+        status = process.wait()
+        if status < 0:
+            return f"its process was killed (signal {-status}; if memory was short, use fewer --jobs)"
+        return f"its process ended with status {status} before it returned predictions"
+
+
+def _exchange(process: subprocess.Popen[bytes], messages: Sequence[bytes]) -> bytes | None:
+    """Send messages and read the answer; None where the process ended without one. Its input stays open, for as long as it trains."""
+    if process.stdin is None or process.stdout is None:
+        return None
+    with suppress(BrokenPipeError):
+        for message in messages:
+            process.stdin.write(len(message).to_bytes(LENGTH, "big") + message)
+        process.stdin.flush()
+    length = process.stdout.read(LENGTH)
+    if len(length) < LENGTH:
+        return None
+    size = int.from_bytes(length, "big")
+    answer = process.stdout.read(size)
+    return answer if len(answer) == size else None
+
+
+def _tail(task: Task, lines: int = 30) -> str:
+    if task.log is None:
+        return ""
+    return "\n".join(task.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:
+    """Train tasks; yields each with its outcome as soon as it is known.
+
+    Args:
+        tasks: the replicas to train.
+        executor: "processes", "in-process", or an object with ``submit``.
+        options: jobs, threads and timeout of "processes".
+    Raises:
+        UnknownName: an unknown executor. BadSpec: the function cannot be sent to another process.
+    """
+    if not tasks:
+        return
+    if executor == IN_PROCESS:
+        for task in tasks:
+            yield task, perform(task)
+        return
+    if isinstance(executor, str) and executor != "processes":
+        raise unknown("executor", executor, ("processes", IN_PROCESS))
+    remote = tasks[0].trainer.for_another_process()
+    sent = [replace(task, trainer=remote) for task in tasks]
+    if not isinstance(executor, str):
+        if not hasattr(executor, "submit"):
+            raise UnknownName(
+                f"executor: got {type(executor).__name__}, expected a name or an object with submit(function, *arguments)"
+            )
+        yield from _finished(tasks, [executor.submit(perform, task) for task in sent])
+        return
+    with closing(Processes(**options)) as pool:
+        yield from _finished(tasks, [pool.submit(perform, task) for task in sent])
+
+
+def _finished(tasks: Sequence[Task], futures: Sequence[Any]) -> Generator[tuple[Task, Outcome], None, None]:
+    """Tasks and outcomes in the order in which they finish, for any kind of future."""
+    waiting = dict(enumerate(futures))
+    while waiting:
+        if all(isinstance(future, Future) for future in waiting.values()):
+            done, _ = wait(waiting.values(), return_when=FIRST_COMPLETED)
+            ready = [at for at, future in waiting.items() if future in done]
+        else:
+            ready = [at for at, future in waiting.items() if not hasattr(future, "done") or future.done()]
+        for at in ready:
+            yield tasks[at], _outcome(waiting.pop(at))
+        if not ready:
+            time.sleep(POLL_SECONDS)
+
+
+def _outcome(future: Any) -> Outcome:
+    try:
+        found: Outcome = future.result()
+    except Exception as error:  # the executor lost the task: a broken pool, a lost node
+        return Outcome({}, 0.0, f"the executor failed: {type(error).__name__}: {error}")
+    return found

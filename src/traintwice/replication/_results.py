@@ -1,0 +1,244 @@
+"""The replicas of a study of functions or commands: their files, measures, comparisons and report."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, cast
+
+from traintwice._files import write_whole
+from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
+from traintwice.compare._recipes import holm_adjusted
+from traintwice.compare._results import Shown
+from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError, unknown
+from traintwice.predictions import Reading, items_of
+from traintwice.tables import Column, Line, Row, Sheet, Table
+from traintwice.tables._table import Cell
+
+__all__ = ["Failure", "Replication"]
+
+FEWEST_FOR_A_FLOOR = 2
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; margin: 1rem 0 }} td, th {{ padding: .2rem .8rem .2rem 0; text-align: left }}
+caption {{ text-align: left; color: #555 }}</style>
+{body}
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A replica that could not be trained.
+
+    Attributes:
+        recipe, replica: which one.
+        reason: in one sentence.
+        traceback: of the user's code.
+        log: file of what the replica printed.
+    """
+
+    recipe: str
+    replica: int
+    reason: str
+    traceback: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Replication(Shown):
+    """The replicas in a store. Made by `traintwice.replicate`.
+
+    Attributes:
+        store: the directory.
+        wanted: M, replicas of each recipe that were requested.
+        recipes: names; the first is the baseline.
+        files: split to recipe to number of the replica to prediction file.
+        records: recipe to number of the replica to record, with seconds, versions and what `Run.log` recorded.
+        failures: replicas that could not be trained.
+        reading: how the files are read.
+    """
+
+    store: Path
+    wanted: int
+    recipes: tuple[str, ...]
+    files: Mapping[str, Mapping[str, Mapping[int, Path]]]
+    records: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    failures: tuple[Failure, ...]
+    reading: Reading
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits; one empty name where the trainings return one split."""
+        return tuple(self.files)
+
+    @property
+    def paths(self) -> dict[str, list[Path]]:
+        """Prediction files by recipe: of the split "test", or else of the last split."""
+        return {recipe: list(found.values()) for recipe, found in self._of_split(None).items()}
+
+    def measure(self, recipe: str | None = None, *, split: str | None = None, **options: Any) -> Measures:
+        """Measure the disagreement of the replicas of a recipe.
+
+        Args:
+            recipe: its name; None: the baseline.
+            split: its name; None: "test", or else the last split.
+            options: of `traintwice.measure`.
+        Returns:
+            `Measures`.
+        Raises:
+            TooFewReplicas: fewer than two replicas. UnknownName: no such recipe or split.
+        """
+        name = self._known(recipe)
+        found = list(self._of_split(split).get(name, {}).values())
+        if len(found) < 2:
+            raise TooFewReplicas(f"{name}: {len(found)} of {self.wanted} replicas are finished, expected at least 2")
+        return measure(found, **cast(Any, {**self.reading, **options}))
+
+    def compare(self, *, split: str | None = None, **options: Any) -> dict[str, RecipeComparison]:
+        """Compare every other recipe with the baseline, paired by replica; p-values are Holm-adjusted over the recipes.
+
+        Args:
+            split: its name; None: "test", or else the last split.
+            options: of `traintwice.compare_recipes`.
+        Returns:
+            A `RecipeComparison` by recipe. Replicas that one of the two recipes lacks are left out.
+        Raises:
+            TooFewReplicas: fewer than two replicas in common. UnknownName: no such split.
+        """
+        files = self._of_split(split)
+        first, *others = self.recipes
+        found = []
+        for other in others:
+            common = [m for m in files.get(first, {}) if m in files.get(other, {})]
+            pair = [[files[recipe][m] for m in common] if common else [] for recipe in (first, other)]
+            if len(common) < 2:
+                raise TooFewReplicas(f"{first} and {other} have {len(common)} finished replicas in common, expected at least 2")
+            found.append(compare_recipes(*pair, names=(first, other), paired=True, **cast(Any, {**self.reading, **options})))
+        return dict(zip(others, holm_adjusted(found), strict=True))
+
+    def against(self, deployed: Any, *, split: str | None = None, **options: Any) -> dict[str, Diff]:
+        """Compare the model in service with the first replica of every recipe.
+
+        The other replicas of the baseline give the noise floor: the deployed model is taken to be a training of the baseline.
+
+        Args:
+            deployed: its predictions, a file or table.
+            split: its name; None: "test", or else the last split.
+            options: of `traintwice.diff`.
+        Returns:
+            A `Diff` by recipe.
+        Raises:
+            BadInput: see `traintwice.diff`. TooFewReplicas: a recipe has no replica.
+        """
+        (old,) = items_of(deployed)
+        files = {recipe: list(found.values()) for recipe, found in self._of_split(split).items()}
+        base, found = files.get(self.recipes[0], []), {}
+        for recipe in self.recipes:
+            if not files.get(recipe):
+                raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
+            new, *rest = files[recipe]
+            floor = [path for path in base if path != new]
+            given = {} if len(floor) < FEWEST_FOR_A_FLOOR else {"floor": floor}
+            if given and recipe != self.recipes[0] and len(rest) >= FEWEST_FOR_A_FLOOR:
+                given["new_floor"] = rest
+            found[recipe] = diff(old, new, **cast(Any, {**given, **self.reading, **options}))
+        return found
+
+    def report(self, out: str | Path) -> Path:
+        """Write a page with the table, the comparisons and the measures of every recipe.
+
+        Args:
+            out: directory; made where it does not exist.
+        Returns:
+            The path of ``index.html``.
+        Raises:
+            StoreError: it cannot be written.
+        """
+        sheets = [self.sheet()]
+        parts: list[Callable[[], Sequence[Shown]]] = [
+            lambda: list(self.compare().values()),
+            *[lambda recipe=recipe: [self.measure(recipe)] for recipe in self.recipes],
+        ]
+        for part in parts:
+            try:
+                sheets += [result.sheet() for result in part()]
+            except TooFewReplicas:
+                continue
+        body = "\n<hr>\n".join(sheet.to_html() for sheet in sheets)
+        path = Path(out) / "index.html"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, PAGE.format(title=escape(f"Replicas in {self.store.name}"), body=body).encode())
+        except OSError as error:
+            raise StoreError(f"{out}: the report cannot be written there ({error.strerror})") from None
+        return path
+
+    def sheet(self) -> Sheet:
+        """One row for each recipe: accuracy, churn, finished replicas and seconds; then the failures."""
+        columns = (
+            Column("accuracy", "accuracy", "fraction"),
+            Column("churn", "churn", "fraction"),
+            Column("replicas", "replicas", "text"),
+            Column("seconds", "seconds per replica", "text"),
+        )
+        rows, warnings = [], []
+        for recipe in self.recipes:
+            records = self.records.get(recipe, {})
+            cells: dict[str, Cell] = {"replicas": f"{len(records)} of {self.wanted}"}
+            if records:
+                cells["seconds"] = f"{statistics.mean(record['seconds'] for record in records.values()):.3g}"
+            try:
+                found = self.measure(recipe, which=["churn", "accuracy"])
+                cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
+                warnings += [
+                    ("Warning", f"{', '.join(group)} of {recipe} are identical, bit for bit (a seed without effect)")
+                    for group in found.identical
+                ]
+            except TooFewReplicas:
+                pass
+            except TraintwiceError as error:
+                warnings.append(("Not measured", f"{recipe}: {error}"))
+            rows.append(Row(recipe, cells))
+        lines = tuple(Line(f"{f.recipe}, replica {f.replica}", "failed", f"{f.reason} ({f.log})") for f in self.failures)
+        finished = sum(map(len, self.records.values()))
+        headline = f"{finished} of {self.wanted * len(self.recipes)} replicas · {self.store}"
+        return Sheet(headline, "", lines, tuple(warnings), (Table("", columns, tuple(rows)),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "store": str(self.store),
+            "replicas": self.wanted,
+            "recipes": {r: self.measure(r).to_dict() for r in self.recipes if len(self.paths.get(r, ())) > 1},
+            "files": {s: {r: [str(p) for p in found.values()] for r, found in of.items()} for s, of in self.files.items()},
+            "seconds": {r: [record["seconds"] for record in found.values()] for r, found in self.records.items()},
+            "failures": [
+                {"recipe": f.recipe, "replica": f.replica, "reason": f.reason, "log": str(f.log)} for f in self.failures
+            ],
+        }
+
+    def failures_in_words(self) -> str:
+        """The failed replicas, one line each, and the traceback of the first."""
+        many = len(self.failures)
+        lines = [f"{many} {'replica' if many == 1 else 'replicas'} failed; finished replicas are kept, run again to retry:"]
+        lines += [f"{f.recipe}, replica {f.replica}: {f.reason} (log: {f.log})" for f in self.failures]
+        trace = next((f.traceback for f in self.failures if f.traceback.strip() and f.traceback.strip() != f.reason), "")
+        return "\n".join([*lines, *(["", trace.rstrip()] if trace else [])])
+
+    def _known(self, recipe: str | None) -> str:
+        if recipe is not None and recipe not in self.recipes:
+            raise unknown("recipe", recipe, self.recipes)
+        return recipe or self.recipes[0]
+
+    def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
+        if split is None:
+            split = "test" if "test" in self.files else next(reversed(self.splits), "")
+        if split not in self.files and self.files:
+            raise unknown("split", split, self.files)
+        return self.files.get(split, {})

@@ -1,0 +1,298 @@
+"""The directory of replicas of functions and commands: a prediction file and a record for each.
+
+    runs/
+      replicas.json                   marks the directory, with the version of its format
+      predictions/base/0000.parquet   predictions of a replica; predictions/base/test/0000.parquet where there are several splits
+      records/base/0000.json          where the replica comes from, digests, seconds; written last
+      failures/base/0000.json         reason and traceback of a failed replica; removed once it succeeds
+      logs/base/0000.log              what the replica printed
+      folders/base/0000/              files of the replica's own (`Run.folder`)
+
+A replica exists when its record does. Files are written whole or not at all, and predictions are checked against their digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from traintwice._files import TEMPORARY, write_whole
+from traintwice._versions import versions
+from traintwice.errors import BadInput, StoreError
+from traintwice.replication._answers import ONE_SPLIT
+from traintwice.replication._code import Code, changes
+from traintwice.replication._tasks import Outcome
+
+__all__ = ["Origin", "ReplicaStore"]
+
+FORMAT = 1
+MARKER = "replicas.json"
+FOLDERS = ("predictions", "records", "failures", "logs", "folders")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+SAME = {"rows": "rows", "classes": "classes", "class names": "names of the classes", "ids": "ids", "labels": "labels"}
+"""What all replicas have in common, in words."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What determines the replicas of a recipe.
+
+    Attributes:
+        trainer: name of the function, or the command.
+        settings: of the recipe.
+        seed: of the study.
+        vary: free sources of randomness; None: all.
+        code: digests of the files of the user's project.
+    """
+
+    trainer: str
+    settings: Mapping[str, Any]
+    seed: int
+    vary: tuple[str, ...] | None
+    code: Code
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for the record."""
+        values = {
+            "trainer": self.trainer,
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "vary": None if self.vary is None else list(self.vary),
+            "code": self.code,
+        }
+        found: dict[str, Any] = json.loads(json.dumps(values, default=repr))
+        return found
+
+
+class ReplicaStore:
+    """A directory of replicas of functions and commands.
+
+    Args:
+        path: of the directory; made where it does not exist.
+    Raises:
+        StoreError: the directory cannot be made, or holds something else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()
+        marker = self.path / MARKER
+        if self.path.is_file():
+            raise StoreError(f"{path}: is a file, expected a directory; choose another --store")
+        if not marker.exists() and self.path.is_dir():
+            other = [p.name for p in self.path.iterdir() if p.name not in FOLDERS and not p.name.startswith(TEMPORARY)]
+            if other:
+                raise StoreError(f"{path}: has other files ({other[0]}) and no {MARKER}; choose another --store")
+        try:
+            for name in FOLDERS:
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            if not marker.exists():
+                write_whole(marker, _json({"format": FORMAT}))
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another --store") from None
+        found = _read(marker).get("format")
+        if found != FORMAT:
+            raise StoreError(f"{path}: has format {found!r}, this version reads {FORMAT}; choose another --store")
+
+    def folder(self, recipe: str, replica: int) -> Path:
+        """The directory for files of a replica's own."""
+        return self.path / "folders" / recipe / f"{replica:04d}"
+
+    def log(self, recipe: str, replica: int) -> Path:
+        """The file of what a replica prints."""
+        return self.path / "logs" / recipe / f"{replica:04d}.log"
+
+    def predictions(self, recipe: str, replica: int, split: str = ONE_SPLIT) -> Path:
+        """The prediction file of a replica."""
+        return self.path / "predictions" / recipe / split / f"{replica:04d}.parquet"
+
+    def record(self, recipe: str, replica: int) -> dict[str, Any] | None:
+        """The record of a replica; None where the replica is missing, or its files differ from what was written."""
+        found = self._unchecked(recipe, replica)
+        try:
+            whole = found is not None and all(
+                _digest(self.predictions(recipe, replica, split)) == said["digest"] for split, said in found["splits"].items()
+            )
+        except (OSError, KeyError, TypeError):
+            return None
+        return found if whole else None
+
+    def _unchecked(self, recipe: str, replica: int) -> dict[str, Any] | None:
+        """The record of a replica, whatever its prediction files are; None where there is no readable record."""
+        path = self._note("records", recipe, replica)
+        try:
+            found = _read(path)
+        except StoreError:
+            return None
+        return found if {"splits", "code", "settings"} <= set(found) else None
+
+    def failure(self, recipe: str, replica: int) -> dict[str, Any] | None:
+        """Reason and traceback of a failed replica; None where it did not fail."""
+        path = self._note("failures", recipe, replica)
+        return _read(path) if path.exists() else None
+
+    def replicas(self, recipe: str) -> list[int]:
+        """Numbers of the replicas with a record, in order."""
+        return sorted(int(path.stem) for path in (self.path / "records" / recipe).glob("[0-9]*.json"))
+
+    def check_origin(self, recipe: str, origin: Origin, *, mix_code: bool) -> None:
+        """Refuse to mix replicas of other settings or other code with those of a recipe.
+
+        Raises:
+            StoreError: with the names of what changed.
+        """
+        here = origin.plain()
+        for replica in self.replicas(recipe):
+            there = self._unchecked(recipe, replica)
+            if there is None:
+                continue
+            other = [k for k in ("trainer", "settings", "seed", "vary") if there[k] != here[k]]
+            if other:
+                which = "; ".join(f"{key} {there[key]!r} there, {here[key]!r} here" for key in other)
+                raise StoreError(
+                    f"{self.path}: replica {replica} of {recipe!r} was trained with other settings ({which}). Give the recipe another "
+                    "name, or use another --store"
+                )
+            changed = changes(there["code"], here["code"])
+            if changed and not mix_code:
+                raise StoreError(
+                    f"{self.path}: replica {replica} of {recipe!r} was trained with other code ({', '.join(changed)} changed since). "
+                    "Use another --store, give the recipe another name, or pass --mix-code (mix_code=True) to have both"
+                )
+
+    def save(self, recipe: str, replica: int, outcome: Outcome, origin: Origin) -> str | None:
+        """Write a replica, predictions first and the record last, unless it exists; or write down its failure.
+
+        Returns:
+            The reason of the failure; None where the replica exists now.
+        Raises:
+            StoreError: the directory cannot be written.
+        """
+        try:
+            with self._lock():
+                if self.record(recipe, replica) is not None:
+                    return None
+                reason = outcome.reason or self._differs(outcome)
+                if reason is not None:
+                    self._fail(recipe, replica, outcome, reason)
+                    return reason
+                splits = {}
+                for split, answers in outcome.answers.items():
+                    path = self.predictions(recipe, replica, split)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    answers.write(path)
+                    splits[split] = {**answers.shape(), "digest": _digest(path)}
+                record = {
+                    "recipe": recipe,
+                    "replica": replica,
+                    **origin.plain(),
+                    "splits": splits,
+                    "seconds": round(outcome.seconds, 3),
+                    "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "versions": versions(),
+                    "history": outcome.history,
+                }
+                self._write("records", recipe, replica, record)
+                self._note("failures", recipe, replica).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror}); finished replicas are kept") from None
+        except BadInput as error:
+            self._fail(recipe, replica, outcome, str(error))
+            return str(error)
+        return None
+
+    def _fail(self, recipe: str, replica: int, outcome: Outcome, reason: str) -> None:
+        note = {"reason": reason, "traceback": outcome.traceback, "seconds": round(outcome.seconds, 3)}
+        self._write("failures", recipe, replica, note)
+        log = self.log(recipe, replica)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(outcome.traceback or f"{reason}\n")
+
+    def _differs(self, outcome: Outcome) -> str | None:
+        """How answers differ from those of the other replicas; None where all have the same rows and classes."""
+        first = self._first()
+        if first is None:
+            return None
+        name = f"replica {first['replica']} of {first['recipe']!r}"
+        if set(first["splits"]) != set(outcome.answers):
+            return f"returned the splits {sorted(outcome.answers)}, {name} has {sorted(first['splits'])}"
+        for split, answers in outcome.answers.items():
+            there, here = first["splits"][split], answers.shape()
+            for key in (key for key in SAME if there[key] != here[key]):
+                where = f" of split {split!r}" if split else ""
+                if key == "labels" and here["ids"] is None:
+                    return (
+                        f"the labels{where} come in another order than in {name}, so that the rows are in another order too. Return a "
+                        "table with a column of ids, or keep the order of the rows"
+                    )
+                if key in ("ids", "labels"):
+                    return f"the {SAME[key]}{where} differ from those of {name}; all replicas must answer the same rows"
+                return (
+                    f"{here[key]} {SAME[key]}{where}, {name} has {there[key]}; all replicas must answer the same rows and classes"
+                )
+        return None
+
+    def _first(self) -> dict[str, Any] | None:
+        for folder in sorted((self.path / "records").iterdir()):
+            for replica in self.replicas(folder.name):
+                if (record := self._unchecked(folder.name, replica)) is not None:
+                    return record
+        return None
+
+    def _note(self, kind: str, recipe: str, replica: int) -> Path:
+        return self.path / kind / recipe / f"{replica:04d}.json"
+
+    def _write(self, kind: str, recipe: str, replica: int, content: Mapping[str, Any]) -> None:
+        path = self._note(kind, recipe, replica)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, _json(content))
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Held while a replica is written. Where the file system has no locks, writing goes on without one: files are whole anyway."""
+        with (self.path / ".lock").open("w") as file:
+            with suppress(ImportError, OSError):
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def check_names(recipes: Sequence[str]) -> None:
+    """Refuse names of recipes that cannot be names of files.
+
+    Raises:
+        StoreError: such a name, or no recipe.
+    """
+    if not recipes:
+        raise StoreError("recipes: got none, expected at least one")
+    for name in recipes:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise StoreError(
+                f"recipes: got the name {name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
+            )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, default=repr) + "\n").encode()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); delete it and run again") from None
+    return found

@@ -1,0 +1,237 @@
+"""`replicate`: trains the replicas that are missing, with any function or command."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from traintwice.errors import BadSpec, TrainingFailed
+from traintwice.predictions import Reading
+from traintwice.replication._answers import KnownRows, known_rows
+from traintwice.replication._executors import Executor, train_all
+from traintwice.replication._replica_run import SEED, Run, check_sources
+from traintwice.replication._store import Origin, ReplicaStore, check_names
+from traintwice.replication._tasks import Task
+from traintwice.replication._trainers import CommandTrainer, Trainer, settings_of, stop_if_loading, trainer_of
+
+if TYPE_CHECKING:
+    from traintwice.replication._results import Replication
+
+__all__ = ["Replicas", "replicate"]
+
+BASELINE: Mapping[str, Any] = {"base": {}}
+
+Vary = Mapping[str, Sequence[str] | None] | Sequence[str] | None
+"""Free sources of randomness, of all recipes or by recipe."""
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """What to train: M replicas of each recipe.
+
+    Attributes:
+        trainer: the function or command.
+        recipes: settings by recipe; the first recipe is the baseline.
+        replicas: M.
+        seed: of all random streams.
+        vary: free sources by recipe; None: all.
+        test: what is known of the test rows.
+    """
+
+    trainer: Trainer
+    recipes: Mapping[str, Mapping[str, Any]]
+    replicas: int
+    seed: int = 0
+    vary: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    test: KnownRows = field(default_factory=KnownRows)
+
+    def origins(self) -> dict[str, Origin]:
+        """What determines the replicas of each recipe."""
+        code = self.trainer.code()
+        return {
+            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code)
+            for recipe, settings in self.recipes.items()
+        }
+
+    def task(self, recipe: str, replica: int, store: ReplicaStore) -> Task:
+        """The task of a replica."""
+        run = Run(
+            recipe, replica, self.recipes[recipe], store.folder(recipe, replica), study_seed=self.seed, vary=self.vary.get(recipe)
+        )
+        return Task(self.trainer, run, self.test, store.log(recipe, replica))
+
+    def all(self) -> list[tuple[str, int]]:
+        """Recipe and number of every replica, in the order of the indices of an array job."""
+        return [(recipe, replica) for recipe in self.recipes for replica in range(self.replicas)]
+
+    def missing(self, store: ReplicaStore) -> list[Task]:
+        """The replicas that a store lacks, the same number of all recipes together."""
+        wanted = sorted(self.all(), key=lambda at: at[1])
+        return [self.task(*at, store) for at in wanted if store.record(*at) is None]
+
+
+def replicas_of_study(
+    train: Callable[..., Any] | str | Sequence[str],
+    *,
+    replicas: int = 10,
+    recipes: Mapping[str, Any] = BASELINE,
+    labels: Any = None,
+    ids: Any = None,
+    seed: int = 0,
+    vary: Vary = None,
+    reading: Reading | None = None,
+) -> Replicas:
+    """Checked arguments of `replicate`.
+
+    Raises:
+        BadSpec, StoreError, UnknownName, BadInput: an argument is not valid.
+    """
+    if replicas < 1 or seed < 0:
+        raise BadSpec(f"got {replicas} replicas and seed {seed}, expected at least one replica and a seed of at least 0")
+    trainer = trainer_of(train)
+    check_names(list(recipes))
+    sources = check_sources(vary, list(recipes))
+    takes_seed = trainer.takes_seed()
+    for recipe, free in sources.items():
+        if takes_seed and free is not None and SEED not in free:
+            how = "{seed:init}" if isinstance(trainer, CommandTrainer) else "train(run) and run.seed_of"
+            raise BadSpec(
+                f"vary: {recipe} varies {', '.join(free)}, but {trainer.name} takes one seed for everything, which would be the same "
+                f'for all replicas. Use {how}, or add "seed" to vary'
+            )
+    return Replicas(trainer, settings_of(recipes, trainer), replicas, seed, sources, known_rows(labels, ids, reading or {}))
+
+
+def replicate(
+    train: Callable[..., Any] | str | Sequence[str],
+    *,
+    replicas: int = 10,
+    recipes: Mapping[str, Any] = BASELINE,
+    labels: Any = None,
+    ids: Any = None,
+    store: str | os.PathLike[str] = "traintwice-replicas",
+    seed: int = 0,
+    vary: Vary = None,
+    executor: str | Executor = "processes",
+    jobs: int | None = None,
+    threads: int | None = 1,
+    timeout: float | None = None,
+    index: int | None = None,
+    mix_code: bool = False,
+    **reading: Unpack[Reading],
+) -> Replication:
+    """Train a model several times with other seeds and keep the predictions of every training.
+
+    Replicas that the store has are not trained again: after an interruption the same call continues, and more replicas or recipes
+    train what is missing. Replica m of every recipe has the same random streams, so that recipes are compared pair by pair.
+
+    Args:
+        train: ``train(run, **settings)`` (see `Run`) or ``train(seed, **settings)``, which returns predictions of the test rows; or its
+            name "package.module:function"; or a command as a text or list of words, in which ``{seed}`` and ``{out}`` are replaced by a
+            seed and by the path to write predictions to. Predictions are probabilities ``N K``, predicted labels ``N``, scores ``N`` in
+            [0, 1] of a binary model, numbers ``N`` (with ``regression=True``), a table with a column of ids, or a dict of these by
+            split.
+        replicas: M, number of trainings of each recipe.
+        recipes: name of each recipe to its settings: keyword arguments of the function, or words to add to the command. The first
+            recipe is the baseline.
+        labels, ids: true labels and ids of the test rows, or dicts by split. A table in another order is aligned by its ids.
+        store: directory of the replicas; made where it does not exist.
+        seed: of all random streams.
+        vary: sources of randomness that differ between replicas, such as ("init", "order", "data"), for all recipes or as a dict by
+            recipe; the other sources are those of replica 0. None: every source differs.
+        executor: "processes" (a fresh process for each replica), "in-process", or an object with ``submit(function, *arguments)`` that
+            returns a future, such as a pool of `concurrent.futures`.
+        jobs, threads, timeout: of "processes": processes at a time (by default one for each core), threads of each, and seconds after
+            which a replica is ended and counts as failed.
+        index: train only the replica of this number, counted from 0 over the replicas of the first recipe, then of the second …: for
+            array jobs. It is trained in this process.
+        mix_code: allow replicas of different code in one recipe.
+        reading: how tables and files of predictions are read, see `traintwice.open_predictions`.
+    Returns:
+        A `Replication` of all replicas in the store. Failed replicas are its ``failures``, with a warning.
+    Raises:
+        BadSpec, UnknownName: an argument is not valid. BadInput: labels or ids are not valid. StoreError: the directory cannot be used,
+        or has replicas of other settings or other code. TrainingFailed: no replica could be trained; the message has the traceback.
+    Example:
+        >>> import tempfile
+        >>> def train(run):
+        ...     return 0.5 + 0.4 * run.stream("init").choice([-1, 1], size=(8, 1)) * np.array([1, -1])
+        >>> study = replicate(train, replicas=3, store=tempfile.mkdtemp(), executor="in-process")
+        >>> study.measure()["churn"].replicas
+        3
+    """
+    stop_if_loading(train)
+    wanted = replicas_of_study(
+        train, replicas=replicas, recipes=recipes, labels=labels, ids=ids, seed=seed, vary=vary, reading=reading
+    )
+    opened = ReplicaStore(store)
+    for _ in train_missing(
+        wanted, opened, executor=executor, index=index, mix_code=mix_code, jobs=jobs, threads=threads, timeout=timeout
+    ):
+        pass
+    found = gather(wanted, opened)
+    if found.failures and (index is not None or not any(found.paths.values())):
+        raise TrainingFailed(found.failures_in_words())
+    if found.failures:
+        warnings.warn(found.failures_in_words(), stacklevel=2)
+    return found
+
+
+def train_missing(
+    wanted: Replicas,
+    store: ReplicaStore,
+    *,
+    executor: str | Executor = "processes",
+    index: int | None = None,
+    mix_code: bool = False,
+    **options: Any,
+) -> Generator[tuple[Task, str | None], None, None]:
+    """Train the missing replicas; yields each with the reason of its failure, or None once it is in the store.
+
+    Raises:
+        BadSpec: the index is out of range. StoreError: see `ReplicaStore.check_origin`.
+    """
+    origins = wanted.origins()
+    for recipe, origin in origins.items():
+        store.check_origin(recipe, origin, mix_code=mix_code)
+    if index is None:
+        tasks = wanted.missing(store)
+    else:
+        every = wanted.all()
+        if not 0 <= index < len(every):
+            raise BadSpec(
+                f"index: got {index}, expected 0 to {len(every) - 1}: {wanted.replicas} replicas of each of "
+                f"{len(wanted.recipes)} recipes"
+            )
+        tasks = [wanted.task(*every[index], store)] if store.record(*every[index]) is None else []
+        executor = "in-process"
+    with closing(train_all(tasks, executor, **options)) as finishing:
+        for task, outcome in finishing:
+            yield task, store.save(task.run.recipe, task.run.replica, outcome, origins[task.run.recipe])
+
+
+def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
+    """The replicas that the store has of those wanted, and the failures of the others."""
+    from traintwice.replication._results import Failure, Replication  # loads the measures, which a worker process does not need
+
+    records = {recipe: {m: r for m in range(wanted.replicas) if (r := store.record(recipe, m))} for recipe in wanted.recipes}
+    failures = []
+    for recipe, replica in wanted.all():
+        if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
+            failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
+    splits: list[str] = list(next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), ()))
+    paths: dict[str, dict[str, dict[int, Path]]] = {
+        split: {recipe: {m: store.predictions(recipe, m, split) for m in found} for recipe, found in records.items()}
+        for split in splits
+    }
+    return Replication(store.path, wanted.replicas, tuple(wanted.recipes), paths, records, tuple(failures), _options(wanted))
+
+
+def _options(wanted: Replicas) -> Reading:
+    """How the files of a study are read again."""
+    return {"regression": True} if wanted.test.reading.get("regression") else {}

@@ -1,0 +1,332 @@
+"""Trainers: a function of Python, or a command of any language. Both make predictions from a `Run`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from traintwice._importing import imported, names_a_function
+from traintwice.errors import BadSpec, TrainingFailed
+from traintwice.replication._code import Code, code_of_command, code_of_function
+from traintwice.replication._replica_run import SEED, Run
+
+MAIN = "__mp_main__"
+"""Name of the user's script in a worker process, as in `multiprocessing`: what is under ``if __name__ == "__main__":`` does not run."""
+
+LAST_LINES = 30
+"""Lines of a failed command's output that are kept for messages."""
+
+PLACEHOLDER = re.compile(r"\{(seed|out|replica|recipe|folder)(?::(\w+))?\}")
+
+_loading: ContextVar[bool] = ContextVar("loading", default=False)
+
+
+class FunctionReached(BaseException):
+    """Ends the loading of a script in a worker process: the script has called `replicate` with its function."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__("function reached")
+        self.function = function
+
+
+def stop_if_loading(function: Any) -> None:
+    """Hand a function to the worker process that loads the script; returns in any other process."""
+    if _loading.get():
+        raise FunctionReached(function)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How another process finds a function.
+
+    Attributes:
+        module: its module; `MAIN` for a script.
+        name: its qualified name.
+        script: path of the script.
+        pickled: the function itself, where it cannot be found by name.
+    """
+
+    module: str
+    name: str
+    script: str | None = None
+    pickled: bytes | None = None
+
+    def for_another_process(self) -> Reference:
+        return self
+
+    def loaded(self) -> FunctionTrainer:
+        """The trainer of the function."""
+        return FunctionTrainer(self._load())
+
+    def _load(self) -> Callable[..., Any]:
+        """The function.
+
+        Raises:
+            TrainingFailed: the script defines no such function. Any error of the user's module.
+        """
+        if self.pickled is not None:
+            return pickle.loads(self.pickled)  # type: ignore[no-any-return]  # noqa: S301  (made by the parent process)
+        token = _loading.set(True)
+        try:
+            found = imported(f"{self.module}:{self.name}", "function") if self.script is None else self._of_script(self.script)
+        except FunctionReached as reached:
+            found = reached.function if getattr(reached.function, "__qualname__", None) == self.name else None
+        finally:
+            _loading.reset(token)
+        if not callable(found):
+            raise TrainingFailed(
+                f"{self.script or self.module}: the function {self.name} was not found when the file was loaded in another process. "
+                'Define it at the top level of the file, and put the rest under if __name__ == "__main__":'
+            )
+        return found
+
+    def _of_script(self, script: str) -> Any:
+        """The function of a script, which runs up to its call of `replicate`."""
+        main = types.ModuleType(MAIN)
+        main.__file__ = script
+        sys.modules["__main__"] = sys.modules[MAIN] = main
+        try:
+            exec(compile(Path(script).read_bytes(), script, "exec"), main.__dict__)  # noqa: S102  (the user's script)
+        except FunctionReached as reached:
+            if getattr(reached.function, "__qualname__", None) == self.name:
+                return reached.function
+        found: Any = main
+        for part in self.name.split("."):
+            found = getattr(found, part, None)
+        return found
+
+
+def reference_to(function: Callable[..., Any]) -> Reference:
+    """How another process finds a function.
+
+    Raises:
+        BadSpec: it is neither in a file nor can it be pickled.
+    """
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    main = sys.modules.get("__main__")
+    script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    has_cloudpickle = importlib.util.find_spec("cloudpickle") is not None
+    is_inside = "<" in name and has_cloudpickle  # "<locals>" and "<lambda>" are names that no other process finds
+    if module == "__main__" and name and not is_inside and spec is not None and not spec.name.endswith("__main__"):
+        return Reference(spec.name, name)  # started by python -m
+    if module == "__main__" and name and not is_inside and script is not None and Path(script).suffix == ".py":
+        return Reference(MAIN, name, script=str(Path(script).resolve()))
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is function and module != "__main__":
+        return Reference(module, name)
+    try:
+        if module == "__main__" and not has_cloudpickle:
+            raise pickle.PicklingError("it is defined in a notebook or an interactive session")
+        pickler = importlib.import_module("cloudpickle") if has_cloudpickle else pickle
+        return Reference(module, name, pickled=pickler.dumps(function))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise BadSpec(
+            f"{name or function!r} cannot be sent to another process ({error}). Define it at the top level of a module, install "
+            'cloudpickle, or pass executor="in-process"'
+        ) from None
+
+
+@dataclass(frozen=True)
+class FunctionTrainer:
+    """A function ``train(run, **settings)`` or ``train(seed, **settings)``.
+
+    Args:
+        function: its first parameter gets the seed if it is named "seed" or "random_state", and otherwise the `Run`.
+    """
+
+    function: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the function, for records."""
+        return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+
+    def takes_seed(self) -> bool:
+        """Whether the function takes the seed alone.
+
+        Raises:
+            BadSpec: the function takes no argument.
+        """
+        try:
+            parameters = list(inspect.signature(self.function).parameters.values())
+        except (TypeError, ValueError):
+            return False
+        if not parameters:
+            raise BadSpec(f"{self.name} takes no argument, expected train(run) or train(seed)")
+        return parameters[0].name in (SEED, "random_state")
+
+    def code(self) -> Code:
+        """Digests of the code."""
+        return code_of_function(self.function)
+
+    def for_another_process(self) -> Reference:
+        """How another process finds the function."""
+        return reference_to(self.function)
+
+    def loaded(self) -> FunctionTrainer:
+        return self
+
+    def train(self, run: Run) -> Any:
+        """What the function returns."""
+        return self.function(run.seed if self.takes_seed() else run, **run.settings)
+
+
+@dataclass(frozen=True)
+class CommandTrainer:
+    """A command that trains one replica and writes its predictions.
+
+    ``{seed}``, ``{out}``, ``{replica}``, ``{recipe}`` and ``{folder}`` are replaced; ``{seed:init}`` is the seed of the source "init".
+    The command also finds them in the environment: TRAINTWICE_SEED, TRAINTWICE_OUT, TRAINTWICE_REPLICA … The words of a recipe are
+    added at the end. It runs in the directory of the caller.
+
+    Args:
+        command: program and arguments.
+        directory: to run in.
+    """
+
+    command: tuple[str, ...]
+    directory: str = field(default_factory=os.getcwd)
+
+    @property
+    def name(self) -> str:
+        """The command, for records."""
+        return f"command {shlex.join(self.command)}"
+
+    def takes_seed(self) -> bool:
+        """Whether the command names the seed of the replica and no other source of randomness."""
+        sources = [source for word in self.command for _, source in PLACEHOLDER.findall(word)]
+        return any("{seed}" in word for word in self.command) and not any(sources)
+
+    def code(self) -> Code:
+        """Digests of the files that the command names."""
+        return code_of_command(self.command, Path(self.directory))
+
+    def for_another_process(self) -> CommandTrainer:
+        return self
+
+    def loaded(self) -> CommandTrainer:
+        return self
+
+    def train(self, run: Run) -> Any:
+        """Run the command; the predictions are the file, or the files of the directory, that it wrote.
+
+        Raises:
+            TrainingFailed: the command failed or wrote no predictions.
+        """
+        out = run.folder / "predictions"
+        for old in _written(out):
+            old.unlink()
+        values = {"seed": run.seed, "out": out, "replica": run.replica, "recipe": run.recipe, "folder": run.folder}
+
+        def filled(word: str) -> str:
+            return PLACEHOLDER.sub(lambda m: str(run.seed_of(m[2]) if m[2] else values[m[1]]), word)
+
+        words = [filled(word) for word in (*self.command, *run.settings.get("arguments", ()))]
+        environment = {**os.environ, **{f"TRAINTWICE_{name.upper()}": str(value) for name, value in values.items()}}
+        try:
+            started = subprocess.Popen(
+                words, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                text=True, errors="replace",
+            )  # fmt: skip
+        except OSError as error:
+            raise TrainingFailed(f"{words[0]}: cannot be started ({error.strerror})") from None
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        with started:
+            for line in started.stdout or ():
+                sys.stderr.write(line)
+                last.append(line)
+        sys.stderr.flush()
+        if started.returncode:
+            how = f"status {started.returncode}" if started.returncode > 0 else f"signal {-started.returncode}"
+            lines = [line.strip() for line in last if line.strip()]
+            failed = TrainingFailed(f"the command ended with {how}: {lines[-1] if lines else 'no output'}")
+            failed.add_note("".join(last))
+            raise failed
+        return _predictions(out, shlex.join(words))
+
+
+def _written(out: Path) -> list[Path]:
+    """The files that a command wrote: the path itself or with an ending, or the files of the directory."""
+    if out.is_dir():
+        return sorted(path for path in out.iterdir() if path.is_file())
+    return sorted(path for path in out.parent.glob(f"{out.name}*") if path.is_file() and path.stem == out.name)
+
+
+def _predictions(out: Path, command: str) -> Any:
+    files = [_with_ending(path) for path in _written(out)]
+    if out.is_dir() and files:
+        return {path.stem: path for path in files}
+    if len(files) != 1:
+        raise TrainingFailed(
+            f"the command wrote {len(files)} files of predictions, expected one: it must write to the path in place of {{out}}, with "
+            f"or without an ending such as .csv or .parquet ({command})"
+        )
+    return files[0]
+
+
+def _with_ending(path: Path) -> Path:
+    """A file named by what is in it, where its name has no ending."""
+    if path.suffix:
+        return path
+    with path.open("rb") as file:
+        start = file.read(6)
+    endings = {b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"\x93NUM": ".npy"}
+    return path.rename(path.with_suffix(endings.get(start[:4], ".jsonl" if start[:1] == b"{" else ".csv")))
+
+
+Trainer = FunctionTrainer | CommandTrainer
+
+
+def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
+    """The trainer of a function, of "package.module:function", or of a command (a text, or a list of words).
+
+    Raises:
+        BadSpec: neither a function nor a command.
+    """
+    if callable(train):
+        return FunctionTrainer(train)
+    if isinstance(train, str):
+        if names_a_function(train):
+            return FunctionTrainer(imported(train, "function"))
+        train = shlex.split(train)
+    if not train or not all(isinstance(word, str) for word in train):
+        raise BadSpec(f"train: got {train!r}, expected a function, or a command as a text or a list of words")
+    return CommandTrainer(tuple(train))
+
+
+def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[str, Any]]:
+    """Settings by recipe: keyword arguments of a function; for a command a text or words to add, kept as ``arguments``.
+
+    Raises:
+        BadSpec: settings of another form.
+    """
+    found = {}
+    for recipe, given in recipes.items():
+        if isinstance(trainer, CommandTrainer):
+            words = shlex.split(given) if isinstance(given, str) else list(given or ())
+            if isinstance(given, Mapping) and given:
+                raise BadSpec(
+                    f"recipe {recipe!r}: got {dict(given)!r}, expected the words to add to the command, such as '--ema'"
+                )
+            found[recipe] = {"arguments": words} if words else {}
+        elif isinstance(given, Mapping):
+            found[recipe] = dict(given)
+        else:
+            raise BadSpec(f"recipe {recipe!r}: got {given!r}, expected a dict of keyword arguments for the function")
+    return found

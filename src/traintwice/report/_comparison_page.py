@@ -1,0 +1,78 @@
+"""The report of a diff as one HTML page."""
+
+from __future__ import annotations
+
+from traintwice._formatting import visible
+from traintwice._versions import versions
+from traintwice.compare._gate_types import GateResult
+from traintwice.compare._results import Diff
+from traintwice.report._comparison_charts import confidence_chart, density_chart, flow_chart
+from traintwice.report._document import render
+from traintwice.report._slice_charts import forest_chart, periods_chart
+from traintwice.tables import _diff_tables as tables
+from traintwice.tables._diff import bounds, notes, reviews
+from traintwice.tables._gate import budgets_table, gate_sentence
+from traintwice.tables._words import against_floor, left_out, margin_in_words, matching, sentence
+
+MOST_SLICES = 200
+"""Rows of a table of slices on the page; JSON has all."""
+
+OUTCOMES = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
+"""Outcome of a gate to the class of its style."""
+
+
+def page(diff: Diff, gate: GateResult | None = None) -> str:
+    """The whole report.
+
+    Args:
+        diff: of two models.
+        gate: its outcome and budgets come first; None for a comparison without budgets.
+    Returns:
+        An HTML document. Everything from files is escaped. Its content security policy forbids every connection and all scripts but
+        its own two. It has ids and rows only if ``diff`` has them.
+    """
+    overall = next((m.estimate.value for m in diff.measures if m.name == "churn"), 0.0)
+    drawn = (
+        density_chart(diff.joint) if diff.joint is not None else None,
+        flow_chart(diff),
+        forest_chart("slices", "slices", diff.slices, overall),
+        forest_chart("predicted", "predicted classes", diff.predicted, overall),
+        periods_chart(diff),
+        confidence_chart(diff),
+    )
+    figures = [figure for figure in drawn if figure is not None]
+    numbers = (
+        tables.quality(diff),
+        tables.disagreement(diff),
+        tables.floors(diff),
+        tables.decisions(diff),
+        tables.swap_sets(diff),
+        tables.movement(diff),
+        tables.calibration(diff),
+    )
+    parts = {"slices": diff.slices, "predicted": diff.predicted, "periods": diff.periods}
+    return render(
+        "diff.html.j2",
+        figures,
+        names=(visible(diff.old), visible(diff.new)),
+        version=versions()["traintwice"],
+        facts=matching(diff.alignment),
+        gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
+        verdict=sentence(visible(diff.headline)),
+        answers=[(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers],
+        warnings=[sentence(visible(w)) for w in diff.warnings],
+        floors=[sentence(against_floor(floor)) for floor in diff.floors],
+        margin=sentence(margin_in_words(diff.floors[0])) if diff.floors else "",
+        shown={figure.name for figure in figures},
+        kind=diff.joint.kind if diff.joint is not None else "",
+        bins=diff.joint.bins if diff.joint is not None else 0,
+        parts={name: tables.slices(diff, found, "", most=MOST_SLICES) for name, found in parts.items()},
+        numbers=[table for table in numbers if table is not None],
+        rows=[table for table in (tables.regressed(diff), tables.largest_changes(diff)) if table is not None],
+        no_rows=diff.no_rows,
+        notes=[*notes(diff), *left_out(diff.left_out)],
+        sentences=[sentence(text) for text in (reviews(diff), bounds(diff)) if text],
+        files=[
+            (visible(name), visible(layout)) for name, layout in zip(diff.alignment.files, diff.alignment.layouts, strict=True)
+        ],
+    )

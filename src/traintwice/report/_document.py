@@ -1,0 +1,91 @@
+"""Self-contained HTML pages: template, script of the charts, content security policy, embedded data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from traintwice._formatting import with_units
+from traintwice.report._style import Figure
+
+TEMPLATE = Path(__file__).parent / "template"
+
+
+def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
+    """An HTML page from its template.
+
+    Args:
+        template: name of a file in ``template/``. It calls ``figure(name)`` to place a chart.
+        figures: the charts.
+        values: variables of the template; all text is escaped.
+    Returns:
+        An HTML document. Its content security policy forbids every connection and all scripts but its own two.
+    """
+    drawn = {f.name: f for f in figures}
+    scripts = {"vega": vega(), "drawing": (TEMPLATE / "page.js").read_text(encoding="utf-8")}
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+    environment.filters["zip"] = zip
+    environment.filters["units"] = with_units
+
+    def figure(name: str) -> Markup:
+        return Markup(environment.get_template("figure.html.j2").render(figure=drawn[name]))  # noqa: S704  (escaped in there)
+
+    return environment.get_template(template).render(
+        policy=policy(scripts.values()),
+        figure=figure,
+        data=[(f"chart-{f.name}", inline_json(_specs(f))) for f in drawn.values()],
+        **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
+        **values,
+    )
+
+
+@lru_cache(maxsize=1)
+def vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in the version that Altair writes for."""
+    import altair
+    import vl_convert
+
+    version = ".".join(altair.SCHEMA_VERSION.split(".")[:2])
+    script: str = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # the stub requires optional arguments
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def policy(scripts: Iterable[str]) -> str:
+    """A content security policy that allows these scripts and nothing else."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _specs(figure: Figure) -> dict[str, Any]:
+    """Both widths of a chart; data sets that both use are written once."""
+    wide, narrow = figure.wide["datasets"], figure.narrow["datasets"]
+    shared = {name: records for name, records in wide.items() if narrow.get(name) == records}
+    own = [
+        {**spec, "datasets": {name: records for name, records in spec["datasets"].items() if name not in shared}}
+        for spec in (figure.wide, figure.narrow)
+    ]
+    return {"wide": own[0], "narrow": own[1], "shared": shared}
+
+
+def inline_json(value: Any) -> Markup:
+    """JSON that cannot end its script element.
+
+    >>> "<" in inline_json({"id": "</script>"})
+    False
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704  (nothing in it can be read as HTML now)

@@ -1,0 +1,115 @@
+"""Reports on disk: the directory of a study and the page of a diff. Modules that need torch or Altair are imported when used."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from traintwice._files import write_whole
+from traintwice.compare._gate_types import GateResult
+from traintwice.compare._results import Diff
+from traintwice.errors import StoreError, require
+
+if TYPE_CHECKING:
+    from traintwice.study import Results
+
+
+def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
+    """Write the report of a study into a directory.
+
+        index.html        the page: findings, charts, examples, table, how to reproduce it; one file that works offline
+        table.md          the table for a pull request
+        table.csv         the table as raw numbers; fractions stay fractions
+        results.json      everything: experiment, table, comparisons, components, sources, warnings, findings, environment
+        experiment.toml   the experiment, to run again
+        stream.md         for a study on a stream: its tables by method, over time and by slice
+
+    Args:
+        results: of a study.
+        out: the directory; created if missing. Files of these names in it are replaced, each as a whole or not at all.
+        level: of all intervals, and of the comparisons.
+    Returns:
+        The path of the page.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
+    """
+    _require_charts()
+    from traintwice.report._page import page
+    from traintwice.study import MATCHED, progressive_findings
+
+    table = results.table(matched=MATCHED, level=level)
+    files = {
+        "table.md": table.to_markdown(),
+        "table.csv": table.to_csv(),
+        "results.json": json.dumps(plain(results, level=level), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "experiment.toml": results.experiment.to_toml(),
+        "index.html": page(results, level=level),
+    }
+    if (stream := progressive_findings(results, level=level)) is not None:
+        files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(folder / name, text.encode())
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    return folder / "index.html"
+
+
+def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
+    """Results as plain values for JSON, with the findings in sentences."""
+    from traintwice.report._findings import sentences
+    from traintwice.study import progressive_findings, source_shares, verdict
+
+    shares = source_shares(results, level=level)
+    sources = {} if shares is None else {"sources": shares.to_dict()}
+    found = progressive_findings(results, level=level)
+    stream = {} if found is None else {"stream": found.to_dict()}
+    return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}
+
+
+def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
+    """The report of a diff as an HTML document that loads nothing and runs only its own scripts.
+
+    Args:
+        diff: what `traintwice.diff` returns.
+        gate: what `traintwice.gate` returns; its outcome and budgets come first.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed.
+    """
+    _require_charts()
+    from traintwice.report._comparison_page import page
+
+    return page(diff, gate)
+
+
+def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | None = None) -> Path:
+    """Write the report of a diff: one HTML file that works offline.
+
+    Args:
+        diff: what `traintwice.diff` returns.
+        path: of the file; an existing file is replaced as a whole or not at all.
+        gate: what `traintwice.gate` returns; its outcome and budgets come first.
+    Returns:
+        The path.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
+    """
+    out = Path(path)
+    try:
+        write_whole(out, diff_page(diff, gate=gate).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise _cannot_write(out, error) from None
+    return out
+
+
+def _require_charts() -> None:
+    require("altair", extra="report", purpose="the report")
+    require("vl_convert", extra="report", purpose="the report")
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: the report cannot be written here ({error.strerror}); choose another --report")

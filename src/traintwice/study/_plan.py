@@ -1,0 +1,154 @@
+"""The replicas that an experiment needs and a store does not have, earlier models first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from traintwice.data import Dataset
+from traintwice.engine import (
+    DEFAULT_EXECUTION,
+    Choice,
+    Execution,
+    choose,
+    group_size,
+    numerics_of,
+    with_chosen_engine,
+)
+from traintwice.errors import StoreError
+from traintwice.recipes import Recipe
+from traintwice.specs import key_of
+from traintwice.study._experiment import Experiment
+from traintwice.study._replica_files import Damage
+from traintwice.study._store import Store
+
+
+@dataclass(frozen=True)
+class Task:
+    """One replica to train. Rows that differ only in what is kept at inference share it.
+
+    Attributes:
+        key: digest of what determines the replica.
+        row: the row that needs the replica.
+        replica: its number.
+        recipe: its recipe.
+        requires: earlier models that the replica starts or learns from, as (digest, replica).
+        save_weights: whether another replica or the user needs its weights.
+        execution: how the replica is trained; the tasks of a plan name a chosen engine.
+        at_once: how many replicas the engine trains together.
+    """
+
+    key: str
+    row: str
+    replica: int
+    recipe: Recipe
+    requires: tuple[tuple[str, int], ...] = ()
+    save_weights: bool = False
+    execution: Execution = DEFAULT_EXECUTION
+    at_once: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The replicas to train.
+
+    Attributes:
+        keys: digest of each row.
+        missing: replicas to train, the same replica number of all rows together, earlier models before those that need them.
+        damaged: damaged replicas in the store; they are among the missing.
+        engines: the engine of each row, and why it was chosen.
+        execution: how to train the missing replicas, as requested.
+    """
+
+    keys: dict[str, str]
+    missing: tuple[Task, ...]
+    damaged: tuple[Damage, ...]
+    engines: dict[str, Choice]
+    execution: Execution = DEFAULT_EXECUTION
+
+
+def plan(
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    *,
+    mix_numerics: bool = False,
+    save_weights: bool = False,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> Plan:
+    """Compare an experiment with a store.
+
+    Args:
+        experiment, data: the experiment and its data set.
+        store: the store with finished replicas.
+        mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones in one row.
+        save_weights: store the weights of all replicas; otherwise only of those that others start or learn from.
+        execution: how to train.
+    Returns:
+        The plan.
+    Raises:
+        BadSpec: an engine that cannot train a recipe, or a device that this machine does not have.
+        StoreError: finished replicas of a row were trained with other numerics than this machine's.
+    """
+    keys = {row: experiment.key(row, data) for row in experiment.rows}
+    wanted: dict[tuple[str, int], Task] = {}
+    for replica in range(experiment.replicas):
+        for row, recipe in experiment.rows.items():
+            _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
+    engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
+    missing: list[Task] = []
+    damaged: list[Damage] = []
+    finished: dict[str, dict[int, PlainNumerics]] = {}
+    for task in wanted.values():
+        record = store.record(task.key, task.replica)
+        if isinstance(record, Damage):
+            damaged.append(record)
+        elif record is not None:
+            finished.setdefault(task.key, {})[task.replica] = record["numerics"]
+            if "diverged" in record or "weights" in record or not task.save_weights:
+                continue
+        missing.append(task)
+    by_key = {task.key: _with_engine(task, data, execution) for task in missing}
+    if not mix_numerics:
+        for task in by_key.values():
+            _same_numerics(task, data, finished.get(task.key, {}), store)
+    missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
+    return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
+
+
+PlainNumerics = dict[str, str | int]
+"""Numerics as they are recorded."""
+
+
+def _with_engine(task: Task, data: Dataset, execution: Execution) -> Task:
+    chosen = with_chosen_engine(task.recipe, data, execution)
+    return replace(task, execution=chosen, at_once=group_size(task.recipe, data, chosen))
+
+
+def _want(
+    wanted: dict[tuple[str, int], Task], recipe: Recipe, row: str, replica: int, data: str, seed: int, save_weights: bool
+) -> tuple[str, int]:
+    """Add a replica, and before it the earlier models that it needs."""
+    requires = []
+    for earlier in recipe.earlier():
+        requires.append(_want(wanted, earlier.recipe, row, earlier.replica_for(replica), data, seed, True))
+    at = (key_of(recipe, data, seed), replica)
+    known = wanted.get(at)
+    save = save_weights or (known is not None and known.save_weights)
+    wanted[at] = Task(at[0], known.row if known else row, replica, recipe, tuple(requires), save)
+    return at
+
+
+def _same_numerics(task: Task, data: Dataset, finished: dict[int, PlainNumerics], store: Store) -> None:
+    """Raise `StoreError` where a finished replica of the row has other numerics."""
+    here = numerics_of(task.recipe, data, task.execution).plain()
+    for replica, there in finished.items():
+        changed = [
+            f"{name} {there.get(name)!r} there, {here.get(name)!r} here"
+            for name in dict.fromkeys([*here, *there])
+            if there.get(name) != here.get(name)
+        ]
+        if changed:
+            raise StoreError(
+                f"{store.path}: replica {replica} of {task.row!r} was trained with other numerics ({'; '.join(changed)}). Use another "
+                "--store, or --mix-numerics to have both in one row"
+            )

@@ -1,0 +1,331 @@
+"""The loop of a study: train the missing replicas in worker processes, then gather the results."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from typing import IO, Any, Literal, TypeAlias, TypedDict
+
+from traintwice._processes import Started, cores, start_worker
+from traintwice.data import Dataset
+from traintwice.engine import DEFAULT_EXECUTION, Execution
+from traintwice.errors import BadSpec, StoreError, TrainingFailed
+from traintwice.specs import encode, identity
+from traintwice.study._checkpoint import EVERY_MINUTE, Every
+from traintwice.study._experiment import Experiment
+from traintwice.study._plan import Plan, Task, plan
+from traintwice.study._results import Results, gather
+from traintwice.study._store import Store
+from traintwice.study._worker import ANSWER, Answer, Setup, TaskMessage
+
+WAIT_FOR_OTHERS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A replica that is in the store; of a diverged replica the store has the record only.
+
+    Attributes:
+        task: the replica's task.
+        seconds: duration of the training.
+        diverged: whether the replica diverged.
+        note: a message to the user, such as the reason why a checkpoint could not be used.
+    """
+
+    task: Task
+    seconds: float
+    diverged: bool = False
+    note: str | None = None
+
+
+def run(
+    experiment: Experiment,
+    *,
+    store: str | os.PathLike[str] | Store = "traintwice-runs",
+    execution: Execution = DEFAULT_EXECUTION,
+    mix_numerics: bool = False,
+    save_weights: bool = False,
+    checkpoint: Every = EVERY_MINUTE,
+) -> Results:
+    """Train the replicas that the store does not have, and return the results of all replicas.
+
+    Args:
+        experiment: the experiment.
+        store: directory of finished replicas; made where it does not exist.
+        execution: engine, device, precision and number of worker processes.
+        mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones.
+        save_weights: store the weights of all networks, to export them or to start from them; replicas without are trained again.
+        checkpoint: how often a training in progress is saved, to resume after an interruption.
+    Returns:
+        The results. Number of processes, group size and interruptions change no bit of them; with the vectorised engine on a CPU,
+        they are the same up to rounding.
+    Raises:
+        StoreError: the store cannot be used. TrainingFailed: a replica could not be trained or a worker died; finished replicas are kept.
+    """
+    if not isinstance(experiment, Experiment):
+        raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
+    store = store if isinstance(store, Store) else Store(store)
+    data = experiment.data.load()
+    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    for finished in train_missing(experiment, data, store, made, checkpoint=checkpoint):
+        if finished.note:
+            warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
+    return gather(experiment, store, data)
+
+
+def prepare(
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    *,
+    mix_numerics: bool = False,
+    save_weights: bool = False,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> Plan:
+    """Plan the study and write it down in the store.
+
+    Raises:
+        StoreError: the store has a study of that name with other settings, or replicas with other numerics.
+    """
+    known = store.study(experiment.name)
+    wanted = experiment.to_dict()
+    if known is not None:
+        source = f"{store.path}: study {experiment.name}"
+        known = Experiment.from_dict(known, source=source).to_dict()  # adds settings that are newer than the file
+        different = _differences({**known, "replicas": 0}, {**wanted, "replicas": 0})
+        if different:
+            raise StoreError(
+                f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
+                f"another name (--name {experiment.name}-2) or another --store"
+            )
+    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    recipes = {made.keys[row]: recipe for row, recipe in experiment.rows.items()}
+    for key, recipe in (recipes | {task.key: task.recipe for task in made.missing}).items():
+        store.prepare(key, identity(recipe, data.digest, experiment.seed))
+    if known is None:
+        store.save_study(experiment.name, wanted)
+    return made
+
+
+def train_missing(
+    experiment: Experiment,
+    data: Dataset,
+    store: Store,
+    made: Plan,
+    *,
+    checkpoint: Every = EVERY_MINUTE,
+    started: list[Started] | None = None,
+) -> Generator[Finished, None, None]:
+    """Train the missing replicas of a plan in worker processes; yields each replica once it is in the store.
+
+    A failed replica does not stop the others. Closing the iterator (as Ctrl-C does) ends the workers; finished replicas are kept.
+
+    Args:
+        experiment, data, store: of the study.
+        made: the plan; its execution gives the number of worker processes.
+        checkpoint: how often a training in progress is saved.
+        started: idle workers; those that are used are removed from the list.
+    Raises:
+        TrainingFailed: replicas failed (raised after all others were trained), or a worker died (raised at once).
+    """
+    if made.missing:
+        jobs = made.execution.jobs or (1 if made.execution.on_gpu else cores())
+        yield from _train(experiment, store, made, jobs, checkpoint, [] if started is None else started)
+    known = store.study(experiment.name)
+    if known is None or known["replicas"] < experiment.replicas:
+        store.save_study(experiment.name, experiment.to_dict())
+
+
+def _train(
+    experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every, started: list[Started]
+) -> Generator[Finished, None, None]:
+    waiting = _Waiting(made.missing, jobs)
+    failed: dict[Task, str] = {}
+    wanted = range(min(jobs, len(made.missing)))
+    workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
+    answers: _Answers = queue.Queue()
+    try:
+        for worker in workers:
+            worker.listen(answers)
+        idle, busy = list(workers), 0
+        while waiting or busy:
+            while idle and (tasks := waiting.next()):
+                idle.pop().give(tasks)
+                busy += 1
+            worker, answer = answers.get()
+            if answer["outcome"] == "died":
+                lost = "; ".join(f"replica {task.replica} of {task.row!r}" for task in worker.tasks.values())
+                raise TrainingFailed(
+                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to continue"
+                )
+            task = worker.tasks.pop(answer["replica"])
+            if not worker.tasks:
+                busy -= 1
+                idle.append(worker)
+            if answer["outcome"] in ("done", "diverged"):
+                waiting.done(task)
+                yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
+            elif answer["outcome"] == "failed":
+                failed[task] = answer["reason"]
+                failed.update(waiting.abandon(task))
+            else:
+                waiting.again(task)  # another run is training the replica
+                time.sleep(WAIT_FOR_OTHERS_SECONDS)
+    finally:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.close()
+    if failed:
+        named = [f"{t.row}, replica {t.replica}: {failed[t]}" for t in made.missing if t in failed]
+        raise TrainingFailed("\n".join([f"{len(failed)} of {len(made.missing)} replicas failed, the others are kept:", *named]))
+
+
+class _Waiting:
+    """Tasks without a worker. A task is ready when the earlier models that it needs are in the store.
+
+    Tasks are given out in groups of one recipe: at most as many as the engine trains at once, the same number of groups to each worker.
+    """
+
+    def __init__(self, tasks: Iterable[Task], jobs: int) -> None:
+        self._tasks = deque(tasks)
+        count = Counter(task.key for task in self._tasks)
+        groups = {task.key: ceil(count[task.key] / task.at_once) for task in self._tasks}
+        for key in list(groups)[::-1]:
+            missing = -sum(groups.values()) % jobs
+            groups[key] += min(missing, count[key] - groups[key])
+        self._at_once = {key: ceil(count[key] / groups[key]) for key in groups}
+        self._open = {(task.key, task.replica) for task in self._tasks}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def next(self) -> list[Task]:
+        """The first ready task with others of its recipe; empty where no task is ready."""
+        ready = [task for task in self._tasks if not self._open.intersection(task.requires)]
+        alike = [t for t in ready if (t.key, t.save_weights) == (ready[0].key, ready[0].save_weights)]
+        given = alike[: self._at_once[ready[0].key]] if ready else []
+        for task in given:
+            self._tasks.remove(task)
+        return given
+
+    def done(self, task: Task) -> None:
+        """Note that a task is in the store."""
+        self._open.discard((task.key, task.replica))
+
+    def again(self, task: Task) -> None:
+        """Put a task at the end of the queue."""
+        self._tasks.append(task)
+
+    def abandon(self, task: Task) -> dict[Task, str]:
+        """Remove the tasks that need a failed task, directly or not; returns them with the reason."""
+        lost: dict[Task, str] = {}
+        for other in [t for t in self._tasks if (task.key, task.replica) in t.requires]:
+            if other in self._tasks:
+                self._tasks.remove(other)
+                lost[other] = f"needs replica {task.replica} of an earlier model, which failed"
+                lost.update(self.abandon(other))
+        return lost
+
+
+class _Death(TypedDict):
+    """The last message of a worker whose output ended."""
+
+    outcome: Literal["died"]
+    reason: str
+
+
+_Answers: TypeAlias = "queue.Queue[tuple[_Worker, Answer | _Death]]"
+
+
+class _Worker:
+    """A process of `traintwice.study._worker`; messages are JSON lines."""
+
+    def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
+        self.tasks: dict[int, Task] = {}
+        self._process, self._errors = started.process, started.errors
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
+        self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
+        self._send(
+            Setup(
+                data=encode(experiment.data),
+                seed=experiment.seed,
+                store=str(store.path.resolve()),
+                checkpoint=encode(checkpoint),
+            )
+        )
+
+    def listen(self, answers: _Answers) -> None:
+        """Pass on the worker's answers in a thread of their own."""
+
+        def pass_on() -> None:
+            for line in self._output:
+                if line.startswith(ANSWER):
+                    answers.put((self, json.loads(line.removeprefix(ANSWER))))
+            answers.put((self, {"outcome": "died", "reason": self._last_words()}))
+
+        self._listener = threading.Thread(target=pass_on, daemon=True)
+        self._listener.start()
+
+    def give(self, tasks: list[Task]) -> None:
+        """Send tasks of one recipe."""
+        self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
+        self._send(
+            TaskMessage(
+                key=first.key,
+                recipe=encode(first.recipe),
+                replicas=list(self.tasks),
+                save_weights=first.save_weights,
+                execution=encode(first.execution),
+            )
+        )
+
+    def _send(self, message: Setup | TaskMessage) -> None:
+        with suppress(BrokenPipeError):  # the listening thread reports the death of a worker
+            self._input.write(json.dumps(message) + "\n")
+            self._input.flush()
+
+    def _last_words(self) -> str:
+        """Why the worker ended: its signal, or its status with the last line of its standard error."""
+        status = self._process.wait()
+        if status < 0:
+            return f"a worker was killed (signal {-status}; if memory was short, use fewer --jobs)"
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'without a message'})"
+
+    def stop(self) -> None:
+        """Close the input, which ends the worker."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+
+    def close(self) -> None:
+        """Wait until the worker has ended."""
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join()  # the thread ends with the output
+        self._output.close()
+        self._errors.close()
+
+
+def _differences(known: Any, wanted: Any, path: str = "") -> list[str]:
+    """Paths at which two plain values differ, each with both values."""
+    if isinstance(known, dict) and isinstance(wanted, dict):
+        found = []
+        for key in [*known, *[k for k in wanted if k not in known]]:
+            found += _differences(known.get(key), wanted.get(key), f"{path}.{key}" if path else key)
+        return found
+    return [] if known == wanted else [f"{path} {known!r} there, {wanted!r} here"]

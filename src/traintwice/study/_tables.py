@@ -1,0 +1,130 @@
+"""Tables of a study next to its main table: diagnostics of components, churn by source of randomness."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from traintwice import metrics
+from traintwice.compare import interval
+from traintwice.errors import Undefined
+from traintwice.metrics import Measurement, Summary
+from traintwice.metrics._definition import influence_variance
+from traintwice.recipes import Recipe
+from traintwice.study._results import Results
+from traintwice.tables import Column, Row, Table
+from traintwice.types import Estimate
+
+COMPONENT_COLUMNS: tuple[Column, ...] = (
+    Column("variance_within", "v"),
+    Column("covariance_between", "c"),
+    Column("variance_of_mean", "variance of mean"),
+    Column("correlation", "correlation"),
+    Column("correlation_gauge_fixed", "gauge-fixed"),
+    Column("correlation_pearson", "Pearson"),
+    Column("confidence", "confidence"),
+    Column("logit_scale", "logit scale"),
+)
+"""Fields of `ComponentDiagnostics` in the order of the table."""
+
+COMPONENTS_NOTE = (
+    "v: variance of a component's probabilities across replicas; c: covariance of two components' across replicas. The mean of J "
+    "components varies by (v + (J − 1)·c) / J, and churn follows this variance: different components in one replica do not lower churn "
+    "unless c falls. Numbers have no intervals."
+)
+
+
+SOURCES_NOTE = (
+    "Churn divided by the churn of the row in which all of these sources are free. The shares do not sum to 1: one free source "
+    "often causes nearly all of the churn."
+)
+
+
+def component_table(results: Results) -> Table | None:
+    """Diagnostics of the rows with several components, without intervals.
+
+    Args:
+        results: of a study.
+    Returns:
+        One line for each row with two components or more, see `traintwice.metrics._components.ComponentDiagnostics`; None where no row
+        has several. A row whose logits are all 0 has empty cells.
+    Source:
+        docs/definitions.md, "Calibration".
+    """
+    rows = []
+    for name, result in results.rows.items():
+        if result.recipe.method.components > 1:
+            found = results.diagnostics(name)
+            rows.append(Row(name, {} if found is None else {c.key: getattr(found, c.key) for c in COMPONENT_COLUMNS}))
+    return Table("Components", COMPONENT_COLUMNS, tuple(rows), (COMPONENTS_NOTE,)) if rows else None
+
+
+def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
+    """Churn with one source of randomness free, and with one fixed, each divided by the churn with all sources free.
+
+        only free(s) = churn(s free, others fixed) / churn(all free),   only fixed(s) = churn(s fixed, others free) / churn(all free)
+
+    Args:
+        results: of a study whose rows differ from the baseline in the fixed sources of randomness.
+        level: nominal coverage of the intervals.
+    Returns:
+        One line for each source; 0.05 in "only this one free" means that the source alone causes a twentieth of the baseline's churn. None
+        where no row differs in one source, or the baseline has no churn.
+    Source:
+        CH section 2.3, Tables 1 and 6. Ours: the shares, and their intervals by the jackknife of the ratio on shared replicas.
+    """
+    base = results.baseline.recipe
+    together = set(base.free())
+    rows = {
+        frozenset(r.recipe.free()): name
+        for name, r in results.rows.items()
+        if _apart_from_sources(r.recipe) == _apart_from_sources(base)
+    }
+    sources = [*base.free(), *sorted({s for free in rows for s in free} - together)]
+    lines = []
+    for source in sources:
+        cells: dict[str, Estimate | float | None] = {}
+        for key, free in (("only_free", frozenset({source})), ("only_fixed", frozenset(together - {source}))):
+            row = rows.get(free) if source in together or key == "only_free" else None
+            cells[key] = _share(results, row, level=level) if row not in (None, results.baseline.name) else None
+        if any(cell is not None for cell in cells.values()):
+            lines.append(Row(source, cells))
+    if not lines:
+        return None
+    columns = (Column("only_free", "only this one free"), Column("only_fixed", "only this one fixed"))
+    return Table("Churn by source of randomness, relative to all free", columns, tuple(lines), (SOURCES_NOTE,))
+
+
+def _apart_from_sources(recipe: Recipe) -> Recipe:
+    return recipe.change(fixed=(), hardware="fixed")
+
+
+def _share(results: Results, row: str | None, *, level: float) -> Estimate | None:
+    if row is None or results[row].numbers != results.baseline.numbers:
+        return None
+    try:
+        return interval(
+            ratio(results.measure(metrics.churn, row), results.measure(metrics.churn, results.baseline.name)), level=level
+        )
+    except Undefined:
+        return None
+
+
+def ratio(above: Measurement, below: Measurement) -> Measurement:
+    """The quotient of two measurements on the same replicas and examples.
+
+    Args:
+        above, below: of one metric on two recipes of one study.
+    Returns:
+        A `Measurement` of the quotient: leave-one-out values divided, influences by the first-order rule.
+    Raises:
+        Undefined: the denominator is 0, also with one replica left out.
+    """
+    if below.value == 0 or (below.jackknife_values is not None and not np.all(below.jackknife_values)):
+        raise Undefined("share of churn: the churn of the denominator is 0")
+    value = above.value / below.value
+    parts = above.jackknife_values, below.jackknife_values
+    jackknife_values = None if parts[0] is None or parts[1] is None else parts[0] / parts[1]
+    influence = (above.influence - value * below.influence) / below.value
+    variance, units = influence_variance(influence)
+    summary = Summary(value, above.rows / below.value, jackknife_values, variance, above.examples, units=units, scale="log")
+    return Measurement(summary, influence)

@@ -1,0 +1,198 @@
+"""A worker process: reads tasks as JSON lines, trains them on one thread, writes replicas to the store, answers with JSON lines.
+
+`traintwice.study._runner` starts workers. A worker ends when its standard input closes, so also when its parent is killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import IO, Any, Literal, NotRequired, TypedDict
+
+import torch
+from filelock import Timeout
+
+from traintwice._versions import versions
+from traintwice.data import Dataset, Loaded, Source
+from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
+from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
+from traintwice.recipes import Recipe
+from traintwice.specs import decode, encode, key_of
+from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
+from traintwice.study._replica_files import Damage, Record
+from traintwice.study._store import Store
+
+ANSWER = "traintwice: "
+"""Prefix of the lines with answers; other lines on the pipe come from print calls in user code."""
+
+
+class Setup(TypedDict):
+    """The first message to a worker, in plain values."""
+
+    data: dict[str, Any]
+    seed: int
+    store: str
+    checkpoint: dict[str, Any]
+
+
+class TaskMessage(TypedDict):
+    """Replicas of one recipe to train, in plain values."""
+
+    key: str
+    recipe: dict[str, Any]
+    replicas: list[int]
+    save_weights: bool
+    execution: dict[str, Any]
+
+
+class Answer(TypedDict):
+    """The outcome of one replica; "busy" where another process is training the replica."""
+
+    replica: int
+    outcome: Literal["done", "diverged", "busy", "failed"]
+    seconds: NotRequired[float]
+    reason: NotRequired[str]
+    note: NotRequired[str | None]
+
+
+def main() -> None:
+    """Read the setup, then one task a line, until the input ends."""
+    torch.set_num_threads(1)
+    answers = _claim_standard_output()
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
+    importlib.import_module("torch._dynamo")  # the first optimiser imports it; here it is imported while the parent plans
+    setup: Setup = json.loads(lines.get())
+    source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
+    data, store = source.load(), Store(setup["store"], create=False)
+    every = decode(Every, setup["checkpoint"], "checkpoint")
+    while True:
+        task: TaskMessage = json.loads(lines.get())
+        for answer in _answers(task, source, data, store, setup["seed"], every):
+            answers.write(ANSWER + json.dumps(answer) + "\n")
+            answers.flush()
+
+
+def _claim_standard_output() -> IO[str]:
+    """The pipe to the parent; everything else that this process prints goes to standard error."""
+    pipe = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _read_until_closed(lines: queue.Queue[str]) -> None:
+    """Pass on lines; end at once when the input closes. Unfinished replicas are not in the store yet."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
+
+
+def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, seed: int, every: Every) -> Iterator[Answer]:
+    """An answer for each replica of a task, as replicas are finished."""
+    left = list(task["replicas"])
+    try:
+        recipe = decode(Recipe, task["recipe"], "recipe")
+        if key_of(recipe, data.digest, seed) != task["key"]:
+            if source.load().digest != data.digest:
+                raise TrainingFailed(
+                    "the data differ each time they are read, so that replicas would be compared on other rows. Return the validation and "
+                    "test rows in the same order each time, without shuffling and without random changes"
+                )
+            raise TrainingFailed("the worker read another recipe or other data than its parent; this is a bug in traintwice")
+        for answer in train_into(
+            store,
+            recipe,
+            source,
+            data,
+            seed=seed,
+            replicas=tuple(left),
+            save_weights=task["save_weights"],
+            every=every,
+            execution=decode(Execution, task["execution"], "execution"),
+        ):
+            left.remove(answer["replica"])
+            yield answer
+    except TraintwiceError as error:
+        yield from (Answer(replica=replica, outcome="failed", reason=str(error)) for replica in left)
+    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch, on a setting that no check covers
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        yield from (Answer(replica=replica, outcome="failed", reason=reason) for replica in left)
+
+
+def train_into(
+    store: Store,
+    recipe: Recipe,
+    source: Source,
+    data: Dataset,
+    *,
+    seed: int,
+    replicas: Sequence[int],
+    save_weights: bool = False,
+    every: Every = EVERY_MINUTE,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> Iterator[Answer]:
+    """Train replicas from their checkpoints and write each to a store, unless another process already did.
+
+    Yields:
+        The answers to the parent, as replicas are finished; ``note`` says why a checkpoint was ignored.
+    Raises:
+        TraintwiceError: a replica cannot be trained or written; the replicas yielded before are in the store.
+    """
+    key = key_of(recipe, data.digest, seed)
+    with ExitStack() as held:
+        mine = []
+        for replica in replicas:
+            try:
+                held.enter_context(store.lock(key, replica))
+            except Timeout:
+                yield {"replica": replica, "outcome": "busy"}
+                continue
+            found = store.record(key, replica)
+            if not isinstance(found, Damage | None) and ("diverged" in found or "weights" in found or not save_weights):
+                yield {"replica": replica, "outcome": "diverged" if "diverged" in found else "done", "seconds": 0.0}
+            else:
+                mine.append(replica)
+        chosen = with_chosen_engine(recipe, data, execution)
+        numerics = numerics_of(recipe, data, chosen, threads=torch.get_num_threads())
+        clock = Clock(every)
+        share = 1.0 if chosen.engine == "loop" else 1 / max(len(mine), 1)
+        keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
+        described = {"source": encode(source), "digest": data.digest}
+        if isinstance(data.train.inputs, Loaded):
+            described["own_randomness"] = "the loader's: a resumed training need not end in the same bits"
+        plain: Record = {"seed": seed, "data": described, "numerics": numerics.plain(), "versions": versions()}
+        starts, teachers = (
+            {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
+            for e in (recipe.start, recipe.teacher)
+        )
+        for m, made in train_group(
+            recipe,
+            data,
+            seed=seed,
+            replicas=mine,
+            execution=execution,
+            starts=starts,
+            teachers=teachers,
+            keepers=keepers,
+        ):
+            checkpoint = keepers[m]
+            seconds = round(checkpoint.seconds, 3)
+            record: Record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+            if checkpoint.resumed:
+                record["resumed"] = checkpoint.resumed
+            if isinstance(made, Diverged):
+                store.save(key, m, {}, record | {"diverged": str(made), "steps": made.step})
+            else:
+                weights = made.weights if save_weights else None
+                store.save(key, m, made.outputs, record | {"steps": made.steps}, weights=weights)
+            checkpoint.remove()
+            yield Answer(
+                replica=m, outcome="diverged" if isinstance(made, Diverged) else "done", seconds=seconds, note=checkpoint.ignored
+            )

@@ -1,0 +1,118 @@
+"""Sheet of a comparison of two models: answers first, then the numbers behind them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+from traintwice._formatting import value_of, visible
+from traintwice.compare._results import Diff, reworded
+from traintwice.tables import _diff_tables as tables
+from traintwice.tables._sheet import Line, Sheet
+from traintwice.tables._table import Table
+from traintwice.tables._words import (
+    against_floor,
+    findings,
+    headline,
+    left_out,
+    margin_in_words,
+    rows_in_words,
+    sentence,
+    slice_name,
+)
+
+MOST_IN_ANSWER = 3
+"""Number of slices that the answer itself names."""
+
+MOST_NAMED, MOST_ROWS = 6, 5
+"""Number of slices and of rows in the short form."""
+
+
+def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
+    """Headline, answers, verdict, and the numbers that they rest on.
+
+    Args:
+        diff: of two models.
+        every: include every table; otherwise the sheet fits on a screen.
+    """
+    sheet = Sheet(
+        headline=headline(diff.alignment),
+        verdict=f"Verdict: {sentence(visible(diff.headline))}",
+        lines=answers(diff),
+        paragraphs=tuple(_paragraphs(diff)),
+        tables=tuple(tables.every_table(diff) if every else _short_tables(diff)),
+        notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
+    )
+    return sheet if diff.outcomes is None else _in_reruns(sheet, partial(reworded, graded=diff.outcomes == "graded"))
+
+
+def _in_reruns(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
+    """A sheet about reruns and items of an evaluation."""
+    tables = tuple(replace(t, title=say(t.title), notes=tuple(map(say, t.notes))) for t in sheet.tables)
+    paragraphs = tuple((say(heading), say(text)) for heading, text in sheet.paragraphs)
+    return replace(sheet, paragraphs=paragraphs, tables=tables, notes=tuple(map(say, sheet.notes)))
+
+
+def answers(diff: Diff) -> tuple[Line, ...]:
+    """One line for each answer: question, verdict, numbers."""
+    return tuple(Line(a.question.capitalize(), visible(a.verdict), visible(a.detail)) for a in diff.answers)
+
+
+def notes(diff: Diff) -> Iterator[str]:
+    """Notes on the numbers: layouts, rows left out, targets of the intervals, infinite measures."""
+    found = diff.alignment
+    if len(set(found.layouts)) > 1:
+        yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
+    for name, count in zip(found.files, found.dropped, strict=True):
+        if count:
+            yield f"{visible(name)}: {rows_in_words(count)} left out (ids missing in another file, or on several rows)"
+    if diff.waived:
+        yield f"{rows_in_words(diff.waived)} waived by id"
+    if found.label is not None and found.labelled < found.rows:
+        yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
+    if diff.effective_rows is not None:
+        yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
+    retrains = "; ratios to a floor: also for new retrains" if diff.floor is not None and diff.floor.retrains else ""
+    yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
+    if diff.slices_left_out:
+        yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
+    yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
+
+
+def reviews(diff: Diff) -> str:
+    """Share of the changed labels found among the least stable rows; "" if unknown."""
+    known = [r for r in diff.reviews if not math.isnan(r.caught)]
+    parts = [f"{100 * r.caught:.0f} % among the {100 * r.share:g} % least stable rows" for r in known]
+    return f"changed labels: {', '.join(parts)}" if parts else ""
+
+
+def bounds(diff: Diff) -> str:
+    """Upper bounds on churn by the lemmas; "" if there are none."""
+    parts = [f"{name.replace('_', ' ')} {value_of(bound, 'fraction', 2)}" for name, bound in diff.bounds.items()]
+    return f"upper bounds on churn: {', '.join(parts)}" if parts else ""
+
+
+def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
+    yield from (("Warning", sentence(visible(w))) for w in diff.warnings)
+    if diff.floors:
+        each = "; ".join(against_floor(floor) for floor in diff.floors)
+        yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0])})."
+    found = [slice_name(s.column, s.value) for s in (*diff.slices, *diff.predicted, *diff.periods) if any(findings(s))]
+    if len(found) > MOST_IN_ANSWER:
+        more = [f"{len(found) - MOST_NAMED:,} more"] if len(found) > MOST_NAMED else []
+        yield "Slices with a significant finding", ", ".join([*found[:MOST_NAMED], *more])
+
+
+def _short_tables(diff: Diff) -> Iterator[Table]:
+    table = tables.regressed(diff, most=MOST_ROWS)
+    if table is not None:
+        yield table
+
+
+def _short_notes(diff: Diff) -> Iterator[str]:
+    yield from notes(diff)
+    if diff.left_out:
+        count = len(diff.left_out)
+        yield f"left out: {count} measure{'' if count == 1 else 's'} without a value here (--full prints names and reasons)"

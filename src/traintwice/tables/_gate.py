@@ -1,0 +1,144 @@
+"""Sheet and JUnit file of a gate, and the sheet of its self-test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from traintwice._formatting import between, limits_in_words, value_of, visible, with_interval
+from traintwice.compare._gate_types import Check, GateResult, SelfTest
+from traintwice.tables._diff import notes
+from traintwice.tables._sheet import Line, Sheet
+from traintwice.tables._table import Column, Row, Table
+from traintwice.tables._words import headline, sentence, slice_name
+
+MOST_CHECKS = 40
+"""Rows of the table of budgets, unless more budgets are over or inconclusive."""
+
+
+def gate_sheet(result: GateResult) -> Sheet:
+    """The outcome, the budgets with their numbers (over and inconclusive first), and the files compared."""
+    return Sheet(
+        headline="",
+        verdict=gate_sentence(result),
+        paragraphs=tuple(("Warning", sentence(visible(w))) for w in result.diff.warnings),
+        tables=(budgets_table(result, most=MOST_CHECKS),),
+        notes=tuple(dict.fromkeys([headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff)])),
+    )
+
+
+def gate_sentence(result: GateResult) -> str:
+    """The outcome in a sentence."""
+    checks = len(result.checks)
+    counts = {word: [c for c in result.checks if c.outcome == word] for word in ("over", "inconclusive")}
+    parts = [f"{len(found):,} {word} ({_first(found)})" for word, found in counts.items() if found]
+    if not parts:
+        return f"Gate passed: {checks:,} of {checks:,} budgets kept."
+    rest = f"{', '.join(parts)}, of {checks:,} budgets."
+    if result.outcome == "over":
+        return f"Gate failed: {rest}"
+    if result.inconclusive is None:
+        return f"Gate inconclusive: {rest}"
+    return f"Gate {'passed' if result.passed else 'failed'}: {rest} Inconclusive counts as {result.inconclusive}."
+
+
+def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
+    """Every check with outcome, number, interval and limit: over first, then inconclusive, then kept."""
+    checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
+    shown = checks[: max(most or len(checks), len(_not_kept(result)))]
+    titles = {"outcome": "outcome", "number": "number", "interval": "interval", "limit": "limit"}
+    columns = tuple(Column(key, title, "text") for key, title in titles.items())
+    rest = len(checks) - len(shown)
+    why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
+    if any(check.outcome == "inconclusive" and _known(check) for check in checks):
+        why.append("inconclusive: the limit is inside the interval, or there is no interval")
+    more = [f"{rest:,} more kept"] if rest else []
+    return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), (*why, *more))
+
+
+def check_name(check: Check) -> str:
+    """The measure, and the slice if the check is of a slice.
+
+    >>> check_name(Check(Budget("churn", 0.1, by="g", where="a", against="times floor"), "g", "a", "number", None, "kept", ""))
+    'churn / floor · g=a'
+    """
+    budget = check.budget
+    against = {None: "", "minus floor": " − floor", "times floor": " / floor"}[budget.against]
+    of = "" if budget.of == "change" else f" of the {budget.of} model"
+    where = "" if check.column is None else f" · {slice_name(check.column, check.value)}"
+    return f"{visible(budget.measure)}{against}{of}{where}"
+
+
+def junit(result: GateResult) -> str:
+    """The checks as a JUnit XML document, one test case for each.
+
+    A check that is over is a failure of type OverBudget. An inconclusive check is a failure of type Inconclusive, or a note in system-out
+    if inconclusive counts as a pass.
+    """
+    failed = [c for c in result.checks if c.outcome == "over" or (c.outcome == "inconclusive" and result.inconclusive != "pass")]
+    counts = {"tests": str(len(result.checks)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
+    suites = ElementTree.Element("testsuites", {"name": "traintwice gate", **counts})
+    suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(headline(result.diff.alignment)), **counts})
+    for check in result.checks:
+        name = _xml(f"{check_name(check)} {_cells(check)['limit']}")
+        case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})
+        if check in failed:
+            kind = "OverBudget" if check.outcome == "over" else "Inconclusive"
+            failure = ElementTree.SubElement(case, "failure", {"type": kind, "message": _xml(_reason(check))})
+            failure.text = _xml(_reason(check))
+        elif check.outcome == "inconclusive":
+            ElementTree.SubElement(case, "system-out").text = _xml(f"inconclusive: {_reason(check)}")
+    ElementTree.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+
+
+def self_test_sheet(test: SelfTest) -> Sheet:
+    """How often the gate is over or inconclusive if nothing changed."""
+    rows = tuple(
+        Row(visible(name), {"kept": f"{kept:,}", "over": f"{over:,}", "inconclusive": f"{unknown:,}"})
+        for name, kept, over, unknown in test.by_budget
+    )
+    columns = tuple(Column(word, word, "text") for word in ("kept", "over", "inconclusive"))
+    pairs = f"{test.pairs:,} ordered pairs of {len(test.models):,} retrains, each compared as old and new"
+    lines = (
+        Line("over", with_interval(test.over, "fraction"), "of pairs"),
+        Line("inconclusive", with_interval(test.inconclusive, "fraction"), "of pairs"),
+    )
+    about = f"intervals: {100 * test.over.level:g} %, for new retrains; retrains: {', '.join(map(visible, test.models))}"
+    return Sheet(pairs, sentence(test.sentence), lines, tables=(Table("Pairs by budget", columns, rows),), notes=(about,))
+
+
+def _not_kept(result: GateResult) -> list[Check]:
+    return [c for outcome in ("over", "inconclusive") for c in result.checks if c.outcome == outcome]
+
+
+def _first(checks: Sequence[Check]) -> str:
+    return ", ".join(check_name(check) for check in checks[:3]) + (", …" if len(checks) > 3 else "")
+
+
+def _known(check: Check) -> bool:
+    return check.estimate is not None and not math.isnan(check.estimate.value)
+
+
+def _reason(check: Check) -> str:
+    if not _known(check):
+        return check.reason
+    cells = _cells(check)
+    interval = f" ({cells['interval']})" if cells["interval"] else ""
+    return f"{check_name(check)} is {cells['number']}{interval}; allowed is {cells['limit']}"
+
+
+def _cells(check: Check) -> dict[str, str]:
+    e, budget = check.estimate if _known(check) else None, check.budget
+    return {
+        "outcome": check.outcome,
+        "number": "–" if e is None else value_of(e, check.unit),
+        "interval": "" if e is None else between(e, check.unit),
+        "limit": limits_in_words(budget.max, budget.min, check.unit),
+    }
+
+
+def _xml(text: str) -> str:
+    """The text without characters that XML 1.0 does not allow."""
+    return "".join(c if c not in "\ufffe\uffff" else "\ufffd" for c in visible(text))
