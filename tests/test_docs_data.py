@@ -1,4 +1,4 @@
-"""docs/data.md names every data set, and every setting in it is one."""
+"""docs/guides/data.md names every data set, and every setting in it is one."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ import pytest
 from traintwice.data import ALL, FETCHED, Source
 from traintwice.specs import decode
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "data.md").read_text()
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "guides" / "data.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
