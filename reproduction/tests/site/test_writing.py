@@ -58,3 +58,14 @@ def test_a_new_member_of_a_folder_is_behind_those_that_the_index_links(tmp_path)
     for name in "abc":
         (tmp_path / "methods" / f"{name}.md").write_text(name)
     assert writing._of("methods", tmp_path) == ["methods/b.md", "methods/a.md", "methods/c.md"]
+
+
+def test_the_house_has_no_circle():
+    """Every room is above everything that it imports, which `levels` cannot give in a circle."""
+    import traintwice
+    from traintwice_reproduction.site.house import levels, rooms_of
+
+    rooms = rooms_of(writing.Path(traintwice.__file__).parent)
+    at = levels(rooms)
+    assert {"compare", "predictions", "cli"} <= rooms.keys()
+    assert all(at[name] > at[other] for name, room in rooms.items() for other in room["imports"])

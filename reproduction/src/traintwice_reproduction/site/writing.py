@@ -7,21 +7,24 @@ import re
 import shutil
 from pathlib import Path
 
-from traintwice_reproduction.kept import ROOT
+import traintwice
+from traintwice_reproduction.kept import KEPT, ROOT, read
 from traintwice_reproduction.pages import comparing, findings, tables
-from traintwice_reproduction.site import api, command_line, leaderboard, marks
+from traintwice_reproduction.site import api, command_line, house, leaderboard, marks
 
 DOCS = ROOT / "docs"
 
 
 def generated() -> dict[str, str]:
-    """Path in the folder to the Markdown of every generated page."""
+    """Path in the folder to the text of every generated page and picture."""
     return {
         **api.pages(),
         **command_line.pages(),
         "evidence/findings.md": findings.page(comparing.kept_studies()),
         "evidence/papers.md": tables.page(),
         "evidence/leaderboard.md": leaderboard.page(),
+        "contributors/house.svg": house.picture(house.rooms_of(Path(traintwice.__file__).parent), "This version"),
+        "contributors/house-0.1.svg": house.picture(read(KEPT / "house-0.1.json"), "Version 0.1"),
     }
 
 
