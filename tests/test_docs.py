@@ -84,15 +84,20 @@ def test_the_walk_through_is_among_them():
     assert {command.split()[1] for command in COMMANDS} == {"diff", "gate", "measure", "plan"}
 
 
-def test_the_action_to_copy_runs_what_there_is():
-    text = (ROOT / "examples" / "github-action.yml").read_text()
-    (command,) = re.findall(r"^\s+(traintwice gate .*?) >>", text, flags=re.MULTILINE)
+@pytest.mark.parametrize("name", ["github-action.yml", "gitlab-ci.yml"])
+def test_the_job_to_copy_runs_what_there_is(name):
+    text = (ROOT / "examples" / name).read_text()
+    (command,) = re.findall(r"^[\s-]+(traintwice gate .*?)(?: >>|$)", text, flags=re.MULTILINE)
     from typer.main import get_command
 
     from traintwice.cli._app import app
 
     known = {name for p in get_command(app).commands["gate"].params for name in p.opts}
     assert {word for word in shlex.split(command) if word.startswith("--")} <= known
+
+
+def test_the_gate_of_the_job_to_copy_is_one():
+    text = (ROOT / "examples" / "github-action.yml").read_text()
     toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
     import tomllib
 

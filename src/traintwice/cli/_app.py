@@ -19,6 +19,7 @@ from traintwice._processes import started_early
 from traintwice._versions import diagnostic
 from traintwice.cli._check import check
 from traintwice.cli._diff import diff
+from traintwice.cli._doctor import doctor
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
 from traintwice.cli._measure import measure, plan, tokens
@@ -224,7 +225,7 @@ def show(
 VERBS = {
     "Compare predictions": (diff, gate, measure, plan, tokens),
     "Train and study": (run, report, check, replicate),
-    "Look up": (list_names, show),
+    "Look up": (list_names, show, doctor),
     "Data and trained replicas": (fetch, store, export, predict),
 }
 """Heading of ``--help`` to its verbs."""
