@@ -53,6 +53,13 @@ def replicate(
     index: Annotated[
         int | None, typer.Option(min=0, help="Train only the replica of this number, in this process: for array jobs.")
     ] = None,
+    on: Annotated[
+        str, typer.Option("--on", metavar="EXECUTOR", help="Where replicas are trained: processes, in-process or ray.")
+    ] = "processes",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, such as auto; by default Ray is started on this machine alone.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of each replica (--on ray).")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
     timeout: Annotated[
@@ -80,7 +87,10 @@ def replicate(
         report,
         json=json,
         quiet=quiet,
+        executor=on,
         index=index,
+        address=address,
+        gpus=gpus,
         jobs=jobs,
         threads=threads,
         timeout=timeout,

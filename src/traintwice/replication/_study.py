@@ -121,6 +121,8 @@ def replicate(
     jobs: int | None = None,
     threads: int | None = 1,
     timeout: float | None = None,
+    address: str | None = None,
+    gpus: float = 0,
     index: int | None = None,
     mix_code: bool = False,
     **reading: Unpack[Reading],
@@ -144,10 +146,12 @@ def replicate(
         seed: of all random streams.
         vary: sources of randomness that differ between replicas, such as ("init", "order", "data"), for all recipes or as a dict by
             recipe; the other sources are those of replica 0. None: every source differs.
-        executor: "processes" (a fresh process for each replica), "in-process", or an object with ``submit(function, *arguments)`` that
-            returns a future, such as a pool of `concurrent.futures`.
+        executor: "processes" (a fresh process for each replica), "in-process", "ray" (the nodes of a cluster; see
+            `traintwice.replication.Ray`), or an object with ``submit(function, *arguments)`` that returns a future, such as a pool of
+            `concurrent.futures`.
         jobs, threads, timeout: of "processes": processes at a time (by default one for each core), threads of each, and seconds after
-            which a replica is ended and counts as failed.
+            which a replica is ended and counts as failed. threads and timeout are of "ray" too.
+        address, gpus: of "ray": the cluster, such as "auto", and GPUs of each replica.
         index: train only the replica of this number, counted from 0 over the replicas of the first recipe, then of the second …: for
             array jobs. It is trained in this process.
         mix_code: allow replicas of different code in one recipe.
@@ -170,9 +174,8 @@ def replicate(
         train, replicas=replicas, recipes=recipes, labels=labels, ids=ids, seed=seed, vary=vary, reading=reading
     )
     opened = ReplicaStore(store)
-    for _ in train_missing(
-        wanted, opened, executor=executor, index=index, mix_code=mix_code, jobs=jobs, threads=threads, timeout=timeout
-    ):
+    options = {"jobs": jobs, "threads": threads, "timeout": timeout, "address": address, "gpus": gpus}
+    for _ in train_missing(wanted, opened, executor=executor, index=index, mix_code=mix_code, **options):
         pass
     found = gather(wanted, opened)
     if found.failures and (index is not None or not any(found.paths.values())):
