@@ -94,11 +94,11 @@ def test_no_torch_is_needed(tmp_path):
 def test_bad_inputs():
     with pytest.raises(BadInput, match=r"got labels of shape \(3,\) and logged predictions of shape \(7, 4\)"):
         logged_targets(LABELS[:3], OLD)
-    with pytest.raises(BadSpec, match="share: got 1.5, expected a number in"):
+    with pytest.raises(BadSpec, match=r"share: got 1\.5, expected a number in"):
         logged_targets(LABELS, OLD, 1.5)
-    with pytest.raises(BadSpec, match="agreement.kind: got 'js', expected one of 'skl', 'l1', 'ce'"):
+    with pytest.raises(BadSpec, match=r"agreement\.kind: got 'js', expected one of 'skl', 'l1', 'ce'"):
         agreement(LOGITS, "js")
-    with pytest.raises(BadSpec, match="decorrelation.matrix: got 'rank'"):
+    with pytest.raises(BadSpec, match=r"decorrelation\.matrix: got 'rank'"):
         decorrelation(LOGITS, "rank")
     with pytest.raises(BadInput, match=r"agreement: got shape \(7, 4\), expected \(networks, rows, classes\)"):
         agreement(LOGITS[0])

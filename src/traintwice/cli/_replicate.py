@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +67,10 @@ def replicate(
     ] = None,
     mix_code: Annotated[bool, typer.Option("--mix-code", help="Allow replicas of different code in one recipe.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write a report.")] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--track", metavar="NAME", help="Send measures and report to mlflow, wandb or tensorboard, or NAME=PLACE."),
+    ] = None,
     reading: Reading = NOTHING_SAID,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -87,6 +91,7 @@ def replicate(
         report,
         json=json,
         quiet=quiet,
+        track=track,
         executor=on,
         index=index,
         address=address,
@@ -122,15 +127,24 @@ def run_file(
 
 
 def train_and_show(
-    arguments: Mapping[str, Any], path: Path, report: Path | None, *, json: bool, quiet: bool, **options: Any
+    arguments: Mapping[str, Any],
+    path: Path,
+    report: Path | None,
+    *,
+    json: bool,
+    quiet: bool,
+    track: Sequence[str] | None = None,
+    **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
     from traintwice.cli import _output as output
     from traintwice.errors import TooFewReplicas
+    from traintwice.integrations.trackers import tracker_of
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
     allow_imports()
+    trackers = [tracker_of(text) for text in track or ()]
     wanted = replicas_of_study(**arguments)
     store = ReplicaStore(path)
     if not quiet:
@@ -162,6 +176,8 @@ def train_and_show(
             index = found.report(report)
             if not json:
                 output.show(f"\nReport: {index}\n")
+        for tracker in trackers:
+            tracker(found)
     if failed:
         print(f"traintwice: {found.failures_in_words()}", file=sys.stderr)
         raise typer.Exit(2)

@@ -75,7 +75,8 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
 def agreement(logits: Any, kind: Literal["skl", "l1", "ce"] = "skl") -> Any:
     """Distance between the predictions of J networks, which co-distillation makes small.
 
-    ``kind="skl"``:  mean_b Σ_k (f_ik − f_jk)(log f_ik − log f_jk);  ``"l1"``: mean_b ‖f_i − f_j‖₁;  ``"ce"``: mean_b H(f_i, f_j) + H(f_j, f_i)
+    ``kind="skl"``:  mean_b Σ_k (f_ik − f_jk)(log f_ik − log f_jk);  ``"l1"``: mean_b ‖f_i − f_j‖₁;
+    ``"ce"``: mean_b H(f_i, f_j) + H(f_j, f_i)
 
     Args:
         logits: ``J B K``.

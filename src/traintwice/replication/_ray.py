@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from concurrent.futures import Future
 from contextlib import closing
@@ -18,6 +19,9 @@ from traintwice.replication._trainers import CommandTrainer, Reference
 from traintwice.replication._worker import Message, surroundings
 
 __all__ = ["Ray"]
+
+
+ANSWERS_WITHIN_SECONDS = 10.0
 
 
 class Ray:
@@ -88,11 +92,9 @@ class Ray:
 
     def close(self) -> None:
         """End the replicas that are still training; end the connection if this executor made it."""
-        ready, running = (
-            self._ray.wait(self._references, num_returns=len(self._references), timeout=0) if self._references else ([], [])
-        )
-        for reference in running:
-            self._ray.cancel(reference, force=True)
+        for reference in self._references:
+            if not self._ray.wait([reference], timeout=0)[0]:
+                self._ray.cancel(reference, force=True)
         self._references = []
         if self._connects:
             self._ray.shutdown()
@@ -158,6 +160,17 @@ def _moved_path(path: str, root: Path, here: Path) -> str:
     return str(here / Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
 
 
+def _check_answers(address: str | None) -> None:
+    """Fail soon where no machine listens at an address; Ray itself would try for minutes.
+
+    Raises:
+        OSError, ValueError: nothing listens there, or the address is not a host and a port.
+    """
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_SECONDS).close()
+
+
 def _connect(ray: Any, address: str | None, root: Path | None) -> None:
     """Connect to a cluster, or start Ray on this machine.
 
@@ -167,6 +180,7 @@ def _connect(ray: Any, address: str | None, root: Path | None) -> None:
     if root is not None and not root.is_dir():
         raise BadSpec(f"working_dir: {root} is not a directory")
     try:
+        _check_answers(address)
         ray.init(
             address,
             log_to_driver=False,

@@ -125,6 +125,7 @@ def replicate(
     gpus: float = 0,
     index: int | None = None,
     mix_code: bool = False,
+    trackers: Sequence[Callable[[Replication], object]] = (),
     **reading: Unpack[Reading],
 ) -> Replication:
     """Train a model several times with other seeds and keep the predictions of every training.
@@ -155,6 +156,7 @@ def replicate(
         index: train only the replica of this number, counted from 0 over the replicas of the first recipe, then of the second …: for
             array jobs. It is trained in this process.
         mix_code: allow replicas of different code in one recipe.
+        trackers: functions that get the result at the end, such as `traintwice.integrations.trackers.MLflow`.
         reading: how tables and files of predictions are read, see `traintwice.open_predictions`.
     Returns:
         A `Replication` of all replicas in the store. Failed replicas are its ``failures``, with a warning.
@@ -182,6 +184,8 @@ def replicate(
         raise TrainingFailed(found.failures_in_words())
     if found.failures:
         warnings.warn(found.failures_in_words(), stacklevel=2)
+    for tracker in trackers:
+        tracker(found)
     return found
 
 
