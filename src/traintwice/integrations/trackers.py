@@ -171,8 +171,10 @@ def tracker_of(text: str) -> Tracker:
     Raises:
         UnknownName: another name. BadSpec: an empty place. MissingExtra: its package is not installed.
     Example:
-        >>> tracker_of("mlflow=sqlite:///runs.db")
-        MLflow(uri='sqlite:///runs.db', experiment=None)
+        >>> tracker_of("comet")
+        Traceback (most recent call last):
+            ...
+        traintwice.errors.UnknownName: no tracker named 'comet'. Known: mlflow, tensorboard, wandb.
     """
     name, equals, place = text.partition("=")
     if name not in TRACKERS:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
@@ -204,6 +204,7 @@ def train_missing(
         BadSpec: the index is out of range. StoreError: see `ReplicaStore.check_origin`.
     """
     origins = wanted.origins()
+    store.remember(list(wanted.recipes), wanted.replicas, _options(wanted))
     for recipe, origin in origins.items():
         store.check_origin(recipe, origin, mix_code=mix_code)
     if index is None:
@@ -224,19 +225,35 @@ def train_missing(
 
 def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
     """The replicas that the store has of those wanted, and the failures of the others."""
+    return _gathered(store, list(wanted.recipes), wanted.replicas, _options(wanted))
+
+
+def stored(path: str | os.PathLike[str]) -> Replication:
+    """The replicas of the last study in a directory. Nothing is trained or imported.
+
+    Raises:
+        StoreError: the directory is not one of `replicate`, or cannot be read.
+    """
+    store = ReplicaStore(path)
+    last = store.remembered()
+    return _gathered(store, last["recipes"], last["replicas"], cast(Reading, last["reading"]))
+
+
+def _gathered(store: ReplicaStore, recipes: Sequence[str], replicas: int, reading: Reading) -> Replication:
     from traintwice.replication._results import Failure, Replication  # loads the measures, which a worker process does not need
 
-    records = {recipe: {m: r for m in range(wanted.replicas) if (r := store.record(recipe, m))} for recipe in wanted.recipes}
+    records = {recipe: {m: r for m in range(replicas) if (r := store.record(recipe, m))} for recipe in recipes}
     failures = []
-    for recipe, replica in wanted.all():
-        if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
-            failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
+    for recipe in recipes:
+        for replica in range(replicas):
+            if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
+                failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
     splits: list[str] = list(next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), ()))
     paths: dict[str, dict[str, dict[int, Path]]] = {
         split: {recipe: {m: store.predictions(recipe, m, split) for m in found} for recipe, found in records.items()}
         for split in splits
     }
-    return Replication(store.path, wanted.replicas, tuple(wanted.recipes), paths, records, tuple(failures), _options(wanted))
+    return Replication(store.path, replicas, tuple(recipes), paths, records, tuple(failures), reading)
 
 
 def _options(wanted: Replicas) -> Reading:

@@ -21,7 +21,7 @@ from typing import Any
 
 from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._code import Code, code_of_command, code_of_function
+from traintwice.replication._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice.replication._replica_run import SEED, Run
 
 MAIN = "__mp_main__"
@@ -155,7 +155,7 @@ class FunctionTrainer:
     @property
     def name(self) -> str:
         """Name of the function, for records."""
-        return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+        return f"function {trainer_name(self.function)}"
 
     def takes_seed(self) -> bool:
         """Whether the function takes the seed alone.
