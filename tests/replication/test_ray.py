@@ -132,14 +132,22 @@ def test_a_copy_of_the_project_on_the_nodes(cluster, project, tmp_path):
 
 def test_replicas_of_a_lost_node_are_trained_again(cluster, project, tmp_path):
     made, nodes = cluster
-    train = project("time.sleep(4)")
+    started = tmp_path / "started.txt"
+    train = project(f"""
+    with open({str(started)!r}, "a") as file: print(os.environ.get("NODE"), run.replica, sep=",", file=file)
+    time.sleep(4)""")
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(replicate, train, replicas=4, store=tmp_path / "a", executor="ray", address=made.address)
-        time.sleep(5)
+        deadline = time.monotonic() + 60
+        while not (started.exists() and "node 1," in started.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
         made.remove_node(nodes[1], allow_graceful=False)
         study = running.result()
     assert not study.failures
-    assert {(tmp_path / "a" / "folders" / "base" / f"000{m}" / "node.txt").read_text() for m in range(4)} >= {"node 0"}
+    lost = [line.partition(",")[2] for line in started.read_text().splitlines() if line.startswith("node 1")]
+    again = [line.partition(",")[2] for line in started.read_text().splitlines() if line.startswith("node 0")]
+    assert lost
+    assert sorted(again) == ["0", "1", "2", "3"]
     here = replicate(project(), replicas=4, store=tmp_path / "b", executor="in-process")
     assert contents(study) == contents(here)
 

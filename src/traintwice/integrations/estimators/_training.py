@@ -91,6 +91,6 @@ class EstimatorTraining:
         strange = np.setdiff1d(labels, classes)
         if len(strange):
             raise BadInput(
-                f"EstimatorTraining.y_test: no training row has the label {strange[0]!r}; the labels are {classes.tolist()}"
+                f"EstimatorTraining.y_test: no training row has the label {strange.tolist()[0]!r}; the labels are {classes.tolist()}"
             )
         return np.searchsorted(classes, labels)
