@@ -18,7 +18,7 @@ from typing import Any
 from traintwice.errors import BadSpec, TooFewReplicas, require, unknown
 from traintwice.replication import Replication
 
-__all__ = ["MLflow", "TensorBoard", "Tracker", "WandB", "tracker_of"]
+__all__ = ["MLflow", "TensorBoard", "TrackedRecipe", "Tracker", "WandB", "tracked", "tracker_of"]
 
 Tracker = Callable[[Replication], None]
 """Sends a study somewhere."""
@@ -186,7 +186,7 @@ def tracker_of(text: str) -> Tracker:
 
 
 def tracked(study: Replication) -> list[TrackedRecipe]:
-    """What trackers show of every recipe of a study. Values that are not finite are left out."""
+    """What trackers show of every recipe of a study, for a tracker of your own. Values that are not finite are left out."""
     found = []
     for recipe in study.recipes:
         records = study.records.get(recipe, {})

@@ -180,12 +180,16 @@ class Replication(Shown):
         return path
 
     def sheet(self) -> Sheet:
-        """One row for each recipe: accuracy, churn, finished replicas and seconds; then the failures."""
+        """One row for each recipe: accuracy, churn, finished replicas, seconds and costs of a replica; then the failures."""
+        stated = sorted(
+            {name for found in self.records.values() for record in found.values() for name in record.get("costs", {})}
+        )
         columns = (
             Column("accuracy", "accuracy", "fraction"),
             Column("churn", "churn", "fraction"),
             Column("replicas", "replicas", "text"),
             Column("seconds", "seconds per replica", "text"),
+            *(Column(f"cost {name}", f"{name} per replica", "text") for name in stated),
         )
         rows, warnings = [], []
         for recipe in self.recipes:
@@ -193,6 +197,9 @@ class Replication(Shown):
             cells: dict[str, Cell] = {"replicas": f"{len(records)} of {self.wanted}"}
             if records:
                 cells["seconds"] = f"{statistics.mean(record['seconds'] for record in records.values()):.3g}"
+                for name in stated:
+                    amounts = [record["costs"][name] for record in records.values() if name in record.get("costs", {})]
+                    cells[f"cost {name}"] = f"{statistics.mean(amounts):.3g}" if amounts else ""
             try:
                 found = self.measure(recipe, which=["churn", "accuracy"])
                 cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
@@ -218,6 +225,7 @@ class Replication(Shown):
             "recipes": {r: self.measure(r).to_dict() for r in self.recipes if len(self.paths.get(r, ())) > 1},
             "files": {s: {r: [str(p) for p in found.values()] for r, found in of.items()} for s, of in self.files.items()},
             "seconds": {r: [record["seconds"] for record in found.values()] for r, found in self.records.items()},
+            "costs": {r: [record.get("costs", {}) for record in found.values()] for r, found in self.records.items()},
             "failures": [
                 {"recipe": f.recipe, "replica": f.replica, "reason": f.reason, "log": str(f.log)} for f in self.failures
             ],

@@ -218,6 +218,7 @@ class ReplicaStore:
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "versions": versions(),
                     "history": outcome.history,
+                    "costs": dict(outcome.costs),
                 }
                 self._write("records", recipe, replica, record)
                 self._note("failures", recipe, replica).unlink(missing_ok=True)
