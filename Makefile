@@ -19,7 +19,7 @@ test: $(VENV)/.dev check  ## lint, types, tests
 # In an environment of their own, so that `make test` needs none of these libraries.
 test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides
 	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations tests/replication/test_guide.py \
-	  tests/replication/test_ray.py src/traintwice/integrations
+	  tests/replication/test_ray.py tests/replication/test_bad_code.py src/traintwice/integrations
 
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from heavy import heavy
+
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 PAGES = ("replicate", "slurm", "ray", "torchrun", "jax")
-heavy = pytest.mark.skipif("TRAINTWICE_FRAMEWORKS" not in os.environ, reason="runs in make test-frameworks")
 
 
 def blocks_of(page, language):
