@@ -1,8 +1,7 @@
-"""What `replicate` costs: seconds added to each training, and how busy it keeps the cores.
+"""What `replicate` costs: seconds added to each training, and how busy it keeps the cores. Measure on a calm machine.
 
-Prints wall-clock and processor time per replica. The aims: under 0.3 s beyond the imports of the user's script (NumPy here); trainings of 1 s
-keep 90 % of the cores busy by processes, and Ray has 80 % of the trainings per second of processes. Without Ray its lines are left out. Measure
-on a calm machine.
+Prints wall-clock and processor time per replica. The aims: under 0.3 s beyond the imports of the user's script (NumPy here); trainings of
+1 s keep 90 % of the cores busy by processes, and Ray has 80 % of the trainings per second of processes. Without Ray its lines are left out.
 """
 
 import importlib.util

@@ -68,7 +68,9 @@ class EstimatorTraining:
             return model.predict(self.X_test)
         classes = np.unique(np.asarray(self.y))
         if hasattr(model, "predict_proba"):
-            found = np.zeros((len(self.X_test), len(classes)))  # a class that a sample of the rows lacks keeps probability 0
+            found: np.ndarray = np.zeros(
+                (len(self.X_test), len(classes))
+            )  # a class that a sample of the rows lacks keeps probability 0
             found[:, np.searchsorted(classes, np.asarray(model.classes_))] = model.predict_proba(self.X_test)
         else:
             found = np.searchsorted(classes, np.asarray(model.predict(self.X_test)).ravel())
@@ -81,7 +83,7 @@ class EstimatorTraining:
                 raise BadSpec('vary: "data" has no effect with EstimatorTraining(rows="all"); pass rows="bootstrap" or a share')
             return self.X, self.y
         drawn = run.sample(len(self.y), share=None if self.rows == "bootstrap" else float(self.rows))
-        return tuple(part.iloc[drawn] if hasattr(part, "iloc") else part[drawn] for part in (self.X, self.y))  # type: ignore[return-value]
+        return tuple(part.iloc[drawn] if hasattr(part, "iloc") else part[drawn] for part in (self.X, self.y))
 
     def _labels(self, classes: np.ndarray) -> np.ndarray | None:
         """Numbers of the classes of the test rows."""
