@@ -104,13 +104,12 @@ def test_ray_on_this_machine_and_on_a_cluster(folder):
     here, on_cluster = lines_of("ray")
     assert "3 of 3 replicas" in ran(folder, "sh", "-c", here)
     words = ["start", "--head", "--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats", "--block"]
-    head = subprocess.Popen([folder / "tools" / "ray", *words], stdout=subprocess.PIPE, text=True)
-    try:
-        assert any("Ray runtime started" in line for line in head.stdout)
-        assert "3 of 3 replicas" in ran(folder, "sh", "-c", on_cluster.replace("on-ray", "on-cluster"))
-    finally:
-        head.terminate()
-        head.wait(timeout=60)
+    with subprocess.Popen([folder / "tools" / "ray", *words], stdout=subprocess.PIPE, text=True) as head:
+        try:
+            assert any("Ray runtime started" in line for line in head.stdout)
+            assert "3 of 3 replicas" in ran(folder, "sh", "-c", on_cluster.replace("on-ray", "on-cluster"))
+        finally:
+            head.terminate()
 
 
 def test_what_the_pages_cover():
