@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo data test check bench docs clean
+FRAMEWORKS := .venv-frameworks
+
+.PHONY: demo data test test-frameworks check bench docs clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -13,6 +15,11 @@ demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the
 # Tests start dozens of processes, each of which would compile the package anew where Python is told to write no bytecode.
 test: $(VENV)/.dev check  ## lint, types, tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
+
+# In an environment of their own, so that `make test` needs none of these libraries.
+test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides
+	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations tests/replication/test_guide.py \
+	  tests/replication/test_ray.py tests/replication/test_bad_code.py src/traintwice/integrations
 
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .
@@ -35,7 +42,7 @@ docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in REA
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,4 +62,11 @@ $(VENV)/.data: $(VENV)/.demo
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(FRAMEWORKS)/.done: pyproject.toml constraints.txt
+	@echo "Setting up the environment in $(FRAMEWORKS) (several minutes) ..."
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[frameworks]'
 	@touch $@

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "guides").glob("*.md"))
-ELSEWHERE = ("evaluation-logs", "replicate")  # tests/logs/test_guide.py, tests/replication/test_guide.py
+# tests/logs/test_guide.py, and tests/replication/test_guide.py for what is written in files of its own
+ELSEWHERE = ("evaluation-logs", "replicate", "slurm", "ray", "torchrun", "jax")
 BLOCKS = [
     pytest.param(block, id=f"{path.stem}-{i}")
     for path in GUIDES

@@ -10,7 +10,8 @@ import pytest
 
 from trainings import LABELS, probabilities, train, train_seed
 from traintwice import compare_recipes, measure, replicate
-from traintwice.errors import BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice.errors import BadInput, BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice.replication import Run
 
 IN_PROCESS = {"executor": "in-process", "labels": LABELS}
 
@@ -227,6 +228,18 @@ def test_against_the_model_in_service(store, tmp_path):
     found = study.against(served)
     assert set(found) == {"base", "calm"}
     assert found["base"].floors
+
+
+def test_against_an_array(store):
+    deployed = train(Run("base", 7))
+    study = replicate(train, replicas=2, store=store, **IN_PROCESS)
+    by_hand = np.mean(deployed.argmax(1) != train(Run("base", 0)).argmax(1))
+    assert study.against(deployed)["base"]["churn"].value == pytest.approx(by_hand)
+    with pytest.raises(BadInput, match="got an array of 30 rows, and the replicas have 40 rows"):
+        study.against(deployed[:30])
+    named = replicate(train, replicas=2, ids=np.arange(40), store=store.parent / "named", **IN_PROCESS)
+    with pytest.raises(BadInput, match="and the replicas have ids; pass a table with a column of ids"):
+        named.against(deployed)
 
 
 def test_the_report(store, tmp_path):

@@ -23,7 +23,7 @@ from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_
 from traintwice.cli._gate import gate
 from traintwice.cli._measure import measure, plan, tokens
 from traintwice.cli._options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
-from traintwice.cli._replicate import replicate, run_file
+from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file
 from traintwice.cli._storage import export, fetch, predict, store
 from traintwice.errors import TraintwiceError, require
 from traintwice.replication._study_file import is_replication
@@ -188,6 +188,9 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Write the report of a finished study again, without training."""
+    if is_replica_store(store):
+        report_replicas(store, study, report, json=json)
+        return
     require("torch", extra="torch", purpose="reading a study")
     require("altair", extra="report", purpose="the report")
     from traintwice.cli import _study as verbs

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from traintwice.replication._check import SameSeed, check_same_seed
     from traintwice.replication._executors import Executor, Processes
+    from traintwice.replication._ray import Ray
     from traintwice.replication._replica_run import Run
     from traintwice.replication._results import Failure, Replication
     from traintwice.replication._store import ReplicaStore
@@ -18,12 +19,24 @@ _PLACES = {
     **dict.fromkeys(["SameSeed", "check_same_seed"], "_check"),
     **dict.fromkeys(["Executor", "Processes"], "_executors"),
     **dict.fromkeys(["Failure", "Replication"], "_results"),
+    "Ray": "_ray",
     "ReplicaStore": "_store",
     "Run": "_replica_run",
     "replicate": "_study",
 }
 
-__all__ = ["Executor", "Failure", "Processes", "ReplicaStore", "Replication", "Run", "SameSeed", "check_same_seed", "replicate"]
+__all__ = [
+    "Executor",
+    "Failure",
+    "Processes",
+    "Ray",
+    "ReplicaStore",
+    "Replication",
+    "Run",
+    "SameSeed",
+    "check_same_seed",
+    "replicate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import pickle
 import site
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 LARGEST_FILE = 10_000_000
@@ -23,8 +25,38 @@ Code = dict[str, str]
 def code_of_function(function: Callable[..., Any]) -> Code:
     """Digests of a function with the definitions of its file that it uses, and of the modules of its project that these import.
 
-    Statements of the file that the function does not use, such as the call of `traintwice.replicate`, are left out.
+    Statements of the file that the function does not use, such as the call of `traintwice.replicate`, are left out. The arguments of a
+    `functools.partial`, the attributes of a callable object and the object of a method count as code, where they can be pickled.
     """
+    return {**_of_definition(function), **_of_values(function)}
+
+
+def _of_values(function: Any) -> Code:
+    """Digest of the values that a function carries."""
+    carried: Any = ()
+    while isinstance(function, partial):
+        carried, function = (*carried, function.args, function.keywords), function.func
+    owner = (
+        getattr(function, "__self__", None) if inspect.ismethod(function) else None if inspect.isroutine(function) else function
+    )
+    carried = (*carried, vars(owner)) if hasattr(owner, "__dict__") and not isinstance(owner, type | ModuleType) else carried
+    if not any(carried):
+        return {}
+    try:
+        return {f"arguments of {trainer_name(function)}": hashlib.blake2b(pickle.dumps(carried), digest_size=16).hexdigest()}
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return {}
+
+
+def trainer_name(function: Any) -> str:
+    """Name of a function, of the function of a `functools.partial`, or of the class of an object."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _of_definition(function: Callable[..., Any]) -> Code:
+    """Digests of the files of a function."""
     plain: Any = function
     while isinstance(plain, partial):
         plain = plain.func

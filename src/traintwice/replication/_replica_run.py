@@ -41,6 +41,7 @@ class Run:
         study_seed: seed of the study.
         vary: sources of randomness that differ between replicas; all others are those of replica 0. None: every source differs.
         history: the values of `log`.
+        costs: the values of `cost`.
     Example:
         >>> first, second = (Run("base", m, vary=("order",)) for m in (0, 1))
         >>> first.seed_of("init") == second.seed_of("init"), first.seed_of("order") == second.seed_of("order")
@@ -54,6 +55,7 @@ class Run:
     study_seed: int = 0
     vary: tuple[str, ...] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[str, float] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -119,6 +121,17 @@ class Run:
     def log(self, step: int, **values: float) -> None:
         """Record numbers of a step, such as ``run.log(100, loss=0.3)``; they are kept in the record of the replica."""
         self.history.append({"step": int(step), **{name: float(value) for name, value in values.items()}})
+
+    def cost(self, **amounts: float) -> None:
+        """State what the replica cost, such as ``run.cost(gpu_hours=3.2)``; the table has a column for each name. Repeated names add up.
+
+        Raises:
+            BadSpec: an amount that is not a finite number of at least 0.
+        """
+        for name, amount in amounts.items():
+            if isinstance(amount, bool) or not isinstance(amount, int | float | np.number) or not 0 <= amount < float("inf"):
+                raise BadSpec(f"run.cost: {name}: got {amount!r}, expected a number of at least 0")
+            self.costs[name] = self.costs.get(name, 0.0) + float(amount)
 
 
 def check_sources(vary: Mapping[str, Sequence[str] | None] | Sequence[str] | None, recipes: Sequence[str]) -> dict[str, Any]:

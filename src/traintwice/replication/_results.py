@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from traintwice._files import write_whole
 from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
 from traintwice.compare._recipes import holm_adjusted
 from traintwice.compare._results import Shown
-from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError, unknown
-from traintwice.predictions import Reading, items_of
+from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
+from traintwice.predictions import Reading, is_array, items_of, write_predictions
+from traintwice.predictions._checks import to_numpy
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
 
@@ -128,7 +132,7 @@ class Replication(Shown):
         The other replicas of the baseline give the noise floor: the deployed model is taken to be a training of the baseline.
 
         Args:
-            deployed: its predictions, a file or table.
+            deployed: its predictions: a file or table; or an array, where the replicas are matched by position too.
             split: its name; None: "test", or else the last split.
             options: of `traintwice.diff`.
         Returns:
@@ -136,7 +140,27 @@ class Replication(Shown):
         Raises:
             BadInput: see `traintwice.diff`. TooFewReplicas: a recipe has no replica.
         """
-        (old,) = items_of(deployed)
+        with tempfile.TemporaryDirectory() as folder:
+            (old,) = [self._numbered(deployed, Path(folder), split)] if is_array(deployed) else items_of(deployed)
+            return self._against(old, split, options)
+
+    def _numbered(self, deployed: Any, folder: Path, split: str | None) -> Path:
+        """A file of an array, its rows numbered as those of replicas without ids.
+
+        Raises:
+            BadInput: the replicas have ids, or another number of rows.
+        """
+        array, at = to_numpy(deployed), self._name_of(split)
+        shape = next((record["splits"][at] for found in self.records.values() for record in found.values()), None)
+        if shape is not None and (shape["ids"] is not None or shape["rows"] != len(array)):
+            have = "ids" if shape["ids"] is not None else f"{shape['rows']:,} rows"
+            raise BadInput(
+                f"deployed: got an array of {len(array):,} rows, and the replicas have {have}; pass a table with a column of ids"
+            )
+        write_predictions(folder / "deployed.parquet", array, ids=np.arange(len(array)))
+        return folder / "deployed.parquet"
+
+    def _against(self, old: Any, split: str | None, options: Mapping[str, Any]) -> dict[str, Diff]:
         files = {recipe: list(found.values()) for recipe, found in self._of_split(split).items()}
         base, found = files.get(self.recipes[0], []), {}
         for recipe in self.recipes:
@@ -180,12 +204,16 @@ class Replication(Shown):
         return path
 
     def sheet(self) -> Sheet:
-        """One row for each recipe: accuracy, churn, finished replicas and seconds; then the failures."""
+        """One row for each recipe: accuracy, churn, finished replicas, seconds and costs of a replica; then the failures."""
+        stated = sorted(
+            {name for found in self.records.values() for record in found.values() for name in record.get("costs", {})}
+        )
         columns = (
             Column("accuracy", "accuracy", "fraction"),
             Column("churn", "churn", "fraction"),
             Column("replicas", "replicas", "text"),
             Column("seconds", "seconds per replica", "text"),
+            *(Column(f"cost {name}", f"{name} per replica", "text") for name in stated),
         )
         rows, warnings = [], []
         for recipe in self.recipes:
@@ -193,6 +221,9 @@ class Replication(Shown):
             cells: dict[str, Cell] = {"replicas": f"{len(records)} of {self.wanted}"}
             if records:
                 cells["seconds"] = f"{statistics.mean(record['seconds'] for record in records.values()):.3g}"
+                for name in stated:
+                    amounts = [record["costs"][name] for record in records.values() if name in record.get("costs", {})]
+                    cells[f"cost {name}"] = f"{statistics.mean(amounts):.3g}" if amounts else ""
             try:
                 found = self.measure(recipe, which=["churn", "accuracy"])
                 cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
@@ -218,6 +249,7 @@ class Replication(Shown):
             "recipes": {r: self.measure(r).to_dict() for r in self.recipes if len(self.paths.get(r, ())) > 1},
             "files": {s: {r: [str(p) for p in found.values()] for r, found in of.items()} for s, of in self.files.items()},
             "seconds": {r: [record["seconds"] for record in found.values()] for r, found in self.records.items()},
+            "costs": {r: [record.get("costs", {}) for record in found.values()] for r, found in self.records.items()},
             "failures": [
                 {"recipe": f.recipe, "replica": f.replica, "reason": f.reason, "log": str(f.log)} for f in self.failures
             ],
@@ -236,9 +268,12 @@ class Replication(Shown):
             raise unknown("recipe", recipe, self.recipes)
         return recipe or self.recipes[0]
 
+    def _name_of(self, split: str | None) -> str:
+        """A split by name; None: the split "test", or else the last."""
+        return split if split is not None else "test" if "test" in self.files else next(reversed(self.splits), "")
+
     def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
-        if split is None:
-            split = "test" if "test" in self.files else next(reversed(self.splits), "")
+        split = self._name_of(split)
         if split not in self.files and self.files:
             raise unknown("split", split, self.files)
         return self.files.get(split, {})

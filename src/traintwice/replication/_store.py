@@ -2,6 +2,7 @@
 
     runs/
       replicas.json                   marks the directory, with the version of its format
+      study.json                      recipes in their order, replicas of each, how files are read: of the last study
       predictions/base/0000.parquet   predictions of a replica; predictions/base/test/0000.parquet where there are several splits
       records/base/0000.json          where the replica comes from, digests, seconds; written last
       failures/base/0000.json         reason and traceback of a failed replica; removed once it succeeds
@@ -35,6 +36,7 @@ __all__ = ["Origin", "ReplicaStore"]
 
 FORMAT = 1
 MARKER = "replicas.json"
+STUDY = "study.json"
 FOLDERS = ("predictions", "records", "failures", "logs", "folders")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -101,6 +103,23 @@ class ReplicaStore:
         found = _read(marker).get("format")
         if found != FORMAT:
             raise StoreError(f"{path}: has format {found!r}, this version reads {FORMAT}; choose another --store")
+
+    def remember(self, recipes: Sequence[str], replicas: int, reading: Mapping[str, Any]) -> None:
+        """Write down what a study wants, for a report without its function."""
+        content = _json({"recipes": list(recipes), "replicas": replicas, "reading": dict(reading)})
+        try:
+            if not (self.path / STUDY).exists() or (self.path / STUDY).read_bytes() != content:
+                write_whole(self.path / STUDY, content)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def remembered(self) -> dict[str, Any]:
+        """What `remember` wrote.
+
+        Raises:
+            StoreError: nothing readable.
+        """
+        return _read(self.path / STUDY)
 
     def folder(self, recipe: str, replica: int) -> Path:
         """The directory for files of a replica's own."""
@@ -199,6 +218,7 @@ class ReplicaStore:
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "versions": versions(),
                     "history": outcome.history,
+                    "costs": dict(outcome.costs),
                 }
                 self._write("records", recipe, replica, record)
                 self._note("failures", recipe, replica).unlink(missing_ok=True)
@@ -265,6 +285,11 @@ class ReplicaStore:
 
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def is_replica_store(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is a `ReplicaStore`."""
+    return (Path(path) / MARKER).is_file()
 
 
 def check_names(recipes: Sequence[str]) -> None:

@@ -57,6 +57,7 @@ class Outcome:
         reason: of the failure in one sentence; None where the training succeeded.
         traceback: of the failure, from the first frame outside this package.
         history: what `Run.log` recorded.
+        costs: what `Run.cost` recorded.
         generators: digest of each global generator after the training, of those that it changed; see `Task.watch`.
     """
 
@@ -65,6 +66,7 @@ class Outcome:
     reason: str | None = None
     traceback: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
+    costs: Mapping[str, float] = field(default_factory=dict)
     generators: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,7 +85,7 @@ def perform(task: Task) -> Outcome:
     except (Exception, SystemExit) as error:
         return Outcome({}, time.perf_counter() - started, _reason(error), _traceback(error), run.history)
     drawn = {name: digest for name, digest in after.items() if before.get(name) != digest}
-    return Outcome(answers, seconds, history=run.history, generators=drawn)
+    return Outcome(answers, seconds, history=run.history, costs=run.costs, generators=drawn)
 
 
 def _reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import pickle
 import re
@@ -21,7 +22,7 @@ from typing import Any
 
 from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._code import Code, code_of_command, code_of_function
+from traintwice.replication._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice.replication._replica_run import SEED, Run
 
 MAIN = "__mp_main__"
@@ -29,6 +30,9 @@ MAIN = "__mp_main__"
 
 LAST_LINES = 30
 """Lines of a failed command's output that are kept for messages."""
+
+COSTS = "costs.json"
+"""File in the folder of a replica in which a command may state what it cost."""
 
 PLACEHOLDER = re.compile(r"\{(seed|out|replica|recipe|folder)(?::(\w+))?\}")
 
@@ -155,7 +159,7 @@ class FunctionTrainer:
     @property
     def name(self) -> str:
         """Name of the function, for records."""
-        return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+        return f"function {trainer_name(self.function)}"
 
     def takes_seed(self) -> bool:
         """Whether the function takes the seed alone.
@@ -230,8 +234,8 @@ class CommandTrainer:
             TrainingFailed: the command failed or wrote no predictions.
         """
         out = run.folder / "predictions"
-        for old in _written(out):
-            old.unlink()
+        for old in [*_written(out), run.folder / COSTS]:
+            old.unlink(missing_ok=True)
         values = {"seed": run.seed, "out": out, "replica": run.replica, "recipe": run.recipe, "folder": run.folder}
 
         def filled(word: str) -> str:
@@ -258,7 +262,23 @@ class CommandTrainer:
             failed = TrainingFailed(f"the command ended with {how}: {lines[-1] if lines else 'no output'}")
             failed.add_note("".join(last))
             raise failed
+        _add_costs(run)
         return _predictions(out, shlex.join(words))
+
+
+def _add_costs(run: Run) -> None:
+    """The costs that a command states in a file of its folder.
+
+    Raises:
+        TrainingFailed: the file has no JSON object of numbers.
+    """
+    path = run.folder / COSTS
+    if not path.exists():
+        return
+    try:
+        run.cost(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise TrainingFailed(f'{COSTS}: expected a JSON object of numbers, such as {{"gpu_hours": 3.2}} ({error})') from None
 
 
 def _written(out: Path) -> list[Path]:
