@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 from traintwice.averaging import EMA, SWA, Snapshots
-from traintwice.components import OwnBatches
+from traintwice.components import OwnBatches, Sample
 from traintwice.errors import BadSpec
 from traintwice.methods import co_distillation, ensemble
 from traintwice.nets import MLP, Activation, Network
@@ -19,6 +19,7 @@ from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDec
 
 __all__ = [
     "cosine_decay",
+    "data_draws",
     "ema",
     "independent_ensemble",
     "linear_decay",
@@ -111,6 +112,22 @@ def warm_start(base: Recipe) -> Recipe:
     return base.change(start=Earlier(base, replica="first"))
 
 
+def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe:
+    """A training sample of its own for each replica, so that churn is that of retraining on other data; by default the bootstrap.
+
+    An own teacher or earlier model of a replica is trained on the replica's sample; one that all replicas share, on that of replica 0.
+
+    Args:
+        base: the recipe.
+        share, replace: see `Sample`.
+    """
+
+    def drawn(earlier: Earlier | None) -> Earlier | None:
+        return None if earlier is None else Earlier(data_draws(earlier.recipe, share, replace), earlier.replica)
+
+    return base.change(sample=Sample(share, replace), start=drawn(base.start), teacher=drawn(base.teacher))
+
+
 def shared_initialisation(base: Recipe) -> Recipe:
     """The same initial weights for all replicas; the order of mini-batches differs."""
     return base.change(fixed=("initialisation",))
@@ -171,6 +188,7 @@ CONTROLS: dict[str, Callable[..., Recipe]] = {
         narrow_ensemble,
         independent_ensemble,
         warm_start,
+        data_draws,
         shared_initialisation,
         small_initialisation,
         weight_decay,

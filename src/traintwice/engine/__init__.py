@@ -1,5 +1,6 @@
 """Training of replicas, one at a time or many at once."""
 
+from traintwice.engine._batches import training_rows
 from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
 from traintwice.engine._deployed import Deployed, export_model
 from traintwice.engine._execution import DEFAULT_EXECUTION, Engine, Execution, Precision
@@ -26,5 +27,6 @@ __all__ = [
     "numerics_of",
     "train",
     "train_group",
+    "training_rows",
     "with_chosen_engine",
 ]

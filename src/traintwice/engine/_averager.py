@@ -128,8 +128,10 @@ class _SnapshotAverager(Averager):
 
 
 @torch.no_grad()
-def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int) -> None:
-    """Recompute the running statistics of batch-norm layers, in place: those of the training belong to other weights."""
+def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int, rows: Tensor | None = None) -> None:
+    """Recompute the running statistics of batch-norm layers, in place, on all examples or on some; those of the training belong to other
+    weights.
+    """
     for network in networks:
         layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not layers:
@@ -139,7 +141,7 @@ def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over the batches
         network.train()
-        for part in inputs.parts(batch_size):
+        for part in inputs.parts(batch_size, rows):
             if len(part) > 1:  # one example has no batch statistics
                 network(part)
         for layer, momentum in kept:
