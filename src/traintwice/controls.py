@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from traintwice.averaging import EMA, SWA, Snapshots
-from traintwice.components import OwnBatches, Sample
+from traintwice.averaging import EMA, SWA, Snapshots, StartInterpolation
+from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
-from traintwice.methods import co_distillation, ensemble
+from traintwice.losses import Agreement, CrossEntropy, GateCrossEntropy, Only, OwnCrossEntropy
+from traintwice.methods import Method, Term, co_distillation, ensemble
 from traintwice.nets import MLP, Activation, Network
-from traintwice.optimizers import Adam
+from traintwice.optimizers import SGD, Adam
 from traintwice.recipes import Earlier, Recipe
-from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay
+from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay, Weight
 
 __all__ = [
+    "bagging",
     "cosine_decay",
     "data_draws",
     "ema",
+    "gated_fusion",
     "independent_ensemble",
     "linear_decay",
     "narrow_ensemble",
@@ -33,8 +36,10 @@ __all__ = [
     "step_decay",
     "swa",
     "twice_the_epochs",
+    "twin_bootstrap",
     "warm_start",
     "weight_decay",
+    "weight_interpolation",
     "wider",
     "with_activation",
 ]
@@ -110,6 +115,47 @@ def independent_ensemble(base: Recipe, components: int = 2) -> Recipe:
 def warm_start(base: Recipe) -> Recipe:
     """Start from the weights of one deployed model, as in daily retraining (AD section 1)."""
     return base.change(start=Earlier(base, replica="first"))
+
+
+def weight_interpolation(base: Recipe, old: float = 0.5) -> Recipe:
+    """Weights between those of one deployed model and those of the model fine-tuned from it: BCWI of Schumann et al. 2023."""
+    return warm_start(base).change(averaging=StartInterpolation(old))
+
+
+def gated_fusion(base: Recipe) -> Recipe:
+    """One deployed model and a new one, mixed for each example by a gate; both are served.
+
+        L = CE(new) + CE(gated mixture of both),   the gradient of the second part stops at the two models
+
+    Source:
+        Lai et al. 2023 (gated fusion). Ours: the new model starts from the weights of the deployed one, the gate is linear in the
+        inputs, starts with equal weights, and mixes probabilities.
+    """
+    method = Method((Term(Only(CrossEntropy(), (1,))), Term(GateCrossEntropy())), 2, "gate")
+    # Without momentum and decay, gradients of zero keep the weights of the deployed model.
+    return warm_start(base).change(method=method, components=(Component(optimizer=SGD(1.0)), Component()))
+
+
+def bagging(base: Recipe, components: int = 5) -> Recipe:
+    """An ensemble whose components each train on a bootstrap sample of the replica's examples (Breiman 1996)."""
+    return base.change(method=ensemble(components), own_batches=OwnBatches(sample=Sample()))
+
+
+def twin_bootstrap(base: Recipe, weight: Weight = 1.0, share: float = 1.0) -> Recipe:
+    """Two networks that learn the labels of a bootstrap sample each, and agree on examples that both see; both are served.
+
+        L = Σ_j CE_j on own examples + weight·[KL(f1‖f2) + KL(f2‖f1)] on the shared part
+
+    Args:
+        base: the recipe.
+        weight: of the agreement; half of the paper's λ, which weighs half the sum.
+        share: size of the shared part as a fraction of the batch size.
+    Source:
+        Prastalo & Jablonka 2026. Ours: the agreement reads a shared part of the batch, drawn from all examples of the replica, instead of
+        both own batches.
+    """
+    method = Method((Term(OwnCrossEntropy()), Term(Agreement("skl"), weight)), 2, "mean-prob")
+    return base.change(method=method, own_batches=OwnBatches(share, Sample()))
 
 
 def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe:
@@ -188,6 +234,10 @@ CONTROLS: dict[str, Callable[..., Recipe]] = {
         narrow_ensemble,
         independent_ensemble,
         warm_start,
+        weight_interpolation,
+        gated_fusion,
+        bagging,
+        twin_bootstrap,
         data_draws,
         shared_initialisation,
         small_initialisation,

@@ -18,7 +18,7 @@ from traintwice._recipe_checks import (
     has_own_losses,
 )
 from traintwice.augmentation import Augmentation
-from traintwice.averaging import Averaging
+from traintwice.averaging import Averaging, StartInterpolation
 from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
@@ -149,6 +149,10 @@ class Recipe:
         differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
         check_alike(self.alike, self.method.components, self.network, differ)
         check_shared_part(self.own_batches, self.batch_size, self.method)
+        if isinstance(self.averaging, StartInterpolation) and self.start is None:
+            raise BadSpec(
+                "Recipe.averaging: StartInterpolation is between an old model and the new one; give the old model as start"
+            )
         if self.progressive is not None:
             plain = self.own_batches is None and self.averaging is None
             check_progressive(self.epochs, bool(self.earlier()), plain, self.method)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from traintwice.averaging import EMA, SWA, Averaging, Snapshots
+from traintwice.averaging import EMA, SWA, Averaging, Snapshots, StartInterpolation
 from traintwice.engine._reading import Inputs
 from traintwice.engine._state import State, copied, copies_of_networks, of_networks, parts, under
 from traintwice.errors import BadSpec
@@ -49,7 +49,9 @@ def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: i
         return _SWAAverager(networks, first=int(averaging.start * (steps // steps_per_epoch)), steps_per_epoch=steps_per_epoch)
     if isinstance(averaging, Snapshots):
         return _SnapshotAverager(networks, [round(steps * (i + 1) / averaging.count) for i in range(averaging.count)])
-    raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA or Snapshots")
+    if isinstance(averaging, StartInterpolation):
+        return _StartAverager(networks, averaging.old)
+    raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA, Snapshots or StartInterpolation")
 
 
 class _MeanAverager(Averager):
@@ -103,6 +105,18 @@ class _SWAAverager(_MeanAverager):
         epoch, place = divmod(step + 1, self.steps_per_epoch)
         if place == 0 and epoch > self.first:
             self._move(1.0 / (epoch - self.first))
+
+
+class _StartAverager(_MeanAverager):
+    """A point between the first and the last weights."""
+
+    def __init__(self, networks: list[nn.Module], old: float) -> None:
+        super().__init__(networks)
+        self.old = old
+
+    def finish(self) -> list[list[nn.Module]]:
+        self._move(1.0 - self.old)
+        return super().finish()
 
 
 class _SnapshotAverager(Averager):
