@@ -100,7 +100,7 @@ def test_twin_bootstraps_are_the_same_in_every_engine(engine):
 
 def test_a_teacher_is_read_in_one_way():
     both = Method((Term(NeighbourSmoothing()), Term(LoggedDistillation())))
-    with pytest.raises(BadSpec, match="read the predictions of a teacher and terms that read the labels of near examples"):
+    with pytest.raises(BadSpec, match="read the predictions of a teacher and terms that read labels of near examples"):
         _ = both.neighbours
 
 

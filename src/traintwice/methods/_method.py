@@ -119,7 +119,7 @@ class Method:
         counts = {getattr(loss, "neighbours", 0) for loss in inner if "teacher" in getattr(loss, "needs", ())}
         if len(counts) > 1:
             raise BadSpec(
-                "Method: got terms that read the predictions of a teacher and terms that read the labels of near examples, expected one kind"
+                "Method: got terms that read the predictions of a teacher and terms that read labels of near examples, expected one kind"
             )
         return counts.pop() if counts else 0
 
