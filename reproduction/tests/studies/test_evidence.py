@@ -24,7 +24,7 @@ def test_draws_and_seeds_have_the_same_rows_and_lengths(name):
     assert list(seeds.rows) == list(draws.rows)
     for row, recipe in seeds.rows.items():
         drawn = draws.rows[row]
-        assert drawn.change(sample=None, teacher=recipe.teacher) == recipe
+        assert drawn.change(sample=None, teacher=recipe.teacher, start=recipe.start) == recipe
         earlier = drawn.teacher
         assert earlier is None or earlier.recipe.sample == drawn.sample
     assert set(CHOICES[f"evidence-{name}"]().experiment.rows) > {"baseline", "rate 0.001"}

@@ -13,7 +13,7 @@ from traintwice.averaging import EMA
 from traintwice.compare import compare_with_baseline
 from traintwice.components import Sample
 from traintwice.data import CIFAR10, FashionMNIST, Source
-from traintwice.methods import anti_distillation, co_distillation, ensemble, logged_distillation
+from traintwice.methods import anti_distillation, co_distillation, elodi, ensemble, logged_distillation, neighbour_smoothing
 from traintwice.nets import MLP, LeNet5, Network, ResNet
 from traintwice.optimizers import Adam
 from traintwice.recipes import Earlier, Recipe
@@ -117,7 +117,16 @@ METHODS: dict[str, Callable[[Recipe], Recipe]] = {
     "distillation of 2": distilled,
     "anti-distillation of 2": lambda base: base.change(method=anti_distillation(2, 0.02)),
 }
-"""Every method is tried on both baselines."""
+"""Methods that are tried on both baselines."""
+
+LATER_WORK: dict[str, Callable[[Recipe], Recipe]] = {
+    "weight interpolation": controls.weight_interpolation,
+    "neighbour smoothing": lambda base: base.change(method=neighbour_smoothing(neighbours=20), teacher=Earlier(base)),
+    "ELODI": lambda base: base.change(method=elodi(0.1, top_k=3), teacher=Earlier(base.change(method=ensemble(2)))),
+    "bagging of 2": lambda base: controls.bagging(base, 2),
+    "twin-bootstrap": controls.twin_bootstrap,
+}
+"""Methods of other papers, tried on the well-regularised baseline. Weight interpolation starts from one deployed model."""
 
 
 def evidence(name: str, *, draws: bool = False) -> Experiment:
@@ -133,6 +142,7 @@ def evidence(name: str, *, draws: bool = False) -> Experiment:
     rows["steady"] = controls.steady(plain)
     for suffix, base in (("", plain), (", well regularised", strong)):
         rows |= {f"{method}{suffix}": make(base) for method, make in METHODS.items()}
+    rows |= {f"{method}, well regularised": make(strong) for method, make in LATER_WORK.items()}
     if draws:
         rows = {row: controls.data_draws(recipe, b.sample.share, b.sample.replace) for row, recipe in rows.items()}
     return Experiment(f"evidence.{name}{'-draws' * draws}", b.drawn if draws else b.data, rows, replicas=b.replicas)
