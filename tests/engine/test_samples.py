@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from test_progressive import SMALL as STREAM_RECIPE
+from test_progressive import N, stream_of
 from traintwice.averaging import EMA
 from traintwice.components import Component, OwnBatches, Sample
 from traintwice.data import Dataset, Digits, Split
@@ -15,7 +17,9 @@ from traintwice.optimizers import SGD, AdaGrad
 from traintwice.progressive import Progressive
 from traintwice.randomness import stream
 from traintwice.recipes import Earlier, Recipe
-from traintwice.specs import decode, encode, key_of
+from traintwice.specs import decode, digest, encode, identity, key_of
+from traintwice.study._store import Store
+from traintwice.study._worker import train_into
 
 DATA = Digits(train=100, validation=20, test=30).load()
 SMALL = Recipe(network=MLP((9,)), optimizer=SGD(0.1), epochs=2, batch_size=16)
@@ -145,6 +149,37 @@ def test_a_stream_predicts_every_example_and_trains_on_its_sample():
     bootstrap = recipe.change(sample=BOOTSTRAP)
     again = [r for b in batches(bootstrap, 100, seed=0, replica=0, epoch=0) for r in b.rows[b.trained].tolist()]
     assert sorted(again) == training_rows(bootstrap, 100, seed=0, replica=0).tolist()
+
+
+def test_rows_of_a_stream_that_are_not_drawn_are_predicted_and_change_no_weight():
+    """Labels of rows that were not drawn are turned: no prediction changes. Those of drawn rows change later predictions."""
+    recipe = STREAM_RECIPE.change(sample=Sample(0.5, replace=False))
+    stream_data = stream_of()
+    drawn = training_rows(recipe, N, seed=0, replica=0)
+    others = np.setdiff1d(np.arange(N), drawn)
+
+    def outputs(turned):
+        labels = stream_data.train.labels.copy()
+        labels[turned] = 1 - labels[turned]
+        done = train(recipe, stream_of(labels), seed=0, replica=0)
+        return np.concatenate([done.outputs[name] for name in ("warm_up", "validation", "test")], axis=1)
+
+    plain = outputs([])
+    assert np.isfinite(plain).all()
+    np.testing.assert_array_equal(outputs(others), plain)
+    assert not np.array_equal(outputs(drawn), plain)
+
+
+def test_the_record_of_a_replica_has_its_sample(tmp_path):
+    recipe, source = SMALL.change(sample=BOOTSTRAP, epochs=1), Digits(train=100, validation=20, test=30)
+    store = Store(tmp_path)
+    key = key_of(recipe, DATA.digest, 0)
+    store.prepare(key, identity(recipe, DATA.digest, 0))
+    assert [a["outcome"] for a in train_into(store, recipe, source, DATA, seed=0, replicas=(0, 1))] == ["done", "done"]
+    for replica in (0, 1):
+        rows = training_rows(recipe, 100, seed=0, replica=replica)
+        found = store.record(key, replica)["sample"]
+        assert found == {"rows": 100, "distinct": len(set(rows.tolist())), "digest": digest(rows.tolist())}
 
 
 def test_contradictions_are_refused():

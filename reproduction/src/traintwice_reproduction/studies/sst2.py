@@ -142,7 +142,7 @@ def _trained(run: Run, s: Settings, method: Method, teacher: np.ndarray | None) 
     encoders = [p for network in networks for p in network.encoder.parameters()]
     pretrained = [p.detach().clone() for p in encoders]
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.rate, weight_decay=0.0)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(max(1 - 4 / steps, 0.0))) if s.average else None
+    averaged = AveragedModel(model, multi_avg_fn=_ema(steps)) if s.average else None
     order, step = run.stream("order"), 0
     torch.manual_seed(run.seed_of("dropout"))
     model.train()
@@ -167,7 +167,12 @@ def _trained(run: Run, s: Settings, method: Method, teacher: np.ndarray | None) 
                 averaged.update_parameters(model)
             step += 1
             run.log(step, loss=loss.item())
-    return Deployed.of(method, networks if averaged is None else list(averaged.module))
+    return Deployed.of(method, networks if averaged is None else list(averaged.module.children()))
+
+
+def _ema(steps: int) -> Any:
+    """An exponential average over a quarter of the steps."""
+    return get_ema_multi_avg_fn(max(1 - 4 / steps, 0.0))  # type: ignore[no-untyped-call]
 
 
 def _deployed(run: Run, s: Settings) -> np.ndarray:
