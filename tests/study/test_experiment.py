@@ -39,6 +39,24 @@ def test_a_minimal_file():
     assert experiment.replicas == 10
 
 
+def test_overrides_reach_earlier_models_that_have_the_value_of_the_base(small):
+    base = small.rows[small.baseline]
+    team = base.change(method=ensemble(2))
+    rows = {
+        "baseline": base,
+        "taught": base.change(method=ensemble_distillation(), teacher=Earlier(team)),
+        "taught longer": base.change(method=ensemble_distillation(), teacher=Earlier(team.change(epochs=base.epochs + 7))),
+        "chain": base.change(start=Earlier(base.change(start=Earlier(base)))),
+    }
+    made = replace(small, rows=rows).override([f"epochs={base.epochs + 1}", "optimizer.lr=0.25"])
+    changed = base.change(epochs=base.epochs + 1, optimizer=replace(base.optimizer, lr=0.25))
+    assert made.rows["baseline"] == changed
+    assert made.rows["taught"].teacher == Earlier(changed.change(method=ensemble(2)))
+    assert made.rows["taught longer"].teacher.recipe.epochs == base.epochs + 7
+    assert made.rows["taught longer"].teacher.recipe.optimizer == changed.optimizer
+    assert made.rows["chain"] == changed.change(start=Earlier(changed.change(start=Earlier(changed))))
+
+
 def test_overrides(small):
     changed = small.override(
         [
