@@ -18,6 +18,7 @@ from traintwice.nets import MLP, LeNet5, Network, ResNet
 from traintwice.optimizers import Adam
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import LinearDecay
+from traintwice.specs import encode
 from traintwice.study import Experiment, Results
 from traintwice_reproduction.kept import KEPT, rounded
 from traintwice_reproduction.studies.ad_mnist import ad_mnist
@@ -187,6 +188,7 @@ def summary(results: Results, date: str) -> dict[str, Any]:
         "data": results.data.name,
         "data_digest": results.data.digest,
         "train_examples": len(results.data.train),
+        "sample": encode(results.baseline.recipe.sample),
         "test_examples": len(results.data.test),
         "rows": rounded(rows, 5),
         "diverged": {row: len(lost) for row, lost in results.diverged.items()},
