@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from traintwice import controls
 from traintwice.averaging import EMA, SWA
-from traintwice.components import OwnBatches
+from traintwice.components import OwnBatches, Sample
 from traintwice.controls import CONTROLS
 from traintwice.data import Digits
 from traintwice.errors import BadSpec, TraintwiceError, UnknownName
@@ -54,6 +54,8 @@ def test_overrides_reach_earlier_models_that_have_the_value_of_the_base(small):
     assert made.rows["taught"].teacher == Earlier(changed.change(method=ensemble(2)))
     assert made.rows["taught longer"].teacher.recipe.epochs == base.epochs + 7
     assert made.rows["taught longer"].teacher.recipe.optimizer == changed.optimizer
+    drawn = replace(small, rows=rows).override(["sample={}"]).rows
+    assert drawn["baseline"].sample == drawn["taught"].teacher.recipe.sample == Sample()
     assert made.rows["chain"] == changed.change(start=Earlier(changed.change(start=Earlier(changed))))
 
 

@@ -53,6 +53,13 @@ def test_recipes_train_and_are_functions_of_the_run(encoder, tmp_path):
     assert (tmp_path / "runs" / "base" / study.TEACHER_FILE).exists()
 
 
+def test_the_study_runs_and_continues(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "RECIPES", {name: study.RECIPES[name] for name in ("decay-ema", "logged-distillation")})
+    found = study.sst2(store=tmp_path / "runs", replicas=2, encoder=encoder, sentences=40, epochs=1, jobs=1)
+    assert list(found.compare()) == ["logged-distillation"]
+    assert (tmp_path / "runs").is_dir()
+
+
 def test_it_learns(encoder):
     labels = study.split("test", 48, encoder).labels
     settings = {"encoder": encoder, "sentences": 60, "epochs": 40, "rate": 5e-3, "batch_size": 16, "average": False}

@@ -36,17 +36,17 @@ SENTENCES = 2_000
 TEACHER_FILE = "deployed.npy"
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "decay + EMA": {},
-    "decay, last weights": {"average": False},
-    "well regularised": {"anchor": 100.0},
-    "twice the epochs": {"epochs": 4},
-    "label smoothing": {"method": {"builder": "label_smoothing", "smoothing": 0.1}},
-    "logged distillation": {"method": {"builder": "logged_distillation", "share": 0.5}},
+    "decay-ema": {},
+    "decay": {"average": False},
+    "well-regularised": {"anchor": 100.0},
+    "twice-the-epochs": {"epochs": 4},
+    "label-smoothing": {"method": {"builder": "label_smoothing", "smoothing": 0.1}},
+    "logged-distillation": {"method": {"builder": "logged_distillation", "share": 0.5}},
     "co-distillation": {"method": {"builder": "co_distillation", "weight": 1.0}},
-    "ensemble of 2": {"method": {"builder": "ensemble", "components": 2}},
-    "anti-distillation of 2": {"method": {"builder": "anti_distillation", "components": 2, "weight": 0.02}},
-    "co-distillation, well regularised": {"anchor": 100.0, "method": {"builder": "co_distillation", "weight": 1.0}},
-    "logged distillation, well regularised": {"anchor": 100.0, "method": {"builder": "logged_distillation", "share": 0.5}},
+    "ensemble-of-2": {"method": {"builder": "ensemble", "components": 2}},
+    "anti-distillation-of-2": {"method": {"builder": "anti_distillation", "components": 2, "weight": 0.02}},
+    "co-distillation.well-regularised": {"anchor": 100.0, "method": {"builder": "co_distillation", "weight": 1.0}},
+    "logged-distillation.well-regularised": {"anchor": 100.0, "method": {"builder": "logged_distillation", "share": 0.5}},
 }
 """Recipes by name; the first is the baseline. None of the settings was chosen by a search."""
 
