@@ -63,12 +63,12 @@ NARROW = ResNet(((3, 8, 1), (3, 16, 2), (3, 32, 2)))
 """ResNet-20 with half the filters."""
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "cifar-lenet5": Benchmark(CIFAR10(train=10_000), CIFAR10(train=40_000), FRESH, LeNet5(), 15, 64, 2e-3, 3e-3, 1.0),
+    "cifar-lenet5": Benchmark(CIFAR10(train=10_000), CIFAR10(train=40_000), FRESH, LeNet5(), 15, 128, 2e-3, 3e-3, 1.0),
     "cifar-lenet5-50k": Benchmark(
-        CIFAR10(validation=1_000), CIFAR10(validation=1_000), Sample(), LeNet5(), 15, 64, 2e-3, 3e-3, 0.3
+        CIFAR10(validation=1_000), CIFAR10(validation=1_000), Sample(), LeNet5(), 15, 128, 2e-3, 3e-3, 0.3
     ),
     "cifar-resnet": Benchmark(
-        CIFAR10(train=10_000), CIFAR10(train=40_000), FRESH, NARROW, 15, 64, 2e-3, 3e-3, 1.0, augmentation=CropFlip()
+        CIFAR10(train=10_000), CIFAR10(train=40_000), FRESH, NARROW, 15, 128, 2e-3, 3e-3, 1.0, augmentation=CropFlip()
     ),
     "fashion": Benchmark(
         FashionMNIST(train=10_000),
