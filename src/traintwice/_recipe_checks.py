@@ -22,6 +22,8 @@ def check_components(components: tuple[Component, ...], method: Method, network:
         raise BadSpec(
             "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
         )
+    if any(c.subset < 1 for c in components) and own_batches is not None and own_batches.sample is not None:
+        raise BadSpec("Recipe.components: got a subset below 1 and own_batches with a sample, two draws; leave one out")
     if isinstance(network, SharedNetwork) and components:
         raise BadSpec("Recipe.components: the components of a shared network are identical; leave components out")
 

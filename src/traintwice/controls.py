@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 
-from traintwice.averaging import EMA, SWA, Snapshots
-from traintwice.components import OwnBatches
+from traintwice.averaging import EMA, SWA, Snapshots, StartInterpolation
+from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
-from traintwice.methods import co_distillation, ensemble
+from traintwice.losses import Agreement, CrossEntropy, GateCrossEntropy, Only, OwnCrossEntropy
+from traintwice.methods import Method, Term, co_distillation, ensemble
 from traintwice.nets import MLP, Activation, Network
-from traintwice.optimizers import Adam
+from traintwice.optimizers import SGD, Adam
 from traintwice.recipes import Earlier, Recipe
-from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay
+from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay, Weight
 
 __all__ = [
+    "bagging",
     "cosine_decay",
+    "data_draws",
     "ema",
+    "gated_fusion",
     "independent_ensemble",
     "linear_decay",
     "narrow_ensemble",
@@ -32,8 +36,10 @@ __all__ = [
     "step_decay",
     "swa",
     "twice_the_epochs",
+    "twin_bootstrap",
     "warm_start",
     "weight_decay",
+    "weight_interpolation",
     "wider",
     "with_activation",
 ]
@@ -111,6 +117,63 @@ def warm_start(base: Recipe) -> Recipe:
     return base.change(start=Earlier(base, replica="first"))
 
 
+def weight_interpolation(base: Recipe, old: float = 0.5) -> Recipe:
+    """Weights between those of one deployed model and those of the model fine-tuned from it: BCWI of Schumann et al. 2023."""
+    return warm_start(base).change(averaging=StartInterpolation(old))
+
+
+def gated_fusion(base: Recipe) -> Recipe:
+    """One deployed model and a new one, mixed for each example by a gate; both are served.
+
+        L = CE(new) + CE(gated mixture of both),   the gradient of the second part stops at the two models
+
+    Source:
+        Lai et al. 2023 (gated fusion). Ours: the new model starts from the weights of the deployed one, the gate is linear in the
+        inputs, starts with equal weights, and mixes probabilities.
+    """
+    method = Method((Term(Only(CrossEntropy(), (1,))), Term(GateCrossEntropy())), 2, "gate")
+    # Without momentum and decay, gradients of zero keep the weights of the deployed model.
+    return warm_start(base).change(method=method, components=(Component(optimizer=SGD(1.0)), Component()))
+
+
+def bagging(base: Recipe, components: int = 5) -> Recipe:
+    """An ensemble whose components each train on a bootstrap sample of the replica's examples (Breiman 1996)."""
+    return base.change(method=ensemble(components), own_batches=OwnBatches(sample=Sample()))
+
+
+def twin_bootstrap(base: Recipe, weight: Weight = 1.0, share: float = 1.0) -> Recipe:
+    """Two networks that learn the labels of a bootstrap sample each, and agree on examples that both see; both are served.
+
+        L = Σ_j CE_j on own examples + weight·[KL(f1‖f2) + KL(f2‖f1)] on the shared part
+
+    Args:
+        base: the recipe.
+        weight: of the agreement; half of the paper's λ, which weighs half the sum.
+        share: size of the shared part as a fraction of the batch size.
+    Source:
+        Prastalo & Jablonka 2026. Ours: the agreement reads a shared part of the batch, drawn from all examples of the replica, instead of
+        both own batches.
+    """
+    method = Method((Term(OwnCrossEntropy()), Term(Agreement("skl"), weight)), 2, "mean-prob")
+    return base.change(method=method, own_batches=OwnBatches(share, Sample()))
+
+
+def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe:
+    """A training sample of its own for each replica, so that churn is that of retraining on other data; by default the bootstrap.
+
+    An own teacher or earlier model of a replica is trained on the replica's sample; one that all replicas share, on that of replica 0.
+
+    Args:
+        base: the recipe.
+        share, replace: see `Sample`.
+    """
+
+    def drawn(earlier: Earlier | None) -> Earlier | None:
+        return None if earlier is None else Earlier(data_draws(earlier.recipe, share, replace), earlier.replica)
+
+    return base.change(sample=Sample(share, replace), start=drawn(base.start), teacher=drawn(base.teacher))
+
+
 def shared_initialisation(base: Recipe) -> Recipe:
     """The same initial weights for all replicas; the order of mini-batches differs."""
     return base.change(fixed=("initialisation",))
@@ -171,6 +234,11 @@ CONTROLS: dict[str, Callable[..., Recipe]] = {
         narrow_ensemble,
         independent_ensemble,
         warm_start,
+        weight_interpolation,
+        gated_fusion,
+        bagging,
+        twin_bootstrap,
+        data_draws,
         shared_initialisation,
         small_initialisation,
         weight_decay,

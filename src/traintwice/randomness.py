@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["RandomSource", "stream"]
 
-RandomSource = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
+RandomSource = Literal["data", "initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
 """Sources of randomness."""
 
 

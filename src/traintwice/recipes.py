@@ -18,8 +18,8 @@ from traintwice._recipe_checks import (
     has_own_losses,
 )
 from traintwice.augmentation import Augmentation
-from traintwice.averaging import Averaging
-from traintwice.components import Component, OwnBatches
+from traintwice.averaging import Averaging, StartInterpolation
+from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
@@ -32,7 +32,7 @@ __all__ = ["Cost", "Earlier", "Recipe"]
 ALGORITHM = 2
 """Version of the training code. It is raised when a change of the code changes results, so a store never mixes two versions."""
 
-Fixable = Literal["initialisation", "order", "subset", "augmentation", "dropout"]
+Fixable = Literal["data", "initialisation", "order", "subset", "augmentation", "dropout"]
 """Sources of randomness that a recipe may fix: all replicas then use the stream of replica 0."""
 
 
@@ -99,6 +99,9 @@ class Recipe:
             rounded differently each time; or "free": on a GPU kernels are not deterministic and cuDNN searches for the fastest. A CPU is
             deterministic, so there "free" hardware is emulated.
         progressive: a single pass that predicts every mini-batch before training on it, for data in the order of time; None otherwise.
+        sample: the training sample of each replica (source of randomness "data"), so that churn is that of retraining on other data;
+            None trains every replica on all training examples. An epoch is one pass over the sample. A progressive training predicts
+            every example and trains on those of the sample.
     Raises:
         BadSpec: a setting outside its range, or settings that contradict each other.
     Example:
@@ -125,6 +128,7 @@ class Recipe:
     hardware: Literal["fixed", "emulated", "free"] = "fixed"
     progressive: Progressive | None = None
     alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
+    sample: Sample | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -145,6 +149,10 @@ class Recipe:
         differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
         check_alike(self.alike, self.method.components, self.network, differ)
         check_shared_part(self.own_batches, self.batch_size, self.method)
+        if isinstance(self.averaging, StartInterpolation) and self.start is None:
+            raise BadSpec(
+                "Recipe.averaging: StartInterpolation is between an old model and the new one; give the old model as start"
+            )
         if self.progressive is not None:
             plain = self.own_batches is None and self.averaging is None
             check_progressive(self.epochs, bool(self.earlier()), plain, self.method)
@@ -181,9 +189,11 @@ class Recipe:
         """
         networks = [self.network_of(j) for j in range(self.method.components)]
         present = {
+            "data": self.sample is not None,
             "initialisation": self.start is None,
             "order": self.progressive is None or self.progressive.window > 1,
-            "subset": any(component.subset < 1 for component in self.components),
+            "subset": any(component.subset < 1 for component in self.components)
+            or (self.own_batches is not None and self.own_batches.sample is not None),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),
             "hardware": self.hardware != "fixed",
@@ -192,9 +202,13 @@ class Recipe:
         own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]
         return (*(source for source, there in present.items() if there and source not in self.fixed), *own)
 
+    def epoch_size(self, examples: int) -> int:
+        """Examples of one epoch, of so many training examples: those of the sample, or all."""
+        return examples if self.sample is None or self.progressive is not None else self.sample.size(examples)
+
     def steps_per_epoch(self, examples: int) -> int:
         """Mini-batches of one epoch with so many training examples."""
-        return ceil(examples / self.batch_size)
+        return ceil(self.epoch_size(examples) / self.batch_size)
 
     def resolve(self, examples: int) -> Recipe:
         """The same recipe with every schedule in steps, for a training set of so many examples."""
@@ -231,7 +245,8 @@ class Recipe:
             networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
         share = self.own_batches.share if self.own_batches is not None else 0.0
         passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
-        train = sum(networks) * passes * self.epochs / base.epochs
+        samples = [1.0 if recipe.sample is None else recipe.sample.share for recipe in (self, base)]
+        train = sum(networks) * passes * self.epochs * samples[0] / (base.epochs * samples[1])
         if self.teacher is not None and self.teacher.replica == "own":
             train += self.teacher.recipe.cost(base, shape, classes).train
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))

@@ -17,6 +17,7 @@ from rich.console import Console
 from traintwice._importing import imports_refused
 from traintwice._processes import started_early
 from traintwice._versions import diagnostic
+from traintwice.cli._answering import selective, update
 from traintwice.cli._check import check
 from traintwice.cli._diff import diff
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
@@ -225,7 +226,7 @@ def show(
 
 
 VERBS = {
-    "Compare predictions": (diff, gate, measure, plan, tokens),
+    "Compare predictions": (diff, gate, measure, plan, tokens, selective, update),
     "Train and study": (run, report, check, replicate),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),

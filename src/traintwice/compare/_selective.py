@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory, open_replicas
+from traintwice.compare._results import SCHEMA_VERSION, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading
@@ -49,6 +50,17 @@ class SelectiveEnsemble:
         """Largest probability, for each row, that this ensemble and one of other retrains both answer and differ: 2·alpha."""
         return min(2 * self.alpha, 1.0)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the answers of the rows."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "rows": len(self.answers),
+            "replicas": self.replicas,
+            "alpha": self.alpha,
+            "disagreement_bound": self.disagreement_bound,
+            **{name: plain(getattr(self, name)) for name in ("coverage", "accuracy", "majority_accuracy")},
+        }
+
 
 @dataclass(frozen=True)
 class SelectiveAgreement:
@@ -63,6 +75,10 @@ class SelectiveAgreement:
     both_answer: Estimate
     disagreement: Estimate
     bound: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: plain(getattr(self, name)) for name in ("both_answer", "disagreement", "bound")}
 
 
 def selective_ensemble(

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory
+from traintwice.compare._results import SCHEMA_VERSION, plain
 from traintwice.compare._selective import share_of
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import to_numpy
@@ -41,6 +42,16 @@ class PredictionUpdate:
     negative_flips_served: Estimate | None
     ids: Array | None = None
     class_names: tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the answers of the rows."""
+        estimates = [f"{name}_{which}" for name in ("churn", "accuracy", "negative_flips") for which in ("old", "new", "served")]
+        return {
+            "schema": SCHEMA_VERSION,
+            "rows": len(self.answers),
+            "taken": int(self.taken.sum()),
+            **{name: plain(getattr(self, name)) for name in estimates if hasattr(self, name)},
+        }
 
 
 def update_predictions(

@@ -119,7 +119,7 @@ def obstacle_to_stacking(recipe: Recipe, data: Dataset, execution: Execution = D
         return obstacle
     if execution.precision == "bf16":
         return "hand-written passes have no bf16"
-    if getattr(recipe.network, "batch_norm", False) and len(data.train) % recipe.batch_size == 1:
+    if getattr(recipe.network, "batch_norm", False) and recipe.epoch_size(len(data.train)) % recipe.batch_size == 1:
         return "batch normalisation of a last mini-batch of one example"
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -69,11 +70,15 @@ class LoopTraining(Training):
             for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * factor
-        out = self.forward(batch, step)
+        whole = self.forward(batch, step)
+        out = _sampled(whole, batch)
+        if not out.labels.numel():
+            self._predicted(batch, whole)
+            return {}
         memories, failed = self._backward(out, step)
         if failed is None and self.recipe.sharpness:
             ascent = self._ascend(self.recipe.sharpness)
-            _, failed = self._backward(self.forward(batch, step), step)
+            _, failed = self._backward(_sampled(self.forward(batch, step), batch), step)
             for parameter, move in ascent:
                 parameter.data.sub_(move)
         if failed is not None:
@@ -84,9 +89,13 @@ class LoopTraining(Training):
                 nn.utils.clip_grad_norm_(parameters_of(optimizer), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+        self._predicted(batch, whole)
+        return {}
+
+    def _predicted(self, batch: Batch, out: Outputs) -> None:
+        """Keep the predictions of a stream."""
         if self.progressive is not None:
             self.progressive.add(batch.rows, out.logits.detach())
-        return {}
 
     def forward(self, batch: Batch, step: int) -> Outputs:
         """What the losses read."""
@@ -202,3 +211,13 @@ class LoopTraining(Training):
             {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None
             for i in range(len(self.recipe.method.terms))
         )
+
+
+def _sampled(out: Outputs, batch: Batch) -> Outputs:
+    """Outputs of the examples that are trained on; a stream predicts the others too."""
+    if batch.trained is None:
+        return out
+    rows = batch.trained.to(out.labels.device)
+    signals = None if out.signals is None else {name: signal[..., rows, :] for name, signal in out.signals.items()}
+    peers = None if out.peers is None else out.peers[..., rows, :]
+    return replace(out, logits=out.logits[..., rows, :], labels=out.labels[..., rows], peers=peers, signals=signals)

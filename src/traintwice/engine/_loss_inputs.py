@@ -7,12 +7,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from traintwice.data import Loaded
+from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Selected
 from traintwice.engine._deployed import deployed
+from traintwice.engine._neighbours import neighbour_shares
 from traintwice.engine._predicting import predict
 from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
 from traintwice.engine._training import TrainingSpec
@@ -76,6 +79,8 @@ class Teacher:
         self._all: Tensor | None = None
         if self.networks and spec.recipe.augmentation is None and not isinstance(spec.data.train.inputs, Loaded):
             self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, spec.execution.dtype)
+        if self.networks and spec.recipe.method.neighbours:
+            self._all = _of_neighbours(spec, replica, self.networks)
 
     @property
     def constant(self) -> bool:
@@ -90,6 +95,21 @@ class Teacher:
             return None
         with torch.no_grad():
             return torch.stack([network(x) for network in self.networks])
+
+
+def _of_neighbours(spec: TrainingSpec, replica: int, networks: Sequence[nn.Module]) -> Tensor:
+    """Logarithms ``1 N K`` of the shares of the classes among the nearest training examples of the replica."""
+    data, recipe = spec.data, spec.recipe
+    if isinstance(data.train.inputs, Loaded):
+        raise BadSpec(
+            f"NeighbourSmoothing: {data.train.inputs.source.maker} does not number its examples, and their neighbours are looked up; "
+            "take data in memory or on disk"
+        )
+    points = torch.from_numpy(predict(networks, data.train)).mean(0).to(spec.execution.torch_device, spec.execution.dtype)
+    labels = torch.from_numpy(data.train.labels).to(points.device)
+    drawn = np.unique(training_rows(recipe, len(data.train), seed=spec.seed, replica=replica))
+    among = torch.from_numpy(drawn).to(points.device)
+    return neighbour_shares(points, labels, data.classes, recipe.method.neighbours, among).log().unsqueeze(0)
 
 
 class Signals:

@@ -14,10 +14,13 @@ from traintwice.losses._gate import GateCrossEntropy
 from traintwice.losses._gram_schmidt import GramSchmidt
 from traintwice.losses._label_smoothing import LabelSmoothing
 from traintwice.losses._logged import LoggedDistillation
+from traintwice.losses._logit_difference import LogitDifference
 from traintwice.losses._logit_l2 import LogitL2
 from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need
+from traintwice.losses._neighbour_smoothing import NeighbourSmoothing
 from traintwice.losses._only import Only
 from traintwice.losses._outputs import Outputs
+from traintwice.losses._own_cross_entropy import OwnCrossEntropy
 from traintwice.losses._uniform import SymmetricKLToUniform
 
 ALL: tuple[type, ...] = (
@@ -35,6 +38,9 @@ ALL: tuple[type, ...] = (
     CrossEntropyDifference,
     Distillation,
     LoggedDistillation,
+    LogitDifference,
+    NeighbourSmoothing,
+    OwnCrossEntropy,
     Anchor,
     FocalDistillation,
     EnsembleCrossEntropy,
@@ -59,13 +65,16 @@ __all__ = [
     "GramSchmidt",
     "LabelSmoothing",
     "LoggedDistillation",
+    "LogitDifference",
     "LogitL2",
     "Loss",
     "LossWithMemory",
     "Memory",
     "Need",
+    "NeighbourSmoothing",
     "Only",
     "Outputs",
+    "OwnCrossEntropy",
     "PeerCrossEntropy",
     "RunningDecorrelation",
     "SymmetricKLToUniform",

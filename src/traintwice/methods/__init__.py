@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 from traintwice.methods._co_distillation import co_distillation, regularised_co_distillation
-from traintwice.methods._distillation import anchor, ensemble_distillation, focal_distillation, logged_distillation
+from traintwice.methods._distillation import (
+    anchor,
+    elodi,
+    ensemble_distillation,
+    focal_distillation,
+    logged_distillation,
+    neighbour_smoothing,
+)
 from traintwice.methods._ensembles import (
     anti_distillation,
     anti_distillation_cross_entropy,
@@ -40,6 +47,8 @@ BUILDERS: dict[str, Callable[..., Method]] = {
         label_smoothing,
         logit_l2,
         ensemble_distillation,
+        elodi,
+        neighbour_smoothing,
         logged_distillation,
         anchor,
         focal_distillation,
@@ -63,6 +72,7 @@ __all__ = [
     "blend",
     "co_distillation",
     "confidence_penalty",
+    "elodi",
     "ensemble",
     "ensemble_distillation",
     "entropy_regulariser",
@@ -70,6 +80,7 @@ __all__ = [
     "label_smoothing",
     "logged_distillation",
     "logit_l2",
+    "neighbour_smoothing",
     "regularised_co_distillation",
     "symmetric_kl_regulariser",
 ]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from traintwice.errors import BadSpec
-from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
+from traintwice.losses import (
+    Anchor,
+    CrossEntropy,
+    Distillation,
+    FocalDistillation,
+    LoggedDistillation,
+    LogitDifference,
+    NeighbourSmoothing,
+)
 from traintwice.methods._method import Method, Term, blend
 from traintwice.schedules import Weight
 
@@ -24,6 +32,33 @@ def ensemble_distillation(
         Hinton et al. 2015; ensemble distillation of CH Table 2. Ours: each replica has its own teacher, whose cost counts.
     """
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
+
+
+def elodi(weight: Weight = 0.5, *, top_k: int | None = None, margin: float = 0.0, power: float = 2.0) -> Method:
+    """One network that learns the labels and the highest logits of a homogeneous ensemble (`Recipe.teacher`), against negative flips.
+
+        (1 − w)·CE + w·Σ over the top classes of max(|z − mean logits of the ensemble| − ξ, 0)^p
+
+    The old and the new model are both trained so, each from an ensemble of its own recipe.
+
+    Args:
+        weight: w in [0, 1].
+        top_k, margin, power: see `LogitDifference`.
+    Source:
+        Zhao et al. 2022 (ELODI, ensemble logit difference inhibition).
+    """
+    return Method(blend(weight, CrossEntropy(), LogitDifference(top_k, margin, power)))
+
+
+def neighbour_smoothing(smoothing: Weight = 0.2, *, uniform: float = 0.1, neighbours: int = 10) -> Method:
+    """One network that learns labels smoothed towards those of near examples, by the logits of a first model (`Recipe.teacher`).
+
+    Args:
+        smoothing, uniform, neighbours: see `NeighbourSmoothing`.
+    Source:
+        Bahri & Jiang 2021 (locally adaptive label smoothing).
+    """
+    return Method((Term(NeighbourSmoothing(smoothing, uniform, neighbours)),))
 
 
 def logged_distillation(share: Weight = 0.5) -> Method:

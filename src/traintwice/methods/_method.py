@@ -109,6 +109,21 @@ class Method:
         return ages.pop() if ages else 0
 
     @property
+    def neighbours(self) -> int:
+        """Nearest examples whose labels a term reads in the place of the teacher's predictions; 0 where no term does.
+
+        Raises:
+            BadSpec: terms read different numbers of them, or others read the teacher's predictions.
+        """
+        inner = [_inner(term) for term in self.terms]
+        counts = {getattr(loss, "neighbours", 0) for loss in inner if "teacher" in getattr(loss, "needs", ())}
+        if len(counts) > 1:
+            raise BadSpec(
+                "Method: got terms that read the predictions of a teacher and terms that read labels of near examples, expected one kind"
+            )
+        return counts.pop() if counts else 0
+
+    @property
     def reads_shared(self) -> tuple[str, ...]:
         """Names of the losses that read the examples that all components see."""
         inner = [_inner(term) for term in self.terms]

@@ -35,6 +35,7 @@ class Record(TypedDict, total=False):
     finished: str
     steps: int
     resumed: list[int]
+    sample: dict[str, Any]
     diverged: str
     logits: str
     weights: str

@@ -16,15 +16,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from filelock import Timeout
 
 from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
-from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
+from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, training_rows, with_chosen_engine
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
-from traintwice.specs import decode, encode, key_of
+from traintwice.specs import decode, digest, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
 from traintwice.study._replica_files import Damage, Record
 from traintwice.study._store import Store
@@ -185,6 +186,9 @@ def train_into(
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)
             record: Record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+            if recipe.sample is not None:
+                drawn = training_rows(recipe, len(data.train), seed=seed, replica=m)
+                record["sample"] = {"rows": len(drawn), "distinct": len(np.unique(drawn)), "digest": digest(drawn.tolist())}
             if checkpoint.resumed:
                 record["resumed"] = checkpoint.resumed
             if isinstance(made, Diverged):

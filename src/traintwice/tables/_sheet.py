@@ -116,6 +116,8 @@ SHEETS = {
     "Measures": "traintwice.tables._measures.measures_sheet",
     "Plan": "traintwice.tables._measures.plan_sheet",
     "RecipeComparison": "traintwice.tables._measures.recipes_sheet",
+    "SelectiveEnsemble": "traintwice.tables._answering.selective_sheet",
+    "PredictionUpdate": "traintwice.tables._answering.update_sheet",
     "TokenDiff": "traintwice.tables._measures.tokens_sheet",
     "SelfTest": "traintwice.tables._gate.self_test_sheet",
 }
