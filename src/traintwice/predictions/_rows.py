@@ -16,10 +16,12 @@ from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._checks import is_series, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._columns import with_path
+from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._faults import check_contents
 from traintwice.predictions._inputs import expand
-from traintwice.predictions._layout import Summary, recognise_all
+from traintwice.predictions._lakehouse import LakeTable
+from traintwice.predictions._layout import Summary, filled, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
@@ -79,9 +81,13 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     session = Session(wanted["memory"])
     try:
         columns = _columns_of(wanted)
+        for item in items if wanted["by_position"] else ():
+            if isinstance(item, LakeTable | DatabaseTable):
+                raise BadInput(f"{item}: the rows of a table have no order, so --by-position cannot match them; pass --id")
         sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
         for path in sorted(columns):
             sources = [with_path(session, source, path) for source in sources]
+        sources = filled(sources, wanted)
         layouts = recognise_all(session, sources, wanted)
         named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
         views, period = make_views(session, sources, layouts, named.names, wanted)

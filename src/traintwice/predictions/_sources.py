@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
-from traintwice.predictions._inputs import Shards, format_of
+from traintwice.predictions._database import DatabaseTable
+from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
+from traintwice.predictions._lakehouse import Batches, LakeTable
+from traintwice.predictions._remote import RemoteFile, State
 from traintwice.predictions._session import Session, identifier, listed, literal
 from traintwice.predictions._text_files import scan_of_text, standard_input, typed, unpacked
 
@@ -33,8 +37,10 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         return _with_arrays(table, open_source(session, item.table, number, named), item.columns)
     if isinstance(item, Shards):
         return _of_shards(table, item)
-    if isinstance(item, Path):
+    if isinstance(item, File):
         return _of_file(table, item)
+    if isinstance(item, LakeTable | DatabaseTable):
+        return table.on_demand(partial(_stream, table, str(item), item.open(named)), str(item))
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
         return _from_arrays(table, item, name)
@@ -55,6 +61,10 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         return table.staged(relation, name)
 
 
+Scan: TypeAlias = Callable[[Sequence[str] | None], AbstractContextManager[str]]
+"""From the columns that are needed, None for all columns and no rows, to a FROM item that has them."""
+
+
 @dataclass(frozen=True)
 class _Table:
     """A temporary table to be filled from one input."""
@@ -63,16 +73,40 @@ class _Table:
     name: str
     named: frozenset[str]
 
-    def staged(self, relation: str, source: str, *, prefix: str = "", untyped: bool = False) -> Source:
+    def on_demand(self, scan: Scan, source: str) -> Source:
+        """An empty table of rows that are elsewhere; `Source.fill` replaces it by a table with the rows of some columns."""
+        with scan(None) as relation:
+            empty = self.staged(relation, source, rows=False)
+
+        def fill(columns: Collection[str]) -> Source:
+            wanted = [part for column in columns for part in empty.packed.get(column, (column,))]
+            self.session.rows(f"DROP TABLE {self.name}", doing=f"{source}: reading")
+            with scan(wanted) as relation:
+                return self.staged(relation, source, only=frozenset(wanted))
+
+        return replace(empty, fill=fill)
+
+    def staged(
+        self,
+        relation: str,
+        source: str,
+        *,
+        prefix: str = "",
+        untyped: bool = False,
+        rows: bool = True,
+        only: frozenset[str] | None = None,
+    ) -> Source:
         """The table, copied from a relation: it spills under the memory limit, and any range of its rows can be read again.
 
         Args:
             prefix: comes before the names of columns in the relation.
             untyped: every cell is text.
+            rows: copy the rows too.
+            only: copy these columns only.
         """
         doing = f"{source}: reading"
         described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")
-        types = {row[0].removeprefix(prefix): row[1] for row in described}
+        types = {row[0].removeprefix(prefix): row[1] for row in described if only is None or row[0] in only}
         lists = packs({n: t for n, t in types.items() if untyped or family(t) in ("integer", "number")}, set(types), self.named)
         inside = {column for columns in lists.values() for column in columns}
         cells = {name: identifier(prefix + name) for name in types if name not in inside}
@@ -80,7 +114,8 @@ class _Table:
             entries = [identifier(prefix + column) for column in columns]
             cells[name] = f"[{', '.join(f'TRY_CAST({e} AS DOUBLE)' if untyped else e for e in entries)}]"
         select = ", ".join(f"{cell} AS {identifier('c_' + name)}" for name, cell in cells.items())
-        self.session.rows(f"CREATE TABLE {self.name} AS SELECT {select} FROM {relation}", doing=doing)
+        limit = "" if rows else " LIMIT 0"
+        self.session.rows(f"CREATE TABLE {self.name} AS SELECT {select} FROM {relation}{limit}", doing=doing)
         return self.source(source, lists)
 
     def source(self, name: str, packed: Mapping[str, tuple[str, ...]] | None = None) -> Source:
@@ -113,8 +148,10 @@ def _with_arrays(table: _Table, source: Source, arrays: Mapping[str, Any]) -> So
     return replace(source, relation=whole, columns={**source.columns, **added.columns})
 
 
-def _of_file(table: _Table, item: Path) -> Source:
-    session, shown = table.session, str(item)
+def _of_file(table: _Table, item: File, shown: str = "") -> Source:
+    if isinstance(item, RemoteFile):
+        return _of_remote_file(table, item)
+    session, shown = table.session, shown or str(item)
     if shown == "-":
         path, shown = standard_input(session), "standard input"
     else:
@@ -127,10 +164,52 @@ def _of_file(table: _Table, item: Path) -> Source:
     return source
 
 
+def _of_remote_file(table: _Table, file: RemoteFile) -> Source:
+    """Parquet by ranges and columns, where the server can; other files are copied first."""
+    before, name = file.state(), str(file)
+    known = format_of_name(file)
+    if before.size and before.ranges and (known == "parquet" or (known is None and file.bytes(0, 4) == b"PAR1")):
+        return _of_remote_parquet(table, file, before)
+    folder = Path(tempfile.mkdtemp(dir=table.session.folder))
+    copy = folder / (file.name or "file")
+    file.download(copy)
+    return _of_file(table, copy, name)
+
+
+def _of_remote_parquet(table: _Table, file: RemoteFile, before: State) -> Source:
+    from traintwice.predictions._remote_scan import scan_of
+
+    session, name = table.session, str(file)
+
+    @contextmanager
+    def scan(columns: Sequence[str] | None) -> Iterator[str]:
+        with scan_of(session, file, before.size or 0, table.name) as (relation, schema):
+            if columns is None:
+                _check_names(session, schema, name)
+            yield relation
+        if columns is not None:
+            file.check_unchanged(before)
+
+    return table.on_demand(scan, name)
+
+
+@contextmanager
+def _stream(table: _Table, name: str, batches: Batches, columns: Sequence[str] | None) -> Iterator[str]:
+    """Batches of Arrow under a name that DuckDB knows."""
+    relation = f"stream_{table.name}"
+    with batches(columns) as rows:
+        _refuse_repeated(rows.schema.names, name)
+        table.session.connection.register(relation, rows)
+        try:
+            yield relation
+        finally:
+            table.session.connection.unregister(relation)
+
+
 def _of_shards(table: _Table, shards: Shards) -> Source:
     """The rows of all shards in one table, with the keys of their folders as columns of text."""
     parts = [_of_file(_Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
-    first, selects = parts[0], []
+    first, cells_of = parts[0], []
     for part, partition in zip(parts, shards.partitions, strict=True):
         if set(part.columns) != set(first.columns) or part.class_names != first.class_names:
             more, fewer = (
@@ -150,19 +229,29 @@ def _of_shards(table: _Table, shards: Shards) -> Source:
                 name: cell if part.columns[name].endswith("]") else f"CAST({cell} AS VARCHAR)" for name, cell in cells.items()
             }
         cells |= {key: "NULL::VARCHAR" if value is None else literal(value) for key, value in partition.items()}
-        columns = ", ".join(f"{cell} AS {identifier('c_' + name)}" for name, cell in cells.items())
-        selects.append(f"SELECT {columns} FROM {part.relation}")
-    doing = f"{shards.name}: reading"
-    for at, select in enumerate(selects):
-        into = f"INSERT INTO {table.name} BY NAME" if at else f"CREATE TABLE {table.name} AS"
-        shape = f"SELECT * FROM ({' UNION ALL BY NAME '.join(selects)}) LIMIT 0"
-        if not at:
-            table.session.rows(f"CREATE TABLE {table.name} AS {shape}", doing=doing)
-            into = f"INSERT INTO {table.name} BY NAME"
-        table.session.rows(f"{into} {select}", doing=doing)
-        if parts[at].relation == f"{table.name}_{at}":
-            table.session.rows(f"DROP TABLE {parts[at].relation}", doing=doing)
+        cells_of.append(cells)
+    session, doing = table.session, f"{shards.name}: reading"
+
+    def select(at: int, columns: Collection[str]) -> str:
+        cells = ", ".join(f"{cells_of[at][name]} AS {identifier('c_' + name)}" for name in columns)
+        return f"SELECT {cells} FROM {parts[at].relation}"
+
+    shape = " UNION ALL BY NAME ".join(select(at, cells) for at, cells in enumerate(cells_of))
+    session.rows(f"CREATE TABLE {table.name} AS SELECT * FROM ({shape}) LIMIT 0", doing=doing)
+
+    def fill(columns: Collection[str]) -> Source:
+        for at, part in enumerate(parts):
+            if part.fill is not None:
+                part.fill([name for name in columns if name in part.columns])
+            session.rows(f"INSERT INTO {table.name} BY NAME {select(at, columns)}", doing=doing)
+            if part.relation == f"{table.name}_{at}":
+                session.rows(f"DROP TABLE {part.relation}", doing=doing)
+        return source
+
     source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names)
+    if any(part.fill is not None for part in parts) and not first.untyped:
+        return replace(source, fill=fill)
+    fill(cells_of[0])
     if not first.untyped:
         return source
     texts = {name: source.cell(name) for name, kind in source.columns.items() if kind == "VARCHAR"}
@@ -171,14 +260,7 @@ def _of_shards(table: _Table, shards: Shards) -> Source:
 
 def _parquet(table: _Table, path: Path, name: str) -> Source:
     session, file = table.session, literal(glob.escape(str(path)))
-    names: list[str] = []
-    nested = 0
-    for column, children in session.rows(
-        f"SELECT name, num_children FROM parquet_schema({file})", doing=f"{name}: reading Parquet"
-    )[1:]:  # depth first, the root first
-        names += [column] if nested == 0 else []
-        nested += (children or 0) - (nested > 0)
-    _refuse_repeated(names, name)
+    names = _check_names(session, f"parquet_schema({file})", name)
     plain = f"read_parquet({file}, hive_partitioning = false)"
     if {"file_row_number", table.name.replace("source", "f")} & {n.lower() for n in names}:  # names that the scan below uses
         return table.staged(plain, name)
@@ -188,6 +270,21 @@ def _parquet(table: _Table, path: Path, name: str) -> Source:
     if packs({n: t for n, t in types.items() if family(t) in ("integer", "number")}, set(types), table.named):
         return table.staged(plain, name)
     return with_vectors(Source(name, relation, "file_row_number", types))
+
+
+def _check_names(session: Session, schema: str, name: str) -> list[str]:
+    """The columns of a Parquet file, from its schema.
+
+    Raises:
+        BadInput: two have the same name.
+    """
+    names: list[str] = []
+    nested = 0
+    for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:
+        names += [column] if nested == 0 else []  # depth first, the root first
+        nested += (children or 0) - (nested > 0)
+    _refuse_repeated(names, name)
+    return names
 
 
 def _csv(table: _Table, path: Path, name: str, delimiter: str | None = None) -> Source:
