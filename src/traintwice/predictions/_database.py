@@ -15,15 +15,16 @@ from traintwice._addresses import Address, without_secrets
 from traintwice.errors import BadInput, require
 from traintwice.predictions._lakehouse import Batches
 from traintwice.predictions._layout import IDS
-from traintwice.predictions._session import identifier, literal
+from traintwice.predictions._session import identifier
 
 SCHEMES = ("postgresql", "postgres")
 AS_THEY_ARE = {
     *("bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "date", "timestamp", "timestamptz", "time"),
     *("_int2", "_int4", "_int8", "_float4", "_float8", "_bool", "_text"),
 }
-"""Types that come without loss; others come as text, numbers of a fixed number of digits as such, and vectors as lists."""
-FIXED = re.compile(r"numeric\((\d+),(\d+)\)")
+"""Types that come as they are."""
+AS_LISTS = {"_numeric": "float8[]", "vector": "real[]", "halfvec": "real[]"}
+"""Types that come as lists; further types come as text, and numbers as integers or floating point."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,16 @@ class DatabaseTable(Address):
         """
         for module in ("adbc_driver_postgresql", "pyarrow"):
             require(module, extra="postgres", purpose="postgresql://")
-        return partial(self._batches, *self._parts(), named)
+        return partial(self._batches, *self._parts(), named, {})
 
     @contextmanager
-    def _batches(self, uri: str, relation: str, named: Collection[str], columns: Sequence[str] | None) -> Iterator[Any]:
+    def _batches(
+        self, uri: str, relation: str, named: Collection[str], cells: dict[str, str], columns: Sequence[str] | None
+    ) -> Iterator[Any]:
         """One transaction, which only reads.
 
+        Args:
+            cells: the SQL of each column, filled in by the first call.
         Raises:
             BadInput: the server cannot be reached, refuses, or has no such table.
         """
@@ -53,7 +58,8 @@ class DatabaseTable(Address):
 
         with self._explained(), dbapi.connect(uri) as connection, connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cells = self._cells(cursor, relation, named)
+            if not cells:
+                cells.update(self._cells(cursor, relation, named))
             select = ", ".join(f"{cells[name]} AS {identifier(name)}" for name in (cells if columns is None else columns))
             cursor.execute(f"SELECT {select} FROM {relation}{' LIMIT 0' if columns is None else ''}")
             yield cursor.fetch_record_batch()
@@ -78,18 +84,11 @@ class DatabaseTable(Address):
         """The SQL of each column, in a type that comes without loss."""
         cursor.execute(f"SELECT * FROM {relation} LIMIT 0")
         schema = cursor.fetch_record_batch().schema
-        exact = {}
-        if not relation.startswith("("):
-            cursor.execute(
-                "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute "
-                f"WHERE attrelid = to_regclass({literal(relation)}) AND attnum > 0 AND NOT attisdropped"
-            )
-            exact = dict(cursor.fetchall())
         cells, may_be_ids = {}, []
         for field in schema:
-            kind = (field.metadata or {}).get(b"ADBC:postgresql:typname", b"").decode()
-            cells[field.name] = _cell(identifier(field.name), kind, exact.get(field.name, ""))
-            if kind == "numeric" and cells[field.name].endswith("float8") and (field.name in named or field.name.lower() in IDS):
+            kind, digits = ((field.metadata or {}).get(key, b"").decode() for key in (b"POSTGRESQL:type", b"POSTGRESQL:typmod"))
+            cells[field.name] = _cell(identifier(field.name), kind, int(digits or -1))
+            if cells[field.name].endswith("::float8") and (field.name in named or field.name.lower() in IDS):
                 may_be_ids.append(field.name)
         if may_be_ids:
             columns = [identifier(name) for name in may_be_ids]
@@ -117,14 +116,11 @@ class DatabaseTable(Address):
             raise BadInput(f"{told}; {advice}", without_cells=f"{self}: PostgreSQL cannot read it; {advice}") from None
 
 
-def _cell(column: str, kind: str, exact: str) -> str:
+def _cell(column: str, kind: str, digits: int) -> str:
+    """The SQL of a column of this type; ``digits`` holds precision and scale of a numeric type, −1 for none."""
     if kind in AS_THEY_ARE:
         return column
     if kind == "numeric":
-        fixed = FIXED.fullmatch(exact)
-        return f"{column}::int8" if fixed and int(fixed[1]) <= 18 and fixed[2] == "0" else f"{column}::float8"
-    if kind == "_numeric":
-        return f"{column}::float8[]"
-    if kind == "vector" or exact.startswith("vector"):
-        return f"{column}::real[]"
-    return f"{column}::text"
+        precision, scale = (digits - 4) >> 16, (digits - 4) & 0x7FF
+        return f"{column}::int8" if digits > 0 and precision <= 18 and scale == 0 else f"{column}::float8"
+    return f"{column}::{AS_LISTS.get(kind, 'text')}"

@@ -120,7 +120,8 @@ def _table(text: str) -> LakeTable | DatabaseTable | None:
     """The table of a database or a lakehouse, where a name means one."""
     if text.partition("://")[0] in DATABASES:
         return DatabaseTable(text)
-    return lake_table(text) if is_address(text) or not Path(text).is_file() or text.endswith(".json") else None
+    is_file = format_of_name(RemoteFile(text)) is not None if is_address(text) else Path(text).is_file()
+    return lake_table(text) if not is_file or text.endswith(".json") else None
 
 
 def _files_of(item: Any) -> tuple[Place, ...]:

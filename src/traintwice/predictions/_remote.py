@@ -199,7 +199,7 @@ def _chain(reason: BaseException) -> list[BaseException]:
 
 def _status(reason: BaseException) -> int | None:
     """The status of HTTP in the errors of aiohttp, botocore and Hugging Face."""
-    for part in _chain(reason):
+    for part in () if _was_lost(reason) else _chain(reason):
         answer = getattr(part, "response", None)
         status = getattr(part, "status", None) or getattr(answer, "status_code", None)
         if isinstance(answer, dict):
@@ -209,14 +209,17 @@ def _status(reason: BaseException) -> int | None:
     return None
 
 
+def _was_lost(reason: BaseException) -> bool:
+    """Whether a connection was lost."""
+    return any(kind.__name__ in LOST for part in _chain(reason) for kind in type(part).__mro__)
+
+
 def _may_pass(reason: Exception) -> bool:
     """Whether the same request may succeed a moment later: a busy or failing server, a lost or slow connection."""
     if (status := _status(reason)) is not None:
         return status in (408, 429) or status >= 500
-    first = _chain(reason)[-1]
-    if isinstance(first, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
-        return False
-    return isinstance(first, OSError) or any(kind.__name__ in LOST for kind in type(first).__mro__)
+    permanent = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError
+    return _was_lost(reason) or (isinstance(first := _chain(reason)[-1], OSError) and not isinstance(first, permanent))
 
 
 def explained(name: object, reason: Exception, tries: int = 1) -> BadInput:

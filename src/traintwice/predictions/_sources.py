@@ -6,6 +6,7 @@ A new format is one function in `READERS`, or one module that such a function im
 from __future__ import annotations
 
 import glob
+import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -60,6 +61,9 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     with _registered(session, item, name, table.name) as relation:
         return table.staged(relation, name)
 
+
+STREAM = re.compile(r"reading the stream registered as '\w+' failed: (IOError: )?(\[libpq\] Execution error \[\w+\]: )?")
+"""What DuckDB writes before the message of a library whose batches it reads."""
 
 Scan: TypeAlias = Callable[[Sequence[str] | None], AbstractContextManager[str]]
 """From the columns that are needed, None for all columns and no rows, to a FROM item that has them."""
@@ -202,6 +206,9 @@ def _stream(table: _Table, name: str, batches: Batches, columns: Sequence[str] |
         table.session.connection.register(relation, rows)
         try:
             yield relation
+        except BadInput as error:
+            told = STREAM.sub("", str(error))
+            raise BadInput(" ".join(told.split()), without_cells=error.without_cells) from None
         finally:
             table.session.connection.unregister(relation)
 
