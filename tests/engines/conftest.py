@@ -67,17 +67,15 @@ def bucket():
 
 
 @contextmanager
-def _postgres(folder):
+def _postgres():
     programs = next((p for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"))[::-1] if (p / "initdb").exists()), None)
     initdb = shutil.which("initdb") or (programs and str(programs / "initdb"))
     pg_ctl = shutil.which("pg_ctl") or (programs and str(programs / "pg_ctl"))
     if not (initdb and pg_ctl):
         pytest.skip("no PostgreSQL server is installed (initdb, pg_ctl)")
-    as_user = []
+    folder, as_user = Path(tempfile.mkdtemp(prefix="traintwice-postgres-")), []
     if os.geteuid() == 0:  # the server refuses to run as root
         as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
         shutil.chown(folder, "nobody", "nogroup")
     data, port = folder / "data", free_port()
     (folder / "password").write_text(SECRET)
@@ -91,13 +89,13 @@ def _postgres(folder):
         yield port
     finally:
         subprocess.run([*as_user, pg_ctl, "-D", data, "-m", "fast", "-w", "stop"], **quiet)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """``postgresql://ann@host:port/postgres`` of a server with the tables pred_v1 and pred_v2, whose password is in PGPASSWORD."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with _postgres(folder) as port:
+    with _postgres() as port:
         os.environ["PGPASSWORD"] = SECRET
         uri = f"postgresql://ann@127.0.0.1:{port}/postgres"
         from adbc_driver_postgresql import dbapi
