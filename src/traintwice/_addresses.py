@@ -44,7 +44,7 @@ def without_secrets(text: str) -> str:
 def _cleaned(found: re.Match[str]) -> str:
     scheme, rest = found[1], found[2]
     end = re.search(r"[).,:;]*$", rest)
-    closing = end[0] if end and "?" in rest else ""  # the end of a sentence is not part of a parameter
+    closing = end[0] if end and re.search(r"[?#]", rest) else ""  # the end of a sentence is not part of a parameter
     rest = rest.removesuffix(closing)
     path, mark, query = rest.partition("?")
     web, database = scheme.lower() in ("http", "https"), scheme.lower().startswith("postgres")

@@ -11,9 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from two_models import SECRET, compare, free_port, model, numbers, write
+from two_models import SECRET, compare, free_port, model, numbers, write  # noqa: E402
+
+from command_line import traintwice  # noqa: E402, F401
 
 LAKE = Path(tempfile.mkdtemp(prefix="traintwice-lake-"))
 os.environ |= {  # pyiceberg reads these when it is imported

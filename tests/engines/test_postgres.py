@@ -1,9 +1,5 @@
 """Tables and queries of a PostgreSQL server: the same numbers as from files, only the needed columns, no password in a message."""
 
-import os
-import subprocess
-import sys
-
 import duckdb
 import numpy as np
 import pytest
@@ -155,12 +151,11 @@ def test_rows_have_no_order(postgres, local):
         compare(f"{postgres}?table=pred_v1", local / "new.parquet", by_position=True)
 
 
-def test_the_command_line(postgres, local):
+def test_the_command_line(postgres, local, traintwice, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD")
     with_password = postgres.replace("ann@", f"ann:{SECRET}@")
-    environment = {name: value for name, value in os.environ.items() if name != "PGPASSWORD"}
-    for table, status in (("pred_v1", 0), ("none", 2)):
-        command = [sys.executable, "-m", "traintwice", "diff", f"{with_password}?table={table}", local / "new.parquet"]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == status, done.stderr
-        assert SECRET not in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    for table, expected_status in (("pred_v1", 0), ("none", 2)):
+        status, output, errors = traintwice("diff", f"{with_password}?table={table}", local / "new.parquet")
+        assert status == expected_status, errors
+        assert SECRET not in output + errors
+        assert "Traceback" not in errors

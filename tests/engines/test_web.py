@@ -1,8 +1,6 @@
 """Files on a web server that stalls, resets, refuses and fails; and signed addresses, whose signatures are shown nowhere."""
 
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,7 +121,7 @@ def test_servers_that_fail(web, local, kind, message, requests):
     assert Server.requests[kind] <= requests
 
 
-def test_signed_addresses(web, local, tmp_path):
+def test_signed_addresses(web, tmp_path, traintwice):
     old, new = (f"{web}/signed/{name}.parquet?sig={SECRET}&part=1" for name in ("old", "new"))
     outputs = {name: tmp_path / name for name in ("rows.parquet", "report.html", "junit.xml")}
     verbs = [["diff", old, new, "--json", "--rows", outputs["rows.parquet"], "--report", outputs["report.html"]]]
@@ -131,9 +129,9 @@ def test_signed_addresses(web, local, tmp_path):
     verbs += [["diff", old, new.replace("new", "none")], ["diff", old, old], ["diff", new.replace("sig=", "sig=x"), old]]
     printed = ""
     for verb in verbs:
-        done = subprocess.run([sys.executable, "-m", "traintwice", *verb], capture_output=True, text=True, check=False)
-        printed += done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        _, output, errors = traintwice(*verb)
+        printed += output + errors
+        assert "Traceback" not in errors
     assert f"{web}/signed/old.parquet" in printed
     assert SECRET not in printed
     for path in outputs.values():
