@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo data test check bench docs clean
+.PHONY: demo data test test-engines check bench docs clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -13,6 +14,10 @@ demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the
 # Tests start dozens of processes, each of which would compile the package anew where Python is told to write no bytecode.
 test: $(VENV)/.dev check  ## lint, types, tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
+
+# Object stores, Delta, Iceberg and PostgreSQL: real servers on the loopback, in an environment of their own, without torch.
+test-engines: $(ENGINES)/.ready  ## tests against S3, web, Delta, Iceberg and PostgreSQL
+	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
 
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .
@@ -35,7 +40,7 @@ docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in REA
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,6 +52,11 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml reproduction/pyproject.toml constrai
 	@echo "Setting up the environment in $(VENV) (about a minute) ..."
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[torch,report,demo]' --editable ./reproduction
+	@touch $@
+
+$(ENGINES)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[engines]'
 	@touch $@
 
 $(VENV)/.data: $(VENV)/.demo

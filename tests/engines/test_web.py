@@ -31,6 +31,8 @@ class Server(BaseHTTPRequestHandler):
             kind = "403"  # as S3 does: an address that is signed for GET is not signed for HEAD
         if kind == "flaky" and self.requests[kind] % 3:
             kind = "503"
+        if not kind.isdigit() and not (self.folder / name).exists():
+            kind = "404"
         if kind.isdigit():
             self.send_response(int(kind))
             self.send_header("Content-Length", "0")
