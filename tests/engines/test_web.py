@@ -138,3 +138,31 @@ def test_signed_addresses(web, tmp_path, traintwice):
     assert SECRET not in printed
     for path in outputs.values():
         assert SECRET.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("403", "s3://403/old.parquet: access is refused .status 403.; credentials are those of AWS"),
+        ("503", "s3://503/old.parquet: cannot be read after 4 tries .the server answered 503"),
+        ("stalls", "s3://stalls/old.parquet: cannot be read after 4 tries .*[Tt]imeout"),
+        ("resets", "s3://resets/old.parquet: cannot be read after 4 tries"),
+    ],
+)
+def test_stores_that_fail(web, bucket, local, kind, message, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web)
+    with pytest.raises(BadInput, match=message) as caught:
+        compare(f"s3://{kind}/old.parquet", local / "new.parquet")
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_credentials(web, local, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", web)
+    monkeypatch.setattr(_remote, "STALLED_SECONDS", 0.29)  # another connection than that of the tests above
+    with pytest.raises(BadInput, match=r"access is refused .(there are no credentials|status 403)"):
+        compare("s3://403/old.parquet", local / "new.parquet")

@@ -159,3 +159,9 @@ def test_names_of_tables(tmp_path, monkeypatch):
 def test_paths_of_pathlib_lose_a_slash():
     with pytest.raises(BadInput, match="pathlib makes one slash of the two in an address; pass it as text"):
         expand(Path("s3://bucket/old.parquet"))
+
+
+def test_logs_are_read_from_this_machine(tmp_path):
+    address = store("old.csv", rows(0), tmp_path)
+    with pytest.raises(BadInput, match=r"old.csv: --correct reads one file of this machine"):
+        diff(address, address.replace("old", "new"), correct="y")

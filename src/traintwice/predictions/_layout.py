@@ -146,7 +146,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
             else layout
             for layout, source in zip(layouts, sources, strict=True)
         ]
-    _check_options(sources, reading)
+    check_options(sources, reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
@@ -166,31 +166,8 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     return layouts
 
 
-def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
-    """The sources with the rows of the columns that are needed; see `Source.fill`.
-
-    Raises:
-        BadInput: what a column means is not certain, a column is in no file, or the rows cannot be read.
-    """
-    if all(source.fill is None for source in sources):
-        return list(sources)
-    layouts = [recognise(source, reading) for source in sources]
-    _check_options(sources, reading)
-    found = []
-    for source, layout in zip(sources, layouts, strict=True):
-        if source.fill is not None:
-            one = (layout.label, layout.weight, layout.draws, layout.time)
-            several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
-            needed = dict.fromkeys(source.computed.get(c, ("", c, ""))[1] for c in (*several, *one) if c is not None)
-            whole = source.fill(needed)
-            computed = {name: source.columns[name] for name in source.computed}
-            source = replace(source, columns={**source.columns, **whole.columns, **computed}, fill=None)
-        found.append(source)
-    return found
-
-
-def _check_options(sources: Sequence[Source], reading: Reading) -> None:
-    """Every column that an option names is in a file."""
+def check_options(sources: Sequence[Source], reading: Reading) -> None:
+    """Raise `BadInput` where a column that an option names is in no file."""
     asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]
     for option, name in [*((option, reading[option]) for option in ("label", "weight", "time")), *asked]:
         if name is not None and not any(name in source.columns for source in sources):

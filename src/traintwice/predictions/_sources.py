@@ -6,22 +6,22 @@ A new format is one function in `READERS`, or one module that such a function im
 from __future__ import annotations
 
 import glob
-import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
 from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
-from traintwice.predictions._lakehouse import Batches, LakeTable
+from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._remote import RemoteFile, State
 from traintwice.predictions._session import Session, identifier, listed, literal
+from traintwice.predictions._staging import Table, refuse_repeated, registered, stream
 from traintwice.predictions._text_files import scan_of_text, standard_input, typed, unpacked
 
 
@@ -33,7 +33,7 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     Raises:
         BadInput: the input cannot be read, or two of its columns have the same name.
     """
-    table = _Table(session, f"source{number}", named)
+    table = Table(session, f"source{number}", named)
     if isinstance(item, TableWithArrays):
         return _with_arrays(table, open_source(session, item.table, number, named), item.columns)
     if isinstance(item, Shards):
@@ -41,7 +41,7 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     if isinstance(item, File):
         return _of_file(table, item)
     if isinstance(item, LakeTable | DatabaseTable):
-        return table.on_demand(partial(_stream, table, str(item), item.open(named)), str(item))
+        return table.on_demand(partial(stream, table, str(item), item.open(named)), str(item))
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
         return _from_arrays(table, item, name)
@@ -57,76 +57,9 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
             f"{name}: got {type(item).__name__}, expected a path, a pandas, Polars or Arrow table, a mapping from names to "
             "arrays, or an array"
         )
-    _refuse_repeated([] if names is None else [str(n) for n in names], name)
-    with _registered(session, item, name, table.name) as relation:
+    refuse_repeated([] if names is None else [str(n) for n in names], name)
+    with registered(session, item, name, table.name) as relation:
         return table.staged(relation, name)
-
-
-STREAM = re.compile(r"reading the stream registered as '\w+' failed: (IOError: )?(\[libpq\] Execution error \[\w+\]: )?")
-"""What DuckDB writes before the message of a library whose batches it reads."""
-
-Scan: TypeAlias = Callable[[Sequence[str] | None], AbstractContextManager[str]]
-"""From the columns that are needed, None for all columns and no rows, to a FROM item that has them."""
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A temporary table to be filled from one input."""
-
-    session: Session
-    name: str
-    named: frozenset[str]
-
-    def on_demand(self, scan: Scan, source: str) -> Source:
-        """An empty table of rows that are elsewhere; `Source.fill` replaces it by a table with the rows of some columns."""
-        with scan(None) as relation:
-            empty = self.staged(relation, source, rows=False)
-
-        def fill(columns: Collection[str]) -> Source:
-            wanted = [part for column in columns for part in empty.packed.get(column, (column,))]
-            self.session.rows(f"DROP TABLE {self.name}", doing=f"{source}: reading")
-            with scan(wanted) as relation:
-                return self.staged(relation, source, only=frozenset(wanted))
-
-        return replace(empty, fill=fill)
-
-    def staged(
-        self,
-        relation: str,
-        source: str,
-        *,
-        prefix: str = "",
-        untyped: bool = False,
-        rows: bool = True,
-        only: frozenset[str] | None = None,
-    ) -> Source:
-        """The table, copied from a relation: it spills under the memory limit, and any range of its rows can be read again.
-
-        Args:
-            prefix: comes before the names of columns in the relation.
-            untyped: every cell is text.
-            rows: copy the rows too.
-            only: copy these columns only.
-        """
-        doing = f"{source}: reading"
-        described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")
-        types = {row[0].removeprefix(prefix): row[1] for row in described if only is None or row[0] in only}
-        lists = packs({n: t for n, t in types.items() if untyped or family(t) in ("integer", "number")}, set(types), self.named)
-        inside = {column for columns in lists.values() for column in columns}
-        cells = {name: identifier(prefix + name) for name in types if name not in inside}
-        for name, columns in lists.items():
-            entries = [identifier(prefix + column) for column in columns]
-            cells[name] = f"[{', '.join(f'TRY_CAST({e} AS DOUBLE)' if untyped else e for e in entries)}]"
-        select = ", ".join(f"{cell} AS {identifier('c_' + name)}" for name, cell in cells.items())
-        limit = "" if rows else " LIMIT 0"
-        self.session.rows(f"CREATE TABLE {self.name} AS SELECT {select} FROM {relation}{limit}", doing=doing)
-        return self.source(source, lists)
-
-    def source(self, name: str, packed: Mapping[str, tuple[str, ...]] | None = None) -> Source:
-        """The filled table."""
-        described = self.session.rows(f"DESCRIBE {self.name}", doing=f"{name}: reading the columns")
-        types = {row[0].removeprefix("c_"): row[1] for row in described}
-        return with_vectors(Source(name, self.name, "rowid", types, prefix="c_", packed=packed or {}))
 
 
 @dataclass(frozen=True)
@@ -137,22 +70,22 @@ class TableWithArrays:
     columns: Mapping[str, Any]
 
 
-def _with_arrays(table: _Table, source: Source, arrays: Mapping[str, Any]) -> Source:
+def _with_arrays(table: Table, source: Source, arrays: Mapping[str, Any]) -> Source:
     session, doing = table.session, f"{source.name}: reading"
-    added = _from_arrays(_Table(session, f"arrays_{table.name}", table.named), arrays, source.name)
+    added = _from_arrays(Table(session, f"arrays_{table.name}", table.named), arrays, source.name)
     ((rows, entries),) = session.rows(
         f"SELECT (SELECT count(*) FROM {source.relation}), (SELECT count(*) FROM {added.relation})", doing=doing
     )
     if rows != entries:
         raise BadInput(f"{source.name}: the table has {rows:,} rows and {next(iter(arrays))!r} {entries:,} entries")
-    _refuse_repeated([*source.columns, *added.columns], source.name)
+    refuse_repeated([*source.columns, *added.columns], source.name)
     whole = f"whole_{table.name}"
     sql = f"SELECT * FROM {source.relation} POSITIONAL JOIN {added.relation}"
     session.rows(f"CREATE TABLE {whole} AS {sql}", doing=doing)
     return replace(source, relation=whole, columns={**source.columns, **added.columns})
 
 
-def _of_file(table: _Table, item: File, shown: str = "") -> Source:
+def _of_file(table: Table, item: File, shown: str = "") -> Source:
     if isinstance(item, RemoteFile):
         return _of_remote_file(table, item)
     session, shown = table.session, shown or str(item)
@@ -168,7 +101,7 @@ def _of_file(table: _Table, item: File, shown: str = "") -> Source:
     return source
 
 
-def _of_remote_file(table: _Table, file: RemoteFile) -> Source:
+def _of_remote_file(table: Table, file: RemoteFile) -> Source:
     """Parquet by ranges and columns, where the server can; other files are copied first."""
     before, name = file.state(), str(file)
     known = format_of_name(file)
@@ -177,10 +110,14 @@ def _of_remote_file(table: _Table, file: RemoteFile) -> Source:
     folder = Path(tempfile.mkdtemp(dir=table.session.folder))
     copy = folder / (file.name or "file")
     file.download(copy)
-    return _of_file(table, copy, name)
+    source = _of_file(table, copy, name)
+    if source.relation != table.name:
+        return source  # Parquet, which is scanned where it is
+    copy.unlink()
+    return replace(source, path=None)
 
 
-def _of_remote_parquet(table: _Table, file: RemoteFile, before: State) -> Source:
+def _of_remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
     from traintwice.predictions._remote_scan import scan_of
 
     session, name = table.session, str(file)
@@ -197,25 +134,9 @@ def _of_remote_parquet(table: _Table, file: RemoteFile, before: State) -> Source
     return table.on_demand(scan, name)
 
 
-@contextmanager
-def _stream(table: _Table, name: str, batches: Batches, columns: Sequence[str] | None) -> Iterator[str]:
-    """Batches of Arrow under a name that DuckDB knows."""
-    relation = f"stream_{table.name}"
-    with batches(columns) as rows:
-        _refuse_repeated(rows.schema.names, name)
-        table.session.connection.register(relation, rows)
-        try:
-            yield relation
-        except BadInput as error:
-            told = STREAM.sub("", str(error))
-            raise BadInput(" ".join(told.split()), without_cells=error.without_cells) from None
-        finally:
-            table.session.connection.unregister(relation)
-
-
-def _of_shards(table: _Table, shards: Shards) -> Source:
+def _of_shards(table: Table, shards: Shards) -> Source:
     """The rows of all shards in one table, with the keys of their folders as columns of text."""
-    parts = [_of_file(_Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
+    parts = [_of_file(Table(table.session, f"{table.name}_{n}", table.named), path) for n, path in enumerate(shards.files)]
     first, cells_of = parts[0], []
     for part, partition in zip(parts, shards.partitions, strict=True):
         if set(part.columns) != set(first.columns) or part.class_names != first.class_names:
@@ -265,7 +186,7 @@ def _of_shards(table: _Table, shards: Shards) -> Source:
     return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, shards.name)})
 
 
-def _parquet(table: _Table, path: Path, name: str) -> Source:
+def _parquet(table: Table, path: Path, name: str) -> Source:
     session, file = table.session, literal(glob.escape(str(path)))
     names = _check_names(session, f"parquet_schema({file})", name)
     plain = f"read_parquet({file}, hive_partitioning = false)"
@@ -290,23 +211,23 @@ def _check_names(session: Session, schema: str, name: str) -> list[str]:
     for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:
         names += [column] if nested == 0 else []  # depth first, the root first
         nested += (children or 0) - (nested > 0)
-    _refuse_repeated(names, name)
+    refuse_repeated(names, name)
     return names
 
 
-def _csv(table: _Table, path: Path, name: str, delimiter: str | None = None) -> Source:
+def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> Source:
     header, relation = scan_of_text(path, name, delimiter)
-    _refuse_repeated(header, name)
+    refuse_repeated(header, name)
     source = table.staged(relation, name, prefix="c_", untyped=True)
     texts = {column: source.cell(column) for column, kind in source.columns.items() if kind == "VARCHAR"}
     return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)})
 
 
-def _tsv(table: _Table, path: Path, name: str) -> Source:
+def _tsv(table: Table, path: Path, name: str) -> Source:
     return _csv(table, path, name, "\t")
 
 
-def _json(table: _Table, path: Path, name: str) -> Source:
+def _json(table: Table, path: Path, name: str) -> Source:
     def scan(further: str) -> str:
         return (
             f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
@@ -319,7 +240,7 @@ def _json(table: _Table, path: Path, name: str) -> Source:
     return table.staged(scan(f"columns = {{{columns}}}"), name)
 
 
-def _arrow(table: _Table, path: Path, name: str) -> Source:
+def _arrow(table: Table, path: Path, name: str) -> Source:
     """Arrow IPC files, also under the name Feather."""
     try:
         from pyarrow import feather
@@ -329,19 +250,19 @@ def _arrow(table: _Table, path: Path, name: str) -> Source:
         found = feather.read_table(path)
     except (OSError, ValueError) as reason:
         raise BadInput(f"{name}: cannot be read as Arrow ({reason}); it may be cut short or of another format") from reason
-    _refuse_repeated(found.column_names, name)
-    with _registered(table.session, found, name, table.name) as relation:
+    refuse_repeated(found.column_names, name)
+    with registered(table.session, found, name, table.name) as relation:
         return table.staged(relation, name)
 
 
-def _array_file(table: _Table, path: Path, name: str) -> Source:
+def _array_file(table: Table, path: Path, name: str) -> Source:
     from traintwice.predictions._array_files import open_arrays
 
     with tempfile.TemporaryDirectory(dir=table.session.folder) as members:
         return _from_arrays(table, open_arrays(path, Path(members), name), name)
 
 
-READERS: dict[str, Callable[[_Table, Path, str], Source]] = {
+READERS: dict[str, Callable[[Table, Path, str], Source]] = {
     "parquet": _parquet,
     "csv": _csv,
     "tsv": _tsv,
@@ -352,7 +273,7 @@ READERS: dict[str, Callable[[_Table, Path, str], Source]] = {
 """Format (see `inputs.ENDINGS`) to the function that reads it."""
 
 
-def _from_arrays(table: _Table, arrays: Mapping[str, Any], name: str) -> Source:
+def _from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
     """Arrays go into their table block by block, so that memory does not grow with rows."""
     from traintwice.predictions._array_files import as_columns
 
@@ -360,48 +281,9 @@ def _from_arrays(table: _Table, arrays: Mapping[str, Any], name: str) -> Source:
     if not columns.names or not columns.length:
         raise BadInput(f"{name} holds no rows")
     lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
-    _refuse_repeated(columns.names, name)
+    refuse_repeated(columns.names, name)
     for at, block in enumerate(columns.blocks()):
-        with _registered(session, block, name, table.name) as relation:
+        with registered(session, block, name, table.name) as relation:
             into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
             session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
     return replace(table.source(name, lists), class_names=columns.class_names)
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """The rows of a Polars or Arrow table, or of a relation of DuckDB, by the Arrow C stream."""
-
-    table: Any
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self.table.__arrow_c_stream__(requested_schema)
-
-
-@contextmanager
-def _registered(session: Session, item: Any, name: str, table: str) -> Iterator[str]:
-    """A Python object under a name that DuckDB knows."""
-    relation = f"object_{table}"
-    item = _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
-    with session.explained(f"{name}: reading a {type(item).__name__}"):
-        try:
-            session.connection.register(relation, item)
-        except session.errors:  # a pandas view of every second row, or of all rows in reverse, must be copied
-            if not hasattr(item, "copy"):
-                raise
-            session.connection.register(relation, item.copy())
-    try:
-        yield relation
-    finally:
-        session.connection.unregister(relation)
-
-
-def _refuse_repeated(names: Sequence[str], source: str) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        before = seen.setdefault(name.casefold(), name)
-        if before != name:
-            raise BadInput(f"{source}: the columns {before!r} and {name!r} differ only in case; rename one")
-    if len(seen) < len(names):
-        name = next(n for n in names if names.count(n) > 1)
-        raise BadInput(f"{source}: {names.count(name)} columns are named {name!r}; rename all but one")
