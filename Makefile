@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 FRAMEWORKS := .venv-frameworks
 
-.PHONY: demo data test test-frameworks check bench docs clean
+.PHONY: demo data test test-frameworks check bench docs clean test-engines
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -20,6 +21,9 @@ test: $(VENV)/.dev check  ## lint, types, tests
 test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides
 	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations tests/replication/test_guide.py \
 	  tests/replication/test_ray.py tests/replication/test_bad_code.py src/traintwice/integrations
+# Object stores, Delta, Iceberg and PostgreSQL: real servers on the loopback, in an environment of their own, without torch.
+test-engines: $(ENGINES)/.ready  ## tests against S3, web, Delta, Iceberg and PostgreSQL
+	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
 
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .
@@ -42,7 +46,7 @@ docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in REA
 	$(BIN)/pdoc --output-directory site traintwice
 
 clean:  ## remove the environment; stores and reports stay
-	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ENGINES)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,6 +58,11 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml reproduction/pyproject.toml constrai
 	@echo "Setting up the environment in $(VENV) (about a minute) ..."
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[torch,report,demo]' --editable ./reproduction
+	@touch $@
+
+$(ENGINES)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[engines]'
 	@touch $@
 
 $(VENV)/.data: $(VENV)/.demo

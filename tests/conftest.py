@@ -36,6 +36,9 @@ torch.set_num_threads(1)
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+collect_ignore = ["engines"]
+"""Tests with an environment of their own: make test-engines."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _studies_in_this_process():

@@ -13,6 +13,7 @@ from no_torch import HIDE_TORCH
 SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
+    "addresses": 0,
     "errors": 0,
     "files": 0,
     "processes": 0,
@@ -54,7 +55,19 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "formatting", "metrics", "compare", "tables"}
+MEASURE_WING = {
+    "addresses",
+    "decoding",
+    "errors",
+    "types",
+    "statistics",
+    "predictions",
+    "logs",
+    "formatting",
+    "metrics",
+    "compare",
+    "tables",
+}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),

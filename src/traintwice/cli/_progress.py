@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from traintwice._addresses import without_secrets
 from traintwice._formatting import visible
 from traintwice.progress import ProgressUnit, reporting_to
 
@@ -28,7 +29,7 @@ STUDY_SECONDS = 10
 @contextmanager
 def waiting(doing: str, *, quiet: bool) -> Iterator[None]:
     """Report progress of long work: a bar on a terminal, a line a minute elsewhere, nothing when quiet."""
-    doing = visible(doing)
+    doing = visible(without_secrets(doing))
     if quiet:
         yield
     elif sys.stderr.isatty():

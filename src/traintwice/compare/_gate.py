@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
 from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
@@ -302,6 +303,8 @@ def _outcome(limit: float, e: Estimate, rule: Rule, sign: int) -> Outcome:
 
 def _relative(path: Path, name: str) -> str:
     """A path or glob relative to a file; only ``name`` is read as a glob, not the folder."""
+    if is_address(name):
+        return name
     together = path.parent / name
     return str(together) if together.exists() else str(Path(glob.escape(str(path.parent))) / name)
 
