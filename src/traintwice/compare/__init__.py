@@ -1,5 +1,8 @@
 """Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
@@ -105,3 +108,7 @@ __all__ = [
     "summarise_tokens",
     "update_predictions",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

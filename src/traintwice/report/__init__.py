@@ -3,8 +3,9 @@
 The report of a study needs torch, that of a diff does not. Names are loaded on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'traintwice.report' has no attribute {name!r}")
-    return getattr(import_module(f"traintwice.report.{'_findings' if name == 'sentences' else '_writing'}"), name)
+if not TYPE_CHECKING:
+    _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}
+    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES)
