@@ -8,7 +8,8 @@ import pytest
 
 import traintwice
 
-ROOMS = "compare data engine logs losses methods metrics nets predictions presets replication report schedules study tables".split()
+ROOMS = ["compare", "data", "engine", "logs", "losses", "methods", "metrics", "nets", "predictions", "presets"]
+ROOMS += ["replication", "report", "schedules", "study", "tables"]
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -18,7 +19,7 @@ def test_a_room_lists_its_names_and_offers_the_nearest(room):
     name = max(module.__all__, key=len)
     with pytest.raises(AttributeError, match=f"'traintwice.{room}' has no attribute '{name[:-1]}'. Did you mean '{name}'"):
         getattr(module, name[:-1])
-    with pytest.raises(AttributeError, match="has no attribute 'qqqqqq'$"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'qqqqqq'$"):
         module.qqqqqq  # noqa: B018
 
 
@@ -34,7 +35,9 @@ def test_every_listed_name_is_there():
 
 
 def test_python_adds_no_second_suggestion():
-    done = subprocess.run([sys.executable, "-c", "import traintwice; traintwice.mesure"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", "import traintwice; traintwice.mesure"], capture_output=True, text=True, check=False
+    )
     assert done.stderr.splitlines()[-1] == (
         "AttributeError: module 'traintwice' has no attribute 'mesure'. Did you mean 'measure' or 'Measures'?"
     )

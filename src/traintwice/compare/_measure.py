@@ -15,7 +15,7 @@ from traintwice.compare._operating import check_thresholds
 from traintwice.compare._options import distinct
 from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._replicas import in_memory, open_replicas, some_of
-from traintwice.compare._results import SCHEMA_VERSION, Shown, plain
+from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import Definition
@@ -78,7 +78,7 @@ class Multiplicity:
     discrepancy_served: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measures(Mapping[str, Estimate], Shown):
     """Estimates by metric name, with what was left out and why.
 
@@ -138,8 +138,6 @@ class Measures(Mapping[str, Estimate], Shown):
             "matched": plain(self.matched),
             "read": asdict(self.read),
         }
-
-    __repr__ = Shown.__str__
 
 
 def measure(

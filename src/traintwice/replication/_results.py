@@ -12,7 +12,7 @@ from typing import Any, cast
 from traintwice._files import write_whole
 from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
 from traintwice.compare._recipes import holm_adjusted
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError, unknown
 from traintwice.predictions import Reading, items_of
 from traintwice.tables import Column, Line, Row, Sheet, Table
@@ -50,7 +50,7 @@ class Failure:
     log: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Replication(Shown):
     """The replicas in a store. Made by `traintwice.replicate`.
 

@@ -9,10 +9,12 @@ from traintwice._names import lazy
 
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
+    from traintwice.report._plots import Plots, plots_of
     from traintwice.report._writing import diff_page, plain, write, write_diff
 
-__all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
+__all__ = ["Plots", "diff_page", "plain", "plots_of", "sentences", "write", "write_diff"]
 
 if not TYPE_CHECKING:
     _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}
+    _PLACES |= dict.fromkeys(["Plots", "plots_of"], f"{__name__}._plots")
     __getattr__, __dir__ = lazy(__name__, __all__, _PLACES)

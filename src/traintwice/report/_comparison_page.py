@@ -6,9 +6,8 @@ from traintwice._formatting import visible
 from traintwice._versions import versions
 from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff
-from traintwice.report._comparison_charts import confidence_chart, density_chart, flow_chart
 from traintwice.report._document import render
-from traintwice.report._slice_charts import forest_chart, periods_chart
+from traintwice.report._plots import CHARTS
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._diff import bounds, notes, reviews
 from traintwice.tables._gate import budgets_table, gate_sentence
@@ -31,16 +30,7 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         An HTML document. Everything from files is escaped. Its content security policy forbids every connection and all scripts but
         its own two. It has ids and rows only if ``diff`` has them.
     """
-    overall = next((m.estimate.value for m in diff.measures if m.name == "churn"), 0.0)
-    drawn = (
-        density_chart(diff.joint) if diff.joint is not None else None,
-        flow_chart(diff),
-        forest_chart("slices", "slices", diff.slices, overall),
-        forest_chart("predicted", "predicted classes", diff.predicted, overall),
-        periods_chart(diff),
-        confidence_chart(diff),
-    )
-    figures = [figure for figure in drawn if figure is not None]
+    figures = [figure for draw in CHARTS.values() if (figure := draw(diff)) is not None]
     numbers = (
         tables.quality(diff),
         tables.disagreement(diff),
