@@ -59,7 +59,11 @@ def test_main_tables_have_the_numbers_of_the_results(results):
     frame = results["Diff"].to_pandas().set_index("name")
     churn, accuracy = results["Diff"]["churn"], results["Diff"].quality[0]
     assert frame.loc["churn", ["value", "low", "high"]].tolist() == [churn.value, churn.low, churn.high]
-    assert frame.loc["accuracy", ["old", "new", "value"]].tolist() == [accuracy.old.value, accuracy.new.value, accuracy.change.value]
+    assert frame.loc["accuracy", ["old", "new", "value"]].tolist() == [
+        accuracy.old.value,
+        accuracy.new.value,
+        accuracy.change.value,
+    ]
     assert results["Measures"].to_pandas().set_index("name").loc["churn", "value"] == results["Measures"]["churn"].value
     checks = results["GateResult"].to_polars()
     assert checks["budget_measure"].to_list() == ["churn"] * 3
@@ -71,7 +75,9 @@ def test_main_tables_have_the_numbers_of_the_results(results):
 
 def test_other_tables_by_name(results):
     slices = results["Diff"].to_pandas("slices")
-    assert slices[["column", "value", "rows"]].to_numpy().tolist() == [[s.column, s.value, s.rows] for s in results["Diff"].slices]
+    assert slices[["column", "value", "rows"]].to_numpy().tolist() == [
+        [s.column, s.value, s.rows] for s in results["Diff"].slices
+    ]
     assert slices["churn_high"].tolist() == [s.churn.high for s in results["Diff"].slices]
     assert slices["q_value"].tolist() == [s.q_value for s in results["Diff"].slices]
     empty = results["Diff"].to_pandas("periods")
@@ -82,11 +88,11 @@ def test_other_tables_by_name(results):
 
 
 def test_wrong_names_are_answered_with_the_nearest(results):
-    with pytest.raises(UnknownName, match="no table named 'slice'. Did you mean 'slices'"):
+    with pytest.raises(UnknownName, match=r"no table named 'slice'. Did you mean 'slices'"):
         results["Diff"].to_pandas("slice")
-    with pytest.raises(AttributeError, match="'Diff' object has no attribute 'to_panda'. Did you mean 'to_pandas'"):
+    with pytest.raises(AttributeError, match=r"'Diff' object has no attribute 'to_panda'. Did you mean 'to_pandas'"):
         results["Diff"].to_panda  # noqa: B018
-    with pytest.raises(AttributeError, match="'plot' has no attribute 'slice'. Did you mean 'slices'"):
+    with pytest.raises(AttributeError, match=r"'plot' has no attribute 'slice'. Did you mean 'slices'"):
         results["Diff"].plot.slice  # noqa: B018
     assert {"to_pandas", "to_polars", "plot"} <= set(dir(results["Diff"]))
 
@@ -99,7 +105,7 @@ def test_charts_are_those_of_the_report(results):
     assert [r["churn"] for r in drawn] == [100 * s.churn.value for s in results["Diff"].slices]
     assert plot().to_dict()["datasets"] == spec["datasets"]
     assert results["GateResult"].plot.confidence().to_dict()["datasets"]["bands"]
-    with pytest.raises(Undefined, match="plot.periods: .* a column of time"):
+    with pytest.raises(Undefined, match=r"plot.periods: .* a column of time"):
         plot.periods()
 
 
