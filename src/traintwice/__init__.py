@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
     from traintwice.compare._diff import diff
     from traintwice.compare._gate import gate, gate_file
+    from traintwice.compare._ledger import history
     from traintwice.compare._measure import measure
     from traintwice.compare._plan import plan
     from traintwice.compare._quantised import diff_tokens
@@ -38,6 +39,7 @@ _COMPARE = (
     "diff_tokens",
     "gate",
     "gate_file",
+    "history",
     "measure",
     "plan",
     "self_test",
@@ -104,6 +106,7 @@ __all__ = [
     "diff_tokens",
     "gate",
     "gate_file",
+    "history",
     "measure",
     "open_predictions",
     "plan",

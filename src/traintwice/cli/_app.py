@@ -21,6 +21,7 @@ from traintwice.cli._check import check
 from traintwice.cli._diff import diff
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
+from traintwice.cli._history import history
 from traintwice.cli._measure import measure, plan, tokens
 from traintwice.cli._options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
 from traintwice.cli._replicate import replicate, run_file
@@ -222,7 +223,7 @@ def show(
 
 
 VERBS = {
-    "Compare predictions": (diff, gate, measure, plan, tokens),
+    "Compare predictions": (diff, gate, history, measure, plan, tokens),
     "Train and study": (run, report, check, replicate),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),

@@ -99,6 +99,8 @@ def gate(
     ] = None,
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
+    last: options.Last = None,
+    other_rows: options.OtherRows = False,
     margin: options.Margin = None,
     reading: Reading = NOTHING_SAID,
     threshold: options.Threshold = None,
@@ -112,6 +114,7 @@ def gate(
         Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit XML.", rich_help_panel=OUTPUT)
     ] = None,
     report: options.ReportFile = None,
+    ledger: options.Ledger = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
     quiet: options.Quiet = False,
@@ -125,9 +128,12 @@ def gate(
     from traintwice.cli._progress import waiting
 
     read = [*_files_of(old, new), *(floor or ()), *(new_floor or ()), *[w[1:] for w in waive or () if w.startswith("@")]]
-    output.check_outputs({"--junit": junit, "--report": report}, read)
+    output.check_outputs({"--junit": junit, "--report": report, "--ledger": ledger}, read)
     own = {
-        "floor": floor,
+        "floor": "ledger" if floor == ["ledger"] else floor,
+        "last": last,
+        "other_rows": other_rows,
+        "ledger": ledger,
         "new_floor": new_floor,
         "margin": margin,
         "thresholds": threshold,
@@ -141,9 +147,9 @@ def gate(
     given = dict(reading) | without_unsaid(own)
     wanted = budgets(most or [], least or [], by or [])
     if self_test:
-        if old is not None or junit is not None or report is not None or inconclusive is not None:
+        if old is not None or any(x is not None for x in (junit, report, ledger, inconclusive)):
             raise BadInput(
-                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report and --inconclusive"
+                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report, --ledger and --inconclusive"
             )
         _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
         return

@@ -21,13 +21,31 @@ Floor = Annotated[
     typer.Option(
         "--floor",
         metavar="FILES",
-        help="Predictions of retrains of the old recipe, four or more: files, globs, directories.",
+        help="Predictions of retrains of the old recipe, four or more: files, globs, directories. ledger: earlier launches of --ledger.",
         rich_help_panel=NOISE,
     ),
 ]
 NewFloor = Annotated[
     list[str] | None,
     typer.Option("--new-floor", metavar="FILES", help="Predictions of retrains of the new recipe.", rich_help_panel=NOISE),
+]
+Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", metavar="FILE", help="Append the result as one line; see `traintwice history`.", rich_help_panel=OUTPUT
+    ),
+]
+Last = Annotated[
+    int | None,
+    typer.Option(
+        "--last", min=1, metavar="N", help="With --floor ledger: at most so many launches, 30 by default.", rich_help_panel=NOISE
+    ),
+]
+OtherRows = Annotated[
+    bool,
+    typer.Option(
+        "--other-rows", help="With --floor ledger: also launches on other rows, of the same traffic.", rich_help_panel=NOISE
+    ),
 ]
 Margin = Annotated[
     float | None,

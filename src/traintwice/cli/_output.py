@@ -18,7 +18,7 @@ from traintwice.errors import BadInput, StoreError
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
-    r"\bworse\b|more than retraining causes|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
+    r"\bworse\b|more than retraining causes|more than earlier launches changed|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
     r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept\b(?!\.)|^Gate passed": "bold green",
     r"\b[Ii]nconclusive\b": "bold yellow",
     r"^Verdict:": "bold",

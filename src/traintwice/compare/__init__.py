@@ -18,6 +18,7 @@ from traintwice.compare._estimates import (
 from traintwice.compare._gate import gate, gate_file
 from traintwice.compare._gate_file import GateFile, read_gate
 from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
@@ -61,7 +62,9 @@ __all__ = [
     "Gap",
     "GateFile",
     "GateResult",
+    "History",
     "Joint",
+    "Launch",
     "Measured",
     "Measures",
     "Movement",
@@ -94,6 +97,7 @@ __all__ = [
     "fit_temperature",
     "gate",
     "gate_file",
+    "history",
     "holm",
     "instability",
     "interval",

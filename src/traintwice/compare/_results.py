@@ -376,6 +376,8 @@ class Diff(Drawn):
         waived: rows left out by their ids.
         outcomes: "outcomes" where the rows are items of an evaluation that a model gets right or wrong, "graded" where it gets a score
             between 0 and 1; further runs of the old model are then reruns. None for other predictions.
+        launches: how many launches of a ledger are the floor; None where retrains are.
+        floor_notes: which launches these are, in sentences.
     """
 
     alignment: Summary
@@ -412,6 +414,8 @@ class Diff(Drawn):
     infinite: Mapping[str, str]
     waived: int = 0
     outcomes: str | None = None
+    launches: int | None = None
+    floor_notes: tuple[str, ...] = ()
 
     @property
     def old(self) -> str:

@@ -117,6 +117,7 @@ SHEETS = {
     "Plan": "traintwice.tables._measures.plan_sheet",
     "RecipeComparison": "traintwice.tables._measures.recipes_sheet",
     "TokenDiff": "traintwice.tables._measures.tokens_sheet",
+    "History": "traintwice.tables._history.history_sheet",
     "SelfTest": "traintwice.tables._gate.self_test_sheet",
 }
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""
