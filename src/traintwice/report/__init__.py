@@ -10,9 +10,9 @@ from traintwice._names import lazy
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
     from traintwice.report._plots import Plots, plots_of
-    from traintwice.report._writing import diff_page, plain, write, write_diff
+    from traintwice.report._writing import diff_page, plain, write, write_diff, write_history
 
-__all__ = ["Plots", "diff_page", "plain", "plots_of", "sentences", "write", "write_diff"]
+__all__ = ["Plots", "diff_page", "plain", "plots_of", "sentences", "write", "write_diff", "write_history"]
 
 if not TYPE_CHECKING:
     _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}
