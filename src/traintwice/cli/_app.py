@@ -18,6 +18,7 @@ from traintwice._importing import imports_refused
 from traintwice._processes import started_early
 from traintwice._versions import diagnostic
 from traintwice.cli._check import check
+from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
@@ -225,7 +226,7 @@ def show(
 VERBS = {
     "Compare predictions": (diff, gate, history, measure, plan, tokens),
     "Train and study": (run, report, check, replicate),
-    "Look up": (list_names, show),
+    "Look up": (demo, list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),
 }
 """Heading of ``--help`` to its verbs."""

@@ -75,10 +75,11 @@ def diff(
     ledger: options.Ledger = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
+    short: options.Short = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare an old and a new model on the same rows: quality, changed answers, slices, and the noise of retraining."""
-    options.one_form(json=json, markdown=markdown)
+    options.one_form(json=json, markdown=markdown, short=short)
     if no_rows and (rows is not None or show):
         raise BadInput(
             f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
@@ -92,6 +93,7 @@ def diff(
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, [old, new, *(floor or ()), *(new_floor or ())])
     from traintwice.compare import diff as compare_two
     from traintwice.tables._diff import diff_sheet
+    from traintwice.tables._short import short_sheet
 
     wanted = without_unsaid(
         {
@@ -129,7 +131,7 @@ def diff(
     if json:
         output.show_json(found.to_dict())
     elif markdown:
-        output.show(diff_sheet(found, every=True).to_markdown())
+        output.show_markdown(short_sheet(found) if short else diff_sheet(found, every=True))
     else:
         output.show_sheet(diff_sheet(found, every=full))
         unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}

@@ -117,10 +117,11 @@ def gate(
     ledger: options.Ledger = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
+    short: options.Short = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
-    options.one_form(json=json, markdown=markdown)
+    options.one_form(json=json, markdown=markdown, short=short)
     if report is not None:
         require("altair", extra="report", purpose="--report")
         require("vl_convert", extra="report", purpose="--report")
@@ -161,10 +162,12 @@ def gate(
             write_diff(result.diff, report, gate=result)
     from traintwice.tables._gate import gate_sheet
     from traintwice.tables._gate import junit as junit_of
+    from traintwice.tables._short import short_sheet
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
-    output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
+    sheet = short_sheet(result) if short else gate_sheet(result)
+    output.show_result(sheet, result.to_dict(), json=json, markdown=markdown)
     raise Outcome(result.exit_status)
 
 

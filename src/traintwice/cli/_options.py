@@ -96,6 +96,10 @@ PrecisionName = Annotated[
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a job summary.", rich_help_panel=OUTPUT)]
+Short = Annotated[
+    bool,
+    typer.Option("--short", help="With --markdown: under 20 lines, for a comment in a pull request.", rich_help_panel=OUTPUT),
+]
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 
@@ -121,15 +125,17 @@ def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
     return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
 
 
-def one_form(**forms: bool) -> None:
+def one_form(*, short: bool = False, **forms: bool) -> None:
     """Refuse two forms of standard output.
 
     Raises:
-        BadInput: more than one form is requested.
+        BadInput: more than one form is requested, or ``--short`` without ``--markdown``.
     """
     wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
     if len(wanted) > 1:
         raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output has one form")
+    if short and not forms.get("markdown"):
+        raise BadInput("--short: is for --markdown; pass --markdown --short")
 
 
 SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")

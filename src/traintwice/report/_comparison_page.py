@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from traintwice._formatting import visible
-from traintwice._versions import versions
+from traintwice._versions import made_by
 from traintwice.compare._gate_types import GateResult
+from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff
 from traintwice.report._document import render
 from traintwice.report._plots import CHARTS
@@ -40,19 +41,21 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         tables.movement(diff),
         tables.calibration(diff),
     )
+    words = of_launches if diff.launches is not None else str
     parts = {"slices": diff.slices, "predicted": diff.predicted, "periods": diff.periods}
     return render(
         "diff.html.j2",
         figures,
         names=(visible(diff.old), visible(diff.new)),
-        version=versions()["traintwice"],
+        made=made_by(),
         facts=matching(diff.alignment),
         gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
         verdict=sentence(visible(diff.headline)),
         answers=[(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers],
         warnings=[sentence(visible(w)) for w in diff.warnings],
         floors=[sentence(against_floor(floor)) for floor in diff.floors],
-        margin=sentence(margin_in_words(diff.floors[0])) if diff.floors else "",
+        noise="retraining" if diff.launches is None else "earlier launches",
+        margin=sentence(words(margin_in_words(diff.floors[0]))) if diff.floors else "",
         shown={figure.name for figure in figures},
         kind=diff.joint.kind if diff.joint is not None else "",
         bins=diff.joint.bins if diff.joint is not None else 0,

@@ -15,7 +15,6 @@ from traintwice.report._comparison_charts import BLUE, ORANGE, unique
 from traintwice.report._document import render
 from traintwice.report._style import INK, QUIET, Figure, finish
 from traintwice.tables._history import history_sheet, launches_table
-from traintwice.tables._words import plain_title
 from traintwice.types import Estimate
 
 TITLES = {
@@ -42,7 +41,7 @@ def page(found: History) -> str:
         list(figures.values()),
         name=visible(Path(found.path).name),
         facts=sheet.headline,
-        verdict=sheet.verdict,
+        verdict=sheet.verdict.removeprefix("Last launch: "),
         charts=[(figure.name, TITLES[name], _reading(figure)) for name, figure in figures.items()],
         table=launches_table(found),
         notes=sheet.notes,
@@ -60,12 +59,12 @@ def launches_chart(found: History, name: str) -> Figure | None:
     labels = unique([launch.date[:16].replace("T", " ") for launch, _ in known])
     records = [{"launch": label, **_record(launch, name, e, scale)} for label, (launch, e) in zip(labels, known, strict=True)]
     limits = [{"limit": scale * limit} for limit in _limits(found.launches[-1], name)]
-    title = f"{plain_title(name.replace('_', ' '))}{unit}"
+    title = f"{TITLES[name].lower()}{unit}"
     text = f"{TITLES[name]} of {len(records)} launches, the last {records[-1]['value']:.3g}{unit}."
 
     def draw(width: int) -> dict[str, Any]:
         base = alt.Chart(alt.NamedData("launches")).encode(
-            x=alt.X("launch:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=120, labelOverlap=True))
+            x=alt.X("launch:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=160, labelOverlap=True))
         )
         y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
         tooltip = [
