@@ -26,8 +26,8 @@ def _overall(diff: Diff) -> float:
 CHARTS: dict[str, Callable[[Diff], Figure | None]] = {
     "density": lambda diff: None if diff.joint is None else density_chart(diff.joint),
     "flow": flow_chart,
-    "slices": lambda diff: forest_chart("slices", "slices", diff.slices, _overall(diff)),
-    "predicted": lambda diff: forest_chart("predicted", "predicted classes", diff.predicted, _overall(diff)),
+    "slices": lambda diff: forest_chart("slices", "slices", diff.slices, _overall(diff), diff.predicted),
+    "predicted": lambda diff: forest_chart("predicted", "predicted classes", diff.predicted, _overall(diff), diff.slices),
     "periods": lambda diff: periods_chart(diff),
     "confidence": confidence_chart,
 }
