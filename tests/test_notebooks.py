@@ -33,7 +33,7 @@ def test_two_models(tmp_path, monkeypatch):
     assert f"{found['churn'].value:.4f}".rstrip("0") in frame[0].data["text/html"]
     charts = [outputs[0].data for source, outputs in cells.items() if ".plot." in source]
     assert len(charts) == 2
-    assert all(any(kind.startswith("application/vnd.vegalite") for kind in data) for data in charts)
+    assert all("carrier=EV" in data["image/svg+xml"] or "confidence" in data["image/svg+xml"] for data in charts)
     assert cells["result.outcome"][0].data["text/plain"] == "'over'"
     assert "1 launch " in cells['traintwice.history("launches.jsonl")'][0].data["text/plain"]
     assert not [o for outputs in cells.values() for o in outputs if o.output_type in ("error", "stream")]

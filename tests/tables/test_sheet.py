@@ -67,6 +67,10 @@ def test_html_holds_no_element_but_its_own():
     assert set(tags) == {"p", "b", "table", "caption", "tbody", "tr", "th", "td", "small"}
 
 
+def test_a_headline_without_lines_is_not_squeezed_into_a_caption():
+    assert Sheet("five files", "").to_html() == "<p><b></b></p><p>five files</p>"
+
+
 def test_every_result_has_a_sheet():
     assert compare.diff  # all results are defined once the package is imported
     every = [r for r in (*Shown.__subclasses__(), *Drawn.__subclasses__()) if r is not Drawn]
