@@ -116,3 +116,15 @@ def test_a_missing_package_names_its_extra(results, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "polars" else real(name, *more))
     with pytest.raises(MissingExtra, match=r"to_polars needs polars. Install it with: pip install 'traintwice\[polars\]'"):
         results["Diff"].to_polars()
+
+
+def test_results_of_other_rooms_have_the_table_of_their_sheet_or_one_row(tmp_path):
+    from traintwice.replication import Replication, SameSeed
+
+    same = SameSeed("fit", 10, True, 0.0, 0.5)
+    assert same.to_pandas().to_dict("records") == [
+        {"name": "fit", "rows": 10, "equal": True, "churn": 0.0, "largest": 0.5, "hash_seed": False}
+    ]
+    empty = Replication(tmp_path, 3, ("base",), {}, {"base": {}}, (), {})
+    assert empty.to_polars()["replicas"].to_list() == ["0 of 3"]
+    assert repr(empty).startswith("0 of 3 replicas")

@@ -20,7 +20,7 @@ MAIN = {
     "TokenDiff": "measures",
     "History": "launches",
 }
-"""Name of a type of result to its main table; results that are not here have the table of their sheet."""
+"""Name of a type of result to its main table; other results have the table of their sheet, or one row."""
 
 
 def columns_of(result: Any, table: str | None = None) -> dict[str, list[Any]]:
@@ -55,6 +55,7 @@ def _tables(result: Any) -> Iterator[tuple[str, tuple[Iterable[Any], type | None
     """Every table by name: its rows, and their type where it is known also without rows."""
     hints = get_type_hints(type(result))
     if type(result).__name__ not in MAIN:
+        yield "sheet", ([result], None)
         for made in result.sheet().tables[:1]:
             yield (
                 "sheet",
