@@ -20,7 +20,7 @@ MOST_SLICES = 30
 KINDS = ("significant", "not significant")
 
 
-def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, beside: Sequence[Slice] = ()) -> Figure | None:
+def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, same_axis: Sequence[Slice] = ()) -> Figure | None:
     """Churn of each slice with its interval, and its noise floor if there are retrains.
 
     Args:
@@ -28,7 +28,7 @@ def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, 
         what: a plural noun for the slices.
         slices: in the order of the chart.
         overall: churn of all rows.
-        beside: slices of another chart on the page, which has the same axis.
+        same_axis: slices of another chart on the page, which has the same axis.
     """
     if not slices:
         return None
@@ -37,7 +37,7 @@ def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, 
     text = f"Churn of {len(records)} {what}, {significant} with a significant finding; churn of all rows {100 * overall:.2f} %."
     shown = sorted(sorted(range(len(records)), key=lambda i: records[i]["kind"] != KINDS[0])[:MOST_SLICES])
     note = f"{len(shown)} of {len(records)}, significant ones first; the table has more." if len(records) > len(shown) else ""
-    end = max(r["high"] for r in (*(records[i] for i in shown), *_records(beside)[:MOST_SLICES]))
+    end = max(r["high"] for r in (*(records[i] for i in shown), *_records(same_axis)[:MOST_SLICES]))
     wide, narrow = (
         _forest([records[i] for i in shown], 100 * overall, end, width, label, text) for width, label in ((460, 220), (165, 110))
     )
