@@ -18,6 +18,7 @@ LAYERS = {
     "files": 0,
     "processes": 0,
     "importing": 0,
+    "names": 0,
     "progress": 0,
     "types": 0,
     "versions": 0,

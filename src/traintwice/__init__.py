@@ -4,16 +4,19 @@ Importing this package is fast: every name is loaded on first use. `traintwice.m
 `traintwice.methods` the training objectives, and `traintwice.report` the reports.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from traintwice.errors import TraintwiceError, require
+from traintwice._names import lazy
+from traintwice.errors import TraintwiceError
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
+    from traintwice import compare, data, integrations, logs, losses, methods, metrics, nets, predictions, presets, report, tables  # noqa: F401
+    from traintwice._versions import __version__ as __version__
     from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
     from traintwice.compare._diff import diff
     from traintwice.compare._gate import gate, gate_file
+    from traintwice.compare._ledger import history
     from traintwice.compare._measure import measure
     from traintwice.compare._plan import plan
     from traintwice.compare._quantised import diff_tokens
@@ -36,6 +39,7 @@ _COMPARE = (
     "diff_tokens",
     "gate",
     "gate_file",
+    "history",
     "measure",
     "plan",
     "self_test",
@@ -45,6 +49,31 @@ _PLACES = {
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
     **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
 }
+
+_ROOMS: tuple[str, ...] = (
+    "augmentation",
+    "averaging",
+    "compare",
+    "data",
+    "errors",
+    "integrations",
+    "logs",
+    "metrics",
+    "optimizers",
+)
+_ROOMS += (
+    "predictions",
+    "presets",
+    "progress",
+    "progressive",
+    "randomness",
+    "replication",
+    "report",
+    "schedules",
+    "tables",
+    "types",
+)
+_ROOMS_WITH_TORCH = ("components", "controls", "engine", "losses", "methods", "nets", "recipes", "specs", "study")
 
 _NEEDS_TORCH = {
     "Execution": "traintwice.engine",
@@ -77,6 +106,7 @@ __all__ = [
     "diff_tokens",
     "gate",
     "gate_file",
+    "history",
     "measure",
     "open_predictions",
     "plan",
@@ -86,15 +116,7 @@ __all__ = [
     "write_predictions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    if name not in _NEEDS_TORCH:
-        raise AttributeError(f"module 'traintwice' has no attribute {name!r}")
-    require("torch", extra="torch", purpose=f"traintwice.{name}")
-    return getattr(import_module(_NEEDS_TORCH[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    _PLACES |= _NEEDS_TORCH | {"__version__": "traintwice._versions"}
+    _PLACES |= {room: f"traintwice.{room}" for room in (*_ROOMS, *_ROOMS_WITH_TORCH)}
+    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES, (*_NEEDS_TORCH, *_ROOMS_WITH_TORCH))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
@@ -48,3 +49,17 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+__version__ = _installed("traintwice") or "unknown"
+
+
+def made_by() -> dict[str, str]:
+    """Version of this package and the time in UTC, for outputs; ``SOURCE_DATE_EPOCH`` (seconds since 1970) replaces the time.
+
+    >>> sorted(made_by())
+    ['date', 'traintwice']
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() and len(epoch) < 12 else datetime.now(UTC)
+    return {"traintwice": __version__, "date": now.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -19,9 +19,11 @@ from traintwice._processes import started_early
 from traintwice._versions import diagnostic
 from traintwice.cli._answering import selective, update
 from traintwice.cli._check import check
+from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
+from traintwice.cli._history import history
 from traintwice.cli._measure import measure, plan, tokens
 from traintwice.cli._options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
 from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file
@@ -226,9 +228,9 @@ def show(
 
 
 VERBS = {
-    "Compare predictions": (diff, gate, measure, plan, tokens, selective, update),
+    "Compare predictions": (diff, gate, history, measure, plan, tokens, selective, update),
     "Train and study": (run, report, check, replicate),
-    "Look up": (list_names, show),
+    "Look up": (demo, list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),
 }
 """Heading of ``--help`` to its verbs."""

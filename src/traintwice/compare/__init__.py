@@ -1,5 +1,8 @@
 """Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
@@ -15,6 +18,7 @@ from traintwice.compare._estimates import (
 from traintwice.compare._gate import gate, gate_file
 from traintwice.compare._gate_file import GateFile, read_gate
 from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
@@ -58,7 +62,9 @@ __all__ = [
     "Gap",
     "GateFile",
     "GateResult",
+    "History",
     "Joint",
+    "Launch",
     "Measured",
     "Measures",
     "Movement",
@@ -91,6 +97,7 @@ __all__ = [
     "fit_temperature",
     "gate",
     "gate_file",
+    "history",
     "holm",
     "instability",
     "interval",
@@ -105,3 +112,7 @@ __all__ = [
     "summarise_tokens",
     "update_predictions",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

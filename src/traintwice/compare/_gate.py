@@ -16,6 +16,8 @@ from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
 from traintwice.compare._gate_file import read_gate
 from traintwice.compare._gate_types import Budget, Check, GateResult, Outcome, Rule
+from traintwice.compare._ledger import LAST
+from traintwice.compare._ledger_floor import opened_for
 from traintwice.compare._options import named, with_groups
 from traintwice.compare._results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
@@ -52,7 +54,7 @@ def gate(
         rule: for budgets that name none.
         inconclusive: what an inconclusive outcome counts as; None: an outcome of its own.
         waive: ids of rows that do not count.
-        options: of `diff`, such as ``floor``, ``id``, ``label`` and ``by``.
+        options: of `diff`, such as ``floor``, ``id``, ``label``, ``by`` and ``ledger``.
     Returns:
         A `GateResult`. A measure without value is inconclusive.
     Raises:
@@ -80,16 +82,21 @@ def gate(
     which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
     slices = [*options.pop("by_slice", ()), *by_slice.values()]
     rank = options.pop("rank", False) or any(m is not None and not m.definition.one_pass for m in wanted.values())
-    found = diff(old, new, which=which, by_slice=slices, rank=rank, waive=waive, **options)
+    ledger = options.pop("ledger", None)
+    opened = opened_for(options.get("floor", ()), ledger, options.pop("last", LAST), options.pop("other_rows", False))
+    found = diff(old, new, which=which, by_slice=slices, rank=rank, waive=waive, ledger=opened, **options)
     for b in budgets:
-        if (b.measure == "excess" or b.against is not None) and not found.floors:
+        if (b.measure == "excess" or b.against is not None) and not found.floors and found.launches is None:
             raise BadInput(
                 f"gate: a budget on {b.measure} {b.against or ''} needs retrains of the old recipe; pass --floor".replace(
                     "  ", " "
                 )
             )
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
-    return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
+    result = GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
+    if opened is not None:
+        opened.append(result)
+    return result
 
 
 def gate_file(path: str | Path, **options: Any) -> GateResult:
@@ -217,6 +224,8 @@ def _is_difference(budget: Budget, found: Diff) -> bool:
 
 
 def _why_not(budget: Budget, found: Diff) -> str:
+    if found.launches is not None and (budget.against is not None or budget.measure == "excess"):
+        return "the ledger has no earlier launch to compare it with"
     called = _CALLED.fullmatch(budget.measure)
     name = {"decisions": "thresholds", "swapped": "top_k"}[called[1]] if called else budget.measure
     return found.left_out.get(name, "it has no value here")
@@ -246,7 +255,7 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
             value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
     if budget.against is None:
         return value
-    if floor is None and value is not None:
+    if floor is None and value is not None and found.launches is None:
         raise BadInput(
             f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
         )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from traintwice._decoding import check_types
-from traintwice.compare._results import Diff, Shown
+from traintwice.compare._results import Diff
+from traintwice.compare._shown import Drawn, Shown
 from traintwice.errors import BadInput, BadSpec
 from traintwice.types import Estimate
 
@@ -83,8 +84,8 @@ class Check:
     reason: str
 
 
-@dataclass(frozen=True)
-class GateResult(Shown):
+@dataclass(frozen=True, repr=False)
+class GateResult(Drawn):
     """Every check of a gate, and the comparison that it rests on.
 
     Attributes:
@@ -122,7 +123,7 @@ class GateResult(Shown):
         return tuple(c for c in self.checks if c.outcome == "over")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SelfTest(Shown):
     """How often a gate does not pass with nothing changed: every ordered pair of retrains as old and new. Made by `self_test`.
 

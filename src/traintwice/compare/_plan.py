@@ -12,7 +12,7 @@ import numpy as np
 from traintwice._formatting import points
 from traintwice.compare._arguments import check_numbers, check_numbers_in
 from traintwice.compare._expressions import RowValues, distance
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
@@ -102,7 +102,7 @@ class PlanRow:
     enough: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Shown):
     """Power and detectable difference by numbers of replicas and rows. Made by `plan`.
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._quantised import TokenComparison, compare_tokens
 from traintwice.metrics._moments import Moments
@@ -41,7 +41,7 @@ class TokenMeasure:
         return self.at_least.value == self.at_most.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TokenDiff(Shown):
     """A language model against a reference, token by token. Made by `diff_tokens`.
 

@@ -65,7 +65,7 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
     reading = {name: options.pop(name) for name in OPTIONS if name in options}
     by = [b.by for b in budgets if b.by not in (None, PREDICTED, reading.get("time"))]
     reading["by"] = with_groups(reading.get("by"), by)
-    with open_replicas(retrains, None, None, Reading(**reading)) as rows:  # type: ignore[typeddict-item]
+    with open_replicas(retrains, None, Reading(**reading)) as rows:  # type: ignore[typeddict-item]
         names, whole = rows.summary.files, rows.read()
     for done, (a, b) in enumerate(pairs, start=1):
         others = [i for i in range(m) if i not in (a, b)] if needs_floor else []

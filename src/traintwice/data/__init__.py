@@ -1,5 +1,8 @@
 """Data sets as data: `load` returns arrays in fixed splits."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.data._arrays import Arrays
 from traintwice.data._cifar import CIFAR10, CIFAR100
 from traintwice.data._criteo import Criteo
@@ -52,3 +55,7 @@ __all__ = [
     "TableShape",
     "is_here",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

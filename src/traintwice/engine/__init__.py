@@ -1,5 +1,8 @@
 """Training of replicas, one at a time or many at once."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.engine._batches import training_rows
 from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
 from traintwice.engine._deployed import Deployed, export_model
@@ -32,3 +35,7 @@ __all__ = [
     "training_rows",
     "with_chosen_engine",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

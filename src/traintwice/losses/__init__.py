@@ -1,5 +1,8 @@
 """Losses: frozen dataclasses called on `Outputs`, one number per replica."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.losses._agreement import Agreement, PeerCrossEntropy
 from traintwice.losses._anchor import Anchor
 from traintwice.losses._cross_entropy import CrossEntropy
@@ -79,3 +82,7 @@ __all__ = [
     "RunningDecorrelation",
     "SymmetricKLToUniform",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

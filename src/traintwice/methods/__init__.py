@@ -1,7 +1,9 @@
 """Methods as data: the loss, the number of components and the output kept at inference; with a builder for each named method."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from traintwice._names import lazy
 from traintwice.methods._co_distillation import co_distillation, regularised_co_distillation
 from traintwice.methods._distillation import (
     anchor,
@@ -84,3 +86,7 @@ __all__ = [
     "regularised_co_distillation",
     "symmetric_kl_regulariser",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -1,5 +1,8 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit random stream."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.nets._factory import Factory
 from traintwice.nets._lenet5 import LeNet5
 from traintwice.nets._mlp import MLP
@@ -35,3 +38,7 @@ __all__ = [
     "enter_dropout",
     "masks_given",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

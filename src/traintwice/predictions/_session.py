@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,9 @@ class Session:
         )
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
         self.connection.execute("SET TimeZone = 'UTC'")  # times as text do not depend on the machine
-        self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
-        self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
+        with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets, where no progress is reported
+            self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
+            self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
         for macro in MACROS:
             self.connection.execute(f"CREATE MACRO {macro}")
         closing = ExitStack()

@@ -3,8 +3,9 @@
 Names are loaded on first use: a worker process imports this package and needs a small part of it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 
 if TYPE_CHECKING:
     from traintwice.replication._check import SameSeed, check_same_seed
@@ -38,8 +39,5 @@ __all__ = [
     "replicate",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'traintwice.replication' has no attribute {name!r}")
-    return getattr(import_module(f"traintwice.replication.{_PLACES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, __all__, {name: f"{__name__}.{place}" for name, place in _PLACES.items()})

@@ -15,7 +15,7 @@ import numpy as np
 from traintwice._files import write_whole
 from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
 from traintwice.compare._recipes import holm_adjusted
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
 from traintwice.predictions import Reading, is_array, items_of, write_predictions
 from traintwice.predictions._checks import to_numpy
@@ -54,7 +54,7 @@ class Failure:
     log: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Replication(Shown):
     """The replicas in a store. Made by `traintwice.replicate`.
 

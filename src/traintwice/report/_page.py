@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traintwice._versions import versions
+from traintwice._versions import made_by
 from traintwice.report import _facts as facts
 from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
 from traintwice.report._document import render
@@ -44,7 +44,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         figures,
         name=results.experiment.name,
         facts=facts.headline(results),
-        version=versions()["traintwice"],
+        made=made_by(),
         sentences=in_words(found, results),
         kinds=KINDS,
         choice=choice,

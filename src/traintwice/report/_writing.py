@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
 from traintwice.compare._gate_types import GateResult
+from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
 
@@ -98,9 +99,29 @@ def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | N
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
     """
-    out = Path(path)
+    return _written(Path(path), diff_page(diff, gate=gate))
+
+
+def write_history(found: History, path: str | os.PathLike[str]) -> Path:
+    """Write the page of a ledger's launches over time: one HTML file that works offline.
+
+    Args:
+        found: what `traintwice.history` returns.
+        path: of the file; an existing file is replaced as a whole or not at all.
+    Returns:
+        The path.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
+    """
+    _require_charts()
+    from traintwice.report._history_page import page
+
+    return _written(Path(path), page(found))
+
+
+def _written(out: Path, text: str) -> Path:
     try:
-        write_whole(out, diff_page(diff, gate=gate).encode("utf-8", "backslashreplace"))
+        write_whole(out, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise _cannot_write(out, error) from None
     return out

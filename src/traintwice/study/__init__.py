@@ -1,5 +1,8 @@
 """Studies: plan the missing replicas, train them, gather the results."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.study._checkpoint import Every
 from traintwice.study._determinism import Audit, audit
 from traintwice.study._experiment import Experiment
@@ -43,3 +46,7 @@ __all__ = [
     "train_missing",
     "verdict",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)
