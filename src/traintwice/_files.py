@@ -20,6 +20,9 @@ TEMPORARY = ".tmp-"
 UNLOCKED, SCRATCH = ".traintwice-new-", ".traintwice-scratch-"
 """Prefixes of the names of temporary folders, before and after they are locked."""
 
+LONGEST_SHOWN = 200
+"""Characters of a path in a message about its length."""
+
 _scratch: dict[Path, int | None] = {}
 """The temporary folders of this process, and the descriptor that locks each; None where folders cannot be locked."""
 
@@ -67,6 +70,19 @@ def written_through(path: Path, content: bytes) -> bool:
     with path.open("wb", buffering=0) as file:
         file.write(content)
     return True
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise `BadInput` for a path that the system refuses, whether or not a file is there: too long, or in a closed folder."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as reason:
+        text = os.fspath(path)
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text):,} characters)"
+        told = reason.strerror if isinstance(reason, OSError) else str(reason)
+        raise BadInput(f"{shown!r} cannot be used as a path ({told}); choose another") from None
 
 
 def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterable[object]) -> None:

@@ -13,6 +13,7 @@ from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._session import Session, identifier, literal
+from traintwice.predictions._text_files import unpacked
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "USMALLINT")
 CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
@@ -93,9 +94,10 @@ class Table:
         ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix.lower()
         if ending not in READERS:
             raise BadInput(f"{path}: got a file ending in {ending or 'nothing'}, expected one of {', '.join(READERS)}")
-        relation = READERS[ending].format(literal(glob.escape(str(path))))
         session = Session()
         try:
+            plain = unpacked(session, path, "gzip", str(path)) if ending == ".csv.gz" else path
+            relation = READERS[ending].format(literal(glob.escape(str(plain))))
             doing = f"{path}: reading"
             types = {str(n): str(t) for n, t, *_ in session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=doing)}
             for column in (self.label, *self.leave_out, *self.categories):

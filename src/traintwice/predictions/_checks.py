@@ -46,6 +46,10 @@ def _rounded(xp: Any, probs: Array, total: Array) -> Array:
     return two_decimals & (off <= PERCENT_TOLERANCE * probs.shape[2] + 1e-9)
 
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
+"""Bounds of weights other than 0: squares of weights, and their sums, stay finite and above 0."""
+
+
 def check_probabilities(xp: Any, probs: Array) -> None:
     """Raise `BadInput` unless every row of ``M N K`` is a probability distribution."""
     replicas, examples, classes = probs.shape
@@ -194,6 +198,10 @@ def check_examples(
         count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
         if count:
             raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+        count, at = _first(xp, (weights > MOST_WEIGHT) | ((weights < LEAST_WEIGHT) & (weights > 0)))
+        if count:
+            told = f"weights: {count:,} are above {MOST_WEIGHT} or below {LEAST_WEIGHT} and not 0 (first: example {at[0]})"
+            raise BadInput(f"{told}; divide all weights by their mean")
         if float(xp.sum(weights)) <= 0:
             raise BadInput("weights: all are zero; at least one example must count")
     if targets is not None:

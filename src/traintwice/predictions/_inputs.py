@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 
@@ -93,6 +94,7 @@ def _named(given: str | Path) -> str:
     """A path as text; an empty one is refused, because it would mean the current directory."""
     if isinstance(given, str) and not given.strip():
         raise BadInput(f"{given!r} is not a path")
+    check_name(given)
     return str(given)
 
 

@@ -17,7 +17,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
 from traintwice.predictions._inputs import Shards, format_of
 from traintwice.predictions._session import Session, identifier, listed, literal
-from traintwice.predictions._text_files import scan_of_text, standard_input, typed, unpacked
+from traintwice.predictions._text_files import ends_inside_a_line, scan_of_text, standard_input, typed, unpacked
 
 
 def open_source(session: Session, item: Any, number: int, named: frozenset[str] = frozenset()) -> Source:
@@ -162,7 +162,8 @@ def _of_shards(table: _Table, shards: Shards) -> Source:
         table.session.rows(f"{into} {select}", doing=doing)
         if parts[at].relation == f"{table.name}_{at}":
             table.session.rows(f"DROP TABLE {parts[at].relation}", doing=doing)
-    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names)
+    note = " · ".join(f"{part.name}: {part.note}" for part in parts if part.note)
+    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names, note=note)
     if not first.untyped:
         return source
     texts = {name: source.cell(name) for name, kind in source.columns.items() if kind == "VARCHAR"}
@@ -195,7 +196,8 @@ def _csv(table: _Table, path: Path, name: str, delimiter: str | None = None) -> 
     _refuse_repeated(header, name)
     source = table.staged(relation, name, prefix="c_", untyped=True)
     texts = {column: source.cell(column) for column, kind in source.columns.items() if kind == "VARCHAR"}
-    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)})
+    note = "the last line has no line break: the file may be cut short" if ends_inside_a_line(path) else ""
+    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)}, note=note)
 
 
 def _tsv(table: _Table, path: Path, name: str) -> Source:
