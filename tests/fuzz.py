@@ -52,7 +52,9 @@ def main() -> None:
     for name in names:
         ended = subprocess.run([sys.executable, __file__, "--one", name, str(each)], capture_output=True, text=True)
         tried = [line.split()[-1] for line in ended.stderr.splitlines() if "number_of_executed_units" in line]
-        print(f"{name}: {tried[0] if tried else 'no'} inputs in {each} s{'' if ended.returncode == 0 else ': FINDING'}", flush=True)
+        print(
+            f"{name}: {tried[0] if tried else 'no'} inputs in {each} s{'' if ended.returncode == 0 else ': FINDING'}", flush=True
+        )
         if ended.returncode:
             failed.append(name)
             print(ended.stderr[-4000:])

@@ -1,8 +1,6 @@
 """Every reader and decoder as a function of bytes, with seeds: for the tests of arbitrary content and for ``make fuzz``."""
 
 import json
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -18,6 +18,7 @@ LAYERS = {
     "processes": 0,
     "importing": 0,
     "progress": 0,
+    "typed": 0,
     "types": 0,
     "versions": 0,
     "statistics": 1,
@@ -54,7 +55,19 @@ LAYERS = {
 }
 """Room to layer; a room imports from its own and from lower layers."""
 
-MEASURE_WING = {"decoding", "errors", "types", "statistics", "predictions", "logs", "formatting", "metrics", "compare", "tables"}
+MEASURE_WING = {
+    "decoding",
+    "errors",
+    "typed",
+    "types",
+    "statistics",
+    "predictions",
+    "logs",
+    "formatting",
+    "metrics",
+    "compare",
+    "tables",
+}
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
     *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),

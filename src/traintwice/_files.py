@@ -75,7 +75,7 @@ def written_through(path: Path, content: bytes) -> bool:
 def check_name(path: str | os.PathLike[str]) -> None:
     """Raise `BadInput` for a path that the system refuses, whether or not a file is there: too long, or in a closed folder."""
     try:
-        os.stat(path)
+        Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets import Network
 from traintwice.optimizers import Optimizer
@@ -12,6 +13,7 @@ __all__ = ["Component", "OwnBatches"]
 
 
 @dataclass(frozen=True)
+@typed
 class Component:
     """Own settings of one component; None takes the setting of the recipe.
 
@@ -42,6 +44,7 @@ class Component:
 
 
 @dataclass(frozen=True)
+@typed
 class OwnBatches:
     """An own order of mini-batches for each component, with an additional shared part.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
@@ -27,6 +28,7 @@ READERS = {
 
 
 @dataclass(frozen=True)
+@typed
 class Table:
     """Your own table: a Parquet or CSV file with a column of labels.
 

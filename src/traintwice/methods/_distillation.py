@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
 from traintwice.methods._method import Method, Term, blend
 from traintwice.schedules import Weight
 
 
+@typed
 def ensemble_distillation(
     weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
 ) -> Method:
@@ -26,6 +28,7 @@ def ensemble_distillation(
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
 
 
+@typed
 def logged_distillation(share: Weight = 0.5) -> Method:
     """One network that learns from the labels mixed with the logged predictions of the model it replaces.
 
@@ -37,6 +40,7 @@ def logged_distillation(share: Weight = 0.5) -> Method:
     return Method((Term(LoggedDistillation(share)),))
 
 
+@typed
 def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     """One network that learns from the old model where the old model is right, with less weight on the labels elsewhere.
 
@@ -48,6 +52,7 @@ def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     return Method((Term(Anchor(share, epsilon)),))
 
 
+@typed
 def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
     """Cross entropy and distillation from an old model with more weight where the old model is right, against negative flips.
 

@@ -19,7 +19,12 @@ def to_numpy(array: Array) -> np.ndarray:
         return array
     if is_series(array):
         return np.asarray(array.to_numpy())
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    try:
+        return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    except ValueError as reason:
+        raise BadInput(
+            f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
+        ) from None
 
 
 def is_series(given: Any) -> bool:

@@ -80,7 +80,7 @@ def ends_inside_a_line(path: Path) -> bool:
 
 
 def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str, str]:
-    """Names of the columns, the delimiter (by default the most frequent of , ; tab | in the first line), and the option of the line ends."""
+    """Names of the columns, the delimiter (by default the most frequent of , ; tab | in the first line), and how lines end."""
     try:
         with path.open("rb") as file:
             line, mark, _ = file.readline(LONGEST_LINE).rstrip(b"\r\n").partition(b"\r")
