@@ -31,7 +31,7 @@ oldest: ## tests of the measure wing with the lowest versions that pyproject.tom
 newest: ## the same with the newest versions
 	.ci/versions highest
 
-sdist: ## builds the source distribution and runs tests of the measure wing from it
+sdist: $(VENV)/.dev  ## builds the source distribution and runs tests of the measure wing from it
 	.ci/sdist
 
 audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; without an advisory database in reach it says so and passes

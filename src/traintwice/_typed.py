@@ -142,11 +142,11 @@ def fits(value: Any, kind: Any) -> bool:
 
 def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
     """The same for collections and for classes."""
-    if origin is not None and isinstance(origin, type):
+    if origin is Callable:
+        return callable(value)
+    if isinstance(origin, type):
         if issubclass(origin, Mapping):
             return isinstance(value, Mapping)
-        if origin is Callable:
-            return callable(value)
         if issubclass(origin, Iterable):
             return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and getattr(value, "ndim", 1) > 0
     if not isinstance(kind, type) or kind in (object, Any):
