@@ -1,64 +1,75 @@
 """Fuzzing of every reader with atheris, see ``make fuzz``: random bytes must end in a result or in an error of this package.
 
-    python tests/fuzz.py 600                 every reader, so many seconds together
+    python tests/fuzz.py 600                 every reader, ten minutes in all
     python tests/fuzz.py 60 csv parquet      some readers
-    python tests/fuzz.py --try csv FILE      one input, as a traceback shows it
+    python tests/fuzz.py --try csv FILE      one input, with its message
 
-Inputs that end otherwise are kept as ``fuzz-findings/READER-*``. Put them into ``tests/corpus/READER``, where a test reads them.
+The first byte of an input chooses the reader. The run ends at the first finding, which is kept as ``fuzz-findings/READER-…``; put it
+into ``tests/corpus/READER``, where a test reads it.
 """
 
-import subprocess
+import os
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
-from readers import CORPUS, READERS
+from readers import READERS, seeds
 
 FINDINGS = Path("fuzz-findings")
 
-LONGEST_INPUT, LONGEST_RUN = 1 << 14, 20
+LONGEST_INPUT, LONGEST_RUN = 1 << 14, 60
 """Bytes of an input, and seconds that one may take."""
 
 
-def fuzz(name: str, seconds: int) -> None:
-    """Fuzz one reader in this process, which ends at the first finding."""
+def main() -> None:
+    """Fuzz, or try one input."""
+    first, *names = sys.argv[1:]
+    folder = tempfile.TemporaryDirectory(prefix="fuzz-")
+    if first == "--try":
+        print(READERS[names[0]].errors(Path(names[1]).read_bytes(), Path(folder.name)) or "read")
+        return
     import atheris
 
     with atheris.instrument_imports(include=["traintwice"]):
         from traintwice import compare, data, logs, predictions, recipes, replication, specs, study  # noqa: F401
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as kept:
-
-        def one(content: bytes) -> None:
-            READERS[name].errors(content, Path(folder))
-
-        limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}", f"-timeout={LONGEST_RUN}", "-rss_limit_mb=4096"]
-        options = [f"-artifact_prefix={FINDINGS}/{name}-", "-print_final_stats=1", "-verbosity=0", *limits]
-        atheris.Setup([sys.argv[0], *options, kept, str(CORPUS / name)], one)
-        atheris.Fuzz()
-
-
-def main() -> None:
-    """Fuzz readers one after the other, each in a process of its own."""
-    first, *names = sys.argv[1:]
-    if first == "--one":
-        fuzz(names[0], int(names[1]))
-    if first == "--try":
-        with tempfile.TemporaryDirectory() as folder:
-            print(READERS[names[0]].errors(Path(names[1]).read_bytes(), Path(folder)) or "read")
-        return
-    FINDINGS.mkdir(exist_ok=True)
     names = names or list(READERS)
-    each, failed = max(1, int(first) // len(names)), []
-    for name in names:
-        ended = subprocess.run([sys.executable, __file__, "--one", name, str(each)], capture_output=True, text=True)
-        tried = [line.split()[-1] for line in ended.stderr.splitlines() if "number_of_executed_units" in line]
+    tried: Counter[str] = Counter()
+    corpus = Path(folder.name) / "corpus"
+    corpus.mkdir()
+    for number, name in enumerate(names):
+        for i, content in enumerate(seeds(name)):
+            (corpus / f"{number}-{i}").write_bytes(bytes([number]) + content)
+
+    def one(content: bytes) -> None:
+        if not content:
+            return
+        name = names[content[0] % len(names)]
+        tried[name] += 1
+        if sum(tried.values()) % 500 == 0:
+            report()
+        place = Path(folder.name) / name
+        place.mkdir(exist_ok=True)
+        try:
+            READERS[name].errors(content[1:], place)
+        except Exception:
+            FINDINGS.mkdir(exist_ok=True)
+            kept = FINDINGS / f"{name}-{sum(tried.values())}"
+            kept.write_bytes(content[1:])
+            print(f"finding: {kept}", file=sys.stderr, flush=True)
+            raise
+
+    def report() -> None:
         print(
-            f"{name}: {tried[0] if tried else 'no'} inputs in {each} s{'' if ended.returncode == 0 else ': FINDING'}", flush=True
+            f"{sum(tried.values()):,} inputs: {', '.join(f'{name} {tried[name]}' for name in names)}", file=sys.stderr, flush=True
         )
-        if ended.returncode:
-            failed.append(name)
-            print(ended.stderr[-4000:])
-    sys.exit(f"findings in {', '.join(failed)}" if failed else 0)
+
+    limits = [f"-max_total_time={first}", f"-max_len={LONGEST_INPUT}", f"-timeout={LONGEST_RUN}", "-rss_limit_mb=6144"]
+    atheris.Setup(
+        [sys.argv[0], *limits, "-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={folder.name}{os.sep}", str(corpus)],
+        one,
+    )
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from traintwice.errors import BadInput
@@ -22,6 +23,9 @@ UNLOCKED, SCRATCH = ".traintwice-new-", ".traintwice-scratch-"
 
 LONGEST_SHOWN = 200
 """Characters of a path in a message about its length."""
+
+UNPACKED_AT_ONCE = 1 << 26
+"""Bytes that are unpacked before the room on the disk is looked at again."""
 
 _scratch: dict[Path, int | None] = {}
 """The temporary folders of this process, and the descriptor that locks each; None where folders cannot be locked."""
@@ -143,6 +147,26 @@ def make_scratch() -> Path:
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(lock)
     return folder
+
+
+def copy_unpacked(packed: IO[bytes], plain: IO[bytes], shown: str) -> None:
+    """Copy what is unpacked into a temporary file, as long as its disk keeps room.
+
+    Raises:
+        BadInput: less than a twentieth of the disk would be left.
+    """
+    copied, checked = 0, UNPACKED_AT_ONCE
+    while block := packed.read(1 << 20):
+        plain.write(block)
+        copied += len(block)
+        if copied >= checked:
+            checked += UNPACKED_AT_ONCE
+            disk = shutil.disk_usage(Path(plain.name).parent)
+            if disk.free < disk.total // 20:
+                told = (
+                    f"{shown}: unpacks to more than {copied / 1e9:.1f} GB, which the disk of the temporary folder has no room for"
+                )
+                raise BadInput(f"{told}; set TMPDIR to a folder of a larger disk")
 
 
 def remove_scratch(folder: Path) -> None:

@@ -128,6 +128,9 @@ DEFAULTS = {
 }
 """The value of each option that is absent."""
 
+NAMES = ("positive", "correct", "answer", "scorer", "filter", "task")
+"""Options that are one name, also with arrays."""
+
 OPTIONS_OF_ROWS = frozenset(("label", "weight", "draws", "time"))
 """Options that are one column, which may be a list of its entries."""
 
@@ -170,6 +173,8 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
             and not (isinstance(value, str) or is_list or hasattr(value, "__array__"))
         ):
             raise BadInput(f"{name}: got {_shown(value)}, expected the name of a column, or an array with an entry for each row")
+        if (name in NAMES and not isinstance(value, str)) or (name == "probs" and hasattr(value, "__array__")):
+            raise BadInput(f"{name}: got {_shown(value)}, expected a name")
         if kind is str and is_list and (isinstance(value, Mapping) or OPTIONS_OF_ROWS.isdisjoint([name]) or not value):
             raise BadInput(f"{name}: got {_shown(value)}, expected the name of a column, or an array with an entry for each row")
         if kind is bool and not isinstance(value, bool):

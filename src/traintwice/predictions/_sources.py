@@ -209,7 +209,7 @@ def _json(table: _Table, path: Path, name: str) -> Source:
         return (
             f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
             "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
-            f"compression = 'none', {further})"
+            f"compression = 'uncompressed', {further})"
         )
 
     described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")

@@ -8,9 +8,12 @@ import gzip
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, cast
 
+from traintwice._files import copy_unpacked
 from traintwice.errors import BadInput
 from traintwice.predictions._session import Session, literal
 
@@ -39,8 +42,8 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
         return plain
     try:
         with gzip.open(path, "rb") as packed, plain.open("wb") as copy:
-            shutil.copyfileobj(packed, copy, 1 << 20)
-    except (OSError, EOFError) as reason:
+            copy_unpacked(cast(IO[bytes], packed), copy, shown)
+    except (OSError, EOFError, zlib.error) as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
     return plain
 
