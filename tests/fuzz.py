@@ -65,10 +65,8 @@ def main() -> None:
         )
 
     limits = [f"-max_total_time={first}", f"-max_len={LONGEST_INPUT}", f"-timeout={LONGEST_RUN}", "-rss_limit_mb=6144"]
-    atheris.Setup(
-        [sys.argv[0], *limits, "-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={folder.name}{os.sep}", str(corpus)],
-        one,
-    )
+    printed = ["-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={folder.name}{os.sep}"]
+    atheris.Setup([sys.argv[0], *limits, *printed, str(corpus)], one)
     atheris.Fuzz()
 
 
