@@ -111,7 +111,7 @@ def _columns_of(reading: Reading) -> frozenset[str]:
     """Every column that an option names."""
     found: set[str] = set()
     for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
-        value: Any = reading[option]  # type: ignore[literal-required]
+        value: Any = reading[option]
         names = value if isinstance(value, tuple | list) else () if value is None else (value,)
         if not all(isinstance(name, str) for name in names):
             raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
