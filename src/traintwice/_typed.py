@@ -147,6 +147,8 @@ def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
     if isinstance(origin, type):
         if issubclass(origin, Mapping):
             return isinstance(value, Mapping)
+        if isinstance(value, list | tuple) and issubclass(origin, Iterable):
+            return all(fits(item, of) for item in value for of in get_args(kind)[:1])
         if issubclass(origin, Iterable):
             return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and getattr(value, "ndim", 1) > 0
     if not isinstance(kind, type) or kind in (object, Any):

@@ -291,6 +291,8 @@ class Predictions(Derived):
             >>> p.correct.tolist(), p.votes.tolist()
             ([[True, False], [True, True]], [[1, 0], [1, 1]])
         """
+        if to_numpy(scores).dtype.kind not in "fiub":
+            raise BadInput(f"outcomes: got {type(scores).__name__}, expected an array of scores in [0, 1]")
         scores = np.asarray(to_numpy(scores), dtype=np.float64)
         known = scores[~np.isnan(scores)]
         if scores.ndim != 2 or min(scores.shape) < 1 or (known < 0).any() or (known > 1).any():
