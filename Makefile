@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 FRAMEWORKS := .venv-frameworks
 
-.PHONY: demo data test test-frameworks check bench docs clean test-engines
+.PHONY: demo data test test-engines test-frameworks check fuzz oldest newest sdist audit bench docs clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -29,6 +29,24 @@ check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+SECONDS_OF_FUZZING ?= 600
+
+fuzz: $(VENV)/.dev  ## random bytes for every reader, ten minutes in all; what is found is kept in fuzz-findings/
+	$(INSTALL) atheris
+	$(BIN)/python tests/fuzz.py $(SECONDS_OF_FUZZING) $(READERS)
+
+oldest: ## tests of the measure wing with the lowest versions that pyproject.toml allows
+	.ci/versions lowest-direct
+
+newest: ## the same with the newest versions
+	.ci/versions highest
+
+sdist: $(VENV)/.dev  ## builds the source distribution and runs tests of the measure wing from it
+	.ci/sdist
+
+audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; without an advisory database in reach it says so and passes
+	.ci/audit $(BIN)/python
 
 bench: $(VENV)/.dev  ## the benchmarks, one after the other
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 __all__ = ["EMA", "SWA", "Averaging", "Snapshots", "StartInterpolation"]
@@ -19,6 +20,7 @@ class Averaging(Protocol):
 
 
 @dataclass(frozen=True)
+@typed
 class EMA:
     """Exponential moving average of the weights, updated after every step.
 
@@ -46,6 +48,7 @@ class EMA:
 
 
 @dataclass(frozen=True)
+@typed
 class SWA:
     """Mean of the weights at the end of each epoch in the last part of the training.
 
@@ -70,6 +73,7 @@ class SWA:
 
 
 @dataclass(frozen=True)
+@typed
 class Snapshots:
     """Weights at evenly spaced steps of one training, the last at its end; their outputs are averaged at inference.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets import Network
 from traintwice.optimizers import Optimizer
@@ -52,6 +53,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
+@typed
 class Component:
     """Own settings of one component; None takes the setting of the recipe.
 
@@ -82,6 +84,7 @@ class Component:
 
 
 @dataclass(frozen=True)
+@typed
 class OwnBatches:
     """An own order of mini-batches for each component, with an additional shared part.
 

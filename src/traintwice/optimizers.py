@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 __all__ = ["SGD", "AdaGrad", "Adam", "Optimizer", "check"]
@@ -25,6 +26,7 @@ class Optimizer(Protocol):
 
 
 @dataclass(frozen=True)
+@typed
 class SGD:
     """Stochastic gradient descent with momentum.
 
@@ -57,6 +59,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
+@typed
 class AdaGrad:
     """AdaGrad, the optimiser of the anti-distillation paper.
 
@@ -87,6 +90,7 @@ class AdaGrad:
 
 
 @dataclass(frozen=True)
+@typed
 class Adam:
     """Adam, or with ``decoupled`` AdamW, whose weight decay acts on the weights directly.
 

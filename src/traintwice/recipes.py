@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
-from traintwice._decoding import check_types
 from traintwice._recipe_checks import (
     check_alike,
     check_components,
@@ -17,6 +16,7 @@ from traintwice._recipe_checks import (
     check_views,
     has_own_losses,
 )
+from traintwice._typed import check_types
 from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging, StartInterpolation
 from traintwice.components import Component, OwnBatches, Sample

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
 from traintwice._decoding import Decoder
+from traintwice._typed import typed
 from traintwice.controls import CONTROLS
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
@@ -38,6 +39,7 @@ FAMILIES: dict[Any, dict[str, type]] = {
 _TAGGED = {cls for members in FAMILIES.values() for cls in members.values()}
 
 
+@typed
 def encode(value: Any) -> Any:
     """Plain values: dataclasses become dicts (with ``type`` for members of a family), None is left out.
 
@@ -55,6 +57,7 @@ def encode(value: Any) -> Any:
     return value
 
 
+@typed
 def digest(value: Any) -> str:
     """BLAKE2b of the canonical JSON of a value, the same on every machine.
 
@@ -65,6 +68,7 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
+@typed
 def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
     """Plain values that determine a recipe's replicas: algorithm, recipe, data and seed.
 
@@ -73,6 +77,7 @@ def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
     return {"algorithm": ALGORITHM, "recipe": _trained(encode(recipe)), "data": data_digest, "seed": seed}
 
 
+@typed
 def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
     """Digest of `identity`, under which a store keeps the replicas."""
     return digest(identity(recipe, data_digest, seed))
@@ -86,6 +91,7 @@ def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
     return {**recipe, "method": method, **start}
 
 
+@typed
 def decode(cls: type[T], value: Any, path: str = "") -> T:
     """The object that plain values describe.
 
@@ -103,6 +109,7 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
     return _DECODER.decode(cls, value, path)
 
 
+@typed
 def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
     """A recipe with one or several controls applied.
 

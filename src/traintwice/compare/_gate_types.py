@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.compare._results import Diff
 from traintwice.compare._shown import Drawn, Shown
 from traintwice.errors import BadInput, BadSpec

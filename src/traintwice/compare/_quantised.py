@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._quantised import TokenComparison, compare_tokens
@@ -68,6 +69,7 @@ class TokenDiff(Shown):
         return next(m for m in self.measures if m.name == name)
 
 
+@typed
 def diff_tokens(
     base: str | os.PathLike[str], other: str | os.PathLike[str], *, level: float = 0.95, least: float | None = -23.0
 ) -> TokenDiff:
@@ -90,6 +92,7 @@ def diff_tokens(
     return TokenDiff(found.base, found.other, len(found), documents, found.left_out, found.assumed, level, measures)
 
 
+@typed
 def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[TokenMeasure, ...]:
     """Same-top share, KL(base ‖ other) and Δp of all tokens, each with an interval over new documents.
 

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory, open_replicas
-from traintwice.compare._results import SCHEMA_VERSION, plain
+from traintwice.compare._shown import SCHEMA_VERSION, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading

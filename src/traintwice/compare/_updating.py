@@ -8,8 +8,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory
-from traintwice.compare._results import SCHEMA_VERSION, plain
 from traintwice.compare._selective import share_of
+from traintwice.compare._shown import SCHEMA_VERSION, plain
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, open_rows

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import reading
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._on_disk import Mapped, PictureLayout, channels_first
@@ -18,6 +19,7 @@ ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are 
 
 
 @dataclass(frozen=True)
+@typed
 class Arrays:
     """Your own arrays: inputs and labels in a ``.npz`` file or two ``.npy`` files.
 

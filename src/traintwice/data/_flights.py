@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Columns, Dataset, Split
 from traintwice.data._splits import reported
 from traintwice.errors import BadInput, require
@@ -34,6 +35,7 @@ _READ = ("month", "day", "sched_dep_time", "arr_delay", "carrier", "flight", "ta
 
 
 @dataclass(frozen=True)
+@typed
 class Flights:
     """327,346 flights of 2013 from New York in the order of their scheduled departure; label: an arrival over 15 minutes late.
 

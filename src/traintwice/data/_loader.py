@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Split
 from traintwice.errors import BadInput, BadSpec
 
@@ -19,6 +20,7 @@ Batches = Iterable[tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
+@typed
 class Loader:
     """Mini-batches that your function returns, such as a PyTorch DataLoader.
 

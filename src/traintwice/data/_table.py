@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._session import Session, identifier, literal
+from traintwice.predictions._text_files import unpacked
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "USMALLINT")
 CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
@@ -26,6 +28,7 @@ READERS = {
 
 
 @dataclass(frozen=True)
+@typed
 class Table:
     """Your own table: a Parquet or CSV file with a column of labels.
 
@@ -93,9 +96,10 @@ class Table:
         ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix.lower()
         if ending not in READERS:
             raise BadInput(f"{path}: got a file ending in {ending or 'nothing'}, expected one of {', '.join(READERS)}")
-        relation = READERS[ending].format(literal(glob.escape(str(path))))
         session = Session()
         try:
+            plain = unpacked(session, path, "gzip", str(path)) if ending == ".csv.gz" else path
+            relation = READERS[ending].format(literal(glob.escape(str(plain))))
             doing = f"{path}: reading"
             types = {str(n): str(t) for n, t, *_ in session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=doing)}
             for column in (self.label, *self.leave_out, *self.categories):

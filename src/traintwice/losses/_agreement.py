@@ -8,12 +8,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs, at_least_single, pairs
 
 
 @dataclass(frozen=True)
+@typed
 class Agreement:
     r"""Distance between the predictions of the components; the gradient flows into all components.
 
@@ -63,6 +65,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+@typed
 class PeerCrossEntropy:
     r"""Cross entropy of each component against the predictions of the others some steps ago.
 

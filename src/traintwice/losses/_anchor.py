@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._inputs import check_fraction, teacher_probs
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
@@ -15,6 +16,7 @@ from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class Anchor(ScheduledLoss):
     r"""Cross entropy with anchored targets: the mean over the batch, summed over components.
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 from traintwice.losses._loss import Memory, Need
@@ -18,6 +19,7 @@ MATRICES = ("second-moment", "covariance", "residue")
 
 
 @dataclass(frozen=True)
+@typed
 class Decorrelation:
     r"""Sum of the squared off-diagonal entries of a matrix of the components' outputs, one matrix for each class.
 
@@ -117,6 +119,7 @@ def second_moments(out: Outputs, signal: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+@typed
 class RunningDecorrelation:
     r"""`Decorrelation` of a running estimate of its matrix, for small mini-batches.
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 from traintwice.losses._loss import Need
@@ -17,6 +18,7 @@ Form: TypeAlias = Literal["negative", "inverse"]
 
 
 @dataclass(frozen=True)
+@typed
 class Difference:
     r"""Minus the mean distance between components, summed over classes.
 

@@ -8,12 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._inputs import Average, check_average, check_temperature, kl_from, teacher_probs
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs, at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class Distillation:
     r"""KL divergence from the student to the teacher at a temperature: mean over the batch, sum over components.
 

@@ -9,11 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._inputs import Average, check_average
 from traintwice.losses._outputs import Outputs, at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class EnsembleCrossEntropy:
     r"""Cross entropy of the average of the components; the gradient flows into all components.
 

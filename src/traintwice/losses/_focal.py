@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import check_temperature, kl_from, teacher_probs
 from traintwice.losses._loss import Need, ScheduledLoss, ends
@@ -16,6 +17,7 @@ from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class FocalDistillation(ScheduledLoss):
     r"""Distillation from an old model with more weight on examples that it gets right: mean over the batch, sum over components.
 

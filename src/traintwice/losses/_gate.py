@@ -8,12 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs, at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class GateCrossEntropy:
     r"""Cross entropy of the gated mixture of the components; it trains the gate only.
 

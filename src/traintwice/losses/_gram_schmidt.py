@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 from traintwice.losses._loss import Need
@@ -15,6 +16,7 @@ from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class GramSchmidt:
     r"""Squared projections of each component's outputs on the residuals of the earlier components.
 

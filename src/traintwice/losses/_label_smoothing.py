@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._loss import ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs
@@ -14,6 +15,7 @@ from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class LabelSmoothing(ScheduledLoss):
     r"""Cross entropy with targets (1 − ε)·label + ε·uniform: mean over the batch, sum over components.
 

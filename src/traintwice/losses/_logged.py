@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._inputs import check_fraction, teacher_probs
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
@@ -14,6 +15,7 @@ from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class LoggedDistillation(ScheduledLoss):
     r"""Cross entropy with targets between the old model's predictions and the labels: mean over the batch, sum over components.
 

@@ -7,12 +7,14 @@ from math import log
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class SymmetricKLToUniform:
     r"""Minus the symmetric KL divergence between predictions and the uniform distribution: mean over the batch, sum over components.
 

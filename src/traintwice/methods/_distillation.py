@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import (
     Anchor,
@@ -18,6 +19,7 @@ from traintwice.methods._method import Method, Term, blend
 from traintwice.schedules import Weight
 
 
+@typed
 def ensemble_distillation(
     weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
 ) -> Method:
@@ -34,6 +36,7 @@ def ensemble_distillation(
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
 
 
+@typed
 def elodi(weight: Weight = 0.5, *, top_k: int | None = None, margin: float = 0.0, power: float = 2.0) -> Method:
     """One network that learns the labels and the highest logits of a homogeneous ensemble (`Recipe.teacher`), against negative flips.
 
@@ -50,6 +53,7 @@ def elodi(weight: Weight = 0.5, *, top_k: int | None = None, margin: float = 0.0
     return Method(blend(weight, CrossEntropy(), LogitDifference(top_k, margin, power)))
 
 
+@typed
 def neighbour_smoothing(smoothing: Weight = 0.2, *, uniform: float = 0.1, neighbours: int = 10) -> Method:
     """One network that learns labels smoothed towards those of near examples, by the logits of a first model (`Recipe.teacher`).
 
@@ -61,6 +65,7 @@ def neighbour_smoothing(smoothing: Weight = 0.2, *, uniform: float = 0.1, neighb
     return Method((Term(NeighbourSmoothing(smoothing, uniform, neighbours)),))
 
 
+@typed
 def logged_distillation(share: Weight = 0.5) -> Method:
     """One network that learns from the labels mixed with the logged predictions of the model it replaces.
 
@@ -72,6 +77,7 @@ def logged_distillation(share: Weight = 0.5) -> Method:
     return Method((Term(LoggedDistillation(share)),))
 
 
+@typed
 def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     """One network that learns from the old model where the old model is right, with less weight on the labels elsewhere.
 
@@ -83,6 +89,7 @@ def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     return Method((Term(Anchor(share, epsilon)),))
 
 
+@typed
 def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
     """Cross entropy and distillation from an old model with more weight where the old model is right, against negative flips.
 

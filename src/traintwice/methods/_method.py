@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses._loss import at, resolved

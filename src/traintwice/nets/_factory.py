@@ -14,12 +14,14 @@ import torch
 from torch import nn
 
 from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets._network import enter_dropout
 from traintwice.nets._pictures import count_multiply_adds
 
 
 @dataclass(frozen=True)
+@typed
 class Factory:
     """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
 

@@ -215,7 +215,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             rows=aligned.rows,
             labelled=aligned.labelled,
             order=aligned.order,
-            layouts=tuple(v.layout.describe() for v in self._views),
+            layouts=tuple(" · ".join(filter(None, [v.layout.describe(), v.source.note])) for v in self._views),
             label=self._names.get("y"),
             weight=self._names.get("w"),
             classes=self.classes,

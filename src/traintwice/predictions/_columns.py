@@ -42,6 +42,7 @@ class Source:
         packed: name of a column of lists to the columns of the file that it was made of.
         parts: the shards of a model in several files.
         fill: for rows that are elsewhere: copies those of some columns into ``relation``, which is empty until then.
+        note: what the reader of a report should know about the file; empty in general.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Source:
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: tuple[Source, ...] = ()
     fill: Callable[[Collection[str]], Source] | None = None
+    note: str = ""
 
     def cell(self, column: str, table: str = "") -> str:
         """The SQL of a column over ``relation``, which is named ``table`` in the FROM clause."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import PERCENT_TOLERANCE, SUM_TOLERANCE
+from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._columns import WIDE
 from traintwice.predictions._session import Session, any_of, show_id
 from traintwice.predictions._views import View
@@ -90,6 +90,9 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
+        bad, says = f"{w} > {MOST_WEIGHT} OR ({w} > 0 AND {w} < {LEAST_WEIGHT})", f"above {MOST_WEIGHT} or below {LEAST_WEIGHT}"
+        advice = "divide all weights by their mean"
+        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says} and not 0", w, advice))
     if layout.cluster:
         says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
         found.append(Fault(f"c{suffix} IS NULL", says, "'missing'", advice))

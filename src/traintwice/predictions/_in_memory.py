@@ -145,6 +145,8 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
     if array.ndim not in (1, 2):
         raise BadInput(f"got predictions of shape {array.shape}, expected (rows, classes) or (rows,) for one model")
     if reading["regression"]:
+        if array.ndim != 1:
+            raise BadInput(f"got predictions of shape {array.shape}, expected (rows,): a regression has one number for each row")
         return array
     if reading["logits"]:
         array = np.stack([np.zeros(len(array)), array], axis=1) if array.ndim == 1 else array.astype(np.float64)

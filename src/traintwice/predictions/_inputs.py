@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from traintwice._addresses import is_address, without_secrets
+from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._database import SCHEMES as DATABASES
@@ -113,6 +114,7 @@ def _named(given: str | Path) -> str:
         raise BadInput(f"{given!r} is not a path")
     if isinstance(given, Path) and re.match(r"[a-z][a-z0-9]+:/[^/]", str(given)):
         raise BadInput(f"{given}: pathlib makes one slash of the two in an address; pass it as text")
+    check_name(given)
     return str(given)
 
 

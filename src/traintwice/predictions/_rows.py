@@ -119,8 +119,14 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
 
 def _columns_of(reading: Reading) -> frozenset[str]:
     """Every column that an option names."""
-    several = (*reading["id"], *(reading["probs"] or ()), *reading["by"], *reading["cluster"], *reading["show"])
-    return frozenset((*several, *filter(None, (reading[o] for o in ("label", "weight", "time", "draws")))))
+    found: set[str] = set()
+    for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
+        value: Any = reading[option]
+        names = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        if not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
+        found.update(names)
+    return frozenset(found)
 
 
 class Rows:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from traintwice._files import make_scratch, remove_scratch
+from traintwice._files import check_name, make_scratch, remove_scratch
 from traintwice.errors import BadInput
 from traintwice.progress import polling, report
 
@@ -227,6 +227,7 @@ def check_target(path: str | Path) -> Path:
     """
     if not isinstance(path, str | Path):
         raise BadInput(f"path: got {type(path).__name__}, expected the name of a file that ends in .parquet")
+    check_name(path)
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")

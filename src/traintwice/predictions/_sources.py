@@ -22,7 +22,7 @@ from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._remote import RemoteFile, State
 from traintwice.predictions._session import Session, identifier, listed, literal
 from traintwice.predictions._staging import Table, refuse_repeated, registered, stream
-from traintwice.predictions._text_files import scan_of_text, standard_input, typed, unpacked
+from traintwice.predictions._text_files import ends_inside_a_line, scan_of_text, standard_input, typed, unpacked
 
 
 def open_source(session: Session, item: Any, number: int, named: frozenset[str] = frozenset()) -> Source:
@@ -176,7 +176,8 @@ def _of_shards(table: Table, shards: Shards) -> Source:
                 session.rows(f"DROP TABLE {part.relation}", doing=doing)
         return source
 
-    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names)
+    note = " · ".join(f"{part.name}: {part.note}" for part in parts if part.note)
+    source = replace(table.source(shards.name, first.packed), parts=tuple(parts), class_names=first.class_names, note=note)
     if any(part.fill is not None for part in parts) and not first.untyped:
         return replace(source, fill=fill)
     fill(cells_of[0])
@@ -220,7 +221,8 @@ def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> S
     refuse_repeated(header, name)
     source = table.staged(relation, name, prefix="c_", untyped=True)
     texts = {column: source.cell(column) for column, kind in source.columns.items() if kind == "VARCHAR"}
-    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)})
+    note = "the last line has no line break: the file may be cut short" if ends_inside_a_line(path) else ""
+    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)}, note=note)
 
 
 def _tsv(table: Table, path: Path, name: str) -> Source:
@@ -232,7 +234,7 @@ def _json(table: Table, path: Path, name: str) -> Source:
         return (
             f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
             "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
-            f"compression = 'none', {further})"
+            f"compression = 'uncompressed', {further})"
         )
 
     described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")

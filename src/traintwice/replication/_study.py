@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Replicas", "replicate"]
 
+MOST_REPLICAS = 100_000
+"""More are a typing error."""
+
 BASELINE: Mapping[str, Any] = {"base": {}}
 
 Vary = Mapping[str, Sequence[str] | None] | Sequence[str] | None
@@ -91,6 +94,8 @@ def replicas_of_study(
     Raises:
         BadSpec, StoreError, UnknownName, BadInput: an argument is not valid.
     """
+    if replicas > MOST_REPLICAS:
+        raise BadSpec(f"replicas: got {replicas}, expected at most {MOST_REPLICAS:,}")
     if replicas < 1 or seed < 0:
         raise BadSpec(f"got {replicas} replicas and seed {seed}, expected at least one replica and a seed of at least 0")
     trainer = trainer_of(train)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
+from traintwice._typed import typed
 from traintwice.compare._gate_types import GateResult
 from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from traintwice.study import Results
 
 
+@typed
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
     """Write the report of a study into a directory.
 
@@ -72,6 +74,7 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}
 
 
+@typed
 def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
     """The report of a diff as an HTML document that loads nothing and runs only its own scripts.
 
@@ -87,6 +90,7 @@ def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
     return page(diff, gate)
 
 
+@typed
 def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | None = None) -> Path:
     """Write the report of a diff: one HTML file that works offline.
 

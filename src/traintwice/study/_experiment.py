@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe

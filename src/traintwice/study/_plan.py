@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine import (
     DEFAULT_EXECUTION,
@@ -66,6 +67,7 @@ class Plan:
     execution: Execution = DEFAULT_EXECUTION
 
 
+@typed
 def plan(
     experiment: Experiment,
     data: Dataset,

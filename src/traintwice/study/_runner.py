@@ -17,6 +17,7 @@ from math import ceil
 from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice._processes import Started, cores, start_worker
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import BadSpec, StoreError, TrainingFailed
@@ -48,6 +49,7 @@ class Finished:
     note: str | None = None
 
 
+@typed
 def run(
     experiment: Experiment,
     *,

@@ -33,7 +33,7 @@ from filelock import FileLock
 from traintwice._files import TEMPORARY, write_whole
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
-from traintwice.study._replica_files import Arrays, Damage, Record, ReplicaFiles, as_json, read_json
+from traintwice.study._replica_files import SCHEMA_VERSION, Arrays, Damage, Record, ReplicaFiles, as_json, read_json
 
 FORMAT = 1
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -299,7 +299,8 @@ def _describes(note: Path, key: str) -> bool:
 
 
 def _meant(note: Mapping[str, Any]) -> str:
-    return digest({name: value for name, value in note.items() if name != "schema"})
+    known = note.get("schema") == SCHEMA_VERSION
+    return digest({name: value for name, value in note.items() if not (known and name == "schema")})
 
 
 def _ours(entry: Path) -> bool:
