@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from traintwice._decoding import check_types
+from traintwice._decoding import Decoder, check_types
 from traintwice.errors import BadInput, BadSpec, require
 from traintwice.predictions import open_predictions
 from traintwice.predictions._by_id import places_of_ids
 from traintwice.predictions._checks import to_numpy
 
-__all__ = ["Logged", "Served", "ServedFile", "Stored", "Weights"]
+__all__ = ["Logged", "Served", "ServedFile", "Stored", "Weights", "served_by_table"]
 
 _LAYOUTS = (r"networks\.(\d+)\.(.+)", r"(\d+)\.(.+)", r"()(.+)")
 """Names of tensors: of `traintwice export`, of a store, and of the state dict of one network."""
@@ -189,6 +189,14 @@ class Weights(ServedFile):
             f"{self.file}: has the tensors {_some(rest)}, expected those of the recipe's network: {_some(names[0])}. A model of another "
             "network can teach by its predictions (Logged)"
         )
+
+
+def served_by_table(value: Any, path: str) -> Any:
+    """The model in service that a table ``{type = "Logged", file = "…"}`` of a TOML file names; any other value as it is."""
+    kinds: dict[Any, type[ServedFile]] = {"Logged": Logged, "Weights": Weights}
+    if not isinstance(value, Mapping) or value.get("type") not in kinds:
+        return value
+    return Decoder().decode(kinds[value["type"]], {key: item for key, item in value.items() if key != "type"}, path)
 
 
 def _some(names: Collection[str]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from trainings import LABELS, probabilities, train, train_seed
-from traintwice import compare_recipes, measure, replicate
-from traintwice.errors import BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice import compare_recipes, measure, open_predictions, replicate
+from traintwice.errors import BadInput, BadSpec, StoreError, TrainingFailed, UnknownName
 
 IN_PROCESS = {"executor": "in-process", "labels": LABELS}
 
@@ -225,8 +225,15 @@ def test_against_the_model_in_service(store, tmp_path):
     study = replicate(train, replicas=4, recipes={"base": {}, "calm": {"noise": 0.1}}, ids=ids, store=store, **IN_PROCESS)
     served = {"id": ids, "p": probabilities(np.random.default_rng(5))[:, 1]}
     found = study.against(served)
-    assert set(found) == {"base", "calm"}
-    assert found["base"].floors
+    assert [r.recipe for r in found.recipes] == ["base", "calm"]
+    answers = served["p"] >= 0.5
+    with open_predictions(study.paths["calm"]) as opened:
+        votes = opened.read().votes
+    assert found["calm"].churn.value == pytest.approx(np.mean([vote != answers for vote in votes]))
+    assert found["calm"].noise.floor == pytest.approx(study.measure("calm")["churn"].value)
+    assert "Against the model in service" in study.report(tmp_path / "out", against=found).read_text()
+    with pytest.raises(BadInput, match="1 of 40 ids"):
+        study.against({name: column[1:] for name, column in served.items()})
 
 
 def test_the_report(store, tmp_path):

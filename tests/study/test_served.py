@@ -1,10 +1,13 @@
 """Studies whose recipes start from, or learn from, a model in service."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
 import torch
 
+from traintwice import report as reports
 from traintwice.data import Arrays, Digits, Table
 from traintwice.engine import train
 from traintwice.errors import BadInput, BadSpec
@@ -101,9 +104,24 @@ def test_a_study_in_worker_processes_and_its_file(served, tmp_path):
     assert Experiment.from_dict(experiment.to_dict()) == experiment
     results = run(experiment, store=tmp_path / "runs")
     assert results["warm"].recipe.free() == ("order",)
+    against_served(results, tmp_path)
     expected = train(rows["logged"], results.data, seed=0, replica=1).outputs["test"]
     assert np.allclose(results["logged"].logits["test"][1], expected, atol=1e-4)
-    (served / "gone.parquet").unlink(missing_ok=True)
+
+
+def against_served(results, folder):
+    """The model in service is replica 0 of the baseline."""
+    data, row = results.data, results["baseline"]
+    order = np.random.default_rng(0).permutation(len(data.test))
+    file = write_predictions(folder / "test.parquet", row.test.probs[0][order], ids=data.ids_of("test")[order])
+    found = results.against(file, id="id")
+    assert found["baseline"].churn.value == pytest.approx(float(np.mean(row.test.votes[0] != row.test.votes[1])) / 2)
+    assert found.accuracy == pytest.approx(float(np.mean(row.test.votes[0] == data.test.labels)))
+    page = reports.write(results, folder / "report", against=found)
+    assert "Against the model in service" in page.read_text()
+    assert "against_served" in json.loads((folder / "report/results.json").read_text())
+    with pytest.raises(BadInput, match="40 of the 40 ids are missing"):
+        results.against(write_predictions(folder / "other.parquet", row.test.probs[0], ids=np.arange(9000, 9040)))
 
 
 def test_short_forms_in_a_file(served):

@@ -78,6 +78,11 @@ PrecisionName = Annotated[
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a job summary.", rich_help_panel=OUTPUT)]
+Served = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="FILE", help="Predictions of the model in service: compare every recipe with it."),
+]
+ServedId = Annotated[str | None, typer.Option("--against-id", metavar="COLUMN", help="Column of ids of that file.")]
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 

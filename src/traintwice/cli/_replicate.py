@@ -14,7 +14,7 @@ import typer
 from traintwice._importing import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli._reading import NOTHING_SAID, reads_files, split
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._reading import Reading
 
 DEFAULT_REPLICAS = Path("traintwice-replicas")
@@ -60,6 +60,8 @@ def replicate(
     ] = None,
     mix_code: Annotated[bool, typer.Option("--mix-code", help="Allow replicas of different code in one recipe.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write a report.")] = None,
+    against: options.Served = None,
+    against_id: options.ServedId = None,
     reading: Reading = NOTHING_SAID,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -85,6 +87,8 @@ def replicate(
         threads=threads,
         timeout=timeout,
         mix_code=mix_code,
+        against=against,
+        against_id=against_id,
     )
 
 
@@ -112,7 +116,15 @@ def run_file(
 
 
 def train_and_show(
-    arguments: Mapping[str, Any], path: Path, report: Path | None, *, json: bool, quiet: bool, **options: Any
+    arguments: Mapping[str, Any],
+    path: Path,
+    report: Path | None,
+    *,
+    json: bool,
+    quiet: bool,
+    against: Path | None = None,
+    against_id: str | None = None,
+    **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
     from traintwice.cli import _output as output
@@ -120,6 +132,8 @@ def train_and_show(
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
+    if against is not None and not against.exists():
+        raise BadInput(f"{against}: no such file")
     allow_imports()
     wanted = replicas_of_study(**arguments)
     store = ReplicaStore(path)
@@ -138,8 +152,9 @@ def train_and_show(
         raise typer.Exit(130) from None
     found = gather(wanted, store)
     if options.get("index") is None:
+        served = None if against is None else found.against(str(against), id=against_id)
         if json:
-            output.show_json(found.to_dict())
+            output.show_json({**found.to_dict(), **({} if served is None else {"against_served": served.to_dict()})})
         else:
             output.show_sheet(found.sheet())
             try:
@@ -148,8 +163,11 @@ def train_and_show(
                     output.show_sheet(comparison.sheet())
             except TooFewReplicas as reason:
                 output.show(f"\nNo comparison: {reason}\n")
+            if served is not None:
+                output.show("\n")
+                output.show_sheet(served.sheet())
         if report is not None:
-            index = found.report(report)
+            index = found.report(report, against=served)
             if not json:
                 output.show(f"\nReport: {index}\n")
     if failed:

@@ -1,5 +1,6 @@
 """Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
 
+from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
@@ -44,6 +45,7 @@ from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
 
 __all__ = [
+    "Against",
     "Answer",
     "Band",
     "Budget",
@@ -68,6 +70,7 @@ __all__ = [
     "PlanRow",
     "PredictionUpdate",
     "Quality",
+    "RecipeAgainst",
     "RecipeComparison",
     "RecipeMeasure",
     "Review",
@@ -85,6 +88,7 @@ __all__ = [
     "benjamini_hochberg",
     "compare_recipes",
     "compare_with_baseline",
+    "compare_with_served",
     "diff",
     "diff_tokens",
     "example_variance",

@@ -9,18 +9,20 @@ from html import escape
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from traintwice._files import write_whole
-from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
+from traintwice.compare import Against, Measures, RecipeComparison, compare_recipes, compare_with_served, measure
+from traintwice.compare._floor import MARGIN
 from traintwice.compare._recipes import holm_adjusted
 from traintwice.compare._results import Shown
-from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError, unknown
-from traintwice.predictions import Reading, items_of
+from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
+from traintwice.predictions import Reading, items_of, open_predictions
+from traintwice.predictions._checks import to_numpy
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
 
 __all__ = ["Failure", "Replication"]
-
-FEWEST_FOR_A_FLOOR = 2
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -122,45 +124,50 @@ class Replication(Shown):
             found.append(compare_recipes(*pair, names=(first, other), paired=True, **cast(Any, {**self.reading, **options})))
         return dict(zip(others, holm_adjusted(found), strict=True))
 
-    def against(self, deployed: Any, *, split: str | None = None, **options: Any) -> dict[str, Diff]:
-        """Compare the model in service with the first replica of every recipe.
-
-        The other replicas of the baseline give the noise floor: the deployed model is taken to be a training of the baseline.
+    def against(
+        self, deployed: Any, *, split: str | None = None, level: float = 0.95, margin: float = MARGIN, **reading: Any
+    ) -> Against:
+        """Compare every recipe with the model in service; the floor is the churn of the recipe's own replicas.
 
         Args:
-            deployed: its predictions, a file or table.
+            deployed: its predictions, a file or table. Rows are matched by id, or by position where the trainings return no ids.
             split: its name; None: "test", or else the last split.
-            options: of `traintwice.diff`.
+            level, margin: see `traintwice.compare.compare_with_served`.
+            reading: how the file is read, see `traintwice.open_predictions`.
         Returns:
-            A `Diff` by recipe.
+            An `Against`: churn, negative flips and a verdict for each recipe, and its difference from the baseline.
         Raises:
-            BadInput: see `traintwice.diff`. TooFewReplicas: a recipe has no replica.
+            BadInput: see `traintwice.open_predictions`, or predictions without answers. TooFewReplicas: a recipe has no replica.
         """
         (old,) = items_of(deployed)
-        files = {recipe: list(found.values()) for recipe, found in self._of_split(split).items()}
-        base, found = files.get(self.recipes[0], []), {}
+        name, recipes = str(deployed) if isinstance(deployed, str | Path) else "table", {}
+        answers: np.ndarray | None = None
         for recipe in self.recipes:
-            if not files.get(recipe):
+            files = self._of_split(split).get(recipe, {})
+            if not files:
                 raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
-            new, *rest = files[recipe]
-            floor = [path for path in base if path != new]
-            given = {} if len(floor) < FEWEST_FOR_A_FLOOR else {"floor": floor}
-            if given and recipe != self.recipes[0] and len(rest) >= FEWEST_FOR_A_FLOOR:
-                given["new_floor"] = rest
-            found[recipe] = diff(old, new, **cast(Any, {**given, **self.reading, **options}))
-        return found
+            with open_predictions([old, *files.values()], **cast(Any, {**self.reading, **reading})) as opened:
+                every = opened.read()
+            if every.has_scores:
+                raise BadInput("against: got numbers, which have no answers to compare; use traintwice.diff")
+            answers = to_numpy(every.votes)[0] if answers is None else answers
+            recipes[recipe] = (every.models(1, every.replicas), tuple(files))
+        if answers is None:
+            raise TooFewReplicas("against: no recipe")
+        return compare_with_served(name, answers, recipes, level=level, margin=margin)
 
-    def report(self, out: str | Path) -> Path:
+    def report(self, out: str | Path, *, against: Against | None = None) -> Path:
         """Write a page with the table, the comparisons and the measures of every recipe.
 
         Args:
             out: directory; made where it does not exist.
+            against: the comparison with the model in service, to show on the page.
         Returns:
             The path of ``index.html``.
         Raises:
             StoreError: it cannot be written.
         """
-        sheets = [self.sheet()]
+        sheets = [self.sheet(), *([] if against is None else [against.sheet()])]
         parts: list[Callable[[], Sequence[Shown]]] = [
             lambda: list(self.compare().values()),
             *[lambda recipe=recipe: [self.measure(recipe)] for recipe in self.recipes],

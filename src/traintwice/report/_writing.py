@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
+from traintwice.compare._against import Against
 from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from traintwice.study import Results
 
 
-def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
+def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95, against: Against | None = None) -> Path:
     """Write the report of a study into a directory.
 
         index.html        the page: findings, charts, examples, table, how to reproduce it; one file that works offline
@@ -30,6 +31,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         results: of a study.
         out: the directory; created if missing. Files of these names in it are replaced, each as a whole or not at all.
         level: of all intervals, and of the comparisons.
+        against: the comparison with the model in service, to show on the page.
     Returns:
         The path of the page.
     Raises:
@@ -43,9 +45,10 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
     files = {
         "table.md": table.to_markdown(),
         "table.csv": table.to_csv(),
-        "results.json": json.dumps(plain(results, level=level), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "results.json": json.dumps(plain(results, level=level, against=against), indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n",
         "experiment.toml": results.experiment.to_toml(),
-        "index.html": page(results, level=level),
+        "index.html": page(results, level=level, against=against),
     }
     if (stream := progressive_findings(results, level=level)) is not None:
         files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
@@ -59,7 +62,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
     return folder / "index.html"
 
 
-def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
+def plain(results: Results, *, level: float = 0.95, against: Against | None = None) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in sentences."""
     from traintwice.report._findings import sentences
     from traintwice.study import progressive_findings, source_shares, verdict
@@ -68,7 +71,14 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     sources = {} if shares is None else {"sources": shares.to_dict()}
     found = progressive_findings(results, level=level)
     stream = {} if found is None else {"stream": found.to_dict()}
-    return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}
+    served = {} if against is None else {"against_served": against.to_dict()}
+    return {
+        **results.to_dict(level=level),
+        **sources,
+        **stream,
+        **served,
+        "findings": sentences(verdict(results, level=level), results),
+    }
 
 
 def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
