@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
-    from traintwice.study import Experiment, Results, Store, run
+    from traintwice.served import Logged, Weights
+    from traintwice.study import Chain, ChainResults, Experiment, Results, Store, chain, run
 
 _COMPARE = (
     "Budget",
     "Diff",
     "GateResult",
+    "Logged",
     "Measures",
     "Plan",
     "compare_recipes",
@@ -44,24 +46,31 @@ _PLACES = {
     **dict.fromkeys(_COMPARE, "traintwice.compare"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
     **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
+    **dict.fromkeys(["Logged", "Weights"], "traintwice.served"),
 }
 
 _NEEDS_TORCH = {
+    "Chain": "traintwice.study",
+    "ChainResults": "traintwice.study",
     "Execution": "traintwice.engine",
     "Experiment": "traintwice.study",
     "Recipe": "traintwice.recipes",
     "Results": "traintwice.study",
     "Store": "traintwice.study",
+    "chain": "traintwice.study",
     "run": "traintwice.study",
 }
 
 __all__ = [
     "Budget",
+    "Chain",
+    "ChainResults",
     "Diff",
     "Estimate",
     "Execution",
     "Experiment",
     "GateResult",
+    "Logged",
     "Measures",
     "Plan",
     "Predictions",
@@ -71,6 +80,8 @@ __all__ = [
     "Run",
     "Store",
     "TraintwiceError",
+    "Weights",
+    "chain",
     "check_same_seed",
     "compare_recipes",
     "diff",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from rich.console import Console
 from traintwice._importing import imports_refused
 from traintwice._processes import started_early
 from traintwice._versions import diagnostic
+from traintwice.cli._chain import chain
 from traintwice.cli._check import check
 from traintwice.cli._diff import diff
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
@@ -252,9 +254,9 @@ def show(
     print_one(Console(), name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
 
 
-VERBS = {
+VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Compare predictions": (diff, gate, measure, plan, tokens),
-    "Train and study": (run, report, check, replicate),
+    "Train and study": (run, report, check, replicate, chain),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
 
 if TYPE_CHECKING:
-    from traintwice.study import Results
+    from traintwice.study import ChainResults, Results
 
 
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95, against: Against | None = None) -> Path:
@@ -52,14 +53,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95,
     }
     if (stream := progressive_findings(results, level=level)) is not None:
         files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_whole(folder / name, text.encode())
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
-    return folder / "index.html"
+    return _write_folder(Path(out), files)
 
 
 def plain(results: Results, *, level: float = 0.95, against: Against | None = None) -> dict[str, Any]:
@@ -79,6 +73,37 @@ def plain(results: Results, *, level: float = 0.95, against: Against | None = No
         **served,
         "findings": sentences(verdict(results, level=level), results),
     }
+
+
+def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
+    """Write the report of a chain of retrains: ``index.html``, and ``results.json`` with all numbers.
+
+    Args:
+        results: what `traintwice.chain` returns.
+        out: the directory; created if missing. Files of these names in it are replaced.
+    Returns:
+        The path of the page.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
+    """
+    _require_charts()
+    import tomli_w
+
+    from traintwice._versions import versions
+    from traintwice.report._chain import drift_of_chain
+    from traintwice.report._document import render
+
+    page = render(
+        "sheet.html.j2",
+        [drift_of_chain(results)],
+        title=f"{results.chain.name}: how far do daily retrains drift?",
+        kicker="chain of retrains",
+        version=versions()["traintwice"],
+        sheet=results.sheet(),
+        chart="chain",
+        toml=tomli_w.dumps(results.chain.to_dict()),
+    )
+    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
 
 
 def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
@@ -114,6 +139,17 @@ def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | N
     except OSError as error:
         raise _cannot_write(out, error) from None
     return out
+
+
+def _write_folder(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files into a folder; returns the path of the page."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(folder / name, text.encode())
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    return folder / "index.html"
 
 
 def _require_charts() -> None:

@@ -1,5 +1,7 @@
 """Studies: plan the missing replicas, train them, gather the results."""
 
+from traintwice.study._chain import Chain, ChainPlan, prepare_chain, train_chain
+from traintwice.study._chain_results import ChainResults, chain, gather_chain
 from traintwice.study._checkpoint import Every
 from traintwice.study._determinism import Audit, audit
 from traintwice.study._experiment import Experiment
@@ -18,6 +20,9 @@ __all__ = [
     "MEASURES",
     "Audit",
     "Caution",
+    "Chain",
+    "ChainPlan",
+    "ChainResults",
     "Damage",
     "Drift",
     "Every",
@@ -32,14 +37,18 @@ __all__ = [
     "Verdict",
     "audit",
     "cautions",
+    "chain",
     "component_table",
     "gather",
+    "gather_chain",
     "plan",
     "prepare",
+    "prepare_chain",
     "progressive_findings",
     "relative_change",
     "run",
     "source_shares",
+    "train_chain",
     "train_missing",
     "verdict",
 ]

@@ -45,13 +45,15 @@ class Setup(TypedDict):
 
 
 class TaskMessage(TypedDict):
-    """Replicas of one recipe to train, in plain values."""
+    """Replicas of one recipe to train, in plain values; ``data`` and ``seed`` are None where those of the setup hold."""
 
     key: str
     recipe: dict[str, Any]
     replicas: list[int]
     save_weights: bool
     execution: dict[str, Any]
+    data: dict[str, Any] | None
+    seed: int | None
 
 
 class Answer(TypedDict):
@@ -100,6 +102,10 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
     """An answer for each replica of a task, as replicas are finished."""
     left = list(task["replicas"])
     try:
+        if task["data"] is not None:
+            source = decode(Source, task["data"], "data")  # type: ignore[type-abstract]
+            data = source.load()
+        seed = seed if task["seed"] is None else task["seed"]
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             if source.load().digest != data.digest:
