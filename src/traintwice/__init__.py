@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
     from traintwice.served import Logged, Weights
-    from traintwice.study import Chain, ChainResults, Experiment, Results, Store, chain, run
+    from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
 _COMPARE = (
     "Budget",
@@ -57,8 +57,11 @@ _NEEDS_TORCH = {
     "Recipe": "traintwice.recipes",
     "Results": "traintwice.study",
     "Store": "traintwice.study",
+    "Tuned": "traintwice.study",
+    "Tuning": "traintwice.study",
     "chain": "traintwice.study",
     "run": "traintwice.study",
+    "tune": "traintwice.study",
 }
 
 __all__ = [
@@ -80,6 +83,8 @@ __all__ = [
     "Run",
     "Store",
     "TraintwiceError",
+    "Tuned",
+    "Tuning",
     "Weights",
     "chain",
     "check_same_seed",
@@ -94,6 +99,7 @@ __all__ = [
     "replicate",
     "run",
     "self_test",
+    "tune",
     "write_predictions",
 ]
 

@@ -37,6 +37,7 @@ from traintwice.cli._options import (
 )
 from traintwice.cli._replicate import replicate, run_file
 from traintwice.cli._storage import export, fetch, predict, store
+from traintwice.cli._tune import tune
 from traintwice.errors import BadSpec, TraintwiceError, require
 from traintwice.replication._study_file import is_replication
 
@@ -256,7 +257,7 @@ def show(
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Compare predictions": (diff, gate, measure, plan, tokens),
-    "Train and study": (run, report, check, replicate, chain),
+    "Train and study": (run, report, check, replicate, chain, tune),
     "Look up": (list_names, show),
     "Data and trained replicas": (fetch, store, export, predict),
 }

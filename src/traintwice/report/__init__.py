@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
-    from traintwice.report._writing import diff_page, plain, write, write_chain, write_diff
+    from traintwice.report._writing import diff_page, plain, write, write_chain, write_diff, write_tuned
 
-__all__ = ["diff_page", "plain", "sentences", "write", "write_chain", "write_diff"]
+__all__ = ["diff_page", "plain", "sentences", "write", "write_chain", "write_diff", "write_tuned"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,9 @@ from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
 
 if TYPE_CHECKING:
-    from traintwice.study import ChainResults, Results
+    from traintwice.report._style import Figure
+    from traintwice.study import ChainResults, Results, Tuned
+    from traintwice.tables import Sheet
 
 
 def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95, against: Against | None = None) -> Path:
@@ -89,21 +91,39 @@ def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
     _require_charts()
     import tomli_w
 
-    from traintwice._versions import versions
     from traintwice.report._chain import drift_of_chain
+
+    toml = tomli_w.dumps(results.chain.to_dict())
+    title = f"{results.chain.name}: how far do daily retrains drift?"
+    page = _sheet_page(results.sheet(), drift_of_chain(results), title=title, kicker="chain of retrains", toml=toml)
+    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
+
+
+def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
+    """Write the report of a search: ``index.html``, and ``results.json`` with all numbers and trials.
+
+    Args:
+        found: what `traintwice.tune` returns.
+        out: the directory; created if missing. Files of these names in it are replaced.
+    Returns:
+        The path of the page.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
+    """
+    _require_charts()
+    from traintwice.report._front import front_of_search
+
+    title = f"{found.tuning.study.name}: accuracy, churn and calibration by setting"
+    page = _sheet_page(found.sheet(), front_of_search(found), title=title, kicker="search for weights", toml=found.toml())
+    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(found.to_dict(), indent=1) + "\n"})
+
+
+def _sheet_page(sheet: Sheet, figure: Figure, **values: Any) -> str:
+    """A page with one chart and the tables of a sheet."""
+    from traintwice._versions import versions
     from traintwice.report._document import render
 
-    page = render(
-        "sheet.html.j2",
-        [drift_of_chain(results)],
-        title=f"{results.chain.name}: how far do daily retrains drift?",
-        kicker="chain of retrains",
-        version=versions()["traintwice"],
-        sheet=results.sheet(),
-        chart="chain",
-        toml=tomli_w.dumps(results.chain.to_dict()),
-    )
-    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
+    return render("sheet.html.j2", [figure], sheet=sheet, chart=figure.name, version=versions()["traintwice"], **values)
 
 
 def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:

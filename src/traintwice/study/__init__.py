@@ -11,8 +11,11 @@ from traintwice.study._replica_files import Damage
 from traintwice.study._results import MATCHED, MEASURES, Results, gather
 from traintwice.study._rows import Caution, RowResult, cautions
 from traintwice.study._runner import Finished, prepare, run, train_missing
+from traintwice.study._search import Range, Search, Tuning, least_change
 from traintwice.study._store import Store
 from traintwice.study._tables import component_table, source_shares
+from traintwice.study._tune import final, recorded, search, tune, tuned
+from traintwice.study._tuned import Trial, Tuned
 from traintwice.study._verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -31,24 +34,35 @@ __all__ = [
     "Finished",
     "Plan",
     "ProgressiveFindings",
+    "Range",
     "Results",
     "RowResult",
+    "Search",
     "Store",
+    "Trial",
+    "Tuned",
+    "Tuning",
     "Verdict",
     "audit",
     "cautions",
     "chain",
     "component_table",
+    "final",
     "gather",
     "gather_chain",
+    "least_change",
     "plan",
     "prepare",
     "prepare_chain",
     "progressive_findings",
+    "recorded",
     "relative_change",
     "run",
+    "search",
     "source_shares",
     "train_chain",
     "train_missing",
+    "tune",
+    "tuned",
     "verdict",
 ]
