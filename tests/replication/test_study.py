@@ -232,7 +232,7 @@ def test_against_the_model_in_service(store, tmp_path):
     assert found["calm"].churn.value == pytest.approx(np.mean([vote != answers for vote in votes]))
     assert found["calm"].noise.floor == pytest.approx(study.measure("calm")["churn"].value)
     assert "Against the model in service" in study.report(tmp_path / "out", against=found).read_text()
-    with pytest.raises(BadInput, match="1 of 40 ids"):
+    with pytest.raises(BadInput, match="lacks 1 of the 40 ids"):
         study.against({name: column[1:] for name, column in served.items()})
 
 

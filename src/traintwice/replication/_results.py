@@ -130,7 +130,8 @@ class Replication(Shown):
         """Compare every recipe with the model in service; the floor is the churn of the recipe's own replicas.
 
         Args:
-            deployed: its predictions, a file or table. Rows are matched by id, or by position where the trainings return no ids.
+            deployed: its predictions, a file or table. Rows are matched by id; its further rows are left out. Where the trainings return
+                no ids, a row's id is its number.
             split: its name; None: "test", or else the last split.
             level, margin: see `traintwice.compare.compare_with_served`.
             reading: how the file is read, see `traintwice.open_predictions`.
@@ -146,8 +147,14 @@ class Replication(Shown):
             files = self._of_split(split).get(recipe, {})
             if not files:
                 raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
-            with open_predictions([old, *files.values()], **cast(Any, {**self.reading, **reading})) as opened:
+            options = {**self.reading, **reading, "on_missing": "drop"}
+            with open_predictions([old, *files.values()], **cast(Any, options)) as opened:
                 every = opened.read()
+            rows = max(self.records[recipe][m]["splits"][self._split_name(split)]["rows"] for m in files)
+            if every.examples < rows:
+                raise BadInput(
+                    f"{name}: lacks {rows - every.examples:,} of the {rows:,} ids of the replicas; each needs a prediction"
+                )
             if every.has_scores:
                 raise BadInput("against: got numbers, which have no answers to compare; use traintwice.diff")
             answers = to_numpy(every.votes)[0] if answers is None else answers
@@ -243,9 +250,12 @@ class Replication(Shown):
             raise unknown("recipe", recipe, self.recipes)
         return recipe or self.recipes[0]
 
-    def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
+    def _split_name(self, split: str | None) -> str:
         if split is None:
             split = "test" if "test" in self.files else next(reversed(self.splits), "")
         if split not in self.files and self.files:
             raise unknown("split", split, self.files)
-        return self.files.get(split, {})
+        return split
+
+    def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
+        return self.files.get(self._split_name(split), {})
