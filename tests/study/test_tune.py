@@ -14,8 +14,13 @@ from traintwice.study._tune import front
 PLAIN = {
     "name": "small",
     "replicas": 3,
-    "data": {"type": "Digits", "train": 64, "validation": 40, "test": 40},
-    "recipe": {"network": {"type": "MLP", "hidden": [8]}, "epochs": 2, "batch_size": 32},
+    "data": {"type": "Digits", "train": 128, "validation": 40, "test": 40},
+    "recipe": {
+        "network": {"type": "MLP", "hidden": [8]},
+        "epochs": 6,
+        "batch_size": 32,
+        "optimizer": {"type": "Adam", "lr": 0.01},
+    },
     "rows": {"base": {}, "entropy": {"method": {"builder": "entropy_regulariser", "alpha": 0.1}}},
     "tune": {
         "row": "entropy",
@@ -127,9 +132,13 @@ def test_a_study_with_a_search_runs_as_it_is(tmp_path):
         ({"row": "base"}, BadSpec, "got the baseline 'base'"),
         ({"seed": 0}, BadSpec, "the seed of the study"),
         ({"search": {}}, BadSpec, "search: got none"),
-        ({"search": {"method.alpha": {"low": 1.0, "high": 0.1}}}, BadSpec, r"search\.method\.weight: Range: got 1\.0 to 0\.1"),
+        (
+            {"search": {"method.alpha": {"low": 1.0, "high": 0.1}}},
+            BadSpec,
+            r"tune: search\.method\.alpha: Range: got 1\.0 to 0\.1",
+        ),
         ({"search": {"method.wait": {"low": 0.1, "high": 0.2}}}, UnknownName, "no setting of entropy_regulariser named 'wait'"),
-        ({"search": {"method.alpha": {"low": 0.1, "high": 2.0}}}, BadSpec, "rows.entropy"),
+        ({"search": {"method.alpha.x": {"low": 0.1, "high": 2.0}}}, BadSpec, "'alpha' is not a table in rows"),
         ({"trials": 0}, BadSpec, "trials: got 0"),
         ({"trails": 3}, UnknownName, "Did you mean 'trials'"),
     ],

@@ -64,16 +64,14 @@ class Search:
         check_types(self)
         for name, least in (("trials", 1), ("replicas", 2), ("together", 1), ("front", 1)):
             if getattr(self, name) < least:
-                raise BadSpec(f"{TUNE}.{name}: got {getattr(self, name)}, expected at least {least}")
+                raise BadSpec(f"{name}: got {getattr(self, name)}, expected at least {least}")
         if not self.search:
-            raise BadSpec(
-                f'{TUNE}.search: got none, expected settings such as "method.weight" = {{low = 0.01, high = 1, log = true}}'
-            )
+            raise BadSpec('search: got none, expected settings such as "method.weight" = {low = 0.01, high = 1, log = true}')
         self.ranges()
 
     def ranges(self) -> dict[str, Range]:
         """The ranges by the path of their setting."""
-        return {path: decode(Range, found, f"{TUNE}.search.{path}") for path, found in self.search.items()}
+        return {path: decode(Range, found, f"search.{path}") for path, found in self.search.items()}
 
 
 @dataclass(frozen=True)
