@@ -45,15 +45,15 @@ class Setup(TypedDict):
 
 
 class TaskMessage(TypedDict):
-    """Replicas of one recipe to train, in plain values; ``data`` and ``seed`` are None where those of the setup hold."""
+    """Replicas of one recipe to train, in plain values; without ``data`` and ``seed`` those of the setup hold."""
 
     key: str
     recipe: dict[str, Any]
     replicas: list[int]
     save_weights: bool
     execution: dict[str, Any]
-    data: dict[str, Any] | None
-    seed: int | None
+    data: NotRequired[dict[str, Any] | None]
+    seed: NotRequired[int | None]
 
 
 class Answer(TypedDict):
@@ -102,10 +102,11 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
     """An answer for each replica of a task, as replicas are finished."""
     left = list(task["replicas"])
     try:
-        if task["data"] is not None:
-            source = decode(Source, task["data"], "data")  # type: ignore[type-abstract]
+        if (own := task.get("data")) is not None:
+            source = decode(Source, own, "data")  # type: ignore[type-abstract]
             data = source.load()
-        seed = seed if task["seed"] is None else task["seed"]
+        of_task = task.get("seed")
+        seed = seed if of_task is None else of_task
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             if source.load().digest != data.digest:
