@@ -40,6 +40,7 @@ LAYERS = {
     "methods": 2,
     "components": 2,
     "progressive": 1,
+    "served": 2,
     "compare": 3,
     "tables": 4,
     "recipe_checks": 3,

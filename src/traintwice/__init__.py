@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
-    from traintwice.study import Experiment, Results, Store, run
+    from traintwice.served import Logged, Weights
+    from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
 _COMPARE = (
     "Budget",
     "Diff",
     "GateResult",
+    "Logged",
     "Measures",
     "Plan",
     "compare_recipes",
@@ -48,6 +50,7 @@ _PLACES = {
     **dict.fromkeys(_COMPARE, "traintwice.compare"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
     **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
+    **dict.fromkeys(["Logged", "Weights"], "traintwice.served"),
 }
 
 _ROOMS: tuple[str, ...] = (
@@ -76,21 +79,30 @@ _ROOMS += (
 _ROOMS_WITH_TORCH = ("components", "controls", "engine", "losses", "methods", "nets", "recipes", "specs", "study")
 
 _NEEDS_TORCH = {
+    "Chain": "traintwice.study",
+    "ChainResults": "traintwice.study",
     "Execution": "traintwice.engine",
     "Experiment": "traintwice.study",
     "Recipe": "traintwice.recipes",
     "Results": "traintwice.study",
     "Store": "traintwice.study",
+    "Tuned": "traintwice.study",
+    "Tuning": "traintwice.study",
+    "chain": "traintwice.study",
     "run": "traintwice.study",
+    "tune": "traintwice.study",
 }
 
 __all__ = [
     "Budget",
+    "Chain",
+    "ChainResults",
     "Diff",
     "Estimate",
     "Execution",
     "Experiment",
     "GateResult",
+    "Logged",
     "Measures",
     "Plan",
     "Predictions",
@@ -100,6 +112,10 @@ __all__ = [
     "Run",
     "Store",
     "TraintwiceError",
+    "Tuned",
+    "Tuning",
+    "Weights",
+    "chain",
     "check_same_seed",
     "compare_recipes",
     "diff",
@@ -113,6 +129,7 @@ __all__ = [
     "replicate",
     "run",
     "self_test",
+    "tune",
     "write_predictions",
 ]
 

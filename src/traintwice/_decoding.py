@@ -84,7 +84,8 @@ class Decoder:
             return None
         family = next((o for o in options if o in self.families), None)
         plain = [o for o in options if o is not NoneType and o is not family]
-        if family is not None and (isinstance(value, Mapping) or not plain):
+        tables = any(map(dataclasses.is_dataclass, plain))
+        if family is not None and (not plain or (isinstance(value, Mapping) and ("type" in value or not tables))):
             return self.read(family, value, path)
         return self.read(plain[0], value, path)
 

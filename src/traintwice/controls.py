@@ -18,6 +18,7 @@ from traintwice.nets import MLP, Activation, Network
 from traintwice.optimizers import SGD, Adam
 from traintwice.recipes import Earlier, Recipe
 from traintwice.schedules import CosineDecay, CyclicCosine, LinearDecay, StepDecay, Weight
+from traintwice.served import Served
 
 __all__ = [
     "bagging",
@@ -186,8 +187,10 @@ def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe
         share, replace: see `Sample`.
     """
 
-    def drawn(earlier: Earlier | None) -> Earlier | None:
-        return None if earlier is None else Earlier(data_draws(earlier.recipe, share, replace), earlier.replica)
+    def drawn(earlier: Earlier | Served | None) -> Earlier | Served | None:
+        if not isinstance(earlier, Earlier):
+            return earlier
+        return Earlier(data_draws(earlier.recipe, share, replace), earlier.replica)
 
     return base.change(sample=Sample(share, replace), start=drawn(base.start), teacher=drawn(base.teacher))
 

@@ -26,6 +26,7 @@ from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
+from traintwice.served import Logged, Served, Stored
 
 __all__ = ["Cost", "Earlier", "Recipe"]
 
@@ -86,8 +87,10 @@ class Recipe:
         clip_norm: largest norm of the gradients of each component, and of a gate; larger gradients are scaled down. Shared parts count
             to the first component. None does not clip.
         sharpness: ρ of sharpness-aware minimisation, >= 0; 0 is plain training.
-        start: an earlier model to start from, with its gate where both have one; None draws new weights.
-        teacher: an earlier model to learn from; methods with a distillation term need one.
+        start: an earlier model to start from, with its gate where both have one, or `Weights` of a model in service; None draws new
+            weights.
+        teacher: an earlier model to learn from, or the predictions (`Logged`) or `Weights` of a model in service; methods with a
+            distillation term need one.
         fixed: sources of randomness that all replicas share.
         alike: sources of randomness that the components of a replica share: "initialisation", "dropout" or both; None gives each
             component its own. (For order and augmentation see `own_batches` and `views`.)
@@ -120,8 +123,8 @@ class Recipe:
     own_batches: OwnBatches | None = None
     clip_norm: float | None = None
     sharpness: float = 0.0
-    start: Earlier | None = None
-    teacher: Earlier | None = None
+    start: Earlier | Served | None = None
+    teacher: Earlier | Served | None = None
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
     views: Literal["same", "own"] = "same"
@@ -142,10 +145,15 @@ class Recipe:
         if self.hardware not in ("fixed", "emulated", "free"):
             raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed', 'emulated' or 'free'")
         shared = self.own_batches.size(self.batch_size) if self.own_batches is not None else None
-        teacher = self.teacher.recipe.method if self.teacher is not None else None
+        for name in ("start", "teacher"):
+            if not isinstance(getattr(self, name), Earlier | Served | None):
+                raise BadSpec(f"Recipe.{name}: got {type(getattr(self, name)).__name__}, expected Earlier, Logged or Weights")
+        if isinstance(self.start, Logged):
+            raise BadSpec("Recipe.start: got Logged, which has no weights to start from; expected Weights or Earlier")
         check_components(self.components, self.method, self.network, self.own_batches)
-        check_teacher(self.method, teacher, self.own_batches)
-        check_views(self.views, self.augmentation, self.method.components, teacher is not None, shared)
+        taught = isinstance(self.teacher, Earlier) and self.teacher.recipe.method.keep == "gate"
+        check_teacher(self.method, self.teacher is not None, self.own_batches, gated=taught)
+        check_views(self.views, self.augmentation, self.method.components, self.teacher is not None, shared)
         differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
         check_alike(self.alike, self.method.components, self.network, differ)
         check_shared_part(self.own_batches, self.batch_size, self.method)
@@ -155,7 +163,7 @@ class Recipe:
             )
         if self.progressive is not None:
             plain = self.own_batches is None and self.averaging is None
-            check_progressive(self.epochs, bool(self.earlier()), plain, self.method)
+            check_progressive(self.epochs, self.start is not None or self.teacher is not None, plain, self.method)
         for component in range(self.method.components):
             check_sparse(self.network_of(component), self.optimizer_of(component), self.clip_norm, self.sharpness)
 
@@ -199,7 +207,8 @@ class Recipe:
             "hardware": self.hardware != "fixed",
         }
         earlier = {"start": self.start, "teacher": self.teacher}
-        own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]
+        own = [name for name, e in earlier.items() if isinstance(e, Earlier) and e.replica == "own" and e.recipe.free()]
+        own += [name for name, e in earlier.items() if isinstance(e, Stored)]
         return (*(source for source, there in present.items() if there and source not in self.fixed), *own)
 
     def epoch_size(self, examples: int) -> int:
@@ -219,7 +228,7 @@ class Recipe:
 
     def earlier(self) -> tuple[Earlier, ...]:
         """The earlier models that must be trained first."""
-        return tuple(e for e in (self.start, self.teacher) if e is not None)
+        return tuple(e for e in (self.start, self.teacher) if isinstance(e, Earlier))
 
     def cost(self, base: Recipe, shape: tuple[int, ...], classes: int) -> Cost:
         """Cost of this recipe relative to a base recipe, for inputs of a shape.
@@ -230,8 +239,8 @@ class Recipe:
         The forward and backward pass of a step are three units of work, a forward pass is one. Sharpness-aware minimisation doubles the
         passes, a stale peer adds a forward pass, a shared part of the batch adds its share.
 
-        Source: the cost column of CH Table 2. Ours: the unit is one component of the base recipe. An earlier model to start from, and a
-        teacher that all replicas share, are not counted.
+        Source: the cost column of CH Table 2. Ours: the unit is one component of the base recipe. An earlier model to start from, a model
+        in service, and a teacher that all replicas share, are not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)
@@ -247,6 +256,6 @@ class Recipe:
         passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
         samples = [1.0 if recipe.sample is None else recipe.sample.share for recipe in (self, base)]
         train = sum(networks) * passes * self.epochs * samples[0] / (base.epochs * samples[1])
-        if self.teacher is not None and self.teacher.replica == "own":
+        if isinstance(self.teacher, Earlier) and self.teacher.replica == "own":
             train += self.teacher.recipe.cost(base, shape, classes).train
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))

@@ -20,6 +20,7 @@ from traintwice.controls import CONTROLS
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
 from traintwice.recipes import ALGORITHM, Recipe
+from traintwice.served import Logged, Served, Stored, Weights
 
 __all__ = ["controlled", "decode", "digest", "encode", "identity", "key_of"]
 
@@ -33,6 +34,7 @@ FAMILIES: dict[Any, dict[str, type]] = {
     augmentation.Augmentation: {c.__name__: c for c in augmentation.ALL},
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},
+    Served: {c.__name__: c for c in (Logged, Weights, Stored)},
 }
 """Type of a field to the classes of its values, by their names in files."""
 
@@ -86,9 +88,16 @@ def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
 def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
     """The encoded recipe without the settings that change no weight."""
     method: dict[str, Any] = {name: value for name, value in recipe["method"].items() if name != "keep"}
-    # A student sees what its teacher keeps, so `keep` of a teacher stays; a start is weights and nothing else.
-    start = {"start": {**recipe["start"], "recipe": _trained(recipe["start"]["recipe"])}} if "start" in recipe else {}
-    return {**recipe, "method": method, **start}
+    found = {**recipe, "method": method}
+    for name in ("start", "teacher"):
+        earlier = recipe.get(name, {})
+        if "file" in earlier:  # a model in service is its content, wherever the file is
+            found[name] = {key: value for key, value in earlier.items() if key != "file"}
+        elif (
+            "recipe" in earlier and name == "start"
+        ):  # a start is weights and nothing else; a student sees what its teacher keeps
+            found[name] = {**earlier, "recipe": _trained(earlier["recipe"])}
+    return found
 
 
 @typed

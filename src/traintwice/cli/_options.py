@@ -100,6 +100,11 @@ Short = Annotated[
     bool,
     typer.Option("--short", help="With --markdown: under 20 lines, for a comment in a pull request.", rich_help_panel=OUTPUT),
 ]
+Served = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="FILE", help="Predictions of the model in service: compare every recipe with it."),
+]
+ServedId = Annotated[str | None, typer.Option("--against-id", metavar="COLUMN", help="Column of ids of that file.")]
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 

@@ -14,10 +14,11 @@ import typer
 from traintwice._importing import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli._reading import NOTHING_SAID, reads_files, split
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
+    from traintwice.compare import Against
     from traintwice.replication import Replication
 
 DEFAULT_REPLICAS = Path("traintwice-replicas")
@@ -74,6 +75,8 @@ def replicate(
         list[str] | None,
         typer.Option("--track", metavar="NAME", help="Send measures and report to mlflow, wandb or tensorboard, or NAME=PLACE."),
     ] = None,
+    against: options.Served = None,
+    against_id: options.ServedId = None,
     reading: Reading = NOTHING_SAID,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -103,6 +106,8 @@ def replicate(
         threads=threads,
         timeout=timeout,
         mix_code=mix_code,
+        against=against,
+        against_id=against_id,
     )
 
 
@@ -137,6 +142,8 @@ def train_and_show(
     json: bool,
     quiet: bool,
     track: Sequence[str] | None = None,
+    against: Path | None = None,
+    against_id: str | None = None,
     **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
@@ -144,6 +151,8 @@ def train_and_show(
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
+    if against is not None and not against.exists():
+        raise BadInput(f"{against}: no such file")
     allow_imports()
     trackers = [tracker_of(text) for text in track or ()]
     wanted = replicas_of_study(**arguments)
@@ -163,7 +172,8 @@ def train_and_show(
         raise typer.Exit(130) from None
     found = gather(wanted, store)
     if options.get("index") is None:
-        _show(found, report, json=json)
+        served = None if against is None else found.against(str(against), id=against_id)
+        _show(found, report, json=json, served=served)
         for tracker in trackers:
             tracker(found)
     if failed:
@@ -191,13 +201,13 @@ def report_replicas(path: Path, study: str | None, report: Path | None, *, json:
     _show(stored(path), report, json=json)
 
 
-def _show(found: Replication, report: Path | None, *, json: bool) -> None:
+def _show(found: Replication, report: Path | None, *, json: bool, served: Against | None = None) -> None:
     """Print the table and the comparisons, or all as JSON; write the report."""
     from traintwice.cli import _output as output
     from traintwice.errors import TooFewReplicas
 
     if json:
-        output.show_json(found.to_dict())
+        output.show_json({**found.to_dict(), **({} if served is None else {"against_served": served.to_dict()})})
     else:
         output.show_sheet(found.sheet())
         try:
@@ -206,7 +216,10 @@ def _show(found: Replication, report: Path | None, *, json: bool) -> None:
                 output.show_sheet(comparison.sheet())
         except TooFewReplicas as reason:
             output.show(f"\nNo comparison: {reason}\n")
+        if served is not None:
+            output.show("\n")
+            output.show_sheet(served.sheet())
     if report is not None:
-        index = found.report(report)
+        index = found.report(report, against=served)
         if not json:
             output.show(f"\nReport: {index}\n")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
+from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
@@ -48,6 +49,7 @@ from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
 
 __all__ = [
+    "Against",
     "Answer",
     "Band",
     "Budget",
@@ -74,6 +76,7 @@ __all__ = [
     "PlanRow",
     "PredictionUpdate",
     "Quality",
+    "RecipeAgainst",
     "RecipeComparison",
     "RecipeMeasure",
     "Review",
@@ -91,6 +94,7 @@ __all__ = [
     "benjamini_hochberg",
     "compare_recipes",
     "compare_with_baseline",
+    "compare_with_served",
     "diff",
     "diff_tokens",
     "example_variance",

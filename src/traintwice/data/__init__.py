@@ -7,6 +7,7 @@ from traintwice.data._arrays import Arrays
 from traintwice.data._cifar import CIFAR10, CIFAR100
 from traintwice.data._criteo import Criteo
 from traintwice.data._dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
+from traintwice.data._days import Days
 from traintwice.data._digits import Digits
 from traintwice.data._flights import Flights
 from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
@@ -18,7 +19,7 @@ from traintwice.data._table import Table
 
 ALL: tuple[type, ...] = (
     *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),
-    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader, Flights, Criteo),
+    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader, Flights, Criteo, Days),
 )
 """Every data set; the contract tests loop over it."""
 
@@ -38,6 +39,7 @@ __all__ = [
     "Columns",
     "Criteo",
     "Dataset",
+    "Days",
     "Digits",
     "FashionMNIST",
     "Flights",

@@ -93,7 +93,8 @@ class Arrays:
         elif self.normalise:
             raise BadSpec(f"Arrays.normalise: got inputs of {whole.inputs.dtype} in {self.inputs}, expected bytes")
         train, validation, test = (
-            Split(x, source.labels[part], scaling) for x, source, part in zip(chosen, sources, parts, strict=True)
+            Split(x, source.labels[part], scaling, part if source is whole else part + len(labels))
+            for x, source, part in zip(chosen, sources, parts, strict=True)
         )
         classes = int(max(source.labels.max() for source in sources)) + 1
         return Dataset(self.name, max(classes, 2), train, validation, test, pixels=whole.pixels)

@@ -45,7 +45,7 @@ class LoopTraining(Training):
         self.drops = spec.enter_dropout(self.networks, self.replica, 0)
         self.gate = None
         if "gate" in method.needs:
-            start, dtype = spec.starts.get(self.replica), spec.execution.dtype
+            start, dtype = spec.start_of(self.replica), spec.execution.dtype
             self.gate = build_gate(spec.recipe, spec.data, start=start, dtype=dtype).to(device)
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]

@@ -11,15 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Loaded
+from traintwice.data import Dataset, Loaded
 from traintwice.engine._batches import training_rows
-from traintwice.engine._building import Selected
+from traintwice.engine._building import Selected, build, load, number_of_networks, served_weights
 from traintwice.engine._deployed import deployed
 from traintwice.engine._neighbours import neighbour_shares
 from traintwice.engine._predicting import predict
 from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
+from traintwice.recipes import Earlier
+from traintwice.served import Logged
+from traintwice.served import Weights as WeightsFile
 
 EXACT_UP_TO = 8
 """Lags up to this many steps are exact, with as many copies; for longer lags one copy is renewed every T steps."""
@@ -64,23 +67,29 @@ class Peers:
 
 
 class Teacher:
-    """Networks of a replica's teacher.
+    """What a replica learns from: networks of an earlier model or of the model in service, or its logged predictions.
 
-    Without augmentation its logits are constant, so they are computed once; a user's own loader does not number its examples.
+    Without augmentation the logits of networks are constant, so they are computed once; a user's own loader does not number its
+    examples. Logged predictions are constant always.
     """
 
     def __init__(self, spec: TrainingSpec, replica: int) -> None:
-        weights, earlier = spec.teachers.get(replica), spec.recipe.teacher
         self.networks: list[nn.Module] = []
-        if earlier is not None and weights is not None:
-            there = spec.execution.torch_device
-            served = deployed(earlier.recipe, spec.data, weights).networks
-            self.networks = [network.to(there, spec.execution.dtype) for network in served]
         self._all: Tensor | None = None
+        there, dtype = spec.execution.torch_device, spec.execution.dtype
+        if isinstance(spec.recipe.teacher, Logged):
+            self._all = torch.from_numpy(_logged(spec.recipe.teacher, spec.data)).to(there, dtype)
+            return
+        self.networks = [network.to(there, dtype) for network in _teaching(spec, replica)]
         if self.networks and spec.recipe.augmentation is None and not isinstance(spec.data.train.inputs, Loaded):
-            self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, spec.execution.dtype)
+            self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, dtype)
         if self.networks and spec.recipe.method.neighbours:
             self._all = _of_neighbours(spec, replica, self.networks)
+
+    @property
+    def there(self) -> bool:
+        """Whether the replica has a teacher."""
+        return self._all is not None or bool(self.networks)
 
     @property
     def constant(self) -> bool:
@@ -110,6 +119,30 @@ def _of_neighbours(spec: TrainingSpec, replica: int, networks: Sequence[nn.Modul
     drawn = np.unique(training_rows(recipe, len(data.train), seed=spec.seed, replica=replica))
     among = torch.from_numpy(drawn).to(points.device)
     return neighbour_shares(points, labels, data.classes, recipe.method.neighbours, among).log().unsqueeze(0)
+
+
+def _logged(logged: Logged, data: Dataset) -> np.ndarray:
+    """Logs of the logged probabilities of the training examples, ``1 N K``; -inf where one is 0."""
+    probs = logged.probs(data.ids_of("train"), classes=data.classes, class_names=data.class_names)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(probs))[None]
+
+
+def _teaching(spec: TrainingSpec, replica: int) -> list[nn.Module]:
+    """The networks of a replica's teacher, on the CPU; none without a teacher."""
+    teacher, weights = spec.recipe.teacher, spec.teachers.get(replica)
+    if isinstance(teacher, WeightsFile):
+        weights = served_weights(teacher, spec.recipe, spec.data)
+        built = [
+            build(spec.recipe, spec.data, seed=0, replica=0, start=None, dtype=torch.float32)
+            for _ in range(number_of_networks(weights))
+        ]
+        networks = [own[j] if j < len(own) else own[0] for j, own in enumerate(built)]
+        load(networks, weights)
+        return [network.eval() for network in networks]
+    if teacher is None or weights is None:
+        return []
+    return [*deployed(teacher.recipe if isinstance(teacher, Earlier) else spec.recipe, spec.data, weights).networks]
 
 
 class Signals:

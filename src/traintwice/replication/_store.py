@@ -31,6 +31,7 @@ from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT
 from traintwice.replication._code import Code, changes
 from traintwice.replication._tasks import Outcome
+from traintwice.served import ServedFile
 
 __all__ = ["Origin", "ReplicaStore"]
 
@@ -71,7 +72,7 @@ class Origin:
             "vary": None if self.vary is None else list(self.vary),
             "code": self.code,
         }
-        found: dict[str, Any] = json.loads(json.dumps(values, default=repr))
+        found: dict[str, Any] = json.loads(json.dumps(values, default=_described))
         return found
 
 
@@ -305,6 +306,13 @@ def check_names(recipes: Sequence[str]) -> None:
             raise StoreError(
                 f"recipes: got the name {name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
             )
+
+
+def _described(setting: Any) -> Any:
+    """A setting that JSON does not have; of a model in service the content, wherever the file is."""
+    if isinstance(setting, ServedFile):
+        return {"type": type(setting).__name__, **{key: value for key, value in vars(setting).items() if key != "file"}}
+    return repr(setting)
 
 
 def _digest(path: Path) -> str:

@@ -57,7 +57,7 @@ class Replicas:
         """What determines the replicas of each recipe."""
         code = self.trainer.code()
         return {
-            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code)
+            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code | self.trainer.code_of(settings))
             for recipe, settings in self.recipes.items()
         }
 

@@ -24,6 +24,7 @@ from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice.replication._replica_run import SEED, Run
+from traintwice.served import ServedFile, served_by_table
 
 MAIN = "__mp_main__"
 """Name of the user's script in a worker process, as in `multiprocessing`: what is under ``if __name__ == "__main__":`` does not run."""
@@ -179,6 +180,10 @@ class FunctionTrainer:
         """Digests of the code."""
         return code_of_function(self.function)
 
+    def code_of(self, settings: Mapping[str, Any]) -> Code:
+        """Digests of the files that the settings of a recipe name: none, a model in service is a setting with a digest."""
+        return {}
+
     def for_another_process(self) -> Reference:
         """How another process finds the function."""
         return reference_to(self.function)
@@ -188,7 +193,8 @@ class FunctionTrainer:
 
     def train(self, run: Run) -> Any:
         """What the function returns."""
-        return self.function(run.seed if self.takes_seed() else run, **run.settings)
+        plain = {name: value for name, value in run.settings.items() if not isinstance(value, ServedFile)}
+        return self.function(run.seed if self.takes_seed() else run, **plain)
 
 
 @dataclass(frozen=True)
@@ -220,6 +226,10 @@ class CommandTrainer:
     def code(self) -> Code:
         """Digests of the files that the command names."""
         return code_of_command(self.command, Path(self.directory))
+
+    def code_of(self, settings: Mapping[str, Any]) -> Code:
+        """Digests of the files that the words of a recipe name, such as the predictions of the model in service."""
+        return code_of_command(settings.get("arguments", ()), Path(self.directory))
 
     def for_another_process(self) -> CommandTrainer:
         return self
@@ -346,7 +356,11 @@ def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[
                 )
             found[recipe] = {"arguments": words} if words else {}
         elif isinstance(given, Mapping):
-            found[recipe] = dict(given)
+            found[recipe] = {name: served_by_table(value, f"recipes.{recipe}.{name}") for name, value in given.items()}
+            if any(isinstance(value, ServedFile) for value in found[recipe].values()) and trainer.takes_seed():
+                raise BadSpec(
+                    f"recipe {recipe!r}: names a model in service, which train(seed) cannot see; use train(run) and run.logged or run.start"
+                )
         else:
             raise BadSpec(f"recipe {recipe!r}: got {given!r}, expected a dict of keyword arguments for the function")
     return found

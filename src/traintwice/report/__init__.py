@@ -10,9 +10,20 @@ from traintwice._names import lazy
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
     from traintwice.report._plots import Plots, plots_of
-    from traintwice.report._writing import diff_page, plain, write, write_diff, write_history
+    from traintwice.report._writing import diff_page, plain, write, write_chain, write_diff, write_history, write_tuned
 
-__all__ = ["Plots", "diff_page", "plain", "plots_of", "sentences", "write", "write_diff", "write_history"]
+__all__ = [
+    "Plots",
+    "diff_page",
+    "plain",
+    "plots_of",
+    "sentences",
+    "write",
+    "write_chain",
+    "write_diff",
+    "write_history",
+    "write_tuned",
+]
 
 if not TYPE_CHECKING:
     _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}

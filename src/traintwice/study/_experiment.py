@@ -28,6 +28,9 @@ MOST_REPLICAS = 100_000
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
 
+TUNE = "tune"
+"""Table of a file with a search for weights, which `traintwice tune` reads and a study leaves out."""
+
 CONTROL = "control"
 """Key of a row with controls by name, applied to the base recipe before the row's other changes."""
 
@@ -211,6 +214,7 @@ class Experiment:
             plain = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # TOML, or a number of thousands of digits
             raise BadSpec(f"{path}: not a TOML file ({error})") from None
+        plain.pop(TUNE, None)
         return cls.from_dict(plain, source=str(path))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from traintwice._typed import typed
-from traintwice.data import Dataset
+from traintwice.data import Dataset, Source
 from traintwice.engine import (
     DEFAULT_EXECUTION,
     Choice,
@@ -36,6 +37,7 @@ class Task:
         save_weights: whether another replica or the user needs its weights.
         execution: how the replica is trained; the tasks of a plan name a chosen engine.
         at_once: how many replicas the engine trains together.
+        source, seed: of the replica, where they are not those of the experiment.
     """
 
     key: str
@@ -46,6 +48,8 @@ class Task:
     save_weights: bool = False
     execution: Execution = DEFAULT_EXECUTION
     at_once: int = 1
+    source: Source | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,27 @@ def plan(
         for row, recipe in experiment.rows.items():
             _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
     engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
+    missing, damaged = missing_of(wanted.values(), lambda _: data, store, mix_numerics=mix_numerics, execution=execution)
+    return Plan(keys, missing, damaged, engines, execution)
+
+
+def missing_of(
+    wanted: Iterable[Task],
+    data_of: Callable[[Task], Dataset],
+    store: Store,
+    *,
+    mix_numerics: bool = False,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> tuple[tuple[Task, ...], tuple[Damage, ...]]:
+    """The tasks whose replicas a store lacks, with their engine, and the damaged replicas among them.
+
+    Raises:
+        StoreError: see `plan`.
+    """
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, PlainNumerics]] = {}
-    for task in wanted.values():
+    for task in wanted:
         record = store.record(task.key, task.replica)
         if isinstance(record, Damage):
             damaged.append(record)
@@ -109,12 +130,13 @@ def plan(
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
-    by_key = {task.key: _with_engine(task, data, execution) for task in missing}
+    first = {task.key: task for task in reversed(missing)}
+    by_key = {key: _with_engine(task, data_of(task), execution) for key, task in first.items()}
     if not mix_numerics:
         for task in by_key.values():
-            _same_numerics(task, data, finished.get(task.key, {}), store)
-    missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
-    return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
+            _same_numerics(task, data_of(task), finished.get(task.key, {}), store)
+    chosen = (replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing)
+    return tuple(chosen), tuple(damaged)
 
 
 PlainNumerics = dict[str, str | int]

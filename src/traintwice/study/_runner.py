@@ -18,7 +18,7 @@ from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice._processes import Started, cores, start_worker
 from traintwice._typed import typed
-from traintwice.data import Dataset
+from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import BadSpec, StoreError, TrainingFailed
 from traintwice.specs import encode, identity
@@ -140,21 +140,23 @@ def train_missing(
     Raises:
         TrainingFailed: replicas failed (raised after all others were trained), or a worker died (raised at once).
     """
-    if made.missing:
-        jobs = made.execution.jobs or (1 if made.execution.on_gpu else cores())
-        yield from _train(experiment, store, made, jobs, checkpoint, [] if started is None else started)
+    yield from train_tasks(experiment.data, experiment.seed, store, made, checkpoint, started)
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas:
         store.save_study(experiment.name, experiment.to_dict())
 
 
-def _train(
-    experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every, started: list[Started]
+def train_tasks(
+    source: Source, seed: int, store: Store, made: Plan, checkpoint: Every, started: list[Started] | None
 ) -> Generator[Finished, None, None]:
+    """Train the missing replicas of a plan, see `train_missing`; source and seed are those of tasks without their own."""
+    if not made.missing:
+        return
+    jobs, started = made.execution.jobs or (1 if made.execution.on_gpu else cores()), [] if started is None else started
     waiting = _Waiting(made.missing, jobs)
     failed: dict[Task, str] = {}
     wanted = range(min(jobs, len(made.missing)))
-    workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
+    workers = [_Worker(started.pop() if started else start_worker(), source, seed, store, checkpoint) for _ in wanted]
     answers: _Answers = queue.Queue()
     try:
         for worker in workers:
@@ -253,15 +255,15 @@ _Answers: TypeAlias = "queue.Queue[tuple[_Worker, Answer | _Death]]"
 class _Worker:
     """A process of `traintwice.study._worker`; messages are JSON lines."""
 
-    def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
+    def __init__(self, started: Started, source: Source, seed: int, store: Store, checkpoint: Every) -> None:
         self.tasks: dict[int, Task] = {}
         self._process, self._errors = started.process, started.errors
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
         self._send(
             Setup(
-                data=encode(experiment.data),
-                seed=experiment.seed,
+                data=encode(source),
+                seed=seed,
                 store=str(store.path.resolve()),
                 checkpoint=encode(checkpoint),
             )
@@ -289,6 +291,8 @@ class _Worker:
                 replicas=list(self.tasks),
                 save_weights=first.save_weights,
                 execution=encode(first.execution),
+                data=encode(first.source),
+                seed=first.seed,
             )
         )
 

@@ -3,6 +3,7 @@
     runs/
       store.json                     marks the directory, with the version of its format
       studies/digits.json            the experiments run here
+      chains/daily.json              the chains of retrains run here; searches/NAME.json: the searches of `traintwice tune`
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
       replicas/3f…/0004.weights.safetensors   the weights, where requested
@@ -23,7 +24,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -43,7 +44,12 @@ _UNFINISHED = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{32}")
 
 WRITE_TAKES_SECONDS = 60
 
-_FOLDERS = ("studies", "replicas", "locks")
+_FOLDERS = ("studies", "chains", "searches", "replicas", "locks")
+
+Kind = Literal["chains", "searches"]
+"""What a store keeps next to its studies; each names its replicas under "keys"."""
+
+KINDS: tuple[Kind, ...] = ("chains", "searches")
 
 
 class Store:
@@ -220,6 +226,26 @@ class Store:
     def studies(self) -> list[str]:
         """Names of the experiments run here."""
         return sorted(p.stem for p in (self.path / "studies").glob("*.json") if not p.name.startswith(TEMPORARY))
+
+    def save_note(self, kind: Kind, name: str, content: Mapping[str, Any]) -> None:
+        """Write down a chain or a search, with the digests of its replicas under "keys"."""
+        try:
+            write_whole(self.path / kind / f"{name}.json", as_json(content))
+        except OSError as error:
+            raise self._unwritable_store(error) from None
+
+    def note(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """A chain or a search as it was written; None where there is none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path = self.path / kind / f"{name}.json"
+        return read_json(path) if path.exists() else None
+
+    def notes(self, kind: Kind) -> list[str]:
+        """Names of the chains or searches run here."""
+        return sorted(p.stem for p in (self.path / kind).glob("*.json") if not p.name.startswith(TEMPORARY))
 
     def size(self, key: str) -> int:
         """Bytes of a digest's folder."""

@@ -24,7 +24,8 @@ from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, training_rows, with_chosen_engine
 from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
-from traintwice.recipes import Recipe
+from traintwice.recipes import Earlier, Recipe
+from traintwice.served import Served, Stored
 from traintwice.specs import decode, digest, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
 from traintwice.study._replica_files import Damage, Record
@@ -44,13 +45,15 @@ class Setup(TypedDict):
 
 
 class TaskMessage(TypedDict):
-    """Replicas of one recipe to train, in plain values."""
+    """Replicas of one recipe to train, in plain values; without ``data`` and ``seed`` those of the setup hold."""
 
     key: str
     recipe: dict[str, Any]
     replicas: list[int]
     save_weights: bool
     execution: dict[str, Any]
+    data: NotRequired[dict[str, Any] | None]
+    seed: NotRequired[int | None]
 
 
 class Answer(TypedDict):
@@ -99,6 +102,11 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
     """An answer for each replica of a task, as replicas are finished."""
     left = list(task["replicas"])
     try:
+        if (own := task.get("data")) is not None:
+            source = decode(Source, own, "data")  # type: ignore[type-abstract]
+            data = source.load()
+        of_task = task.get("seed")
+        seed = seed if of_task is None else of_task
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             if source.load().digest != data.digest:
@@ -169,10 +177,7 @@ def train_into(
         if isinstance(data.train.inputs, Loaded):
             described["own_randomness"] = "the loader's: a resumed training need not end in the same bits"
         plain: Record = {"seed": seed, "data": described, "numerics": numerics.plain(), "versions": versions()}
-        starts, teachers = (
-            {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
-            for e in (recipe.start, recipe.teacher)
-        )
+        starts, teachers = (_weights_of(e, store, data, seed, mine) for e in (recipe.start, recipe.teacher))
         for m, made in train_group(
             recipe,
             data,
@@ -200,3 +205,13 @@ def train_into(
             yield Answer(
                 replica=m, outcome="diverged" if isinstance(made, Diverged) else "done", seconds=seconds, note=checkpoint.ignored
             )
+
+
+def _weights_of(
+    earlier: Earlier | Served | None, store: Store, data: Dataset, seed: int, replicas: Sequence[int]
+) -> dict[int, dict[str, np.ndarray]]:
+    """Weights in the store of the earlier model of each replica; none of a model in service, which the engine reads."""
+    if isinstance(earlier, Earlier):
+        key = key_of(earlier.recipe, data.digest, seed)
+        return {m: store.load_weights(key, earlier.replica_for(m)) for m in replicas}
+    return {m: store.load_weights(earlier.key, m) for m in replicas} if isinstance(earlier, Stored) else {}

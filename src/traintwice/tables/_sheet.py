@@ -113,6 +113,7 @@ class Sheet:
 
 
 SHEETS = {
+    "Against": "traintwice.tables._against.against_sheet",
     "Diff": "traintwice.tables._diff.diff_sheet",
     "GateResult": "traintwice.tables._gate.gate_sheet",
     "Measures": "traintwice.tables._measures.measures_sheet",
