@@ -27,7 +27,7 @@ from traintwice.engine._state import (
 )
 from traintwice.engine._training import Training, TrainingSpec
 from traintwice.losses import Outputs
-from traintwice.losses._outputs import at_least_single
+from traintwice.losses._probabilities import at_least_single
 from traintwice.methods import Memories
 from traintwice.schedules import at_step
 
@@ -105,6 +105,7 @@ class LoopTraining(Training):
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
             signals=signals,
             shared=batch.shared,
+            plain=True,
         )
 
     def _backward(self, out: Outputs, step: int) -> tuple[Memories, str | None]:
