@@ -13,7 +13,9 @@ from no_torch import HIDE_TORCH
 SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
+    "code": 0,
     "errors": 0,
+    "user_errors": 0,
     "files": 0,
     "processes": 0,
     "importing": 0,

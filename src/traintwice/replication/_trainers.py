@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from traintwice._code import Code, code_of_command, code_of_function
 from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._code import Code, code_of_command, code_of_function
 from traintwice.replication._replica_run import SEED, Run
 
 MAIN = "__mp_main__"

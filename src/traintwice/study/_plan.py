@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from traintwice._code import Code, changes
 from traintwice.data import Dataset
 from traintwice.engine import (
     DEFAULT_EXECUTION,
@@ -11,12 +12,14 @@ from traintwice.engine import (
     Execution,
     choose,
     group_size,
+    note_on_last_batch,
     numerics_of,
     with_chosen_engine,
 )
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.specs import key_of
+from traintwice.study._code_of import code_of
 from traintwice.study._experiment import Experiment
 from traintwice.study._replica_files import Damage
 from traintwice.study._store import Store
@@ -57,6 +60,7 @@ class Plan:
         damaged: damaged replicas in the store; they are among the missing.
         engines: the engine of each row, and why it was chosen.
         execution: how to train the missing replicas, as requested.
+        notes: what the user has to know of a row's training, in words.
     """
 
     keys: dict[str, str]
@@ -64,6 +68,7 @@ class Plan:
     damaged: tuple[Damage, ...]
     engines: dict[str, Choice]
     execution: Execution = DEFAULT_EXECUTION
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def plan(
@@ -72,6 +77,7 @@ def plan(
     store: Store,
     *,
     mix_numerics: bool = False,
+    mix_code: bool = False,
     save_weights: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
@@ -81,13 +87,14 @@ def plan(
         experiment, data: the experiment and its data set.
         store: the store with finished replicas.
         mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones in one row.
+        mix_code: allow replicas of different versions of the user's code in one row.
         save_weights: store the weights of all replicas; otherwise only of those that others start or learn from.
         execution: how to train.
     Returns:
         The plan.
     Raises:
         BadSpec: an engine that cannot train a recipe, or a device that this machine does not have.
-        StoreError: finished replicas of a row were trained with other numerics than this machine's.
+        StoreError: finished replicas of a row were trained with other numerics than this machine's, or with other code of the user's.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
     wanted: dict[tuple[str, int], Task] = {}
@@ -98,12 +105,14 @@ def plan(
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, PlainNumerics]] = {}
+    codes: dict[str, dict[int, Code]] = {}
     for task in wanted.values():
         record = store.record(task.key, task.replica)
         if isinstance(record, Damage):
             damaged.append(record)
         elif record is not None:
             finished.setdefault(task.key, {})[task.replica] = record["numerics"]
+            codes.setdefault(task.key, {})[task.replica] = record.get("code", {})
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
@@ -111,8 +120,12 @@ def plan(
     if not mix_numerics:
         for task in by_key.values():
             _same_numerics(task, data, finished.get(task.key, {}), store)
+    if not mix_code:
+        for task in {task.key: task for task in wanted.values() if task.key in codes}.values():
+            _same_code(task, code_of(experiment.data, task.recipe), codes[task.key], store)
     missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
-    return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
+    notes = {row: note for row, recipe in experiment.rows.items() if (note := note_on_last_batch(recipe, data)) is not None}
+    return Plan(keys, tuple(missing), tuple(damaged), engines, execution, notes)
 
 
 PlainNumerics = dict[str, str | int]
@@ -136,6 +149,16 @@ def _want(
     save = save_weights or (known is not None and known.save_weights)
     wanted[at] = Task(at[0], known.row if known else row, replica, recipe, tuple(requires), save)
     return at
+
+
+def _same_code(task: Task, here: Code, finished: dict[int, Code], store: Store) -> None:
+    """Raise `StoreError` where a finished replica of the row comes from other code of the user's."""
+    for replica, there in finished.items():
+        if there and (changed := changes(there, here)):
+            raise StoreError(
+                f"{store.path}: replica {replica} of {task.row!r} was trained with other code ({', '.join(changed)} changed since). Use "
+                "another --store, change a setting of the function, or pass --mix-code (mix_code=True) to have both"
+            )
 
 
 def _same_numerics(task: Task, data: Dataset, finished: dict[int, PlainNumerics], store: Store) -> None:
