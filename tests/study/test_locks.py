@@ -56,5 +56,5 @@ def test_a_dead_holder_holds_nothing(tmp_path, monkeypatch):
 def test_a_lock_that_cannot_be_made(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(StoreError, match="cannot be locked .* choose another --store"), held_lock(file / "a.lock"):
+    with pytest.raises(StoreError, match=r"cannot be locked .* choose another --store"), held_lock(file / "a.lock"):
         pass

@@ -62,7 +62,9 @@ def test_an_error_has_its_traceback_and_the_others_go_on(tmp_path):
     with pytest.raises(TrainingFailed) as failed:
         run(Experiment("s", DATA, rows, replicas=2), store=tmp_path / "runs")
     said = str(failed.value)
-    assert said.startswith("2 of 4 replicas failed, the others are kept:\npicky, replicas 0, 1: AttributeError: 'Picky' object has no")
+    assert said.startswith(
+        "2 of 4 replicas failed, the others are kept:\npicky, replicas 0, 1: AttributeError: 'Picky' object has no"
+    )
     assert said.count("my_nets.py") == said.count("self.misspelt(x)") == 1
     assert "engine/_loop.py" not in said
     assert "Fix the code and run again" in said

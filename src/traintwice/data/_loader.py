@@ -40,7 +40,8 @@ class Loader:
         BadSpec: ``maker`` of another form or without a function, or settings of other types. BadInput: invalid batches, or too few.
     Source:
         Ours. The digest covers ``maker``, ``settings``, ``examples`` and the content of validation and test, not the training data: when
-        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
+        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest. The code of the function,
+        and of the modules of its project that it imports, is recorded with each replica; a study refuses to mix replicas of different code.
     """
 
     maker: str

@@ -29,6 +29,7 @@ from traintwice.engine._training import Training, TrainingSpec
 from traintwice.losses import Outputs
 from traintwice.losses._probabilities import at_least_single
 from traintwice.methods import Memories
+from traintwice.optimizers import ParameterGroups
 from traintwice.schedules import at_step
 
 
@@ -135,9 +136,11 @@ class LoopTraining(Training):
         taken: set[int] = set()
         optimizers = []
         for j, network in enumerate(self.networks):
-            own = [p for p in network.parameters() if id(p) not in taken]
-            taken |= {id(p) for p in own}
-            optimizers.append(self.recipe.optimizer_of(j).build(own))
+            own = {name: p for name, p in network.named_parameters() if id(p) not in taken}
+            taken |= {id(p) for p in own.values()}
+            optimizer = self.recipe.optimizer_of(j)
+            named = isinstance(optimizer, ParameterGroups)
+            optimizers.append(optimizer.build_named(own.items()) if named else optimizer.build(own.values()))
         if self.gate is not None:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers

@@ -12,6 +12,7 @@ from traintwice.losses._entropy import Entropy
 from traintwice.losses._focal import FocalDistillation
 from traintwice.losses._gate import GateCrossEntropy
 from traintwice.losses._gram_schmidt import GramSchmidt
+from traintwice.losses._imported import ImportedLoss
 from traintwice.losses._label_smoothing import LabelSmoothing
 from traintwice.losses._logged import LoggedDistillation
 from traintwice.losses._logit_l2 import LogitL2
@@ -40,6 +41,7 @@ ALL: tuple[type, ...] = (
     EnsembleCrossEntropy,
     GateCrossEntropy,
     Only,
+    ImportedLoss,
 )
 """Every loss; the contract tests loop over it."""
 
@@ -57,6 +59,7 @@ __all__ = [
     "FocalDistillation",
     "GateCrossEntropy",
     "GramSchmidt",
+    "ImportedLoss",
     "LabelSmoothing",
     "LoggedDistillation",
     "LogitL2",
