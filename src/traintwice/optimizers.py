@@ -189,7 +189,7 @@ class ParameterGroups:
         """
         named = list(parameters)
         members: list[list[torch.nn.Parameter]] = [[] for _ in self.groups]
-        rest = []
+        rest: list[torch.nn.Parameter] = []
         for name, parameter in named:
             found = next((i for i, group in enumerate(self.groups) if fnmatchcase(name, group.names)), None)
             (rest if found is None else members[found]).append(parameter)

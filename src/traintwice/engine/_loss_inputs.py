@@ -18,6 +18,7 @@ from traintwice.engine._state import State, copies_of_networks, of_networks, par
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.nets import SeededDraws
+from traintwice.nets._unpacked import Unpacked
 
 EXACT_UP_TO = 8
 """Lags up to this many steps are exact, with as many copies; for longer lags one copy is renewed every T steps."""
@@ -128,7 +129,7 @@ class Signals:
 
 def _inner(network: nn.Module) -> nn.Module:
     """The module whose sub-networks a user names."""
-    while isinstance(network, Selected | SeededDraws):
+    while isinstance(network, Selected | SeededDraws | Unpacked):
         network = network.network
     return network
 

@@ -66,6 +66,9 @@ class ImportedLoss:
         return frozenset(self.reads)
 
     def __call__(self, out: Outputs) -> Tensor:
+        for name in self.reads:
+            if getattr(out, name) is None:
+                raise BadInput(f"Outputs.{name}: got none, and {self.maker} reads it")
         found = imported(self.maker, "ImportedLoss.maker")(
             out.coupled if self.couples else out, **copy.deepcopy(dict(self.settings))
         )

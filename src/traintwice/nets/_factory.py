@@ -14,9 +14,11 @@ import torch
 from torch import nn
 
 from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice.data import PackedShape
 from traintwice.errors import BadSpec
 from traintwice.nets._network import SeededDraws, enter_dropout
 from traintwice.nets._pictures import count_multiply_adds
+from traintwice.nets._unpacked import Unpacked
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Factory:
     The function initialises its layers as usual. While it runs, PyTorch's global generator is seeded from the replica's stream, and its
     state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built. A module that draws in
     training, such as one with `torch.nn.Dropout`, is seeded in the same way at every step (`SeededDraws`).
+
+    Of data with several inputs ``shape`` is a mapping of their names to shapes, or a tuple of shapes, and the module gets them by name or
+    by position (see `traintwice.data.Loader`).
 
     Args:
         maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
@@ -64,9 +69,12 @@ class Factory:
         make = imported(self.maker, "Factory.maker")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
-            network = make(shape, classes, **copy.deepcopy(self.settings))
+            known = shape.shapes if isinstance(shape, PackedShape) else shape
+            network = make(known, classes, **copy.deepcopy(self.settings))
             if not isinstance(network, nn.Module):
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
+            if isinstance(shape, PackedShape):
+                network = Unpacked(network, shape)
             return SeededDraws(network) if self._draws(network, shape, classes) else network
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
