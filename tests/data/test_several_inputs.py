@@ -84,8 +84,10 @@ def test_methods_read_them_too():
 def test_what_cannot_be():
     with pytest.raises(BadInput, match=r"different lengths \[2, 5\]"):
         Loader("test_several_inputs:batches", 2, 20, {"kind": "short"}).load()
-    with pytest.raises(BadInput, match="training inputs .* as for test"):
+    with pytest.raises(BadInput, match=r"training inputs .* as for test"):
         train(RECIPE, Loader("test_several_inputs:batches", 2, 20, {"kind": "other"}).load(), seed=0, replica=0)
     data = Loader("test_several_inputs:batches", 2, 20, {"kind": "ids"}).load()
-    with pytest.raises(BadSpec, match=r"MLP reads one array of numbers, and loader has whole numbers; take a Factory, or return floats"):
+    with pytest.raises(
+        BadSpec, match=r"MLP reads one array of numbers, and loader has whole numbers; take a Factory, or return floats"
+    ):
         train(Recipe(), data, seed=0, replica=0)

@@ -43,7 +43,7 @@ def note_on_last_batch(recipe: Recipe, data: Dataset) -> str | None:
 def needs_two(recipe: Recipe, data: Dataset) -> bool:
     """Whether a network of the recipe cannot be trained on a mini-batch of one example."""
     networks = {id(n): n for n in (recipe.network_of(j) for j in range(recipe.method.components))}
-    return any(_fails_on_one(network, data.shape, data.classes) for network in networks.values())
+    return any(_fails_on_one(network, data.shape, data.classes) for network in networks.values())  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=16)

@@ -139,8 +139,10 @@ class LoopTraining(Training):
             own = {name: p for name, p in network.named_parameters() if id(p) not in taken}
             taken |= {id(p) for p in own.values()}
             optimizer = self.recipe.optimizer_of(j)
-            named = isinstance(optimizer, ParameterGroups)
-            optimizers.append(optimizer.build_named(own.items()) if named else optimizer.build(own.values()))
+            if isinstance(optimizer, ParameterGroups):
+                optimizers.append(optimizer.build_named(own.items()))
+            else:
+                optimizers.append(optimizer.build(own.values()))
         if self.gate is not None:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers

@@ -36,8 +36,8 @@ def as_networks_take_them(inputs: np.ndarray, data: Dataset) -> np.ndarray:
     """Inputs ``N ...`` in float32: bytes are scaled as in the data set, numbers are unchanged."""
     if isinstance(data.shape, PackedShape):
         raise BadSpec(
-            f"{data.name}: has several inputs or whole numbers, which export and predict do not take; train with --save-weights and load the "
-            "weights into your own module"
+            f"{data.name}: has several inputs or whole numbers, which export and predict do not take; train with --save-weights and "
+            "load the weights into your own module"
         )
     scaling = data.train.scaling if inputs.dtype == np.uint8 else None
     unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)

@@ -23,6 +23,7 @@ from traintwice.errors import BadSpec, StoreError, TrainingFailed
 from traintwice.specs import encode, identity
 from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
+from traintwice.study._failures import failures_in_words
 from traintwice.study._plan import Plan, Task, plan
 from traintwice.study._results import Results, gather
 from traintwice.study._store import Store
@@ -206,25 +207,7 @@ def _train(
         for worker in workers:
             worker.close()
     if failed:
-        raise TrainingFailed("\n".join(_failures_in_words([t for t in made.missing if t in failed], failed, tracebacks, made)))
-
-
-def _failures_in_words(
-    tasks: list[Task], reasons: dict[Task, str], tracebacks: dict[str, str], made: Plan
-) -> Generator[str, None, None]:
-    """The failed replicas, those with the same reason together, each reason with its traceback."""
-    yield f"{len(tasks)} of {len(made.missing)} replicas failed, the others are kept:"
-    for reason in dict.fromkeys(reasons[task] for task in tasks):
-        replicas: dict[str, list[str]] = {}
-        for task in tasks:
-            if reasons[task] == reason:
-                replicas.setdefault(task.row, []).append(str(task.replica))
-        where = "; ".join(f"{row}, replica{'s' * (len(some) > 1)} {', '.join(some)}" for row, some in replicas.items())
-        yield f"{where}: {reason}"
-        if tracebacks.get(reason):
-            yield tracebacks[reason].rstrip()
-    if any(tracebacks.values()):
-        yield "Fix the code and run again: the same command trains what is missing."
+        raise TrainingFailed("\n".join(failures_in_words(made, failed, tracebacks)))
 
 
 class _Waiting:
