@@ -12,7 +12,7 @@ import queue
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, NotRequired, TypedDict
 
@@ -23,7 +23,7 @@ from traintwice._user_errors import reason_of, traceback_of
 from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
-from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
+from traintwice.errors import Diverged, StoreError, TrainingFailed, TraintwiceError
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
@@ -148,7 +148,8 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
 def _failed(store: Store, key: str, replica: int, error: BaseException, traceback: str) -> Answer:
     """The answer for a replica whose training raised; the store keeps the traceback."""
     reason = reason_of(error)
-    store.save_failure(key, replica, reason, traceback)
+    with suppress(StoreError):  # the parent reports the failure anyway
+        store.save_failure(key, replica, reason, traceback)
     return Answer(replica=replica, outcome="failed", reason=reason, traceback=traceback)
 
 
