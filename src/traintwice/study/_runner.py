@@ -166,7 +166,6 @@ def _train(
     waiting = _Waiting(made.missing, jobs)
     failed: dict[Task, str] = {}
     tracebacks: dict[str, str] = {}
-    written = False
     wanted = range(min(jobs, len(made.missing)))
     workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
     answers: _Answers = queue.Queue()
@@ -190,8 +189,7 @@ def _train(
                 idle.append(worker)
             if answer["outcome"] in ("done", "diverged"):
                 waiting.done(task)
-                if not written:
-                    written = True
+                if store.study(experiment.name) is None:  # a longer study is written down at its end
                     _write_down(experiment, store)
                 yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
             elif answer["outcome"] == "failed":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
 import queue
 import signal
@@ -109,7 +110,7 @@ def _read_until_closed(pipe: int, lines: queue.Queue[str]) -> None:
         *whole, rest = (rest + content).split(b"\n")
         for line in whole:
             lines.put(line.decode())
-    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+    if multiprocessing.active_children() and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # this process and those that user code started, such as the workers of a DataLoader
     os._exit(0)
 
