@@ -14,7 +14,9 @@ SOURCE = Path(traintwice.__file__).parent
 
 LAYERS = {
     "addresses": 0,
+    "code": 0,
     "errors": 0,
+    "user_errors": 0,
     "files": 0,
     "processes": 0,
     "importing": 0,

@@ -5,6 +5,7 @@ A control is a function from a base recipe to a recipe, such as ``ema(base)``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
 
@@ -231,13 +232,18 @@ def with_activation(base: Recipe, activation: Activation) -> Recipe:
 def steady(base: Recipe) -> Recipe:
     """A recipe with little influence of the initialisation: high rate decayed to 0, strong weight decay, small initial weights, EMA.
 
+    A network without a setting ``scale`` keeps its initial weights; a warning names it.
+
     Source:
         Ours: Adam at 5e-3, decoupled weight decay 1, Glorot weights times 0.3, linear decay, exponential average over a quarter of the
         training. The cost is that of the base recipe.
     """
-    return small_initialisation(base).change(
-        optimizer=Adam(lr=5e-3, weight_decay=1.0, decoupled=True), lr_schedule=LinearDecay(), averaging=EMA()
-    )
+    if "scale" in {f.name for f in fields(base.network)}:  # type: ignore[arg-type]  # networks are dataclasses
+        base = small_initialisation(base)
+    else:
+        network = type(base.network).__name__
+        warnings.warn(f"steady: {network} has no setting 'scale', so its initial weights are unchanged", stacklevel=2)
+    return base.change(optimizer=Adam(lr=5e-3, weight_decay=1.0, decoupled=True), lr_schedule=LinearDecay(), averaging=EMA())
 
 
 @typed

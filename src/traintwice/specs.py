@@ -30,7 +30,9 @@ FAMILIES: dict[Any, dict[str, type]] = {
     losses.Loss: {c.__name__: c for c in losses.ALL},
     schedules.Schedule: {c.__name__: c for c in schedules.ALL},
     nets.Network: {c.__name__: c for c in nets.ALL},
-    optimizers.Optimizer: {c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam)},
+    optimizers.Optimizer: {
+        c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam, optimizers.ParameterGroups)
+    },
     augmentation.Augmentation: {c.__name__: c for c in augmentation.ALL},
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},

@@ -16,6 +16,7 @@ from traintwice.losses import (
     FocalDistillation,
     GateCrossEntropy,
     GramSchmidt,
+    ImportedLoss,
     LabelSmoothing,
     LoggedDistillation,
     LogitDifference,
@@ -28,6 +29,18 @@ from traintwice.losses import (
     RunningDecorrelation,
     SymmetricKLToUniform,
 )
+from traintwice.losses._probabilities import at_least_single
+
+
+def of_the_user(out, scale):
+    """A loss of the user's: how far the components are from the first teacher, in the mean over the batch; 0 alone."""
+    if out.components == 1:
+        return 0 * out.logits.sum((-3, -2, -1))
+    teacher = at_least_single(out.teacher).softmax(-1)
+    teacher = teacher[..., :1, :, :] if teacher.ndim == out.logits.ndim else teacher.unsqueeze(-3)
+    apart = out.probs - teacher
+    return scale * out.mean(apart.square().sum(-1)).sum(-1)
+
 
 LISTED = [
     CrossEntropy(),
@@ -76,6 +89,7 @@ LISTED = [
     EnsembleCrossEntropy(),
     EnsembleCrossEntropy("logit"),
     GateCrossEntropy(),
+    ImportedLoss("loss_examples:of_the_user", {"scale": 2.0}, ("teacher",), True),
     Only(LabelSmoothing(), (1,)),
     Only(Agreement("l1"), (0, 1)),
 ]

@@ -129,6 +129,9 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of different engines, devices, threads or versions in one row.")
     ] = False,
+    mix_code: Annotated[
+        bool, typer.Option("--mix-code", help="Allow replicas of different versions of your code in one row.")
+    ] = False,
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
     precision: PrecisionName = "float32",
@@ -185,6 +188,7 @@ def run(
                 path=store,
                 execution=verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs),
                 mix_numerics=mix_numerics,
+                mix_code=mix_code,
                 save_weights=save_weights,
                 quiet=quiet,
                 checkpoint_seconds=checkpoint_seconds,

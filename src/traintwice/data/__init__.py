@@ -14,6 +14,7 @@ from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
 from traintwice.data._loader import Loaded, Loader
 from traintwice.data._mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from traintwice.data._mnist_5k import MNIST5k
+from traintwice.data._packed import PackedShape
 from traintwice.data._svhn import SVHN
 from traintwice.data._table import Table
 
@@ -50,6 +51,7 @@ __all__ = [
     "Loaded",
     "Loader",
     "MNIST5k",
+    "PackedShape",
     "Scaling",
     "Source",
     "Split",

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from traintwice.data._packed import PackedShape
 from traintwice.errors import BadInput
 
 LARGEST_VOCABULARY = 2**24
@@ -214,6 +215,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input; of a table a `TableShape`."""
+        if parts := getattr(self.train.inputs, "parts", ()):
+            return PackedShape.of(parts)
         return tuple(self.train.inputs.shape[1:]) if self.columns is None else TableShape.of(self.columns)
 
     @property

@@ -7,6 +7,7 @@ from traintwice.engine._batches import training_rows
 from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
 from traintwice.engine._deployed import Deployed, export_model
 from traintwice.engine._execution import DEFAULT_EXECUTION, Engine, Execution, Precision
+from traintwice.engine._last_batch import note_on_last_batch
 from traintwice.engine._neighbours import neighbour_shares
 from traintwice.engine._numerics import Numerics, numerics_of
 from traintwice.engine._run import train, train_group
@@ -29,6 +30,7 @@ __all__ = [
     "export_model",
     "group_size",
     "neighbour_shares",
+    "note_on_last_batch",
     "numerics_of",
     "train",
     "train_group",

@@ -12,7 +12,8 @@ from torch import Tensor
 from traintwice.components import Sample
 from traintwice.data import Dataset, Loaded
 from traintwice.engine._building import stream_of
-from traintwice.errors import BadSpec
+from traintwice.engine._last_batch import evened_out, needs_two
+from traintwice.errors import BadInput, BadSpec
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
 
@@ -59,8 +60,10 @@ def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: i
     """Mini-batches of an epoch, from `batches` or from the user's own loader."""
     loaded = data.train.inputs
     if not isinstance(loaded, Loaded):
-        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        even = evened_out(recipe, data)
+        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch, even=even)
         return
+    at_least_two = needs_two(recipe, data)
     subsets = any(component.subset < 1 for component in recipe.components)
     if recipe.augmentation is not None or recipe.own_batches is not None or subsets or recipe.sample is not None:
         raise BadSpec(
@@ -69,11 +72,18 @@ def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: i
         )
     owner, none = 0 if "order" in recipe.fixed else replica, torch.empty(0, dtype=torch.int64)
     for inputs, labels in loaded.epoch(seed=seed, replica=owner, epoch=epoch, steps=recipe.steps_per_epoch(len(data.train))):
+        if len(labels) == 1 and at_least_two:
+            raise BadInput(
+                f"{loaded.source.maker}: returned a mini-batch of one example, and batch normalisation needs two; leave it out "
+                "(drop_last=True of a DataLoader) and give one step less (examples)"
+            )
         yield Batch(none, loaded=(torch.from_numpy(inputs), torch.from_numpy(labels)))
 
 
-def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int, even: bool = False) -> Iterator[Batch]:
     """Mini-batches of an epoch, in order: ceil(N / batch size) of them, the last one smaller if N is not a multiple.
+
+    With ``even`` the last one has two examples in the place of one, and the one before has one less.
 
     With own batches, components read a shared order (that of a baseline) and orders of their own; a component with a subset reads it
     more than once. A stream of data keeps its order except for a moving window.
@@ -87,9 +97,12 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
             yield Batch(torch.from_numpy(rows_of_batch), trained=None if drawn is None else torch.from_numpy(drawn))
         return
     all_rows = training_rows(recipe, examples, seed=seed, replica=replica)
+    sizes: int | list[int] = recipe.batch_size
+    if even:
+        sizes = [recipe.batch_size] * (len(all_rows) // recipe.batch_size - 1) + [recipe.batch_size - 1, 2]
     order = _order(recipe, all_rows, seed=seed, replica=replica, component=0, epoch=epoch)
     if recipe.own_batches is None:
-        for rows in torch.split(torch.from_numpy(order), recipe.batch_size):
+        for rows in torch.split(torch.from_numpy(order), sizes):
             yield Batch(rows)
         return
     parts = []
@@ -98,7 +111,7 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
         # Component 0 reads the order of a baseline, so that replica m of both rows sees the same batches.
         own = _order(recipe, mine, seed=seed, replica=replica, component=j, epoch=epoch)
         parts.append(np.resize(own, len(all_rows)))
-    own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
+    own_parts = torch.from_numpy(np.stack(parts)).split(sizes, dim=1)  # type: ignore[no-untyped-call]
     size = recipe.own_batches.size(recipe.batch_size)
     if size == 0:
         for rows in own_parts:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset, TableShape
+from traintwice.data import Dataset, PackedShape, TableShape
 from traintwice.errors import BadSpec
-from traintwice.nets import SharedNetwork
+from traintwice.nets import Factory, SharedNetwork
 from traintwice.randomness import RandomSource, stream
 from traintwice.recipes import Earlier, Recipe
 from traintwice.served import Stored
@@ -55,6 +55,7 @@ def build(
 ) -> list[nn.Module]:
     """Components of a replica with their initial weights, or with those of an earlier model."""
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
+    check_packed(recipe, data)
     if isinstance(recipe.network, SharedNetwork):
         networks = [network.to(dtype) for network in recipe.network.build_together(data.shape, data.classes, streams)]
     else:
@@ -84,6 +85,22 @@ def served_weights(served: WeightsFile, recipe: Recipe, data: Dataset) -> Weight
 def number_of_networks(weights: Weights) -> int:
     """How many networks weights belong to."""
     return len({name.partition(".")[0] for name in weights if not name.startswith("gate.")})
+
+
+def check_packed(recipe: Recipe, data: Dataset) -> None:
+    """Raise `BadSpec` where something would read the bytes of packed inputs as numbers."""
+    if not isinstance(data.shape, PackedShape):
+        return
+    for network in (recipe.network_of(j) for j in range(recipe.method.components)):
+        if not isinstance(network, Factory):
+            raise BadSpec(
+                f"Recipe.network: {type(network).__name__} reads one array of numbers, and {data.name} has "
+                f"{'whole numbers' if len(data.shape.parts) == 1 else 'several inputs'}; take a Factory, or return floats"
+            )
+    if "gate" in recipe.method.needs or any(component.inputs is not None for component in recipe.components):
+        raise BadSpec(
+            f"Recipe: a gate and Component.inputs read one array of numbers, and {data.name} has several inputs or whole numbers"
+        )
 
 
 def _component(recipe: Recipe, data: Dataset, j: int, rng: np.random.Generator) -> nn.Module:

@@ -28,8 +28,9 @@ from traintwice.engine._state import (
 )
 from traintwice.engine._training import Training, TrainingSpec
 from traintwice.losses import Outputs
-from traintwice.losses._outputs import at_least_single
+from traintwice.losses._probabilities import at_least_single
 from traintwice.methods import Memories
+from traintwice.optimizers import ParameterGroups
 from traintwice.schedules import at_step
 
 
@@ -114,6 +115,7 @@ class LoopTraining(Training):
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
             signals=signals,
             shared=batch.shared,
+            plain=True,
         )
 
     def _backward(self, out: Outputs, step: int) -> tuple[Memories, str | None]:
@@ -143,9 +145,13 @@ class LoopTraining(Training):
         taken: set[int] = set()
         optimizers = []
         for j, network in enumerate(self.networks):
-            own = [p for p in network.parameters() if id(p) not in taken]
-            taken |= {id(p) for p in own}
-            optimizers.append(self.recipe.optimizer_of(j).build(own))
+            own = {name: p for name, p in network.named_parameters() if id(p) not in taken}
+            taken |= {id(p) for p in own.values()}
+            optimizer = self.recipe.optimizer_of(j)
+            if isinstance(optimizer, ParameterGroups):
+                optimizers.append(optimizer.build_named(own.items()))
+            else:
+                optimizers.append(optimizer.build(own.values()))
         if self.gate is not None:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers

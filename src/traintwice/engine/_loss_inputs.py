@@ -20,6 +20,8 @@ from traintwice.engine._predicting import predict
 from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
+from traintwice.nets import SeededDraws
+from traintwice.nets._unpacked import Unpacked
 from traintwice.recipes import Earlier
 from traintwice.served import Logged
 from traintwice.served import Weights as WeightsFile
@@ -149,7 +151,7 @@ class Signals:
     """Records outputs of sub-networks of every component, by their names in ``network.named_modules()`` (AD section 4)."""
 
     def __init__(self, networks: Sequence[nn.Module], names: frozenset[str]) -> None:
-        self.networks = [network.network if isinstance(network, Selected) else network for network in networks]
+        self.networks = [_inner(network) for network in networks]
         self.names = sorted(names)
         for j, network in enumerate(self.networks):
             known = [name for name, _ in network.named_modules() if name]
@@ -176,6 +178,13 @@ class Signals:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _inner(network: nn.Module) -> nn.Module:
+    """The module whose sub-networks a user names."""
+    while isinstance(network, Selected | SeededDraws | Unpacked):
+        network = network.network
+    return network
 
 
 def _distinct(networks: list[nn.Module], name: str) -> list[nn.Module]:

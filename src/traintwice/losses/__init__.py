@@ -15,6 +15,7 @@ from traintwice.losses._entropy import Entropy
 from traintwice.losses._focal import FocalDistillation
 from traintwice.losses._gate import GateCrossEntropy
 from traintwice.losses._gram_schmidt import GramSchmidt
+from traintwice.losses._imported import ImportedLoss
 from traintwice.losses._label_smoothing import LabelSmoothing
 from traintwice.losses._logged import LoggedDistillation
 from traintwice.losses._logit_difference import LogitDifference
@@ -49,6 +50,7 @@ ALL: tuple[type, ...] = (
     EnsembleCrossEntropy,
     GateCrossEntropy,
     Only,
+    ImportedLoss,
 )
 """Every loss; the contract tests loop over it."""
 
@@ -66,6 +68,7 @@ __all__ = [
     "FocalDistillation",
     "GateCrossEntropy",
     "GramSchmidt",
+    "ImportedLoss",
     "LabelSmoothing",
     "LoggedDistillation",
     "LogitDifference",

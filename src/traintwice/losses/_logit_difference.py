@@ -10,7 +10,8 @@ from torch import Tensor
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._inputs import top_k_cautions
 from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)

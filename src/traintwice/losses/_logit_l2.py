@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from traintwice._typed import typed
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)

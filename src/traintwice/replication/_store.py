@@ -25,11 +25,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from traintwice._code import Code, changes
 from traintwice._files import TEMPORARY, write_whole
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT
-from traintwice.replication._code import Code, changes
 from traintwice.replication._tasks import Outcome
 from traintwice.served import ServedFile
 

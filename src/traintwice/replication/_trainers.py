@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from traintwice._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice.replication._replica_run import SEED, Run
 from traintwice.served import ServedFile, served_by_table
 

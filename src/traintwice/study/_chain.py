@@ -184,7 +184,7 @@ def prepare_chain(
             recipes[key] = (recipe, day)
             found.append(key)
     missing, damaged = missing_of(
-        wanted, lambda task: data[recipes[task.key][1]], store, mix_numerics=mix_numerics, execution=execution
+        wanted, lambda task: data[recipes[task.key][1]], store, chain.data, mix_numerics=mix_numerics, execution=execution
     )
     plain = {**chain.to_dict(), "keys": {key: f"day {day}" for key, (_, day) in recipes.items()}}
     known = store.note("chains", chain.name)

@@ -9,6 +9,7 @@
       replicas/3f…/0004.weights.safetensors   the weights, where requested
       replicas/3f…/0004.checkpoint   the state of a training in progress (`traintwice.study._checkpoint`)
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
+      replicas/3f…/0004.failed       reason and traceback of a training that raised; removed once the replica exists
       locks/                         held while a replica is being trained
 
 A replica exists when its record does. Files are written under a temporary name and renamed, so an interruption leaves no half-written
@@ -23,22 +24,23 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-from filelock import FileLock
 
 from traintwice._files import TEMPORARY, write_whole
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
+from traintwice.study._locks import held_lock
 from traintwice.study._replica_files import SCHEMA_VERSION, Arrays, Damage, Record, ReplicaFiles, as_json, read_json
 
 FORMAT = 1
 _KEY = re.compile(r"[0-9a-f]{32}")
-_REPLICA = re.compile(r"\d{4,9}\.(json|safetensors|weights\.safetensors|checkpoint)")
+_REPLICA = re.compile(r"\d{4,9}\.(json|safetensors|weights\.safetensors|checkpoint|failed)")
 _UNFINISHED = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{32}")
 """Names of the folders and files that a store writes; others in its directory are not touched."""
 
@@ -112,8 +114,8 @@ class Store:
         except OSError as error:
             raise self._unwritable_store(error) from None
 
-    def lock(self, key: str, replica: int) -> FileLock:
-        """A lock to hold while a replica is trained; the system frees the lock when its holder dies.
+    def lock(self, key: str, replica: int) -> AbstractContextManager[None]:
+        """A lock to hold while a replica is trained, see `held_lock`; entering it raises `filelock.Timeout` where another process has it.
 
         Raises:
             StoreError: the store was removed or its disk is full, so the training could not be saved.
@@ -122,7 +124,7 @@ class Store:
             raise self.unwritable(self.path, FileNotFoundError())
         if shutil.disk_usage(self.path).free == 0:
             raise self.unwritable(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
+        return held_lock(self.path / "locks" / f"{key}-{replica:04d}.lock")
 
     def save(self, key: str, replica: int, arrays: Arrays, record: Record, *, weights: Arrays | None = None) -> None:
         """Write a replica: first the arrays, then the record that makes it exist.
@@ -137,6 +139,17 @@ class Store:
         """
         try:
             self._files(key, replica).write(arrays, record, weights)
+        except OSError as error:
+            raise self.unwritable(self.folder(key), error) from None
+
+    def save_failure(self, key: str, replica: int, reason: str, traceback: str) -> None:
+        """Write down why the training of a replica raised; without a traceback where the reason says all.
+
+        Raises:
+            StoreError: the disk is full or the directory is not writable.
+        """
+        try:
+            self._files(key, replica).write_failure(reason, traceback)
         except OSError as error:
             raise self.unwritable(self.folder(key), error) from None
 

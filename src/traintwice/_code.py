@@ -185,7 +185,7 @@ def _is_of_project(path: Path) -> bool:
     places |= {
         *site.getsitepackages(),
         site.getusersitepackages(),
-        str(Path(__file__).parents[1]),
+        str(Path(__file__).parent),
         str(Path(sys.executable).parent),
     }
     resolved = path.resolve()
