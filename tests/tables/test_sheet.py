@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice import compare
+from traintwice import compare, gates
 from traintwice._formatting import columns_of
 from traintwice.compare._results import Shown
 from traintwice.tables import Column, Line, Row, Sheet, Table
@@ -68,8 +68,9 @@ def test_html_holds_no_element_but_its_own():
 
 
 def test_every_result_has_a_sheet():
-    assert compare.diff  # all results are defined once the package is imported
-    of_comparisons = {r.__name__ for r in Shown.__subclasses__() if r.__module__.startswith("traintwice.compare")}
+    assert compare.diff and gates.gate  # all results are defined once the packages are imported
+    rooms = ("traintwice.compare", "traintwice.gates")
+    of_comparisons = {r.__name__ for r in Shown.__subclasses__() if r.__module__.startswith(rooms)}
     assert set(SHEETS) == of_comparisons
 
 

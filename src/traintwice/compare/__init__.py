@@ -1,4 +1,4 @@
-"""Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
+"""Comparisons of models and of recipes, plans, and the one-call measurement of any predictions."""
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
@@ -12,9 +12,6 @@ from traintwice.compare._estimates import (
     paired,
     replica_variance,
 )
-from traintwice.compare._gate import gate, gate_file
-from traintwice.compare._gate_file import GateFile, read_gate
-from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
 from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
@@ -38,7 +35,6 @@ from traintwice.compare._results import (
     TemperatureMatched,
 )
 from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
-from traintwice.compare._self_test import self_test
 from traintwice.compare._temperature import at_temperature, fit_temperature
 from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
@@ -46,18 +42,14 @@ from traintwice.statistics._significance import benjamini_hochberg, holm
 __all__ = [
     "Answer",
     "Band",
-    "Budget",
     "Calibration",
     "ChangedRow",
-    "Check",
     "Decisions",
     "Diff",
     "Difference",
     "Flow",
     "FlowCell",
     "Gap",
-    "GateFile",
-    "GateResult",
     "Joint",
     "Measured",
     "Measures",
@@ -73,7 +65,6 @@ __all__ = [
     "Review",
     "SelectiveAgreement",
     "SelectiveEnsemble",
-    "SelfTest",
     "Slice",
     "SliceTest",
     "SwapSet",
@@ -89,19 +80,15 @@ __all__ = [
     "diff_tokens",
     "example_variance",
     "fit_temperature",
-    "gate",
-    "gate_file",
     "holm",
     "instability",
     "interval",
     "measure",
     "paired",
     "plan",
-    "read_gate",
     "replica_variance",
     "selective_agreement",
     "selective_ensemble",
-    "self_test",
     "summarise_tokens",
     "update_predictions",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from traintwice._formatting import visible
 from traintwice._versions import versions
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff
+from traintwice.gates._gate_types import GateResult
 from traintwice.report._comparison_charts import confidence_chart, density_chart, flow_chart
 from traintwice.report._document import render
 from traintwice.report._slice_charts import forest_chart, periods_chart

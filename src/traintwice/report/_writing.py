@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
+from traintwice.gates._gate_types import GateResult
 
 if TYPE_CHECKING:
     from traintwice.study import Results

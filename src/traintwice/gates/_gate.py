@@ -13,11 +13,11 @@ from typing import Any, Literal
 from traintwice._formatting import between, limits_in_words, value_of
 from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
-from traintwice.compare._gate_file import read_gate
-from traintwice.compare._gate_types import Budget, Check, GateResult, Outcome, Rule
 from traintwice.compare._options import named, with_groups
 from traintwice.compare._results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
+from traintwice.gates._gate_file import read_gate
+from traintwice.gates._gate_types import Budget, Check, GateResult, Outcome, Rule
 from traintwice.metrics import ALL, Metric
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
