@@ -285,7 +285,7 @@ class Matcher:
         if found["_trouble"]:
             self._check_cells()  # whether a label is a class is checked on the label that files agree on
             raise _conflict(self.session, self.views, int(found["rows"]))
-        rows = int(found["rows"])
+        rows, self._unchecked = int(found["rows"]), []
         dropped = (count + view.unanswered - rows for count, view in zip(self.rows, self.views, strict=True))
         self.alignment = Alignment(order, rows, int(found["_labelled"]), tuple(dropped))
 
