@@ -68,11 +68,11 @@ class DiffSQL(DiffAccumulator):
         if not self.rows:
             raise BadInput("no rows are left to compare")
         self.weight = self.squares = float(self.rows)
-        self._add(self.base)
+        self._add_cells(self.base)
         for tally in self.decisions.tallies.values():
-            self._add(tally)
+            self._add_cells(tally)
         for name, column in self.slices.columns.items() if self.slices is not None else ():
-            self._add(column.base, "v0" if name == PREDICTED else f"g{source.groups.index(name)}", column.axis)
+            self._add_cells(column.base, "v0" if name == PREDICTED else f"g{source.groups.index(name)}", column.axis)
         if self.flow is not None:
             counted = self._query("SELECT v0, v1, sum(rows) AS n FROM {cells} GROUP BY ALL")
             self.flow.add(*(np.array([float(cell[name]) for cell in counted]) for name in ("v0", "v1", "n")))
@@ -99,7 +99,8 @@ class DiffSQL(DiffAccumulator):
             cells[f"p{m}_1"] = f"greatest({reached})"
         if not self.binary:
             return cells, {}, []
-        sums, steps = {"tv": "abs(d)", "tv2": "d * d"}, [{"d": "p0_1 - p1_1"}]
+        sums = {"tv": "abs(d)", "tv2": "d * d"}
+        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"}]
         if self._files.has_labels and metrics.log_loss in options.quality:
             steps += [{f"q{m}": f"CAST(y AS DOUBLE) * p{m}_1 + (1 - CAST(y AS DOUBLE)) * p{m}_0" for m in (0, 1)}]
             steps += [{f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}]
@@ -110,7 +111,7 @@ class DiffSQL(DiffAccumulator):
     def _query(self, sql: str) -> list[dict[str, Any]]:
         return self._files.query(sql.replace("{cells}", self._cells))
 
-    def _add(self, tally: Tally, by: str = "NULL", axis: Axis | None = None) -> None:
+    def _add_cells(self, tally: Tally, by: str = "NULL", axis: Axis | None = None) -> None:
         """Sums of the quantities in every group, and of their products over units: rows, or clusters."""
         values = ["1::DOUBLE", *(f"CAST({q.sql} AS DOUBLE)" for q in tally.quantities.values())]
         if self.clustered:
