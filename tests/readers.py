@@ -82,7 +82,7 @@ def _study(path):
 
 
 def _gate(path):
-    from traintwice.compare import read_gate
+    from traintwice.gates import read_gate
 
     read_gate(path)
 

@@ -93,7 +93,7 @@ def test_the_action_to_copy_runs_what_there_is():
     toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
     import tomllib
 
-    from traintwice.compare._gate_file import gate_from
+    from traintwice.gates._gate_file import gate_from
 
     assert len(gate_from(tomllib.loads(toml)).budgets) == 2
 

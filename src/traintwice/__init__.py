@@ -11,18 +11,33 @@ from traintwice.errors import TraintwiceError
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
-    from traintwice import compare, data, integrations, logs, losses, methods, metrics, nets, predictions, presets, report, tables  # noqa: F401
+    from traintwice import (  # noqa: F401
+        compare,
+        data,
+        gates,
+        integrations,
+        logs,
+        losses,
+        methods,
+        metrics,
+        nets,
+        predictions,
+        presets,
+        report,
+        tables,
+    )
     from traintwice._versions import __version__ as __version__
-    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
+    from traintwice.compare import Diff, Measures, Plan
     from traintwice.compare._diff import diff
-    from traintwice.compare._gate import gate, gate_file
     from traintwice.compare._ledger import history
     from traintwice.compare._measure import measure
     from traintwice.compare._plan import plan
     from traintwice.compare._quantised import diff_tokens
     from traintwice.compare._recipes import compare_recipes
-    from traintwice.compare._self_test import self_test
     from traintwice.engine import Execution
+    from traintwice.gates import Budget, GateResult
+    from traintwice.gates._gate import gate, gate_file
+    from traintwice.gates._self_test import self_test
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
@@ -30,24 +45,19 @@ if TYPE_CHECKING:
     from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
 _COMPARE = (
-    "Budget",
     "Diff",
-    "GateResult",
-    "Logged",
     "Measures",
     "Plan",
     "compare_recipes",
     "diff",
     "diff_tokens",
-    "gate",
-    "gate_file",
     "history",
     "measure",
     "plan",
-    "self_test",
 )
 _PLACES = {
     **dict.fromkeys(_COMPARE, "traintwice.compare"),
+    **dict.fromkeys(["Budget", "GateResult", "gate", "gate_file", "self_test"], "traintwice.gates"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
     **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
     **dict.fromkeys(["Logged", "Weights"], "traintwice.served"),
@@ -59,6 +69,7 @@ _ROOMS: tuple[str, ...] = (
     "compare",
     "data",
     "errors",
+    "gates",
     "integrations",
     "logs",
     "metrics",

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice import compare
+from traintwice import compare, gates
 from traintwice._formatting import columns_of
 from traintwice.compare._shown import Drawn, Shown
 from traintwice.tables import Column, Line, Row, Sheet, Table
@@ -72,9 +72,11 @@ def test_a_headline_without_lines_is_not_squeezed_into_a_caption():
 
 
 def test_every_result_has_a_sheet():
-    assert compare.diff  # all results are defined once the package is imported
+    assert compare.diff  # all results are defined once the packages are imported
+    assert gates.gate
+    rooms = ("traintwice.compare", "traintwice.gates")
     every = [r for r in (*Shown.__subclasses__(), *Drawn.__subclasses__()) if r is not Drawn]
-    of_comparisons = {r.__name__ for r in every if r.__module__.startswith("traintwice.compare")}
+    of_comparisons = {r.__name__ for r in every if r.__module__.startswith(rooms)}
     assert set(SHEETS) == of_comparisons
 
 

@@ -17,8 +17,8 @@ from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
-    from traintwice.compare import Budget, GateResult
-    from traintwice.compare._gate_types import AgainstFloor
+    from traintwice.gates import Budget, GateResult
+    from traintwice.gates._gate_types import AgainstFloor
 
 BUDGETS = "Budgets"
 
@@ -175,7 +175,7 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
     """The files that a gate reads, those that a gate's file names too."""
     if old is None or new is not None or not old.endswith(".toml"):
         return [old, new]
-    from traintwice.compare._gate_file import read_gate
+    from traintwice.gates._gate_file import read_gate
 
     said = read_gate(old)
     inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]
@@ -183,8 +183,8 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
 
 
 def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
-    from traintwice.compare import gate as compare_with
-    from traintwice.compare import gate_file
+    from traintwice.gates import gate as compare_with
+    from traintwice.gates import gate_file
 
     if old is None:
         raise BadInput(
@@ -208,7 +208,7 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
-    from traintwice.compare import self_test
+    from traintwice.gates import self_test
     from traintwice.tables._gate import self_test_sheet
 
     if not wanted:
@@ -233,8 +233,8 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
 
 
 def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
-    from traintwice.compare import Budget
-    from traintwice.compare._gate import parse_limit
+    from traintwice.gates import Budget
+    from traintwice.gates._gate import parse_limit
 
     match = BUDGET.fullmatch(text)
     limit = parse_limit(match["limit"]) if match else None

@@ -1,4 +1,4 @@
-"""Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
+"""Comparisons of models and of recipes, plans, and the one-call measurement of any predictions."""
 
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,6 @@ from traintwice.compare._estimates import (
     paired,
     replica_variance,
 )
-from traintwice.compare._gate import gate, gate_file
-from traintwice.compare._gate_file import GateFile, read_gate
-from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
 from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
@@ -43,7 +40,6 @@ from traintwice.compare._results import (
     TemperatureMatched,
 )
 from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
-from traintwice.compare._self_test import self_test
 from traintwice.compare._temperature import at_temperature, fit_temperature
 from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
@@ -52,18 +48,14 @@ __all__ = [
     "Against",
     "Answer",
     "Band",
-    "Budget",
     "Calibration",
     "ChangedRow",
-    "Check",
     "Decisions",
     "Diff",
     "Difference",
     "Flow",
     "FlowCell",
     "Gap",
-    "GateFile",
-    "GateResult",
     "History",
     "Joint",
     "Launch",
@@ -82,7 +74,6 @@ __all__ = [
     "Review",
     "SelectiveAgreement",
     "SelectiveEnsemble",
-    "SelfTest",
     "Slice",
     "SliceTest",
     "SwapSet",
@@ -99,8 +90,6 @@ __all__ = [
     "diff_tokens",
     "example_variance",
     "fit_temperature",
-    "gate",
-    "gate_file",
     "history",
     "holm",
     "instability",
@@ -108,11 +97,9 @@ __all__ = [
     "measure",
     "paired",
     "plan",
-    "read_gate",
     "replica_variance",
     "selective_agreement",
     "selective_ensemble",
-    "self_test",
     "summarise_tokens",
     "update_predictions",
 ]

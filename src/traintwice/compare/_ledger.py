@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from traintwice._versions import made_by, versions
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff, SwapSet
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError
@@ -110,22 +109,16 @@ class Ledger:
         self.models = tuple(Model(n, digest_of(m)) for n, m in zip(rows.summary.files, models, strict=False))
         self.ids = digest_of_rows(rows)
 
-    def append(self, result: Diff | GateResult) -> None:
-        """Write the comparison at hand as one line.
+    def append(self, diff: Diff, outcome: str | None = None, checks: tuple[Check, ...] = ()) -> None:
+        """Write the comparison at hand as one line, with the outcome and the budgets of a gate.
 
         Raises:
             StoreError: it cannot be written; the file is as before.
         """
-        append_line(self.path, START + json.dumps(fields_of(self._launch(result)), allow_nan=False)[1:] + "\n")
+        launch = self._launch(diff, outcome, checks)
+        append_line(self.path, START + json.dumps(fields_of(launch), allow_nan=False)[1:] + "\n")
 
-    def _launch(self, result: Diff | GateResult) -> Launch:
-        diff, gate = (result.diff, result) if isinstance(result, GateResult) else (result, None)
-        checks: tuple[Check, ...] = ()
-        if gate is not None:
-            checks = tuple(
-                Check(_in_words(c), c.outcome, None if c.estimate is None else c.estimate.value, c.budget.max, c.budget.min)
-                for c in gate.checks
-            )
+    def _launch(self, diff: Diff, outcome: str | None, checks: tuple[Check, ...]) -> Launch:
         return Launch(
             made_by()["date"],
             self.models[0],
@@ -137,7 +130,7 @@ class Ledger:
             numbers=numbers_of(diff),
             quality={q.name: q.change for q in diff.quality},
             floors={f.name: f.floor for f in diff.floors},
-            outcome=None if gate is None else gate.outcome,
+            outcome=outcome,
             checks=checks,
             versions=versions(),
         )
@@ -295,12 +288,6 @@ def _of_array(array: np.ndarray) -> str:
     plain = array if array.dtype.kind in "biuf" else np.array([repr(entry) for entry in array.ravel().tolist()])
     about = f"{plain.dtype.str} {array.shape} ".encode()
     return hashlib.sha256(about + np.ascontiguousarray(plain).tobytes()).hexdigest()
-
-
-def _in_words(check: Any) -> str:
-    where = "" if check.column is None else f"@{check.column}={check.value}"
-    against = {None: "", "minus floor": "-floor", "times floor": "/floor"}[check.budget.against]
-    return f"{check.budget.measure}{against}{where}"
 
 
 def _read(found: Mapping[str, Any]) -> Launch:

@@ -103,12 +103,13 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
 
 
 def suspicious(view: View, suffix: str) -> str:
-    """A cheap aggregate, 0 only where `check_contents` finds no fault without ``once``; above 0 also where a sum overflows."""
-    every = faults(view, suffix)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if not fault.sum and not fault.once)}), 0)"]
-    parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
-    parts += [f"CAST(coalesce(sum(w{suffix}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
-    return " + ".join(parts)
+    """A condition on rows in which `check_contents` finds a fault without ``sum`` and ``once``."""
+    return any_of(fault.condition for fault in faults(view, suffix) if not fault.sum and not fault.once)
+
+
+def to_be_finite(view: View, suffix: str) -> list[str]:
+    """What is summed in place of a condition: a sum that is not finite where a row meets it, or where the sum overflows."""
+    return [fault.sum for fault in faults(view, suffix) if fault.sum is not None]
 
 
 def check_contents(session: Session, view: View) -> None:

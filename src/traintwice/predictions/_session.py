@@ -168,23 +168,17 @@ class Session:
         names = [column[0] for column in self.connection.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
-        """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
-        if len(queries) == 1:
-            return self.records(queries[0], doing=doing)
+    def parallel(self, statements: Sequence[str], *, doing: str) -> None:
+        """Run statements, as many at a time as DuckDB has threads; they share the memory limit."""
         ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
 
-        def run(sql: str) -> dict[str, Any]:
+        def run(sql: str) -> None:
             with self.connection.cursor() as cursor:
                 cursor.execute(sql)
-                return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
-        found = []
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
-            for record in pool.map(run, queries):
-                found.append(record)
-                report(100 * len(found) / len(queries), 100, "%")
-        return found
+            for done, _ in enumerate(pool.map(run, statements), start=1):
+                report(100 * done / len(statements), 100, "%")
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The columns of a query as NumPy arrays."""

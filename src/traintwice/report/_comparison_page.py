@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from traintwice._formatting import visible
 from traintwice._versions import made_by
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff
+from traintwice.gates._gate_types import GateResult
 from traintwice.report._document import render
 from traintwice.report._plots import CHARTS
 from traintwice.tables import _diff_tables as tables

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from traintwice._names import no_attribute
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._results import Diff
 from traintwice.errors import Undefined, require
+from traintwice.gates._gate_types import GateResult
 
 require("altair", extra="report", purpose="a chart")
 

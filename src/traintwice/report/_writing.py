@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from traintwice._files import write_whole
 from traintwice._typed import typed
 from traintwice.compare._against import Against
-from traintwice.compare._gate_types import GateResult
 from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
+from traintwice.gates._gate_types import GateResult
 
 if TYPE_CHECKING:
     from traintwice.report._style import Figure

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._typed import check_types
-from traintwice.compare._gate import parse_limit
+from traintwice.gates._gate import parse_limit
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.specs import decode
 from traintwice.study._experiment import TUNE, Experiment

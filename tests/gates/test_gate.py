@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from traintwice.compare import Budget, diff, gate, gate_file
-from traintwice.compare._gate import check_limits, parse_limit, unit_of
+from traintwice.compare import diff
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
+from traintwice.gates import Budget, gate, gate_file
+from traintwice.gates._gate import check_limits, parse_limit, unit_of
 
 
 @pytest.fixture

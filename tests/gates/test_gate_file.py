@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from traintwice.compare._gate_file import SCHEMA, GateFile, gate_from, gate_schema, read_gate
 from traintwice.errors import BadInput, BadSpec, UnknownName
+from traintwice.gates._gate_file import SCHEMA, GateFile, gate_from, gate_schema, read_gate
 from traintwice.predictions._reading import OPTIONS
 
 
@@ -68,7 +68,7 @@ def test_the_published_schema_is_that_of_the_dataclasses():
 def test_the_schema_does_not_depend_on_types_evaluated_before():
     code = (
         "from typing import Literal; kept = [Literal['bound', 'point'] | None, Literal['fail', 'pass'] | None];"
-        "import json; from traintwice.compare._gate_file import SCHEMA, gate_schema;"
+        "import json; from traintwice.gates._gate_file import SCHEMA, gate_schema;"
         "assert json.loads(SCHEMA.read_text()) == gate_schema()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

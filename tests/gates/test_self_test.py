@@ -3,8 +3,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from traintwice.compare import Budget, gate, self_test
 from traintwice.errors import BadInput
+from traintwice.gates import Budget, gate, self_test
 from traintwice.statistics._intervals import scaled_bounds
 
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from traintwice.compare._arguments import check_lists
 from traintwice.compare._floor import LEAST
-from traintwice.compare._gate import gate, in_words
-from traintwice.compare._gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.compare._options import with_groups
 from traintwice.compare._replicas import open_replicas
 from traintwice.compare._results import PREDICTED
 from traintwice.errors import BadInput
+from traintwice.gates._gate import gate, in_words
+from traintwice.gates._gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
 from traintwice.predictions import Reading, replicas_of
 from traintwice.predictions._reading import OPTIONS
 from traintwice.progress import report

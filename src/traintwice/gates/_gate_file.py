@@ -15,8 +15,8 @@ from traintwice._decoding import Decoder
 from traintwice.compare._answers import SAME_WITHIN
 from traintwice.compare._arguments import check_path
 from traintwice.compare._floor import MARGIN
-from traintwice.compare._gate_types import Budget, Rule
 from traintwice.errors import BadInput, BadSpec, unknown
+from traintwice.gates._gate_types import Budget, Rule
 from traintwice.predictions._reading import OPTIONS, Option, reading_of
 
 SCHEMA = Path(__file__).with_name("gate.schema.json")

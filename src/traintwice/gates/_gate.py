@@ -12,15 +12,16 @@ from typing import Any, Literal
 
 from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
+from traintwice.compare import _ledger as ledger_lines
 from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
-from traintwice.compare._gate_file import read_gate
-from traintwice.compare._gate_types import Budget, Check, GateResult, Outcome, Rule
 from traintwice.compare._ledger import LAST
 from traintwice.compare._ledger_floor import opened_for
 from traintwice.compare._options import named, with_groups
 from traintwice.compare._results import PREDICTED, Diff, Slice
 from traintwice.errors import BadInput, unknown
+from traintwice.gates._gate_file import read_gate
+from traintwice.gates._gate_types import Budget, Check, GateResult, Outcome, Rule
 from traintwice.metrics import ALL, Metric
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
@@ -95,7 +96,7 @@ def gate(
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
     result = GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
     if opened is not None:
-        opened.append(result)
+        opened.append(result.diff, result.outcome, tuple(map(_in_ledger, result.checks)))
     return result
 
 
@@ -322,3 +323,13 @@ def _notes(budgets: Sequence[Budget], found: Diff) -> tuple[str, ...]:
     if not any(b.by for b in budgets) or not found.slices_left_out:
         return ()
     return (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)
+
+
+def _in_ledger(check: Check) -> ledger_lines.Check:
+    """A budget as a ledger has it."""
+    where = "" if check.column is None else f"@{check.column}={check.value}"
+    against = {None: "", "minus floor": "-floor", "times floor": "/floor"}[check.budget.against]
+    number = None if check.estimate is None else check.estimate.value
+    return ledger_lines.Check(
+        f"{check.budget.measure}{against}{where}", check.outcome, number, check.budget.max, check.budget.min
+    )
