@@ -2,10 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 DATA := $(or $(TRAINTWICE_DATA),$(HOME)/.cache/traintwice)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo data test check bench docs clean
+FRAMEWORKS := .venv-frameworks
+
+.PHONY: demo data test test-engines test-frameworks check fuzz oldest newest sdist audit bench docs clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -14,10 +17,36 @@ demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the
 test: $(VENV)/.dev check  ## lint, types, tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
+# In an environment of their own, so that `make test` needs none of these libraries.
+test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides
+	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations tests/replication/test_guide.py \
+	  tests/replication/test_ray.py tests/replication/test_bad_code.py src/traintwice/integrations
+# Object stores, Delta, Iceberg and PostgreSQL: real servers on the loopback, in an environment of their own, without torch.
+test-engines: $(ENGINES)/.ready  ## tests against S3, web, Delta, Iceberg and PostgreSQL
+	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
+
 check: $(VENV)/.dev  ## lint and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+SECONDS_OF_FUZZING ?= 600
+
+fuzz: $(VENV)/.dev  ## random bytes for every reader, ten minutes in all; what is found is kept in fuzz-findings/
+	$(INSTALL) atheris
+	$(BIN)/python tests/fuzz.py $(SECONDS_OF_FUZZING) $(READERS)
+
+oldest: ## tests of the measure wing with the lowest versions that pyproject.toml allows
+	.ci/versions lowest-direct
+
+newest: ## the same with the newest versions
+	.ci/versions highest
+
+sdist: $(VENV)/.dev  ## builds the source distribution and runs tests of the measure wing from it
+	.ci/sdist
+
+audit: $(VENV)/.dev  ## known vulnerabilities of what is installed; without an advisory database in reach it says so and passes
+	.ci/audit $(BIN)/python
 
 bench: $(VENV)/.dev  ## the benchmarks, one after the other
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit; done
@@ -35,7 +64,7 @@ docs: $(VENV)/.docs  ## the documentation site in site/, without a dead link; op
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file build/site/mkdocs.yml
 
 clean:  ## remove the environment; stores and reports stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ENGINES)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,6 +78,11 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml reproduction/pyproject.toml constrai
 	$(INSTALL) --editable '.[torch,report,demo]' --editable ./reproduction
 	@touch $@
 
+$(ENGINES)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[engines]'
+	@touch $@
+
 $(VENV)/.data: $(VENV)/.demo
 	$(INSTALL) --editable '.[data]'
 	@touch $@
@@ -59,4 +93,11 @@ $(VENV)/.docs: $(VENV)/.demo
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(FRAMEWORKS)/.done: pyproject.toml constraints.txt
+	@echo "Setting up the environment in $(FRAMEWORKS) (several minutes) ..."
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[frameworks]'
 	@touch $@

@@ -20,7 +20,8 @@ def _names_of_doctests(doctest_namespace):
     doctest_namespace["write_predictions"] = predictions.write_predictions
     doctest_namespace["Estimate"] = types.Estimate
     doctest_namespace["UnknownName"] = errors.UnknownName
-    from traintwice.compare import Budget, VarianceParts
+    from traintwice.compare import VarianceParts
+    from traintwice.gates import Budget
 
     doctest_namespace["Budget"] = Budget
     doctest_namespace["VarianceParts"] = VarianceParts

@@ -23,6 +23,8 @@ TEXTS = {
     "too-many-cells.csv": "id,p,y\n1,0.1,0\n2,0.8,1,7,7\n",
     "open-quote.csv": 'id,p,y\n1,"0.1,0\n2,0.8,1\n',
     "half-last-line.csv": "id,p,y\n1,0.1,0\n2,0.8",
+    "half-object.jsonl": '{"id": 1, "p": 0.5}\n{"id": 2, "p": 0',
+    "mixed-line-ends.csv": "id,p,y\r1,0.1,0\n2,0.8,1\r\n",
     "twice-named.csv": "id,p,p\n1,0.1,0\n",
     "case-named.csv": "id,p,P\n1,0.1,0\n",
     "double-ids.csv": GOOD.replace("2,0.8", "1,0.8"),
@@ -146,6 +148,11 @@ def make_files(folder):
         archive.writestr("../../evil.txt", "x")
     header = str({"descr": "<f8", "fortran_order": False, "shape": (10**15,)}).encode().ljust(117) + b"\n"
     (folder / "claims.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with zipfile.ZipFile(folder / "claims.npz", "w") as archive:
+        archive.writestr("p.npy", (folder / "claims.npy").read_bytes())
+    damaged = bytearray(whole)
+    damaged[whole.index(np.array([0.1, 0.8]).tobytes())] ^= 1
+    (folder / "crc.npz").write_bytes(damaged)
     table = json.dumps({"p": {"dtype": "F64", "shape": [10**12], "data_offsets": [0, 8]}}).encode()
     (folder / "claims.safetensors").write_bytes(struct.pack("<Q", len(table)) + table + b"\0" * 8)
     (folder / "long-header.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")

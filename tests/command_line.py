@@ -22,6 +22,7 @@ def traintwice(monkeypatch, capsys, tmp_path):
     """Run a command line in an empty directory; returns exit status, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["traintwice", *map(str, arguments)])

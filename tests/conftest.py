@@ -1,4 +1,5 @@
-"""Results of a comparison made by hand, for what prints and draws them; and studies that train without worker processes."""
+"""Simulated models, also in files; results of a comparison made by hand, for what prints and draws them; and studies that train without
+worker processes."""
 
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._results import (
@@ -35,6 +37,9 @@ from traintwice.types import Estimate
 torch.set_num_threads(1)
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+collect_ignore = ["engines"]
+"""Tests with an environment of their own: make test-engines."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -108,6 +113,47 @@ def streamed(tmp_path_factory):
         for replica in range(3):
             list(train_into(store, recipe, source, data, seed=0, replicas=[replica]))
     return gather(experiment, store, data)
+
+
+@pytest.fixture
+def draw():
+    def draw(M=4, N=40, K=3, *, seed=0):
+        rng = np.random.default_rng(seed)
+        probs = softmax(1.5 * rng.normal(size=(1, N, K)) + rng.normal(size=(M, N, K)), axis=2)
+        return probs, rng.integers(0, K, N)
+
+    return draw
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes models as Parquet, all with ids and labels, a group column and more columns, and returns their paths."""
+    from traintwice.predictions._session import Session
+
+    def write(models, labels=None, groups=None, ids=None, shuffle=False, start=0, more=None):
+        session = Session()
+        paths = []
+        for m, model in enumerate(models):
+            columns = {"id": np.arange(len(model)) if ids is None else ids}
+            if model.ndim == 2:
+                columns |= {f"p_{k}": np.ascontiguousarray(model[:, k]) for k in range(model.shape[1])}
+            else:
+                columns["pred"] = model
+            if labels is not None:
+                columns["y"] = labels
+            if groups is not None:
+                columns["country"] = groups
+            columns |= more or {}
+            order = np.random.default_rng(m).permutation(len(model)) if shuffle and m else np.arange(len(model))
+            columns = {name: column[order] for name, column in columns.items()}
+            session.connection.register("columns_", columns)
+            path = tmp_path / f"m{start + m}.parquet"
+            session.connection.execute(f"COPY (SELECT * FROM columns_) TO '{path}' (FORMAT parquet)")
+            paths.append(path)
+        session.close()
+        return paths
+
+    return write
 
 
 def estimate(value, half=0.004, rows=5000):

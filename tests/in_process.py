@@ -16,9 +16,9 @@ from traintwice.study import _worker as worker
 class InProcess(runner._Worker):
     """Answers each task as a worker process would, before `give` returns."""
 
-    def __init__(self, started, experiment, store, checkpoint):
+    def __init__(self, started, source, seed, store, checkpoint):
         self.setup = None
-        super().__init__(started, experiment, store, checkpoint)
+        super().__init__(started, source, seed, store, checkpoint)
 
     def listen(self, answers):
         self.answers = answers

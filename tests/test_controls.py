@@ -61,3 +61,10 @@ def test_controls_of_initialisation_and_activation_change_any_network_that_has_t
         controls.with_activation(BASE.change(network=Factory("a:b")), "gelu")
     with pytest.raises(BadSpec, match=r"got the network LeNet5.*, expected an MLP"):
         wider(base, 2.0, (8, 8), 10)
+
+
+def test_steady_without_a_scale_says_so():
+    base = BASE.change(network=Factory("torch.nn:Identity"))
+    with pytest.warns(UserWarning, match="steady: Factory has no setting 'scale', so its initial weights are unchanged"):
+        recipe = controls.steady(base)
+    assert (recipe.network, recipe.averaging is not None) == (base.network, True)

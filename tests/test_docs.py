@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTERS = [f"docs/guides/{name}.md" for name in ("lightning", "pytorch", "scikit-learn", "transformers")]
+ADAPTERS = [f"docs/guides/{name}.md" for name in ("lightning", "pytorch", "scikit-learn", "trackers", "transformers")]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OWN_TESTS = ("docs/start/evaluation-logs.md", "docs/guides/replicate.md", *ADAPTERS)
+OWN_TESTS = (
+    "docs/start/evaluation-logs.md",
+    *(f"docs/guides/{name}.md" for name in ("deployed", "elsewhere", "jax", "ray", "replicate", "slurm", "torchrun")),
+    *ADAPTERS,
+)
 HERE = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in OWN_TESTS]
 
 
@@ -101,7 +105,7 @@ def test_the_gate_of_the_job_to_copy_is_one():
     toml = "\n".join(line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   "))
     import tomllib
 
-    from traintwice.compare._gate_file import gate_from
+    from traintwice.gates._gate_file import gate_from
 
     assert len(gate_from(tomllib.loads(toml)).budgets) == 2
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from simulated.cells import NONE, Cell, Target
 from simulated.worlds import CLUSTERED, INDEPENDENT, RARE, SHARED, World, centre
-from traintwice.compare import compare_recipes, diff, gate, plan
-from traintwice.compare._gate_types import Budget
+from traintwice.compare import compare_recipes, diff, plan
+from traintwice.gates import gate
+from traintwice.gates._gate_types import Budget
 
 FLOORS = (INDEPENDENT, RARE[1], SHARED[0], CLUSTERED[1])
 RETRAINS = (4, 5, 10)

@@ -4,64 +4,116 @@ Importing this package is fast: every name is loaded on first use. `traintwice.m
 `traintwice.methods` the training objectives, and `traintwice.report` the reports.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from traintwice.errors import TraintwiceError, require
+from traintwice._names import lazy
+from traintwice.errors import TraintwiceError
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:
-    from traintwice.compare import Budget, Diff, GateResult, Measures, Plan
+    from traintwice import (  # noqa: F401
+        compare,
+        data,
+        gates,
+        integrations,
+        logs,
+        losses,
+        methods,
+        metrics,
+        nets,
+        predictions,
+        presets,
+        report,
+        tables,
+    )
+    from traintwice._versions import __version__ as __version__
+    from traintwice.compare import Diff, Measures, Plan
     from traintwice.compare._diff import diff
-    from traintwice.compare._gate import gate, gate_file
+    from traintwice.compare._ledger import history
     from traintwice.compare._measure import measure
     from traintwice.compare._plan import plan
     from traintwice.compare._quantised import diff_tokens
     from traintwice.compare._recipes import compare_recipes
-    from traintwice.compare._self_test import self_test
     from traintwice.engine import Execution
+    from traintwice.gates import Budget, GateResult
+    from traintwice.gates._gate import gate, gate_file
+    from traintwice.gates._self_test import self_test
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
-    from traintwice.study import Experiment, Results, Store, run
+    from traintwice.served import Logged, Weights
+    from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
 _COMPARE = (
-    "Budget",
     "Diff",
-    "GateResult",
     "Measures",
     "Plan",
     "compare_recipes",
     "diff",
     "diff_tokens",
-    "gate",
-    "gate_file",
+    "history",
     "measure",
     "plan",
-    "self_test",
 )
 _PLACES = {
     **dict.fromkeys(_COMPARE, "traintwice.compare"),
+    **dict.fromkeys(["Budget", "GateResult", "gate", "gate_file", "self_test"], "traintwice.gates"),
     **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
     **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
+    **dict.fromkeys(["Logged", "Weights"], "traintwice.served"),
 }
 
+_ROOMS: tuple[str, ...] = (
+    "augmentation",
+    "averaging",
+    "compare",
+    "data",
+    "errors",
+    "gates",
+    "integrations",
+    "logs",
+    "metrics",
+    "optimizers",
+)
+_ROOMS += (
+    "predictions",
+    "presets",
+    "progress",
+    "progressive",
+    "randomness",
+    "replication",
+    "report",
+    "schedules",
+    "tables",
+    "types",
+)
+_ROOMS_WITH_TORCH = ("components", "controls", "engine", "losses", "methods", "nets", "recipes", "specs", "study")
+
 _NEEDS_TORCH = {
+    "Chain": "traintwice.study",
+    "ChainResults": "traintwice.study",
     "Execution": "traintwice.engine",
     "Experiment": "traintwice.study",
     "Recipe": "traintwice.recipes",
     "Results": "traintwice.study",
     "Store": "traintwice.study",
+    "Tuned": "traintwice.study",
+    "Tuning": "traintwice.study",
+    "chain": "traintwice.study",
     "run": "traintwice.study",
+    "tune": "traintwice.study",
 }
 
 __all__ = [
     "Budget",
+    "Chain",
+    "ChainResults",
     "Diff",
     "Estimate",
     "Execution",
     "Experiment",
     "GateResult",
+    "Logged",
     "Measures",
     "Plan",
     "Predictions",
@@ -71,30 +123,28 @@ __all__ = [
     "Run",
     "Store",
     "TraintwiceError",
+    "Tuned",
+    "Tuning",
+    "Weights",
+    "chain",
     "check_same_seed",
     "compare_recipes",
     "diff",
     "diff_tokens",
     "gate",
     "gate_file",
+    "history",
     "measure",
     "open_predictions",
     "plan",
     "replicate",
     "run",
     "self_test",
+    "tune",
     "write_predictions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    if name not in _NEEDS_TORCH:
-        raise AttributeError(f"module 'traintwice' has no attribute {name!r}")
-    require("torch", extra="torch", purpose=f"traintwice.{name}")
-    return getattr(import_module(_NEEDS_TORCH[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    _PLACES |= _NEEDS_TORCH | {"__version__": "traintwice._versions"}
+    _PLACES |= {room: f"traintwice.{room}" for room in (*_ROOMS, *_ROOMS_WITH_TORCH)}
+    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES, (*_NEEDS_TORCH, *_ROOMS_WITH_TORCH))

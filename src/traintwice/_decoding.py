@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from collections.abc import Callable, Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from traintwice._typed import PLAIN
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 
 T = TypeVar("T")
 
 LARGEST = 1e15
 """Larger numbers are mistakes: no setting has such a value, and arithmetic with them overflows."""
-
-LONGEST = 60
-"""Largest number of characters of a value in a message about a field."""
-
-PLAIN = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
-"""Plain types, in words."""
 
 Expand = Callable[["Decoder", Any, Any, str], Any]
 """Takes a decoder, a dataclass, a value and its path; returns the value in long form, or the finished object."""
@@ -91,7 +84,8 @@ class Decoder:
             return None
         family = next((o for o in options if o in self.families), None)
         plain = [o for o in options if o is not NoneType and o is not family]
-        if family is not None and (isinstance(value, Mapping) or not plain):
+        tables = any(map(dataclasses.is_dataclass, plain))
+        if family is not None and (not plain or (isinstance(value, Mapping) and ("type" in value or not tables))):
             return self.read(family, value, path)
         return self.read(plain[0], value, path)
 
@@ -141,48 +135,3 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
 
 def _wrong(path: str, value: Any, expected: str) -> BadSpec:
     return BadSpec(f"{path or 'settings'}: got {value!r}, expected {expected}")
-
-
-def check_types(made: Any, *names: str) -> None:
-    """Raise `BadSpec` for a field of a dataclass of another type than its hint: plain types, tuples, and text or numbers for objects.
-
-    Args:
-        made: the dataclass.
-        names: of the fields to check; all by default.
-    """
-    cls: Any = type(made)
-    for name, hint in _hints(cls).items():
-        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        value = getattr(made, name)
-        if (
-            (names and name not in names)
-            or (value is None and NoneType in options)
-            or any(_fits(value, kind) for kind in options if kind is not NoneType)
-        ):
-            continue
-        expected = next((words for kind, words in PLAIN.items() if kind in options), None)
-        if expected is None:
-            expected = "a list" if any(get_origin(kind) is tuple for kind in options) else "an object of traintwice"
-        raise BadSpec(f"{cls.__name__}.{name}: got {repr(value)[:LONGEST]}, expected {expected}")
-
-
-@cache
-def _hints(cls: Any) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if kind in (int, float):
-        return not isinstance(value, bool) and isinstance(value, numbers.Integral if kind is int else numbers.Real)
-    if kind in (str, bool):
-        return isinstance(value, kind)
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple | list)
-    if get_origin(kind) is Literal:
-        return True  # the class checks it
-    if get_origin(kind) is Mapping:
-        return isinstance(value, Mapping)
-    if dataclasses.is_dataclass(kind):
-        return not isinstance(kind, type) or isinstance(value, kind)
-    return not isinstance(value, str | bytes | int | float | list | tuple | dict | NoneType)

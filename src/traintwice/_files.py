@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from traintwice.errors import BadInput
@@ -19,6 +20,12 @@ TEMPORARY = ".tmp-"
 
 UNLOCKED, SCRATCH = ".traintwice-new-", ".traintwice-scratch-"
 """Prefixes of the names of temporary folders, before and after they are locked."""
+
+LONGEST_SHOWN = 200
+"""Characters of a path in a message about its length."""
+
+UNPACKED_AT_ONCE = 1 << 26
+"""Bytes that are unpacked before the room on the disk is looked at again."""
 
 _scratch: dict[Path, int | None] = {}
 """The temporary folders of this process, and the descriptor that locks each; None where folders cannot be locked."""
@@ -67,6 +74,19 @@ def written_through(path: Path, content: bytes) -> bool:
     with path.open("wb", buffering=0) as file:
         file.write(content)
     return True
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise `BadInput` for a path that the system refuses, whether or not a file is there: too long, or in a closed folder."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as reason:
+        text = os.fspath(path)
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text):,} characters)"
+        told = reason.strerror if isinstance(reason, OSError) else str(reason)
+        raise BadInput(f"{shown!r} cannot be used as a path ({told}); choose another") from None
 
 
 def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterable[object]) -> None:
@@ -127,6 +147,26 @@ def make_scratch() -> Path:
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(lock)
     return folder
+
+
+def copy_unpacked(packed: IO[bytes], plain: IO[bytes], shown: str) -> None:
+    """Copy what is unpacked into a temporary file, as long as its disk keeps room.
+
+    Raises:
+        BadInput: less than a twentieth of the disk would be left.
+    """
+    copied, checked = 0, UNPACKED_AT_ONCE
+    while block := packed.read(1 << 20):
+        plain.write(block)
+        copied += len(block)
+        if copied >= checked:
+            checked += UNPACKED_AT_ONCE
+            disk = shutil.disk_usage(Path(plain.name).parent)
+            if disk.free < disk.total // 20:
+                told = (
+                    f"{shown}: unpacks to more than {copied / 1e9:.1f} GB, which the disk of the temporary folder has no room for"
+                )
+                raise BadInput(f"{told}; set TMPDIR to a folder of a larger disk")
 
 
 def remove_scratch(folder: Path) -> None:

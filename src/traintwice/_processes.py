@@ -38,8 +38,21 @@ def command_of(module: str) -> list[str]:
 def cores() -> int:
     """Number of cores that this process may use: those of its affinity, within the quota of its control group (container)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(Path("/sys/fs/cgroup"))
-    return allowed if quota is None else max(min(allowed, round(quota)), 1)
+    quotas = [quota for folder in _control_groups(Path("/sys/fs/cgroup")) if (quota := _quota(folder)) is not None]
+    return max(min([allowed, *map(round, quotas)]), 1)
+
+
+def _control_groups(root: Path, own: Path = Path("/proc/self/cgroup")) -> list[Path]:
+    """The folders of this process's control group and of those that hold it; of version 2, the root of version 1."""
+    try:
+        paths = [line.partition("::")[2].strip("/") for line in own.read_text().splitlines() if line.startswith("0::")]
+    except OSError:
+        paths = []
+    inner = [root / path for path in paths if path and ".." not in path]
+    return [
+        root,
+        *(folder for path in inner for folder in (path, *path.parents) if folder.is_relative_to(root) and folder != root),
+    ]
 
 
 def _quota(root: Path) -> float | None:

@@ -22,22 +22,24 @@ def check_components(components: tuple[Component, ...], method: Method, network:
         raise BadSpec(
             "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
         )
+    if any(c.subset < 1 for c in components) and own_batches is not None and own_batches.sample is not None:
+        raise BadSpec("Recipe.components: got a subset below 1 and own_batches with a sample, two draws; leave one out")
     if isinstance(network, SharedNetwork) and components:
         raise BadSpec("Recipe.components: the components of a shared network are identical; leave components out")
 
 
-def check_teacher(method: Method, teacher: Method | None, own_batches: OwnBatches | None) -> None:
-    """A teacher is there exactly where the method needs one; its method is ``teacher``."""
+def check_teacher(method: Method, taught: bool, own_batches: OwnBatches | None, *, gated: bool) -> None:
+    """A teacher is there exactly where the method needs one; ``gated`` says whether it keeps a gated mixture."""
     needs_teacher = "teacher" in method.needs
-    if needs_teacher != (teacher is not None):
+    if needs_teacher != taught:
         raise BadSpec(
             "Recipe.teacher: the method learns from a teacher, and the recipe has none"
             if needs_teacher
             else "Recipe.teacher: got a teacher, and no term of the method learns from it"
         )
-    if teacher is not None and teacher.keep == "gate":
+    if gated:
         raise BadSpec("Recipe.teacher: a gated mixture cannot teach; let the teacher keep 'mean-prob' or 'mean-logit'")
-    if teacher is not None and own_batches is not None:
+    if taught and own_batches is not None:
         raise BadSpec("Recipe.own_batches: the components of a student share their batches; leave own_batches out")
 
 

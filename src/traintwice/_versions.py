@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
@@ -73,3 +74,17 @@ def missing_of(packages: Iterable[str]) -> list[str]:
     ['no-such-package']
     """
     return [package for package in packages if _installed(package) is None]
+
+
+__version__ = _installed("traintwice") or "unknown"
+
+
+def made_by() -> dict[str, str]:
+    """Version of this package and the time in UTC, for outputs; ``SOURCE_DATE_EPOCH`` (seconds since 1970) replaces the time.
+
+    >>> sorted(made_by())
+    ['date', 'traintwice']
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() and len(epoch) < 12 else datetime.now(UTC)
+    return {"traintwice": __version__, "date": now.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 __all__ = ["Augmentation", "CropFlip", "ResizedCropFlip", "Shift"]
@@ -25,6 +26,7 @@ class Augmentation(Protocol):
 
 
 @dataclass(frozen=True)
+@typed
 class Shift:
     """A random shift of every picture, vertical and horizontal; new pixels are 0.
 
@@ -55,6 +57,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
+@typed
 class CropFlip:
     """A random crop of the picture padded with zeros, and a horizontal flip with probability 1/2.
 
@@ -89,6 +92,7 @@ class CropFlip:
 
 
 @dataclass(frozen=True)
+@typed
 class ResizedCropFlip:
     """A random crop of random area and shape, enlarged to the size of the picture, and a horizontal flip with probability 1/2.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
-__all__ = ["EMA", "SWA", "Averaging", "Snapshots"]
+__all__ = ["EMA", "SWA", "Averaging", "Snapshots", "StartInterpolation"]
 
 
 class Averaging(Protocol):
@@ -19,6 +20,7 @@ class Averaging(Protocol):
 
 
 @dataclass(frozen=True)
+@typed
 class EMA:
     """Exponential moving average of the weights, updated after every step.
 
@@ -46,6 +48,7 @@ class EMA:
 
 
 @dataclass(frozen=True)
+@typed
 class SWA:
     """Mean of the weights at the end of each epoch in the last part of the training.
 
@@ -70,6 +73,7 @@ class SWA:
 
 
 @dataclass(frozen=True)
+@typed
 class Snapshots:
     """Weights at evenly spaced steps of one training, the last at its end; their outputs are averaged at inference.
 
@@ -93,5 +97,31 @@ class Snapshots:
         return self.count
 
 
-ALL: tuple[type, ...] = (EMA, SWA, Snapshots)
+@dataclass(frozen=True)
+class StartInterpolation:
+    """Weights between those of the model that the training started from and those at its end.
+
+        w = α·w_old + (1 − α)·w_new
+
+    Args:
+        old: α in (0, 1), the share of the old weights.
+    Raises:
+        BadSpec: a share outside (0, 1). A recipe with it needs `Recipe.start`.
+    Source:
+        Schumann et al. 2023 (BCWI, backward compatible weight interpolation). Ours: batch statistics are computed anew.
+    """
+
+    old: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.old < 1:
+            raise BadSpec(f"StartInterpolation.old: got {self.old}, expected a number between 0 and 1")
+
+    @property
+    def models(self) -> int:
+        """1."""
+        return 1
+
+
+ALL: tuple[type, ...] = (EMA, SWA, Snapshots, StartInterpolation)
 """Every averaging; the contract tests loop over it."""

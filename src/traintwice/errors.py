@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+from traintwice._addresses import without_secrets
+
 __all__ = [
     "BadInput",
     "BadSpec",
@@ -27,7 +29,10 @@ __all__ = [
 
 
 class TraintwiceError(ValueError):
-    """Base class: an error that the user can fix."""
+    """Base class: an error that the user can fix. Passwords, tokens and signatures are removed from its message."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class BadInput(TraintwiceError):
@@ -39,7 +44,7 @@ class BadInput(TraintwiceError):
 
     def __init__(self, message: str, *, without_cells: str | None = None) -> None:
         super().__init__(message)
-        self.without_cells = message.partition(" (first")[0] if without_cells is None else without_cells
+        self.without_cells = str(self).partition(" (first")[0] if without_cells is None else without_secrets(without_cells)
 
 
 class TooFewReplicas(TraintwiceError):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from fnmatch import fnmatchcase
+from typing import Any, Protocol, TypeAlias
 
 import torch
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
-__all__ = ["SGD", "AdaGrad", "Adam", "Optimizer", "check"]
+__all__ = ["SGD", "AdaGrad", "Adam", "Group", "Optimizer", "ParameterGroups", "check"]
+
+Parameters: TypeAlias = Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
+"""Parameters, or groups of them with settings of their own."""
 
 
 class Optimizer(Protocol):
@@ -20,11 +25,12 @@ class Optimizer(Protocol):
     def lr(self) -> float:
         """Learning rate, before any schedule."""
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """The PyTorch optimiser over these parameters."""
 
 
 @dataclass(frozen=True)
+@typed
 class SGD:
     """Stochastic gradient descent with momentum.
 
@@ -49,7 +55,7 @@ class SGD:
         if self.nesterov and self.momentum == 0:
             raise BadSpec("SGD: got nesterov=True with momentum=0, expected a momentum greater than 0")
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """`torch.optim.SGD`."""
         return torch.optim.SGD(
             parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
@@ -57,6 +63,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
+@typed
 class AdaGrad:
     """AdaGrad, the optimiser of the anti-distillation paper.
 
@@ -79,7 +86,7 @@ class AdaGrad:
     def __post_init__(self) -> None:
         check("AdaGrad", lr=self.lr, accumulator=self.accumulator, weight_decay=self.weight_decay)
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """`torch.optim.Adagrad`."""
         return torch.optim.Adagrad(
             parameters, lr=self.lr, initial_accumulator_value=self.accumulator, weight_decay=self.weight_decay
@@ -87,6 +94,7 @@ class AdaGrad:
 
 
 @dataclass(frozen=True)
+@typed
 class Adam:
     """Adam, or with ``decoupled`` AdamW, whose weight decay acts on the weights directly.
 
@@ -112,11 +120,92 @@ class Adam:
     def __post_init__(self) -> None:
         check("Adam", lr=self.lr, eps=self.eps, beta1=self.beta1, beta2=self.beta2, weight_decay=self.weight_decay)
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """`torch.optim.Adam` or `torch.optim.AdamW`."""
         return (torch.optim.AdamW if self.decoupled else torch.optim.Adam)(
             parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
         )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters with settings of their own.
+
+    Args:
+        names: pattern of the parameters' names in the network, such as "*.bias" or "0.*" (`fnmatch`).
+        lr: multiplies the learning rate, > 0.
+        weight_decay: in the place of that of the optimiser, >= 0; None keeps it.
+    Raises:
+        BadSpec: a setting outside its range.
+    """
+
+    names: str
+    lr: float = 1.0
+    weight_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        check("Group", lr=self.lr, weight_decay=self.weight_decay or 0.0)
+        if not self.names:
+            raise BadSpec("Group.names: got '', expected a pattern such as '*.bias'")
+
+
+@dataclass(frozen=True)
+class ParameterGroups:
+    """An optimiser with other settings for some parameters; a parameter belongs to the first group whose pattern it matches.
+
+    Args:
+        base: the optimiser, with the settings of all other parameters.
+        groups: at least one.
+    Raises:
+        BadSpec: no group; when built, a group without a parameter.
+    Source:
+        Ours. A schedule of the learning rate multiplies the rates of all groups.
+    Example:
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> made = ParameterGroups(SGD(0.1, weight_decay=1e-4), (Group("bias", weight_decay=0.0),)).build_named(layer.named_parameters())
+        >>> [group["weight_decay"] for group in made.param_groups]
+        [0.0001, 0.0]
+    """
+
+    base: Optimizer
+    groups: tuple[Group, ...]
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise BadSpec("ParameterGroups.groups: got none, expected at least one Group")
+        if isinstance(self.base, ParameterGroups):
+            raise BadSpec("ParameterGroups.base: got ParameterGroups, expected SGD, AdaGrad or Adam")
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the parameters of no group."""
+        return self.base.lr
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """The optimiser of parameters without names: all have the settings of the base."""
+        return self.base.build(parameters)
+
+    def build_named(self, parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        """The optimiser of named parameters.
+
+        Raises:
+            BadSpec: a group has no parameter.
+        """
+        named = list(parameters)
+        members: list[list[torch.nn.Parameter]] = [[] for _ in self.groups]
+        rest: list[torch.nn.Parameter] = []
+        for name, parameter in named:
+            found = next((i for i, group in enumerate(self.groups) if fnmatchcase(name, group.names)), None)
+            (rest if found is None else members[found]).append(parameter)
+        for group, own in zip(self.groups, members, strict=True):
+            if not own:
+                names = ", ".join(name for name, _ in named)
+                raise BadSpec(f"Group.names: {group.names!r} matches no parameter of the network; it has {names}")
+        made: list[dict[str, Any]] = [{"params": rest}] if rest else []
+        for group, own in zip(self.groups, members, strict=True):
+            decay = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
+            made.append({"params": own, "lr": self.base.lr * group.lr, **decay})
+        return self.base.build(made)
 
 
 def check(name: str, **settings: float) -> None:

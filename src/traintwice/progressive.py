@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 __all__ = ["Progressive"]
 
 
 @dataclass(frozen=True)
+@typed
 class Progressive:
     """One pass over the examples in their order, shuffled inside a moving window; each mini-batch is predicted before it is trained on.
 

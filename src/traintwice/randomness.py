@@ -12,12 +12,15 @@ from typing import Literal
 
 import numpy as np
 
+from traintwice._typed import typed
+
 __all__ = ["RandomSource", "stream"]
 
-RandomSource = Literal["initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
+RandomSource = Literal["data", "initialisation", "order", "subset", "augmentation", "dropout", "hardware", "split"]
 """Sources of randomness."""
 
 
+@typed
 def stream(seed: int, source: RandomSource, *, replica: int = 0, component: int = 0, epoch: int = 0) -> np.random.Generator:
     """The generator of one source of randomness.
 

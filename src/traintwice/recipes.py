@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
-from traintwice._decoding import check_types
 from traintwice._recipe_checks import (
     check_alike,
     check_components,
@@ -17,22 +16,24 @@ from traintwice._recipe_checks import (
     check_views,
     has_own_losses,
 )
+from traintwice._typed import check_types
 from traintwice.augmentation import Augmentation
-from traintwice.averaging import Averaging
-from traintwice.components import Component, OwnBatches
+from traintwice.averaging import Averaging, StartInterpolation
+from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
 from traintwice.methods import Method, baseline
 from traintwice.nets import MLP, Network, SharedNetwork
 from traintwice.optimizers import AdaGrad, Optimizer
 from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
+from traintwice.served import Logged, Served, Stored
 
 __all__ = ["Cost", "Earlier", "Recipe"]
 
 ALGORITHM = 2
 """Version of the training code. It is raised when a change of the code changes results, so a store never mixes two versions."""
 
-Fixable = Literal["initialisation", "order", "subset", "augmentation", "dropout"]
+Fixable = Literal["data", "initialisation", "order", "subset", "augmentation", "dropout"]
 """Sources of randomness that a recipe may fix: all replicas then use the stream of replica 0."""
 
 
@@ -86,8 +87,10 @@ class Recipe:
         clip_norm: largest norm of the gradients of each component, and of a gate; larger gradients are scaled down. Shared parts count
             to the first component. None does not clip.
         sharpness: ρ of sharpness-aware minimisation, >= 0; 0 is plain training.
-        start: an earlier model to start from, with its gate where both have one; None draws new weights.
-        teacher: an earlier model to learn from; methods with a distillation term need one.
+        start: an earlier model to start from, with its gate where both have one, or `Weights` of a model in service; None draws new
+            weights.
+        teacher: an earlier model to learn from, or the predictions (`Logged`) or `Weights` of a model in service; methods with a
+            distillation term need one.
         fixed: sources of randomness that all replicas share.
         alike: sources of randomness that the components of a replica share: "initialisation", "dropout" or both; None gives each
             component its own. (For order and augmentation see `own_batches` and `views`.)
@@ -99,6 +102,9 @@ class Recipe:
             rounded differently each time; or "free": on a GPU kernels are not deterministic and cuDNN searches for the fastest. A CPU is
             deterministic, so there "free" hardware is emulated.
         progressive: a single pass that predicts every mini-batch before training on it, for data in the order of time; None otherwise.
+        sample: the training sample of each replica (source of randomness "data"), so that churn is that of retraining on other data;
+            None trains every replica on all training examples. An epoch is one pass over the sample. A progressive training predicts
+            every example and trains on those of the sample.
     Raises:
         BadSpec: a setting outside its range, or settings that contradict each other.
     Example:
@@ -117,14 +123,15 @@ class Recipe:
     own_batches: OwnBatches | None = None
     clip_norm: float | None = None
     sharpness: float = 0.0
-    start: Earlier | None = None
-    teacher: Earlier | None = None
+    start: Earlier | Served | None = None
+    teacher: Earlier | Served | None = None
     fixed: tuple[Fixable, ...] = field(default=())
     augmentation: Augmentation | None = None
     views: Literal["same", "own"] = "same"
     hardware: Literal["fixed", "emulated", "free"] = "fixed"
     progressive: Progressive | None = None
     alike: tuple[Literal["initialisation", "dropout"], ...] | None = None
+    sample: Sample | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -138,16 +145,25 @@ class Recipe:
         if self.hardware not in ("fixed", "emulated", "free"):
             raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed', 'emulated' or 'free'")
         shared = self.own_batches.size(self.batch_size) if self.own_batches is not None else None
-        teacher = self.teacher.recipe.method if self.teacher is not None else None
+        for name in ("start", "teacher"):
+            if not isinstance(getattr(self, name), Earlier | Served | None):
+                raise BadSpec(f"Recipe.{name}: got {type(getattr(self, name)).__name__}, expected Earlier, Logged or Weights")
+        if isinstance(self.start, Logged):
+            raise BadSpec("Recipe.start: got Logged, which has no weights to start from; expected Weights or Earlier")
         check_components(self.components, self.method, self.network, self.own_batches)
-        check_teacher(self.method, teacher, self.own_batches)
-        check_views(self.views, self.augmentation, self.method.components, teacher is not None, shared)
+        taught = isinstance(self.teacher, Earlier) and self.teacher.recipe.method.keep == "gate"
+        check_teacher(self.method, self.teacher is not None, self.own_batches, gated=taught)
+        check_views(self.views, self.augmentation, self.method.components, self.teacher is not None, shared)
         differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
         check_alike(self.alike, self.method.components, self.network, differ)
         check_shared_part(self.own_batches, self.batch_size, self.method)
+        if isinstance(self.averaging, StartInterpolation) and self.start is None:
+            raise BadSpec(
+                "Recipe.averaging: StartInterpolation is between an old model and the new one; give the old model as start"
+            )
         if self.progressive is not None:
             plain = self.own_batches is None and self.averaging is None
-            check_progressive(self.epochs, bool(self.earlier()), plain, self.method)
+            check_progressive(self.epochs, self.start is not None or self.teacher is not None, plain, self.method)
         for component in range(self.method.components):
             check_sparse(self.network_of(component), self.optimizer_of(component), self.clip_norm, self.sharpness)
 
@@ -181,20 +197,27 @@ class Recipe:
         """
         networks = [self.network_of(j) for j in range(self.method.components)]
         present = {
+            "data": self.sample is not None,
             "initialisation": self.start is None,
             "order": self.progressive is None or self.progressive.window > 1,
-            "subset": any(component.subset < 1 for component in self.components),
+            "subset": any(component.subset < 1 for component in self.components)
+            or (self.own_batches is not None and self.own_batches.sample is not None),
             "augmentation": self.augmentation is not None,
             "dropout": any(getattr(network, "dropout", 0.0) > 0 for network in networks),
             "hardware": self.hardware != "fixed",
         }
         earlier = {"start": self.start, "teacher": self.teacher}
-        own = [name for name, e in earlier.items() if e is not None and e.replica == "own" and e.recipe.free()]
+        own = [name for name, e in earlier.items() if isinstance(e, Earlier) and e.replica == "own" and e.recipe.free()]
+        own += [name for name, e in earlier.items() if isinstance(e, Stored)]
         return (*(source for source, there in present.items() if there and source not in self.fixed), *own)
+
+    def epoch_size(self, examples: int) -> int:
+        """Examples of one epoch, of so many training examples: those of the sample, or all."""
+        return examples if self.sample is None or self.progressive is not None else self.sample.size(examples)
 
     def steps_per_epoch(self, examples: int) -> int:
         """Mini-batches of one epoch with so many training examples."""
-        return ceil(examples / self.batch_size)
+        return ceil(self.epoch_size(examples) / self.batch_size)
 
     def resolve(self, examples: int) -> Recipe:
         """The same recipe with every schedule in steps, for a training set of so many examples."""
@@ -205,7 +228,7 @@ class Recipe:
 
     def earlier(self) -> tuple[Earlier, ...]:
         """The earlier models that must be trained first."""
-        return tuple(e for e in (self.start, self.teacher) if e is not None)
+        return tuple(e for e in (self.start, self.teacher) if isinstance(e, Earlier))
 
     def cost(self, base: Recipe, shape: tuple[int, ...], classes: int) -> Cost:
         """Cost of this recipe relative to a base recipe, for inputs of a shape.
@@ -216,8 +239,8 @@ class Recipe:
         The forward and backward pass of a step are three units of work, a forward pass is one. Sharpness-aware minimisation doubles the
         passes, a stale peer adds a forward pass, a shared part of the batch adds its share.
 
-        Source: the cost column of CH Table 2. Ours: the unit is one component of the base recipe. An earlier model to start from, and a
-        teacher that all replicas share, are not counted.
+        Source: the cost column of CH Table 2. Ours: the unit is one component of the base recipe. An earlier model to start from, a model
+        in service, and a teacher that all replicas share, are not counted.
 
         Example:
             >>> Recipe(epochs=50).cost(Recipe(epochs=25), (64,), 10)
@@ -231,7 +254,8 @@ class Recipe:
             networks, kept = ([nets[0], *[n - trunk for n in nets[1:]]] for nets in (networks, kept))
         share = self.own_batches.share if self.own_batches is not None else 0.0
         passes = (2.0 if self.sharpness else 1.0) * (1.0 + share) + (1.0 / 3.0 if self.method.peer_lag else 0.0)
-        train = sum(networks) * passes * self.epochs / base.epochs
-        if self.teacher is not None and self.teacher.replica == "own":
+        samples = [1.0 if recipe.sample is None else recipe.sample.share for recipe in (self, base)]
+        train = sum(networks) * passes * self.epochs * samples[0] / (base.epochs * samples[1])
+        if isinstance(self.teacher, Earlier) and self.teacher.replica == "own":
             train += self.teacher.recipe.cost(base, shape, classes).train
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))

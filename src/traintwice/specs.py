@@ -15,10 +15,12 @@ from typing import Any, TypeVar, get_type_hints
 
 from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
 from traintwice._decoding import Decoder
+from traintwice._typed import typed
 from traintwice.controls import CONTROLS
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.methods import BUILDERS, Method
 from traintwice.recipes import ALGORITHM, Recipe
+from traintwice.served import Logged, Served, Stored, Weights
 
 __all__ = ["controlled", "decode", "digest", "encode", "identity", "key_of"]
 
@@ -28,16 +30,20 @@ FAMILIES: dict[Any, dict[str, type]] = {
     losses.Loss: {c.__name__: c for c in losses.ALL},
     schedules.Schedule: {c.__name__: c for c in schedules.ALL},
     nets.Network: {c.__name__: c for c in nets.ALL},
-    optimizers.Optimizer: {c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam)},
+    optimizers.Optimizer: {
+        c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam, optimizers.ParameterGroups)
+    },
     augmentation.Augmentation: {c.__name__: c for c in augmentation.ALL},
     averaging.Averaging: {c.__name__: c for c in averaging.ALL},
     data.Source: {c.__name__: c for c in data.ALL},
+    Served: {c.__name__: c for c in (Logged, Weights, Stored)},
 }
 """Type of a field to the classes of its values, by their names in files."""
 
 _TAGGED = {cls for members in FAMILIES.values() for cls in members.values()}
 
 
+@typed
 def encode(value: Any) -> Any:
     """Plain values: dataclasses become dicts (with ``type`` for members of a family), None is left out.
 
@@ -55,6 +61,7 @@ def encode(value: Any) -> Any:
     return value
 
 
+@typed
 def digest(value: Any) -> str:
     """BLAKE2b of the canonical JSON of a value, the same on every machine.
 
@@ -65,6 +72,7 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
+@typed
 def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
     """Plain values that determine a recipe's replicas: algorithm, recipe, data and seed.
 
@@ -73,6 +81,7 @@ def identity(recipe: Recipe, data_digest: str, seed: int) -> dict[str, Any]:
     return {"algorithm": ALGORITHM, "recipe": _trained(encode(recipe)), "data": data_digest, "seed": seed}
 
 
+@typed
 def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
     """Digest of `identity`, under which a store keeps the replicas."""
     return digest(identity(recipe, data_digest, seed))
@@ -81,11 +90,19 @@ def key_of(recipe: Recipe, data_digest: str, seed: int) -> str:
 def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
     """The encoded recipe without the settings that change no weight."""
     method: dict[str, Any] = {name: value for name, value in recipe["method"].items() if name != "keep"}
-    # A student sees what its teacher keeps, so `keep` of a teacher stays; a start is weights and nothing else.
-    start = {"start": {**recipe["start"], "recipe": _trained(recipe["start"]["recipe"])}} if "start" in recipe else {}
-    return {**recipe, "method": method, **start}
+    found = {**recipe, "method": method}
+    for name in ("start", "teacher"):
+        earlier = recipe.get(name, {})
+        if "file" in earlier:  # a model in service is its content, wherever the file is
+            found[name] = {key: value for key, value in earlier.items() if key != "file"}
+        elif (
+            "recipe" in earlier and name == "start"
+        ):  # a start is weights and nothing else; a student sees what its teacher keeps
+            found[name] = {**earlier, "recipe": _trained(earlier["recipe"])}
+    return found
 
 
+@typed
 def decode(cls: type[T], value: Any, path: str = "") -> T:
     """The object that plain values describe.
 
@@ -103,6 +120,7 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
     return _DECODER.decode(cls, value, path)
 
 
+@typed
 def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
     """A recipe with one or several controls applied.
 

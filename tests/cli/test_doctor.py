@@ -7,7 +7,7 @@ from pathlib import Path
 from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
 from traintwice.cli._doctor import PURPOSES
 
-FOR_CONTRIBUTORS = {"dev", "docs"}
+FOR_CONTRIBUTORS = {"dev", "docs", "engines", "frameworks"}
 
 
 def test_says_what_is_installed_and_what_bits_do_here(traintwice):  # noqa: F811

@@ -43,9 +43,7 @@ def test_every_number_is_the_same(draw, write, kind, labelled, clustered):
     paths = write(given, labels, country, shuffle=True, more={"user": user, "segment": np.arange(500) // 250})
     options = {"by": ["country", "segment"], "min_support": 20, "cluster": "user" if clustered else None}
     if kind == "binary":
-        options |= {"thresholds": np.array([0.3, 0.7])}
-        if not clustered:
-            options |= {"which": ["log_loss"]}
+        options |= {"thresholds": np.array([0.3, 0.7]), "which": ["log_loss"]}
     counted, streamed = (diff(*paths, details=details, **options) for details in (False, True))
     assert left_to_sql(counted)
     assert not left_to_sql(streamed)
@@ -58,7 +56,7 @@ def test_every_number_is_the_same(draw, write, kind, labelled, clustered):
     assert expected - ({"total_variation"} if kind == "votes" else set()) <= {m.name for m in counted.measures}
     by_name = {q.name: q for q in streamed.quality}
     assert {q.name for q in counted.quality} >= (set() if labels is None else {"accuracy"}) | (
-        {"log_loss"} if kind == "binary" and labels is not None and not clustered else set()
+        {"log_loss"} if kind == "binary" and labels is not None else set()
     )
     for q in counted.quality:
         for side in ("old", "new", "change"):
@@ -106,7 +104,6 @@ def test_copies_are_named(draw, write, kind):
         {"by": "country", "by_slice": ["log_loss"]},
         {"show": ["country"]},
         {"weight": "w"},
-        {"cluster": "w", "which": ["log_loss"]},
     ],
     ids=str,
 )

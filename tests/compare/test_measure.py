@@ -72,7 +72,7 @@ def test_every_metric_there_is_either_has_a_value_or_a_reason(draw):
 def test_weights_and_level_are_passed_on(draw):
     probs, y = draw()
     w = np.linspace(0, 1, 40)
-    m = measure(probs, y, weights=w, which=(surrogate_churn,), level=0.8)
+    m = measure(probs, y, weight=w, which=(surrogate_churn,), level=0.8)
     expected = interval(surrogate_churn.measure(Predictions(probs, y, w)), level=0.8)
     assert_allclose([m["surrogate_churn"].value, m["surrogate_churn"].low], [expected.value, expected.low])
 
@@ -136,7 +136,7 @@ def test_one_file_is_too_few_and_arrays_of_labels_are_not_for_files(draw, write)
     paths = write(probs, y)
     with pytest.raises(TooFewReplicas, match="got 1 replica"):
         measure(paths[0])
-    with pytest.raises(BadInput, match="name their columns with label="):
+    with pytest.raises(BadInput, match="with files it is the name of a column"):
         measure(paths, y)
 
 

@@ -44,7 +44,7 @@ def test_confusion_of_other_rows_is_evidence_for_predicted_labels():
     a, b = OLD.argmax(-1), NEW.argmax(-1)
     known, rest = slice(0, 250), slice(250, None)
     found = update_predictions(
-        a[rest], b[rest], LABELS[rest], flip_cost=1.3, calibration=(a[known], b[known]), calibration_labels=LABELS[known]
+        a[rest], b[rest], LABELS[rest], flip_cost=1.3, calibration=(a[known], b[known]), calibration_label=LABELS[known]
     )
 
     def chance(votes, said, label):

@@ -8,11 +8,11 @@ from data_formats import write_cifar, write_mnist, write_svhn
 from PIL import Image
 
 from traintwice.data import ALL as EVERY
-from traintwice.data import FETCHED, Criteo, Digits, Flights, Loader, MNIST5k, Source
+from traintwice.data import FETCHED, Criteo, Days, Digits, Flights, Loader, MNIST5k, Source
 from traintwice.errors import BadInput
 from traintwice.specs import decode, encode
 
-ALL = [cls for cls in EVERY if cls not in (Loader, Flights, Criteo)]
+ALL = [cls for cls in EVERY if cls not in (Loader, Flights, Criteo, Days)]
 """Those that deal examples into splits; a loader and the streams have tests of their own."""
 
 SMALL = {"validation": 5, "test": 12}

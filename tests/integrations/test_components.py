@@ -263,9 +263,9 @@ def test_sequences_leave_ignored_positions_out():
     none.backward()
     assert none == 0
     assert all(not p.grad.any() for p in model.parameters())
-    with pytest.raises(BadInput, match="one a position"):
+    with pytest.raises(BadInput, match="one for each position"):
         model.loss(x, y[:, 0])
-    with pytest.raises(BadInput, match="signal or a gate"):
+    with pytest.raises(BadInput, match="got signals, which the positions"):
         built(METHODS["signal"]).loss(x, y)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "guides"
-GUIDES = [FOLDER / f"{name}.md" for name in ("lightning", "pytorch", "scikit-learn", "transformers")]
+GUIDES = [FOLDER / f"{name}.md" for name in ("lightning", "pytorch", "scikit-learn", "trackers", "transformers")]
 BLOCKS = [
     pytest.param(block, id=f"{path.stem}-{i}")
     for path in GUIDES

@@ -16,16 +16,31 @@ from traintwice.losses import (
     FocalDistillation,
     GateCrossEntropy,
     GramSchmidt,
+    ImportedLoss,
     LabelSmoothing,
     LoggedDistillation,
+    LogitDifference,
     LogitL2,
     LossWithMemory,
+    NeighbourSmoothing,
     Only,
     Outputs,
     PeerCrossEntropy,
     RunningDecorrelation,
     SymmetricKLToUniform,
 )
+from traintwice.losses._probabilities import at_least_single
+
+
+def of_the_user(out, scale):
+    """A loss of the user's: how far the components are from the first teacher, in the mean over the batch; 0 alone."""
+    if out.components == 1:
+        return 0 * out.logits.sum((-3, -2, -1))
+    teacher = at_least_single(out.teacher).softmax(-1)
+    teacher = teacher[..., :1, :, :] if teacher.ndim == out.logits.ndim else teacher.unsqueeze(-3)
+    apart = out.probs - teacher
+    return scale * out.mean(apart.square().sum(-1)).sum(-1)
+
 
 LISTED = [
     CrossEntropy(),
@@ -65,12 +80,16 @@ LISTED = [
     Distillation(),
     Distillation(3.0, "logit"),
     LoggedDistillation(0.3),
+    LogitDifference(),
+    LogitDifference(2, 0.5, 1.5),
+    NeighbourSmoothing(0.3, 0.4, 5),
     Anchor(0.3, 0.2),
     FocalDistillation(),
     FocalDistillation(0.5, 2.0, 4.0),
     EnsembleCrossEntropy(),
     EnsembleCrossEntropy("logit"),
     GateCrossEntropy(),
+    ImportedLoss("loss_examples:of_the_user", {"scale": 2.0}, ("teacher",), True),
     Only(LabelSmoothing(), (1,)),
     Only(Agreement("l1"), (0, 1)),
 ]

@@ -104,7 +104,8 @@ def test_what_is_kept():
 def test_what_a_trainer_has_to_supply():
     needing = {name: builder().needs for name, builder in BUILDERS.items() if builder().needs}
     assert needing == dict.fromkeys(
-        ("ensemble_distillation", "logged_distillation", "anchor", "focal_distillation"), frozenset({"teacher"})
+        ("ensemble_distillation", "elodi", "neighbour_smoothing", "logged_distillation", "anchor", "focal_distillation"),
+        frozenset({"teacher"}),
     )
     assert ensemble(2, "gate").needs == {"gate"}
     assert anti_distillation(signal="tower").needs == {"signals"}

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from traintwice import nets, specs
-from traintwice.engine import Execution
+from traintwice.data import Digits
+from traintwice.engine import Execution, choose, train
 from traintwice.errors import BadSpec, UnknownName
-from traintwice.nets import Dropout, Factory
+from traintwice.nets import Dropout, Factory, enter_dropout
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
 from traintwice.study import Experiment, Store, run
@@ -86,12 +87,34 @@ def test_settings_reach_the_function_and_work_is_counted(mine):
         ("nowhere_at_all:f", r"cannot be imported \(No module named 'nowhere_at_all'\)"),
         ("mine:nothing", "made NoneType, expected a torch.nn.Module"),
         ("mine:wide", r"returned \(2, 5\) for two examples, expected logits \(2, 4\)"),
-        ("mine:dropping", r"draws from PyTorch's global generator .* use traintwice.nets.Dropout"),
     ],
 )
 def test_what_cannot_be_used_is_refused(mine, maker, message):
     with pytest.raises(BadSpec, match=message):
         weights(Factory(maker))
+
+
+def test_dropout_of_pytorch_is_seeded_at_every_step(mine):
+    """Masks depend on replica and step, not on the global generator, which is unchanged; evaluation draws nothing."""
+    network = Factory("mine:dropping").build((6,), 4, stream(0, "initialisation"))
+    x, before = torch.ones(8, 6), torch.get_rng_state()
+
+    def pass_of(**address):
+        enter_dropout(network, stream(0, "dropout", **address))
+        return network(x)
+
+    first = pass_of(replica=1, epoch=3)
+    assert torch.equal(first, pass_of(replica=1, epoch=3))
+    assert not torch.equal(first, pass_of(replica=1, epoch=4))
+    assert not torch.equal(first, pass_of(replica=2, epoch=3))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(network.eval()(x), network(x))
+    recipe, data = Recipe(network=Factory("mine:dropping"), epochs=1), Digits(train=40, validation=10, test=10).load()
+    one, two = (train(recipe, data, seed=0, replica=0).outputs["test"] for _ in range(2))
+    assert (one == two).all()
+    assert choose(recipe, data, Execution(engine="auto")).engine == "loop"
+    with pytest.raises(BadSpec, match="draws from PyTorch's global generator"):
+        choose(recipe, data, Execution(engine="vectorised"))
 
 
 def test_dropout_with_a_stream_is_taken(mine):

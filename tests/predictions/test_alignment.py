@@ -315,3 +315,22 @@ def test_times_with_and_without_a_zone(tmp_path):
         duckdb.sql(f"COPY ({select}) TO '{tmp_path}/{name}.parquet'")
     with pytest.raises(BadInput, match=r"ids differ in type: .*TIMESTAMP in 'id', .*TIMESTAMP WITH TIME ZONE in 'id'"):
         open_predictions([tmp_path / "naive.parquet", tmp_path / "zoned.parquet"], on_missing="drop")
+
+
+@pytest.mark.parametrize("order", ["same", "same in ranges", "other"])
+def test_cells_come_from_the_pass_that_matches_and_add_up(order, monkeypatch):
+    monkeypatch.setattr(matching, "RANGE_ROWS", 3 if order == "same in ranges" else 100)
+    ids, p, q = np.arange(20), np.linspace(0.05, 0.95, 20), np.linspace(0.95, 0.05, 20)
+    back = ids[::-1].copy() if order == "other" else ids
+    one = {"id": ids, "p": p, "y": ids % 2, "user": ids // 4, "country": np.where(ids < 12, "AT", "BR")}
+    with open_predictions([one, {"id": back, "p": q[back]}], by="country", cluster="user") as both:
+        table = both.cells({"g0": "g0", "v0": "v0", "c": "c"}, {"gap": "abs(d)"}, [{"d": "p0_1 - p1_1"}])
+        assert both.summary.order == ("joined" if order == "other" else "same order")
+        assert both.summary.clusters == 5
+        found = both.query(f"SELECT g0, v0, sum(rows) AS n, sum(gap) AS gap FROM {table} GROUP BY g0, v0 ORDER BY g0, v0")
+        assert [(f["g0"], f["v0"], f["n"]) for f in found] == [("AT", 0, 10), ("AT", 1, 2), ("BR", 1, 8)]
+        assert sum(f["gap"] for f in found) == pytest.approx(np.abs(p - q).sum())
+        assert both.sums({"rows": "1"}) == {"rows": 20}
+        assert both.sums_by({"gap": "abs(p0_1 - p1_1)"}, ["country"])[1] == {
+            "country": "BR", "rows": 8, "gap": pytest.approx(np.abs(p - q)[12:].sum()),
+        }  # fmt: skip

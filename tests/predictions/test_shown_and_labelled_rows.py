@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from traintwice.compare import Budget, diff, measure, self_test
+from traintwice.compare import diff, measure
 from traintwice.errors import BadInput
+from traintwice.gates import Budget, self_test
 from traintwice.predictions import open_predictions, open_rows
 
 IDS = np.arange(6)

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from traintwice.replication._code import changes, code_of_command, code_of_function
+from traintwice._code import changes, code_of_command, code_of_function
 
 TRAIN = """
 import json

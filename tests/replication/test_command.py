@@ -11,6 +11,7 @@ from traintwice.replication._trainers import PLACEHOLDER
 
 TRAIN = """
 import argparse
+import os
 import numpy as np
 
 parser = argparse.ArgumentParser()
@@ -19,6 +20,7 @@ parser.add_argument("--out")
 parser.add_argument("--kind", default="csv")
 parser.add_argument("--calm", action="store_true")
 parser.add_argument("--fail", type=int)
+parser.add_argument("--costs", default='{"gpu_hours": 2.5}')
 given = parser.parse_args()
 print("training with seed", given.seed)
 if given.fail:
@@ -32,6 +34,9 @@ elif given.kind == "npz":
     np.savez(given.out, id=np.arange(40), p=p, y=y)
 elif given.kind == "none":
     pass
+elif given.kind == "dear":
+    open(os.path.join(os.environ["TRAINTWICE_FOLDER"], "costs.json"), "w").write(given.costs)
+    np.save(given.out, np.stack([1 - p, p], axis=1))
 else:
     with open(given.out, "w") as file:
         print("id,p,y", *[f"{i},{a},{b}" for i, a, b in zip(range(40), p, y)], sep="\\n", file=file)
@@ -91,6 +96,64 @@ def test_a_command_that_cannot_be_started(traintwice):
     status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "--", "no-such-program", "{seed}")
     assert status == 2
     assert "no-such-program: cannot be started" in err
+
+
+def test_report_without_the_command(traintwice, tmp_path):
+    words = [
+        "replicate",
+        "--replicas",
+        2,
+        "--recipe",
+        "calm=--calm",
+        "--recipe",
+        "base=",
+        "--store",
+        "runs",
+        "-q",
+        "--",
+        *COMMAND,
+    ]
+    _, out, _ = traintwice(*words)
+    (tmp_path / "train.py").unlink()
+    status, again, err = traintwice("report", "runs", "--report", "page")
+    assert (status, err) == (0, "")
+    assert again.startswith(out)
+    assert "base" in (tmp_path / "page" / "index.html").read_text()
+    status, again, _ = traintwice("report", "runs", "--json", "--report", "page")
+    assert list(json.loads(again)["recipes"]) == ["calm", "base"]
+    status, _, err = traintwice("report", "runs", "--study", "x")
+    assert status == 2
+    assert "--study x: runs holds replicas of a function or command" in err
+    (tmp_path / "runs" / "study.json").unlink()
+    assert traintwice("report", "runs")[0] == 2
+
+
+def test_costs_are_in_the_table(traintwice):
+    words = ["replicate", "--replicas", 1, "--store", "runs", "-q", "--", *COMMAND, "--kind", "dear"]
+    status, out, err = traintwice(*words)
+    assert status == 0, err
+    assert "gpu_hours per replica" in " ".join(out.split())
+    assert "2.5" in out
+    status, _, err = traintwice(
+        "replicate", "--replicas", 1, "--store", "other", "--", *COMMAND, "--kind", "dear", "--costs", "[1]"
+    )
+    assert status == 2
+    assert "costs.json: expected a JSON object of numbers" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--on", "slurm"], "no executor named 'slurm'. Known: in-process, processes, ray."),
+        (["--address", "auto"], 'address, gpus: these are for executor "ray" (--on ray)'),
+        (["--track", "comet"], "no tracker named 'comet'. Known: mlflow, tensorboard, wandb."),
+    ],
+)
+def test_bad_places(traintwice, tmp_path, words, message):
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "-q", *words, "--", *COMMAND)
+    assert status == 2
+    assert message in " ".join(err.split())
+    assert not list(tmp_path.glob("runs/records/*/*"))
 
 
 def test_an_array_job(traintwice, tmp_path):

@@ -1,4 +1,4 @@
-"""Every example of docs/guides/replicate.md runs as it is written."""
+"""Every example of the guides of replication runs as it is written; those of Ray, JAX and torchrun in `make test-frameworks`."""
 
 import os
 import re
@@ -9,25 +9,34 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "guides" / "replicate.md"
+from heavy import heavy
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+PAGES = ("replicate", "slurm", "ray", "torchrun", "jax")
 
 
-def blocks_of(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+def blocks_of(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (GUIDES / f"{page}.md").read_text(), flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A directory with the files of the page and a `traintwice` command."""
+    """A directory with the files of the pages and the commands `traintwice`, `python`, `ray` and `torchrun`."""
     made = tmp_path_factory.mktemp("guide")
-    for block in blocks_of("python"):
+    for block in (block for page in PAGES for block in blocks_of(page, "python")):
         if name := re.match(r"# (\w+\.py)\n", block):
             (made / name[1]).write_text(block)
-    (toml,) = blocks_of("toml")
+    (toml,) = blocks_of("replicate", "toml")
     (made / "study.toml").write_text(toml)
     tools = made / "tools"
     tools.mkdir()
-    for name, arguments in {"traintwice": "-m traintwice", "python": ""}.items():
+    modules = {
+        "traintwice": "-m traintwice",
+        "python": "",
+        "ray": "-m ray.scripts.scripts",
+        "torchrun": "-m torch.distributed.run",
+    }
+    for name, arguments in modules.items():
         (tools / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
         (tools / name).chmod(0o755)
     return made
@@ -44,34 +53,67 @@ def ran(folder, *command, **environment):
     return done.stdout
 
 
-PYTHON = [block for block in blocks_of("python") if "traintwice.replicate(" in block]
+def scripts():
+    for page in PAGES:
+        for number, block in enumerate(block for block in blocks_of(page, "python") if "traintwice.replicate(" in block):
+            marks = [heavy] if page == "jax" or 'executor="ray"' in block else []
+            yield pytest.param(block, id=f"{page}-{number}", marks=marks)
 
 
-@pytest.mark.parametrize("block", PYTHON)
+SCRIPTS = list(scripts())
+
+
+@pytest.mark.parametrize("block", SCRIPTS)
 def test_scripts(folder, block):
     (folder / "example.py").write_text(block)
     assert re.search(r"base|all", ran(folder, sys.executable, "example.py"))
 
 
-LINES = [line for block in blocks_of("sh") for line in block.splitlines() if line.startswith("traintwice")]
+def lines_of(page):
+    return [line for block in blocks_of(page, "sh") for line in block.splitlines() if line.startswith("traintwice")]
 
 
 def test_commands_in_their_order(folder):
-    for line in [line for line in LINES if "SLURM" not in line]:
+    for line in lines_of("replicate"):
         assert len(ran(folder, "sh", "-c", line)) > 50
     words = ["run", "study.toml", "--store", "commands-of-file", "--no-report", "--replicas", "1"]
     assert "2 of 2 replicas" in ran(folder, "traintwice", *words)
 
 
 def test_the_array_job(folder):
-    (job,) = [block for block in blocks_of("sh") if "SLURM" in block]
+    job, summary = blocks_of("slurm", "sh")
     (folder / "job.sh").write_text(job)
-    for index in (0, 5):
+    (folder / "summary.sh").write_text(summary)
+    for index in (0, 5, 5):
         ran(folder, "sh", "job.sh", SLURM_ARRAY_TASK_ID=str(index))
     found = sorted(str(path.relative_to(folder / "shared" / "predictions")) for path in (folder / "shared").rglob("*.parquet"))
     assert found == ["base/0000.parquet", "calm/0002.parquet"]
+    assert "2 of 6 replicas" in ran(folder, "sh", "summary.sh")
+    assert (folder / "page" / "index.html").exists()
 
 
-def test_what_the_page_covers():
-    assert len(PYTHON) == 4
-    assert {line.split()[1] for line in LINES} == {"replicate", "measure", "check"}
+@heavy
+def test_torchrun_from_start_to_gate(folder):
+    train, gate = lines_of("torchrun")
+    assert "4 of 4 replicas" in ran(folder, "sh", "-c", train)
+    assert "pass" in ran(folder, "sh", "-c", gate).lower()
+
+
+@heavy
+def test_ray_on_this_machine_and_on_a_cluster(folder):
+    here, on_cluster = lines_of("ray")
+    assert "3 of 3 replicas" in ran(folder, "sh", "-c", here)
+    words = ["start", "--head", "--num-cpus", "1", "--include-dashboard", "false", "--disable-usage-stats", "--block"]
+    with subprocess.Popen([folder / "tools" / "ray", *words], stdout=subprocess.PIPE, text=True) as head:
+        try:
+            assert any("Ray runtime started" in line for line in head.stdout)
+            assert "3 of 3 replicas" in ran(folder, "sh", "-c", on_cluster.replace("on-ray", "on-cluster"))
+        finally:
+            head.terminate()
+
+
+def test_what_the_pages_cover():
+    assert [param.id for param in SCRIPTS] == [
+        *(f"replicate-{n}" for n in range(3)), "ray-0", "ray-1", *(f"jax-{n}" for n in range(3))
+    ]  # fmt: skip
+    assert {line.split()[1] for page in PAGES for line in lines_of(page)} == {"replicate", "measure", "check", "report", "gate"}

@@ -74,3 +74,12 @@ def test_sources_by_recipe():
         check_sources({"c": ["order"]}, ["a", "b"])
     with pytest.raises(BadSpec, match="expected a list of sources"):
         check_sources("init", ["a"])
+
+
+def test_costs_add_up():
+    run = Run("base", 0)
+    run.cost(gpu_hours=1.5)
+    run.cost(gpu_hours=1, dollars=8)
+    assert run.costs == {"gpu_hours": 2.5, "dollars": 8.0}
+    with pytest.raises(BadSpec, match=r"run.cost: gpu_hours: got 'much', expected a number of at least 0"):
+        run.cost(gpu_hours="much")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from trainings import LABELS, probabilities, train, train_seed
-from traintwice import compare_recipes, measure, replicate
-from traintwice.errors import BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice import compare_recipes, measure, open_predictions, replicate
+from traintwice.errors import BadInput, BadSpec, StoreError, TrainingFailed, UnknownName
+from traintwice.replication import Run
 
 IN_PROCESS = {"executor": "in-process", "labels": LABELS}
 
@@ -225,8 +226,27 @@ def test_against_the_model_in_service(store, tmp_path):
     study = replicate(train, replicas=4, recipes={"base": {}, "calm": {"noise": 0.1}}, ids=ids, store=store, **IN_PROCESS)
     served = {"id": ids, "p": probabilities(np.random.default_rng(5))[:, 1]}
     found = study.against(served)
-    assert set(found) == {"base", "calm"}
-    assert found["base"].floors
+    assert [r.recipe for r in found.recipes] == ["base", "calm"]
+    answers = served["p"] >= 0.5
+    with open_predictions(study.paths["calm"]) as opened:
+        votes = opened.read().votes
+    assert found["calm"].churn.value == pytest.approx(np.mean([vote != answers for vote in votes]))
+    assert found["calm"].noise.floor == pytest.approx(study.measure("calm")["churn"].value)
+    assert "Against the model in service" in study.report(tmp_path / "out", against=found).read_text()
+    with pytest.raises(BadInput, match="lacks 1 of the 40 ids"):
+        study.against({name: column[1:] for name, column in served.items()})
+
+
+def test_against_an_array(store):
+    deployed = train(Run("base", 7))
+    study = replicate(train, replicas=2, store=store, **IN_PROCESS)
+    by_hand = np.mean(deployed.argmax(1) != train(Run("base", 0)).argmax(1))
+    assert study.against(deployed)["base"].churn.value == pytest.approx(by_hand)
+    with pytest.raises(BadInput, match="got an array of 30 rows, and the replicas have 40 rows"):
+        study.against(deployed[:30])
+    named = replicate(train, replicas=2, ids=np.arange(40), store=store.parent / "named", **IN_PROCESS)
+    with pytest.raises(BadInput, match="and the replicas have ids; pass a table with a column of ids"):
+        named.against(deployed)
 
 
 def test_the_report(store, tmp_path):

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from traintwice.compare._gate_types import Budget, Check, GateResult
 from traintwice.errors import MissingExtra, StoreError
+from traintwice.gates._gate_types import Budget, Check, GateResult
 from traintwice.report import diff_page, write_diff
 from traintwice.report._comparison_charts import flow_chart
 from traintwice.report._slice_charts import forest_chart

@@ -2,13 +2,17 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from traintwice.components import Sample
+from traintwice.recipes import Recipe
+from traintwice.report._facts import environment
 from traintwice.report._findings import choose, in_words
 from traintwice.report._page import page
-from traintwice.study import MATCHED, verdict
+from traintwice.study import MATCHED, Results, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
 
@@ -97,6 +101,19 @@ def test_the_experiment_and_its_environment_stand_in_it(trained, made):
     values = [e["text"] for e in made.all("dd")]
     assert trained.data.digest in values
     assert any("engine loop, threads 1" in value for value in values)
+    assert "free in every row: initialisation, order" in values
+
+
+def test_the_free_sources_of_each_row_are_named(study):
+    results = study({"seeds": 0.1, "draws": 0.1, "again": 0.1})
+    draws = replace(results.rows["draws"], recipe=Recipe(sample=Sample()))
+    mixed = Results(results.experiment, results.data, {**results.rows, "draws": draws}, {})
+    free = dict(environment(mixed))["randomness"]
+    assert free == "free: initialisation, order (seeds, again); data, initialisation, order (draws)"
+    assert (
+        "Each replica draws its own training sample in draws: this churn includes that of other training data." in mixed.notes()
+    )
+    assert not any("training sample" in note for note in results.notes())
 
 
 def test_many_rows_are_folded_but_none_is_lost(fifteen, parsed):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from traintwice import controls
 from traintwice.averaging import EMA, SWA
-from traintwice.components import OwnBatches
+from traintwice.components import OwnBatches, Sample
 from traintwice.controls import CONTROLS
 from traintwice.data import Digits
 from traintwice.errors import BadSpec, TraintwiceError, UnknownName
@@ -37,6 +37,26 @@ def test_a_minimal_file():
     experiment = Experiment.from_dict({"name": "a", "data": {"type": "Digits"}})
     assert list(experiment.rows) == ["baseline"]
     assert experiment.replicas == 10
+
+
+def test_overrides_reach_earlier_models_that_have_the_value_of_the_base(small):
+    base = small.rows[small.baseline]
+    team = base.change(method=ensemble(2))
+    rows = {
+        "baseline": base,
+        "taught": base.change(method=ensemble_distillation(), teacher=Earlier(team)),
+        "taught longer": base.change(method=ensemble_distillation(), teacher=Earlier(team.change(epochs=base.epochs + 7))),
+        "chain": base.change(start=Earlier(base.change(start=Earlier(base)))),
+    }
+    made = replace(small, rows=rows).override([f"epochs={base.epochs + 1}", "optimizer.lr=0.25"])
+    changed = base.change(epochs=base.epochs + 1, optimizer=replace(base.optimizer, lr=0.25))
+    assert made.rows["baseline"] == changed
+    assert made.rows["taught"].teacher == Earlier(changed.change(method=ensemble(2)))
+    assert made.rows["taught longer"].teacher.recipe.epochs == base.epochs + 7
+    assert made.rows["taught longer"].teacher.recipe.optimizer == changed.optimizer
+    drawn = replace(small, rows=rows).override(["sample={}"]).rows
+    assert drawn["baseline"].sample == drawn["taught"].teacher.recipe.sample == Sample()
+    assert made.rows["chain"] == changed.change(start=Earlier(changed.change(start=Earlier(changed))))
 
 
 def test_overrides(small):

@@ -119,7 +119,7 @@ def test_damage_is_mended_to_the_same_bytes(small, undisturbed, tmp_path):
 def test_a_replica_that_cannot_be_trained_is_named_and_the_others_are_kept(small, tmp_path):
     impossible = small.override(["rows.ensemble.components=[{inputs=[0, 99]}, {}]"])
     with pytest.raises(
-        TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replica 0: Component.inputs: got"
+        TrainingFailed, match=r"3 of 6 replicas failed, the others are kept:\nensemble, replicas 0, 1, 2: Component.inputs: got"
     ):
         run(impossible, store=tmp_path / "runs")
     store, data = Store(tmp_path / "runs"), impossible.data.load()

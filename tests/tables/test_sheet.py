@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from traintwice import compare
+from traintwice import compare, gates
 from traintwice._formatting import columns_of
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Drawn, Shown
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._sheet import SHEETS
 
@@ -67,9 +67,16 @@ def test_html_holds_no_element_but_its_own():
     assert set(tags) == {"p", "b", "table", "caption", "tbody", "tr", "th", "td", "small"}
 
 
+def test_a_headline_without_lines_is_not_squeezed_into_a_caption():
+    assert Sheet("five files", "").to_html() == "<p><b></b></p><p>five files</p>"
+
+
 def test_every_result_has_a_sheet():
-    assert compare.diff  # all results are defined once the package is imported
-    of_comparisons = {r.__name__ for r in Shown.__subclasses__() if r.__module__.startswith("traintwice.compare")}
+    assert compare.diff  # all results are defined once the packages are imported
+    assert gates.gate
+    rooms = ("traintwice.compare", "traintwice.gates")
+    every = [r for r in (*Shown.__subclasses__(), *Drawn.__subclasses__()) if r is not Drawn]
+    of_comparisons = {r.__name__ for r in every if r.__module__.startswith(rooms)}
     assert set(SHEETS) == of_comparisons
 
 

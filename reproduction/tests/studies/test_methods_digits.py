@@ -54,7 +54,7 @@ def test_every_loss_has_a_row(made, loss):
 
 CHOICES = """
     'covariance' 'residue' 'probabilities' center='class' normalize=True rho= 'inverse' power=1.0 'mean-logit' 'gate' components=3
-    'skl' 'l1' 'ce' lag_steps=13 cap= top_k=3 SharedTrunk OwnBatches(share=0.5) input_scale=10.0 replica='first' replica='own'
+    'skl' 'l1' 'ce' lag_steps=13 cap= top_k=3 SharedTrunk OwnBatches(share=0.5 input_scale=10.0 replica='first' replica='own'
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
@@ -17,16 +18,31 @@ from rich.console import Console
 from traintwice._importing import imports_refused
 from traintwice._processes import started_early
 from traintwice._versions import diagnostic
+from traintwice.cli._answering import selective, update
+from traintwice.cli._chain import chain
 from traintwice.cli._check import check
+from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff
 from traintwice.cli._doctor import doctor
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
+from traintwice.cli._history import history
 from traintwice.cli._measure import measure, plan, tokens
-from traintwice.cli._options import DEFAULT_REPORT, DEFAULT_STORE, DeviceName, EngineName, PrecisionName, Trust, Verb
-from traintwice.cli._replicate import replicate, run_file
+from traintwice.cli._options import (
+    DEFAULT_REPORT,
+    DEFAULT_STORE,
+    DeviceName,
+    EngineName,
+    PrecisionName,
+    Served,
+    ServedId,
+    Trust,
+    Verb,
+)
+from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file
 from traintwice.cli._storage import export, fetch, predict, store
-from traintwice.errors import TraintwiceError, require
+from traintwice.cli._tune import tune
+from traintwice.errors import BadSpec, TraintwiceError, require
 from traintwice.replication._study_file import is_replication
 
 app = typer.Typer(
@@ -114,6 +130,9 @@ def run(
     mix_numerics: Annotated[
         bool, typer.Option("--mix-numerics", help="Allow replicas of different engines, devices, threads or versions in one row.")
     ] = False,
+    mix_code: Annotated[
+        bool, typer.Option("--mix-code", help="Allow replicas of different versions of your code in one row.")
+    ] = False,
     engine: EngineName = "auto",
     device: DeviceName = "cpu",
     precision: PrecisionName = "float32",
@@ -125,6 +144,8 @@ def run(
     parts: Annotated[
         list[str] | None, typer.Option("--part", help="Part of a composite study, such as one of its data sets; repeat for more.")
     ] = None,
+    against: Served = None,
+    against_id: ServedId = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
@@ -133,7 +154,18 @@ def run(
         explicit = {"replicas": replicas, "seed": seed}
         refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
         out = None if no_report else report
-        run_file(study, store, out, explicit=explicit, refused=refused, json=json, quiet=quiet, jobs=jobs)
+        run_file(
+            study,
+            store,
+            out,
+            explicit=explicit,
+            refused=refused,
+            json=json,
+            quiet=quiet,
+            jobs=jobs,
+            against=against,
+            against_id=against_id,
+        )
         return
     require("torch", extra="torch", purpose="training")
     if not no_report:
@@ -146,8 +178,10 @@ def run(
         ) as started:  # workers import PyTorch at the same time as this process
             from traintwice.cli import _study as verbs
             from traintwice.presets import RunOptions
+            from traintwice.served import Logged
             from traintwice.study import Experiment
 
+            served = None if against is None else Logged(str(against), id=against_id)
             if not no_report:
                 verbs.check_writable(report)
             train = partial(
@@ -155,6 +189,7 @@ def run(
                 path=store,
                 execution=verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs),
                 mix_numerics=mix_numerics,
+                mix_code=mix_code,
                 save_weights=save_weights,
                 quiet=quiet,
                 checkpoint_seconds=checkpoint_seconds,
@@ -165,6 +200,8 @@ def run(
             )
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
             if not isinstance(found, Experiment):
+                if served is not None:
+                    raise BadSpec(f"--against: {study} is a composite study, expected one experiment")
                 options = RunOptions(
                     train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
                     replicas=replicas, seed=seed, settings=tuple(settings or ()), device=device,
@@ -178,7 +215,7 @@ def run(
         raise typer.Exit(130) from None
     from traintwice.cli._results import show_results
 
-    show_results(results, out, as_json=json)
+    show_results(results, out, as_json=json, served=served)
 
 
 def report(
@@ -186,15 +223,22 @@ def report(
     study: Annotated[str | None, typer.Option(help="Name of the study, if the store has several.")] = None,
     report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
     trust: Trust = False,
+    against: Served = None,
+    against_id: ServedId = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
     """Write the report of a finished study again, without training."""
+    if is_replica_store(store):
+        report_replicas(store, study, report, json=json)
+        return
     require("torch", extra="torch", purpose="reading a study")
     require("altair", extra="report", purpose="the report")
     from traintwice.cli import _study as verbs
     from traintwice.cli._results import show_results
+    from traintwice.served import Logged
 
-    show_results(verbs.load(store, study, trust=trust), report, as_json=json)
+    served = None if against is None else Logged(str(against), id=against_id)
+    show_results(verbs.load(store, study, trust=trust), report, as_json=json, served=served)
 
 
 def list_names(
@@ -222,10 +266,10 @@ def show(
     print_one(Console(), name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
 
 
-VERBS = {
-    "Compare predictions": (diff, gate, measure, plan, tokens),
-    "Train and study": (run, report, check, replicate),
-    "Look up": (list_names, show, doctor),
+VERBS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Compare predictions": (diff, gate, history, measure, plan, tokens, selective, update),
+    "Train and study": (run, report, check, replicate, chain, tune),
+    "Look up": (demo, list_names, show, doctor),
     "Data and trained replicas": (fetch, store, export, predict),
 }
 """Heading of ``--help`` to its verbs."""

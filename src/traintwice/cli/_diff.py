@@ -20,6 +20,8 @@ def diff(
     new: Annotated[str, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")],
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
+    last: options.Last = None,
+    other_rows: options.OtherRows = False,
     margin: options.Margin = None,
     same_within: Annotated[
         str | None,
@@ -70,12 +72,14 @@ def diff(
         bool, typer.Option("--full", help="Print every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
     ] = False,
     report: options.ReportFile = None,
+    ledger: options.Ledger = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
+    short: options.Short = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare an old and a new model on the same rows: quality, changed answers, slices, and the noise of retraining."""
-    options.one_form(json=json, markdown=markdown)
+    options.one_form(json=json, markdown=markdown, short=short)
     if no_rows and (rows is not None or show):
         raise BadInput(
             f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
@@ -86,17 +90,26 @@ def diff(
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
 
-    output.check_outputs({"--report": report, "--rows": rows}, [old, new, *(floor or ()), *(new_floor or ())])
+    output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, [old, new, *(floor or ()), *(new_floor or ())])
     from traintwice.compare import diff as compare_two
     from traintwice.tables._diff import diff_sheet
+    from traintwice.tables._short import short_sheet
 
-    wanted = without_unsaid({"margin": margin, "same_within": None if same_within is None else _share(same_within)})
+    wanted = without_unsaid(
+        {
+            "ledger": ledger,
+            "last": last,
+            "other_rows": other_rows,
+            "margin": margin,
+            "same_within": None if same_within is None else _share(same_within),
+        }
+    )
     columns: Reading = {**reading, "show": show or ()}
     with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
         found = compare_two(
             old,
             new,
-            floor=floor or (),
+            floor="ledger" if floor == ["ledger"] else floor or (),
             new_floor=new_floor or (),
             thresholds=threshold or (),
             top_k=top_k or (),
@@ -118,7 +131,7 @@ def diff(
     if json:
         output.show_json(found.to_dict())
     elif markdown:
-        output.show(diff_sheet(found, every=True).to_markdown())
+        output.show_markdown(short_sheet(found) if short else diff_sheet(found, every=True))
     else:
         output.show_sheet(diff_sheet(found, every=full))
         unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}
@@ -134,7 +147,7 @@ def _share(text: str) -> float:
     Raises:
         BadInput: not a share, or a number of 1 or more without a percent sign.
     """
-    from traintwice.compare._gate import parse_limit
+    from traintwice.gates._gate import parse_limit
 
     value = parse_limit(text)
     if value is None:

@@ -24,6 +24,16 @@ PURPOSES = {
     "sklearn": "estimators and scorers of scikit-learn",
     "transformers": "the methods in the Trainer of Hugging Face",
     "lightning": "the methods in Lightning",
+    "remote": "predictions in object stores and on the web",
+    "lakehouse": "Delta and Iceberg tables",
+    "postgres": "tables of PostgreSQL",
+    "pandas": "results as tables of pandas",
+    "polars": "results as tables of Polars",
+    "tune": "the search for weights",
+    "ray": "replicas on a Ray cluster",
+    "mlflow": "measures and reports in MLflow",
+    "wandb": "measures and reports in Weights & Biases",
+    "tensorboard": "measures in TensorBoard",
 }
 """Name of an extra to what it is for."""
 

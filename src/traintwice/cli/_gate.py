@@ -17,8 +17,8 @@ from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
-    from traintwice.compare import Budget, GateResult
-    from traintwice.compare._gate_types import AgainstFloor
+    from traintwice.gates import Budget, GateResult
+    from traintwice.gates._gate_types import AgainstFloor
 
 BUDGETS = "Budgets"
 
@@ -99,6 +99,8 @@ def gate(
     ] = None,
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
+    last: options.Last = None,
+    other_rows: options.OtherRows = False,
     margin: options.Margin = None,
     reading: Reading = NOTHING_SAID,
     threshold: options.Threshold = None,
@@ -112,12 +114,14 @@ def gate(
         Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit XML.", rich_help_panel=OUTPUT)
     ] = None,
     report: options.ReportFile = None,
+    ledger: options.Ledger = None,
     json: options.Json = False,
     markdown: options.Markdown = False,
+    short: options.Short = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
-    options.one_form(json=json, markdown=markdown)
+    options.one_form(json=json, markdown=markdown, short=short)
     if report is not None:
         require("altair", extra="report", purpose="--report")
         require("vl_convert", extra="report", purpose="--report")
@@ -125,9 +129,12 @@ def gate(
     from traintwice.cli._progress import waiting
 
     read = [*_files_of(old, new), *(floor or ()), *(new_floor or ()), *[w[1:] for w in waive or () if w.startswith("@")]]
-    output.check_outputs({"--junit": junit, "--report": report}, read)
+    output.check_outputs({"--junit": junit, "--report": report, "--ledger": ledger}, read)
     own = {
-        "floor": floor,
+        "floor": "ledger" if floor == ["ledger"] else floor,
+        "last": last,
+        "other_rows": other_rows,
+        "ledger": ledger,
         "new_floor": new_floor,
         "margin": margin,
         "thresholds": threshold,
@@ -141,9 +148,9 @@ def gate(
     given = dict(reading) | without_unsaid(own)
     wanted = budgets(most or [], least or [], by or [])
     if self_test:
-        if old is not None or junit is not None or report is not None or inconclusive is not None:
+        if old is not None or any(x is not None for x in (junit, report, ledger, inconclusive)):
             raise BadInput(
-                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report and --inconclusive"
+                "--self-test compares retrains with each other: leave out OLD, NEW, --junit, --report, --ledger and --inconclusive"
             )
         _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
         return
@@ -155,10 +162,12 @@ def gate(
             write_diff(result.diff, report, gate=result)
     from traintwice.tables._gate import gate_sheet
     from traintwice.tables._gate import junit as junit_of
+    from traintwice.tables._short import short_sheet
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
-    output.show_result(gate_sheet(result), result.to_dict(), json=json, markdown=markdown)
+    sheet = short_sheet(result) if short else gate_sheet(result)
+    output.show_result(sheet, result.to_dict(), json=json, markdown=markdown)
     raise Outcome(result.exit_status)
 
 
@@ -166,7 +175,7 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
     """The files that a gate reads, those that a gate's file names too."""
     if old is None or new is not None or not old.endswith(".toml"):
         return [old, new]
-    from traintwice.compare._gate_file import read_gate
+    from traintwice.gates._gate_file import read_gate
 
     said = read_gate(old)
     inside = [path for path in (said.old, said.new, *said.floor, *said.new_floor) if path is not None]
@@ -174,8 +183,8 @@ def _files_of(old: str | None, new: str | None) -> list[str | None]:
 
 
 def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str], given: dict[str, Any]) -> GateResult:
-    from traintwice.compare import gate as compare_with
-    from traintwice.compare import gate_file
+    from traintwice.gates import gate as compare_with
+    from traintwice.gates import gate_file
 
     if old is None:
         raise BadInput(
@@ -199,7 +208,7 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
-    from traintwice.compare import self_test
+    from traintwice.gates import self_test
     from traintwice.tables._gate import self_test_sheet
 
     if not wanted:
@@ -224,8 +233,8 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
 
 
 def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
-    from traintwice.compare import Budget
-    from traintwice.compare._gate import parse_limit
+    from traintwice.gates import Budget
+    from traintwice.gates._gate import parse_limit
 
     match = BUDGET.fullmatch(text)
     limit = parse_limit(match["limit"]) if match else None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from traintwice._addresses import without_secrets
 from traintwice.cli import _options as options
 from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.errors import BadInput
@@ -67,7 +68,7 @@ def measure(
         from traintwice.compare import compare_recipes
         from traintwice.compare._recipes import DEFAULT as RECIPES
 
-        names = (" ".join(files), " ".join(against))
+        names = (without_secrets(" ".join(files)), without_secrets(" ".join(against)))
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)

@@ -21,13 +21,31 @@ Floor = Annotated[
     typer.Option(
         "--floor",
         metavar="FILES",
-        help="Predictions of retrains of the old recipe, four or more: files, globs, directories.",
+        help="Predictions of retrains of the old recipe, four or more: files, globs, directories. ledger: earlier launches of --ledger.",
         rich_help_panel=NOISE,
     ),
 ]
 NewFloor = Annotated[
     list[str] | None,
     typer.Option("--new-floor", metavar="FILES", help="Predictions of retrains of the new recipe.", rich_help_panel=NOISE),
+]
+Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", metavar="FILE", help="Append the result as one line; see `traintwice history`.", rich_help_panel=OUTPUT
+    ),
+]
+Last = Annotated[
+    int | None,
+    typer.Option(
+        "--last", min=1, metavar="N", help="With --floor ledger: at most so many launches, 30 by default.", rich_help_panel=NOISE
+    ),
+]
+OtherRows = Annotated[
+    bool,
+    typer.Option(
+        "--other-rows", help="With --floor ledger: also launches on other rows, of the same traffic.", rich_help_panel=NOISE
+    ),
 ]
 Margin = Annotated[
     float | None,
@@ -78,6 +96,15 @@ PrecisionName = Annotated[
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=OUTPUT)]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a job summary.", rich_help_panel=OUTPUT)]
+Short = Annotated[
+    bool,
+    typer.Option("--short", help="With --markdown: under 20 lines, for a comment in a pull request.", rich_help_panel=OUTPUT),
+]
+Served = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="FILE", help="Predictions of the model in service: compare every recipe with it."),
+]
+ServedId = Annotated[str | None, typer.Option("--against-id", metavar="COLUMN", help="Column of ids of that file.")]
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 
@@ -103,15 +130,17 @@ def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
     return [m.__name__ for m in ALL if m.definition.one_pass or not one_pass]
 
 
-def one_form(**forms: bool) -> None:
+def one_form(*, short: bool = False, **forms: bool) -> None:
     """Refuse two forms of standard output.
 
     Raises:
-        BadInput: more than one form is requested.
+        BadInput: more than one form is requested, or ``--short`` without ``--markdown``.
     """
     wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
     if len(wanted) > 1:
         raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output has one form")
+    if short and not forms.get("markdown"):
+        raise BadInput("--short: is for --markdown; pass --markdown --short")
 
 
 SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")

@@ -14,11 +14,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from traintwice._files import refuse_overwriting, write_whole
+from traintwice._versions import made_by
 from traintwice.errors import BadInput, StoreError
 from traintwice.tables import Sheet, Table
 
 STRESSED = {
-    r"\bworse\b|more than retraining causes|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
+    r"\bworse\b|more than retraining causes|more than earlier launches changed|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
     r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept\b(?!\.)|^Gate passed": "bold green",
     r"\b[Ii]nconclusive\b": "bold yellow",
     r"^Verdict:": "bold",
@@ -42,8 +43,8 @@ def show(text: str) -> None:
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """Print one strict JSON document: no NaN, ASCII only."""
-    show(json.dumps(value, allow_nan=False) + "\n")
+    """Print one strict JSON document with version and date: no NaN, ASCII only."""
+    show(json.dumps({**value, **made_by()}, allow_nan=False) + "\n")
 
 
 def show_sheet(sheet: Sheet) -> None:
@@ -66,9 +67,15 @@ def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bo
     if json:
         show_json(plain)
     elif markdown:
-        show(sheet.to_markdown())
+        show_markdown(sheet)
     else:
         show_sheet(sheet)
+
+
+def show_markdown(sheet: Sheet) -> None:
+    """Print a sheet as Markdown, version and date last."""
+    made = made_by()
+    show(f"{sheet.to_markdown()}\n_traintwice {made['traintwice']}, {made['date']}_\n")
 
 
 def in_columns(table: Table) -> RichTable:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from traintwice._addresses import without_secrets
 from traintwice._formatting import visible
 from traintwice.progress import ProgressUnit, reporting_to
 
@@ -28,7 +29,7 @@ STUDY_SECONDS = 10
 @contextmanager
 def waiting(doing: str, *, quiet: bool) -> Iterator[None]:
     """Report progress of long work: a bar on a terminal, a line a minute elsewhere, nothing when quiet."""
-    doing = visible(doing)
+    doing = visible(without_secrets(doing))
     if quiet:
         yield
     elif sys.stderr.isatty():
@@ -107,8 +108,8 @@ class Quiet:
 class StudyLines(Quiet):
     """A line every ten seconds, and one for each finished recipe."""
 
-    def __init__(self, experiment: Experiment, plan: Plan) -> None:
-        self._plan, self._replicas = plan, experiment.replicas
+    def __init__(self, replicas: int, plan: Plan) -> None:
+        self._plan, self._replicas = plan, replicas
         self._left = Counter(task.key for task in plan.missing)
         self._total, self._started = len(plan.missing), time.monotonic()
         self._printed = self._started
@@ -155,7 +156,7 @@ def progress_for(experiment: Experiment, plan: Plan, *, quiet: bool) -> Iterator
     if quiet or not plan.missing:
         yield Quiet()
     elif not console.is_terminal:
-        yield StudyLines(experiment, plan)
+        yield StudyLines(experiment.replicas, plan)
     else:
         left = TimeRemainingColumn(elapsed_when_finished=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), left)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from traintwice._importing import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli._reading import NOTHING_SAID, reads_files, split
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._reading import Reading
+
+if TYPE_CHECKING:
+    from traintwice.compare import Against
+    from traintwice.replication import Replication
 
 DEFAULT_REPLICAS = Path("traintwice-replicas")
 
@@ -53,6 +57,13 @@ def replicate(
     index: Annotated[
         int | None, typer.Option(min=0, help="Train only the replica of this number, in this process: for array jobs.")
     ] = None,
+    on: Annotated[
+        str, typer.Option("--on", metavar="EXECUTOR", help="Where replicas are trained: processes, in-process or ray.")
+    ] = "processes",
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, such as auto; by default Ray is started on this machine alone.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of each replica (--on ray).")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
     timeout: Annotated[
@@ -60,6 +71,12 @@ def replicate(
     ] = None,
     mix_code: Annotated[bool, typer.Option("--mix-code", help="Allow replicas of different code in one recipe.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write a report.")] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--track", metavar="NAME", help="Send measures and report to mlflow, wandb or tensorboard, or NAME=PLACE."),
+    ] = None,
+    against: options.Served = None,
+    against_id: options.ServedId = None,
     reading: Reading = NOTHING_SAID,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -80,11 +97,17 @@ def replicate(
         report,
         json=json,
         quiet=quiet,
+        track=track,
+        executor=on,
         index=index,
+        address=address,
+        gpus=gpus,
         jobs=jobs,
         threads=threads,
         timeout=timeout,
         mix_code=mix_code,
+        against=against,
+        against_id=against_id,
     )
 
 
@@ -112,15 +135,26 @@ def run_file(
 
 
 def train_and_show(
-    arguments: Mapping[str, Any], path: Path, report: Path | None, *, json: bool, quiet: bool, **options: Any
+    arguments: Mapping[str, Any],
+    path: Path,
+    report: Path | None,
+    *,
+    json: bool,
+    quiet: bool,
+    track: Sequence[str] | None = None,
+    against: Path | None = None,
+    against_id: str | None = None,
+    **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
-    from traintwice.cli import _output as output
-    from traintwice.errors import TooFewReplicas
+    from traintwice.integrations.trackers import tracker_of
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
+    if against is not None and not against.exists():
+        raise BadInput(f"{against}: no such file")
     allow_imports()
+    trackers = [tracker_of(text) for text in track or ()]
     wanted = replicas_of_study(**arguments)
     store = ReplicaStore(path)
     if not quiet:
@@ -138,20 +172,54 @@ def train_and_show(
         raise typer.Exit(130) from None
     found = gather(wanted, store)
     if options.get("index") is None:
-        if json:
-            output.show_json(found.to_dict())
-        else:
-            output.show_sheet(found.sheet())
-            try:
-                for comparison in found.compare().values():
-                    output.show("\n")
-                    output.show_sheet(comparison.sheet())
-            except TooFewReplicas as reason:
-                output.show(f"\nNo comparison: {reason}\n")
-        if report is not None:
-            index = found.report(report)
-            if not json:
-                output.show(f"\nReport: {index}\n")
+        served = None if against is None else found.against(str(against), id=against_id)
+        _show(found, report, json=json, served=served)
+        for tracker in trackers:
+            tracker(found)
     if failed:
         print(f"traintwice: {found.failures_in_words()}", file=sys.stderr)
         raise typer.Exit(2)
+
+
+def is_replica_store(path: Path) -> bool:
+    """Whether a directory holds replicas of functions or commands."""
+    from traintwice.replication._store import is_replica_store
+
+    return is_replica_store(path)
+
+
+def report_replicas(path: Path, study: str | None, report: Path | None, *, json: bool) -> None:
+    """`traintwice report` of the last study of a function or command in a directory.
+
+    Raises:
+        BadSpec: the name of a study. StoreError: the directory cannot be read.
+    """
+    from traintwice.replication._study import stored
+
+    if study is not None:
+        raise BadSpec(f"--study {study}: {path} holds replicas of a function or command, which have no name; leave --study out")
+    _show(stored(path), report, json=json)
+
+
+def _show(found: Replication, report: Path | None, *, json: bool, served: Against | None = None) -> None:
+    """Print the table and the comparisons, or all as JSON; write the report."""
+    from traintwice.cli import _output as output
+    from traintwice.errors import TooFewReplicas
+
+    if json:
+        output.show_json({**found.to_dict(), **({} if served is None else {"against_served": served.to_dict()})})
+    else:
+        output.show_sheet(found.sheet())
+        try:
+            for comparison in found.compare().values():
+                output.show("\n")
+                output.show_sheet(comparison.sheet())
+        except TooFewReplicas as reason:
+            output.show(f"\nNo comparison: {reason}\n")
+        if served is not None:
+            output.show("\n")
+            output.show_sheet(served.sheet())
+    if report is not None:
+        index = found.report(report, against=served)
+        if not json:
+            output.show(f"\nReport: {index}\n")

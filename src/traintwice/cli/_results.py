@@ -8,21 +8,26 @@ from pathlib import Path
 from rich.console import Console
 
 from traintwice import report as reports
-from traintwice.cli._output import in_columns
+from traintwice.cli._output import in_columns, show, show_sheet
 from traintwice.report._findings import choose, in_words
+from traintwice.served import Logged
 from traintwice.study import Results, component_table, progressive_findings, source_shares, verdict
 from traintwice.tables import Table
 
 FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
 
-def show_results(results: Results, out: Path | None, *, as_json: bool) -> None:
+def show_results(results: Results, out: Path | None, *, as_json: bool, served: Logged | None = None) -> None:
     """Write the report into ``out``; print tables and findings with its path, or JSON alone."""
-    index = None if out is None else reports.write(results, out)
+    against = None if served is None else results.against(served)
+    index = None if out is None else reports.write(results, out, against=against)
     if as_json:
-        print(json.dumps(reports.plain(results), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(reports.plain(results, against=against), ensure_ascii=False, allow_nan=False))
     else:
         print_results(Console(highlight=False, markup=False), results)
+        if against is not None:
+            show("\n")
+            show_sheet(against.sheet())
     if index is not None and not as_json:
         print(f"\nReport: {index}")
 

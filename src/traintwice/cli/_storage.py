@@ -163,6 +163,7 @@ def needed(store: Store) -> dict[str, list[str]]:
     """
     from traintwice.specs import key_of
     from traintwice.study import Experiment
+    from traintwice.study._store import KINDS
 
     rows: dict[str, list[str]] = {}
     every = {found for key in store.digests() if isinstance(found := store.identity(key).get("data"), str)}
@@ -176,6 +177,10 @@ def needed(store: Store) -> dict[str, list[str]]:
             for part, of in _with_earlier(recipe, f"{name}: {row}"):
                 for data in digests:
                     rows.setdefault(key_of(part, data, experiment.seed), []).append(of)
+    for kind in KINDS:
+        for name in store.notes(kind):
+            for key, of in (store.note(kind, name) or {}).get("keys", {}).items():
+                rows.setdefault(key, []).append(f"{name}: {of}")
     return rows
 
 

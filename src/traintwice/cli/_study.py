@@ -101,6 +101,7 @@ def train(
     *,
     execution: Execution,
     mix_numerics: bool,
+    mix_code: bool = False,
     save_weights: bool,
     quiet: bool,
     checkpoint_seconds: float = 60.0,
@@ -110,10 +111,14 @@ def train(
     show_code(experiment)
     store = Store(path)
     data = experiment.data.load()
-    plan = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    plan = prepare(
+        experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
+    )
     if not quiet:
         for caution in cautions(experiment, classes=data.classes):
             print(f"note, {caution}", file=sys.stderr)
+        for row, note in plan.notes.items():
+            print(f"note, {row}: {note}", file=sys.stderr)
         for line in engines_in_words(plan, experiment.replicas):
             print(line, file=sys.stderr)
     for damage in plan.damaged:

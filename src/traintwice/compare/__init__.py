@@ -1,5 +1,9 @@
-"""Comparisons of models and of recipes, budgets, plans, and the one-call measurement of any predictions."""
+"""Comparisons of models and of recipes, plans, and the one-call measurement of any predictions."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
+from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
@@ -12,9 +16,7 @@ from traintwice.compare._estimates import (
     paired,
     replica_variance,
 )
-from traintwice.compare._gate import gate, gate_file
-from traintwice.compare._gate_file import GateFile, read_gate
-from traintwice.compare._gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
@@ -38,27 +40,25 @@ from traintwice.compare._results import (
     TemperatureMatched,
 )
 from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
-from traintwice.compare._self_test import self_test
 from traintwice.compare._temperature import at_temperature, fit_temperature
 from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
 
 __all__ = [
+    "Against",
     "Answer",
     "Band",
-    "Budget",
     "Calibration",
     "ChangedRow",
-    "Check",
     "Decisions",
     "Diff",
     "Difference",
     "Flow",
     "FlowCell",
     "Gap",
-    "GateFile",
-    "GateResult",
+    "History",
     "Joint",
+    "Launch",
     "Measured",
     "Measures",
     "Movement",
@@ -68,12 +68,12 @@ __all__ = [
     "PlanRow",
     "PredictionUpdate",
     "Quality",
+    "RecipeAgainst",
     "RecipeComparison",
     "RecipeMeasure",
     "Review",
     "SelectiveAgreement",
     "SelectiveEnsemble",
-    "SelfTest",
     "Slice",
     "SliceTest",
     "SwapSet",
@@ -85,23 +85,25 @@ __all__ = [
     "benjamini_hochberg",
     "compare_recipes",
     "compare_with_baseline",
+    "compare_with_served",
     "diff",
     "diff_tokens",
     "example_variance",
     "fit_temperature",
-    "gate",
-    "gate_file",
+    "history",
     "holm",
     "instability",
     "interval",
     "measure",
     "paired",
     "plan",
-    "read_gate",
     "replica_variance",
     "selective_agreement",
     "selective_ensemble",
-    "self_test",
     "summarise_tokens",
     "update_predictions",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -20,6 +20,8 @@ from traintwice.compare._diff_sql import DiffSQL, can_be_left_to_sql
 from traintwice.compare._draws import compare_draws
 from traintwice.compare._estimates import interval
 from traintwice.compare._floor import MARGIN, Pairs
+from traintwice.compare._ledger import LAST, Ledger
+from traintwice.compare._ledger_floor import opened_for, with_usual_changes
 from traintwice.compare._matched import SOFT
 from traintwice.compare._operating import check_thresholds, check_top_k
 from traintwice.compare._options import RANKED, DiffOptions, distinct
@@ -68,6 +70,9 @@ def diff(
     no_rows: bool = False,
     waive: Collection[str] = (),
     details: bool | None = None,
+    ledger: str | Path | Ledger | None = None,
+    last: int = LAST,
+    other_rows: bool = False,
     **reading: Unpack[Reading],
 ) -> Diff:
     r"""Compare the predictions of two models row by row.
@@ -76,6 +81,7 @@ def diff(
         old, new: each a file of predictions, a table, an array (``N K`` probabilities, ``N`` predicted labels, or ``N`` numbers in
             [0, 1] of a binary model), or `Predictions` of one model.
         floor: retrains of the old recipe: a glob, a directory, or a list of such or of arrays. Four or more are worth having.
+            "ledger": the launches of ``ledger`` are the floor, see `usual_changes`.
         new_floor: retrains of the new recipe.
         which: further measures, or their names, from `traintwice.metrics`.
         by_slice: measures of every slice.
@@ -93,6 +99,8 @@ def diff(
         waive: ids of rows that do not count.
         details: None leaves two unweighted binary models, or predicted labels, of two million rows or more to DuckDB, which is many
             times faster and leaves out what needs the rows (``left_out`` names it). True never does, False does at any size.
+        ledger: a file to which the comparison is appended as one line, see `history`.
+        last, other_rows: with ``floor="ledger"``: how many launches are the floor at most; also those on other rows.
         reading: which columns are what, see `open_predictions`; ``show`` names columns that are kept with the listed rows. With arrays,
             id, label, weight, cluster and draws are arrays, and by and show mappings from names to arrays.
     Returns:
@@ -107,7 +115,9 @@ def diff(
         >>> d["churn"].value, d["negative_flips"].value, d["accuracy"].value
         (0.5, 0.25, 0.0)
     """
-    models = [[_one(old, "old")], [_one(new, "new")], _several(floor), _several(new_floor)]
+    opened = opened_for(floor, ledger, last, other_rows)
+    of_ledger = isinstance(floor, str) and floor == "ledger"
+    models = [[_one(old, "old")], [_one(new, "new")], [] if of_ledger else _several(floor), _several(new_floor)]
     check_lists(waive=waive)
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
@@ -143,10 +153,16 @@ def diff(
         if no_rows and rows.files is not None and (shown := set(rows.files.id_columns) & set(rows.files.groups)):
             raise BadInput(f"by: {', '.join(sorted(shown))} is an id, which no_rows (--no-rows) hides; group by another column")
         rows.waive = frozenset(str(i) for i in waive)
+        if opened is not None:
+            opened.begin(rows, [old, new])
         found = compare_rows(rows, options, details)
+        if opened is not None and of_ledger:
+            found = with_usual_changes(found, opened, margin)
         if rows_file is not None:
             write_rows(rows, rows_file, [0, *range(2, 2 + len(models[2]))])
-        return found
+    if opened is not None and opened is not ledger:
+        opened.append(found)
+    return found
 
 
 def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) -> Diff:

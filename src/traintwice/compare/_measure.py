@@ -15,7 +15,7 @@ from traintwice.compare._operating import check_thresholds
 from traintwice.compare._options import distinct
 from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._replicas import in_memory, open_replicas, some_of
-from traintwice.compare._results import SCHEMA_VERSION, Shown, plain
+from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import Definition
@@ -29,7 +29,7 @@ from traintwice.metrics._multiplicity import (
     viable_range_distribution,
 )
 from traintwice.predictions import Predictions, Reading, Rows, Summary, items_of, replicas_of
-from traintwice.types import Array, Estimate
+from traintwice.types import Estimate
 
 VOTES_TOGETHER = 1 << 16
 """Rows of predicted labels that are measured together."""
@@ -78,7 +78,7 @@ class Multiplicity:
     discrepancy_served: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measures(Mapping[str, Estimate], Shown):
     """Estimates by metric name, with what was left out and why.
 
@@ -139,14 +139,12 @@ class Measures(Mapping[str, Estimate], Shown):
             "read": asdict(self.read),
         }
 
-    __repr__ = Shown.__str__
-
 
 def measure(
     predictions: Any,
-    labels: Array | None = None,
+    label: Any = None,
+    /,
     *,
-    weights: Array | None = None,
     which: Sequence[Metric | str] = DEFAULT,
     multiplicity: bool = False,
     served: Any = None,
@@ -161,7 +159,7 @@ def measure(
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N`` or numbers ``M N`` of M replicas on the same N examples, or a
             list of M arrays; or files or tables of predictions, one for each replica: a path, glob, directory, or a list of them.
-        labels, weights: true labels and weights ``N`` of arrays; files name their columns with ``label`` and ``weight``.
+        label: true labels ``N`` of arrays, or the name of their column in files; also by its name, ``label=``.
         which: the metrics wanted, or their names, from `traintwice.metrics`.
         multiplicity: also self-consistency, ambiguity, viable range … (`MULTIPLICITY`), and their distributions over rows.
         served: predictions of the model in service: with ``multiplicity`` also ambiguity and discrepancy against it.
@@ -190,7 +188,7 @@ def measure(
     if served is not None and not multiplicity:
         raise BadInput("measure: served is for multiplicity; pass multiplicity=True (--multiplicity) too")
     models = predictions if served is None else [*replicas_of(predictions), *items_of(served)]
-    with open_replicas(models, labels, weights, reading) as rows:
+    with open_replicas(models, label, reading) as rows:
         replicas = rows.replicas - (served is not None)
         if replicas < 2:
             raise TooFewReplicas("measure: got 1 replica, expected at least 2: a model alone has nothing to disagree with")

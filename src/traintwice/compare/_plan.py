@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
-from scipy import special
 
 from traintwice._formatting import points
 from traintwice.compare._arguments import check_numbers, check_numbers_in
 from traintwice.compare._expressions import RowValues, distance
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
@@ -21,6 +20,7 @@ from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics._intervals import t_quantile
 from traintwice.statistics._significance import least_that
+from traintwice.statistics._special import chi_square_quantile, normal_cdf
 
 OF_A_REPLICA = 0.05
 """Without a pilot: standard deviation of a replica's own churn, in units of churn."""
@@ -102,7 +102,7 @@ class PlanRow:
     enough: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan(Shown):
     """Power and detectable difference by numbers of replicas and rows. Made by `plan`.
 
@@ -219,7 +219,7 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     freedom = m - 1
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
-    of_replicas = parts.jackknife(m, n) * special.chdtri(shape, 1 - GRID) / shape
+    of_replicas = parts.jackknife(m, n) * chi_square_quantile(shape, GRID) / shape
     edge = np.maximum(
         t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
         t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(parts.example_part(m, n)),
@@ -227,7 +227,7 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     if not error:
         return float((abs(difference) > edge).mean())
-    return float(np.mean(special.ndtr((abs(difference) - edge) / error) + special.ndtr((-abs(difference) - edge) / error)))
+    return float(np.mean(normal_cdf((abs(difference) - edge) / error) + normal_cdf((-abs(difference) - edge) / error)))
 
 
 def _from_churn(churn: float | None) -> VarianceParts:

@@ -10,11 +10,14 @@ from functools import partial
 
 import numpy as np
 
-from traintwice.compare._results import Shown
+from traintwice._typed import typed
+from traintwice.compare._estimates import interval
+from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._quantised import TokenComparison, compare_tokens
+from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
-from traintwice.statistics._intervals import Bounds, Part, effective_units, half_width, scaled_bounds, wilson
+from traintwice.statistics._intervals import Bounds, effective_units, wilson
 from traintwice.types import Estimate
 
 QUANTILES = (0.5, 0.99, 0.999)
@@ -41,7 +44,7 @@ class TokenMeasure:
         return self.at_least.value == self.at_most.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TokenDiff(Shown):
     """A language model against a reference, token by token. Made by `diff_tokens`.
 
@@ -68,6 +71,7 @@ class TokenDiff(Shown):
         return next(m for m in self.measures if m.name == name)
 
 
+@typed
 def diff_tokens(
     base: str | os.PathLike[str], other: str | os.PathLike[str], *, level: float = 0.95, least: float | None = -23.0
 ) -> TokenDiff:
@@ -90,6 +94,7 @@ def diff_tokens(
     return TokenDiff(found.base, found.other, len(found), documents, found.left_out, found.assumed, level, measures)
 
 
+@typed
 def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[TokenMeasure, ...]:
     """Same-top share, KL(base ‖ other) and Δp of all tokens, each with an interval over new documents.
 
@@ -127,7 +132,7 @@ def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[T
         raise BadInput(f"{tokens.base}, {tokens.other}: no tokens to compare.")
     clusters = np.unique(tokens.document, return_inverse=True)[1]
     smallest, largest = _least_square(tokens), np.maximum(tokens.delta_low**2, tokens.delta_high**2)
-    same, kl = _share(tokens.same_top, clusters, level), (tokens.kl_low, tokens.kl_high)
+    same, kl = _mean(tokens.same_top, clusters, level, share=True), (tokens.kl_low, tokens.kl_high)
 
     def measure(name: str, title: str, ends: tuple[np.ndarray, np.ndarray], of: Callable[[np.ndarray], Estimate]) -> TokenMeasure:
         return TokenMeasure(name, title, of(ends[0]), of(ends[1]))
@@ -170,20 +175,16 @@ def _effective(share: float, variance: float, rows: int, units: int) -> float:
     return effective_units(share, variance, rows) if variance > 0 else min(rows, units)
 
 
-def _share(hits: np.ndarray, clusters: np.ndarray, level: float) -> Estimate:
-    """A share with Wilson's interval."""
-    share, variance, units = _moments(hits.astype(np.float64), clusters)
-    bounds = wilson(share, _effective(share, variance, len(hits), units), level, max(units - 1, 1))
-    return _estimate(share, bounds, variance, len(hits), units, level)
-
-
-def _mean(values: np.ndarray, clusters: np.ndarray, level: float) -> Estimate:
-    """A mean with an interval on the log scale; infinite where a value is."""
+def _mean(values: np.ndarray, clusters: np.ndarray, level: float, *, share: bool = False) -> Estimate:
+    """A mean with an interval on the log scale, or a share with Wilson's interval; infinite where a value is."""
     if not np.isfinite(values).all():
         return _estimate(math.inf, (math.nan, math.nan), math.nan, len(values), len(np.unique(clusters)), level)
-    mean, variance, units = _moments(values, clusters)
-    half = half_width((Part(variance, max(units - 1, 1)),), level)
-    return _estimate(mean, scaled_bounds(mean, half, "log"), variance, len(values), units, level)
+    mean, variance, units = _moments(values.astype(np.float64), clusters)
+    most = 1.0 if share else math.inf
+    summary = Summary(
+        mean, np.full(2, mean), None, variance, len(values), units=units, clustered=True, scale="log", share=share, most=most
+    )
+    return interval(summary, level=level)
 
 
 def _quantile(q: float, clusters: np.ndarray, level: float, values: np.ndarray) -> Estimate:

@@ -12,7 +12,7 @@ from traintwice._formatting import points
 from traintwice.compare._arguments import check_level, check_lists
 from traintwice.compare._estimates import Difference, gap, interval
 from traintwice.compare._options import distinct
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import Unit
@@ -53,7 +53,7 @@ class RecipeMeasure:
     sentence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecipeComparison(Shown):
     """Two sets of replicas on the same rows. Made by `compare_recipes`.
 

@@ -17,21 +17,19 @@ MOST_IN_MEMORY = 200_000_000
 
 
 @contextmanager
-def open_replicas(predictions: Any, labels: Any = None, weights: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
-    """The rows of replicas that are one array, arrays, files or tables; labels and weights of arrays may be given apart.
+def open_replicas(predictions: Any, label: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
+    """The rows of replicas that are one array, arrays, files or tables; the label may be given apart from the other options.
 
     Raises:
-        BadInput: labels or weights next to files, see `open_rows`.
+        BadInput: the label is given twice, arrays of labels or weights next to files, see `open_rows`.
     """
     given: Reading = {**(reading or {})}
+    if label is not None and given.get("label") is not None:
+        raise BadInput("label: given twice, as the second argument and by its name; give it once")
+    if label is not None:
+        given["label"] = label
     reading_of(given)
     items = items_of(predictions)
-    if not all(is_array(item) for item in items) and (labels is not None or weights is not None):
-        raise BadInput("labels and weights are arrays, for arrays; with files name their columns with label= and weight=")
-    if labels is not None:
-        given["label"] = labels
-    if weights is not None:
-        given["weight"] = weights
     changes = any(
         _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
     )

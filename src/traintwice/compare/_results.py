@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from typing import Any, Literal
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
+from traintwice.compare._shown import Drawn, fields_of
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import Summary
 from traintwice.types import Estimate, plain_number
-
-SCHEMA_VERSION = 2
 
 PREDICTED = "predicted class"
 """Column name of the slices by the class that the old model predicts."""
@@ -24,25 +22,6 @@ MOST_CLASSES = 30
 
 SIGNIFICANT = 0.05
 """Slices with a larger q-value are not significant."""
-
-
-class Shown:
-    """A result that prints as its sheet (`traintwice.tables.sheet_of`)."""
-
-    def sheet(self) -> Any:
-        """The result as a person reads it: a `traintwice.tables.Sheet`."""
-        return import_module("traintwice.tables").sheet_of(self)  # imported by name: the room of tables is above this one
-
-    def __str__(self) -> str:
-        return str(self.sheet().to_text())
-
-    def _repr_html_(self) -> str:
-        return str(self.sheet().to_html())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, nan as null and infinity as "infinite"."""
-        found: dict[str, Any] = plain(self)
-        return {"schema": SCHEMA_VERSION, **found}
 
 
 @dataclass(frozen=True)
@@ -172,6 +151,10 @@ class Slice:
         """Whether its churn is significantly more than its floor, or than that of all other rows."""
         t = self.tests[0]
         return t.significant and t.old is not None and t.new > t.old
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the q-value included."""
+        return fields_of(self) | {"q_value": plain_number(self.q_value if self.tests else math.nan)}
 
 
 @dataclass(frozen=True)
@@ -353,8 +336,8 @@ class TemperatureMatched:
     measures: tuple[Measured, ...]
 
 
-@dataclass(frozen=True)
-class Diff(Shown):
+@dataclass(frozen=True, repr=False)
+class Diff(Drawn):
     """One old model against one new model on the same rows. Made by `diff`.
 
     Attributes:
@@ -393,6 +376,8 @@ class Diff(Shown):
         waived: rows left out by their ids.
         outcomes: "outcomes" where the rows are items of an evaluation that a model gets right or wrong, "graded" where it gets a score
             between 0 and 1; further runs of the old model are then reruns. None for other predictions.
+        launches: how many launches of a ledger are the floor; None where retrains are.
+        floor_notes: which launches these are, in sentences.
     """
 
     alignment: Summary
@@ -429,6 +414,8 @@ class Diff(Shown):
     infinite: Mapping[str, str]
     waived: int = 0
     outcomes: str | None = None
+    launches: int | None = None
+    floor_notes: tuple[str, ...] = ()
 
     @property
     def old(self) -> str:
@@ -498,19 +485,3 @@ def reworded(text: str, *, graded: bool) -> str:
     for word, other in words.items():
         text = text.replace(word, other)
     return text
-
-
-def plain(value: Any) -> Any:
-    """A result as dicts, lists and numbers that JSON can hold."""
-    if isinstance(value, Estimate):
-        return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        found = {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        if isinstance(value, Slice):
-            found["q_value"] = plain_number(value.q_value if value.tests else math.nan)
-        return found
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return plain_number(value)

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory, open_replicas
+from traintwice.compare._shown import SCHEMA_VERSION, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading
@@ -49,6 +50,17 @@ class SelectiveEnsemble:
         """Largest probability, for each row, that this ensemble and one of other retrains both answer and differ: 2·alpha."""
         return min(2 * self.alpha, 1.0)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the answers of the rows."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "rows": len(self.answers),
+            "replicas": self.replicas,
+            "alpha": self.alpha,
+            "disagreement_bound": self.disagreement_bound,
+            **{name: plain(getattr(self, name)) for name in ("coverage", "accuracy", "majority_accuracy")},
+        }
+
 
 @dataclass(frozen=True)
 class SelectiveAgreement:
@@ -64,9 +76,13 @@ class SelectiveAgreement:
     disagreement: Estimate
     bound: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: plain(getattr(self, name)) for name in ("both_answer", "disagreement", "bound")}
+
 
 def selective_ensemble(
-    predictions: Any, labels: Array | None = None, *, alpha: float = 0.05, level: float = 0.95, **reading: Unpack[Reading]
+    predictions: Any, label: Any = None, /, *, alpha: float = 0.05, level: float = 0.95, **reading: Unpack[Reading]
 ) -> SelectiveEnsemble:
     r"""Majority vote of M retrains of one recipe where a binomial test finds it significant; other rows are not answered.
 
@@ -78,7 +94,7 @@ def selective_ensemble(
 
     Args:
         predictions: probabilities ``M N K`` or predicted labels ``M N`` of M retrains, or files or tables, one for each retrain.
-        labels: true labels ``N`` of arrays; files name their column with ``label``.
+        label: true labels ``N`` of arrays, or the name of their column in files; also by its name, ``label=``.
         alpha: level of the test, in (0, 1). Six retrains can reach 0.05, eight 0.01.
         level: nominal coverage of the intervals, for new rows and these models.
         reading: columns of files, see `open_predictions`.
@@ -97,7 +113,7 @@ def selective_ensemble(
     """
     if not 0 < alpha < 1:
         raise BadInput(f"selective_ensemble: got alpha={alpha}, expected a number between 0 and 1")
-    with open_replicas(predictions, labels, None, reading) as rows:
+    with open_replicas(predictions, label, reading) as rows:
         whole = in_memory(rows, "selective_ensemble reads")
     if whole.has_scores or whole.has_outcomes:
         raise BadInput("selective_ensemble: got numbers or outcomes, expected probabilities or predicted labels")

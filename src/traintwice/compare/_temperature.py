@@ -7,6 +7,7 @@ import numpy as np
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
+from traintwice.statistics._special import least_of
 
 LOG_RANGE = (-3.0, 3.0)
 """Temperatures searched: exp(−3) = 0.05 to exp(3) = 20."""
@@ -47,10 +48,7 @@ def fit_temperature(validation: Predictions) -> float:
         normaliser = top + np.log(np.exp(scaled - top[..., None]).sum(axis=2))
         return float(np.average(np.mean(normaliser - scale * of_label, axis=0), weights=weights))
 
-    from scipy import optimize  # loaded where it is needed: measuring starts faster without
-
-    best = optimize.minimize_scalar(loss, bounds=LOG_RANGE, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(best.x))
+    return float(np.exp(least_of(loss, *LOG_RANGE, 1e-6)))
 
 
 def at_temperature(predictions: Predictions, temperature: float) -> Predictions:

@@ -9,6 +9,7 @@ import numpy as np
 
 from traintwice.compare._replicas import in_memory
 from traintwice.compare._selective import share_of
+from traintwice.compare._shown import SCHEMA_VERSION, plain
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, open_rows
@@ -42,15 +43,26 @@ class PredictionUpdate:
     ids: Array | None = None
     class_names: tuple[str, ...] | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the answers of the rows."""
+        estimates = [f"{name}_{which}" for name in ("churn", "accuracy", "negative_flips") for which in ("old", "new", "served")]
+        return {
+            "schema": SCHEMA_VERSION,
+            "rows": len(self.answers),
+            "taken": int(self.taken.sum()),
+            **{name: plain(getattr(self, name)) for name in estimates if hasattr(self, name)},
+        }
+
 
 def update_predictions(
     old: Any,
     new: Any,
-    labels: Array | None = None,
+    label: Any = None,
+    /,
     *,
     flip_cost: float = 2.0,
     calibration: tuple[Any, Any] | None = None,
-    calibration_labels: Array | None = None,
+    calibration_label: Array | None = None,
     level: float = 0.95,
     **reading: Unpack[Reading],
 ) -> PredictionUpdate:
@@ -64,10 +76,10 @@ def update_predictions(
 
     Args:
         old, new: probabilities ``N K`` or predicted labels ``N`` of the same rows, or two files or tables, matched by id.
-        labels: true labels ``N`` of arrays, for the report only; files name their column with ``label``.
+        label: true labels ``N`` of arrays, or the name of their column in files, for the report only; also by its name, ``label=``.
         flip_cost: cost of a negative flip over the gain of a fixed error, > 0. 1 serves the likelier answer; larger keeps more old answers.
         calibration: old and new predictions of other rows, with labels.
-        calibration_labels: true labels of calibration arrays.
+        calibration_label: true labels of calibration arrays.
         level: nominal coverage of the intervals, for new rows and these two models.
         reading: columns of all files, see `open_predictions`.
     Returns:
@@ -87,10 +99,10 @@ def update_predictions(
     """
     if not flip_cost > 0:
         raise BadInput(f"update_predictions: got flip_cost={flip_cost}, expected a number above 0")
-    pair = _pair(old, new, labels, reading)
+    pair = _pair(old, new, label, reading)
     a, b = to_numpy(pair.votes).astype(np.int64)
     if calibration is not None:
-        belief = _posterior(_pair(*calibration, calibration_labels, reading), a, b)
+        belief = _posterior(_pair(*calibration, calibration_label, reading), a, b)
     elif pair.has_probs:
         belief = to_numpy(pair.probs).mean(0)
     else:
@@ -124,9 +136,9 @@ def update_predictions(
     )
 
 
-def _pair(old: Any, new: Any, labels: Array | None, reading: Reading) -> Predictions:
+def _pair(old: Any, new: Any, label: Any, reading: Reading) -> Predictions:
     """Both models as two replicas on the rows that they share."""
-    options: Reading = {**reading, **({} if labels is None else {"label": labels})}
+    options: Reading = {**reading, **({} if label is None else {"label": label})}
     with open_rows([old, new], ["old", "new"], **options) as rows:
         pair = in_memory(rows, "update_predictions reads")
     if pair.has_scores or pair.has_outcomes:
@@ -137,7 +149,7 @@ def _pair(old: Any, new: Any, labels: Array | None, reading: Reading) -> Predict
 def _posterior(known: Predictions, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Belief in each class of rows answered a by the old and b by the new model, up to a factor, ``N K``."""
     if not known.has_labels:
-        raise BadInput("update_predictions: calibration rows have no labels; pass calibration_labels=, or label= for files")
+        raise BadInput("update_predictions: calibration rows have no labels; pass calibration_label=, or label= for files")
     y, votes = to_numpy(known.labels).astype(np.int64), to_numpy(known.votes).astype(np.int64)
     classes = int(max(y.max(), votes.max(), a.max(), b.max())) + 1
     share = (np.bincount(y, minlength=classes) + 1) / (len(y) + classes)

@@ -1,21 +1,26 @@
 """Data sets as data: `load` returns arrays in fixed splits."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.data._arrays import Arrays
 from traintwice.data._cifar import CIFAR10, CIFAR100
 from traintwice.data._criteo import Criteo
 from traintwice.data._dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
+from traintwice.data._days import Days
 from traintwice.data._digits import Digits
 from traintwice.data._flights import Flights
 from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
 from traintwice.data._loader import Loaded, Loader
 from traintwice.data._mnist import EMNIST, KMNIST, MNIST, FashionMNIST
 from traintwice.data._mnist_5k import MNIST5k
+from traintwice.data._packed import PackedShape
 from traintwice.data._svhn import SVHN
 from traintwice.data._table import Table
 
 ALL: tuple[type, ...] = (
     *(Digits, MNIST5k, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN),
-    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader, Flights, Criteo),
+    *(ImageFolder, ImageNet, INaturalist, Arrays, Table, Loader, Flights, Criteo, Days),
 )
 """Every data set; the contract tests loop over it."""
 
@@ -35,6 +40,7 @@ __all__ = [
     "Columns",
     "Criteo",
     "Dataset",
+    "Days",
     "Digits",
     "FashionMNIST",
     "Flights",
@@ -45,6 +51,7 @@ __all__ = [
     "Loaded",
     "Loader",
     "MNIST5k",
+    "PackedShape",
     "Scaling",
     "Source",
     "Split",
@@ -52,3 +59,7 @@ __all__ = [
     "TableShape",
     "is_here",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

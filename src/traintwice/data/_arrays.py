@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import reading
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._on_disk import Mapped, PictureLayout, channels_first
@@ -18,6 +19,7 @@ ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are 
 
 
 @dataclass(frozen=True)
+@typed
 class Arrays:
     """Your own arrays: inputs and labels in a ``.npz`` file or two ``.npy`` files.
 
@@ -91,7 +93,8 @@ class Arrays:
         elif self.normalise:
             raise BadSpec(f"Arrays.normalise: got inputs of {whole.inputs.dtype} in {self.inputs}, expected bytes")
         train, validation, test = (
-            Split(x, source.labels[part], scaling) for x, source, part in zip(chosen, sources, parts, strict=True)
+            Split(x, source.labels[part], scaling, part if source is whole else part + len(labels))
+            for x, source, part in zip(chosen, sources, parts, strict=True)
         )
         classes = int(max(source.labels.max() for source in sources)) + 1
         return Dataset(self.name, max(classes, 2), train, validation, test, pixels=whole.pixels)

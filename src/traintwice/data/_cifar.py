@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data._dataset import Dataset
 from traintwice.data._splits import dataset_of_pictures
@@ -58,6 +59,7 @@ def _find(name: str, file: str, among: tuple[Path, ...], archive: str, advice: s
 
 
 @dataclass(frozen=True)
+@typed
 class CIFAR10:
     """60,000 colour pictures of 32 × 32 pixels in 10 classes, kept as bytes.
 
@@ -124,6 +126,7 @@ class CIFAR10:
 
 
 @dataclass(frozen=True)
+@typed
 class CIFAR100:
     """60,000 colour pictures of 32 × 32 pixels in 100 classes (or 20), kept as bytes.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._criteo_text import CATEGORIES, NUMBERS, Lines
 from traintwice.data._data_files import data_folder
 from traintwice.data._dataset import LARGEST_VOCABULARY, Columns, Dataset, Split
@@ -19,6 +20,7 @@ CATEGORICAL = tuple(f"C{i + 1}" for i in range(CATEGORIES))
 
 
 @dataclass(frozen=True)
+@typed
 class Criteo:
     """Displayed advertisements, clicked or not, one a line: label, 13 whole numbers, 26 hexadecimal categories, separated by tabs.
 

@@ -68,6 +68,8 @@ def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
             f"{path}: line {first_line + wrong + 1:,} has {lines[min(wrong, len(lines) - 1)].count(9) + 1} fields, expected {FIELDS}: "
             f"a label, {NUMBERS} whole numbers and {CATEGORIES} categories, separated by tabs"
         )
+    if not text.endswith(b"\n") and raw[ends[-2]] == 9 and ends[-1] == ends[-2] + 1:
+        raise BadInput(f"{path}: the file ends inside its last line; it is cut short, so copy it again")
     starts = np.append(0, ends[:-1] + 1).reshape(-1, FIELDS)
     lengths = ends.reshape(-1, FIELDS) - starts
     if raw[ends[FIELDS - 1] - 1] == 13:  # Windows line ends

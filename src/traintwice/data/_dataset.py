@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from traintwice.data._packed import PackedShape
 from traintwice.errors import BadInput
 
 LARGEST_VOCABULARY = 2**24
@@ -163,11 +164,16 @@ class Split:
         inputs: ``N *shape``, float32, or uint8 with a scaling. Pictures are ``rows·columns`` in one axis, or ``channels rows columns``.
         labels: ``N``, int64, or uint8.
         scaling: of bytes, applied when a mini-batch is read (by `traintwice.engine._reading`); None applies no scaling.
+        ids: ``N``, what names each row: a column of ids, or else the number of the row in its source, from 0, rows of official test
+            sets after those of the training set; None where rows have no ids.
+        dates: ``N``, sortable text such as "2013-01-31"; None where unknown.
     """
 
     inputs: np.ndarray | LazyInputs
     labels: np.ndarray
     scaling: Scaling | None = None
+    ids: np.ndarray | None = None
+    dates: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -209,6 +215,8 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input; of a table a `TableShape`."""
+        if parts := getattr(self.train.inputs, "parts", ()):
+            return PackedShape.of(parts)
         return tuple(self.train.inputs.shape[1:]) if self.columns is None else TableShape.of(self.columns)
 
     @property
@@ -234,6 +242,17 @@ class Dataset:
         for name, places in (self.places or {}).items():
             state.update(f"{name} at ".encode() + places.astype(np.int64).tobytes())
         return state.hexdigest()
+
+    def ids_of(self, split: str) -> np.ndarray:
+        """Ids of the rows of a split, ``N``.
+
+        Raises:
+            BadInput: the rows have no ids.
+        """
+        found = self.splits[split].ids
+        if found is None:
+            raise BadInput(f"{self.name}: its rows have no ids, by which the predictions of a model in service find their rows")
+        return found
 
     def picture(self, row: np.ndarray) -> np.ndarray:
         """One input as ``rows columns`` or ``rows columns 3``.

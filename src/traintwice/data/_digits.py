@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset
 from traintwice.data._splits import split
 from traintwice.errors import BadInput, require
 
 
 @dataclass(frozen=True)
+@typed
 class Digits:
     """1,797 handwritten digits of 8 × 8 pixels, values in [0, 1].
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Columns, Dataset, Split
 from traintwice.data._splits import reported
 from traintwice.errors import BadInput, require
@@ -34,10 +35,13 @@ _READ = ("month", "day", "sched_dep_time", "arr_delay", "carrier", "flight", "ta
 
 
 @dataclass(frozen=True)
+@typed
 class Flights:
     """327,346 flights of 2013 from New York in the order of their scheduled departure; label: an arrival over 15 minutes late.
 
-    For progressive training. Eight categorical columns (carrier, origin, dest, tailnum, flight, month, weekday, hour) and ten numeric
+    For progressive training, or by day in a chain of retrains (`Days`). Rows are named by their number.
+
+    Eight categorical columns (carrier, origin, dest, tailnum, flight, month, weekday, hour) and ten numeric
     columns (log of the distance, time of departure, weather at the origin in that hour, rain as a logarithm), scaled by mean and
     standard deviation of the warm-up part; missing numbers are 0.
 
@@ -73,11 +77,16 @@ class Flights:
         sizes = tuple(len(vocabularies[name]) for name in CATEGORICAL)
         test = places["test"]
         groups = {name: np.array(vocabularies[name])[flights[name][test]] for name in GROUPS}
-        parts = {name: Split(inputs[places[name]], labels[places[name]]) for name in ("validation", "test")}
+        dates, rows = flights["date"][:count], np.arange(count)
+        parts = {
+            name: Split(inputs[at], labels[at], ids=rows[at], dates=dates[at])
+            for name, at in places.items()
+            if name in ("validation", "test")
+        }
         return Dataset(
             "flights",
             2,
-            Split(inputs, labels),
+            Split(inputs, labels, ids=rows, dates=dates),
             parts["validation"],
             parts["test"],
             class_names=("in time", "late"),
@@ -138,6 +147,7 @@ def _joined(
     at = {key: row for row, key in enumerate(zip(weather["origin"], weather["time_hour"], strict=True))}
     row = np.array([at.get(key, len(at)) for key in zip(table["origin"], table["time_hour"], strict=True)])
     columns = {name: np.append(_numbers(weather[name]), np.nan)[row] for name in WEATHER}
+    columns["date"] = np.array([f"2013-{m:02d}-{d:02d}" for m, d in zip(month.tolist(), day.tolist(), strict=True)])
     columns["label"] = np.array(table["arr_delay"], dtype=np.int64) > LATE_MINUTES
     columns["distance"] = np.log(_numbers(table["distance"]))
     columns["precip"] = np.log1p(100 * columns["precip"])  # hundredths of an inch

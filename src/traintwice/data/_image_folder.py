@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import places
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._on_disk import Pictures
@@ -25,6 +26,7 @@ Listed = tuple[tuple[str, ...], np.ndarray]
 
 
 @dataclass(frozen=True)
+@typed
 class ImageFolder:
     """Pictures in ``train/CLASS/*`` and ``val/CLASS/*``, decoded during training.
 
@@ -114,6 +116,7 @@ def _by_folder(root: Path, half: str, classes: tuple[str, ...]) -> Listed:
 
 
 @dataclass(frozen=True)
+@typed
 class ImageNet(ImageFolder):
     """ImageNet: 1,281,167 training and 50,000 validation pictures in 1,000 classes, decoded during training.
 
@@ -131,6 +134,7 @@ class ImageNet(ImageFolder):
 
 
 @dataclass(frozen=True)
+@typed
 class INaturalist(ImageFolder):
     """iNaturalist 2018: 437,513 training and 24,426 validation pictures in 8,142 species, decoded during training.
 

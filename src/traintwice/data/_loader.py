@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Split
+from traintwice.data._packed import Part, packed
 from traintwice.errors import BadInput, BadSpec
 
 Batches = Iterable[tuple[Any, Any]]
@@ -19,8 +21,12 @@ Batches = Iterable[tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
+@typed
 class Loader:
     """Mini-batches that your function returns, such as a PyTorch DataLoader.
+
+    Inputs are an array, or several: a mapping or a sequence of arrays. Several inputs, and whole numbers, reach a network of your own
+    (`traintwice.nets.Factory`) as they are: ``network(**mapping)``, ``network(*sequence)``.
 
     The function is called as ``make(split, seed=, replica=, epoch=, **settings)`` with ``split`` "train", "validation" or "test". It
     returns an iterable of pairs (inputs, labels), inputs as the network reads them. For "train" it is called at the beginning of each
@@ -40,7 +46,8 @@ class Loader:
         BadSpec: ``maker`` of another form or without a function, or settings of other types. BadInput: invalid batches, or too few.
     Source:
         Ours. The digest covers ``maker``, ``settings``, ``examples`` and the content of validation and test, not the training data: when
-        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
+        these change, change a setting (``{"version": 2}``); otherwise replicas of both versions share one digest. The code of the function,
+        and of the modules of its project that it imports, is recorded with each replica; a study refuses to mix replicas of different code.
     """
 
     maker: str
@@ -62,27 +69,36 @@ class Loader:
     def load(self) -> Dataset:
         """Read validation and test examples; training examples are read during training."""
         make = imported(self.maker, "Loader.maker")
-        validation, test = (self._whole(make, split) for split in ("validation", "test"))
-        loaded = Loaded(self, make, tuple(test.inputs.shape[1:]))
+        (validation, parts), (test, of_test) = (self._whole(make, split) for split in ("validation", "test"))
+        if parts != of_test:
+            raise BadInput(f"{self.maker}: returned inputs {parts} for validation and {of_test} for test, expected the same")
+        loaded = Loaded(self, make, tuple(test.inputs.shape[1:]), of_test)
         unknown = np.full(self.examples, -1, dtype=np.int64)  # the batches have the labels
         return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
 
-    def _whole(self, make: Callable[..., Batches], split: str) -> Split:
+    def _whole(self, make: Callable[..., Batches], split: str) -> tuple[Split, tuple[Part, ...]]:
         parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0, **self.settings)]
         if not parts:
             raise BadInput(f"{self.maker}: returned no batches for {split!r}")
-        inputs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return Split(inputs, labels)
+        of_batches = list(dict.fromkeys(part[2] for part in parts))
+        if len(of_batches) > 1:
+            raise BadInput(
+                f"{self.maker}: returned inputs {of_batches[0]}, then {of_batches[1]} for {split!r}, expected the same"
+            )
+        inputs, labels = (np.concatenate(arrays) for arrays in list(zip(*parts, strict=True))[:2])
+        return Split(inputs, labels), of_batches[0]
 
-    def checked(self, batch: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs in float32 and labels in int64 of a batch.
+    def checked(self, batch: Any) -> tuple[np.ndarray, np.ndarray, tuple[Part, ...]]:
+        """Inputs in float32 and labels in int64 of a batch; several inputs, and whole numbers, are packed, with their parts.
 
         Raises:
             BadInput: the batch is not a pair of equally many inputs and labels, or a label is outside 0 to K − 1.
         """
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise BadInput(f"{self.maker}: returned {type(batch).__name__}, expected pairs (inputs, labels)")
-        inputs, labels = np.asarray(batch[0], dtype=np.float32), np.asarray(batch[1])
+        several = packed(batch[0], self.maker)
+        inputs, parts = (np.asarray(batch[0], dtype=np.float32), ()) if several is None else several
+        labels = np.asarray(batch[1])
         if (
             labels.ndim != 1
             or inputs.shape[:1] != labels.shape
@@ -97,7 +113,7 @@ class Loader:
             raise BadInput(
                 f"{self.maker}: returned labels from {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}"
             )
-        return inputs, labels.astype(np.int64)
+        return inputs, labels.astype(np.int64), parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +123,7 @@ class Loaded:
     source: Loader
     make: Callable[..., Batches]
     one: tuple[int, ...]
+    parts: tuple[Part, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,7 +138,7 @@ class Loaded:
     @property
     def digest(self) -> str:
         """Digest of function and settings; the content is unknown."""
-        return f"{self.source.maker} {json.dumps(self.source.settings, sort_keys=True)}"
+        return f"{self.source.maker} {json.dumps(self.source.settings, sort_keys=True)}{self.parts or ''}"
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Refused: a loader has no single examples.
@@ -139,7 +156,9 @@ class Loaded:
         """
         done = 0
         for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch, **self.source.settings), steps):
-            inputs, labels = self.source.checked(batch)
+            inputs, labels, parts = self.source.checked(batch)
+            if parts != self.parts:
+                raise BadInput(f"{self.source.maker}: returned training inputs {parts}, expected {self.parts} as for test")
             if inputs.shape[1:] != self.one:
                 raise BadInput(
                     f"{self.source.maker}: returned training inputs of shape {inputs.shape[1:]}, expected {self.one} as for test"

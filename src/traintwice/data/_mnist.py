@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data._dataset import Dataset
 from traintwice.data._splits import dataset_of_pictures
@@ -63,6 +64,7 @@ def _remotes(md5: tuple[str, str, str, str], *addresses: str) -> tuple[Remote, .
 
 
 @dataclass(frozen=True)
+@typed
 class MNIST:
     """70,000 handwritten digits of 28 × 28 pixels, kept as bytes.
 
@@ -143,6 +145,7 @@ class MNIST:
 
 
 @dataclass(frozen=True)
+@typed
 class FashionMNIST(MNIST):
     """70,000 pictures of clothes of 28 × 28 pixels, kept as bytes.
 
@@ -171,6 +174,7 @@ class FashionMNIST(MNIST):
 
 
 @dataclass(frozen=True)
+@typed
 class KMNIST(MNIST):
     """70,000 handwritten hiragana of 28 × 28 pixels, kept as bytes.
 
@@ -206,6 +210,7 @@ _NAMES: dict[Part, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+@typed
 class EMNIST(MNIST):
     """Handwritten digits and letters of 28 × 28 pixels, kept as bytes.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import reading
 from traintwice.data._dataset import Dataset, Scaling
 from traintwice.data._splits import split
@@ -16,6 +17,7 @@ from traintwice.errors import BadInput, require
 
 
 @dataclass(frozen=True)
+@typed
 class MNIST5k:
     """5,000 handwritten digits of 28 × 28 pixels, 500 of each class, kept as bytes.
 

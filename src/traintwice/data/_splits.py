@@ -27,7 +27,7 @@ def split(
     order = stream(seed, "split").permutation(len(labels))
     ends = np.cumsum(sizes)
     parts = [order[: ends[0]], order[ends[0] : ends[1]], order[ends[1] : ends[2]]]
-    train, validation, test = (Split(inputs[part], labels[part], scaling) for part in parts)
+    train, validation, test = (Split(inputs[part], labels[part], scaling, part) for part in parts)
     return train, validation, test
 
 
@@ -123,12 +123,12 @@ def dataset_of_pictures(
     chosen = pictures[train]
     scaling = measured(chosen) if normalise else Scaling()
     rows, columns = pictures.shape[2:]
-    tested = Split(tests[test], test_labels[test].astype(np.int64), scaling)
+    tested = Split(tests[test], test_labels[test].astype(np.int64), scaling, test + len(labels))
     return Dataset(
         name,
         classes,
-        Split(chosen, labels[train].astype(np.int64), scaling),
-        Split(pictures[validation], labels[validation].astype(np.int64), scaling) if len(validation) else tested,
+        Split(chosen, labels[train].astype(np.int64), scaling, train),
+        Split(pictures[validation], labels[validation].astype(np.int64), scaling, validation) if len(validation) else tested,
         tested,
         pixels=(rows, columns, 3) if pictures.shape[1] == 3 else (rows, columns),
         class_names=class_names,

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data._dataset import Dataset
 from traintwice.data._splits import dataset_of_pictures
@@ -16,6 +17,7 @@ ADDRESS = "http://ufldl.stanford.edu/housenumbers/"
 
 
 @dataclass(frozen=True)
+@typed
 class SVHN:
     """99,289 house numbers, colour pictures of one digit with 32 × 32 pixels, kept as bytes.
 

@@ -1,8 +1,14 @@
 """Training of replicas, one at a time or many at once."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
+from traintwice.engine._batches import training_rows
 from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
 from traintwice.engine._deployed import Deployed, export_model
 from traintwice.engine._execution import DEFAULT_EXECUTION, Engine, Execution, Precision
+from traintwice.engine._last_batch import note_on_last_batch
+from traintwice.engine._neighbours import neighbour_shares
 from traintwice.engine._numerics import Numerics, numerics_of
 from traintwice.engine._run import train, train_group
 from traintwice.engine._state import Keeper, State, Stateful
@@ -23,8 +29,15 @@ __all__ = [
     "choose",
     "export_model",
     "group_size",
+    "neighbour_shares",
+    "note_on_last_batch",
     "numerics_of",
     "train",
     "train_group",
+    "training_rows",
     "with_chosen_engine",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

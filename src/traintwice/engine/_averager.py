@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from traintwice.averaging import EMA, SWA, Averaging, Snapshots
+from traintwice.averaging import EMA, SWA, Averaging, Snapshots, StartInterpolation
 from traintwice.engine._reading import Inputs
 from traintwice.engine._state import State, copied, copies_of_networks, of_networks, parts, under
 from traintwice.errors import BadSpec
@@ -49,7 +49,9 @@ def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: i
         return _SWAAverager(networks, first=int(averaging.start * (steps // steps_per_epoch)), steps_per_epoch=steps_per_epoch)
     if isinstance(averaging, Snapshots):
         return _SnapshotAverager(networks, [round(steps * (i + 1) / averaging.count) for i in range(averaging.count)])
-    raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA or Snapshots")
+    if isinstance(averaging, StartInterpolation):
+        return _StartAverager(networks, averaging.old)
+    raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA, Snapshots or StartInterpolation")
 
 
 class _MeanAverager(Averager):
@@ -105,6 +107,18 @@ class _SWAAverager(_MeanAverager):
             self._move(1.0 / (epoch - self.first))
 
 
+class _StartAverager(_MeanAverager):
+    """A point between the first and the last weights."""
+
+    def __init__(self, networks: list[nn.Module], old: float) -> None:
+        super().__init__(networks)
+        self.old = old
+
+    def finish(self) -> list[list[nn.Module]]:
+        self._move(1.0 - self.old)
+        return super().finish()
+
+
 class _SnapshotAverager(Averager):
     """Copies of the weights after some steps, oldest first."""
 
@@ -128,8 +142,10 @@ class _SnapshotAverager(Averager):
 
 
 @torch.no_grad()
-def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int) -> None:
-    """Recompute the running statistics of batch-norm layers, in place: those of the training belong to other weights."""
+def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int, rows: Tensor | None = None) -> None:
+    """Recompute the running statistics of batch-norm layers, in place, on all examples or on some; those of the training belong to other
+    weights.
+    """
     for network in networks:
         layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not layers:
@@ -139,7 +155,7 @@ def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size
             layer.reset_running_stats()
             layer.momentum = None  # a plain mean over the batches
         network.train()
-        for part in inputs.parts(batch_size):
+        for part in inputs.parts(batch_size, rows):
             if len(part) > 1:  # one example has no batch statistics
                 network(part)
         for layer, momentum in kept:

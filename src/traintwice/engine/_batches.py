@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from traintwice.components import Sample
 from traintwice.data import Dataset, Loaded
 from traintwice.engine._building import stream_of
-from traintwice.errors import BadSpec
+from traintwice.engine._last_batch import evened_out, needs_two
+from traintwice.errors import BadInput, BadSpec
+from traintwice.randomness import stream
 from traintwice.recipes import Recipe
 
 LEAST_BLOCK = 10_000
@@ -26,32 +29,61 @@ class Batch:
         rows: ``B`` if the components share them, else ``J B``.
         shared: part of the batch that all components see; None for all of it.
         loaded: inputs and labels from the user's own loader; ``rows`` is then empty.
+        trained: places in a mini-batch of a stream that are trained on, once or several times; None for all of them, once.
     """
 
     rows: Tensor
     shared: slice | None = None
     loaded: tuple[Tensor, Tensor] | None = None
+    trained: Tensor | None = None
+
+
+def training_rows(recipe: Recipe, examples: int, *, seed: int, replica: int) -> np.ndarray:
+    """Places of a replica's training examples in the training split, in order; all of them where the recipe draws no sample.
+
+    Args:
+        recipe: its `sample` is drawn from the stream "data". A teacher or an earlier model with the same sample has the same examples.
+        examples: of the training split.
+        seed: of the experiment.
+        replica: its number.
+    Example:
+        >>> from traintwice.components import Sample
+        >>> training_rows(Recipe(sample=Sample(0.5, replace=False)), 6, seed=0, replica=1).tolist()
+        [0, 1, 3]
+    """
+    if recipe.sample is None:
+        return np.arange(examples)
+    return recipe.sample.draw(examples, stream(seed, "data", replica=0 if "data" in recipe.fixed else replica))
 
 
 def epoch_of(recipe: Recipe, data: Dataset, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
     """Mini-batches of an epoch, from `batches` or from the user's own loader."""
     loaded = data.train.inputs
     if not isinstance(loaded, Loaded):
-        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch)
+        even = evened_out(recipe, data)
+        yield from batches(recipe, len(data.train), seed=seed, replica=replica, epoch=epoch, even=even)
         return
+    at_least_two = needs_two(recipe, data)
     subsets = any(component.subset < 1 for component in recipe.components)
-    if recipe.augmentation is not None or recipe.own_batches is not None or subsets:
+    if recipe.augmentation is not None or recipe.own_batches is not None or subsets or recipe.sample is not None:
         raise BadSpec(
-            f"{loaded.source.maker}: gives mini-batches as they are; augmentation, batches of their own and subsets for components "
-            "belong into it"
+            f"{loaded.source.maker}: gives mini-batches as they are; augmentation, samples, batches of their own and subsets for "
+            "components belong into it"
         )
     owner, none = 0 if "order" in recipe.fixed else replica, torch.empty(0, dtype=torch.int64)
     for inputs, labels in loaded.epoch(seed=seed, replica=owner, epoch=epoch, steps=recipe.steps_per_epoch(len(data.train))):
+        if len(labels) == 1 and at_least_two:
+            raise BadInput(
+                f"{loaded.source.maker}: returned a mini-batch of one example, and batch normalisation needs two; leave it out "
+                "(drop_last=True of a DataLoader) and give one step less (examples)"
+            )
         yield Batch(none, loaded=(torch.from_numpy(inputs), torch.from_numpy(labels)))
 
 
-def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int) -> Iterator[Batch]:
+def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: int, even: bool = False) -> Iterator[Batch]:
     """Mini-batches of an epoch, in order: ceil(N / batch size) of them, the last one smaller if N is not a multiple.
+
+    With ``even`` the last one has two examples in the place of one, and the one before has one less.
 
     With own batches, components read a shared order (that of a baseline) and orders of their own; a component with a subset reads it
     more than once. A stream of data keeps its order except for a moving window.
@@ -59,28 +91,34 @@ def batches(recipe: Recipe, examples: int, *, seed: int, replica: int, epoch: in
     if recipe.progressive is not None:
         window = recipe.progressive.window
         rows_in_order = shuffled(examples, window, lambda block: stream_of(recipe, seed, "order", replica=replica, epoch=block))
+        times = np.bincount(training_rows(recipe, examples, seed=seed, replica=replica), minlength=examples)
         for rows_of_batch in in_batches(rows_in_order, recipe.batch_size):
-            yield Batch(torch.from_numpy(rows_of_batch))
+            drawn = np.repeat(np.arange(len(rows_of_batch)), times[rows_of_batch]) if recipe.sample is not None else None
+            yield Batch(torch.from_numpy(rows_of_batch), trained=None if drawn is None else torch.from_numpy(drawn))
         return
-    order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=0, epoch=epoch)
+    all_rows = training_rows(recipe, examples, seed=seed, replica=replica)
+    sizes: int | list[int] = recipe.batch_size
+    if even:
+        sizes = [recipe.batch_size] * (len(all_rows) // recipe.batch_size - 1) + [recipe.batch_size - 1, 2]
+    order = _order(recipe, all_rows, seed=seed, replica=replica, component=0, epoch=epoch)
     if recipe.own_batches is None:
-        for rows in torch.split(torch.from_numpy(order), recipe.batch_size):
+        for rows in torch.split(torch.from_numpy(order), sizes):
             yield Batch(rows)
         return
     parts = []
     for j in range(recipe.method.components):
-        mine = _subset(recipe, examples, seed=seed, replica=replica, component=j)
+        mine = all_rows[_subset(recipe, len(all_rows), seed=seed, replica=replica, component=j)]
         # Component 0 reads the order of a baseline, so that replica m of both rows sees the same batches.
         own = _order(recipe, mine, seed=seed, replica=replica, component=j, epoch=epoch)
-        parts.append(np.resize(own, examples))
-    own_parts = torch.from_numpy(np.stack(parts)).split(recipe.batch_size, dim=1)  # type: ignore[no-untyped-call]
+        parts.append(np.resize(own, len(all_rows)))
+    own_parts = torch.from_numpy(np.stack(parts)).split(sizes, dim=1)  # type: ignore[no-untyped-call]
     size = recipe.own_batches.size(recipe.batch_size)
     if size == 0:
         for rows in own_parts:
             yield Batch(rows, slice(0, 0))
         return
     steps = len(own_parts)
-    shared_order = _order(recipe, np.arange(examples), seed=seed, replica=replica, component=-1, epoch=epoch)
+    shared_order = _order(recipe, all_rows, seed=seed, replica=replica, component=-1, epoch=epoch)
     common = torch.from_numpy(np.resize(shared_order, steps * size))
     for rows, shared in zip(own_parts, common.view(steps, size), strict=True):
         width = rows.shape[1]
@@ -95,6 +133,7 @@ def batch_sizes(recipe: Recipe, examples: int) -> list[int]:
     """
     own = recipe.own_batches
     shared = 0 if own is None else own.size(recipe.batch_size)
+    examples = recipe.epoch_size(examples)
     full, rest = min(recipe.batch_size, examples), examples % recipe.batch_size
     return [size + shared for size in dict.fromkeys([full, rest or full])]
 
@@ -102,8 +141,8 @@ def batch_sizes(recipe: Recipe, examples: int) -> list[int]:
 def batches_of(recipe: Recipe, examples: int, *, seed: int, replicas: Sequence[int], epoch: int) -> Iterator[Batch]:
     """Mini-batches of several replicas, rows ``R B`` or ``R J B``."""
     if recipe.own_batches is None:
-        all_rows, distinct = np.arange(examples), dict.fromkeys(replicas)
-        orders = {r: _order(recipe, all_rows, seed=seed, replica=r, component=0, epoch=epoch) for r in distinct}
+        rows_of = {r: training_rows(recipe, examples, seed=seed, replica=r) for r in dict.fromkeys(replicas)}
+        orders = {r: _order(recipe, own, seed=seed, replica=r, component=0, epoch=epoch) for r, own in rows_of.items()}
         for rows in torch.split(torch.from_numpy(np.stack([orders[r] for r in replicas])), recipe.batch_size, dim=1):
             yield Batch(rows)
         return
@@ -117,10 +156,12 @@ def _order(recipe: Recipe, rows: np.ndarray, *, seed: int, replica: int, compone
 
 def _subset(recipe: Recipe, examples: int, *, seed: int, replica: int, component: int) -> np.ndarray:
     fraction = recipe.components[component].subset if recipe.components else 1.0
-    if fraction == 1.0:
+    sample = recipe.own_batches.sample if recipe.own_batches is not None else None
+    if fraction < 1.0:
+        sample = Sample(fraction, replace=False)
+    if sample is None:
         return np.arange(examples)
-    drawn = stream_of(recipe, seed, "subset", replica=replica, component=component).permutation(examples)
-    return np.sort(drawn[: max(round(fraction * examples), 1)])
+    return sample.draw(examples, stream_of(recipe, seed, "subset", replica=replica, component=component))
 
 
 def shuffled(examples: int, window: int, draw: Callable[[int], np.random.Generator]) -> Iterator[np.ndarray]:

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Dataset, TableShape
+from traintwice.data import Dataset, PackedShape, TableShape
 from traintwice.errors import BadSpec
-from traintwice.nets import SharedNetwork
+from traintwice.nets import Factory, SharedNetwork
 from traintwice.randomness import RandomSource, stream
-from traintwice.recipes import Recipe
+from traintwice.recipes import Earlier, Recipe
+from traintwice.served import Stored
+from traintwice.served import Weights as WeightsFile
 
 Weights = Mapping[str, np.ndarray]
 """Parameters and buffers of all components ("0.name", "1.name" ...) and of a gate for each set of components ("gate.0.name" ...)."""
@@ -37,12 +39,13 @@ def stream_of(
 ) -> np.random.Generator:
     """Random stream of a replica: that of replica 0 if the recipe fixes the source, that of component 0 if components share it.
 
-    A student uses the stream numbers after those of its teacher's components; otherwise it would start with a teacher's weights.
+    A student uses the stream numbers after those of its teacher's components; otherwise it would start with a teacher's weights. A model
+    in service has none of these streams, so its student starts as the baseline does.
     """
     owner = 0 if source in recipe.fixed else replica
     if recipe.alike is not None and source in recipe.alike:
         component = 0
-    if recipe.teacher is not None and component >= 0:
+    if isinstance(recipe.teacher, Earlier) and component >= 0:
         component += recipe.teacher.recipe.method.components
     return stream(seed, source, replica=owner, component=component, epoch=epoch)
 
@@ -52,15 +55,52 @@ def build(
 ) -> list[nn.Module]:
     """Components of a replica with their initial weights, or with those of an earlier model."""
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
-    if start is not None and recipe.start is not None:
-        start = last_set(start, recipe.start.recipe)
+    check_packed(recipe, data)
     if isinstance(recipe.network, SharedNetwork):
         networks = [network.to(dtype) for network in recipe.network.build_together(data.shape, data.classes, streams)]
     else:
         networks = [_component(recipe, data, j, rng).to(dtype) for j, rng in enumerate(streams)]
     if start is not None:
-        load(networks, start)
+        load(networks, _start(start, recipe))
     return networks
+
+
+def _start(start: Weights, recipe: Recipe) -> Weights:
+    """The set of weights to start from."""
+    if isinstance(recipe.start, Earlier):
+        return last_set(start, recipe.start.recipe)
+    return last_set(start, recipe) if isinstance(recipe.start, Stored) else start
+
+
+def served_weights(served: WeightsFile, recipe: Recipe, data: Dataset) -> Weights:
+    """Weights of a model in service, in the stored form.
+
+    Raises:
+        BadInput: they are those of another network.
+    """
+    networks = build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
+    return served.tensors([[*network.state_dict()] for network in networks])
+
+
+def number_of_networks(weights: Weights) -> int:
+    """How many networks weights belong to."""
+    return len({name.partition(".")[0] for name in weights if not name.startswith("gate.")})
+
+
+def check_packed(recipe: Recipe, data: Dataset) -> None:
+    """Raise `BadSpec` where something would read the bytes of packed inputs as numbers."""
+    if not isinstance(data.shape, PackedShape):
+        return
+    for network in (recipe.network_of(j) for j in range(recipe.method.components)):
+        if not isinstance(network, Factory):
+            raise BadSpec(
+                f"Recipe.network: {type(network).__name__} reads one array of numbers, and {data.name} has "
+                f"{'whole numbers' if len(data.shape.parts) == 1 else 'several inputs'}; take a Factory, or return floats"
+            )
+    if "gate" in recipe.method.needs or any(component.inputs is not None for component in recipe.components):
+        raise BadSpec(
+            f"Recipe: a gate and Component.inputs read one array of numbers, and {data.name} has several inputs or whole numbers"
+        )
 
 
 def _component(recipe: Recipe, data: Dataset, j: int, rng: np.random.Generator) -> nn.Module:
@@ -115,7 +155,7 @@ def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: t
     gate: nn.Linear = nn.utils.skip_init(nn.Linear, prod(data.shape), recipe.method.components)  # type: ignore[no-untyped-call]
     for parameter in gate.parameters():
         nn.init.zeros_(parameter)
-    earlier = gate_of(last_set(start, recipe.start.recipe)) if start is not None and recipe.start is not None else {}
+    earlier = gate_of(_start(start, recipe)) if start is not None and recipe.start is not None else {}
     if earlier:
         weighed = len(earlier["0.bias"])
         if weighed != gate.out_features:

@@ -15,6 +15,7 @@ import numpy as np
 from traintwice.data import Dataset
 from traintwice.engine._execution import DEFAULT_EXECUTION, Execution
 from traintwice.engine._groups.vectorised import tried
+from traintwice.engine._last_batch import evened_out
 from traintwice.engine._stacked.placement import placement_changes_bits
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
@@ -46,6 +47,10 @@ TO_ROUNDING = (
     "requested; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
 )
 """Promise of the vectorised engine on a CPU."""
+
+
+LAST_OF_ONE = "batch normalisation of a last mini-batch of one example"
+"""Why a group cannot train: its mini-batches have two sizes."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ def obstacle_to_stacking(recipe: Recipe, data: Dataset, execution: Execution = D
         return obstacle
     if execution.precision == "bf16":
         return "hand-written passes have no bf16"
-    if getattr(recipe.network, "batch_norm", False) and len(data.train) % recipe.batch_size == 1:
-        return "batch normalisation of a last mini-batch of one example"
+    if evened_out(recipe, data):
+        return LAST_OF_ONE
     return None
 
 
@@ -130,7 +135,7 @@ def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _execution: Execution
         return obstacle
     if isinstance(recipe.network, SharedNetwork) and recipe.method.components > 1:
         return "components share parts"
-    return tried(recipe.network, data.shape, data.classes).obstacle
+    return LAST_OF_ONE if evened_out(recipe, data) else tried(recipe.network, data.shape, data.classes).obstacle
 
 
 OBSTACLES: dict[str, Callable[[Recipe, Dataset, Execution], str | None]] = {

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.errors import BadSpec
 
 Engine = Literal["auto", "loop", "stacked", "vectorised"]

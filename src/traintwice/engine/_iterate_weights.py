@@ -15,8 +15,9 @@ from traintwice.engine._predicting import check_stream
 from traintwice.engine._reading import TrainingSet
 from traintwice.engine._run import KINDS, filled, train_group
 from traintwice.engine._training import TrainingSpec
-from traintwice.errors import Diverged
+from traintwice.errors import BadSpec, Diverged
 from traintwice.recipes import Earlier, Recipe
+from traintwice.served import Served, Stored
 
 
 def iterate_weights(
@@ -77,10 +78,12 @@ def _iterate(spec: TrainingSpec, replica: int, replicas: Sequence[int], steps: i
 
 
 def _trained(
-    earlier: Earlier | None, data: Dataset, *, seed: int, replicas: Sequence[int], execution: Execution
+    earlier: Earlier | Served | None, data: Dataset, *, seed: int, replicas: Sequence[int], execution: Execution
 ) -> Mapping[int, Weights]:
     """Weights of an earlier model by the replica that needs them, after the earlier models that it needs itself."""
-    if earlier is None:
+    if isinstance(earlier, Stored):
+        raise BadSpec(f"Stored: the replicas {earlier.key} are in a store, which this does not read; expected Earlier or Weights")
+    if not isinstance(earlier, Earlier):
         return {}
     recipe, numbers = earlier.recipe, sorted({earlier.replica_for(r) for r in replicas})
     starts, teachers = (

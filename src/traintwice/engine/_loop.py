@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -27,8 +28,9 @@ from traintwice.engine._state import (
 )
 from traintwice.engine._training import Training, TrainingSpec
 from traintwice.losses import Outputs
-from traintwice.losses._outputs import at_least_single
+from traintwice.losses._probabilities import at_least_single
 from traintwice.methods import Memories
+from traintwice.optimizers import ParameterGroups
 from traintwice.schedules import at_step
 
 
@@ -44,7 +46,7 @@ class LoopTraining(Training):
         self.drops = spec.enter_dropout(self.networks, self.replica, 0)
         self.gate = None
         if "gate" in method.needs:
-            start, dtype = spec.starts.get(self.replica), spec.execution.dtype
+            start, dtype = spec.start_of(self.replica), spec.execution.dtype
             self.gate = build_gate(spec.recipe, spec.data, start=start, dtype=dtype).to(device)
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -69,11 +71,15 @@ class LoopTraining(Training):
             for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * factor
-        out = self.forward(batch, step)
+        whole = self.forward(batch, step)
+        out = _sampled(whole, batch)
+        if not out.labels.numel():
+            self._predicted(batch, whole)
+            return {}
         memories, failed = self._backward(out, step)
         if failed is None and self.recipe.sharpness:
             ascent = self._ascend(self.recipe.sharpness)
-            _, failed = self._backward(self.forward(batch, step), step)
+            _, failed = self._backward(_sampled(self.forward(batch, step), batch), step)
             for parameter, move in ascent:
                 parameter.data.sub_(move)
         if failed is not None:
@@ -84,9 +90,13 @@ class LoopTraining(Training):
                 nn.utils.clip_grad_norm_(parameters_of(optimizer), self.recipe.clip_norm, foreach=False)
         for optimizer in self.optimizers:
             optimizer.step()
+        self._predicted(batch, whole)
+        return {}
+
+    def _predicted(self, batch: Batch, out: Outputs) -> None:
+        """Keep the predictions of a stream."""
         if self.progressive is not None:
             self.progressive.add(batch.rows, out.logits.detach())
-        return {}
 
     def forward(self, batch: Batch, step: int) -> Outputs:
         """What the losses read."""
@@ -105,6 +115,7 @@ class LoopTraining(Training):
             gate=None if self.gate is None else self.gate(inputs[0].flatten(1)),
             signals=signals,
             shared=batch.shared,
+            plain=True,
         )
 
     def _backward(self, out: Outputs, step: int) -> tuple[Memories, str | None]:
@@ -134,9 +145,13 @@ class LoopTraining(Training):
         taken: set[int] = set()
         optimizers = []
         for j, network in enumerate(self.networks):
-            own = [p for p in network.parameters() if id(p) not in taken]
-            taken |= {id(p) for p in own}
-            optimizers.append(self.recipe.optimizer_of(j).build(own))
+            own = {name: p for name, p in network.named_parameters() if id(p) not in taken}
+            taken |= {id(p) for p in own.values()}
+            optimizer = self.recipe.optimizer_of(j)
+            if isinstance(optimizer, ParameterGroups):
+                optimizers.append(optimizer.build_named(own.items()))
+            else:
+                optimizers.append(optimizer.build(own.values()))
         if self.gate is not None:
             optimizers.append(self.recipe.optimizer.build(self.gate.parameters()))
         return optimizers
@@ -202,3 +217,13 @@ class LoopTraining(Training):
             {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None
             for i in range(len(self.recipe.method.terms))
         )
+
+
+def _sampled(out: Outputs, batch: Batch) -> Outputs:
+    """Outputs of the examples that are trained on; a stream predicts the others too."""
+    if batch.trained is None:
+        return out
+    rows = batch.trained.to(out.labels.device)
+    signals = None if out.signals is None else {name: signal[..., rows, :] for name, signal in out.signals.items()}
+    peers = None if out.peers is None else out.peers[..., rows, :]
+    return replace(out, logits=out.logits[..., rows, :], labels=out.labels[..., rows], peers=peers, signals=signals)

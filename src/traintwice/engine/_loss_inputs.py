@@ -7,16 +7,24 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.data import Loaded
-from traintwice.engine._building import Selected
+from traintwice.data import Dataset, Loaded
+from traintwice.engine._batches import training_rows
+from traintwice.engine._building import Selected, build, load, number_of_networks, served_weights
 from traintwice.engine._deployed import deployed
+from traintwice.engine._neighbours import neighbour_shares
 from traintwice.engine._predicting import predict
 from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
+from traintwice.nets import SeededDraws
+from traintwice.nets._unpacked import Unpacked
+from traintwice.recipes import Earlier
+from traintwice.served import Logged
+from traintwice.served import Weights as WeightsFile
 
 EXACT_UP_TO = 8
 """Lags up to this many steps are exact, with as many copies; for longer lags one copy is renewed every T steps."""
@@ -61,21 +69,29 @@ class Peers:
 
 
 class Teacher:
-    """Networks of a replica's teacher.
+    """What a replica learns from: networks of an earlier model or of the model in service, or its logged predictions.
 
-    Without augmentation its logits are constant, so they are computed once; a user's own loader does not number its examples.
+    Without augmentation the logits of networks are constant, so they are computed once; a user's own loader does not number its
+    examples. Logged predictions are constant always.
     """
 
     def __init__(self, spec: TrainingSpec, replica: int) -> None:
-        weights, earlier = spec.teachers.get(replica), spec.recipe.teacher
         self.networks: list[nn.Module] = []
-        if earlier is not None and weights is not None:
-            there = spec.execution.torch_device
-            served = deployed(earlier.recipe, spec.data, weights).networks
-            self.networks = [network.to(there, spec.execution.dtype) for network in served]
         self._all: Tensor | None = None
+        there, dtype = spec.execution.torch_device, spec.execution.dtype
+        if isinstance(spec.recipe.teacher, Logged):
+            self._all = torch.from_numpy(_logged(spec.recipe.teacher, spec.data)).to(there, dtype)
+            return
+        self.networks = [network.to(there, dtype) for network in _teaching(spec, replica)]
         if self.networks and spec.recipe.augmentation is None and not isinstance(spec.data.train.inputs, Loaded):
-            self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, spec.execution.dtype)
+            self._all = torch.from_numpy(predict(self.networks, spec.data.train)).to(there, dtype)
+        if self.networks and spec.recipe.method.neighbours:
+            self._all = _of_neighbours(spec, replica, self.networks)
+
+    @property
+    def there(self) -> bool:
+        """Whether the replica has a teacher."""
+        return self._all is not None or bool(self.networks)
 
     @property
     def constant(self) -> bool:
@@ -92,11 +108,50 @@ class Teacher:
             return torch.stack([network(x) for network in self.networks])
 
 
+def _of_neighbours(spec: TrainingSpec, replica: int, networks: Sequence[nn.Module]) -> Tensor:
+    """Logarithms ``1 N K`` of the shares of the classes among the nearest training examples of the replica."""
+    data, recipe = spec.data, spec.recipe
+    if isinstance(data.train.inputs, Loaded):
+        raise BadSpec(
+            f"NeighbourSmoothing: {data.train.inputs.source.maker} does not number its examples, and their neighbours are looked up; "
+            "take data in memory or on disk"
+        )
+    points = torch.from_numpy(predict(networks, data.train)).mean(0).to(spec.execution.torch_device, spec.execution.dtype)
+    labels = torch.from_numpy(data.train.labels).to(points.device)
+    drawn = np.unique(training_rows(recipe, len(data.train), seed=spec.seed, replica=replica))
+    among = torch.from_numpy(drawn).to(points.device)
+    return neighbour_shares(points, labels, data.classes, recipe.method.neighbours, among).log().unsqueeze(0)
+
+
+def _logged(logged: Logged, data: Dataset) -> np.ndarray:
+    """Logs of the logged probabilities of the training examples, ``1 N K``; -inf where one is 0."""
+    probs = logged.probs(data.ids_of("train"), classes=data.classes, class_names=data.class_names)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(probs))[None]
+
+
+def _teaching(spec: TrainingSpec, replica: int) -> list[nn.Module]:
+    """The networks of a replica's teacher, on the CPU; none without a teacher."""
+    teacher, weights = spec.recipe.teacher, spec.teachers.get(replica)
+    if isinstance(teacher, WeightsFile):
+        weights = served_weights(teacher, spec.recipe, spec.data)
+        built = [
+            build(spec.recipe, spec.data, seed=0, replica=0, start=None, dtype=torch.float32)
+            for _ in range(number_of_networks(weights))
+        ]
+        networks = [own[j] if j < len(own) else own[0] for j, own in enumerate(built)]
+        load(networks, weights)
+        return [network.eval() for network in networks]
+    if teacher is None or weights is None:
+        return []
+    return [*deployed(teacher.recipe if isinstance(teacher, Earlier) else spec.recipe, spec.data, weights).networks]
+
+
 class Signals:
     """Records outputs of sub-networks of every component, by their names in ``network.named_modules()`` (AD section 4)."""
 
     def __init__(self, networks: Sequence[nn.Module], names: frozenset[str]) -> None:
-        self.networks = [network.network if isinstance(network, Selected) else network for network in networks]
+        self.networks = [_inner(network) for network in networks]
         self.names = sorted(names)
         for j, network in enumerate(self.networks):
             known = [name for name, _ in network.named_modules() if name]
@@ -123,6 +178,13 @@ class Signals:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _inner(network: nn.Module) -> nn.Module:
+    """The module whose sub-networks a user names."""
+    while isinstance(network, Selected | SeededDraws | Unpacked):
+        network = network.network
+    return network
 
 
 def _distinct(networks: list[nn.Module], name: str) -> list[nn.Module]:

@@ -14,7 +14,7 @@ from traintwice.data import Dataset, Split
 from traintwice.engine._reading import PREDICT_BATCH, Inputs
 from traintwice.engine._state import State, copied
 from traintwice.errors import BadSpec
-from traintwice.nets import Dropout
+from traintwice.nets import Dropout, SeededDraws
 from traintwice.recipes import Recipe
 
 PREDICT_NUMBERS = 1 << 22
@@ -63,7 +63,7 @@ class ProgressivePredictions:
 
     def __init__(self, data: Dataset, networks: Sequence[nn.Module]) -> None:
         for module in (m for network in networks for m in network.modules()):
-            if isinstance(module, Dropout | _BatchNorm):
+            if isinstance(module, Dropout | SeededDraws | _BatchNorm):
                 raise BadSpec(
                     f"Recipe.progressive: the network has {type(module).__name__} layers, with which it predicts differently in training; "
                     "take a network without them"

@@ -74,8 +74,11 @@ class Inputs:
         if self._ahead is not None:
             self._ahead.begin(rows.reshape(-1))
 
-    def parts(self, size: int) -> Iterator[Tensor]:
-        """All inputs in order, ``size`` at a time."""
+    def parts(self, size: int, rows: Tensor | None = None) -> Iterator[Tensor]:
+        """All inputs in order, or those of some examples, ``size`` at a time."""
+        if rows is not None:
+            yield from map(self.of, torch.split(rows, size))
+            return
         if self._whole is not None:
             yield from map(self.scaled, torch.split(self._whole, size))
             return

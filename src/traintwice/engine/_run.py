@@ -10,6 +10,7 @@ import torch
 
 from traintwice.data import Dataset
 from traintwice.engine._averager import renew_batch_statistics
+from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Weights, weights_of
 from traintwice.engine._choosing import group_size, least_places, places_of, with_chosen_engine
 from traintwice.engine._execution import DEFAULT_EXECUTION, LOOP, Execution, out_of_memory
@@ -216,7 +217,7 @@ class _Run:
         if spec.recipe.averaging is not None:
             for networks in sets:
                 spec.enter_dropout(networks, replica, spec.steps)
-                renew_batch_statistics(networks, self.examples.inputs, spec.recipe.batch_size)
+                renew_batch_statistics(networks, self.examples.inputs, spec.recipe.batch_size, self._sampled(replica))
         networks = [network for own in sets for network in own]
         outputs = self.training.outputs()
         if outputs is None:
@@ -229,6 +230,13 @@ class _Run:
                 raise Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
         weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
         return Trained(outputs, weights, spec.steps)
+
+    def _sampled(self, replica: int) -> torch.Tensor | None:
+        """The examples of a replica's sample; None for all."""
+        if self.spec.recipe.sample is None:
+            return None
+        spec = self.spec
+        return torch.from_numpy(training_rows(spec.recipe, len(spec.data.train), seed=spec.seed, replica=replica))
 
 
 @dataclass(frozen=True)

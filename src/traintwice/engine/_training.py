@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from traintwice.data import Dataset
 from traintwice.engine._averager import averager
 from traintwice.engine._batches import Batch
-from traintwice.engine._building import Weights, build, perturb_one_ulp, stream_of
+from traintwice.engine._building import Weights, build, number_of_networks, perturb_one_ulp, served_weights, stream_of
 from traintwice.engine._execution import Execution
 from traintwice.engine._reading import TrainingSet
 from traintwice.engine._state import State
+from traintwice.errors import BadInput
 from traintwice.nets import enter_dropout
 from traintwice.randomness import RandomSource
 from traintwice.recipes import Recipe
+from traintwice.served import Weights as WeightsFile
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrainingSpec:
         recipe: with its schedules in steps.
         data, seed: of the experiment.
         execution: by a chosen engine, not "auto".
-        starts, teachers: weights of earlier models, by replica.
+        starts, teachers: weights of earlier models, by replica; those of a model in service are read here.
     """
 
     recipe: Recipe
@@ -71,9 +73,25 @@ class TrainingSpec:
         """Random stream of a replica."""
         return stream_of(self.recipe, self.seed, source, replica=replica, component=component, epoch=epoch)
 
+    def start_of(self, replica: int) -> Weights | None:
+        """The weights that a replica starts from; None where they are drawn."""
+        return self.starts.get(replica) if self._served_start is None else self._served_start
+
+    @cached_property
+    def _served_start(self) -> Weights | None:
+        if not isinstance(self.recipe.start, WeightsFile):
+            return None
+        found, components = served_weights(self.recipe.start, self.recipe, self.data), self.recipe.method.components
+        if number_of_networks(found) not in (1, components):
+            raise BadInput(
+                f"{self.recipe.start.file}: has {number_of_networks(found)} networks, expected 1 or {components} (the components of the "
+                "method)"
+            )
+        return found
+
     def networks(self, replica: int) -> list[nn.Module]:
         """Components of a replica before the first step, on the CPU."""
-        start, dtype = self.starts.get(replica), self.execution.dtype
+        start, dtype = self.start_of(replica), self.execution.dtype
         networks = build(self.recipe, self.data, seed=self.seed, replica=replica, start=start, dtype=dtype)
         if self.recipe.emulates_hardware(on_gpu=self.execution.on_gpu):
             perturb_one_ulp(networks, self.stream("hardware", replica))

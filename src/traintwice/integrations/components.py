@@ -25,9 +25,6 @@ from traintwice.schedules import at_step  # noqa: E402
 
 __all__ = ["Components"]
 
-IGNORED = -100
-"""Label of positions of a sequence that no loss reads."""
-
 
 class Components(nn.Module):
     r"""J networks with independent initial weights, and the loss of a method over them.
@@ -91,7 +88,15 @@ class Components(nn.Module):
         self._peers: Peers | None = None
         self._peers_to_restore: dict[str, Tensor] = {}
 
-    def forward(self, *inputs: Any, labels: Tensor | None = None, teacher: Tensor | None = None, **named: Any) -> Any:
+    def forward(
+        self,
+        *inputs: Any,
+        labels: Tensor | None = None,
+        teacher: Tensor | None = None,
+        teacher_probs: Tensor | None = None,
+        logged: Tensor | None = None,
+        **named: Any,
+    ) -> Any:
         """Stacked logits ``J B K``; with labels, the `Outputs` that `loss` reads.
 
         Under DistributedDataParallel call the wrapper with labels, then ``wrapper.module.loss`` with its result.
@@ -99,7 +104,9 @@ class Components(nn.Module):
         Args:
             inputs, named: of every network.
             labels: classes ``B``, or ``B T`` for sequences, where positions with label -100 are left out.
-            teacher: logits of a trained model on the same inputs, ``B K``, or of several, ``T B K``; probabilities p as log p.
+            teacher: logits of a trained model on the same inputs, ``B K``, or of several, ``T B K``.
+            teacher_probs: probabilities in place of these logits.
+            logged: probabilities that the deployed model logged on the same inputs, ``B K``.
         Raises:
             BadInput: shapes that do not match, or a method that reads what sequences do not have.
         """
@@ -108,7 +115,8 @@ class Components(nn.Module):
         if labels is None:
             return logits
         gate = None if self.gate is None else self.gate(inputs[0].flatten(1))
-        return self.outputs(logits, labels, self._peer_logits(logits, inputs, named), teacher, gate, signals)
+        peers = self._peer_logits(logits, inputs, named)
+        return self.outputs(logits, labels, peers, teacher, gate, signals, teacher_probs=teacher_probs, logged=logged)
 
     def outputs(
         self,
@@ -118,30 +126,30 @@ class Components(nn.Module):
         teacher: Tensor | None = None,
         gate: Tensor | None = None,
         signals: Mapping[str, Tensor] | None = None,
+        **others: Any,
     ) -> Outputs:
         """The `Outputs` that `loss` reads, from stacked logits; labelled positions of sequences are examples of their own.
 
         Args:
             logits: ``J B K``, or ``J B T K`` of sequences.
             labels: ``B`` or ``B T``.
-            peers, teacher, gate, signals: see `Outputs`; gate and signals not with sequences.
+            peers, teacher, gate, signals, others: see `Outputs`; gate and signals not with sequences.
         Raises:
             BadInput: shapes that do not match.
         """
-        if logits.ndim > 3:
-            if signals or gate is not None:
-                raise BadInput("Components: got sequences of logits, which methods with a signal or a gate do not take")
-            if labels.shape != logits.shape[1:-1]:
-                raise BadInput(
-                    f"Components: got labels {tuple(labels.shape)}, expected {tuple(logits.shape[1:-1])}, one a position"
-                )
-            kept = labels != IGNORED
-            logits, labels = logits[:, kept], labels[kept]
-            peers, teacher = (None if values is None else values[..., kept, :] for values in (peers, teacher))
-        return Outputs(logits, labels, peers=peers, teacher=teacher, gate=gate, signals=signals, group=self.group)
+        known = {"peers": peers, "teacher": teacher, "gate": gate, "signals": signals or None, "group": self.group, **others}
+        make = Outputs.of_sequences if logits.ndim > 3 else Outputs
+        return make(logits, labels, **known)
 
     def loss(
-        self, inputs: Any, labels: Tensor | None = None, *, step: int | None = None, teacher: Tensor | None = None
+        self,
+        inputs: Any,
+        labels: Tensor | None = None,
+        *,
+        step: int | None = None,
+        teacher: Tensor | None = None,
+        teacher_probs: Tensor | None = None,
+        logged: Tensor | None = None,
     ) -> Tensor:
         """The method's loss on a mini-batch, a scalar; ``terms`` then holds the weighted value of each term.
 
@@ -150,7 +158,7 @@ class Components(nn.Module):
 
         Args:
             inputs: of the networks: a tensor, a tuple of positional or a mapping of named arguments; or the `Outputs` of `forward`.
-            labels, teacher: see `forward`; not with `Outputs`.
+            labels, teacher, teacher_probs, logged: see `forward`; not with `Outputs`.
             step: optimiser steps taken before this one; None counts them.
         Raises:
             BadInput: no labels, labels twice, or shapes that do not match. BadSpec: a schedule in epochs that was not resolved.
@@ -158,15 +166,16 @@ class Components(nn.Module):
         if step is not None:
             self.step = step
         if isinstance(inputs, Outputs):
-            if labels is not None or teacher is not None:
+            if any(given is not None for given in (labels, teacher, teacher_probs, logged)):
                 raise BadInput("Components.loss: got Outputs and labels or a teacher, expected Outputs alone: they hold both")
             out = inputs
         elif labels is None:
             raise BadInput("Components.loss: got inputs without labels, expected loss(inputs, labels) or loss(Outputs)")
         elif isinstance(inputs, Mapping):
-            out = self(**inputs, labels=labels, teacher=teacher)
+            out = self(**inputs, labels=labels, teacher=teacher, teacher_probs=teacher_probs, logged=logged)
         else:
-            out = self(*(inputs if isinstance(inputs, tuple) else (inputs,)), labels=labels, teacher=teacher)
+            own = inputs if isinstance(inputs, tuple) else (inputs,)
+            out = self(*own, labels=labels, teacher=teacher, teacher_probs=teacher_probs, logged=logged)
         total = self._sum(out)
         if self._learns and step is None:
             if self.accumulation > 1:
@@ -219,8 +228,6 @@ class Components(nn.Module):
         """The sum of the terms at this step."""
         self.terms.clear()
         learns = self._learns
-        if out.group is None and out.labels.numel() == 0:  # a batch of sequences without a label
-            return out.logits.sum() * 0.0
         total: Tensor | None = None
         for i, alone in enumerate(self._alone):
             weight = alone.terms[0].weight

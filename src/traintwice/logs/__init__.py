@@ -5,6 +5,9 @@
 of llama.cpp, or log probabilities as servers return them.
 """
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.logs._columns import read_columns
 from traintwice.logs._outcomes import Outcomes
 from traintwice.logs._pairing import STEPS, Pairing, normalise, pair_check
@@ -27,3 +30,7 @@ __all__ = [
     "read_log",
     "recognise",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

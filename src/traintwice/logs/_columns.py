@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.logs._json_text import MISSING, at, lines, text_of
 from traintwice.logs._outcomes import Choice, Outcomes, Rows, Texts, number_of
@@ -20,6 +21,7 @@ BATCH = 1024
 """Rows of a table that are held as Python values."""
 
 
+@typed
 def read_columns(
     path: Path,
     correct: str,

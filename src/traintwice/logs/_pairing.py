@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.logs._outcomes import Outcomes
 
@@ -35,6 +36,7 @@ class Pairing:
     only_new: tuple[Item, ...]
 
 
+@typed
 def pair_check(old: Outcomes, new: Outcomes) -> Pairing:
     """Checks that two logs can be compared item by item.
 
@@ -97,6 +99,7 @@ def pair_check(old: Outcomes, new: Outcomes) -> Pairing:
     )
 
 
+@typed
 def normalise(text: str, steps: Iterable[str]) -> str:
     """A text without differences that do not matter; answers that are equal afterwards count as the same.
 

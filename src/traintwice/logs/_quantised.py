@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs._recognition import LOGITS, foreign_records, head_of
 
@@ -52,6 +53,7 @@ class TokenComparison:
         return len(self.document)
 
 
+@typed
 def compare_tokens(
     base: str | os.PathLike[str], other: str | os.PathLike[str], *, least: float | None = -23.0
 ) -> TokenComparison:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs import _columns as columns
 from traintwice.logs import _inspect_ai as inspect_ai
@@ -35,6 +36,7 @@ FIRST_FILES = 100
 """A folder is not a log where none of this many files, in the order of their names, is one."""
 
 
+@typed
 def recognise(path: str | os.PathLike[str]) -> LogFormat | None:
     """The layout of an evaluation log, by its content; the name of a file does not matter.
 
@@ -62,6 +64,7 @@ def is_log(path: Any) -> bool:
     return recognise(path) is not None
 
 
+@typed
 def read_log(
     path: str | os.PathLike[str],
     *,

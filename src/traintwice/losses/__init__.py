@@ -1,5 +1,8 @@
 """Losses: frozen dataclasses called on `Outputs`, one number per replica."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.losses._agreement import Agreement, PeerCrossEntropy
 from traintwice.losses._anchor import Anchor
 from traintwice.losses._cross_entropy import CrossEntropy
@@ -12,12 +15,16 @@ from traintwice.losses._entropy import Entropy
 from traintwice.losses._focal import FocalDistillation
 from traintwice.losses._gate import GateCrossEntropy
 from traintwice.losses._gram_schmidt import GramSchmidt
+from traintwice.losses._imported import ImportedLoss
 from traintwice.losses._label_smoothing import LabelSmoothing
 from traintwice.losses._logged import LoggedDistillation
+from traintwice.losses._logit_difference import LogitDifference
 from traintwice.losses._logit_l2 import LogitL2
 from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need
+from traintwice.losses._neighbour_smoothing import NeighbourSmoothing
 from traintwice.losses._only import Only
 from traintwice.losses._outputs import Outputs
+from traintwice.losses._own_cross_entropy import OwnCrossEntropy
 from traintwice.losses._uniform import SymmetricKLToUniform
 
 ALL: tuple[type, ...] = (
@@ -35,11 +42,15 @@ ALL: tuple[type, ...] = (
     CrossEntropyDifference,
     Distillation,
     LoggedDistillation,
+    LogitDifference,
+    NeighbourSmoothing,
+    OwnCrossEntropy,
     Anchor,
     FocalDistillation,
     EnsembleCrossEntropy,
     GateCrossEntropy,
     Only,
+    ImportedLoss,
 )
 """Every loss; the contract tests loop over it."""
 
@@ -57,16 +68,24 @@ __all__ = [
     "FocalDistillation",
     "GateCrossEntropy",
     "GramSchmidt",
+    "ImportedLoss",
     "LabelSmoothing",
     "LoggedDistillation",
+    "LogitDifference",
     "LogitL2",
     "Loss",
     "LossWithMemory",
     "Memory",
     "Need",
+    "NeighbourSmoothing",
     "Only",
     "Outputs",
+    "OwnCrossEntropy",
     "PeerCrossEntropy",
     "RunningDecorrelation",
     "SymmetricKLToUniform",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -8,12 +8,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs, at_least_single, pairs
+from traintwice.losses._outputs import Outputs, pairs
+from traintwice.losses._probabilities import at_least_single, probs_of
 
 
 @dataclass(frozen=True)
+@typed
 class Agreement:
     r"""Distance between the predictions of the components; the gradient flows into all components.
 
@@ -28,7 +31,9 @@ class Agreement:
     Args:
         kind: the distance.
 
-    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats for "skl" and "ce", probability in [0, 2] for "l1". J = 1 gives 0.
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats for "skl" and "ce", probability in [0, 2] for "l1". J = 1 gives 0. Of several labels
+    the distances are summed. Of the numbers of a regression "skl" is Σ_k (f_ik − f_jk)², that of normal distributions with variance 1, and
+    "l1" is Σ_k |f_ik − f_jk|.
     Source: CH eqs. (8) and (9), β is the weight of the term; "ce" is their appendix C with joint updates and no lag. Ours: with more than
     two components, 1/(J − 1) times the sum over unordered pairs.
 
@@ -48,7 +53,10 @@ class Agreement:
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
-        probs, log_probs, components = out.probs, out.log_probs, out.components
+        components = out.components
+        if out.task == "numbers":
+            return self._between_numbers(out)
+        probs, log_probs = out.probs, out.log_probs
         total = torch.zeros_like(log_probs[..., 0, 0, 0])
         for i, j in pairs(components):
             p, q, log_p, log_q = probs[..., i, :, :], probs[..., j, :, :], log_probs[..., i, :, :], log_probs[..., j, :, :]
@@ -61,8 +69,20 @@ class Agreement:
             total = total + out.mean(distance.sum(-1))
         return total / max(components - 1, 1)
 
+    def _between_numbers(self, out: Outputs) -> Tensor:
+        """The distance between the numbers of a regression, those of unit-variance normal distributions for skl."""
+        if self.kind == "ce":
+            raise BadInput("Agreement('ce'): the numbers of a regression have no cross entropy; take 'skl' (squared) or 'l1'")
+        numbers = at_least_single(out.logits)
+        total = torch.zeros_like(numbers[..., 0, 0, 0])
+        for i, j in pairs(out.components):
+            apart = numbers[..., i, :, :] - numbers[..., j, :, :]
+            total = total + out.mean((apart.square() if self.kind == "skl" else apart.abs()).sum(-1))
+        return total / max(out.components - 1, 1)
+
 
 @dataclass(frozen=True)
+@typed
 class PeerCrossEntropy:
     r"""Cross entropy of each component against the predictions of the others some steps ago.
 
@@ -106,7 +126,7 @@ class PeerCrossEntropy:
                     f"Outputs.peers: got none, and PeerCrossEntropy(lag_steps={self.lag_steps}) needs the logits of older components; pass "
                     "peers=, or lag_steps=0 for the current components"
                 )
-            of_peers = torch.softmax(at_least_single(out.peers), dim=-1)
+            of_peers = probs_of(at_least_single(out.peers), out.task)
         else:
             of_peers = out.probs
         of_peers = of_peers.detach()

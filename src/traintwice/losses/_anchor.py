@@ -8,13 +8,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from traintwice.losses._inputs import check_fraction, teacher_probs
+from traintwice._typed import typed
+from traintwice.losses._inputs import check_fraction, old_probs
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class Anchor(ScheduledLoss):
     r"""Cross entropy with anchored targets: the mean over the batch, summed over components.
 
@@ -52,7 +54,8 @@ class Anchor(ScheduledLoss):
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         share, epsilon = self.number("share"), self.number("epsilon")
-        old = teacher_probs("Anchor", out)
+        out.expect_classes("Anchor")
+        old = old_probs("Anchor", out)
         of_old, of_label = (old * out.log_probs).sum(-1), out.of_label(out.log_probs)
         right = old.argmax(-1) == out.label_of_component
         return -out.mean(torch.where(right, share * of_old + (1 - share) * of_label, epsilon * of_label)).sum(-1)

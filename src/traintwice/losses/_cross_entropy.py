@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class CrossEntropy:
     r"""Negative log probability of the label: the mean over the batch, summed over components.
 

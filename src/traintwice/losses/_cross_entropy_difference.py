@@ -8,11 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._difference import Form, check_form
 from traintwice.losses._outputs import Outputs, pairs
 
 
 @dataclass(frozen=True)
+@typed
 class CrossEntropyDifference:
     r"""Minus the mean cross entropy between components, or its reciprocal.
 

@@ -8,8 +8,9 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal, without_masked
 from traintwice.losses._loss import Memory, Need
 from traintwice.losses._outputs import Outputs
 
@@ -18,6 +19,7 @@ MATRICES = ("second-moment", "covariance", "residue")
 
 
 @dataclass(frozen=True)
+@typed
 class Decorrelation:
     r"""Sum of the squared off-diagonal entries of a matrix of the components' outputs, one matrix for each class.
 
@@ -74,7 +76,7 @@ class Decorrelation:
         out = out.coupled
         signal = read_signal(out, self.signal, self.center)
         if self.matrix == "covariance":
-            signal = signal - out.mean(signal, -2).unsqueeze(-2)
+            signal = without_masked(out, signal - out.mean(signal, -2).unsqueeze(-2), self.signal, "Decorrelation('covariance')")
         elif self.matrix == "residue":
             signal = signal - signal.mean(-3, keepdim=True)
         return second_moments(out, signal)
@@ -111,12 +113,14 @@ class Decorrelation:
 def second_moments(out: Outputs, signal: Tensor) -> Tensor:
     """mean_b s_ib s_jb for each class, ``*M J B K`` -> ``*M K J J``, in the precision of the signal even under autocast."""
     per_class = signal.movedim(-1, -3)
+    weighted = out.weighted(signal, -2).movedim(-1, -3)
     with torch.autocast(signal.device.type, enabled=False):
-        products = per_class @ per_class.mT
-    return out.total(products) / out.examples
+        products = weighted @ per_class.mT
+    return out.per_example(out.total(products))
 
 
 @dataclass(frozen=True)
+@typed
 class RunningDecorrelation:
     r"""`Decorrelation` of a running estimate of its matrix, for small mini-batches.
 

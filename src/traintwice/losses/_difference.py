@@ -8,15 +8,18 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from traintwice.errors import BadSpec
-from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
+from traintwice._typed import typed
+from traintwice.errors import BadInput, BadSpec
+from traintwice.losses._inputs import GAUGE, OUTPUTS, Center, check_signal, in_words, needs_of, read_signal
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs, pairs
+from traintwice.losses._prepare import looked_at
 
 Form: TypeAlias = Literal["negative", "inverse"]
 
 
 @dataclass(frozen=True)
+@typed
 class Difference:
     r"""Minus the mean distance between components, summed over classes.
 
@@ -71,6 +74,8 @@ class Difference:
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
+        if self.form == "inverse" and out.masked is not None and looked_at(out.masked) and self.signal in OUTPUTS:
+            raise BadInput("Difference('inverse'): got masked classes (logit -inf), whose distance is 0; take form='negative'")
         signal = read_signal(out, self.signal, self.center)
         if out.components == 1:
             return torch.zeros_like(signal[..., 0, 0, 0])

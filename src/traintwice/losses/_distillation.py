@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from traintwice.losses._inputs import Average, check_average, check_temperature, kl_from, teacher_probs
+from traintwice._typed import typed
+from traintwice.losses._inputs import Average, check_average, check_temperature, kl_from, mean_of_teachers, teacher_probs
 from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class Distillation:
     r"""KL divergence from the student to the teacher at a temperature: mean over the batch, sum over components.
 
@@ -46,6 +48,8 @@ class Distillation:
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
-        student = torch.log_softmax(at_least_single(out.logits) / self.temperature, dim=-1)
+        if out.task == "numbers":
+            return out.mean((at_least_single(out.logits) - mean_of_teachers("Distillation", out)).square().sum(-1) / 2).sum(-1)
+        student = out.log_probs_at(self.temperature)
         teacher = teacher_probs("Distillation", out, self.temperature, self.average)
-        return self.temperature**2 * out.mean(kl_from(teacher, student)).sum(-1)
+        return self.temperature**2 * out.mean(kl_from(teacher, student, out)).sum(-1)

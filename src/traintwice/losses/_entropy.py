@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.losses._inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class Entropy:
     r"""Entropy of the predictions: the mean over the batch, summed over components.
 

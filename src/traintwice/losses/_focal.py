@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.losses._inputs import check_temperature, kl_from, teacher_probs
+from traintwice.losses._inputs import check_temperature, kl_from, old_probs
 from traintwice.losses._loss import Need, ScheduledLoss, ends
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class FocalDistillation(ScheduledLoss):
     r"""Distillation from an old model with more weight on examples that it gets right: mean over the batch, sum over components.
 
@@ -53,8 +54,9 @@ class FocalDistillation(ScheduledLoss):
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
-        student = torch.log_softmax(at_least_single(out.logits) / self.temperature, dim=-1)
-        teacher = teacher_probs("FocalDistillation", out, self.temperature)
-        right = teacher_probs("FocalDistillation", out).argmax(-1) == out.label_of_component
+        out.expect_classes("FocalDistillation")
+        student = out.log_probs_at(self.temperature)
+        teacher = old_probs("FocalDistillation", out, self.temperature)
+        right = old_probs("FocalDistillation", out).argmax(-1) == out.label_of_component
         weight = self.number("base") + self.number("boost") * right
-        return self.temperature**2 * out.mean(weight * kl_from(teacher, student)).sum(-1)
+        return self.temperature**2 * out.mean(weight * kl_from(teacher, student, out)).sum(-1)

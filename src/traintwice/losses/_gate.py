@@ -8,12 +8,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class GateCrossEntropy:
     r"""Cross entropy of the gated mixture of the components; it trains the gate only.
 
@@ -36,5 +39,9 @@ class GateCrossEntropy:
         out = out.coupled
         if out.gate is None:
             raise BadInput("Outputs.gate: got none, and GateCrossEntropy needs the logits of the gate, *M B J")
+        out.expect_classes("GateCrossEntropy")
         log_weights = torch.log_softmax(at_least_single(out.gate), dim=-1).movedim(-1, -2)
+        if out.soft:
+            mixed = torch.logsumexp(log_weights.unsqueeze(-1) + out.log_probs.detach(), dim=-3, keepdim=True)
+            return -out.mean(out.select((0,)).of_label(mixed)).squeeze(-1)
         return -out.mean(torch.logsumexp(log_weights + out.of_label(out.log_probs).detach(), dim=-2))

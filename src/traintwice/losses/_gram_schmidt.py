@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal
 from traintwice.losses._loss import Need
@@ -15,6 +16,7 @@ from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class GramSchmidt:
     r"""Squared projections of each component's outputs on the residuals of the earlier components.
 
@@ -67,11 +69,11 @@ class GramSchmidt:
             own = signal[..., i, :, :]
             rest = own
             for e, size in zip(new, sizes, strict=True):
-                product = out.total((own * e).sum(-2))
-                value = value + (product / out.examples).square().sum(-1)
+                product = out.sum(own * e, -2)
+                value = value + out.per_example(product).square().sum(-1)
                 rest = rest - (product / size).unsqueeze(-2) * e
             new.append(rest)
-            sizes.append(out.total(rest.square().sum(-2)) + self.epsilon)
+            sizes.append(out.sum(rest.square(), -2) + self.epsilon)
         return value
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:

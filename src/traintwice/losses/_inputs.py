@@ -9,7 +9,9 @@ from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need, ends
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._prepare import looked_at
+from traintwice.losses._probabilities import at_least_single, probs_of
 from traintwice.schedules import Weight
 
 Center: TypeAlias = Literal["none", "class"]
@@ -57,7 +59,7 @@ def read_signal(out: Outputs, signal: str, center: str) -> Tensor:
     if signal == "logits":
         values = at_least_single(out.logits)
     elif signal == "probabilities":
-        values = out.probs
+        values = out.probs if out.task == "classes" else out.probs.chunk(2, dim=-1)[1]
     elif out.signals is not None and signal in out.signals:
         values = at_least_single(out.signals[signal])
     else:
@@ -65,7 +67,29 @@ def read_signal(out: Outputs, signal: str, center: str) -> Tensor:
         raise BadInput(
             f"Outputs.signals: a loss reads {signal!r}, got {present}; pass signals={{{signal!r}: tensor of *M J B D}}"
         )
-    return values - values.mean(-1, keepdim=True) if center == "class" else values
+    if center != "class":
+        return values
+    if out.masked is None:
+        return values - values.mean(-1, keepdim=True)
+    return (values - (values.sum(-1) / allowed_classes(out)).unsqueeze(-1)).masked_fill(out.masked, 0.0)
+
+
+def without_masked(out: Outputs, values: Tensor, signal: str, loss: str) -> Tensor:
+    """A centred signal with 0 for masked classes.
+
+    Raises:
+        BadInput: other classes are masked in other examples, so that a class has no mean over the batch.
+    """
+    if out.masked is None or signal not in OUTPUTS:
+        return values
+    if looked_at(out.masked) and bool((out.masked != out.masked[..., :1, :]).any()):
+        raise BadInput(f"{loss}: got other masked classes in other examples, expected the same; take matrix='second-moment'")
+    return values.masked_fill(out.masked, 0.0)
+
+
+def allowed_classes(out: Outputs) -> int | Tensor:
+    """Number of classes that are not masked: K, or ``*M J B``."""
+    return out.logits.shape[-1] if out.masked is None else (~out.masked).sum(-1)
 
 
 Average: TypeAlias = Literal["prob", "logit"]
@@ -96,21 +120,51 @@ def teacher_probs(loss: str, out: Outputs, temperature: float = 1.0, average: Av
     Raises:
         BadInput: the teacher is missing.
     """
+    logits = _teacher(loss, out) / temperature
+    if average == "logit":
+        return probs_of(logits.mean(-3, keepdim=True), out.task)
+    return probs_of(logits, out.task).mean(-3, keepdim=True)
+
+
+def mean_of_teachers(loss: str, out: Outputs) -> Tensor:
+    """Mean of the numbers of the teachers of a regression, ``*M 1 B K``."""
+    return _teacher(loss, out).mean(-3, keepdim=True)
+
+
+def _teacher(loss: str, out: Outputs) -> Tensor:
     if out.teacher is None:
         raise BadInput(
-            f"Outputs.teacher: got none, and {loss} needs the logits of a teacher, *M B K (for probabilities p: log p)"
+            f"Outputs.teacher: got none, and {loss} needs the logits of a teacher, *M B K; pass probabilities as teacher_probs="
         )
-    logits = at_least_single(out.teacher.detach()) / temperature
-    if logits.ndim < out.logits.ndim:
-        return torch.softmax(logits, dim=-1).unsqueeze(-3)
-    if average == "logit":
-        return torch.softmax(logits.mean(-3, keepdim=True), dim=-1)
-    return torch.softmax(logits, dim=-1).mean(-3, keepdim=True)
+    logits = at_least_single(out.teacher.detach())
+    return logits.unsqueeze(-3) if logits.ndim < out.logits.ndim else logits
 
 
-def kl_from(teacher: Tensor, log_student: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of each example; classes with teacher probability 0 add 0."""
+def old_probs(loss: str, out: Outputs, temperature: float = 1.0) -> Tensor:
+    """Probabilities of the old model at a temperature, ``*M 1 B K``: those logged, else those of the teacher.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    if out.logged is None:
+        if out.teacher is None:
+            raise BadInput(
+                f"Outputs.teacher: got none, and {loss} needs an old model: its logged probabilities as logged=, *M B K, or its logits as "
+                "teacher="
+            )
+        return teacher_probs(loss, out, temperature)
+    logged = at_least_single(out.logged.detach()).unsqueeze(-3)
+    if temperature == 1:
+        return logged
+    powers = logged.pow(1 / temperature)
+    return powers / powers.sum(-1, keepdim=True)
+
+
+def kl_from(teacher: Tensor, log_student: Tensor, out: Outputs) -> Tensor:
+    """KL(teacher ‖ student) of each example; classes with teacher probability 0 add 0, masked ones without it are infinite."""
     entropies: Tensor = torch.special.entr(teacher)
+    if out.masked is not None:
+        log_student = log_student.masked_fill(out.masked & (teacher > 0), -torch.inf)
     return -(entropies + teacher * log_student).sum(-1)
 
 
@@ -125,21 +179,27 @@ def check_top_k(loss: str, top_k: int | None, renormalise: bool) -> None:
         )
 
 
-def largest(loss: str, out: Outputs, top_k: int | None, renormalise: bool) -> tuple[Tensor, int]:
-    """Logarithms of the k largest predictions, ``*M J B k``, and the number of classes of the uniform distribution.
+def largest(loss: str, out: Outputs, top_k: int | None, renormalise: bool) -> tuple[Tensor, int | Tensor]:
+    """Logarithms of the k largest predictions, ``*M J B k``, and the number of classes that can be.
 
     Raises:
         BadSpec: k is not below the number of classes, so that it has no effect.
     """
     classes = out.logits.shape[-1]
     if top_k is None:
-        return out.log_probs, classes
+        return out.log_probs, allowed_classes(out)
+    out.expect_classes(f"{loss}(top_k={top_k})")
     if top_k >= classes:
         raise BadSpec(
             f"{loss}.top_k: got {top_k} for {classes} classes, expected fewer than the classes; leave top_k out to read all classes"
         )
-    top = out.log_probs.topk(top_k, dim=-1).values
-    return (top.log_softmax(-1), top_k) if renormalise else (top, classes)
+    log_probs = out.log_probs
+    if out.masked is not None:
+        if looked_at(out.masked) and bool(((~out.masked).sum(-1) < top_k).any()):
+            raise BadInput(f"{loss}.top_k: got {top_k}, expected at most the number of classes that are not masked (logit -inf)")
+        log_probs = log_probs.masked_fill(out.masked, -torch.inf)
+    top = log_probs.topk(top_k, dim=-1).values
+    return (top.log_softmax(-1), top_k) if renormalise else (top, allowed_classes(out))
 
 
 def top_k_cautions(loss: str, top_k: int | None, classes: int | None) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
+from traintwice.losses._inputs import allowed_classes
 from traintwice.losses._loss import ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class LabelSmoothing(ScheduledLoss):
     r"""Cross entropy with targets (1 − ε)·label + ε·uniform: mean over the batch, sum over components.
 
@@ -43,5 +46,10 @@ class LabelSmoothing(ScheduledLoss):
 
     def __call__(self, out: Outputs) -> Tensor:
         smoothing = self.number("smoothing")
-        of_label, of_all = out.of_label(out.log_probs), out.log_probs.mean(-1)
+        out.expect_classes("LabelSmoothing")
+        of_label, of_all = out.of_label(out.log_probs), _mean_over_classes(out)
         return -out.mean((1 - smoothing) * of_label + smoothing * of_all).sum(-1)
+
+
+def _mean_over_classes(out: Outputs) -> Tensor:
+    return out.log_probs.mean(-1) if out.masked is None else out.log_probs.sum(-1) / allowed_classes(out)

@@ -7,13 +7,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from traintwice.losses._inputs import check_fraction, teacher_probs
+from traintwice._typed import typed
+from traintwice.losses._inputs import check_fraction, old_probs
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class LoggedDistillation(ScheduledLoss):
     r"""Cross entropy with targets between the old model's predictions and the labels: mean over the batch, sum over components.
 
@@ -22,14 +24,14 @@ class LoggedDistillation(ScheduledLoss):
     Args:
         share: λ in [0, 1] or a schedule, the share of the old model in the targets.
 
-    Shapes: logits ``*M J B K``, teacher ``*M B K`` (log of the logged probabilities) -> ``*M``. Units: nats, at least the entropy of t.
+    Shapes: logits ``*M J B K``, logged ``*M B K`` (else the teacher) -> ``*M``. Units: nats, at least the entropy of t.
     Source: Jiang et al. 2022 (churn reduction via distillation): training under a bound on churn against the old model leads to these
     targets. Ours: mean over the batch, sum over components.
 
     Example:
         >>> import torch
-        >>> old = torch.tensor([[0.5, 0.5]]).log()
-        >>> out = Outputs(torch.tensor([[[2.0, 0.0]]]), torch.tensor([0]), teacher=old)
+        >>> old = torch.tensor([[0.5, 0.5]])
+        >>> out = Outputs(torch.tensor([[[2.0, 0.0]]]), torch.tensor([0]), logged=old)
         >>> round(LoggedDistillation(0.5)(out).item(), 4)
         0.6269
     """
@@ -47,5 +49,5 @@ class LoggedDistillation(ScheduledLoss):
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         share = self.number("share")
-        of_old = (teacher_probs("LoggedDistillation", out) * out.log_probs).sum(-1)
+        of_old = (old_probs("LoggedDistillation", out) * out.log_probs).sum(-1)
         return -out.mean(share * of_old + (1 - share) * out.of_label(out.log_probs)).sum(-1)

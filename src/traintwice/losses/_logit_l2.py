@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from traintwice.losses._outputs import Outputs, at_least_single
+from traintwice._typed import typed
+from traintwice.losses._outputs import Outputs
+from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class LogitL2:
     r"""Squared length of the logits: mean over the batch, sum over components.
 

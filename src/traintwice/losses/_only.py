@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._loss import Loss, Need, at, resolved
 from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class Only:
     r"""A loss of some of the components, so that components may have different losses.
 

@@ -7,12 +7,14 @@ from math import log
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import check_top_k, largest, top_k_cautions
 from traintwice.losses._outputs import Outputs
 
 
 @dataclass(frozen=True)
+@typed
 class SymmetricKLToUniform:
     r"""Minus the symmetric KL divergence between predictions and the uniform distribution: mean over the batch, sum over components.
 
@@ -47,8 +49,14 @@ class SymmetricKLToUniform:
             raise BadSpec(f"SymmetricKLToUniform.cap: got {self.cap}, expected a number of nats greater than 0")
 
     def __call__(self, out: Outputs) -> Tensor:
+        out.expect_classes("SymmetricKLToUniform")
         log_probs, classes = largest("SymmetricKLToUniform", out, self.top_k, self.renormalise)
-        distance = ((log_probs.exp() - 1 / classes) * (log_probs + log(classes))).sum(-1)
+        if isinstance(classes, int):
+            parts = (log_probs.exp() - 1 / classes) * (log_probs + log(classes))
+        else:
+            classes = classes.unsqueeze(-1)
+            parts = (log_probs.exp() - 1 / classes) * (log_probs + classes.log())
+        distance = (parts if out.masked is None or self.top_k is not None else parts.masked_fill(out.masked, 0.0)).sum(-1)
         return -out.mean(distance if self.cap is None else distance.clamp(max=self.cap)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:

@@ -1,9 +1,18 @@
 """Methods as data: the loss, the number of components and the output kept at inference; with a builder for each named method."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from traintwice._names import lazy
 from traintwice.methods._co_distillation import co_distillation, regularised_co_distillation
-from traintwice.methods._distillation import anchor, ensemble_distillation, focal_distillation, logged_distillation
+from traintwice.methods._distillation import (
+    anchor,
+    elodi,
+    ensemble_distillation,
+    focal_distillation,
+    logged_distillation,
+    neighbour_smoothing,
+)
 from traintwice.methods._ensembles import (
     anti_distillation,
     anti_distillation_cross_entropy,
@@ -40,6 +49,8 @@ BUILDERS: dict[str, Callable[..., Method]] = {
         label_smoothing,
         logit_l2,
         ensemble_distillation,
+        elodi,
+        neighbour_smoothing,
         logged_distillation,
         anchor,
         focal_distillation,
@@ -63,6 +74,7 @@ __all__ = [
     "blend",
     "co_distillation",
     "confidence_penalty",
+    "elodi",
     "ensemble",
     "ensemble_distillation",
     "entropy_regulariser",
@@ -70,6 +82,11 @@ __all__ = [
     "label_smoothing",
     "logged_distillation",
     "logit_l2",
+    "neighbour_smoothing",
     "regularised_co_distillation",
     "symmetric_kl_regulariser",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import Agreement, CrossEntropy, Entropy, Loss, PeerCrossEntropy, SymmetricKLToUniform
 from traintwice.methods._ensembles import at_least_two
@@ -13,6 +14,7 @@ from traintwice.schedules import Ramp, Weight
 CouplingKind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
 
 
+@typed
 def co_distillation(
     weight: Weight = 1.0,
     *,
@@ -44,6 +46,7 @@ def co_distillation(
     return Method((Term(CrossEntropy()), coupling), components, keep)
 
 
+@typed
 def regularised_co_distillation(
     weight: Weight = 1.0,
     alpha: Weight = 0.1,

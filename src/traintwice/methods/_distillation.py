@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.losses import Anchor, CrossEntropy, Distillation, FocalDistillation, LoggedDistillation
+from traintwice.losses import (
+    Anchor,
+    CrossEntropy,
+    Distillation,
+    FocalDistillation,
+    LoggedDistillation,
+    LogitDifference,
+    NeighbourSmoothing,
+)
 from traintwice.methods._method import Method, Term, blend
 from traintwice.schedules import Weight
 
 
+@typed
 def ensemble_distillation(
     weight: Weight = 0.5, *, temperature: float = 2.0, average: Literal["prob", "logit"] = "prob"
 ) -> Method:
@@ -26,6 +36,36 @@ def ensemble_distillation(
     return Method(blend(weight, CrossEntropy(), Distillation(temperature, average)))
 
 
+@typed
+def elodi(weight: Weight = 0.5, *, top_k: int | None = None, margin: float = 0.0, power: float = 2.0) -> Method:
+    """One network that learns the labels and the highest logits of a homogeneous ensemble (`Recipe.teacher`), against negative flips.
+
+        (1 − w)·CE + w·Σ over the top classes of max(|z − mean logits of the ensemble| − ξ, 0)^p
+
+    The old and the new model are both trained so, each from an ensemble of its own recipe.
+
+    Args:
+        weight: w in [0, 1].
+        top_k, margin, power: see `LogitDifference`.
+    Source:
+        Zhao et al. 2022 (ELODI, ensemble logit difference inhibition).
+    """
+    return Method(blend(weight, CrossEntropy(), LogitDifference(top_k, margin, power)))
+
+
+@typed
+def neighbour_smoothing(smoothing: Weight = 0.2, *, uniform: float = 0.1, neighbours: int = 10) -> Method:
+    """One network that learns labels smoothed towards those of near examples, by the logits of a first model (`Recipe.teacher`).
+
+    Args:
+        smoothing, uniform, neighbours: see `NeighbourSmoothing`.
+    Source:
+        Bahri & Jiang 2021 (locally adaptive label smoothing).
+    """
+    return Method((Term(NeighbourSmoothing(smoothing, uniform, neighbours)),))
+
+
+@typed
 def logged_distillation(share: Weight = 0.5) -> Method:
     """One network that learns from the labels mixed with the logged predictions of the model it replaces.
 
@@ -37,6 +77,7 @@ def logged_distillation(share: Weight = 0.5) -> Method:
     return Method((Term(LoggedDistillation(share)),))
 
 
+@typed
 def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     """One network that learns from the old model where the old model is right, with less weight on the labels elsewhere.
 
@@ -48,6 +89,7 @@ def anchor(share: Weight = 0.5, epsilon: Weight = 0.5) -> Method:
     return Method((Term(Anchor(share, epsilon)),))
 
 
+@typed
 def focal_distillation(weight: Weight = 1.0, *, base: Weight = 1.0, boost: Weight = 5.0, temperature: float = 1.0) -> Method:
     """Cross entropy and distillation from an old model with more weight where the old model is right, against negative flips.
 

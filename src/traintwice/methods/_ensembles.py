@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import (
     CrossEntropy,
@@ -21,6 +22,7 @@ from traintwice.methods._method import Keep, Method, Term
 from traintwice.schedules import Weight
 
 
+@typed
 def ensemble(components: int = 2, keep: Keep = "mean-prob") -> Method:
     """Independent networks, averaged at inference.
 
@@ -30,6 +32,7 @@ def ensemble(components: int = 2, keep: Keep = "mean-prob") -> Method:
     return _of(components, keep)
 
 
+@typed
 def averaged_ensemble(components: int = 2, weight: Weight = 1.0, *, average: Literal["prob", "logit"] = "prob") -> Method:
     """An ensemble with a loss on its average too; the gradient passes through the average into the components.
 
@@ -48,6 +51,7 @@ def averaged_ensemble(components: int = 2, weight: Weight = 1.0, *, average: Lit
     return _of(components, "mean-prob" if average == "prob" else "mean-logit", Term(EnsembleCrossEntropy(average), weight))
 
 
+@typed
 def anti_distillation(
     components: int = 2,
     weight: Weight = 0.05,
@@ -81,6 +85,7 @@ def anti_distillation(
     return _of(components, keep, Term(coupling, weight))
 
 
+@typed
 def anti_distillation_gram_schmidt(
     components: int = 3,
     weight: Weight = 0.05,
@@ -105,6 +110,7 @@ def anti_distillation_gram_schmidt(
     return _of(components, keep, Term(GramSchmidt(signal, center), weight))
 
 
+@typed
 def anti_distillation_difference(
     components: int = 2,
     weight: Weight = 0.05,
@@ -131,6 +137,7 @@ def anti_distillation_difference(
     return _of(components, keep, Term(Difference(form, power, signal, center), weight))
 
 
+@typed
 def anti_distillation_cross_entropy(
     components: int = 2, weight: Weight = 0.05, *, form: Literal["negative", "inverse"] = "inverse", keep: Keep = "mean-prob"
 ) -> Method:
@@ -150,6 +157,7 @@ def anti_distillation_cross_entropy(
     return _of(components, keep, Term(CrossEntropyDifference(form), weight))
 
 
+@typed
 def at_least_two(name: str, components: int) -> None:
     """Raise `BadSpec` for fewer than two components."""
     if components < 2:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses._loss import at, resolved
@@ -107,6 +107,21 @@ class Method:
         if len(ages) > 1:
             raise BadSpec(f"Method: got terms with peers of {', '.join(map(str, sorted(ages)))} steps ago, expected one age")
         return ages.pop() if ages else 0
+
+    @property
+    def neighbours(self) -> int:
+        """Nearest examples whose labels a term reads in the place of the teacher's predictions; 0 where no term does.
+
+        Raises:
+            BadSpec: terms read different numbers of them, or others read the teacher's predictions.
+        """
+        inner = [_inner(term) for term in self.terms]
+        counts = {getattr(loss, "neighbours", 0) for loss in inner if "teacher" in getattr(loss, "needs", ())}
+        if len(counts) > 1:
+            raise BadSpec(
+                "Method: got terms that read the predictions of a teacher and terms that read labels of near examples, expected one kind"
+            )
+        return counts.pop() if counts else 0
 
     @property
     def reads_shared(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import CrossEntropy, Entropy, LabelSmoothing, LogitL2, SymmetricKLToUniform
 from traintwice.losses._loss import ends
@@ -9,6 +10,7 @@ from traintwice.methods._method import Method, Term, blend
 from traintwice.schedules import Weight
 
 
+@typed
 def baseline() -> Method:
     """One network with the cross entropy.
 
@@ -17,6 +19,7 @@ def baseline() -> Method:
     return Method((Term(CrossEntropy()),))
 
 
+@typed
 def entropy_regulariser(alpha: Weight = 0.1, *, top_k: int | None = None, renormalise: bool = True) -> Method:
     """Cross entropy blended with the entropy of the predictions, which makes predictions more confident.
 
@@ -31,6 +34,7 @@ def entropy_regulariser(alpha: Weight = 0.1, *, top_k: int | None = None, renorm
     return Method(blend(alpha, CrossEntropy(), Entropy(top_k, renormalise)))
 
 
+@typed
 def symmetric_kl_regulariser(
     alpha: Weight = 0.1, *, cap: float | None = None, top_k: int | None = None, renormalise: bool = True
 ) -> Method:
@@ -48,6 +52,7 @@ def symmetric_kl_regulariser(
     return Method(blend(alpha, CrossEntropy(), SymmetricKLToUniform(cap, top_k, renormalise)))
 
 
+@typed
 def confidence_penalty(alpha: Weight = -0.1) -> Method:
     """The entropy regulariser with a negative weight, which makes predictions less confident. A control.
 
@@ -67,6 +72,7 @@ def confidence_penalty(alpha: Weight = -0.1) -> Method:
     return Method(blend(alpha, CrossEntropy(), Entropy()))
 
 
+@typed
 def label_smoothing(smoothing: Weight = 0.1) -> Method:
     """Cross entropy with smoothed labels. A control.
 
@@ -78,6 +84,7 @@ def label_smoothing(smoothing: Weight = 0.1) -> Method:
     return Method((Term(LabelSmoothing(smoothing)),))
 
 
+@typed
 def logit_l2(weight: Weight = 0.01, *, components: int = 1) -> Method:
     """Cross entropy and a penalty on the size of the logits: the control for anti-distillation, which also rewards small logits.
 

@@ -1,5 +1,8 @@
 """Measures of quality and of disagreement, each a function of predictions; see `Metric` for what they share."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.metrics._accumulator import Accumulator
 from traintwice.metrics._agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
 from traintwice.metrics._calibration import calibration_error, calibration_error_equal_mass
@@ -191,3 +194,7 @@ __all__ = [
     "non_streaming_metric",
     "win_loss_ratio",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

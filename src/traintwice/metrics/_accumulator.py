@@ -286,6 +286,8 @@ class Accumulator:
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
+    if not hasattr(metric, "definition"):
+        raise BadInput(f"metric: got {type(metric).__name__}, expected a measure of traintwice.metrics")
     definition = metric.definition.bind(**options)
     if not isinstance(definition, OnePass):
         raise BadInput(f"{definition.title} needs all examples together; call {definition.name}.measure on the whole")

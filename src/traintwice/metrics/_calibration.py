@@ -10,7 +10,6 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Conclusion, Measurement, OnePass, leave_one_out, to_numpy
@@ -18,6 +17,7 @@ from traintwice.metrics._functions import Metric, as_function, non_streaming_met
 from traintwice.metrics._means import total_weight, weights_of
 from traintwice.metrics._non_streaming import WholeResult
 from traintwice.predictions import Predictions
+from traintwice.statistics._special import erf
 from traintwice.types import Array
 
 
@@ -81,7 +81,7 @@ class CalibrationError(OnePass):
         gap, spread = np.abs(sums[0][:, : self.bins]), np.sqrt(sums[0][:, self.bins :])
         expected = math.sqrt(2 / math.pi) * spread
         ratio = np.divide(gap, spread, out=np.full(gap.shape, np.inf), where=spread > 0)
-        with_chance = expected * np.exp(-(ratio**2) / 2) + gap * special.erf(ratio / math.sqrt(2))
+        with_chance = expected * np.exp(-(ratio**2) / 2) + gap * erf(ratio / math.sqrt(2))
         debiased = np.maximum((2 * gap - with_chance).sum(axis=1), 0.0)
         return float(expected.sum(axis=1).mean() / weight), float(debiased.mean() / weight)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
@@ -29,6 +30,7 @@ class ConfidenceBins:
     churn: np.ndarray
 
 
+@typed
 def confidence_bins(predictions: Predictions | Array, *, bins: int = 10) -> ConfidenceBins:
     r"""Distribution of the confidence γ over predictions, and churn within each bin of it.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._typed import check_arguments
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics._definition import Conclusion, Kind, Measurement, OnePass, leave_one_out, to_numpy
 from traintwice.predictions import Predictions
@@ -58,6 +59,7 @@ class MeanOf(OnePass):
         return self.kind != "replica"
 
     def bind(self, **options: Any) -> MeanOf:
+        check_arguments(self.contributions, options)
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
 
     def values(self, predictions: Predictions) -> Array:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.metrics._calibration import weighted_quantiles
 from traintwice.metrics._churn import same_vote
@@ -56,6 +57,7 @@ def self_consistency(predictions: Predictions) -> Array:
     return same_vote(predictions.xp, predictions.votes) - 1
 
 
+@typed
 def self_consistency_distribution(
     predictions: Predictions | Array, *, levels: Sequence[float] = (1.0, 0.99, 0.95, 0.9, 0.75, 0.5)
 ) -> list[ShareAtLevel]:
@@ -165,6 +167,7 @@ def _quantile(ordered: Array, share: float) -> Array:
     return ordered[below, ...] + (share * last - below) * (ordered[below + 1, ...] - ordered[below, ...])
 
 
+@typed
 def viable_range_distribution(
     predictions: Predictions | Array, *, quantiles: Sequence[float] = (0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 ) -> list[RangeAtQuantile]:
@@ -251,6 +254,7 @@ def _against(served: Predictions | Array, replicas: Predictions | Array) -> tupl
     return to_numpy(one.votes) != to_numpy(others.votes), weights_of(others)
 
 
+@typed
 def replicas_within_loss(predictions: Predictions | Array, epsilon: float, labels: Array | None = None) -> np.ndarray:
     r"""Replicas that are nearly as good as the best one.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from traintwice._typed import check_arguments
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import Definition, Kind, Measurement, leave_one_out
 from traintwice.predictions import Predictions
@@ -53,6 +54,7 @@ class NonStreaming(Definition):
         return False
 
     def bind(self, **options: Any) -> NonStreaming:
+        check_arguments(self.compute, options)
         return replace(self, options=tuple(sorted({**dict(self.options), **options}.items()))) if options else self
 
     def missing(self, predictions: Predictions) -> str | None:

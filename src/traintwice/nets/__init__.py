@@ -1,9 +1,22 @@
 """Networks as data: `build` makes a PyTorch module with weights from an explicit random stream."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.nets._factory import Factory
 from traintwice.nets._lenet5 import LeNet5
 from traintwice.nets._mlp import MLP
-from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, Network, SharedNetwork, SmeLU, enter_dropout, masks_given
+from traintwice.nets._network import (
+    ACTIVATIONS,
+    Activation,
+    Dropout,
+    Network,
+    SeededDraws,
+    SharedNetwork,
+    SmeLU,
+    enter_dropout,
+    masks_given,
+)
 from traintwice.nets._resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
 from traintwice.nets._resnet_v2 import RESNET_V2_50, ResNetV2
 from traintwice.nets._shared_trunk import SharedTrunk
@@ -27,6 +40,7 @@ __all__ = [
     "Network",
     "ResNet",
     "ResNetV2",
+    "SeededDraws",
     "SharedNetwork",
     "SharedTowers",
     "SharedTrunk",
@@ -35,3 +49,7 @@ __all__ = [
     "enter_dropout",
     "masks_given",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -14,17 +14,25 @@ import torch
 from torch import nn
 
 from traintwice._importing import as_from_a_file, imported, names_a_function
+from traintwice._typed import typed
+from traintwice.data import PackedShape
 from traintwice.errors import BadSpec
-from traintwice.nets._network import enter_dropout
+from traintwice.nets._network import SeededDraws, enter_dropout
 from traintwice.nets._pictures import count_multiply_adds
+from traintwice.nets._unpacked import Unpacked
 
 
 @dataclass(frozen=True)
+@typed
 class Factory:
     """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
 
     The function initialises its layers as usual. While it runs, PyTorch's global generator is seeded from the replica's stream, and its
-    state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built.
+    state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built. A module that draws in
+    training, such as one with `torch.nn.Dropout`, is seeded in the same way at every step (`SeededDraws`).
+
+    Of data with several inputs ``shape`` is a mapping of their names to shapes, or a tuple of shapes, and the module gets them by name or
+    by position (see `traintwice.data.Loader`).
 
     Args:
         maker: "package.module:function". Worker processes must be able to import it: from an installed package, or a folder on
@@ -33,10 +41,10 @@ class Factory:
         known_multiply_adds: of one forward pass of one example; None counts those of linear layers and convolutions.
     Raises:
         BadSpec: ``maker`` of another form, or settings of other types. When built: the function cannot be imported, returns another
-            type than a module, or its module gives logits of another shape or draws from PyTorch's global generator.
+            type than a module, or its module gives logits of another shape.
     Source:
-        Ours. The digest of a replica covers ``maker`` and ``settings``, not the code of the function: when the code changes, change a
-        setting (``{"version": 2}``); otherwise replicas of both versions share one digest.
+        Ours. The digest of a replica covers ``maker`` and ``settings``. The code of the function, and of the modules of its project that
+        it imports, is recorded with each replica; a study refuses to mix replicas of different code.
     Example:
         >>> Factory("torch.nn:Identity").maker
         'torch.nn:Identity'
@@ -63,11 +71,13 @@ class Factory:
         make = imported(self.maker, "Factory.maker")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
-            network = make(shape, classes, **copy.deepcopy(self.settings))
+            known = shape.shapes if isinstance(shape, PackedShape) else shape
+            network = make(known, classes, **copy.deepcopy(self.settings))
             if not isinstance(network, nn.Module):
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
-            self._try(network, shape, classes)
-        return network
+            if isinstance(shape, PackedShape):
+                network = Unpacked(network, shape)
+            return SeededDraws(network) if self._draws(network, shape, classes) else network
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
         """Name of the function.
@@ -92,8 +102,8 @@ class Factory:
         return counted
 
     @torch.no_grad()
-    def _try(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> None:
-        """Run a copy on two examples in training mode and check its logits."""
+    def _draws(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> bool:
+        """Run a copy on two examples in training mode and check its logits; returns whether it drew from PyTorch's generator."""
         before = torch.get_rng_state()
         dtype = next((p.dtype for p in network.parameters()), torch.float32)
         trial = copy.deepcopy(network).train()
@@ -104,8 +114,4 @@ class Factory:
             raise BadSpec(
                 f"{self.maker}: returned {found or type(logits).__name__} for two examples, expected logits {(2, classes)}"
             )
-        if not torch.equal(before, torch.get_rng_state()):
-            raise BadSpec(
-                f"{self.maker}: the module draws from PyTorch's global generator (torch.nn.Dropout does), so results would depend on "
-                "other trainings in the process; use traintwice.nets.Dropout"
-            )
+        return not torch.equal(before, torch.get_rng_state())

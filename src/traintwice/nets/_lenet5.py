@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from torch import nn
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets._network import ACTIVATIONS, Activation, Dropout
 from traintwice.nets._pictures import Channels, count_multiply_adds, picture_of, structure, with_weights
@@ -17,6 +18,7 @@ SIDE = 32
 
 
 @dataclass(frozen=True)
+@typed
 class LeNet5:
     """Two convolutions of 5 x 5 (6 and 16 filters), each with average pooling of 2 x 2, then linear layers of 120, 84 and K units.
 

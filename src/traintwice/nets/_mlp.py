@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets._network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)
+@typed
 class MLP:
     r"""Hidden layers with an activation each, then a linear layer to the classes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -119,9 +119,42 @@ class Dropout(nn.Module):
         return f"rate={self.rate}"
 
 
+class SeededDraws(nn.Module):
+    """A module that draws from PyTorch's global generator in training, such as `torch.nn.Dropout`, seeded from an explicit stream.
+
+    While the module runs, the generator has a seed from the stream that `enter_dropout` sets; its state is restored afterwards.
+
+    Args:
+        network: the module.
+    Source:
+        Ours. Masks depend on the stream of replica, component and step alone, as those of `Dropout`.
+    Example:
+        >>> layer = SeededDraws(nn.Dropout(0.5))
+        >>> first = [enter_dropout(layer, np.random.default_rng(0)), layer(torch.ones(64))][1]
+        >>> second = [enter_dropout(layer, np.random.default_rng(0)), layer(torch.ones(64))][1]
+        >>> torch.equal(first, second)
+        True
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.stream: np.random.Generator | None = None
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The module's output."""
+        if not self.training:
+            return self.network(*inputs, **named)
+        if self.stream is None:
+            raise BadSpec("SeededDraws: has no random stream; call traintwice.nets.enter_dropout(network, rng) before every step")
+        with torch.random.fork_rng(devices=sorted({p.get_device() for p in self.network.parameters() if p.is_cuda})):
+            torch.manual_seed(int(self.stream.integers(2**63)))
+            return self.network(*inputs, **named)
+
+
 def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
     """Make the dropout layers of a network draw from ``rng``, one after the other; returns whether there are any."""
-    layers = [module for module in network.modules() if isinstance(module, Dropout)]
+    layers = [module for module in network.modules() if isinstance(module, Dropout | SeededDraws)]
     for layer in layers:
         layer.stream = rng
     return bool(layers)

@@ -8,11 +8,13 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.nets._network import ACTIVATIONS, Activation
 from traintwice.nets._pictures import Blocks, Channels, check_residual, count_multiply_adds, picture_of, structure, with_weights
 
 
 @dataclass(frozen=True)
+@typed
 class ResNet:
     """A convolution of 3 x 3, blocks of residual units of two such convolutions each, the mean over the picture, a linear layer.
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.nets._network import ACTIVATIONS, Activation
 from traintwice.nets._pictures import Blocks, Channels, check_residual, count_multiply_adds, picture_of, structure, with_weights
 
@@ -19,6 +20,7 @@ WIDENING = 4
 
 
 @dataclass(frozen=True)
+@typed
 class ResNetV2:
     """A 7 x 7 convolution and max pooling of stride 2, blocks of bottleneck units, batch norm, the mean over the picture, a linear layer.
 

@@ -10,12 +10,14 @@ from math import prod, sqrt
 import numpy as np
 from torch import nn
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.nets._mlp import linear
 from traintwice.nets._network import ACTIVATIONS, Activation, Dropout
 
 
 @dataclass(frozen=True)
+@typed
 class SharedTrunk:
     """Components with a common trunk of layers and a head each.
 

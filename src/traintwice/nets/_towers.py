@@ -12,6 +12,7 @@ import torch
 from scipy import special
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Columns, TableShape
 from traintwice.errors import BadSpec
 from traintwice.nets._network import ACTIVATIONS, Activation
@@ -21,6 +22,7 @@ TRUNCATED_AT = 2.0
 
 
 @dataclass(frozen=True)
+@typed
 class Towers:
     r"""An embedding for each categorical column, together with the numeric columns, through ``hidden`` layers to one logit.
 
@@ -105,6 +107,7 @@ class Towers:
 
 
 @dataclass(frozen=True)
+@typed
 class SharedTowers(Towers):
     """`Towers` whose components share the embeddings; each component has its own tower.
 

@@ -1,5 +1,8 @@
 """Predictions of several replicas on the same examples: from arrays, or from files matched row by row."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._in_memory import from_arrays
@@ -26,3 +29,7 @@ __all__ = [
     "replicas_of",
     "write_predictions",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -15,7 +16,7 @@ from traintwice.predictions._classes import Classes
 from traintwice.predictions._columns import WIDE, family
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._layout import Summary
-from traintwice.predictions._matching import Alignment, Matcher, Steps, aggregates
+from traintwice.predictions._matching import CELLS, Alignment, Cells, Matcher, Steps
 from traintwice.predictions._predictions import BLOCK_ELEMENTS, Predictions
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._session import Session, check_target, identifier
@@ -135,7 +136,8 @@ class BlockReader:
     @cached_property
     def cluster_hashes(self) -> np.ndarray:
         """The hash of every cluster, in rising order: the place of a hash is the number of its cluster."""
-        sql = f"SELECT hash(c) AS h FROM (SELECT DISTINCT c FROM ({self._matcher.relation()})) ORDER BY h"
+        source = CELLS if "c" in self._matcher.keys else f"({self._matcher.relation()})"
+        sql = f"SELECT hash(c) AS h FROM (SELECT DISTINCT c FROM {source}) ORDER BY h"
         (found,) = self._session.arrays(sql, doing="reading the clusters").values()
         if (found[1:] == found[:-1]).any():
             raise BadInput("two clusters have the same hash; rename one of them")
@@ -197,8 +199,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
     def alignment(self) -> Alignment:
         """How rows were matched; matches them where that was not done yet."""
         if self._matcher.alignment is None:
-            self._matcher.match({})
-            self._check_unchanged()
+            self.cells({} if self.cluster is None else {"c": "c"}, {})
         return cast(Alignment, self._matcher.alignment)
 
     @property
@@ -215,7 +216,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             rows=aligned.rows,
             labelled=aligned.labelled,
             order=aligned.order,
-            layouts=tuple(v.layout.describe() for v in self._views),
+            layouts=tuple(" · ".join(filter(None, [v.layout.describe(), v.source.note])) for v in self._views),
             label=self._names.get("y"),
             weight=self._names.get("w"),
             classes=self.classes,
@@ -256,10 +257,10 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         Raises:
             BadInput: rows do not match or hold no predictions; see `open_predictions`.
         """
-        matched = self._matcher.alignment is not None
-        found = self._matcher.sums(expressions, steps) if matched else self._matcher.match(expressions, steps)
-        self._check_unchanged()
-        return found
+        names = [f"sum_{i}" for i in range(len(expressions))]
+        self.cells({}, dict(zip(names, expressions.values(), strict=True)), steps)
+        parts = self._session.rows(f"SELECT {', '.join(names) or '1'} FROM {CELLS}", doing=DOING)
+        return {name: _total(part) for name, part in zip(expressions, zip(*parts, strict=True), strict=False)}
 
     def sums_by(self, expressions: Mapping[str, str], by: Sequence[str]) -> list[dict[str, Any]]:
         """As `sums`, for each combination of the group columns ``by``, in their order.
@@ -271,13 +272,24 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             if name not in self.groups:
                 raise BadInput(f"{name!r} is not one of the group columns given to by= ({', '.join(self.groups) or 'none'})")
         keys = {name: f"g{self.groups.index(name)}" for name in by}
-        sums = dict(zip(expressions, aggregates(self._session, self.relation(), expressions), strict=True))
+        sums = {f"sum_{i}": sql for i, sql in enumerate(expressions.values())}
+        table, columns = self.cells({key: key for key in keys.values()}, sums), {**keys, "rows": "sum(rows)::BIGINT"}
+        columns |= {name: f"sum({of})" for name, of in zip(expressions, sums, strict=True)}
         tail = f" GROUP BY {', '.join(keys.values())} ORDER BY {', '.join(keys.values())}" if keys else ""
-        return self.query(f"SELECT {_select({**keys, 'rows': 'count(*)', **sums})} FROM {{rows}}{tail}")
+        return self.query(f"SELECT {_select(columns)} FROM {table}{tail}")
 
-    def counts_by(self, expressions: Mapping[str, str]) -> list[dict[str, Any]]:
-        """A record for each combination of values of the expressions that occurs: the values by name, and ``rows``."""
-        return self.query(f"SELECT {_select({**expressions, 'rows': 'count(*)'})} FROM {{rows}} GROUP BY ALL")
+    def cells(self, keys: Mapping[str, str], sums: Mapping[str, str], steps: Steps = ()) -> str:
+        """Counts of the rows, and sums over them, by combination of values; the first call matches the rows in the same pass.
+
+        Args:
+            keys, sums, steps: see `traintwice.predictions._matching.Cells`.
+        Returns:
+            The name of a table for `query`: the keys, ``rows``, and the sums. A combination may be on several lines, whose counts and
+            sums are added. The next call, also by `sums`, replaces it.
+        """
+        self._matcher.cells(Cells(keys, sums, steps))
+        self._check_unchanged()
+        return CELLS
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query over the aligned rows.
@@ -350,3 +362,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
 
 def _select(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
+
+
+def _total(parts: Sequence[float]) -> float:
+    return math.fsum(parts) if all(map(math.isfinite, parts)) else sum(parts)

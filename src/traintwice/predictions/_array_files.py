@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
+from traintwice._files import copy_unpacked
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import format_of
 from traintwice.predictions._session import identifier
@@ -166,7 +166,7 @@ def _member(archive: zipfile.ZipFile, name: str, folder: Path, shown: str) -> Sl
     if not name.endswith(".npy"):
         raise BadInput(f"{shown}: cannot be read as npz: {name!r} in it is not an array")
     with archive.open(name) as packed, tempfile.NamedTemporaryFile(dir=folder, delete=False) as unpacked:
-        shutil.copyfileobj(packed, unpacked, 1 << 20)
+        copy_unpacked(packed, cast(IO[bytes], unpacked), shown)
     return _npy(Path(unpacked.name), shown)
 
 

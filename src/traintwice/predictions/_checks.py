@@ -19,7 +19,12 @@ def to_numpy(array: Array) -> np.ndarray:
         return array
     if is_series(array):
         return np.asarray(array.to_numpy())
-    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    try:
+        return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    except ValueError as reason:
+        raise BadInput(
+            f"got a {type(array).__name__} that is not an array ({reason}); its parts have different lengths"
+        ) from None
 
 
 def is_series(given: Any) -> bool:
@@ -44,6 +49,10 @@ def _rounded(xp: Any, probs: Array, total: Array) -> Array:
     off, percent = xp.abs(total - 1.0), xp.astype(probs, xp.float64) * 100
     two_decimals = xp.all(xp.abs(percent - xp.round(percent)) < 1e-4, axis=2)
     return two_decimals & (off <= PERCENT_TOLERANCE * probs.shape[2] + 1e-9)
+
+
+LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
+"""Bounds of weights other than 0: squares of weights, and their sums, stay finite and above 0."""
 
 
 def check_probabilities(xp: Any, probs: Array) -> None:
@@ -194,6 +203,10 @@ def check_examples(
         count, at = _first(xp, ~(xp.isfinite(weights) & (weights >= 0)))
         if count:
             raise BadInput(f"weights: {count:,} are negative or not finite (first: example {at[0]})")
+        count, at = _first(xp, (weights > MOST_WEIGHT) | ((weights < LEAST_WEIGHT) & (weights > 0)))
+        if count:
+            told = f"weights: {count:,} are above {MOST_WEIGHT} or below {LEAST_WEIGHT} and not 0 (first: example {at[0]})"
+            raise BadInput(f"{told}; divide all weights by their mean")
         if float(xp.sum(weights)) <= 0:
             raise BadInput("weights: all are zero; at least one example must count")
     if targets is not None:

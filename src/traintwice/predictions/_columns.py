@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -41,6 +41,8 @@ class Source:
         computed: name of a column that is part of another, to the SQL before it, that other column, and the SQL after it.
         packed: name of a column of lists to the columns of the file that it was made of.
         parts: the shards of a model in several files.
+        fill: for rows that are elsewhere: copies those of some columns into ``relation``, which is empty until then.
+        note: what the reader of a report should know about the file; empty in general.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Source:
     computed: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     packed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: tuple[Source, ...] = ()
+    fill: Callable[[Collection[str]], Source] | None = None
+    note: str = ""
 
     def cell(self, column: str, table: str = "") -> str:
         """The SQL of a column over ``relation``, which is named ``table`` in the FROM clause."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import PERCENT_TOLERANCE, SUM_TOLERANCE
+from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
 from traintwice.predictions._columns import WIDE
 from traintwice.predictions._session import Session, any_of, show_id
 from traintwice.predictions._views import View
@@ -90,6 +90,9 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
         found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
+        bad, says = f"{w} > {MOST_WEIGHT} OR ({w} > 0 AND {w} < {LEAST_WEIGHT})", f"above {MOST_WEIGHT} or below {LEAST_WEIGHT}"
+        advice = "divide all weights by their mean"
+        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says} and not 0", w, advice))
     if layout.cluster:
         says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
         found.append(Fault(f"c{suffix} IS NULL", says, "'missing'", advice))
@@ -100,12 +103,13 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
 
 
 def suspicious(view: View, suffix: str) -> str:
-    """A cheap aggregate, 0 only where `check_contents` finds no fault without ``once``; above 0 also where a sum overflows."""
-    every = faults(view, suffix)
-    parts = [f"coalesce(count_if({any_of(fault.condition for fault in every if not fault.sum and not fault.once)}), 0)"]
-    parts += [f"CAST(NOT isfinite(coalesce(sum({fault.sum}), 0)) AS BIGINT)" for fault in every if fault.sum is not None]
-    parts += [f"CAST(coalesce(sum(w{suffix}), 0) = 0 AS BIGINT)"] if view.layout.weight else []
-    return " + ".join(parts)
+    """A condition on rows in which `check_contents` finds a fault without ``sum`` and ``once``."""
+    return any_of(fault.condition for fault in faults(view, suffix) if not fault.sum and not fault.once)
+
+
+def to_be_finite(view: View, suffix: str) -> list[str]:
+    """What is summed in place of a condition: a sum that is not finite where a row meets it, or where the sum overflows."""
+    return [fault.sum for fault in faults(view, suffix) if fault.sum is not None]
 
 
 def check_contents(session: Session, view: View) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -12,7 +11,7 @@ from traintwice.errors import BadInput
 from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._columns import Source
-from traintwice.predictions._inputs import Shards
+from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
 from traintwice.predictions._periods import period_of
 from traintwice.predictions._predictions import Predictions
@@ -146,6 +145,8 @@ def _one_model(model: Any, reading: Reading) -> np.ndarray:
     if array.ndim not in (1, 2):
         raise BadInput(f"got predictions of shape {array.shape}, expected (rows, classes) or (rows,) for one model")
     if reading["regression"]:
+        if array.ndim != 1:
+            raise BadInput(f"got predictions of shape {array.shape}, expected (rows,): a regression has one number for each row")
         return array
     if reading["logits"]:
         array = np.stack([np.zeros(len(array)), array], axis=1) if array.ndim == 1 else array.astype(np.float64)
@@ -242,7 +243,7 @@ def with_arrays(
 ) -> tuple[list[TableWithArrays], dict[str, Any]]:
     """Tables, and how to read them, with arrays that belong to their rows as columns."""
     for name, value in arrays.items():
-        if name not in ROLES or any(isinstance(model, str | Path | Shards) for model in models):
+        if name not in ROLES or any(isinstance(model, str | Shards | Place) for model in models):
             raise BadInput(f"{name}: got {type(value).__name__}; with files it is the name of a column")
     columns, options = _named_columns(arrays)
     return [TableWithArrays(model, columns) for model in models], {**reading, **options}

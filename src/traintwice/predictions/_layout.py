@@ -146,10 +146,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
             else layout
             for layout, source in zip(layouts, sources, strict=True)
         ]
-    asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]
-    for option, name in [*((option, reading[option]) for option in ("label", "weight", "time")), *asked]:
-        if name is not None and not any(name in source.columns for source in sources):
-            raise _missing(sources[0], name, option)
+    check_options(sources, reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
@@ -167,6 +164,14 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
             told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
             raise BadInput(f"{told}; replicas must predict the same classes")
     return layouts
+
+
+def check_options(sources: Sequence[Source], reading: Reading) -> None:
+    """Raise `BadInput` where a column that an option names is in no file."""
+    asked = [(option, name) for option in ("by", "show", "cluster") for name in reading[option]]
+    for option, name in [*((option, reading[option]) for option in ("label", "weight", "time")), *asked]:
+        if name is not None and not any(name in source.columns for source in sources):
+            raise _missing(sources[0], name, option)
 
 
 def is_list_of_numbers(type_name: str) -> bool:

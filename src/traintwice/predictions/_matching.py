@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import WIDE
-from traintwice.predictions._faults import check_contents, faults, suspicious
+from traintwice.predictions._faults import check_contents, faults, suspicious, to_be_finite
 from traintwice.predictions._session import Session, all_of, any_of, show_id
 from traintwice.predictions._views import View
 
@@ -27,7 +27,7 @@ RANGES = 8
 PREFIX, SHOWN = 2048, 5
 """Rows whose ids are compared before the way is chosen (every id is compared afterwards); ids shown in a message."""
 
-STAGED = "aligned"
+STAGED, CELLS = "aligned", "cells"
 ROLES = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}
 
 
@@ -47,6 +47,21 @@ class Alignment:
     dropped: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Cells:
+    """A table of sums over the rows, one line for each combination of values that occurs (in several lines where ranges are read).
+
+    Attributes:
+        keys: name to SQL over the columns of `Matcher.relation`, by which rows are grouped; the column ``rows`` counts the rows.
+        sums: name to SQL of what is summed in float64; truth counts as 1, NULL as nothing.
+        steps: columns that are computed first, each step from the columns before it.
+    """
+
+    keys: Mapping[str, str]
+    sums: Mapping[str, str]
+    steps: Steps = ()
+
+
 class Matcher:
     """Matches the rows of views, once.
 
@@ -62,13 +77,15 @@ class Matcher:
     ) -> None:
         self.session, self.views, self.rows, self.drop, self.staged = session, tuple(views), tuple(rows), drop, False
         self.alignment: Alignment | None = None
+        self.keys: Collection[str] = ()
+        """The keys of the table of cells that is stored."""
         self._unchecked = list(unchecked)
 
     def relation(self, source: str | None = None) -> str:
         """A SELECT of the aligned rows: i0 …, y, w, g0 …, o0 …, c, t, and for file m p{m}_{k} (or p{m}) and v{m}, x{m} or h{m}.
 
         Args:
-            source: FROM item of some rows, with columns as in `_flat`, which are kept; None: all rows, after `match`.
+            source: FROM item of some rows, with columns as in `_flat`, which are kept; None: all rows, after `cells`.
         """
         columns = {"y": "NULL::BIGINT", "w": "1.0::DOUBLE"} | {i: f"{i}_0" for i in self.views[0].ids}
         for name, files in shared_columns(self.views).items():
@@ -104,63 +121,77 @@ class Matcher:
             self.session.rows(f"CREATE TABLE {STAGED} AS {select}", doing="joining the files by id")
             self.staged = True
 
-    def match(self, sums: Mapping[str, str], steps: Steps = ()) -> dict[str, float]:
-        """Match the rows, setting ``alignment``; the sums of the expressions over them come from the same pass.
+    def cells(self, wanted: Cells) -> None:
+        """Store the table ``cells``; the first call matches the rows in the same pass, and sets ``alignment``.
 
         Raises:
             BadInput: ids that are on several rows, or in one file only, cells that cannot be measured, or rows on which two
                 files disagree.
         """
-        in_order = not self.views[0].ids
-        if not in_order and len(set(self.rows)) == 1:
-            heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
-            first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
-            in_order = all(head == first for head in others)
-        found = self._in_order(sums, steps) if in_order else None
-        found = self._join(sums, steps) if found is None else found
-        return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
+        if self.alignment is not None:
+            in_ranges = self.alignment.order != "joined" and not self.staged
+            self._pass(wanted, [], None if in_ranges else self.source())
+        elif not (self._starts_alike() and self._in_order(wanted)):
+            self._join(wanted)
 
-    def sums(self, sums: Mapping[str, str], steps: Steps = ()) -> dict[str, float]:
-        """Sums of expressions over rows that are matched already."""
-        in_ranges = self.alignment is not None and self.alignment.order != "joined" and not self.staged
-        found = self._pass({}, sums, steps, None if in_ranges else self.source())
-        return {name: found[f"sum_{i}"] for i, name in enumerate(sums)}
+    def _starts_alike(self) -> bool:
+        """Whether rows are matched by position, or the first ids are the same in all files."""
+        if not self.views[0].ids or len(set(self.rows)) > 1:
+            return not self.views[0].ids
+        heads = (f"SELECT {', '.join(view.ids)} FROM {view.name} LIMIT {PREFIX}" for view in self.views)
+        first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
+        return all(head == first for head in others)
 
-    def _in_order(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any] | None:
-        """Files side by side, by position or with every id compared; None where they must be joined."""
+    def _in_order(self, wanted: Cells) -> bool:
+        """Match files side by side, by position or with every id compared; False where they must be joined."""
         first = self.views[0]
         if not first.ids and len(set(self.rows)) > 1:
             told = ", ".join(f"{v.source.name} has {n:,}" for v, n in zip(self.views, self.rows, strict=True))
             raise BadInput(f"rows cannot be matched by position: {told}; pass --id to match them by id")
         differ = any_of(f"{i}_0 <> {i}_{m}" for m, v in enumerate(self.views) if m for i in v.ids)
-        found = self._pass(self._checks() | {"differ": _count(differ)}, sums, steps, rising=bool(first.ids))
-        if found["differ"]:
-            return None
-        if found.get("not_rising"):
+        found = self._pass(wanted, [differ, *self._troubles()], rising=bool(first.ids))
+        if found["_trouble"]:
+            if self.session.rows(f"SELECT {_count(differ)} FROM {self.source()}", doing="comparing the ids")[0][0]:
+                return False
+            self._check_cells()
+        if first.ids and (found["_falls"] or self._falls_between_ranges()):
             repeated, shown = _duplicates(self.session, first)
             if repeated and self.drop:
-                return None
+                return False
             if repeated:
                 raise _repeated(first, repeated, shown, self.rows[0])
-        return self._accept("same order" if first.ids else "by position", found)
+        self._accept("same order" if first.ids else "by position", found)
+        return True
 
-    def _join(self, sums: Mapping[str, str], steps: Steps) -> dict[str, Any]:
-        """Join by id; for two files that hold the same ids once each, one full join also takes the sums.
+    def _falls_between_ranges(self) -> bool:
+        """Whether the first id of a range is not above the last id of the range before."""
+        first = self.views[0]
+        ids = ", ".join(first.cells[i] for i in first.ids)
+        for start, _ in self._ranges()[1:]:
+            sql = f"SELECT {ids} FROM {first.table} WHERE {first.row} IN ({start - 1}, {start}) ORDER BY {first.row}"
+            before, after = self.session.rows(sql, doing="reading ids")
+            if before >= after:
+                return True
+        return False
+
+    def _join(self, wanted: Cells) -> None:
+        """Join by id; for two files that hold the same ids once each, one full join also makes the cells.
 
         Where every row has a partner and there are as many pairs as each file has rows, no id is twice in either.
         """
         if len(self.views) == 2 and self.rows[0] == self.rows[1]:
             # Every cell of a prediction holds something, so that a row without a partner is one where some are missing.
-            partners = {f"paired_{m}": f"count({v.predictions[0]}_{m})" for m, v in enumerate(self.views)}
-            found = self._pass(partners | self._checks(), sums, steps, _flat(self.views, _joined(self.views, how="FULL JOIN")))
-            if all(found[name] == found["total"] == self.rows[0] for name in partners):
-                return self._accept("joined", found)
+            alone = [f"{view.predictions[0]}_{m} IS NULL" for m, view in enumerate(self.views)]
+            found = self._pass(wanted, [*alone, *self._troubles()], _flat(self.views, _joined(self.views, how="FULL JOIN")))
+            if found["rows"] == self.rows[0] and not found["_trouble"]:
+                self._accept("joined", found)
+                return
         self._check_cells()
         self.stage(self._what_to_store())
-        found = self._pass(self._checks(), sums, steps, STAGED)
-        if found["total"] == 0:
+        found = self._pass(wanted, self._troubles(), STAGED)
+        if found["rows"] == 0:
             raise BadInput(f"no id is in all {len(self.views)} files; choose another --id")
-        return self._accept("joined", found)
+        self._accept("joined", found)
 
     def _what_to_store(self) -> Sequence[View]:
         """Views of the files to be joined, after a full join has compared the ids of each file with those of the first.
@@ -190,63 +221,73 @@ class Matcher:
         self.session.rows(f"CREATE VIEW unique_{view.name} AS {sql}", doing="leaving out duplicated ids")
         return view.over(f"unique_{view.name}")
 
-    def _checks(self) -> dict[str, str]:
-        """Aggregates: on how many rows files disagree, and whether the cells must be looked at again."""
-        shared = [
-            [f"{c}_{m}" for m in files] for c, files in shared_columns(self.views).items() if len(files) > 1 and c[0] != "o"
-        ]
-        disagree = any_of(
-            f"{c[0]} <> {c[1]}" if len(c) == 2 else f"least({', '.join(c)}) <> greatest({', '.join(c)})" for c in shared
-        )
-        of_cells = [suspicious(view, f"_{m}") for m, view in enumerate(self.views) if view in self._unchecked]
-        once = dict.fromkeys(fault.once for view in self._unchecked for fault in faults(view) if fault.once)
-        return {"disagree": _count(disagree), "suspicious": " + ".join([*of_cells, _count(any_of(once))])}
+    def _troubles(self) -> list[str]:
+        """Conditions on rows on which files disagree, or whose cells must be looked at again."""
+        found = []
+        for name, files in shared_columns(self.views).items():
+            of_files = [f"{name}_{m}" for m in files]
+            if len(files) == 2 and name[0] != "o":
+                found.append(f"{of_files[0]} <> {of_files[1]}")
+            elif len(files) > 2 and name[0] != "o":
+                found.append(f"least({', '.join(of_files)}) <> greatest({', '.join(of_files)})")
+        found += [suspicious(view, f"_{m}") for m, view in enumerate(self.views) if view in self._unchecked]
+        return [*found, *dict.fromkeys(fault.once for view in self._unchecked for fault in faults(view) if fault.once)]
 
-    def _pass(
-        self, checks: Mapping[str, str], sums: Mapping[str, str], steps: Steps, source: str | None = None, *, rising: bool = False
-    ) -> dict[str, Any]:
-        """One pass over the rows: how many there are and have labels, what the checks count, and the sums.
+    def _pass(self, wanted: Cells, troubles: Sequence[str], source: str | None = None, *, rising: bool = False) -> dict[str, Any]:
+        """One pass over the rows, which stores the cells: how many rows there are, have labels, and meet a condition.
 
         Args:
             source: FROM item with columns as in `_flat`; None: files side by side, in ranges of rows that run in parallel (DuckDB
                 joins by position in one thread).
             rising: also count rows whose id is not above that of the row before. Where there are none, no id is repeated.
         """
-        sources, now = [source] if source is not None else [], [f"{i}_0" for i in self.views[0].ids]
-        one = now[0] if len(now) == 1 else f"row({', '.join(now)})"
+        sources, ids = [source] if source is not None else [], [f"{i}_0" for i in self.views[0].ids]
         if source is None:
-            total, again = self.rows[0], f", {one} <= lag({one}) OVER () AS again" if rising else ""
-            size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
-            for rows in [(start, start + size) for start in range(0, total, size)] if total > size else [None]:
-                sources.append(f"(SELECT *{again} FROM {self.source(rows)})")
+            one, ranges = ids[0] if len(ids) == 1 else f"row({', '.join(ids)})", self._ranges()
+            again = f", {one} <= lag({one}) OVER () AS again" if rising else ""
+            sources = [f"(SELECT *{again} FROM {self.source(rows if len(ranges) > 1 else None)})" for rows in ranges]
         whole = [self.relation(each) for each in sources]
-        for step in steps:
+        for step in wanted.steps:
             columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
             whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
-        wanted = ["count(*) AS total", "count(y) AS labelled", *[f"{sql} AS {name}" for name, sql in checks.items()]]
-        wanted += [f"{_count('again')} AS not_rising, min({one}) AS low, max({one}) AS high"] if rising else []
-        wanted += [f"{sql} AS sum_{i}" for i, sql in enumerate(aggregates(self.session, whole[0], sums))]
-        queries = [f"SELECT {', '.join(wanted)} FROM ({rows})" for rows in whole]
-        parts = self.session.parallel_records(queries, doing="reading the predictions")
-        ends = [(part.pop("low"), part.pop("high")) for part in parts] if rising else []
-        found = {name: _total([part[name] for part in parts]) for name in parts[0]}
-        if found.get("suspicious"):
+        unchecked = [(f"_{m}", view) for m, view in enumerate(self.views) if view in self._unchecked]
+        overflow = any_of(f"NOT isfinite(sum({each}))" for m, view in unchecked for each in to_be_finite(view, m))
+        weights = {f"_weight{m}": f"coalesce(sum(w{m}), 0)" for m, view in unchecked if view.layout.weight}
+        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(troubles))}
+        own |= {"_overflow": f"CAST(coalesce({overflow}, false) AS BIGINT)"} | weights
+        own |= {"_falls": _count("again")} if rising else {}
+        sums = zip(wanted.sums, aggregates(self.session, whole[0], wanted.sums), strict=True)
+        columns = ", ".join(f"{sql} AS {name}" for name, sql in [*wanted.keys.items(), *own.items(), *sums])
+        queries = [f"SELECT {columns} FROM ({rows}) GROUP BY ALL" for rows in whole]
+        made, doing = f"CREATE OR REPLACE TABLE {CELLS} AS", "reading the predictions"
+        if len(queries) == 1:
+            self.session.rows(f"{made} {queries[0]}", doing=doing)
+        else:
+            self.session.rows(f"{made} {queries[0]} WITH NO DATA", doing=doing)
+            self.session.parallel([f"INSERT INTO {CELLS} {query}" for query in queries], doing=doing)
+        self.keys = wanted.keys
+        totals = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in own)
+        found = self.session.records(f"SELECT {totals} FROM {CELLS}", doing=doing)[0]
+        if found["_overflow"] or not all(found[name] for name in weights):
             self._check_cells()
-        if rising:  # where one range ends and the next starts
-            found["not_rising"] += sum(a >= b for (_, a), (b, _) in itertools.pairwise(ends))
         return found
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        total = self.rows[0]
+        size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
+        return [(start, start + size) for start in range(0, total, size)]
 
     def _check_cells(self) -> None:
         while self._unchecked:
             check_contents(self.session, self._unchecked.pop(0))
 
-    def _accept(self, order: Order, found: dict[str, Any]) -> dict[str, Any]:
-        if found["disagree"]:
+    def _accept(self, order: Order, found: Mapping[str, Any]) -> None:
+        if found["_trouble"]:
             self._check_cells()  # whether a label is a class is checked on the label that files agree on
-            raise _conflict(self.session, self.views, found["total"])
-        dropped = (rows + view.unanswered - found["total"] for rows, view in zip(self.rows, self.views, strict=True))
-        self.alignment = Alignment(order, found["total"], found["labelled"], tuple(dropped))
-        return found
+            raise _conflict(self.session, self.views, int(found["rows"]))
+        rows, self._unchecked = int(found["rows"]), []
+        dropped = (count + view.unanswered - rows for count, view in zip(self.rows, self.views, strict=True))
+        self.alignment = Alignment(order, rows, int(found["_labelled"]), tuple(dropped))
 
 
 def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
@@ -282,10 +323,6 @@ def _joined(views: Sequence[View], *, how: str = "JOIN") -> str:
 
 def _count(condition: str) -> str:
     return f"coalesce(count_if({condition}), 0)"
-
-
-def _total(parts: list[Any]) -> Any:
-    return math.fsum(parts) if isinstance(parts[0], float) and all(map(math.isfinite, parts)) else sum(parts)
 
 
 def _duplicates(session: Session, view: View) -> tuple[int, str]:

@@ -198,6 +198,8 @@ class Predictions(Derived):
             raise BadInput(f"class_names: got {type(class_names).__name__}, expected a list of names")
         if class_names is not None and classes is not None and len(class_names) != classes:
             raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
+        if groups is not None and not isinstance(groups, Mapping):
+            raise BadInput(f"groups: got {type(groups).__name__}, expected a mapping from names to arrays")
         known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
         self._set(probs, known, "votes" if classes is None else "probs", class_names)
 
@@ -289,6 +291,8 @@ class Predictions(Derived):
             >>> p.correct.tolist(), p.votes.tolist()
             ([[True, False], [True, True]], [[1, 0], [1, 1]])
         """
+        if to_numpy(scores).dtype.kind not in "fiub":
+            raise BadInput(f"outcomes: got {type(scores).__name__}, expected an array of scores in [0, 1]")
         scores = np.asarray(to_numpy(scores), dtype=np.float64)
         known = scores[~np.isnan(scores)]
         if scores.ndim != 2 or min(scores.shape) < 1 or (known < 0).any() or (known > 1).any():

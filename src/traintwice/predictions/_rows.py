@@ -10,21 +10,25 @@ from typing import Any, Unpack, cast
 import array_api_compat
 import numpy as np
 
+from traintwice._addresses import Address
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._checks import is_series, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._columns import with_path
+from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._faults import check_contents
-from traintwice.predictions._inputs import expand
+from traintwice.predictions._inputs import Shards, expand
+from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._layout import Summary, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
 from traintwice.predictions._sources import open_source
+from traintwice.predictions._staging import filled
 from traintwice.predictions._views import make_views, without_unanswered
 from traintwice.progress import report
 
@@ -39,8 +43,10 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     the rows, when these are first needed.
 
     Args:
-        paths: a path, glob, directory or table, or a list of them. Parquet, CSV, TSV, JSON lines, npz, npy, safetensors;
-            pandas, Polars and Arrow tables; mappings from names to arrays. Nothing is unpickled.
+        paths: a path, address, glob, directory or table, or a list of them. An address (``s3://``, ``https://``, ``postgresql://`` …)
+            is that of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
+            CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
+            Nothing is unpickled.
         id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
         probs: the columns of the predictions, in the order of the classes; or one column with a list, a score in [0, 1] or
             a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
@@ -79,9 +85,13 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     session = Session(wanted["memory"])
     try:
         columns = _columns_of(wanted)
+        for item in items if wanted["by_position"] else ():
+            if isinstance(item, LakeTable | DatabaseTable):
+                raise BadInput(f"{item}: the rows of a table have no order, so --by-position cannot match them; pass --id")
         sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
         for path in sorted(columns):
             sources = [with_path(session, source, path) for source in sources]
+        sources = filled(sources, wanted)
         layouts = recognise_all(session, sources, wanted)
         named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
         views, period = make_views(session, sources, layouts, named.names, wanted)
@@ -109,8 +119,14 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
 
 def _columns_of(reading: Reading) -> frozenset[str]:
     """Every column that an option names."""
-    several = (*reading["id"], *(reading["probs"] or ()), *reading["by"], *reading["cluster"], *reading["show"])
-    return frozenset((*several, *filter(None, (reading[o] for o in ("label", "weight", "time", "draws")))))
+    found: set[str] = set()
+    for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
+        value: Any = reading[option]
+        names = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        if not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
+        found.update(names)
+    return frozenset(found)
 
 
 class Rows:
@@ -313,6 +329,8 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
     elif given_arrays:
         models, of_tables = with_arrays(models, wanted, given_arrays)
         reading = cast(Reading, of_tables)
+    if wanted["correct"] is not None and (away := next((m for m in models if isinstance(m, Address | Shards)), None)) is not None:
+        raise BadInput(f"{away}: --correct reads one file of this machine for each model; copy it to a file first")
     logs = [is_log(model) for model in models] if wanted["correct"] is None else [True]
     if any(logs):
         if not all(logs):

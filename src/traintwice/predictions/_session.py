@@ -8,11 +8,11 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from traintwice._files import make_scratch, remove_scratch
+from traintwice._files import check_name, make_scratch, remove_scratch
 from traintwice.errors import BadInput
 from traintwice.progress import polling, report
 
@@ -133,8 +133,9 @@ class Session:
         )
         self.connection.execute("SET python_enable_replacements = false")  # a table name is never a Python variable
         self.connection.execute("SET TimeZone = 'UTC'")  # times as text do not depend on the machine
-        self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
-        self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
+        with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets, where no progress is reported
+            self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
+            self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
         for macro in MACROS:
             self.connection.execute(f"CREATE MACRO {macro}")
         closing = ExitStack()
@@ -167,23 +168,17 @@ class Session:
         names = [column[0] for column in self.connection.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def parallel_records(self, queries: Sequence[str], *, doing: str) -> list[dict[str, Any]]:
-        """The one row of each query, as many at a time as DuckDB has threads; they share the memory limit."""
-        if len(queries) == 1:
-            return self.records(queries[0], doing=doing)
+    def parallel(self, statements: Sequence[str], *, doing: str) -> None:
+        """Run statements, as many at a time as DuckDB has threads; they share the memory limit."""
         ((threads,),) = self.rows("SELECT current_setting('threads')", doing=doing)
 
-        def run(sql: str) -> dict[str, Any]:
+        def run(sql: str) -> None:
             with self.connection.cursor() as cursor:
                 cursor.execute(sql)
-                return dict(zip([column[0] for column in cursor.description], cursor.fetchone(), strict=True))
 
-        found = []
         with self.explained(doing), ThreadPoolExecutor(max_workers=int(threads)) as pool:
-            for record in pool.map(run, queries):
-                found.append(record)
-                report(100 * len(found) / len(queries), 100, "%")
-        return found
+            for done, _ in enumerate(pool.map(run, statements), start=1):
+                report(100 * done / len(statements), 100, "%")
 
     def arrays(self, sql: str, *, doing: str) -> dict[str, Any]:
         """The columns of a query as NumPy arrays."""
@@ -226,6 +221,7 @@ def check_target(path: str | Path) -> Path:
     """
     if not isinstance(path, str | Path):
         raise BadInput(f"path: got {type(path).__name__}, expected the name of a file that ends in .parquet")
+    check_name(path)
     path = Path(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: predictions are written as Parquet; give a name that ends in .parquet")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import os
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, cast
 
+from traintwice._files import copy_unpacked
 from traintwice.errors import BadInput
 from traintwice.predictions._session import Session, literal
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
+OLD_LINE_ENDS = r", new_line = '\r'"
+"""Option of DuckDB for lines that end in a carriage return alone."""
 MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
 """How R, Excel, pandas and databases write a missing number."""
 LIST = r"\s*\[[^\[\]]*\]\s*"
@@ -36,8 +42,8 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
         return plain
     try:
         with gzip.open(path, "rb") as packed, plain.open("wb") as copy:
-            shutil.copyfileobj(packed, copy, 1 << 20)
-    except (OSError, EOFError) as reason:
+            copy_unpacked(cast(IO[bytes], packed), copy, shown)
+    except (OSError, EOFError, zlib.error) as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
     return plain
 
@@ -60,26 +66,33 @@ def standard_input(session: Session) -> Path:
 
 def scan_of_text(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str]:
     """Names of the columns, and a FROM item with every cell as text in columns of these names after ``c_``."""
-    names, delimiter = _header(path, shown, delimiter)
+    names, delimiter, line_end = _header(path, shown, delimiter)
     cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in names)
     return names, (
         f"read_csv({literal(glob.escape(str(path)))}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', "
         f"auto_detect = false, columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, "
-        "compression = 'none', hive_partitioning = false)"
+        f"compression = 'none', hive_partitioning = false{line_end})"
     )
 
 
-def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str]:
-    """Names of the columns, and the delimiter: by default the most frequent of , ; tab | in the first line."""
+def ends_inside_a_line(path: Path) -> bool:
+    """Whether the last line of a text file has no line break, as in a file that is cut short."""
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) not in (b"\n", b"\r")
+
+
+def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str, str]:
+    """Names of the columns, the delimiter (by default the most frequent of , ; tab | in the first line), and how lines end."""
     try:
         with path.open("rb") as file:
-            line = file.readline(LONGEST_LINE)
+            line, mark, _ = file.readline(LONGEST_LINE).rstrip(b"\r\n").partition(b"\r")
     except OSError as reason:
         raise BadInput(f"{shown}: cannot be read ({reason})") from reason
     if b"\0" in line:
         raise BadInput(f"{shown}: the first line holds zero bytes; this is not UTF-8 text (UTF-16 perhaps): save it as UTF-8")
     try:
-        text = line.decode("utf-8-sig").rstrip("\r\n")
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
         raise BadInput(f"{shown}: the first line is not UTF-8 text ({reason}); save it as UTF-8") from reason
     if not text.strip():
@@ -90,7 +103,7 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
     try:
         _ = [float(name) for name in names]
     except ValueError:
-        return names, delimiter
+        return names, delimiter, OLD_LINE_ENDS if mark else ""
     told, expected = f"{shown}: the first line holds only numbers", "; expected the names of the columns"
     raise BadInput(f"{told} ({text[:60]!r}){expected}", without_cells=told + expected)
 

@@ -14,7 +14,7 @@ from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._session import Session, check_target
 from traintwice.types import Array
 
-__all__ = ["write_predictions"]
+__all__ = ["write_answers", "write_predictions"]
 
 
 def write_predictions(
@@ -84,6 +84,42 @@ def write_predictions(
                 told = f"{twice:,} ids are on more than one row" if twice else f"{missing:,} rows have no id"
                 raise BadInput(f"{path}: {told}; an id must name one example")
         session.write(path, f"SELECT {columns.select()} FROM columns_to_write{' ORDER BY id' if ids is not None else ''}")
+    finally:
+        session.close()
+    return path
+
+
+def write_answers(
+    path: str | Path,
+    answers: np.ndarray,
+    *,
+    ids: Array | None,
+    class_names: Sequence[str] | None,
+    taken: np.ndarray | None = None,
+) -> Path:
+    """Write the answer of each row as Parquet: columns id and pred, which is empty where a row has no answer.
+
+    Args:
+        path: where to; ends in ``.parquet``.
+        answers: numbers of classes ``N``; negative where a row has no answer.
+        ids: of the rows; None writes none.
+        class_names: names to write in the place of numbers.
+        taken: written as column taken; None writes none.
+    Raises:
+        BadInput: the file cannot be written; nothing is left behind.
+    """
+    path, none = check_target(path), "-1"
+    pred = answers.astype(np.int64)
+    if class_names is not None:
+        none = "''"
+        pred = np.where(answers < 0, "", np.asarray([str(name) for name in class_names])[answers])
+    given: dict[str, Any] = {"pred": pred} | ({} if ids is None else {"id": ids}) | ({} if taken is None else {"taken": taken})
+    columns, session = as_columns(given, str(path)), Session()
+    try:
+        with session.explained(f"{path}: reading the arrays"):
+            session.connection.register("answers_to_write", columns.block(0, columns.length))
+        whole = f"SELECT {columns.select()} FROM answers_to_write"
+        session.write(path, f"SELECT * REPLACE (nullif(pred, {none}) AS pred) FROM ({whole})")
     finally:
         session.close()
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from traintwice._names import lazy
 from traintwice.presets._digits import digits
 from traintwice.presets._flights import flights
 from traintwice.presets._plugins import CompositeStudy, RunOptions, StudyOfExperiments
@@ -16,3 +17,7 @@ PRESETS: dict[str, Callable[[], Experiment]] = {"digits": digits, "flights": fli
 """Name on the command line to function."""
 
 __all__ = ["PRESETS", "CompositeStudy", "RunOptions", "StudyOfExperiments", "digits", "flights"]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

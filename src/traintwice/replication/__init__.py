@@ -3,12 +3,14 @@
 Names are loaded on first use: a worker process imports this package and needs a small part of it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 
 if TYPE_CHECKING:
     from traintwice.replication._check import SameSeed, check_same_seed
     from traintwice.replication._executors import Executor, Processes
+    from traintwice.replication._ray import Ray
     from traintwice.replication._replica_run import Run
     from traintwice.replication._results import Failure, Replication
     from traintwice.replication._store import ReplicaStore
@@ -18,15 +20,24 @@ _PLACES = {
     **dict.fromkeys(["SameSeed", "check_same_seed"], "_check"),
     **dict.fromkeys(["Executor", "Processes"], "_executors"),
     **dict.fromkeys(["Failure", "Replication"], "_results"),
+    "Ray": "_ray",
     "ReplicaStore": "_store",
     "Run": "_replica_run",
     "replicate": "_study",
 }
 
-__all__ = ["Executor", "Failure", "Processes", "ReplicaStore", "Replication", "Run", "SameSeed", "check_same_seed", "replicate"]
+__all__ = [
+    "Executor",
+    "Failure",
+    "Processes",
+    "Ray",
+    "ReplicaStore",
+    "Replication",
+    "Run",
+    "SameSeed",
+    "check_same_seed",
+    "replicate",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'traintwice.replication' has no attribute {name!r}")
-    return getattr(import_module(f"traintwice.replication.{_PLACES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, __all__, {name: f"{__name__}.{place}" for name, place in _PLACES.items()})

@@ -12,6 +12,7 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
+from traintwice.predictions._by_id import places_of_ids
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._layout import IDS
 from traintwice.predictions._session import Session
@@ -182,7 +183,7 @@ def _checked(p: Predictions, labels: np.ndarray | None, ids: np.ndarray | None) 
     own_labels = None if known is None else to_numpy(known)
     if ids is not None:
         if own_ids is not None:
-            order = _places(own_ids, ids)
+            order = places_of_ids(own_ids, ids, what="the table")
             values, own_labels = values[order], None if own_labels is None else own_labels[order]
         elif len(values) != len(ids):
             raise BadInput(f"{len(values):,} rows of predictions, expected {len(ids):,}, one for each id")
@@ -201,22 +202,6 @@ def _checked(p: Predictions, labels: np.ndarray | None, ids: np.ndarray | None) 
     if own_labels is not None and not p.has_scores and int(own_labels.min()) < 0:
         raise BadInput(f"{int((own_labels < 0).sum()):,} of {len(own_labels):,} rows have no label; label all rows or none")
     return Answers(values, own_ids, own_labels, p.class_names)
-
-
-def _places(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where each wanted id is among those found."""
-    if found.dtype.kind != wanted.dtype.kind and "i" not in found.dtype.kind + wanted.dtype.kind:
-        found, wanted = found.astype(str), wanted.astype(str)
-    place = {value: n for n, value in enumerate(found.tolist())}
-    missing = [value for value in wanted.tolist() if value not in place]
-    if missing or len(place) != len(wanted):
-        strange = sorted(set(place) - set(wanted.tolist()), key=str)
-        first = missing[0] if missing else strange[0] if strange else found[0]
-        raise BadInput(
-            f"the table has {len(found):,} rows, and {len(missing):,} of the {len(wanted):,} ids are missing (first that differs: "
-            f"{first!r}); return each id once"
-        )
-    return np.array([place[value] for value in wanted.tolist()])
 
 
 def _is_text(array: np.ndarray | None) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from traintwice.compare._results import Shown
+from traintwice.compare._shown import Shown
 from traintwice.errors import TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.replication._answers import Answers
@@ -28,7 +28,7 @@ __all__ = ["SameSeed", "check_same_seed"]
 HASH_SEED = "PYTHONHASHSEED"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SameSeed(Shown):
     """Two trainings with the same seed in two processes.
 

@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -19,7 +18,7 @@ from typing import Any, Protocol
 from traintwice._processes import KEEPS_MEMORY, command_of, cores
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.replication._tasks import Outcome, Task, perform
-from traintwice.replication._worker import LENGTH, Message
+from traintwice.replication._worker import LENGTH, Message, surroundings
 
 __all__ = ["Executor", "Processes"]
 
@@ -31,6 +30,7 @@ WORKER = "traintwice.replication._worker"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 IN_PROCESS = "in-process"
+EXECUTORS = ("processes", IN_PROCESS, "ray")
 
 
 class Executor(Protocol):
@@ -47,13 +47,16 @@ class Processes:
         jobs: processes at a time; None: as many as there are cores, within the quota of the container.
         threads: of each process, by the usual environment variables; None leaves them as they are.
         timeout: seconds after which a replica is ended and counts as failed; None: no limit.
+        message: surroundings of the user's code; None: those of this process.
     """
 
-    def __init__(self, jobs: int | None = None, *, threads: int | None = 1, timeout: float | None = None) -> None:
+    def __init__(
+        self, jobs: int | None = None, *, threads: int | None = 1, timeout: float | None = None, message: Message | None = None
+    ) -> None:
         if (jobs is not None and jobs < 1) or (threads is not None and threads < 1) or (timeout is not None and timeout <= 0):
             raise BadSpec(f"got jobs {jobs}, threads {threads}, timeout {timeout}; expected numbers above 0")
         self.jobs = jobs or cores()
-        self._threads, self._timeout = threads, timeout
+        self._threads, self._timeout, self._message = threads, timeout, message
         self._pool = ThreadPoolExecutor(self.jobs)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._closed = False
@@ -78,7 +81,7 @@ class Processes:
     def _train(self, task: Task, environment: dict[str, str]) -> Outcome:
         started = time.perf_counter()
         content = pickle.dumps(task)
-        message = pickle.dumps(Message(path=[entry or str(Path.cwd()) for entry in sys.path], arguments=sys.argv))
+        message = pickle.dumps(self._message or surroundings())
         if task.log is not None:
             task.log.parent.mkdir(parents=True, exist_ok=True)
         with Path(task.log or os.devnull).open("wb") as log, self._guard:
@@ -165,10 +168,10 @@ def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -
 
     Args:
         tasks: the replicas to train.
-        executor: "processes", "in-process", or an object with ``submit``.
-        options: jobs, threads and timeout of "processes".
+        executor: one of `EXECUTORS`, or an object with ``submit``.
+        options: jobs, threads and timeout of "processes"; threads, timeout, address and gpus of "ray".
     Raises:
-        UnknownName: an unknown executor. BadSpec: the function cannot be sent to another process.
+        UnknownName: an unknown executor. BadSpec: the function cannot be sent to another process, or an option is not valid.
     """
     if not tasks:
         return
@@ -176,8 +179,8 @@ def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -
         for task in tasks:
             yield task, perform(task)
         return
-    if isinstance(executor, str) and executor != "processes":
-        raise unknown("executor", executor, ("processes", IN_PROCESS))
+    if isinstance(executor, str) and executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
     remote = tasks[0].trainer.for_another_process()
     sent = [replace(task, trainer=remote) for task in tasks]
     if not isinstance(executor, str):
@@ -187,8 +190,32 @@ def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -
             )
         yield from _finished(tasks, [executor.submit(perform, task) for task in sent])
         return
-    with closing(Processes(**options)) as pool:
+    with closing(_named(executor, **options)) as pool:
         yield from _finished(tasks, [pool.submit(perform, task) for task in sent])
+
+
+def _named(
+    executor: str,
+    *,
+    jobs: int | None = None,
+    threads: int | None = 1,
+    timeout: float | None = None,
+    address: str | None = None,
+    gpus: float = 0,
+) -> Any:
+    """The executor of a name."""
+    if executor == "ray":
+        if jobs is not None:
+            raise BadSpec(
+                f"jobs: got {jobs}; Ray trains as many replicas at a time as its nodes have cores for. Leave jobs out; threads sets the "
+                "cores of each replica"
+            )
+        from traintwice.replication._ray import Ray
+
+        return Ray(address, threads=threads, gpus=gpus, timeout=timeout)
+    if address is not None or gpus:
+        raise BadSpec('address, gpus: these are for executor "ray" (--on ray)')
+    return Processes(jobs, threads=threads, timeout=timeout)
 
 
 def _finished(tasks: Sequence[Task], futures: Sequence[Any]) -> Generator[tuple[Task, Outcome], None, None]:

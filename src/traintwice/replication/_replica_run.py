@@ -8,14 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.randomness import RandomSource, stream
+from traintwice.served import Logged, ServedFile, Weights
 
 __all__ = ["Run"]
+
+S = TypeVar("S", bound=ServedFile)
 
 SEED = "seed"
 """Name of the source of randomness behind `Run.seed`."""
@@ -36,11 +39,12 @@ class Run:
     Args:
         recipe: name of the recipe.
         replica: number of the replica, from 0.
-        settings: of the recipe; the training function gets them as keyword arguments.
+        settings: of the recipe; the training function gets them as keyword arguments, except a model in service (`logged`, `start`).
         folder: a directory for files of this replica, such as checkpoints; it is kept.
         study_seed: seed of the study.
         vary: sources of randomness that differ between replicas; all others are those of replica 0. None: every source differs.
         history: the values of `log`.
+        costs: the values of `cost`.
     Example:
         >>> first, second = (Run("base", m, vary=("order",)) for m in (0, 1))
         >>> first.seed_of("init") == second.seed_of("init"), first.seed_of("order") == second.seed_of("order")
@@ -54,6 +58,7 @@ class Run:
     study_seed: int = 0
     vary: tuple[str, ...] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[str, float] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -116,9 +121,46 @@ class Run:
         drawn = rng.integers(n, size=n) if share is None else rng.permutation(n)[: max(round(share * n), 1)]
         return np.sort(drawn)
 
+    @property
+    def logged(self) -> Logged:
+        """The logged predictions of the model in service that the recipe names, see `Logged.probs`.
+
+        Raises:
+            BadSpec: the recipe has no setting with a `Logged`.
+        """
+        return self._served(Logged)
+
+    @property
+    def start(self) -> Path:
+        """The file of weights of the model in service that the recipe names, with the content that its digest says.
+
+        Raises:
+            BadSpec: the recipe has no setting with `Weights`. BadInput: the file has changed.
+        """
+        return self._served(Weights).path
+
+    def _served(self, kind: type[S]) -> S:
+        for value in self.settings.values():
+            if isinstance(value, kind):
+                return value
+        raise BadSpec(
+            f'recipe {self.recipe!r}: has no {kind.__name__}, expected one among its settings, such as {kind.__name__}("…")'
+        )
+
     def log(self, step: int, **values: float) -> None:
         """Record numbers of a step, such as ``run.log(100, loss=0.3)``; they are kept in the record of the replica."""
         self.history.append({"step": int(step), **{name: float(value) for name, value in values.items()}})
+
+    def cost(self, **amounts: float) -> None:
+        """State what the replica cost, such as ``run.cost(gpu_hours=3.2)``; the table has a column for each name. Repeated names add up.
+
+        Raises:
+            BadSpec: an amount that is not a finite number of at least 0.
+        """
+        for name, amount in amounts.items():
+            if isinstance(amount, bool) or not isinstance(amount, int | float | np.number) or not 0 <= amount < float("inf"):
+                raise BadSpec(f"run.cost: {name}: got {amount!r}, expected a number of at least 0")
+            self.costs[name] = self.costs.get(name, 0.0) + float(amount)
 
 
 def check_sources(vary: Mapping[str, Sequence[str] | None] | Sequence[str] | None, recipes: Sequence[str]) -> dict[str, Any]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from traintwice._files import write_whole
-from traintwice.compare import Diff, Measures, RecipeComparison, compare_recipes, diff, measure
+from traintwice.compare import Against, Measures, RecipeComparison, compare_recipes, compare_with_served, measure
+from traintwice.compare._floor import MARGIN
 from traintwice.compare._recipes import holm_adjusted
-from traintwice.compare._results import Shown
-from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError, unknown
-from traintwice.predictions import Reading, items_of
+from traintwice.compare._shown import Shown
+from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
+from traintwice.predictions import Reading, is_array, items_of, open_predictions, write_predictions
+from traintwice.predictions._checks import to_numpy
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
 
 __all__ = ["Failure", "Replication"]
-
-FEWEST_FOR_A_FLOOR = 2
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -50,7 +53,7 @@ class Failure:
     log: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Replication(Shown):
     """The replicas in a store. Made by `traintwice.replicate`.
 
@@ -122,45 +125,78 @@ class Replication(Shown):
             found.append(compare_recipes(*pair, names=(first, other), paired=True, **cast(Any, {**self.reading, **options})))
         return dict(zip(others, holm_adjusted(found), strict=True))
 
-    def against(self, deployed: Any, *, split: str | None = None, **options: Any) -> dict[str, Diff]:
-        """Compare the model in service with the first replica of every recipe.
-
-        The other replicas of the baseline give the noise floor: the deployed model is taken to be a training of the baseline.
+    def against(
+        self, deployed: Any, *, split: str | None = None, level: float = 0.95, margin: float = MARGIN, **reading: Any
+    ) -> Against:
+        """Compare every recipe with the model in service; the floor is the churn of the recipe's own replicas.
 
         Args:
-            deployed: its predictions, a file or table.
+            deployed: its predictions, a file or table; or an array, where the replicas are matched by position too. Rows are matched by id;
+                its further rows are left out. Where the trainings return no ids, a row's id is its number.
             split: its name; None: "test", or else the last split.
-            options: of `traintwice.diff`.
+            level, margin: see `traintwice.compare.compare_with_served`.
+            reading: how the file is read, see `traintwice.open_predictions`.
         Returns:
-            A `Diff` by recipe.
+            An `Against`: churn, negative flips and a verdict for each recipe, and its difference from the baseline.
         Raises:
-            BadInput: see `traintwice.diff`. TooFewReplicas: a recipe has no replica.
+            BadInput: see `traintwice.open_predictions`, or predictions without answers. TooFewReplicas: a recipe has no replica.
         """
-        (old,) = items_of(deployed)
-        files = {recipe: list(found.values()) for recipe, found in self._of_split(split).items()}
-        base, found = files.get(self.recipes[0], []), {}
-        for recipe in self.recipes:
-            if not files.get(recipe):
-                raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
-            new, *rest = files[recipe]
-            floor = [path for path in base if path != new]
-            given = {} if len(floor) < FEWEST_FOR_A_FLOOR else {"floor": floor}
-            if given and recipe != self.recipes[0] and len(rest) >= FEWEST_FOR_A_FLOOR:
-                given["new_floor"] = rest
-            found[recipe] = diff(old, new, **cast(Any, {**given, **self.reading, **options}))
-        return found
+        with tempfile.TemporaryDirectory() as folder:
+            (old,) = [self._numbered(deployed, Path(folder), split)] if is_array(deployed) else items_of(deployed)
+            name = str(deployed) if isinstance(deployed, str | Path) else "array" if is_array(deployed) else "table"
+            return self._against(old, name, split, level=level, margin=margin, **reading)
 
-    def report(self, out: str | Path) -> Path:
+    def _numbered(self, deployed: Any, folder: Path, split: str | None) -> Path:
+        """A file of an array, its rows numbered as those of replicas without ids.
+
+        Raises:
+            BadInput: the replicas have ids, or another number of rows.
+        """
+        array, at = to_numpy(deployed), self._split_name(split)
+        shape = next((record["splits"][at] for found in self.records.values() for record in found.values()), None)
+        if shape is not None and (shape["ids"] is not None or shape["rows"] != len(array)):
+            have = "ids" if shape["ids"] is not None else f"{shape['rows']:,} rows"
+            raise BadInput(
+                f"deployed: got an array of {len(array):,} rows, and the replicas have {have}; pass a table with a column of ids"
+            )
+        write_predictions(folder / "deployed.parquet", array, ids=np.arange(len(array)))
+        return folder / "deployed.parquet"
+
+    def _against(self, old: Any, name: str, split: str | None, *, level: float, margin: float, **reading: Any) -> Against:
+        recipes: dict[str, tuple[Any, tuple[int, ...]]] = {}
+        answers: np.ndarray | None = None
+        for recipe in self.recipes:
+            files = self._of_split(split).get(recipe, {})
+            if not files:
+                raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
+            options = {**self.reading, **reading, "on_missing": "drop"}
+            with open_predictions([old, *files.values()], **cast(Any, options)) as opened:
+                every = opened.read()
+            rows = max(self.records[recipe][m]["splits"][self._split_name(split)]["rows"] for m in files)
+            if every.examples < rows:
+                raise BadInput(
+                    f"{name}: lacks {rows - every.examples:,} of the {rows:,} ids of the replicas; each needs a prediction"
+                )
+            if every.has_scores:
+                raise BadInput("against: got numbers, which have no answers to compare; use traintwice.diff")
+            answers = to_numpy(every.votes)[0] if answers is None else answers
+            recipes[recipe] = (every.models(1, every.replicas), tuple(files))
+        if answers is None:
+            raise TooFewReplicas("against: no recipe")
+        return compare_with_served(name, answers, recipes, level=level, margin=margin)
+
+    def report(self, out: str | Path, *, against: Against | None = None) -> Path:
         """Write a page with the table, the comparisons and the measures of every recipe.
 
         Args:
             out: directory; made where it does not exist.
+            against: the comparison with the model in service, to show on the page.
         Returns:
             The path of ``index.html``.
         Raises:
             StoreError: it cannot be written.
         """
-        sheets = [self.sheet()]
+        sheets = [self.sheet(), *([] if against is None else [against.sheet()])]
         parts: list[Callable[[], Sequence[Shown]]] = [
             lambda: list(self.compare().values()),
             *[lambda recipe=recipe: [self.measure(recipe)] for recipe in self.recipes],
@@ -180,12 +216,16 @@ class Replication(Shown):
         return path
 
     def sheet(self) -> Sheet:
-        """One row for each recipe: accuracy, churn, finished replicas and seconds; then the failures."""
+        """One row for each recipe: accuracy, churn, finished replicas, seconds and costs of a replica; then the failures."""
+        stated = sorted(
+            {name for found in self.records.values() for record in found.values() for name in record.get("costs", {})}
+        )
         columns = (
             Column("accuracy", "accuracy", "fraction"),
             Column("churn", "churn", "fraction"),
             Column("replicas", "replicas", "text"),
             Column("seconds", "seconds per replica", "text"),
+            *(Column(f"cost {name}", f"{name} per replica", "text") for name in stated),
         )
         rows, warnings = [], []
         for recipe in self.recipes:
@@ -193,6 +233,9 @@ class Replication(Shown):
             cells: dict[str, Cell] = {"replicas": f"{len(records)} of {self.wanted}"}
             if records:
                 cells["seconds"] = f"{statistics.mean(record['seconds'] for record in records.values()):.3g}"
+                for name in stated:
+                    amounts = [record["costs"][name] for record in records.values() if name in record.get("costs", {})]
+                    cells[f"cost {name}"] = f"{statistics.mean(amounts):.3g}" if amounts else ""
             try:
                 found = self.measure(recipe, which=["churn", "accuracy"])
                 cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
@@ -218,6 +261,7 @@ class Replication(Shown):
             "recipes": {r: self.measure(r).to_dict() for r in self.recipes if len(self.paths.get(r, ())) > 1},
             "files": {s: {r: [str(p) for p in found.values()] for r, found in of.items()} for s, of in self.files.items()},
             "seconds": {r: [record["seconds"] for record in found.values()] for r, found in self.records.items()},
+            "costs": {r: [record.get("costs", {}) for record in found.values()] for r, found in self.records.items()},
             "failures": [
                 {"recipe": f.recipe, "replica": f.replica, "reason": f.reason, "log": str(f.log)} for f in self.failures
             ],
@@ -236,9 +280,12 @@ class Replication(Shown):
             raise unknown("recipe", recipe, self.recipes)
         return recipe or self.recipes[0]
 
-    def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
+    def _split_name(self, split: str | None) -> str:
         if split is None:
             split = "test" if "test" in self.files else next(reversed(self.splits), "")
         if split not in self.files and self.files:
             raise unknown("split", split, self.files)
-        return self.files.get(split, {})
+        return split
+
+    def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
+        return self.files.get(self._split_name(split), {})

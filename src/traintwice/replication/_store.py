@@ -2,6 +2,7 @@
 
     runs/
       replicas.json                   marks the directory, with the version of its format
+      study.json                      recipes in their order, replicas of each, how files are read: of the last study
       predictions/base/0000.parquet   predictions of a replica; predictions/base/test/0000.parquet where there are several splits
       records/base/0000.json          where the replica comes from, digests, seconds; written last
       failures/base/0000.json         reason and traceback of a failed replica; removed once it succeeds
@@ -24,17 +25,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from traintwice._code import Code, changes
 from traintwice._files import TEMPORARY, write_whole
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT
-from traintwice.replication._code import Code, changes
 from traintwice.replication._tasks import Outcome
+from traintwice.served import ServedFile
 
 __all__ = ["Origin", "ReplicaStore"]
 
 FORMAT = 1
 MARKER = "replicas.json"
+STUDY = "study.json"
 FOLDERS = ("predictions", "records", "failures", "logs", "folders")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -69,7 +72,7 @@ class Origin:
             "vary": None if self.vary is None else list(self.vary),
             "code": self.code,
         }
-        found: dict[str, Any] = json.loads(json.dumps(values, default=repr))
+        found: dict[str, Any] = json.loads(json.dumps(values, default=_described))
         return found
 
 
@@ -101,6 +104,23 @@ class ReplicaStore:
         found = _read(marker).get("format")
         if found != FORMAT:
             raise StoreError(f"{path}: has format {found!r}, this version reads {FORMAT}; choose another --store")
+
+    def remember(self, recipes: Sequence[str], replicas: int, reading: Mapping[str, Any]) -> None:
+        """Write down what a study wants, for a report without its function."""
+        content = _json({"recipes": list(recipes), "replicas": replicas, "reading": dict(reading)})
+        try:
+            if not (self.path / STUDY).exists() or (self.path / STUDY).read_bytes() != content:
+                write_whole(self.path / STUDY, content)
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def remembered(self) -> dict[str, Any]:
+        """What `remember` wrote.
+
+        Raises:
+            StoreError: nothing readable.
+        """
+        return _read(self.path / STUDY)
 
     def folder(self, recipe: str, replica: int) -> Path:
         """The directory for files of a replica's own."""
@@ -199,6 +219,7 @@ class ReplicaStore:
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                     "versions": versions(),
                     "history": outcome.history,
+                    "costs": dict(outcome.costs),
                 }
                 self._write("records", recipe, replica, record)
                 self._note("failures", recipe, replica).unlink(missing_ok=True)
@@ -267,6 +288,11 @@ class ReplicaStore:
             yield
 
 
+def is_replica_store(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory is a `ReplicaStore`."""
+    return (Path(path) / MARKER).is_file()
+
+
 def check_names(recipes: Sequence[str]) -> None:
     """Refuse names of recipes that cannot be names of files.
 
@@ -280,6 +306,13 @@ def check_names(recipes: Sequence[str]) -> None:
             raise StoreError(
                 f"recipes: got the name {name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
             )
+
+
+def _described(setting: Any) -> Any:
+    """A setting that JSON does not have; of a model in service the content, wherever the file is."""
+    if isinstance(setting, ServedFile):
+        return {"type": type(setting).__name__, **{key: value for key, value in vars(setting).items() if key != "file"}}
+    return repr(setting)
 
 
 def _digest(path: Path) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from traintwice.replication._results import Replication
 
 __all__ = ["Replicas", "replicate"]
+
+MOST_REPLICAS = 100_000
+"""More are a typing error."""
 
 BASELINE: Mapping[str, Any] = {"base": {}}
 
@@ -54,7 +57,7 @@ class Replicas:
         """What determines the replicas of each recipe."""
         code = self.trainer.code()
         return {
-            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code)
+            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code | self.trainer.code_of(settings))
             for recipe, settings in self.recipes.items()
         }
 
@@ -91,6 +94,8 @@ def replicas_of_study(
     Raises:
         BadSpec, StoreError, UnknownName, BadInput: an argument is not valid.
     """
+    if replicas > MOST_REPLICAS:
+        raise BadSpec(f"replicas: got {replicas}, expected at most {MOST_REPLICAS:,}")
     if replicas < 1 or seed < 0:
         raise BadSpec(f"got {replicas} replicas and seed {seed}, expected at least one replica and a seed of at least 0")
     trainer = trainer_of(train)
@@ -121,8 +126,11 @@ def replicate(
     jobs: int | None = None,
     threads: int | None = 1,
     timeout: float | None = None,
+    address: str | None = None,
+    gpus: float = 0,
     index: int | None = None,
     mix_code: bool = False,
+    trackers: Sequence[Callable[[Replication], object]] = (),
     **reading: Unpack[Reading],
 ) -> Replication:
     """Train a model several times with other seeds and keep the predictions of every training.
@@ -144,13 +152,16 @@ def replicate(
         seed: of all random streams.
         vary: sources of randomness that differ between replicas, such as ("init", "order", "data"), for all recipes or as a dict by
             recipe; the other sources are those of replica 0. None: every source differs.
-        executor: "processes" (a fresh process for each replica), "in-process", or an object with ``submit(function, *arguments)`` that
-            returns a future, such as a pool of `concurrent.futures`.
+        executor: "processes" (a fresh process for each replica), "in-process", "ray" (the nodes of a cluster; see
+            `traintwice.replication.Ray`), or an object with ``submit(function, *arguments)`` that returns a future, such as a pool of
+            `concurrent.futures`.
         jobs, threads, timeout: of "processes": processes at a time (by default one for each core), threads of each, and seconds after
-            which a replica is ended and counts as failed.
+            which a replica is ended and counts as failed. threads and timeout are of "ray" too.
+        address, gpus: of "ray": the cluster, such as "auto", and GPUs of each replica.
         index: train only the replica of this number, counted from 0 over the replicas of the first recipe, then of the second …: for
             array jobs. It is trained in this process.
         mix_code: allow replicas of different code in one recipe.
+        trackers: functions that get the result at the end, such as `traintwice.integrations.trackers.MLflow`.
         reading: how tables and files of predictions are read, see `traintwice.open_predictions`.
     Returns:
         A `Replication` of all replicas in the store. Failed replicas are its ``failures``, with a warning.
@@ -170,15 +181,16 @@ def replicate(
         train, replicas=replicas, recipes=recipes, labels=labels, ids=ids, seed=seed, vary=vary, reading=reading
     )
     opened = ReplicaStore(store)
-    for _ in train_missing(
-        wanted, opened, executor=executor, index=index, mix_code=mix_code, jobs=jobs, threads=threads, timeout=timeout
-    ):
+    options = {"jobs": jobs, "threads": threads, "timeout": timeout, "address": address, "gpus": gpus}
+    for _ in train_missing(wanted, opened, executor=executor, index=index, mix_code=mix_code, **options):
         pass
     found = gather(wanted, opened)
     if found.failures and (index is not None or not any(found.paths.values())):
         raise TrainingFailed(found.failures_in_words())
     if found.failures:
         warnings.warn(found.failures_in_words(), stacklevel=2)
+    for tracker in trackers:
+        tracker(found)
     return found
 
 
@@ -197,6 +209,7 @@ def train_missing(
         BadSpec: the index is out of range. StoreError: see `ReplicaStore.check_origin`.
     """
     origins = wanted.origins()
+    store.remember(list(wanted.recipes), wanted.replicas, _options(wanted))
     for recipe, origin in origins.items():
         store.check_origin(recipe, origin, mix_code=mix_code)
     if index is None:
@@ -217,19 +230,35 @@ def train_missing(
 
 def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
     """The replicas that the store has of those wanted, and the failures of the others."""
+    return _gathered(store, list(wanted.recipes), wanted.replicas, _options(wanted))
+
+
+def stored(path: str | os.PathLike[str]) -> Replication:
+    """The replicas of the last study in a directory. Nothing is trained or imported.
+
+    Raises:
+        StoreError: the directory is not one of `replicate`, or cannot be read.
+    """
+    store = ReplicaStore(path)
+    last = store.remembered()
+    return _gathered(store, last["recipes"], last["replicas"], cast(Reading, last["reading"]))
+
+
+def _gathered(store: ReplicaStore, recipes: Sequence[str], replicas: int, reading: Reading) -> Replication:
     from traintwice.replication._results import Failure, Replication  # loads the measures, which a worker process does not need
 
-    records = {recipe: {m: r for m in range(wanted.replicas) if (r := store.record(recipe, m))} for recipe in wanted.recipes}
+    records = {recipe: {m: r for m in range(replicas) if (r := store.record(recipe, m))} for recipe in recipes}
     failures = []
-    for recipe, replica in wanted.all():
-        if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
-            failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
+    for recipe in recipes:
+        for replica in range(replicas):
+            if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
+                failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
     splits: list[str] = list(next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), ()))
     paths: dict[str, dict[str, dict[int, Path]]] = {
         split: {recipe: {m: store.predictions(recipe, m, split) for m in found} for recipe, found in records.items()}
         for split in splits
     }
-    return Replication(store.path, wanted.replicas, tuple(wanted.recipes), paths, records, tuple(failures), _options(wanted))
+    return Replication(store.path, replicas, tuple(recipes), paths, records, tuple(failures), reading)
 
 
 def _options(wanted: Replicas) -> Reading:

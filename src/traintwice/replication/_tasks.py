@@ -7,7 +7,6 @@ import pickle
 import random
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from traintwice.errors import TraintwiceError
+from traintwice._user_errors import reason_of, traceback_of
 from traintwice.replication._answers import Answers, KnownRows, answers_of
 from traintwice.replication._replica_run import Run
 from traintwice.replication._trainers import Reference, Trainer
-
-OURS = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class Outcome:
         reason: of the failure in one sentence; None where the training succeeded.
         traceback: of the failure, from the first frame outside this package.
         history: what `Run.log` recorded.
+        costs: what `Run.cost` recorded.
         generators: digest of each global generator after the training, of those that it changed; see `Task.watch`.
     """
 
@@ -65,6 +63,7 @@ class Outcome:
     reason: str | None = None
     traceback: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
+    costs: Mapping[str, float] = field(default_factory=dict)
     generators: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,30 +80,9 @@ def perform(task: Task) -> Outcome:
         seconds = time.perf_counter() - started
         answers = answers_of(returned, task.test)
     except (Exception, SystemExit) as error:
-        return Outcome({}, time.perf_counter() - started, _reason(error), _traceback(error), run.history)
+        return Outcome({}, time.perf_counter() - started, reason_of(error), traceback_of(error), run.history)
     drawn = {name: digest for name, digest in after.items() if before.get(name) != digest}
-    return Outcome(answers, seconds, history=run.history, generators=drawn)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TraintwiceError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"the training ended its process with sys.exit({error.code!r})"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _traceback(error: BaseException) -> str:
-    """The traceback of user code: frames of this package before the user's are left out; a user's error of data has none."""
-    part = error.__traceback__
-    while part is not None and (
-        part.tb_frame.f_code.co_filename.startswith(OURS) or "importlib" in part.tb_frame.f_code.co_filename
-    ):
-        part = part.tb_next
-    if part is None:
-        return "".join(getattr(error, "__notes__", ())) or f"{_reason(error)}\n"
-    return "".join(traceback.format_exception(type(error), error, part))
+    return Outcome(answers, seconds, history=run.history, costs=run.costs, generators=drawn)
 
 
 def _scrambled_generators() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import pickle
 import re
@@ -19,16 +20,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from traintwice._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice._importing import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
-from traintwice.replication._code import Code, code_of_command, code_of_function
 from traintwice.replication._replica_run import SEED, Run
+from traintwice.served import ServedFile, served_by_table
 
 MAIN = "__mp_main__"
 """Name of the user's script in a worker process, as in `multiprocessing`: what is under ``if __name__ == "__main__":`` does not run."""
 
 LAST_LINES = 30
 """Lines of a failed command's output that are kept for messages."""
+
+COSTS = "costs.json"
+"""File in the folder of a replica in which a command may state what it cost."""
 
 PLACEHOLDER = re.compile(r"\{(seed|out|replica|recipe|folder)(?::(\w+))?\}")
 
@@ -155,7 +160,7 @@ class FunctionTrainer:
     @property
     def name(self) -> str:
         """Name of the function, for records."""
-        return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+        return f"function {trainer_name(self.function)}"
 
     def takes_seed(self) -> bool:
         """Whether the function takes the seed alone.
@@ -175,6 +180,10 @@ class FunctionTrainer:
         """Digests of the code."""
         return code_of_function(self.function)
 
+    def code_of(self, settings: Mapping[str, Any]) -> Code:
+        """Digests of the files that the settings of a recipe name: none, a model in service is a setting with a digest."""
+        return {}
+
     def for_another_process(self) -> Reference:
         """How another process finds the function."""
         return reference_to(self.function)
@@ -184,7 +193,8 @@ class FunctionTrainer:
 
     def train(self, run: Run) -> Any:
         """What the function returns."""
-        return self.function(run.seed if self.takes_seed() else run, **run.settings)
+        plain = {name: value for name, value in run.settings.items() if not isinstance(value, ServedFile)}
+        return self.function(run.seed if self.takes_seed() else run, **plain)
 
 
 @dataclass(frozen=True)
@@ -217,6 +227,10 @@ class CommandTrainer:
         """Digests of the files that the command names."""
         return code_of_command(self.command, Path(self.directory))
 
+    def code_of(self, settings: Mapping[str, Any]) -> Code:
+        """Digests of the files that the words of a recipe name, such as the predictions of the model in service."""
+        return code_of_command(settings.get("arguments", ()), Path(self.directory))
+
     def for_another_process(self) -> CommandTrainer:
         return self
 
@@ -230,8 +244,8 @@ class CommandTrainer:
             TrainingFailed: the command failed or wrote no predictions.
         """
         out = run.folder / "predictions"
-        for old in _written(out):
-            old.unlink()
+        for old in [*_written(out), run.folder / COSTS]:
+            old.unlink(missing_ok=True)
         values = {"seed": run.seed, "out": out, "replica": run.replica, "recipe": run.recipe, "folder": run.folder}
 
         def filled(word: str) -> str:
@@ -258,7 +272,23 @@ class CommandTrainer:
             failed = TrainingFailed(f"the command ended with {how}: {lines[-1] if lines else 'no output'}")
             failed.add_note("".join(last))
             raise failed
+        _add_costs(run)
         return _predictions(out, shlex.join(words))
+
+
+def _add_costs(run: Run) -> None:
+    """The costs that a command states in a file of its folder.
+
+    Raises:
+        TrainingFailed: the file has no JSON object of numbers.
+    """
+    path = run.folder / COSTS
+    if not path.exists():
+        return
+    try:
+        run.cost(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as error:
+        raise TrainingFailed(f'{COSTS}: expected a JSON object of numbers, such as {{"gpu_hours": 3.2}} ({error})') from None
 
 
 def _written(out: Path) -> list[Path]:
@@ -326,7 +356,11 @@ def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[
                 )
             found[recipe] = {"arguments": words} if words else {}
         elif isinstance(given, Mapping):
-            found[recipe] = dict(given)
+            found[recipe] = {name: served_by_table(value, f"recipes.{recipe}.{name}") for name, value in given.items()}
+            if any(isinstance(value, ServedFile) for value in found[recipe].values()) and trainer.takes_seed():
+                raise BadSpec(
+                    f"recipe {recipe!r}: names a model in service, which train(seed) cannot see; use train(run) and run.logged or run.start"
+                )
         else:
             raise BadSpec(f"recipe {recipe!r}: got {given!r}, expected a dict of keyword arguments for the function")
     return found

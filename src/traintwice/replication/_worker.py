@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TypedDict
 
 LENGTH = 8
@@ -21,6 +22,11 @@ class Message(TypedDict):
 
     path: list[str]
     arguments: list[str]
+
+
+def surroundings() -> Message:
+    """The surroundings of the user's code in this process."""
+    return Message(path=[entry or str(Path.cwd()) for entry in sys.path], arguments=sys.argv)
 
 
 def main() -> None:

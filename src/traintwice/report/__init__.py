@@ -3,17 +3,29 @@
 The report of a study needs torch, that of a diff does not. Names are loaded on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
 
 if TYPE_CHECKING:
     from traintwice.report._findings import sentences
-    from traintwice.report._writing import diff_page, plain, write, write_diff
+    from traintwice.report._plots import Plots, plots_of
+    from traintwice.report._writing import diff_page, plain, write, write_chain, write_diff, write_history, write_tuned
 
-__all__ = ["diff_page", "plain", "sentences", "write", "write_diff"]
+__all__ = [
+    "Plots",
+    "diff_page",
+    "plain",
+    "plots_of",
+    "sentences",
+    "write",
+    "write_chain",
+    "write_diff",
+    "write_history",
+    "write_tuned",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'traintwice.report' has no attribute {name!r}")
-    return getattr(import_module(f"traintwice.report.{'_findings' if name == 'sentences' else '_writing'}"), name)
+if not TYPE_CHECKING:
+    _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}
+    _PLACES |= dict.fromkeys(["Plots", "plots_of"], f"{__name__}._plots")
+    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES)

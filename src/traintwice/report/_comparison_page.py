@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from traintwice._formatting import visible
-from traintwice._versions import versions
-from traintwice.compare._gate_types import GateResult
+from traintwice._versions import made_by
+from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff
-from traintwice.report._comparison_charts import confidence_chart, density_chart, flow_chart
+from traintwice.gates._gate_types import GateResult
 from traintwice.report._document import render
-from traintwice.report._slice_charts import forest_chart, periods_chart
+from traintwice.report._plots import CHARTS
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._diff import bounds, notes, reviews
 from traintwice.tables._gate import budgets_table, gate_sentence
@@ -31,16 +31,7 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         An HTML document. Everything from files is escaped. Its content security policy forbids every connection and all scripts but
         its own two. It has ids and rows only if ``diff`` has them.
     """
-    overall = next((m.estimate.value for m in diff.measures if m.name == "churn"), 0.0)
-    drawn = (
-        density_chart(diff.joint) if diff.joint is not None else None,
-        flow_chart(diff),
-        forest_chart("slices", "slices", diff.slices, overall),
-        forest_chart("predicted", "predicted classes", diff.predicted, overall),
-        periods_chart(diff),
-        confidence_chart(diff),
-    )
-    figures = [figure for figure in drawn if figure is not None]
+    figures = [figure for draw in CHARTS.values() if (figure := draw(diff)) is not None]
     numbers = (
         tables.quality(diff),
         tables.disagreement(diff),
@@ -50,19 +41,21 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         tables.movement(diff),
         tables.calibration(diff),
     )
+    words = of_launches if diff.launches is not None else str
     parts = {"slices": diff.slices, "predicted": diff.predicted, "periods": diff.periods}
     return render(
         "diff.html.j2",
         figures,
         names=(visible(diff.old), visible(diff.new)),
-        version=versions()["traintwice"],
+        made=made_by(),
         facts=matching(diff.alignment),
         gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
         verdict=sentence(visible(diff.headline)),
         answers=[(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers],
         warnings=[sentence(visible(w)) for w in diff.warnings],
         floors=[sentence(against_floor(floor)) for floor in diff.floors],
-        margin=sentence(margin_in_words(diff.floors[0])) if diff.floors else "",
+        noise="retraining" if diff.launches is None else "earlier launches",
+        margin=sentence(words(margin_in_words(diff.floors[0]))) if diff.floors else "",
         shown={figure.name for figure in figures},
         kind=diff.joint.kind if diff.joint is not None else "",
         bins=diff.joint.bins if diff.joint is not None else 0,

@@ -140,12 +140,24 @@ def environment(results: Results) -> list[tuple[str, str]]:
         ),
         ("data digest", data.digest),
         ("training", f"{found['training_seconds']:,.0f} process seconds"),
+        ("randomness", _free_sources(results)),
     ]
     for title in ("versions", "numerics"):
         for number, values in enumerate(found[title], start=1):
             which = f" ({number} of {len(found[title])})" if len(found[title]) > 1 else ""
             lines.append((title + which, ", ".join(f"{name} {value}" for name, value in values.items())))
     return lines
+
+
+def _free_sources(results: Results) -> str:
+    """Sources of randomness that differ between the replicas of each row, rows with the same sources together."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, row in results.rows.items():
+        rows.setdefault(row.recipe.free(), []).append(name)
+    parts = [", ".join(free) or "none" for free in rows]
+    if len(rows) == 1:
+        return f"free in every row: {parts[0]}"
+    return "free: " + "; ".join(f"{free} ({', '.join(names)})" for free, names in zip(parts, rows.values(), strict=True))
 
 
 def by_confidence(results: Results, row: str, bins: int = BINS) -> list[dict[str, Any]]:

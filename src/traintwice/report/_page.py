@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from traintwice._versions import versions
+from traintwice._versions import made_by
+from traintwice.compare import Against
 from traintwice.report import _facts as facts
 from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
 from traintwice.report._document import render
@@ -24,12 +25,13 @@ KINDS: tuple[tuple[FindingKind, str, str], ...] = (
 PICTURE_WIDTH = 112
 
 
-def page(results: Results, *, level: float = 0.95) -> str:
+def page(results: Results, *, level: float = 0.95, against: Against | None = None) -> str:
     """The whole report.
 
     Args:
         results: of a study.
         level: of all intervals, and of the Holm-adjusted comparisons.
+        against: the comparison with the model in service; None without.
     Returns:
         An HTML document. Its content security policy forbids every connection and all scripts but its own two.
     """
@@ -44,7 +46,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         figures,
         name=results.experiment.name,
         facts=facts.headline(results),
-        version=versions()["traintwice"],
+        made=made_by(),
         sentences=in_words(found, results),
         kinds=KINDS,
         choice=choice,
@@ -60,6 +62,7 @@ def page(results: Results, *, level: float = 0.95) -> str:
         best=best,
         picture=_picture_size(results.data.pixels),
         stream=stream,
+        against=None if against is None else against.sheet(),
         table=table,
         groups=facts.groups(table),
         reading=facts.reading(table),

@@ -14,12 +14,13 @@ from traintwice.report._style import INK, QUIET, Figure, finish
 from traintwice.tables._words import findings, slice_name
 from traintwice.types import Estimate
 
-MOST_SLICES = {"wide": 30, "narrow": 15}
+MOST_SLICES = 30
+"""Slices in a chart, in both widths; significant ones are among them first."""
 
 KINDS = ("significant", "not significant")
 
 
-def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float) -> Figure | None:
+def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, same_axis: Sequence[Slice] = ()) -> Figure | None:
     """Churn of each slice with its interval, and its noise floor if there are retrains.
 
     Args:
@@ -27,17 +28,18 @@ def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float) 
         what: a plural noun for the slices.
         slices: in the order of the chart.
         overall: churn of all rows.
+        same_axis: slices of another chart on the page, which has the same axis.
     """
     if not slices:
         return None
     records = _records(slices)
     significant = sum(r["kind"] == KINDS[0] for r in records)
     text = f"Churn of {len(records)} {what}, {significant} with a significant finding; churn of all rows {100 * overall:.2f} %."
-    shown = MOST_SLICES["wide"]
-    note = f"The first {shown} of {len(records)}; the table has more." if len(records) > shown else ""
+    shown = sorted(sorted(range(len(records)), key=lambda i: records[i]["kind"] != KINDS[0])[:MOST_SLICES])
+    note = f"{len(shown)} of {len(records)}, significant ones first; the table has more." if len(records) > len(shown) else ""
+    end = max(r["high"] for r in (*(records[i] for i in shown), *_records(same_axis)[:MOST_SLICES]))
     wide, narrow = (
-        _forest(records[: MOST_SLICES[which]], 100 * overall, width, label, text)
-        for which, width, label in (("wide", 460, 220), ("narrow", 165, 110))
+        _forest([records[i] for i in shown], 100 * overall, end, width, label, text) for width, label in ((460, 220), (165, 110))
     )
     return Figure(name, text, wide, narrow, note)
 
@@ -95,9 +97,11 @@ def _ends(estimate: Estimate) -> dict[str, float]:
     return {name: 100 * (estimate.value if end != end else end) for name, end in (("low", estimate.low), ("high", estimate.high))}
 
 
-def _forest(records: list[dict[str, Any]], overall: float, width: int, label: int, text: str) -> dict[str, Any]:
+def _forest(records: list[dict[str, Any]], overall: float, end: float, width: int, label: int, text: str) -> dict[str, Any]:
     names = [r["slice"] for r in records]
-    y = alt.Y("slice:N", sort=names, title=None, axis=alt.Axis(labelLimit=label, domain=False, ticks=False, grid=True))
+    y = alt.Y(
+        "slice:N", sort=names, title=None, axis=alt.Axis(labelLimit=label, labelPadding=8, domain=False, ticks=False, grid=True)
+    )
     colour = alt.Color(
         "kind:N", scale=alt.Scale(domain=list(KINDS), range=[ORANGE, BLUE]), legend=alt.Legend(title=None, orient="top")
     )
@@ -114,7 +118,7 @@ def _forest(records: list[dict[str, Any]], overall: float, width: int, label: in
     layers = [
         alt.Chart(alt.NamedData("all"))
         .mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
-        .encode(x=alt.X("overall:Q", title="churn (%)", axis=alt.Axis(tickCount=5))),
+        .encode(x=alt.X("overall:Q", title="churn (%)", scale=alt.Scale(domain=(0, end), nice=True), axis=alt.Axis(tickCount=5))),
         base.mark_rule(strokeWidth=1.8, aria=False).encode(x="low:Q", x2="high:Q", y=y, color=colour),
         base.mark_point(filled=True, size=70, opacity=1).encode(x="churn:Q", y=y, color=colour, tooltip=tooltip),
     ]

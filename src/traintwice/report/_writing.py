@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from traintwice._files import write_whole
-from traintwice.compare._gate_types import GateResult
+from traintwice._typed import typed
+from traintwice.compare._against import Against
+from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require
+from traintwice.gates._gate_types import GateResult
 
 if TYPE_CHECKING:
-    from traintwice.study import Results
+    from traintwice.report._style import Figure
+    from traintwice.study import ChainResults, Results, Tuned
+    from traintwice.tables import Sheet
 
 
-def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95) -> Path:
+@typed
+def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95, against: Against | None = None) -> Path:
     """Write the report of a study into a directory.
 
         index.html        the page: findings, charts, examples, table, how to reproduce it; one file that works offline
@@ -30,6 +37,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
         results: of a study.
         out: the directory; created if missing. Files of these names in it are replaced, each as a whole or not at all.
         level: of all intervals, and of the comparisons.
+        against: the comparison with the model in service, to show on the page.
     Returns:
         The path of the page.
     Raises:
@@ -43,23 +51,17 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95)
     files = {
         "table.md": table.to_markdown(),
         "table.csv": table.to_csv(),
-        "results.json": json.dumps(plain(results, level=level), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "results.json": json.dumps(plain(results, level=level, against=against), indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n",
         "experiment.toml": results.experiment.to_toml(),
-        "index.html": page(results, level=level),
+        "index.html": page(results, level=level, against=against),
     }
     if (stream := progressive_findings(results, level=level)) is not None:
         files["stream.md"] = "\n".join(part.to_markdown() for part in stream.tables)
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            write_whole(folder / name, text.encode())
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
-    return folder / "index.html"
+    return _write_folder(Path(out), files)
 
 
-def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
+def plain(results: Results, *, level: float = 0.95, against: Against | None = None) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in sentences."""
     from traintwice.report._findings import sentences
     from traintwice.study import progressive_findings, source_shares, verdict
@@ -68,9 +70,66 @@ def plain(results: Results, *, level: float = 0.95) -> dict[str, Any]:
     sources = {} if shares is None else {"sources": shares.to_dict()}
     found = progressive_findings(results, level=level)
     stream = {} if found is None else {"stream": found.to_dict()}
-    return {**results.to_dict(level=level), **sources, **stream, "findings": sentences(verdict(results, level=level), results)}
+    served = {} if against is None else {"against_served": against.to_dict()}
+    return {
+        **results.to_dict(level=level),
+        **sources,
+        **stream,
+        **served,
+        "findings": sentences(verdict(results, level=level), results),
+    }
 
 
+def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
+    """Write the report of a chain of retrains: ``index.html``, and ``results.json`` with all numbers.
+
+    Args:
+        results: what `traintwice.chain` returns.
+        out: the directory; created if missing. Files of these names in it are replaced.
+    Returns:
+        The path of the page.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
+    """
+    _require_charts()
+    import tomli_w
+
+    from traintwice.report._chain import drift_of_chain
+
+    toml = tomli_w.dumps(results.chain.to_dict())
+    title = f"{results.chain.name}: how far do daily retrains drift?"
+    page = _sheet_page(results.sheet(), drift_of_chain(results), title=title, kicker="chain of retrains", toml=toml)
+    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
+
+
+def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
+    """Write the report of a search: ``index.html``, and ``results.json`` with all numbers and trials.
+
+    Args:
+        found: what `traintwice.tune` returns.
+        out: the directory; created if missing. Files of these names in it are replaced.
+    Returns:
+        The path of the page.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
+    """
+    _require_charts()
+    from traintwice.report._front import front_of_search
+
+    title = f"{found.tuning.study.name}: accuracy, churn and calibration by setting"
+    page = _sheet_page(found.sheet(), front_of_search(found), title=title, kicker="search for weights", toml=found.toml())
+    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(found.to_dict(), indent=1) + "\n"})
+
+
+def _sheet_page(sheet: Sheet, figure: Figure, **values: Any) -> str:
+    """A page with one chart and the tables of a sheet."""
+    from traintwice._versions import versions
+    from traintwice.report._document import render
+
+    return render("sheet.html.j2", [figure], sheet=sheet, chart=figure.name, version=versions()["traintwice"], **values)
+
+
+@typed
 def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
     """The report of a diff as an HTML document that loads nothing and runs only its own scripts.
 
@@ -86,6 +145,7 @@ def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
     return page(diff, gate)
 
 
+@typed
 def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | None = None) -> Path:
     """Write the report of a diff: one HTML file that works offline.
 
@@ -98,12 +158,43 @@ def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | N
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
     """
-    out = Path(path)
+    return _written(Path(path), diff_page(diff, gate=gate))
+
+
+def write_history(found: History, path: str | os.PathLike[str]) -> Path:
+    """Write the page of a ledger's launches over time: one HTML file that works offline.
+
+    Args:
+        found: what `traintwice.history` returns.
+        path: of the file; an existing file is replaced as a whole or not at all.
+    Returns:
+        The path.
+    Raises:
+        MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
+    """
+    _require_charts()
+    from traintwice.report._history_page import page
+
+    return _written(Path(path), page(found))
+
+
+def _written(out: Path, text: str) -> Path:
     try:
-        write_whole(out, diff_page(diff, gate=gate).encode("utf-8", "backslashreplace"))
+        write_whole(out, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise _cannot_write(out, error) from None
     return out
+
+
+def _write_folder(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files into a folder; returns the path of the page."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(folder / name, text.encode())
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    return folder / "index.html"
 
 
 def _require_charts() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.schedules._weights import Weight, at_step, check_length, check_steps, in_steps, resolve, unresolved
 
 
 @dataclass(frozen=True)
+@typed
 class LinearDecay:
     """Linear decay from 1 at the first step to ``to`` one step after the last.
 
@@ -42,6 +44,7 @@ class LinearDecay:
 
 
 @dataclass(frozen=True)
+@typed
 class CosineDecay:
     """Half a cosine from 1 at the first step to 0 one step after the last.
 
@@ -68,6 +71,7 @@ class CosineDecay:
 
 
 @dataclass(frozen=True)
+@typed
 class StepDecay:
     """A multiplication by a factor at each of several steps.
 
@@ -112,6 +116,7 @@ class StepDecay:
 
 
 @dataclass(frozen=True)
+@typed
 class CyclicCosine:
     """Several cosine decays in a row, each from 1 to nearly 0, for snapshot ensembles.
 
@@ -151,6 +156,7 @@ class CyclicCosine:
 
 
 @dataclass(frozen=True)
+@typed
 class WarmUp:
     """Linear warm-up from 1/T at the first step to 1, times another schedule.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 
@@ -27,6 +28,7 @@ Weight: TypeAlias = float | Schedule
 
 
 @dataclass(frozen=True)
+@typed
 class Ramp:
     """Linear ramp from 0 at step 0 to ``to``, constant afterwards.
 
@@ -60,6 +62,7 @@ class Ramp:
 
 
 @dataclass(frozen=True)
+@typed
 class Jump:
     """Step function: 0 before step T, ``to`` from step T on.
 
@@ -93,6 +96,7 @@ class Jump:
 
 
 @dataclass(frozen=True)
+@typed
 class Complement:
     """One minus a weight, for a blend (1 − α)·a + α·b whose α follows a schedule.
 
@@ -111,11 +115,13 @@ class Complement:
         return 1.0 - at_step(self.of, step)
 
 
+@typed
 def at_step(weight: Weight, step: int) -> float:
     """The value of a weight, constant or scheduled, at a step."""
     return weight(step) if callable(weight) else float(weight)
 
 
+@typed
 def resolve(weight: Weight, steps_per_epoch: int, total_steps: int | None = None) -> Weight:
     """The same weight in steps."""
     return weight.resolve(steps_per_epoch, total_steps) if isinstance(weight, Schedule) else weight

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import special
+from traintwice.statistics._special import normal_quantile, t_quantile_of
 
 Scale = Literal["log", "logit", "plain", "none"]
 """See `traintwice.metrics._definition.Scale`."""
@@ -33,7 +33,7 @@ def t_quantile(probability: float, freedom: float) -> float:
     >>> round(t_quantile(0.975, 9), 3), round(t_quantile(0.975, math.inf), 3)
     (2.262, 1.96)
     """
-    return float(special.ndtri(probability) if math.isinf(freedom) else special.stdtrit(freedom, probability))
+    return normal_quantile(probability) if math.isinf(freedom) else t_quantile_of(freedom, probability)
 
 
 def half_width(parts: tuple[Part, ...], level: float) -> float:
@@ -92,8 +92,12 @@ def scaled_bounds(value: float, half: float, scale: Scale, *, most: float = math
         return NO_BOUNDS
     r = half / (full * p * (1 - p))
     down, up = r + max(2 * p - 1, 0.0) * r * r / 2, r + max(1 - 2 * p, 0.0) * r * r / 2
-    centre = special.logit(p)
-    return full * float(special.expit(centre - down)), full * float(special.expit(centre + up))
+    odds = p / (1 - p)
+    return full * _share(odds * math.exp(-down)), full * _share(odds * math.exp(min(up, 700.0)))
+
+
+def _share(odds: float) -> float:
+    return odds / (1 + odds) if math.isfinite(odds) else 1.0
 
 
 def wilson(share: float, units: float, level: float, freedom: float = math.inf) -> Bounds:

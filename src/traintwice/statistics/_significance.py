@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import special
+
+from traintwice.statistics._special import binomial_cdf, normal_cdf, t_cdf
 
 ENOUGH = 2_000
 """Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
@@ -18,8 +19,8 @@ def t_two_sided(statistic: float, freedom: float) -> float:
     >>> round(t_two_sided(2.262, 9), 3)
     0.05
     """
-    tail = special.ndtr(-abs(statistic)) if math.isinf(freedom) else special.stdtr(freedom, -abs(statistic))
-    return float(2 * tail)
+    tail = float(normal_cdf(-abs(statistic))) if math.isinf(freedom) else t_cdf(freedom, -abs(statistic))
+    return 2 * tail
 
 
 def p_of_zero(value: float, variance: float, freedom: float) -> float:
@@ -52,9 +53,10 @@ def mcnemar(regressed: int, improved: int, *, mid: bool = False) -> float:
     total, least = regressed + improved, min(regressed, improved)
     if total == 0:
         return 1.0
-    p = 2 * float(special.bdtr(least, total, 0.5))
+    p = 2 * binomial_cdf(least, total, 0.5)
     if mid:
-        exactly = math.exp(_log_choose(total, least) - total * math.log(2))
+        log_choose = math.lgamma(total + 1) - math.lgamma(least + 1) - math.lgamma(total - least + 1)
+        exactly = math.exp(log_choose - total * math.log(2))
         p = 1.0 if 2 * least == total else p - exactly
     return min(p, 1.0)
 
@@ -81,8 +83,9 @@ def hypergeometric_mid_p(inside: int, rows_inside: int, total: int, rows: int) -
     # Counts further than 40 standard deviations from the mean have no probability that a float can hold.
     reach = 40 * math.sqrt(variance) + 40
     x = np.arange(max(low, math.floor(min(expected - reach, inside))), min(high, math.ceil(max(expected + reach, inside))) + 1)
-    log_p = _log_choose(rows_inside, x) + _log_choose(rows - rows_inside, total - x) - _log_choose(rows, total)
-    return _two_sided_mid_p(np.exp(log_p), inside - int(x[0]))
+    before = x[:-1].astype(np.float64)
+    ratios = (rows_inside - before) * (total - before) / ((before + 1) * (rows - rows_inside - total + before + 1))
+    return _two_sided_mid_p(_from_ratios(ratios), inside - int(x[0]))
 
 
 def binomial_mid_p(count: int, total: int, share: float) -> float:
@@ -95,8 +98,8 @@ def binomial_mid_p(count: int, total: int, share: float) -> float:
         return 1.0
     if min(total * share, total * (1 - share)) > ENOUGH:
         return t_two_sided((count - total * share) / math.sqrt(total * share * (1 - share)), math.inf)
-    x = np.arange(total + 1)
-    return _two_sided_mid_p(np.exp(_log_choose(total, x) + x * math.log(share) + (total - x) * math.log1p(-share)), count)
+    before = np.arange(total, dtype=np.float64)
+    return _two_sided_mid_p(_from_ratios((total - before) / (before + 1) * (share / (1 - share))), count)
 
 
 def slice_against_floor(changed: float, again: Sequence[float]) -> float:
@@ -180,8 +183,11 @@ def least_that(enough: Callable[[int], bool], most: int) -> int | None:
     return low
 
 
-def _log_choose(n: float, k: float | np.ndarray) -> np.ndarray:
-    return np.asarray(special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1))
+def _from_ratios(ratios: np.ndarray) -> np.ndarray:
+    """Probabilities that sum to 1, from the ratio of each to the one before it."""
+    logs = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
+    found = np.exp(logs - logs.max())
+    return np.asarray(found / found.sum())
 
 
 def _two_sided_mid_p(probabilities: np.ndarray, at: int) -> float:

@@ -1,5 +1,10 @@
 """Studies: plan the missing replicas, train them, gather the results."""
 
+from typing import TYPE_CHECKING
+
+from traintwice._names import lazy
+from traintwice.study._chain import Chain, ChainPlan, prepare_chain, train_chain
+from traintwice.study._chain_results import ChainResults, chain, gather_chain
 from traintwice.study._checkpoint import Every
 from traintwice.study._determinism import Audit, audit
 from traintwice.study._experiment import Experiment
@@ -9,8 +14,11 @@ from traintwice.study._replica_files import Damage
 from traintwice.study._results import MATCHED, MEASURES, Results, gather
 from traintwice.study._rows import Caution, RowResult, cautions
 from traintwice.study._runner import Finished, prepare, run, train_missing
+from traintwice.study._search import Range, Search, Tuning, least_change
 from traintwice.study._store import Store
 from traintwice.study._tables import component_table, source_shares
+from traintwice.study._tune import final, recorded, search, tune, tuned
+from traintwice.study._tuned import Trial, Tuned
 from traintwice.study._verdict import Finding, Verdict, verdict
 
 __all__ = [
@@ -18,6 +26,9 @@ __all__ = [
     "MEASURES",
     "Audit",
     "Caution",
+    "Chain",
+    "ChainPlan",
+    "ChainResults",
     "Damage",
     "Drift",
     "Every",
@@ -26,20 +37,39 @@ __all__ = [
     "Finished",
     "Plan",
     "ProgressiveFindings",
+    "Range",
     "Results",
     "RowResult",
+    "Search",
     "Store",
+    "Trial",
+    "Tuned",
+    "Tuning",
     "Verdict",
     "audit",
     "cautions",
+    "chain",
     "component_table",
+    "final",
     "gather",
+    "gather_chain",
+    "least_change",
     "plan",
     "prepare",
+    "prepare_chain",
     "progressive_findings",
+    "recorded",
     "relative_change",
     "run",
+    "search",
     "source_shares",
+    "train_chain",
     "train_missing",
+    "tune",
+    "tuned",
     "verdict",
 ]
+
+
+if not TYPE_CHECKING:  # the nearest names, for whoever mistypes one
+    __getattr__, __dir__ = lazy(__name__, __all__)

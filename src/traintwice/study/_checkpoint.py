@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
@@ -90,19 +91,32 @@ class Checkpoint:
         numerics: of this training.
         clock: when to save.
         share: fraction of the elapsed time that counts for this replica, where several are trained together.
+        code: digests of the user's code that the training runs.
 
     Attributes:
         resumed: steps at which this training, or an interrupted one before it, resumed from a checkpoint.
         ignored: why a checkpoint that was found was not used; None where there was none.
     """
 
-    def __init__(self, store: Store, key: str, replica: int, numerics: Numerics, clock: Clock, share: float = 1.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        key: str,
+        replica: int,
+        numerics: Numerics,
+        clock: Clock,
+        share: float = 1.0,
+        *,
+        code: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = store.checkpoint(key, replica)
         self._store = store
         self.clock, self.share = clock, share
         self.resumed: list[int] = []
         self.ignored: str | None = None
         self._identity: dict[str, Any] = {"format": FORMAT, "key": key, "replica": replica, "numerics": numerics.plain()}
+        if code:
+            self._identity["code"] = dict(code)
         self._started = time.monotonic()
         self._before = 0.0
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from traintwice._decoding import check_types
+from traintwice._typed import check_types
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
@@ -27,6 +27,9 @@ MOST_REPLICAS = 100_000
 
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
+
+TUNE = "tune"
+"""Table of a file with a search for weights, which `traintwice tune` reads and a study leaves out."""
 
 CONTROL = "control"
 """Key of a row with controls by name, applied to the base recipe before the row's other changes."""
@@ -169,6 +172,8 @@ class Experiment:
     def override(self, settings: list[str]) -> Experiment:
         """The experiment with settings of the form ``key=value`` changed; ``recipe.`` before a key of the recipe may be left out.
 
+        A changed setting of the base recipe changes the earlier models (teacher, start) of all rows too, where they have the base's value.
+
         Raises:
             BadSpec: a setting of another form. UnknownName: an unknown key.
         Example:
@@ -185,7 +190,10 @@ class Experiment:
                 if key not in recipe_keys:
                     raise unknown("setting", key, [*SETTINGS, *recipe_keys], hint=f"(in --set {setting})")
                 change = {"recipe": change}
+            base = plain["recipe"]
             plain = merge(plain, change, "--set")
+            for row in [plain["recipe"], *plain["rows"].values()] if "recipe" in change else []:
+                _change_earlier(row, base, change["recipe"])
         return Experiment.from_dict(plain)
 
     @classmethod
@@ -206,6 +214,7 @@ class Experiment:
             plain = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # TOML, or a number of thousands of digits
             raise BadSpec(f"{path}: not a TOML file ({error})") from None
+        plain.pop(TUNE, None)
         return cls.from_dict(plain, source=str(path))
 
 
@@ -230,6 +239,16 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: str) -> dic
         else:
             merged[key] = value
     return merged
+
+
+def _change_earlier(row: dict[str, Any], base: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+    """Change settings of the earlier models of a row that have the value of the base, in place."""
+    for name in ("start", "teacher"):
+        if isinstance(row.get(name), Mapping):
+            recipe = row[name]["recipe"]
+            same = {key: value for key, value in change.items() if recipe.get(key) == base.get(key)}
+            row[name] = {**row[name], "recipe": merge(recipe, same, "--set")}
+            _change_earlier(row[name]["recipe"], base, change)
 
 
 def _multiple(old: float, value: str, path: str) -> float:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from traintwice.data import Dataset, Split
+from traintwice.data import Dataset, PackedShape, Split
 from traintwice.engine._deployed import FORMATS, Deployed, deployed, export_model
 from traintwice.engine._reading import Inputs
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, BadSpec
 from traintwice.study._results import Results
 from traintwice.study._store import Store
 
@@ -34,6 +34,11 @@ CHECKED = 1000
 
 def as_networks_take_them(inputs: np.ndarray, data: Dataset) -> np.ndarray:
     """Inputs ``N ...`` in float32: bytes are scaled as in the data set, numbers are unchanged."""
+    if isinstance(data.shape, PackedShape):
+        raise BadSpec(
+            f"{data.name}: has several inputs or whole numbers, which export and predict do not take; train with --save-weights and "
+            "load the weights into your own module"
+        )
     scaling = data.train.scaling if inputs.dtype == np.uint8 else None
     unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)
     return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs))).numpy()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
-from traintwice.data import Dataset
+from traintwice._code import Code, changes
+from traintwice._typed import typed
+from traintwice.data import Dataset, Source
 from traintwice.engine import (
     DEFAULT_EXECUTION,
     Choice,
     Execution,
     choose,
     group_size,
+    note_on_last_batch,
     numerics_of,
     with_chosen_engine,
 )
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.specs import key_of
+from traintwice.study._code_of import code_of
 from traintwice.study._experiment import Experiment
 from traintwice.study._replica_files import Damage
 from traintwice.study._store import Store
@@ -35,6 +40,7 @@ class Task:
         save_weights: whether another replica or the user needs its weights.
         execution: how the replica is trained; the tasks of a plan name a chosen engine.
         at_once: how many replicas the engine trains together.
+        source, seed: of the replica, where they are not those of the experiment.
     """
 
     key: str
@@ -45,6 +51,8 @@ class Task:
     save_weights: bool = False
     execution: Execution = DEFAULT_EXECUTION
     at_once: int = 1
+    source: Source | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Plan:
         damaged: damaged replicas in the store; they are among the missing.
         engines: the engine of each row, and why it was chosen.
         execution: how to train the missing replicas, as requested.
+        notes: what the user has to know of a row's training, in words.
     """
 
     keys: dict[str, str]
@@ -64,14 +73,17 @@ class Plan:
     damaged: tuple[Damage, ...]
     engines: dict[str, Choice]
     execution: Execution = DEFAULT_EXECUTION
+    notes: dict[str, str] = field(default_factory=dict)
 
 
+@typed
 def plan(
     experiment: Experiment,
     data: Dataset,
     store: Store,
     *,
     mix_numerics: bool = False,
+    mix_code: bool = False,
     save_weights: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
@@ -81,13 +93,14 @@ def plan(
         experiment, data: the experiment and its data set.
         store: the store with finished replicas.
         mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones in one row.
+        mix_code: allow replicas of different versions of the user's code in one row.
         save_weights: store the weights of all replicas; otherwise only of those that others start or learn from.
         execution: how to train.
     Returns:
         The plan.
     Raises:
         BadSpec: an engine that cannot train a recipe, or a device that this machine does not have.
-        StoreError: finished replicas of a row were trained with other numerics than this machine's.
+        StoreError: finished replicas of a row were trained with other numerics than this machine's, or with other code of the user's.
     """
     keys = {row: experiment.key(row, data) for row in experiment.rows}
     wanted: dict[tuple[str, int], Task] = {}
@@ -95,24 +108,53 @@ def plan(
         for row, recipe in experiment.rows.items():
             _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
     engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
+    mix = {"mix_numerics": mix_numerics, "mix_code": mix_code}
+    missing, damaged = missing_of(wanted.values(), lambda _: data, store, experiment.data, execution=execution, **mix)
+    notes = {row: note for row, recipe in experiment.rows.items() if (note := note_on_last_batch(recipe, data)) is not None}
+    return Plan(keys, missing, damaged, engines, execution, notes)
+
+
+def missing_of(
+    wanted: Iterable[Task],
+    data_of: Callable[[Task], Dataset],
+    store: Store,
+    source: Source,
+    *,
+    mix_numerics: bool = False,
+    mix_code: bool = False,
+    execution: Execution = DEFAULT_EXECUTION,
+) -> tuple[tuple[Task, ...], tuple[Damage, ...]]:
+    """The tasks whose replicas a store lacks, with their engine, and the damaged replicas among them.
+
+    Raises:
+        StoreError: see `plan`.
+    """
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, dict[int, PlainNumerics]] = {}
-    for task in wanted.values():
+    codes: dict[str, dict[int, Code]] = {}
+    recorded: dict[str, Task] = {}
+    for task in wanted:
         record = store.record(task.key, task.replica)
         if isinstance(record, Damage):
             damaged.append(record)
         elif record is not None:
             finished.setdefault(task.key, {})[task.replica] = record["numerics"]
+            codes.setdefault(task.key, {})[task.replica] = record.get("code", {})
+            recorded.setdefault(task.key, task)
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
-    by_key = {task.key: _with_engine(task, data, execution) for task in missing}
+    first = {task.key: task for task in reversed(missing)}
+    by_key = {key: _with_engine(task, data_of(task), execution) for key, task in first.items()}
     if not mix_numerics:
         for task in by_key.values():
-            _same_numerics(task, data, finished.get(task.key, {}), store)
-    missing = [replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing]
-    return Plan(keys, tuple(missing), tuple(damaged), engines, execution)
+            _same_numerics(task, data_of(task), finished.get(task.key, {}), store)
+    if not mix_code:
+        for task in recorded.values():
+            _same_code(task, code_of(task.source or source, task.recipe), codes[task.key], store)
+    chosen = (replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing)
+    return tuple(chosen), tuple(damaged)
 
 
 PlainNumerics = dict[str, str | int]
@@ -136,6 +178,16 @@ def _want(
     save = save_weights or (known is not None and known.save_weights)
     wanted[at] = Task(at[0], known.row if known else row, replica, recipe, tuple(requires), save)
     return at
+
+
+def _same_code(task: Task, here: Code, finished: dict[int, Code], store: Store) -> None:
+    """Raise `StoreError` where a finished replica of the row comes from other code of the user's."""
+    for replica, there in finished.items():
+        if there and (changed := changes(there, here)):
+            raise StoreError(
+                f"{store.path}: replica {replica} of {task.row!r} was trained with other code ({', '.join(changed)} changed since). Use "
+                "another --store, change a setting of the function, or pass --mix-code (mix_code=True) to have both"
+            )
 
 
 def _same_numerics(task: Task, data: Dataset, finished: dict[int, PlainNumerics], store: Store) -> None:

@@ -31,10 +31,12 @@ class Record(TypedDict, total=False):
     data: dict[str, Any]
     numerics: dict[str, str | int]
     versions: dict[str, str]
+    code: dict[str, str]
     seconds: float
     finished: str
     steps: int
     resumed: list[int]
+    sample: dict[str, Any]
     diverged: str
     logits: str
     weights: str
@@ -77,6 +79,7 @@ class ReplicaFiles:
                 write_whole(self.path(_SUFFIX[name]), packed)
                 full[name] = digest_of_bytes(packed)
         write_whole(self.path("json"), as_json({**full, "record": digest(full)}))
+        self.path("failed").unlink(missing_ok=True)
 
     def read(self) -> tuple[Record, dict[str, bytes]] | Damage | None:
         """The record, and the bytes of "logits" and "weights" that were checked against it."""
@@ -103,6 +106,10 @@ class ReplicaFiles:
                 return self._damage(f"{path.name} is truncated or was changed after it was written")
         return cast(Record, found), contents
 
+    def write_failure(self, reason: str, traceback: str) -> None:
+        """Write down why the training of the replica raised."""
+        write_whole(self.path("failed"), as_json({"reason": reason, "traceback": traceback}))
+
     def remove(self) -> int:
         """Delete the files, the record first; returns the bytes freed.
 
@@ -110,7 +117,7 @@ class ReplicaFiles:
             StoreError: a file cannot be deleted.
         """
         freed = 0
-        for suffix in ("json", *_SUFFIX.values()):
+        for suffix in ("json", *_SUFFIX.values(), "failed"):
             path = self.path(suffix)
             try:
                 size = path.stat().st_size

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from traintwice import metrics
-from traintwice.compare import Difference, compare_with_baseline, interval
+from traintwice.compare import Against, Difference, compare_with_baseline, compare_with_served, interval
+from traintwice.compare._floor import MARGIN
 from traintwice.data import Dataset
 from traintwice.errors import BadInput, StoreError, TrainingFailed, Undefined, unknown
 from traintwice.metrics import Measurement, Metric
 from traintwice.metrics._components import ComponentDiagnostics, component_diagnostics
 from traintwice.predictions import Predictions
+from traintwice.served import Logged
 from traintwice.study._experiment import Experiment
 from traintwice.study._rows import Caution, DivergedReplicas, RowResult, cautions, identical_rows, notes_on, row_result
 from traintwice.study._store import Store
@@ -148,6 +151,24 @@ class Results:
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose predictions are bit-identical: usually a setting that has no effect."""
         return identical_rows(self.rows)
+
+    def against(
+        self, served: Logged | str | Path, *, id: str | None = None, level: float = 0.95, margin: float = MARGIN
+    ) -> Against:
+        """Compare every recipe with the model in service on the test rows; the floor is the churn of the recipe's own replicas.
+
+        Args:
+            served: its predictions of the test rows, a file or `Logged`.
+            id: name of the column of ids, see `Logged`.
+            level, margin: see `traintwice.compare.compare_with_served`.
+        Raises:
+            BadInput: the file lacks a test row, or has other classes.
+        """
+        logged = served if isinstance(served, Logged) else Logged(str(served), id=id)
+        data = self.data
+        answers = logged.probs(data.ids_of("test"), classes=data.classes, class_names=data.class_names).argmax(axis=1)
+        recipes = {name: (row.test, row.numbers) for name, row in self.rows.items()}
+        return compare_with_served(logged.file, answers, recipes, level=level, margin=margin)
 
     def table(self, which: Sequence[Metric] = MEASURES, *, matched: Sequence[Metric] = (), level: float = 0.95) -> Table:
         """One line per row: measures with intervals, then the cost of training and serving.

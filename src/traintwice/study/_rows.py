@@ -96,6 +96,10 @@ def notes_on(experiment: Experiment, rows: Mapping[str, RowResult], diverged: Di
         notes.append(
             f"With {replicas} replicas the intervals of measures between replicas are for {TARGET_IN_WORDS['examples']}."
         )
+    drawn = [name for name, row in rows.items() if "data" in row.recipe.free()]
+    if drawn:
+        which = "every row" if len(drawn) == len(rows) else ", ".join(drawn)
+        notes.append(f"Each replica draws its own training sample in {which}: this churn includes that of other training data.")
     notes += [
         f"{a} and {b} predict bit for bit the same: check whether a setting has no effect." for a, b in identical_rows(rows)
     ]

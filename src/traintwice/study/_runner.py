@@ -11,18 +11,20 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import IO, Any, Literal, TypeAlias, TypedDict
 
 from traintwice._processes import Started, cores, start_worker
-from traintwice.data import Dataset
+from traintwice._typed import typed
+from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import BadSpec, StoreError, TrainingFailed
 from traintwice.specs import encode, identity
 from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
+from traintwice.study._failures import failures_in_words
 from traintwice.study._plan import Plan, Task, plan
 from traintwice.study._results import Results, gather
 from traintwice.study._store import Store
@@ -48,12 +50,14 @@ class Finished:
     note: str | None = None
 
 
+@typed
 def run(
     experiment: Experiment,
     *,
     store: str | os.PathLike[str] | Store = "traintwice-runs",
     execution: Execution = DEFAULT_EXECUTION,
     mix_numerics: bool = False,
+    mix_code: bool = False,
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
 ) -> Results:
@@ -64,6 +68,7 @@ def run(
         store: directory of finished replicas; made where it does not exist.
         execution: engine, device, precision and number of worker processes.
         mix_numerics: allow old replicas of another engine, other threads, processor or versions together with new ones.
+        mix_code: allow replicas of different versions of your code (networks, loaders, losses by import path) together.
         save_weights: store the weights of all networks, to export them or to start from them; replicas without are trained again.
         checkpoint: how often a training in progress is saved, to resume after an interruption.
     Returns:
@@ -76,7 +81,11 @@ def run(
         raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
     store = store if isinstance(store, Store) else Store(store)
     data = experiment.data.load()
-    made = prepare(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    made = prepare(
+        experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
+    )
+    for row, note in made.notes.items():
+        warnings.warn(f"{row}: {note}", stacklevel=2)
     for finished in train_missing(experiment, data, store, made, checkpoint=checkpoint):
         if finished.note:
             warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
@@ -89,31 +98,33 @@ def prepare(
     store: Store,
     *,
     mix_numerics: bool = False,
+    mix_code: bool = False,
     save_weights: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Plan:
-    """Plan the study and write it down in the store.
+    """Plan the study. The store gets its name with the first finished replica.
 
     Raises:
-        StoreError: the store has a study of that name with other settings, or replicas with other numerics.
+        StoreError: the store has a study of that name with other settings, or replicas with other numerics or code.
     """
     known = store.study(experiment.name)
-    wanted = experiment.to_dict()
     if known is not None:
         source = f"{store.path}: study {experiment.name}"
         known = Experiment.from_dict(known, source=source).to_dict()  # adds settings that are newer than the file
+        wanted = experiment.to_dict()
+        wanted["rows"] = {row: changes for row, changes in wanted["rows"].items() if row in known["rows"]}  # rows may be added
         different = _differences({**known, "replicas": 0}, {**wanted, "replicas": 0})
         if different:
             raise StoreError(
                 f"{store.path}: has a study named {experiment.name!r} with other settings ({'; '.join(different[:3])}). Give this one "
                 f"another name (--name {experiment.name}-2) or another --store"
             )
-    made = plan(experiment, data, store, mix_numerics=mix_numerics, save_weights=save_weights, execution=execution)
+    made = plan(
+        experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
+    )
     recipes = {made.keys[row]: recipe for row, recipe in experiment.rows.items()}
     for key, recipe in (recipes | {task.key: task.recipe for task in made.missing}).items():
         store.prepare(key, identity(recipe, data.digest, experiment.seed))
-    if known is None:
-        store.save_study(experiment.name, wanted)
     return made
 
 
@@ -138,21 +149,33 @@ def train_missing(
     Raises:
         TrainingFailed: replicas failed (raised after all others were trained), or a worker died (raised at once).
     """
-    if made.missing:
-        jobs = made.execution.jobs or (1 if made.execution.on_gpu else cores())
-        yield from _train(experiment, store, made, jobs, checkpoint, [] if started is None else started)
+    with closing(train_tasks(experiment.data, experiment.seed, store, made, checkpoint, started)) as training:
+        for finished in training:
+            if store.study(experiment.name) is None:  # a longer study is written down at its end
+                _write_down(experiment, store)
+            yield finished
+    _write_down(experiment, store)
+
+
+def _write_down(experiment: Experiment, store: Store) -> None:
+    """Save the experiment, unless the store has it with as many rows and replicas."""
     known = store.study(experiment.name)
-    if known is None or known["replicas"] < experiment.replicas:
+    if known is None or known["replicas"] < experiment.replicas or len(known["rows"]) < len(experiment.rows):
         store.save_study(experiment.name, experiment.to_dict())
 
 
-def _train(
-    experiment: Experiment, store: Store, made: Plan, jobs: int, checkpoint: Every, started: list[Started]
+def train_tasks(
+    source: Source, seed: int, store: Store, made: Plan, checkpoint: Every, started: list[Started] | None
 ) -> Generator[Finished, None, None]:
+    """Train the missing replicas of a plan, see `train_missing`; source and seed are those of tasks without their own."""
+    if not made.missing:
+        return
+    jobs, started = made.execution.jobs or (1 if made.execution.on_gpu else cores()), [] if started is None else started
     waiting = _Waiting(made.missing, jobs)
     failed: dict[Task, str] = {}
+    tracebacks: dict[str, str] = {}
     wanted = range(min(jobs, len(made.missing)))
-    workers = [_Worker(started.pop() if started else start_worker(), experiment, store, checkpoint) for _ in wanted]
+    workers = [_Worker(started.pop() if started else start_worker(), source, seed, store, checkpoint) for _ in wanted]
     answers: _Answers = queue.Queue()
     try:
         for worker in workers:
@@ -177,6 +200,7 @@ def _train(
                 yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
             elif answer["outcome"] == "failed":
                 failed[task] = answer["reason"]
+                tracebacks.setdefault(answer["reason"], answer.get("traceback", ""))
                 failed.update(waiting.abandon(task))
             else:
                 waiting.again(task)  # another run is training the replica
@@ -187,8 +211,7 @@ def _train(
         for worker in workers:
             worker.close()
     if failed:
-        named = [f"{t.row}, replica {t.replica}: {failed[t]}" for t in made.missing if t in failed]
-        raise TrainingFailed("\n".join([f"{len(failed)} of {len(made.missing)} replicas failed, the others are kept:", *named]))
+        raise TrainingFailed("\n".join(failures_in_words(made, failed, tracebacks)))
 
 
 class _Waiting:
@@ -251,15 +274,15 @@ _Answers: TypeAlias = "queue.Queue[tuple[_Worker, Answer | _Death]]"
 class _Worker:
     """A process of `traintwice.study._worker`; messages are JSON lines."""
 
-    def __init__(self, started: Started, experiment: Experiment, store: Store, checkpoint: Every) -> None:
+    def __init__(self, started: Started, source: Source, seed: int, store: Store, checkpoint: Every) -> None:
         self.tasks: dict[int, Task] = {}
         self._process, self._errors = started.process, started.errors
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
         self._send(
             Setup(
-                data=encode(experiment.data),
-                seed=experiment.seed,
+                data=encode(source),
+                seed=seed,
                 store=str(store.path.resolve()),
                 checkpoint=encode(checkpoint),
             )
@@ -287,6 +310,8 @@ class _Worker:
                 replicas=list(self.tasks),
                 save_weights=first.save_weights,
                 execution=encode(first.execution),
+                data=encode(first.source),
+                seed=first.seed,
             )
         )
 

@@ -3,11 +3,13 @@
     runs/
       store.json                     marks the directory, with the version of its format
       studies/digits.json            the experiments run here
+      chains/daily.json              the chains of retrains run here; searches/NAME.json: the searches of `traintwice tune`
       replicas/3f…/recipe.json       what the digest stands for
       replicas/3f…/0004.safetensors  raw logits of every component, by split
       replicas/3f…/0004.weights.safetensors   the weights, where requested
       replicas/3f…/0004.checkpoint   the state of a training in progress (`traintwice.study._checkpoint`)
       replicas/3f…/0004.json         the record: seed, data, numerics, versions, seconds, digests; written last
+      replicas/3f…/0004.failed       reason and traceback of a training that raised; removed once the replica exists
       locks/                         held while a replica is being trained
 
 A replica exists when its record does. Files are written under a temporary name and renamed, so an interruption leaves no half-written
@@ -22,28 +24,34 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-from filelock import FileLock
 
 from traintwice._files import TEMPORARY, write_whole
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
-from traintwice.study._replica_files import Arrays, Damage, Record, ReplicaFiles, as_json, read_json
+from traintwice.study._locks import held_lock
+from traintwice.study._replica_files import SCHEMA_VERSION, Arrays, Damage, Record, ReplicaFiles, as_json, read_json
 
 FORMAT = 1
 _KEY = re.compile(r"[0-9a-f]{32}")
-_REPLICA = re.compile(r"\d{4,9}\.(json|safetensors|weights\.safetensors|checkpoint)")
+_REPLICA = re.compile(r"\d{4,9}\.(json|safetensors|weights\.safetensors|checkpoint|failed)")
 _UNFINISHED = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{32}")
 """Names of the folders and files that a store writes; others in its directory are not touched."""
 
 WRITE_TAKES_SECONDS = 60
 
-_FOLDERS = ("studies", "replicas", "locks")
+_FOLDERS = ("studies", "chains", "searches", "replicas", "locks")
+
+Kind = Literal["chains", "searches"]
+"""What a store keeps next to its studies; each names its replicas under "keys"."""
+
+KINDS: tuple[Kind, ...] = ("chains", "searches")
 
 
 class Store:
@@ -106,8 +114,8 @@ class Store:
         except OSError as error:
             raise self._unwritable_store(error) from None
 
-    def lock(self, key: str, replica: int) -> FileLock:
-        """A lock to hold while a replica is trained; the system frees the lock when its holder dies.
+    def lock(self, key: str, replica: int) -> AbstractContextManager[None]:
+        """A lock to hold while a replica is trained, see `held_lock`; entering it raises `filelock.Timeout` where another process has it.
 
         Raises:
             StoreError: the store was removed or its disk is full, so the training could not be saved.
@@ -116,7 +124,7 @@ class Store:
             raise self.unwritable(self.path, FileNotFoundError())
         if shutil.disk_usage(self.path).free == 0:
             raise self.unwritable(self.path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        return FileLock(self.path / "locks" / f"{key}-{replica:04d}.lock", timeout=0)
+        return held_lock(self.path / "locks" / f"{key}-{replica:04d}.lock")
 
     def save(self, key: str, replica: int, arrays: Arrays, record: Record, *, weights: Arrays | None = None) -> None:
         """Write a replica: first the arrays, then the record that makes it exist.
@@ -131,6 +139,17 @@ class Store:
         """
         try:
             self._files(key, replica).write(arrays, record, weights)
+        except OSError as error:
+            raise self.unwritable(self.folder(key), error) from None
+
+    def save_failure(self, key: str, replica: int, reason: str, traceback: str) -> None:
+        """Write down why the training of a replica raised; without a traceback where the reason says all.
+
+        Raises:
+            StoreError: the disk is full or the directory is not writable.
+        """
+        try:
+            self._files(key, replica).write_failure(reason, traceback)
         except OSError as error:
             raise self.unwritable(self.folder(key), error) from None
 
@@ -221,6 +240,26 @@ class Store:
         """Names of the experiments run here."""
         return sorted(p.stem for p in (self.path / "studies").glob("*.json") if not p.name.startswith(TEMPORARY))
 
+    def save_note(self, kind: Kind, name: str, content: Mapping[str, Any]) -> None:
+        """Write down a chain or a search, with the digests of its replicas under "keys"."""
+        try:
+            write_whole(self.path / kind / f"{name}.json", as_json(content))
+        except OSError as error:
+            raise self._unwritable_store(error) from None
+
+    def note(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """A chain or a search as it was written; None where there is none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        path = self.path / kind / f"{name}.json"
+        return read_json(path) if path.exists() else None
+
+    def notes(self, kind: Kind) -> list[str]:
+        """Names of the chains or searches run here."""
+        return sorted(p.stem for p in (self.path / kind).glob("*.json") if not p.name.startswith(TEMPORARY))
+
     def size(self, key: str) -> int:
         """Bytes of a digest's folder."""
         return sum(p.stat().st_size for p in self.folder(key).rglob("*") if p.is_file())
@@ -299,7 +338,8 @@ def _describes(note: Path, key: str) -> bool:
 
 
 def _meant(note: Mapping[str, Any]) -> str:
-    return digest({name: value for name, value in note.items() if name != "schema"})
+    known = note.get("schema") == SCHEMA_VERSION
+    return digest({name: value for name, value in note.items() if not (known and name == "schema")})
 
 
 def _ours(entry: Path) -> bool:

@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
 import queue
-import sys
+import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Literal, NotRequired, TypedDict
 
+import numpy as np
 import torch
 from filelock import Timeout
 
+from traintwice._user_errors import reason_of, traceback_of
 from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
-from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, with_chosen_engine
-from traintwice.errors import Diverged, TrainingFailed, TraintwiceError
-from traintwice.recipes import Recipe
-from traintwice.specs import decode, encode, key_of
+from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, training_rows, with_chosen_engine
+from traintwice.errors import Diverged, StoreError, TrainingFailed, TraintwiceError
+from traintwice.recipes import Earlier, Recipe
+from traintwice.served import Served, Stored
+from traintwice.specs import decode, digest, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
+from traintwice.study._code_of import code_of
 from traintwice.study._replica_files import Damage, Record
 from traintwice.study._store import Store
 
@@ -43,13 +48,15 @@ class Setup(TypedDict):
 
 
 class TaskMessage(TypedDict):
-    """Replicas of one recipe to train, in plain values."""
+    """Replicas of one recipe to train, in plain values; without ``data`` and ``seed`` those of the setup hold."""
 
     key: str
     recipe: dict[str, Any]
     replicas: list[int]
     save_weights: bool
     execution: dict[str, Any]
+    data: NotRequired[dict[str, Any] | None]
+    seed: NotRequired[int | None]
 
 
 class Answer(TypedDict):
@@ -59,6 +66,7 @@ class Answer(TypedDict):
     outcome: Literal["done", "diverged", "busy", "failed"]
     seconds: NotRequired[float]
     reason: NotRequired[str]
+    traceback: NotRequired[str]
     note: NotRequired[str | None]
 
 
@@ -67,7 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     answers = _claim_standard_output()
     lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_until_closed, args=(lines,), daemon=True).start()
+    threading.Thread(target=_read_until_closed, args=(_claim_standard_input(), lines), daemon=True).start()
     importlib.import_module("torch._dynamo")  # the first optimiser imports it; here it is imported while the parent plans
     setup: Setup = json.loads(lines.get())
     source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
@@ -87,10 +95,27 @@ def _claim_standard_output() -> IO[str]:
     return pipe
 
 
-def _read_until_closed(lines: queue.Queue[str]) -> None:
-    """Pass on lines; end at once when the input closes. Unfinished replicas are not in the store yet."""
-    for line in sys.stdin:
-        lines.put(line)
+def _claim_standard_input() -> int:
+    """The pipe from the parent; this process and those that user code starts read an empty standard input instead."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
+def _read_until_closed(pipe: int, lines: queue.Queue[str]) -> None:
+    """Pass on lines; end at once when the input closes. Unfinished replicas are not in the store yet.
+
+    The pipe is read without a file object: processes that a DataLoader forks would inherit its lock, and wait for it for ever.
+    """
+    rest = b""
+    while content := os.read(pipe, 1 << 16):
+        *whole, rest = (rest + content).split(b"\n")
+        for line in whole:
+            lines.put(line.decode())
+    if multiprocessing.active_children() and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # this process and those that user code started, such as the workers of a DataLoader
     os._exit(0)
 
 
@@ -98,6 +123,11 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
     """An answer for each replica of a task, as replicas are finished."""
     left = list(task["replicas"])
     try:
+        if (own := task.get("data")) is not None:
+            source = decode(Source, own, "data")  # type: ignore[type-abstract]
+            data = source.load()
+        of_task = task.get("seed")
+        seed = seed if of_task is None else of_task
         recipe = decode(Recipe, task["recipe"], "recipe")
         if key_of(recipe, data.digest, seed) != task["key"]:
             if source.load().digest != data.digest:
@@ -120,10 +150,17 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
             left.remove(answer["replica"])
             yield answer
     except TraintwiceError as error:
-        yield from (Answer(replica=replica, outcome="failed", reason=str(error)) for replica in left)
-    except (RuntimeError, ArithmeticError, MemoryError) as error:  # PyTorch, on a setting that no check covers
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        yield from (Answer(replica=replica, outcome="failed", reason=reason) for replica in left)
+        yield from (_failed(store, task["key"], replica, error, "") for replica in left)
+    except (Exception, SystemExit) as error:  # code that the study names, or PyTorch on a setting that no check covers
+        yield from (_failed(store, task["key"], replica, error, traceback_of(error)) for replica in left)
+
+
+def _failed(store: Store, key: str, replica: int, error: BaseException, traceback: str) -> Answer:
+    """The answer for a replica whose training raised; the store keeps the traceback."""
+    reason = reason_of(error)
+    with suppress(StoreError):  # the parent reports the failure anyway
+        store.save_failure(key, replica, reason, traceback)
+    return Answer(replica=replica, outcome="failed", reason=reason, traceback=traceback)
 
 
 def train_into(
@@ -163,15 +200,15 @@ def train_into(
         numerics = numerics_of(recipe, data, chosen, threads=torch.get_num_threads())
         clock = Clock(every)
         share = 1.0 if chosen.engine == "loop" else 1 / max(len(mine), 1)
-        keepers = {m: Checkpoint(store, key, m, numerics, clock, share) for m in mine}
+        code = code_of(source, recipe)
+        keepers = {m: Checkpoint(store, key, m, numerics, clock, share, code=code) for m in mine}
         described = {"source": encode(source), "digest": data.digest}
         if isinstance(data.train.inputs, Loaded):
             described["own_randomness"] = "the loader's: a resumed training need not end in the same bits"
         plain: Record = {"seed": seed, "data": described, "numerics": numerics.plain(), "versions": versions()}
-        starts, teachers = (
-            {} if e is None else {m: store.load_weights(key_of(e.recipe, data.digest, seed), e.replica_for(m)) for m in mine}
-            for e in (recipe.start, recipe.teacher)
-        )
+        if code:
+            plain["code"] = code
+        starts, teachers = (_weights_of(e, store, data, seed, mine) for e in (recipe.start, recipe.teacher))
         for m, made in train_group(
             recipe,
             data,
@@ -185,6 +222,9 @@ def train_into(
             checkpoint = keepers[m]
             seconds = round(checkpoint.seconds, 3)
             record: Record = plain | {"seconds": seconds, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+            if recipe.sample is not None:
+                drawn = training_rows(recipe, len(data.train), seed=seed, replica=m)
+                record["sample"] = {"rows": len(drawn), "distinct": len(np.unique(drawn)), "digest": digest(drawn.tolist())}
             if checkpoint.resumed:
                 record["resumed"] = checkpoint.resumed
             if isinstance(made, Diverged):
@@ -196,3 +236,13 @@ def train_into(
             yield Answer(
                 replica=m, outcome="diverged" if isinstance(made, Diverged) else "done", seconds=seconds, note=checkpoint.ignored
             )
+
+
+def _weights_of(
+    earlier: Earlier | Served | None, store: Store, data: Dataset, seed: int, replicas: Sequence[int]
+) -> dict[int, dict[str, np.ndarray]]:
+    """Weights in the store of the earlier model of each replica; none of a model in service, which the engine reads."""
+    if isinstance(earlier, Earlier):
+        key = key_of(earlier.recipe, data.digest, seed)
+        return {m: store.load_weights(key, earlier.replica_for(m)) for m in replicas}
+    return {m: store.load_weights(earlier.key, m) for m in replicas} if isinstance(earlier, Stored) else {}

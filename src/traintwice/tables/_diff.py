@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from traintwice._formatting import value_of, visible
+from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff, reworded
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._sheet import Line, Sheet
@@ -45,11 +46,13 @@ def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
         tables=tuple(tables.every_table(diff) if every else _short_tables(diff)),
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
     )
-    return sheet if diff.outcomes is None else _in_reruns(sheet, partial(reworded, graded=diff.outcomes == "graded"))
+    if diff.launches is not None:
+        return _in_words(sheet, of_launches)
+    return sheet if diff.outcomes is None else _in_words(sheet, partial(reworded, graded=diff.outcomes == "graded"))
 
 
-def _in_reruns(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
-    """A sheet about reruns and items of an evaluation."""
+def _in_words(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
+    """A sheet in other words: about reruns and items of an evaluation, or about launches of a ledger."""
     tables = tuple(replace(t, title=say(t.title), notes=tuple(map(say, t.notes))) for t in sheet.tables)
     paragraphs = tuple((say(heading), say(text)) for heading, text in sheet.paragraphs)
     return replace(sheet, paragraphs=paragraphs, tables=tables, notes=tuple(map(say, sheet.notes)))
@@ -74,7 +77,9 @@ def notes(diff: Diff) -> Iterator[str]:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
-    retrains = "; ratios to a floor: also for new retrains" if diff.floor is not None and diff.floor.retrains else ""
+    what = "retrains" if diff.launches is None else "launches"
+    retrains = f"; ratios to a floor: also for new {what}" if diff.floor is not None and diff.floor.retrains else ""
+    yield from map(visible, diff.floor_notes)
     yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
     if diff.slices_left_out:
         yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"

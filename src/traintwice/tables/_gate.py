@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from traintwice._formatting import between, limits_in_words, value_of, visible, with_interval
-from traintwice.compare._gate_types import Check, GateResult, SelfTest
+from traintwice._versions import made_by
+from traintwice.gates._gate_types import Check, GateResult, SelfTest
 from traintwice.tables._diff import notes
 from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Column, Row, Table
@@ -57,6 +58,18 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), (*why, *more))
 
 
+def budget_lines(result: GateResult, most: int) -> tuple[tuple[Line, ...], int]:
+    """One line for each of the first budgets, over and inconclusive first; and how many there are beyond."""
+    table = budgets_table(result)
+    lines = []
+    for row in table.rows[:most]:
+        number, interval, limit = (str(row.cells[key]) for key in ("number", "interval", "limit"))
+        lines.append(
+            Line(row.name, str(row.cells["outcome"]), f"{number}{f' ({interval})' if interval else ''}; {limit} allowed")
+        )
+    return tuple(lines), max(len(table.rows) - most, 0)
+
+
 def check_name(check: Check) -> str:
     """The measure, and the slice if the check is of a slice.
 
@@ -79,7 +92,11 @@ def junit(result: GateResult) -> str:
     failed = [c for c in result.checks if c.outcome == "over" or (c.outcome == "inconclusive" and result.inconclusive != "pass")]
     counts = {"tests": str(len(result.checks)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
     suites = ElementTree.Element("testsuites", {"name": "traintwice gate", **counts})
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": _xml(headline(result.diff.alignment)), **counts})
+    made = made_by()
+    about = {"name": _xml(headline(result.diff.alignment)), **counts, "timestamp": made["date"].removesuffix("Z")}
+    suite = ElementTree.SubElement(suites, "testsuite", about)
+    properties = ElementTree.SubElement(suite, "properties")
+    ElementTree.SubElement(properties, "property", {"name": "traintwice", "value": made["traintwice"]})
     for check in result.checks:
         name = _xml(f"{check_name(check)} {_cells(check)['limit']}")
         case = ElementTree.SubElement(suite, "testcase", {"classname": "traintwice.gate", "name": name})

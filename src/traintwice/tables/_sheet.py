@@ -86,7 +86,9 @@ class Sheet:
         paragraphs = "".join(f"<p><b>{escape(heading)}</b>: {escape(text)}</p>" for heading, text in self.paragraphs)
         notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
         tables = "".join(table.to_html() for table in self.tables)
-        lines = f"<table><caption>{escape(self.headline)}</caption><tbody>{rows}</tbody></table>" if rows or self.headline else ""
+        lines = f"<p>{escape(self.headline)}</p>" if self.headline else ""  # a caption is as narrow as its table
+        if rows:
+            lines = f"<table><caption>{escape(self.headline)}</caption><tbody>{rows}</tbody></table>"
         return f"<p><b>{escape(self.verdict)}</b></p>{lines}{paragraphs}{tables}{notes}"
 
     def _grid(self, width: int) -> Iterator[str]:
@@ -111,12 +113,16 @@ class Sheet:
 
 
 SHEETS = {
+    "Against": "traintwice.tables._against.against_sheet",
     "Diff": "traintwice.tables._diff.diff_sheet",
     "GateResult": "traintwice.tables._gate.gate_sheet",
     "Measures": "traintwice.tables._measures.measures_sheet",
     "Plan": "traintwice.tables._measures.plan_sheet",
     "RecipeComparison": "traintwice.tables._measures.recipes_sheet",
+    "SelectiveEnsemble": "traintwice.tables._answering.selective_sheet",
+    "PredictionUpdate": "traintwice.tables._answering.update_sheet",
     "TokenDiff": "traintwice.tables._measures.tokens_sheet",
+    "History": "traintwice.tables._history.history_sheet",
     "SelfTest": "traintwice.tables._gate.self_test_sheet",
 }
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""

@@ -69,7 +69,8 @@ def recipe_of(name: str, **settings: Any) -> Recipe:
     method = BUILDERS[name](**settings)
     teacher = None
     if "teacher" in method.needs:
-        teacher = Earlier(BASE.change(method=ensemble(2))) if name == "ensemble_distillation" else Earlier(BASE, "first")
+        own = {"ensemble_distillation": ensemble(2), "elodi": ensemble(2), "neighbour_smoothing": BASE.method}
+        teacher = Earlier(BASE.change(method=own[name])) if name in own else Earlier(BASE, "first")
     return BASE.change(method=method, teacher=teacher)
 
 

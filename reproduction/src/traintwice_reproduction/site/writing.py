@@ -40,7 +40,7 @@ def write(folder: Path) -> list[Path]:
     if folder.exists():
         shutil.rmtree(folder)
     pages = folder / "pages"
-    shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     for page in pages.rglob("*.md"):
         text = marks.filled(page.read_text())
         page.write_text(LINK.sub(lambda link, page=page: _link(link, page, pages), text))  # type: ignore[misc]

@@ -15,6 +15,7 @@ from traintwice.recipes import Recipe
 from traintwice.study import Experiment, Results
 from traintwice_reproduction.kept import rounded
 from traintwice_reproduction.studies.claims import STAGES, claims_ad
+from traintwice_reproduction.studies.evidence import BENCHMARKS, baselines, evidence
 from traintwice_reproduction.studies.rivals import rivals, rivals_flights
 from traintwice_reproduction.tables.reproducing import ALLOWED_LOSS, CHOICE_REPLICAS, OTHER_SEED
 
@@ -141,9 +142,26 @@ def _flights() -> Choice:
     return Choice(reported, plain, grid, OF_CLICKS)
 
 
+def _evidence(name: str) -> Choice:
+    """Rate of the plain baseline; rate and decoupled weight decay of the well-regularised baseline, each changed alone."""
+    (plain, _), b = baselines(name).values(), BENCHMARKS[name]
+    decoupled = partial(Adam, decoupled=True)
+    grid: Grid = {
+        "rate": {lr: plain.change(optimizer=Adam(lr=lr)) for lr in (1e-3, 2e-3, 4e-3)},
+        "rate of the well regularised": {
+            lr: plain.change(optimizer=decoupled(lr=lr, weight_decay=b.decay)) for lr in (1e-3, 2e-3, 3e-3, 4e-3)
+        },
+        "decay of the well regularised": {
+            w: plain.change(optimizer=decoupled(lr=b.strong_rate, weight_decay=w)) for w in (0.1, 0.3, 0.5, 1.0, 2.0)
+        },
+    }
+    return Choice(evidence(name), plain, grid, OF_PICTURES)
+
+
 CHOICES: dict[str, Callable[[], Choice]] = {
     **{f"ad-{stage}": partial(_ad, stage) for stage in STAGES},
     **{f"steady-{stage}": partial(_steady, stage) for stage in (*STAGES, "lenet")},
+    **{f"evidence-{name}": partial(_evidence, name) for name in BENCHMARKS},
     "flights": _flights,
 }
 """Name on the command line to choice."""

@@ -35,6 +35,7 @@ def methods_digits() -> Experiment:
         **_anti_distilled(base),
         **_co_distilled(base),
         **_taught(base),
+        **_later(base),
     }
     return Experiment("methods-digits", Digits(), rows)
 
@@ -151,4 +152,18 @@ def _taught(base: Recipe) -> dict[str, Recipe]:
         "distillation of 2": base.change(method=methods.ensemble_distillation(), teacher=Earlier(pair)),
         "distillation of 2, one teacher": base.change(method=methods.ensemble_distillation(), teacher=Earlier(pair, "first")),
         **{name: base.change(method=method, teacher=Earlier(base, "first")) for name, method in deployed.items()},
+    }
+
+
+def _later(base: Recipe) -> dict[str, Recipe]:
+    """Methods of later papers, and draws of the training data."""
+    pair = base.change(method=methods.ensemble(2))
+    return {
+        "elodi": base.change(method=methods.elodi(0.2, top_k=3), teacher=Earlier(pair)),
+        "neighbour smoothing": base.change(method=methods.neighbour_smoothing(), teacher=Earlier(base)),
+        "weight interpolation": controls.weight_interpolation(base),
+        "gated fusion": controls.gated_fusion(base),
+        "bagging": controls.bagging(base),
+        "twin-bootstrap": controls.twin_bootstrap(base),
+        "other data": controls.data_draws(base),
     }

@@ -23,7 +23,7 @@ def multiply_adds(experiment: Experiment, data: Dataset) -> float:
     unit = base.network.multiply_adds(data.shape, data.classes) * 3.0
     if data.places is not None:
         unit += ROW_OF_A_STREAM
-    unit *= len(data.train) * base.epochs
+    unit *= base.epoch_size(len(data.train)) * base.epochs
     units = sum(recipe.cost(base, data.shape, data.classes).train for recipe in experiment.rows.values())
     return unit * units * experiment.replicas
 

@@ -45,7 +45,7 @@ class Feed:
         else:
             buffers.inputs.copy_(self.examples.inputs.of(rows).view(buffers.inputs.shape))
         teacher = None
-        if self.teachers[0].networks:
+        if self.teachers[0].there:
             taught = (t.logits(own, x) for t, own, x in zip(self.teachers, rows, firsts, strict=True))
             teacher = torch.stack([logits for logits in taught if logits is not None])
         labels = torch.index_select(self.examples.labels, 0, listed).view(rows.shape)

@@ -72,7 +72,7 @@ class LogitGradients:
         with torch.enable_grad():
             logits = self._filled(buffers.by_replica(buffers.logits).mT).requires_grad_()
             peers, teacher = (None if x is None else self._filled(x) for x in (seen.peers, seen.teacher))
-            out = Outputs(logits, self._filled(seen.labels), peers=peers, teacher=teacher, shared=seen.shared)
+            out = Outputs(logits, self._filled(seen.labels), peers=peers, teacher=teacher, shared=seen.shared, plain=True)
             loss, memories = self.method.advance(out, step, memories)
             (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
         buffers.by_replica(buffers.gradient).copy_(gradient[: self.replicas].mT)
@@ -112,7 +112,7 @@ class LogitGradients:
 def _outputs_of(logits: Tensor, seen: LossInputs, place: int) -> Outputs:
     """Outputs of one replica."""
     peers, teacher = (None if x is None else x[place] for x in (seen.peers, seen.teacher))
-    return Outputs(logits[place].mT, seen.labels[place], peers=peers, teacher=teacher, shared=seen.shared)
+    return Outputs(logits[place].mT, seen.labels[place], peers=peers, teacher=teacher, shared=seen.shared, plain=True)
 
 
 def memory_of(memories: Memories, place: int) -> Memories:

@@ -16,7 +16,7 @@ from traintwice.engine._groups.group import ReplicaGroup
 from traintwice.engine._groups.logits import LossInputs
 from traintwice.engine._groups.stack import Block, GroupShape, IOBuffers, kept_of
 from traintwice.methods import Memories
-from traintwice.nets import Dropout, Network, enter_dropout, masks_given
+from traintwice.nets import Dropout, Network, SeededDraws, enter_dropout, masks_given
 
 EXAMPLES = 3
 """Examples of a trial."""
@@ -155,6 +155,8 @@ def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
     parameters = sum(p.numel() for p in _trained(alone[0]).values())
     if any(isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse for m in alone[0].modules()):
         return Tried(f"{name} has sparse gradients", parameters, 0)
+    if any(isinstance(m, SeededDraws) for m in alone[0].modules()):
+        return Tried(f"{name} draws from PyTorch's global generator", parameters, 0)
     x = torch.rand(2, EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))  # below 1: the first code of a category
     x = x.to(next((p.dtype for p in alone[0].parameters()), x.dtype))
     activations = _activations(copy.deepcopy(alone[0]), x[0])

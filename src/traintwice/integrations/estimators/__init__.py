@@ -10,11 +10,13 @@ from traintwice.integrations.estimators._networks import AntiDistilledClassifier
 from traintwice.integrations.estimators._scoring import churn_scorer, least_churn  # noqa: E402
 from traintwice.integrations.estimators._seeds import with_random_state  # noqa: E402
 from traintwice.integrations.estimators._selective import Coverage, SelectiveEnsemble  # noqa: E402
+from traintwice.integrations.estimators._training import EstimatorTraining  # noqa: E402
 
 __all__ = [
     "AntiDistilledClassifier",
     "CoDistilledClassifier",
     "Coverage",
+    "EstimatorTraining",
     "LoggedDistillation",
     "SeedAverage",
     "SelectiveEnsemble",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from sklearn.base import clone
@@ -47,7 +48,9 @@ def places(estimator: Any) -> list[tuple[Any, str]]:
         if isinstance(value, type):
             continue
         own = value.get_params(deep=False) if hasattr(value, "get_params") else getattr(value, "__dict__", {})
-        for name in NAMES:
-            if name in own:
-                found[f"{path}__{name}"] = (value, name)
+        if not any(name in own for name in NAMES) and hasattr(value, "get_params"):
+            own = inspect.signature(type(value)).parameters  # CatBoost lists only the parameters that were given
+        named = [name for name in NAMES if name in own]
+        for name in named[:1]:  # the two are one parameter to CatBoost
+            found[f"{path}__{name}"] = (value, name)
     return [found[path] for path in sorted(found)]

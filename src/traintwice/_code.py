@@ -1,0 +1,209 @@
+"""Digests of the code that replicas come from: the files of the user's project, without comments and formatting."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import pickle
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+LARGEST_FILE = 10_000_000
+"""Larger files named in a command are taken for data: they are not part of the code."""
+
+Code = dict[str, str]
+"""Name of a file of the project to the digest of its content."""
+
+
+def code_of_function(function: Callable[..., Any]) -> Code:
+    """Digests of a function with the definitions of its file that it uses, and of the modules of its project that these import.
+
+    Statements of the file that the function does not use, such as the call of `traintwice.replicate`, are left out. The arguments of a
+    `functools.partial`, the attributes of a callable object and the object of a method count as code, where they can be pickled.
+    """
+    return {**_of_definition(function), **_of_values(function)}
+
+
+def _of_values(function: Any) -> Code:
+    """Digest of the values that a function carries."""
+    carried: Any = ()
+    while isinstance(function, partial):
+        carried, function = (*carried, function.args, function.keywords), function.func
+    owner = (
+        getattr(function, "__self__", None) if inspect.ismethod(function) else None if inspect.isroutine(function) else function
+    )
+    carried = (*carried, vars(owner)) if hasattr(owner, "__dict__") and not isinstance(owner, type | ModuleType) else carried
+    if not any(carried):
+        return {}
+    try:
+        return {f"arguments of {trainer_name(function)}": hashlib.blake2b(pickle.dumps(carried), digest_size=16).hexdigest()}
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return {}
+
+
+def trainer_name(function: Any) -> str:
+    """Name of a function, of the function of a `functools.partial`, or of the class of an object."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _of_definition(function: Callable[..., Any]) -> Code:
+    """Digests of the files of a function."""
+    plain: Any = function
+    while isinstance(plain, partial):
+        plain = plain.func
+    plain = inspect.unwrap(plain)
+    if not inspect.isroutine(plain):
+        plain = type(plain)
+    name = getattr(plain, "__qualname__", repr(plain))
+    try:
+        path = Path(inspect.getsourcefile(plain) or "")
+        tree = ast.parse(path.read_bytes())
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {name: _of_cell(plain)}
+    if not _is_of_project(path):
+        return {}
+    root = _root(path, getattr(plain, "__module__", ""))
+    used = _used(tree, name.partition(".")[0])
+    found = {path.name: _digest("\n".join(map(ast.unparse, used)))}
+    seen = {path.resolve()}
+    for module in _imports(used, path, root):
+        _add_file(module, root, found, seen)
+    return found
+
+
+def code_of_command(command: Sequence[str], folder: Path) -> Code:
+    """Digests of the files that the words of a command name, and of the modules of the project that Python files among them import."""
+    found: Code = {}
+    seen: set[Path] = set()
+    for word in command:
+        path = folder / word
+        try:
+            is_code = path.is_file() and path.stat().st_size <= LARGEST_FILE and _is_of_project(path)
+        except (OSError, ValueError):
+            continue
+        if is_code:
+            _add_file(path, path.parent, found, seen)
+    return found
+
+
+def changes(there: Code, here: Code) -> list[str]:
+    """Names of the files that differ between two codes.
+
+    >>> changes({"train.py": "a", "old.py": "b"}, {"train.py": "c", "old.py": "b"})
+    ['train.py']
+    """
+    return [name for name in dict.fromkeys([*here, *there]) if there.get(name) != here.get(name)]
+
+
+def _add_file(path: Path, root: Path, found: Code, seen: set[Path]) -> None:
+    """Add a file, and the project's modules that it imports if it is Python."""
+    if path.resolve() in seen:
+        return
+    seen.add(path.resolve())
+    name = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+    try:
+        tree = ast.parse(path.read_bytes()) if path.suffix == ".py" else None
+    except (SyntaxError, ValueError):
+        tree = None
+    if tree is None:
+        found[name] = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        return
+    found[name] = _digest(ast.unparse(tree))
+    for module in _imports(tree.body, path, root):
+        _add_file(module, root, found, seen)
+
+
+def _used(tree: ast.Module, name: str) -> list[ast.stmt]:
+    """The statements of a module that define a name, and the names that these statements use, in their order."""
+    by_name: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        for bound in _bound(statement):
+            by_name.setdefault(bound, []).append(statement)
+    wanted, used = [name], set()
+    while wanted:
+        for statement in by_name.pop(wanted.pop(), []):
+            used.add(statement)
+            wanted += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return [statement for statement in tree.body if statement in used]
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return  # names inside a definition are its own
+
+
+def _imports(statements: Sequence[ast.stmt], path: Path, root: Path) -> Iterator[Path]:
+    """Files of the project that statements import."""
+    for node in (node for statement in statements for node in ast.walk(statement)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(root, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = root
+            for _ in range(node.level):
+                base = path.parent if base is root and node.level else base.parent
+            parts = node.module.split(".") if node.module else []
+            yield from _files(base, parts)
+            for alias in node.names:
+                yield from _files(base, [*parts, alias.name])
+
+
+def _files(base: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The file of a module and those of its packages, where they are in a folder."""
+    for depth in range(1, len(parts) + 1):
+        stem = base.joinpath(*parts[:depth])
+        for path in (stem / "__init__.py", stem.with_suffix(".py")):
+            if path.is_file() and _is_of_project(path):
+                yield path
+
+
+def _root(path: Path, module: str) -> Path:
+    """The folder that the names of a file's module start from."""
+    depth = 0 if module in ("__main__", "__mp_main__") else module.count(".") + (path.name == "__init__.py")
+    return path.resolve().parents[depth]
+
+
+def _is_of_project(path: Path) -> bool:
+    """Whether a file is not of Python, an installed package or this package."""
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    places |= {
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        str(Path(__file__).parent),
+        str(Path(sys.executable).parent),
+    }
+    resolved = path.resolve()
+    return not any(resolved.is_relative_to(Path(place).resolve()) for place in places)
+
+
+def _of_cell(plain: Any) -> str:
+    """The digest of a function without a file: its source, or its compiled code."""
+    try:
+        return _digest(inspect.getsource(plain))
+    except (OSError, TypeError):
+        code = getattr(plain, "__code__", None)
+        return _digest(repr((code.co_code, code.co_names, _constants(code))) if code is not None else repr(type(plain)))
+
+
+def _constants(code: Any) -> list[Any]:
+    return [_constants(c) if hasattr(c, "co_code") else c for c in code.co_consts]
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

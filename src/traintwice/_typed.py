@@ -1,0 +1,191 @@
+"""Types of arguments and of settings, checked by their hints before anything reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import numbers
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, wraps
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from traintwice.errors import BadInput, BadSpec
+
+T = TypeVar("T")
+
+LONGEST = 60
+"""Largest number of characters of a value in a message."""
+
+PLAIN = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
+"""Plain types, in words."""
+
+MANY = {float: "numbers", int: "whole numbers", str: "strings"}
+"""The same of several."""
+
+UNFIT = (str, bytes, int, float, complex, list, tuple, dict, set, range, slice, NoneType)
+"""What no object with methods of its own is."""
+
+
+def typed(made: T) -> T:
+    """A function or dataclass that checks the types of its arguments first; a dataclass is decorated before it is made one.
+
+    Raises:
+        BadInput: an argument of a function has another type than its hint. BadSpec: a setting of a dataclass.
+
+    >>> @typed
+    ... def half(of: float) -> float:
+    ...     return of / 2
+    >>> half("3")
+    Traceback (most recent call last):
+    traintwice.errors.BadInput: of: got '3', expected a number
+    """
+    if isinstance(made, type):
+        _check_first(made)
+        return made
+    function: Any = made
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            return function(*args, **kwargs)  # which raises Python's own message about its arguments
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        check_arguments(function, {n: v for n, v in given.items() if signature.parameters[n].kind not in several})
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Raise `BadInput` for an argument of another type than its hint; arguments that the function does not have are left to Python."""
+    hints = _hints_of(function) if given else {}
+    for name, value in given.items():
+        if not fits(value, hints.get(name, Any)):
+            raise BadInput(_wrong(name, value, hints[name]), without_cells=f"{name}: expected {_in_words(hints[name])}")
+
+
+def _check_first(cls: type) -> None:
+    own = cls.__dict__.get("__post_init__")
+    inherited = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:  # noqa: N807
+        check_types(self)
+        if (then := own or inherited) is not None:
+            then(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+
+
+def check_types(made: Any, *names: str) -> None:
+    """Raise `BadSpec` for a field of a dataclass of another type than its hint.
+
+    Args:
+        made: the dataclass.
+        names: of the fields to check; all by default.
+    """
+    cls: Any = type(made)
+    hints = _hints_of(cls)
+    for name in names or [field.name for field in dataclasses.fields(cls)]:
+        if not fits(getattr(made, name), hints[name]):
+            raise BadSpec(_wrong(f"{cls.__name__}.{name}", getattr(made, name), hints[name]))
+
+
+@cache
+def _hints_of(made: Any) -> dict[str, Any]:
+    """Hints by name; a hint that needs an optional package which is not imported accepts everything."""
+    try:
+        return get_type_hints(made)
+    except NameError:
+        found = {}
+        for part in reversed(made.__mro__) if isinstance(made, type) else [made]:
+            known = vars(sys.modules[part.__module__])
+            for name, hint in inspect.get_annotations(part).items():
+                try:
+                    found[name] = eval(hint, dict(known)) if isinstance(hint, str) else hint  # noqa: S307
+                except (NameError, TypeError):
+                    found[name] = Any
+        return found
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value has the type that a hint describes.
+
+    >>> fits((1, 2), tuple[int, ...]), fits((1, "a"), tuple[int, ...]), fits(None, int | None), fits(True, int)
+    (True, False, True, False)
+    """
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(value, option) for option in args)
+    if kind is None or kind is NoneType:
+        return value is None
+    if kind in (int, float):
+        return not isinstance(value, bool) and isinstance(value, numbers.Integral if kind is int else numbers.Real)
+    if kind in (str, bool):
+        return isinstance(value, kind)
+    if origin is Literal:
+        return isinstance(value, tuple({type(arg) for arg in args}))  # the reader says which of them there are
+    if origin is tuple:
+        items = value if isinstance(value, tuple | list) else None
+        if items is None or (args and args[-1] is not Ellipsis and len(items) != len(args)):
+            return False
+        return all(fits(item, args[0] if args[-1] is Ellipsis else args[i]) for i, item in enumerate(items)) if args else True
+    if kind in (Path, os.PathLike) or origin is os.PathLike:
+        return isinstance(value, os.PathLike)
+    return _fits_an_object(value, kind, origin)
+
+
+def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
+    """The same for collections and for classes."""
+    if origin is Callable:
+        return callable(value)
+    if isinstance(origin, type):
+        if issubclass(origin, Mapping):
+            return isinstance(value, Mapping)
+        if isinstance(value, list | tuple) and issubclass(origin, Iterable):
+            return all(fits(item, of) for item in value for of in get_args(kind)[:1])
+        if issubclass(origin, Iterable):
+            return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and getattr(value, "ndim", 1) > 0
+    if not isinstance(kind, type) or kind in (object, Any):
+        return True
+    if getattr(kind, "_is_protocol", False):
+        return not isinstance(value, UNFIT) and not isinstance(value, type) and all(hasattr(value, n) for n in _members(kind))
+    return isinstance(value, kind) or not (dataclasses.is_dataclass(kind) or kind.__module__.startswith("traintwice"))
+
+
+@cache
+def _members(protocol: Any) -> frozenset[str]:
+    """The public methods and attributes of a protocol."""
+    bases = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
+    return frozenset(n for base in bases for n in [*vars(base), *inspect.get_annotations(base)] if not n.startswith("_"))
+
+
+def _wrong(name: str, value: Any, kind: Any) -> str:
+    shown = repr(value)
+    return f"{name}: got {shown if len(shown) <= LONGEST else f'{shown[:LONGEST]}…'}, expected {_in_words(kind)}"
+
+
+def _in_words(kind: Any) -> str:
+    """A hint, in words."""
+    options = [o for o in (get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)) if o is not NoneType]
+    if len(options) > 1:
+        return " or ".join(dict.fromkeys(map(_in_words, options)))
+    (only,) = options or (kind,)
+    origin = get_origin(only)
+    if only in PLAIN:
+        return PLAIN[only]
+    if origin is Literal:
+        return f"one of {', '.join(map(repr, get_args(only)))}"
+    if only is Path or only is os.PathLike or origin is os.PathLike:
+        return "a path"
+    if origin is tuple or (isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping)):
+        of = [MANY.get(part, getattr(part, "__name__", "")) for part in get_args(only) if part is not Ellipsis]
+        return f"a list of {of[0]}" if len(set(of)) == 1 and of[0] else "a list"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a table"
+    return "a function" if origin is Callable else f"a {getattr(only, '__name__', 'value')} of traintwice"

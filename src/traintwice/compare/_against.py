@@ -1,0 +1,178 @@
+"""The replicas of several recipes against the model in service: churn and negative flips, and what retraining alone causes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from traintwice import metrics
+from traintwice.compare._answer_types import NoiseFloor
+from traintwice.compare._arguments import check_level
+from traintwice.compare._estimates import Difference, compare_with_baseline, interval
+from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
+from traintwice.compare._shown import Shown
+from traintwice.errors import BadInput
+from traintwice.metrics import Measurement
+from traintwice.metrics._definition import influence_variance, leave_one_out, to_numpy
+from traintwice.metrics._means import MeanOf
+from traintwice.predictions import Predictions
+from traintwice.types import Estimate
+
+CHURN = MeanOf("churn_against_served", "churn against served")
+FLIPS = MeanOf("negative_flips", "negative flips", needs_labels=True)
+
+
+@dataclass(frozen=True)
+class RecipeAgainst:
+    """A recipe against the model in service.
+
+    Attributes:
+        recipe: its name.
+        replicas: M.
+        accuracy: of its replicas; None without labels.
+        churn: share of rows whose answer differs from the model in service, mean over replicas.
+        negative_flips: share of rows that the model in service answers right and a replica wrong; None without labels.
+        floor: churn between the recipe's own replicas; None for one replica.
+        noise: churn against the model in service over that floor, with its verdict; None below three replicas.
+        change: churn against the model in service minus that of the baseline; None for the baseline and for fewer than two
+            replicas in common.
+    """
+
+    recipe: str
+    replicas: int
+    accuracy: Estimate | None
+    churn: Estimate
+    negative_flips: Estimate | None
+    floor: Estimate | None
+    noise: NoiseFloor | None
+    change: Difference | None
+
+
+@dataclass(frozen=True)
+class Against(Shown):
+    """Every recipe against the model in service. Made by `Results.against` and `Replication.against`.
+
+    Attributes:
+        served: name of its predictions.
+        rows: number of rows compared.
+        accuracy: of the model in service; None without labels.
+        recipes: in their order; the first is the baseline.
+        level: of the intervals.
+    """
+
+    served: str
+    rows: int
+    accuracy: float | None
+    recipes: tuple[RecipeAgainst, ...]
+    level: float
+
+    def __getitem__(self, recipe: str) -> RecipeAgainst:
+        return {found.recipe: found for found in self.recipes}[recipe]
+
+
+def compare_with_served(
+    served: str,
+    answers: np.ndarray,
+    recipes: Mapping[str, tuple[Predictions, tuple[int, ...]]],
+    *,
+    level: float = 0.95,
+    margin: float = MARGIN,
+) -> Against:
+    r"""Compare the replicas of every recipe with one model in service, on the same rows.
+
+        churn = mean_n mean_m [ŷ_mn ≠ s_n];   negative flips = mean_n mean_m [s_n = y_n ≠ ŷ_mn];   ratio = churn / floor
+
+    Args:
+        served: name of the predictions of the model in service.
+        answers: its answers s, classes ``N``.
+        recipes: name to the predictions of its replicas, and the numbers of the replicas, by which recipes are paired.
+        level: nominal coverage of the intervals; one minus it is the level of the comparisons, Holm-adjusted over the recipes.
+        margin: the smallest ratio to the floor that matters.
+    Returns:
+        Fractions in [0, 1]; 0.05 means that one row in twenty is answered otherwise. Intervals are over new replicas and new rows, given
+        this model in service.
+    Raises:
+        BadInput: no recipe, or options out of range.
+    Source:
+        docs/concepts/definitions.md, "Noise floor", with the roles exchanged. Ours: were the model in service one more replica of the recipe,
+        its mean churn against the replicas, and that of each replica against the others, would be exchangeable.
+    """
+    check_level(level)
+    if not recipes or margin <= 1:
+        raise BadInput(
+            f"against: got {len(recipes)} recipes and margin {margin}, expected at least one recipe and a ratio above 1"
+        )
+    (_, base), *others = recipes.items()
+    pairs = {}
+    for name, found in others:
+        common = [m for m in base[1] if m in found[1]]
+        if len(common) >= 2:
+            pairs[name] = (_churn(found, common, answers), _churn(base, common, answers))
+    changes = dict(zip(pairs, compare_with_baseline(list(pairs.values()), level=level), strict=True))
+    rows = tuple(_one(name, p, answers, changes.get(name), level, margin) for name, (p, _) in recipes.items())
+    labels = base[0].known.labels if base[0].has_labels else None
+    accuracy = None if labels is None else float(np.mean(to_numpy(labels) == answers))
+    return Against(served, len(answers), accuracy, rows, level)
+
+
+def mean_of(definition: MeanOf, contributions: np.ndarray, predictions: Predictions) -> Measurement:
+    """The mean of contributions ``M N`` over replicas and examples."""
+    rows, means = contributions.mean(axis=1), contributions.mean(axis=0)
+    value = float(rows.mean())
+    return Measurement.of(definition, value, rows, leave_one_out("replica", value, rows), means - value, predictions)
+
+
+def _churn(recipe: tuple[Predictions, tuple[int, ...]], chosen: list[int], answers: np.ndarray) -> Measurement:
+    """Churn against the model in service of the replicas of these numbers."""
+    p, numbers = recipe
+    return mean_of(CHURN, to_numpy(p.votes)[[numbers.index(m) for m in chosen]] != answers, p)
+
+
+def _one(
+    recipe: str,
+    p: Predictions,
+    answers: np.ndarray,
+    change: Difference | None,
+    level: float,
+    margin: float,
+) -> RecipeAgainst:
+    churn, accuracy, flips = mean_of(CHURN, to_numpy(p.votes) != answers, p), None, None
+    if p.has_labels:
+        labels = to_numpy(p.known.labels)
+        accuracy = interval(metrics.accuracy.definition.measure(p), level=level)
+        flips = interval(mean_of(FLIPS, (answers == labels) & (to_numpy(p.votes) != labels), p), level=level)
+    floor = interval(metrics.churn.definition.measure(p), level=level) if p.replicas > 1 else None
+    noise = _noise(p, answers, level, margin) if p.replicas >= LEAST else None
+    return RecipeAgainst(recipe, p.replicas, accuracy, interval(churn, level=level), flips, floor, noise, change)
+
+
+def _noise(p: Predictions, answers: np.ndarray, level: float, margin: float) -> NoiseFloor:
+    """Churn against the model in service, over that of each replica against the others."""
+    votes, m = to_numpy(p.votes), p.replicas
+    parts = [(votes != answers).mean(axis=0)]
+    parts += [(votes != own).sum(axis=0) / (m - 1) for own in votes]
+    by_row = np.stack(parts, axis=1)
+    n, clusters = len(by_row), None if p.clusters is None else to_numpy(p.clusters)
+
+    def variance_of(gradient: np.ndarray) -> float:
+        line = by_row @ gradient
+        return influence_variance(line - line.mean(), clusters)[0] * n**2
+
+    copies = sum(bool((votes[:i] == own).all(axis=1).any()) for i, own in enumerate(votes))
+    found = noise_floor(
+        Pairs(m, 0),
+        by_row.sum(axis=0),
+        n,
+        variance_of,
+        name="churn",
+        title="churn against the served model",
+        unit="fraction",
+        level=level,
+        margin=margin,
+        units=influence_variance(by_row[:, 0], clusters)[1],
+        clustered=clusters is not None,
+        identical=f"{copies} of {m} replicas repeat another" if copies else None,
+    )
+    return replace(found, reason=found.reason.replace(f"{m} retrains, given this old model", f"{m} replicas"))

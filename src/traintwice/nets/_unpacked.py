@@ -1,0 +1,32 @@
+"""A network of several inputs, or of whole numbers, that come as the bytes of one row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from traintwice.data import PackedShape
+
+
+class Unpacked(nn.Module):
+    """A network that gets the parts of packed rows: by name, by position, or the only one. Other numbers have the type of the rows."""
+
+    def __init__(self, network: nn.Module, shape: PackedShape) -> None:
+        super().__init__()
+        self.network, self.parts = network, shape.parts
+
+    def forward(self, rows: Tensor) -> Any:
+        """The network's output on rows ``B bytes``, each byte a number of any type."""
+        content, start, found = rows.to(torch.uint8), 0, []
+        for part in self.parts:
+            own = content[:, start : start + part.bytes].clone(memory_format=torch.contiguous_format)
+            dtype = torch.from_numpy(np.empty(0, dtype=part.dtype)).dtype
+            values = own.view(dtype).view(len(rows), *part.shape)
+            found.append(values.to(rows.dtype) if values.is_floating_point() else values)
+            start += part.bytes
+        if self.parts[0].name is None:
+            return self.network(*found)
+        return self.network(**{str(part.name): values for part, values in zip(self.parts, found, strict=True)})

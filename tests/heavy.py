@@ -1,0 +1,7 @@
+"""Tests that need other libraries or many processes run in `make test-frameworks`."""
+
+import os
+
+import pytest
+
+heavy = pytest.mark.skipif("TRAINTWICE_FRAMEWORKS" not in os.environ, reason="runs in make test-frameworks")
