@@ -46,7 +46,11 @@ def test_builders_by_name():
             "recipe.optimizer: SGD.lr: got -1.0, expected a number greater than 0",
         ),
         ({"optimizer": {"type": "sgd"}}, UnknownName, r"no optimizer named 'sgd'.*recipe.optimizer.type"),
-        ({"optimizer": "SGD"}, BadSpec, "recipe.optimizer: got 'SGD', expected a table with a type, one of AdaGrad, Adam, SGD"),
+        (
+            {"optimizer": "SGD"},
+            BadSpec,
+            "recipe.optimizer: got 'SGD', expected a table with a type, one of AdaGrad, Adam, ParameterGroups, SGD",
+        ),
         (
             {"network": {"type": "MLP", "hidden": [3, "x"]}},
             BadSpec,

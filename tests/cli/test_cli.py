@@ -1,6 +1,7 @@
 """The command line as a stranger types it: in, out, errors, exit status."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -26,6 +27,10 @@ method = "ensemble"
 """
 
 
+EPOCH = "1700000000"
+"""Time of a page, so that two of them are equal."""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A directory with small.toml and a store of its replicas."""
@@ -44,7 +49,8 @@ def finished(tmp_path_factory):
         "--jobs",
         "1",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    settings = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=settings)
     assert done.returncode == 0, done.stderr
     (folder / "printed").write_text(done.stdout)
     (folder / "progress").write_text(done.stderr)

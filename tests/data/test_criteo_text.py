@@ -32,9 +32,19 @@ def test_fields_are_what_was_written(tmp_path, end):
     assert_array_equal(p.categories, [[1 << 32 if c is None else c for c in categories] for _, _, categories in rows])
 
 
+def test_a_file_that_ends_after_an_empty_field_is_cut_short(tmp_path):
+    label, numbers, categories = criteo_rows(1)[0]
+    text = criteo_text_of([(label, numbers, [*categories[:-1], None])])
+    assert parse(text, tmp_path).labels.tolist() == [label]
+    with pytest.raises(BadInput, match="the file ends inside its last line"):
+        parse(text[:-1], tmp_path)
+
+
 @pytest.mark.parametrize("last", [b"\n", b""])
 def test_blocks_are_found_wherever_the_file_is_cut(tmp_path, small_blocks, last):
     rows = criteo_rows(40)
+    label, numbers, categories = rows[-1]
+    rows[-1] = (label, numbers, [*categories[:-1], 7])
     path = tmp_path / "train.txt"
     path.write_bytes(criteo_text_of(rows)[:-1] + last)
     lines = Lines(path)

@@ -46,7 +46,7 @@ def test_every_control_has_a_row(made, name):
     assert any(recipe in rows.values() for recipe in found[name]) or name in NEW
 
 
-@pytest.mark.parametrize("loss", losses.ALL)
+@pytest.mark.parametrize("loss", [loss for loss in losses.ALL if loss is not losses.ImportedLoss])
 def test_every_loss_has_a_row(made, loss):
     used = [recipe.method for recipe in made[1].values()] + [methods.BUILDERS[name]() for name in methods.BUILDERS if name in NEW]
     assert loss in {type(term.loss) for method in used for term in method.terms}

@@ -54,7 +54,7 @@ def parse(text: bytes, path: Path, first_line: int = 0) -> Parsed:
     Raises:
         BadInput: a wrong number of fields, or an invalid field; the message names the first such line.
     Example:
-        >>> line = b"1\\t" + b"\\t".join([b"-2", *[b""] * 12]) + b"\\t" + b"\\t".join([b"0000000f", *[b""] * 25])
+        >>> line = b"1\\t" + b"\\t".join([b"-2", *[b""] * 12]) + b"\\t" + b"\\t".join([b"0000000f", *[b""] * 25]) + b"\\n"
         >>> p = parse(line, Path("day.txt"))
         >>> p.labels.tolist(), p.numbers[0, :2].tolist(), p.categories[0, :2].tolist()
         ([1], [-2.0, nan], [15, 4294967296])

@@ -31,6 +31,7 @@ class Distillation:
     components.
 
     Example:
+        >>> import torch
         >>> out = Outputs(torch.tensor([[[0.0, 0.0]]]), torch.tensor([0]), teacher=torch.tensor([[2.0, 0.0]]))
         >>> round(Distillation(temperature=2.0)(out).item(), 4)
         0.4438

@@ -33,6 +33,7 @@ class FocalDistillation(ScheduledLoss):
     the lowest class; the probabilities of several old models are averaged.
 
     Example:
+        >>> import torch
         >>> out = Outputs(torch.tensor([[[0.0, 0.0]]]), torch.tensor([0]), teacher=torch.tensor([[2.0, 0.0]]))
         >>> round(FocalDistillation()(out).item(), 4)  # six times KL
         1.9669

@@ -47,9 +47,10 @@ class LabelSmoothing(ScheduledLoss):
     def __call__(self, out: Outputs) -> Tensor:
         smoothing = self.number("smoothing")
         out.expect_classes("LabelSmoothing")
-        of_label, of_all = out.of_label(out.log_probs), _mean_over_classes(out)
+        of_label, of_all = out.of_label(out.log_probs), mean_over_classes(out)
         return -out.mean((1 - smoothing) * of_label + smoothing * of_all).sum(-1)
 
 
-def _mean_over_classes(out: Outputs) -> Tensor:
+def mean_over_classes(out: Outputs) -> Tensor:
+    """Mean of the log probabilities of the classes that are not masked."""
     return out.log_probs.mean(-1) if out.masked is None else out.log_probs.sum(-1) / allowed_classes(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from traintwice.errors import BadInput, BadSpec
@@ -66,6 +67,8 @@ class LogitDifference:
             raise BadSpec(
                 f"LogitDifference.top_k: got {self.top_k} for {classes} classes, expected fewer; leave top_k out to read all classes"
             )
+        if out.masked is not None:
+            reference = torch.where(out.masked, logits.detach(), reference)
         beyond = ((logits - reference).abs() - self.margin).clamp(min=0) ** self.power
         if self.top_k is not None:
             highest = reference.topk(self.top_k, dim=-1).indices

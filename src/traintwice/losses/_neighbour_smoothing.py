@@ -9,6 +9,7 @@ from torch import Tensor
 
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import check_fraction, teacher_probs
+from traintwice.losses._label_smoothing import mean_over_classes
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
@@ -61,5 +62,5 @@ class NeighbourSmoothing(ScheduledLoss):
         out = out.coupled
         smoothing = self.number("smoothing")
         near = (teacher_probs("NeighbourSmoothing", out) * out.log_probs).sum(-1)
-        smooth = (1 - self.uniform) * near + self.uniform * out.log_probs.mean(-1)
+        smooth = (1 - self.uniform) * near + self.uniform * mean_over_classes(out)
         return -out.mean((1 - smoothing) * out.of_label(out.log_probs) + smoothing * smooth).sum(-1)

@@ -9,6 +9,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+EXACT = 1000
+"""Trials up to which a binomial distribution with even chances is summed in whole numbers."""
+
 LARGE_FREEDOM = 300
 """Degrees of freedom from which Wilson and Hilferty's approximation of χ² is used; its relative error there is below 1e-6."""
 
@@ -128,7 +131,11 @@ def binomial_cdf(most: int, total: int, share: float) -> float:
     >>> round(binomial_cdf(2, 12, 0.5), 6)
     0.019287
     """
-    return 1.0 if most >= total else incomplete_beta(total - most, most + 1, 1 - share)
+    if most >= total:
+        return 1.0
+    if share == 0.5 and total <= EXACT:
+        return sum(math.comb(total, k) for k in range(most + 1)) / 2**total
+    return incomplete_beta(total - most, most + 1, 1 - share)
 
 
 def chi_square_quantile(freedom: int, probabilities: np.ndarray) -> np.ndarray:

@@ -49,12 +49,12 @@ class Trial:
         return self.change is not None and self.change >= least
 
     def dominates(self, other: Trial) -> bool:
-        """Whether it is no worse in accuracy, churn and calibration, and better in one."""
+        """Whether it is at least as good in accuracy, churn and calibration, and better in one."""
         mine, its = ((-(t.accuracy or 0), t.churn or 0, t.calibration or 0) for t in (self, other))
         return mine != its and all(a <= b for a, b in zip(mine, its, strict=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tuned(Shown):
     """What a search found. Made by `traintwice.tune`.
 
