@@ -50,7 +50,7 @@ class RecipeAgainst:
     change: Difference | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Against(Shown):
     """Every recipe against the model in service. Made by `Results.against` and `Replication.against`.
 

@@ -72,7 +72,7 @@ class WayResult:
     days: tuple[Day, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChainResults(Shown):
     """What a chain found. Made by `traintwice.chain`.
 

@@ -54,7 +54,7 @@ class Trial:
         return mine != its and all(a <= b for a, b in zip(mine, its, strict=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tuned(Shown):
     """What a search found. Made by `traintwice.tune`.
 
