@@ -67,7 +67,9 @@ def test_evaluation_reruns(cells):
     assert "different labels" in shown(sentence)
     found = traintwice.diff_tokens("base.kld", "4 bits.kld")
     assert found.documents == 40
-    assert f"{found['same_top'].at_least.value:.1%}" in shown(next(o for source, o in cells.items() if source.startswith("{name:")))
+    assert f"{found['same_top'].at_least.value:.1%}" in shown(
+        next(o for source, o in cells.items() if source.startswith("{name:"))
+    )
     assert traintwice.diff_tokens("base.kld", "8 bits.kld")["kl_mean"].at_least.high < found["kl_mean"].at_least.low
 
 

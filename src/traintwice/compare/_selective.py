@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice.compare._replicas import in_memory, open_replicas
-from traintwice.compare._shown import SCHEMA_VERSION, plain
+from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading
@@ -21,8 +21,8 @@ ABSTAIN = -1
 """Answer of a row without a significant majority."""
 
 
-@dataclass(frozen=True, eq=False)
-class SelectiveEnsemble:
+@dataclass(frozen=True, eq=False, repr=False)
+class SelectiveEnsemble(Shown):
     """Answers of a selective ensemble, and how good they are.
 
     Attributes:

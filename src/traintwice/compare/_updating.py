@@ -9,15 +9,15 @@ import numpy as np
 
 from traintwice.compare._replicas import in_memory
 from traintwice.compare._selective import share_of
-from traintwice.compare._shown import SCHEMA_VERSION, plain
+from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, open_rows
 from traintwice.types import Array, Estimate
 
 
-@dataclass(frozen=True, eq=False)
-class PredictionUpdate:
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictionUpdate(Shown):
     """Answers to serve, and what the decision changed.
 
     Attributes:
