@@ -15,7 +15,7 @@ from traintwice.engine import Execution
 from traintwice.errors import BadInput, TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
-from traintwice_reproduction import bank, kept
+from traintwice_reproduction import bank, kept, pictures
 from traintwice_reproduction.pages import clicks, comparing, findings, methods, methods_results, speed, tables
 from traintwice_reproduction.studies import choices, chosen, evidence, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
@@ -145,6 +145,19 @@ def run_choices(names: Names, date: Date, store: StorePath = STORE) -> None:
         choice = choices.CHOICES[name]()
         kept.keep(chosen.FOLDER / f"{name}.json", choices.summary(choice, run(choice.experiment, store=store), date))
     pages()
+
+
+@app.command(name="pictures")
+def make_pictures(
+    store: StorePath = STORE,
+    replicas: Annotated[
+        int, typer.Option(min=2, help="Of each recipe of the study `digits`; what the store lacks is trained.")
+    ] = 10,
+    browser: Annotated[str | None, typer.Option(help="Chromium; by default the first on the path.")] = None,
+) -> None:
+    """Make the pictures of docs/pictures from real runs: the terminal of the demonstration, the pages of a comparison and of a study."""
+    for path in pictures.make(store, replicas, browser):
+        typer.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def _into_readme(part: str, text: str) -> None:
