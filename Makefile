@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 FRAMEWORKS := .venv-frameworks
 
-.PHONY: demo data test test-engines test-frameworks check fuzz oldest newest sdist audit bench docs clean
+.PHONY: demo data test test-engines test-frameworks check fuzz oldest newest sdist audit bench docs pictures clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -62,6 +62,9 @@ data: $(VENV)/.data  ## Fashion-MNIST into TRAINTWICE_DATA or ~/.cache/traintwic
 docs: $(VENV)/.docs  ## the documentation site in site/, without a dead link; open site/index.html through `python -m http.server -d site`
 	$(BIN)/python -m traintwice_reproduction site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file build/site/mkdocs.yml
+
+pictures: $(VENV)/.demo  ## the pictures of docs/pictures from real runs: terminal, pages (needs Chromium; trains the study of make demo where it is missing)
+	$(BIN)/python -m traintwice_reproduction pictures
 
 clean:  ## remove the environment; stores and reports stay
 	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ENGINES)

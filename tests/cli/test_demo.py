@@ -30,8 +30,10 @@ def test_files_comparison_page_and_the_command_to_repeat(traintwice, tmp_path):
     assert (tmp_path / "traintwice-demo" / "report.html").read_text().startswith("<!doctype html>")
     before = (tmp_path / "traintwice-demo" / "old.csv").read_bytes()
     assert command.endswith("--by origin --report traintwice-demo/report.html")
-    assert traintwice("demo")[0] == 0  # a demo replaces its own files with the same
+    (tmp_path / "traintwice-demo" / "report.html").unlink()
+    assert traintwice("demo", "--no-page")[0] == 0  # a demo replaces its own files with the same
     assert (tmp_path / "traintwice-demo" / "old.csv").read_bytes() == before
+    assert not (tmp_path / "traintwice-demo" / "report.html").exists()
 
 
 def test_a_directory_with_other_files_is_refused(traintwice, tmp_path):

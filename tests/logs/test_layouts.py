@@ -132,6 +132,11 @@ def test_choices_by_likelihood(tmp_path):
 def test_scorers_may_differ_by_task(tmp_path):
     strict(tmp_path, task="gsm8k")
     log_files.lm_eval_choices(tmp_path, wrong=(1,))
+    with pytest.raises(
+        BadInput,
+        match=r"2 scorers \(acc, acc_norm\).*--scorer acc; for tasks with different scorers one of each: --scorer NAME,NAME",
+    ):
+        read_log(tmp_path, filter="strict-match")
     found = read_log(tmp_path, scorer="acc,exact_match", filter="strict-match")
     assert found.filters == {"arc_easy": "none", "gsm8k": "strict-match"}
     assert found.scorers == {"arc_easy": "acc", "gsm8k": "exact_match"}

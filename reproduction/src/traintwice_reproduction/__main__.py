@@ -15,7 +15,7 @@ from traintwice.engine import Execution
 from traintwice.errors import TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
-from traintwice_reproduction import bank, kept
+from traintwice_reproduction import bank, kept, pictures
 from traintwice_reproduction.pages import clicks, comparing, methods, methods_results, speed, tables
 from traintwice_reproduction.studies import choices, chosen, evidence, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
@@ -132,6 +132,19 @@ def write_site(folder: Annotated[Path, typer.Argument(help="Folder to write anew
     from traintwice_reproduction.site.writing import write
 
     typer.echo(f"{len(write(folder))} pages in {folder}")
+
+
+@app.command(name="pictures")
+def make_pictures(
+    store: StorePath = STORE,
+    replicas: Annotated[
+        int, typer.Option(min=2, help="Of each recipe of the study `digits`; what the store lacks is trained.")
+    ] = 10,
+    browser: Annotated[str | None, typer.Option(help="Chromium; by default the first on the path.")] = None,
+) -> None:
+    """Make the pictures of docs/pictures from real runs: the terminal of the demonstration, the pages of a comparison and of a study."""
+    for path in pictures.make(store, replicas, browser):
+        typer.echo(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ FILES = ("old.csv", "new.csv", *(f"again{k}.csv" for k in range(5)), "report.htm
 def demo(
     what: Annotated[Literal["diff"], typer.Argument(help="What is shown: the comparison of two models.")] = "diff",
     out: Annotated[Path, typer.Option(help="Directory for the files.")] = FOLDER,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write the HTML page too (extra report).")] = True,
 ) -> None:
     """Train small models of real flights, write their predictions, compare them, write the page."""
     from traintwice.cli import _output as output
@@ -25,15 +26,15 @@ def demo(
     _check_folder(out)
     rows = train_and_write(out)
     words = ["traintwice", "diff", f"{out}/old.csv", f"{out}/new.csv", "--floor", f"{out}/again*.csv", "--by", "origin"]
-    page = all(find_spec(module) is not None for module in ("altair", "vl_convert"))
-    words += ["--report", f"{out}/report.html"] if page else []
+    can = all(find_spec(module) is not None for module in ("altair", "vl_convert"))
+    words += ["--report", f"{out}/report.html"] if page and can else []
     output.show(
         f"{out}: predictions of {rows:,} flights (is it late?) by a model trained on January to August (old.csv), by five retrains of it "
         "with other seeds\n(again0.csv …) and by one that also knows the weather (new.csv). The command, to run again:\n\n"
         f"  {' '.join(f'{chr(39)}{w}{chr(39)}' if '*' in w else w for w in words)}\n\n"
     )
     _run(words[1:])
-    if not page:
+    if page and not can:
         output.show("\nThe HTML page needs the extra report: pip install 'traintwice[report]'\n")
     output.show(f"\nNext: traintwice gate {out}/old.csv {out}/new.csv --floor '{out}/again*.csv' --max churn/floor=1.5\n")
 

@@ -14,6 +14,7 @@ from traintwice.errors import StoreError
 RETRAINS = 5
 FIRST_TEST_MONTH = 9
 HIDDEN, EPOCHS, BATCH, RATE = 32, 12, 32, 0.4
+GROUPS = ("month", *NAMES)
 WEATHER = ("temp", "wind_speed", "log_rain", "visib")
 
 
@@ -34,9 +35,9 @@ def train_and_write(out: Path) -> int:
         out.mkdir(parents=True, exist_ok=True)
         for name, (inputs, seed) in models.items():
             score = _score(inputs[~test], late[~test], inputs[test], seed)
-            columns = [flights["flight"][test], score, flights["late"][test], *(flights[n][test] for n in NAMES)]
-            rows = (f"{i},{p:.6f},{y},{','.join(groups)}" for i, p, y, *groups in zip(*columns, strict=True))
-            write_whole(out / f"{name}.csv", "\n".join(["id,p,y,carrier,origin,dest", *rows, ""]).encode())
+            columns = [flights["flight"][test], score, flights["late"][test], *(flights[n][test] for n in GROUPS)]
+            rows = (f"{i},{p:.6f},{y},{','.join(map(str, groups))}" for i, p, y, *groups in zip(*columns, strict=True))
+            write_whole(out / f"{name}.csv", "\n".join([f"id,p,y,{','.join(GROUPS)}", *rows, ""]).encode())
     except OSError as error:
         raise StoreError(
             f"{out}: the files of the demo cannot be written there ({error.strerror}); choose another --out"

@@ -449,9 +449,9 @@ class Diff(Drawn):
 
 
 def worst(answers: tuple[Answer, ...]) -> Answer:
-    """The answer to head a comparison with: problems first, then inconclusive answers; among equals the earlier."""
+    """The answer to head a comparison with: problems, then inconclusive and unknown answers; among equals the earlier; no groups last."""
     order = {"problem": 0, "inconclusive": 1, "unknown": 2, "fine": 3}
-    return min(answers, key=lambda a: order[a.concern])
+    return min(answers, key=lambda a: (a.question == "slices" and a.concern == "unknown", order[a.concern]))
 
 
 def in_reruns(diff: Diff) -> Diff:

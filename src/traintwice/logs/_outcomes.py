@@ -226,16 +226,20 @@ class Rows:
         if asked is None:
             raise BadInput(
                 f"{where}: {len(available)} {kind}s ({', '.join(sorted(available))}). "
-                f"Expected one; name it, such as {kind}={sorted(available)[0]!r}."
+                f"Expected one; name it: --{kind} {sorted(available)[0]}{self._of_each(kind)}."
             )
         found = [name for name in _names(asked, available) if name in available]
         if not found:
-            raise unknown(kind, asked, available, hint=f"({where})", listed=where)
+            raise unknown(kind, asked, available, hint=f"({where}{self._of_each(kind)})", listed=where)
         if len(found) > 1:
             raise BadInput(
                 f"{where}: {kind}={asked!r} names {len(found)} {kind}s that are here ({', '.join(found)}). Expected one."
             )
         return found[0]
+
+    def _of_each(self, kind: str) -> str:
+        """How to name a scorer or filter for several tasks."""
+        return f"; for tasks with different {kind}s one of each: --{kind} NAME,NAME" if len(self._names) > 1 else ""
 
     def _check(self, rows: list[_Row], correct: np.ndarray, scorers: Mapping[str, str]) -> None:
         """Scores are in [0, 1], and rows are unique."""
