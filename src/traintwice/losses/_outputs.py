@@ -29,7 +29,7 @@ class Outputs:
         labels: classes ``*M B`` shared by the components, or ``*M J B`` where each component has its own examples, of any integer type or
             booleans; or soft labels ``*M B K`` (``*M J B K``); of binary networks also floats ``*M B``, the probabilities of class 1.
         peers: logits of older copies of all components on the same batch, ``*M J B K``; constants.
-        teacher: logits of a trained model, ``*M B K``, or of several, ``*M T B K``; constants. For ``K = 1`` also those of both classes.
+        teacher: logits of a trained model, ``*M B K``, or of several, ``*M T B K``; constants.
         gate: logits of the mixture weights of each example, ``*M B J``.
         signals: outputs of named sub-networks of every component, ``*M J B D`` each.
         shared: with labels ``*M J B``, the examples of the batch that all components see; losses that couple components read these
@@ -83,9 +83,7 @@ class Outputs:
         *leading, components, batch, classes = self.logits.shape
         self.check_shape("peers", self.peers, (*leading, components, batch, classes))
         several = self.teacher.shape[-3] if self.teacher is not None and self.teacher.ndim == self.logits.ndim else 1
-        kinds = (1, 2) if classes == 1 and self.task == "classes" else (classes,)
-        of_teacher = [shape for kind in kinds for shape in ((*leading, batch, kind), (*leading, several, batch, kind))]
-        self.check_shape("teacher", self.teacher, *of_teacher)
+        self.check_shape("teacher", self.teacher, (*leading, batch, classes), (*leading, several, batch, classes))
         self.check_shape("gate", self.gate, (*leading, batch, components))
         for name, signal in (self.signals or {}).items():
             self.check_shape(f"signal {name!r}", signal, (*leading, components, batch, signal.shape[-1]))
