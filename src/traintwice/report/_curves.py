@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from traintwice.report._panels import faceted
-from traintwice.report._style import PALETTE, Figure, finish
-from traintwice.study import Results
+from traintwice.report._style import PALETTE, Figure, faceted, finish
+
+if TYPE_CHECKING:
+    from traintwice.study import Results
 
 Lines = Mapping[str, Mapping[int, Sequence[tuple[float, float | None]]]]
 """Recipe to replica to its points."""

@@ -11,7 +11,7 @@ import numpy as np
 from traintwice.metrics._definition import to_numpy
 from traintwice.report._facts import by_confidence
 from traintwice.report._layout import span_of_most
-from traintwice.report._style import DASHES, INK, PALETTE, QUIET, SHAPES, Figure, finish, marks_of
+from traintwice.report._style import DASHES, INK, PALETTE, QUIET, SHAPES, Figure, faceted, finish, marks_of
 from traintwice.study import ProgressiveFindings, Results
 
 MOST_REPLICAS = 30
@@ -183,9 +183,3 @@ def _marks(rows: list[str]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
         alt.StrokeDash("recipe:N", scale=scale(DASHES), legend=None),
         alt.Shape("recipe:N", scale=scale(SHAPES), legend=None),
     )
-
-
-def faceted(chart: Any, field: str, order: list[str], columns: int, width: int) -> Any:
-    """A panel for each value of a field. Every panel has its own axis: the last line of panels may be shorter than the others."""
-    facet = alt.Facet(field, sort=order, header=alt.Header(title=None, labelLimit=width + 20))
-    return chart.facet(facet, columns=columns).resolve_axis(x="independent")
