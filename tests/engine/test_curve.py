@@ -11,6 +11,7 @@ from traintwice.engine._curve import Curve, points_of
 from traintwice.losses import CrossEntropy, Entropy
 from traintwice.methods import Method, Term
 from traintwice.nets import MLP
+from traintwice.optimizers import SGD
 from traintwice.randomness import stream
 from traintwice.recipes import Recipe
 
@@ -40,7 +41,7 @@ def by_hand(recipe, extra):
 def test_each_point_is_the_mean_of_its_steps(engine, extra):
     """22 epochs of 3 steps, so a point for each epoch; a plain cross entropy has a gradient by hand in the grouped engines."""
     terms = (Term(CrossEntropy()), *([Term(Entropy(), extra)] if extra else []))
-    recipe = Recipe(network=MLP((8,)), method=Method(terms), epochs=22, batch_size=30)
+    recipe = Recipe(network=MLP((8,)), method=Method(terms), epochs=22, batch_size=30, optimizer=SGD(0.1))
     replicas = [1] if engine == "loop" else [0, 1, 2]
     found = dict(train_group(recipe, DATA, seed=0, replicas=replicas, execution=Execution(engine)))[1].curve
     np.testing.assert_allclose(found, by_hand(recipe, extra).reshape(22, 3).mean(1), rtol=2e-4)

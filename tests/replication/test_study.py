@@ -254,7 +254,7 @@ def test_against_an_array(store):
 def logging(run, ema=False):
     for step in range(900):
         run.log(step, loss=1 / (1 + step), accuracy=float("nan") if step == 3 else 0.5)
-    return np.zeros(4, dtype=int)
+    return np.zeros(40, dtype=int)
 
 
 def test_logged_values_are_drawn_on_the_page(store, tmp_path, monkeypatch):
