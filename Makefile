@@ -59,9 +59,9 @@ data: $(VENV)/.data  ## Fashion-MNIST into TRAINTWICE_DATA or ~/.cache/traintwic
 	  dpkg-deb -x dataset-fashion-mnist_*.deb .) && mkdir -p "$(DATA)/FashionMNIST" && \
 	  cp "$$unpacked"/usr/share/datasets/fashion-mnist/*.gz "$(DATA)/FashionMNIST/" && $(BIN)/traintwice fetch FashionMNIST; }
 
-docs: $(VENV)/.dev  ## the public names as HTML in site/, and the numbers in README and docs from their studies
-	$(BIN)/python -m traintwice_reproduction refresh
-	$(BIN)/pdoc --output-directory site traintwice
+docs: $(VENV)/.docs  ## the documentation site in site/, without a dead link; open site/index.html through `python -m http.server -d site`
+	$(BIN)/python -m traintwice_reproduction site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file build/site/mkdocs.yml
 
 clean:  ## remove the environment; stores and reports stay
 	rm -rf $(VENV) $(FRAMEWORKS) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(ENGINES)
@@ -85,6 +85,10 @@ $(ENGINES)/.ready: pyproject.toml
 
 $(VENV)/.data: $(VENV)/.demo
 	$(INSTALL) --editable '.[data]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

@@ -1,7 +1,7 @@
 """What intervals cover, how often verdicts are false, and the power that plans promise, in simulated worlds.
 
     python benchmarks/coverage.py                              # prints the table
-    python benchmarks/coverage.py --write docs/coverage.md     # puts the table between the markers of the page
+    python benchmarks/coverage.py --write docs/concepts/coverage.md     # puts the table between the markers of the page
     python benchmarks/coverage.py --trials 200 --part recipe --json
 
 Everything is computed by the public functions of traintwice. The true values come from simulated/worlds.py.

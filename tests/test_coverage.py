@@ -1,4 +1,4 @@
-"""A quick form of benchmarks/coverage.py with a fixed seed; docs/coverage.md has the table."""
+"""A quick form of benchmarks/coverage.py with a fixed seed; docs/concepts/coverage.md has the table."""
 
 import importlib.util
 import re
@@ -106,7 +106,7 @@ def test_the_table_has_every_part_and_every_world_and_a_reason_for_what_falls_sh
 
 
 def test_the_page_has_the_table():
-    text = (ROOT / "docs" / "coverage.md").read_text()
+    text = (ROOT / "docs" / "concepts" / "coverage.md").read_text()
     table = re.search(r"<!-- coverage:begin -->\n(.*?)<!-- coverage:end -->", text, re.DOTALL)[1]
     assert all(f"### {title}" in table for title in study.PARTS.values())
     for world in WORLDS:

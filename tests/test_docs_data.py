@@ -1,4 +1,4 @@
-"""docs/data.md names every data set, and every setting in it is one."""
+"""docs/guides/data.md names every data set, and every setting in it is one."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from traintwice.engine import Execution
 from traintwice.specs import decode
 from traintwice.study import Experiment, run
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "data.md").read_text()
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "guides" / "data.md").read_text()
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 

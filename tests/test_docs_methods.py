@@ -1,4 +1,4 @@
-"""Every method and control has a card in docs/methods.md, with its options, its cost and a row that can be copied."""
+"""Every method and control has a page in docs/methods, with its options, its cost and a row that can be copied."""
 
 import inspect
 import re
@@ -12,8 +12,8 @@ from traintwice.data import Digits
 from traintwice.methods import BUILDERS
 from traintwice.study import Experiment
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
-CARDS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE))
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "methods"
+CARDS = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md")) if path.stem != "index"}
 NAMED = {title: re.findall(r"`(\w+)`", re.search(r"^Names: (.*)$", card, flags=re.MULTILINE)[1]) for title, card in CARDS.items()}
 FIELDS = ["Formula", "Options", "Cost", "Weights to try", "When it does not help", "Seen here"]
 each_card = pytest.mark.parametrize("title", CARDS)

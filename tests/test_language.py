@@ -26,7 +26,7 @@ BANNED = {
     r"\bhas nothing to say\b|\bnothing to say\b": "say what it does",
     r"\bno number of\b": "cannot",
     r"\bnothing here answers\b": "unknown name",
-    r"\bspec(ification)? section\b": "docs/definitions.md",
+    r"\bspec(ification)? section\b": "docs/concepts/definitions.md",
 }
 """Phrase to what to write instead."""
 

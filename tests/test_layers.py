@@ -115,7 +115,7 @@ def test_imports_point_down(path):
 
 def test_every_room_has_a_layer():
     rooms = {room_of(path) for path in FILES}
-    assert rooms <= set(LAYERS), f"no layer for {rooms - set(LAYERS)}: add it here and in docs/architecture.md"
+    assert rooms <= set(LAYERS), f"no layer for {rooms - set(LAYERS)}: add it here and in docs/contributors/architecture.md"
 
 
 def loaded_by(code: str) -> set[str]:

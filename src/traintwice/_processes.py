@@ -20,7 +20,7 @@ KEEPS_MEMORY = {
     "MALLOC_TOP_PAD_": str(2**24),
 }
 """Environment variables that make glibc keep freed memory. Without them every step of a convolutional network returns its buffers to the
-system and gets new pages, which are zeroed first (costs: docs/engine.md). 2**25 is the largest value that glibc accepts."""
+system and gets new pages, which are zeroed first (costs: docs/concepts/engines.md). 2**25 is the largest value that glibc accepts."""
 
 
 def command_of(module: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -49,6 +51,29 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def extras(requirements: Iterable[str]) -> dict[str, list[str]]:
+    """Name of each extra to the packages that it adds, from the requirements of an installed distribution.
+
+    >>> extras(["numpy>=1.26", "torch>=2.6; extra == 'torch'", 'filelock; extra == "torch"'])
+    {'torch': ['torch', 'filelock']}
+    """
+    found: dict[str, list[str]] = {}
+    for requirement in requirements:
+        marked = re.match(r"([\w.-]+).*;.*extra == ['\"]([\w-]+)['\"]", requirement)
+        if marked is not None:
+            found.setdefault(marked[2], []).append(marked[1])
+    return found
+
+
+def missing_of(packages: Iterable[str]) -> list[str]:
+    """Those packages that are not installed.
+
+    >>> missing_of(["numpy", "no-such-package"])
+    ['no-such-package']
+    """
+    return [package for package in packages if _installed(package) is None]
 
 
 __version__ = _installed("traintwice") or "unknown"

@@ -25,7 +25,7 @@ def floor_of(votes, k=None, **options):
 
 
 def log_ratio_half(d, of_rows, level=0.95):
-    """The half-width of docs/definitions.md: retrains of the old recipe alone."""
+    """The half-width of docs/concepts/definitions.md: retrains of the old recipe alone."""
     k = len(d) - 1
     spread = np.log(d[1:]).std(ddof=1)
     return max(

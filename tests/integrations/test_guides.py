@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-GUIDES = sorted((Path(__file__).resolve().parents[2] / "docs" / "guides").glob("*.md"))
-# tests/logs/test_guide.py, and tests/replication/test_guide.py for what is written in files of its own
-ELSEWHERE = ("evaluation-logs", "replicate", "slurm", "ray", "torchrun", "jax")
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "guides"
+GUIDES = [FOLDER / f"{name}.md" for name in ("lightning", "pytorch", "scikit-learn", "trackers", "transformers")]
 BLOCKS = [
     pytest.param(block, id=f"{path.stem}-{i}")
     for path in GUIDES
-    if path.stem not in ELSEWHERE
     for i, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL))
 ]
 
@@ -25,9 +23,3 @@ def test_examples_run(block, tmp_path, monkeypatch):
             pytest.skip(f"{''.join(package)} is not installed")
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "example", "exec"), {"__name__": "__main__"})  # noqa: S102
-
-
-def test_no_link_is_dead():
-    for path in GUIDES:
-        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
-            assert "://" in target or (path.parent / target).exists(), f"{path.name} links to {target}"

@@ -1,4 +1,4 @@
-"""Every command and example of docs/guides/evaluation-logs.md runs as it is written."""
+"""Every command and example of docs/start/evaluation-logs.md runs as it is written."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
 from log_files import lm_eval
 
-PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "evaluation-logs.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "start" / "evaluation-logs.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
 COMMANDS += re.findall(r"`(traintwice measure [^`]*)`", PAGE)
 

@@ -1,4 +1,4 @@
-"""``python -m traintwice_reproduction``: run the studies of the pages, keep their results, rewrite the pages."""
+"""``python -m traintwice_reproduction``: run the studies of the pages, and keep their results; the site is made from these."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Annotated
 import typer
 
 from traintwice.engine import Execution
-from traintwice.errors import BadInput, TraintwiceError, unknown
+from traintwice.errors import TraintwiceError, unknown
 from traintwice.presets import digits
 from traintwice.study import run
 from traintwice_reproduction import bank, kept
-from traintwice_reproduction.pages import clicks, comparing, findings, methods, methods_results, speed, tables
+from traintwice_reproduction.pages import clicks, comparing, methods, methods_results, speed, tables
 from traintwice_reproduction.studies import choices, chosen, evidence, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
 
 app = typer.Typer(
-    help="Run the studies of the pages, keep their results, rewrite the pages.",
+    help="Run the studies of the pages and keep their results; `make docs` makes the pages from these.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -30,22 +30,6 @@ StorePath = Annotated[Path, typer.Option("--store", help="Directory of trained r
 Date = Annotated[str, typer.Option(help="Date of the run.", default_factory=lambda: datetime.date.today().isoformat())]
 Names = Annotated[list[str], typer.Argument(help="Names as in `traintwice list`.")]
 STORE = kept.ROOT / "traintwice-runs"
-
-
-@app.command()
-def pages() -> None:
-    """Rewrite all pages from the kept results; nothing is trained."""
-    if not kept.DOCS.is_dir():
-        raise BadInput(f"{kept.DOCS}: no such directory; install the package from its repository with pip install --editable")
-    study = kept.read(methods.RESULTS)
-    for page in methods.PAGES:
-        page.write_text(methods.filled(page.read_text(), study))
-    clicks.PAGE.write_text(clicks.filled(clicks.PAGE.read_text(), kept.read(clicks.RESULTS)))
-    speed.PAGE.write_text(speed.page(speed.PAGE.read_text(), kept.read(speed.RESULTS)))
-    tables.PAGE.write_text(tables.page())
-    studies = comparing.kept_studies()
-    findings.PAGE.write_text(findings.page(studies))
-    _into_readme("findings", findings.five(studies))
 
 
 @app.command(name="bank")
@@ -59,23 +43,21 @@ def print_bank(
 
 @app.command()
 def refresh(date: Date, store: StorePath = STORE) -> None:
-    """Run the studies `digits`, `methods-digits` and `flights`, keep their results, rewrite all pages."""
-    _into_readme("digits", methods_results.readme(run(digits(), store=store)))
+    """Run the studies `digits`, `methods-digits` and `flights` and keep their results."""
+    kept.keep(methods_results.DIGITS, methods_results.of_digits(run(digits(), store=store), date))
     kept.keep(methods.RESULTS, methods_results.summary(run(methods_digits(), store=store), date))
     kept.keep(clicks.RESULTS, clicks.summary(run(clicks.study(), store=store), date))
-    pages()
 
 
 @app.command(name="findings")
 def run_findings(names: Names, date: Date, store: StorePath = STORE) -> None:
-    """Run studies of the claims, keep their results, rewrite all pages."""
+    """Run studies of the claims and keep their results."""
     for name in names:
         if name not in comparing.NAMES:
             raise unknown("study of claims", name, comparing.NAMES)
     for name in names:
         results = run(comparing.study_of(name), store=store)
         kept.keep(comparing.FOLDER / f"{name}.json", comparing.summary(results, comparing.family_of(name), date))
-    pages()
 
 
 @app.command(name="evidence")
@@ -114,7 +96,7 @@ def run_sst2(
 
 @app.command(name="tables")
 def run_tables(names: Names, date: Date, store: StorePath = STORE) -> None:
-    """Run tables and figures at small scale, keep their results, rewrite all pages."""
+    """Run tables and figures at small scale and keep their results."""
     for name in names:
         if name not in ARTEFACTS:
             raise unknown("table or figure", name, ARTEFACTS)
@@ -122,33 +104,34 @@ def run_tables(names: Names, date: Date, store: StorePath = STORE) -> None:
         start = time.monotonic()
         done = reproduce(ARTEFACTS[name], store=store)
         kept.keep(tables.FOLDER / f"{name}.small.json", tables.evidence(done, time.monotonic() - start, date))
-    pages()
 
 
 @app.command(name="speed")
 def keep_speed(files: Annotated[list[Path], typer.Argument(help="Output of benchmarks/engine.py --json.")], date: Date) -> None:
-    """Keep measurements of the engine benchmark, rewrite all pages."""
+    """Keep measurements of the engine benchmark."""
     found = kept.read(speed.RESULTS) if speed.RESULTS.exists() else {}
     for path in files:
         found |= speed.taken(json.loads(path.read_text()), date)
     kept.keep(speed.RESULTS, kept.rounded({name: found[name] for name in speed.NETWORKS if name in found}))
-    pages()
 
 
 @app.command(name="choices")
 def run_choices(names: Names, date: Date, store: StorePath = STORE) -> None:
-    """Train candidate settings on other replicas, keep their validation measures and the chosen values, rewrite all pages."""
+    """Train candidate settings on other replicas, keep their validation measures and the chosen values."""
     for name in names:
         if name not in choices.CHOICES:
             raise unknown("choice", name, choices.CHOICES)
     for name in names:
         choice = choices.CHOICES[name]()
         kept.keep(chosen.FOLDER / f"{name}.json", choices.summary(choice, run(choice.experiment, store=store), date))
-    pages()
 
 
-def _into_readme(part: str, text: str) -> None:
-    kept.README.write_text(kept.between_marks(kept.README.read_text(), part, text))
+@app.command(name="site")
+def write_site(folder: Annotated[Path, typer.Argument(help="Folder to write anew.")] = kept.ROOT / "build" / "site") -> None:
+    """Write the Markdown of the documentation site, from docs/, the docstrings, the command line and the kept results."""
+    from traintwice_reproduction.site.writing import write
+
+    typer.echo(f"{len(write(folder))} pages in {folder}")
 
 
 def main() -> None:

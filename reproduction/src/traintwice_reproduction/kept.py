@@ -1,9 +1,8 @@
-"""Kept results, and the pages of the repository that are made from them."""
+"""Kept results, which the pages of the site are made from."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ KEPT = Path(__file__).resolve().parent / "kept"
 
 ROOT = Path(__file__).resolve().parents[3]
 """Of the repository, where this package is installed from it (editable)."""
-
-DOCS = ROOT / "docs"
-README = ROOT / "README.md"
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
@@ -57,13 +53,3 @@ def keep(path: Path, value: Any) -> None:
 def read(path: Path) -> Any:
     """A kept result."""
     return json.loads(path.read_text())
-
-
-def between_marks(text: str, part: str, content: str) -> str:
-    """A page with other content between ``<!-- part:begin -->`` and ``<!-- part:end -->``.
-
-    >>> between_marks("<!-- a:begin -->\\nold\\n<!-- a:end -->", "a", "new")
-    '<!-- a:begin -->\\nnew\\n<!-- a:end -->'
-    """
-    marked = rf"(<!-- {part}:begin -->\n).*?(<!-- {part}:end -->)"
-    return re.sub(marked, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""The marked part of docs/clicks.md is made from the kept results, and these are of the present study."""
+"""The kept results of docs/guides/clicks.md are of the present study."""
 
 import json
 import tomllib
@@ -6,17 +6,10 @@ from dataclasses import replace
 
 from traintwice.presets import flights
 from traintwice.study import Experiment
+from traintwice_reproduction.kept import ROOT
 from traintwice_reproduction.pages import clicks
 
-
-def test_page_is_what_the_results_make():
-    study = json.loads(clicks.RESULTS.read_text())
-    text = clicks.PAGE.read_text()
-    blank = clicks.MARKED.sub(r"\1\2", text)
-    assert blank != text
-    assert clicks.filled(blank, study) == text, (
-        "docs/clicks.md differs from the kept results: python -m traintwice_reproduction pages"
-    )
+PAGE = ROOT / "docs" / "guides" / "clicks.md"
 
 
 def test_results_are_of_the_study_as_it_is_now():
@@ -31,5 +24,5 @@ def test_results_are_of_the_study_as_it_is_now():
 
 
 def test_the_study_to_copy_is_one():
-    (toml,) = [part.partition("\n```")[0] for part in clicks.PAGE.read_text().split("```toml\n")[1:]]
+    (toml,) = [part.partition("\n```")[0] for part in PAGE.read_text().split("```toml\n")[1:]]
     assert len(Experiment.from_dict(tomllib.loads(toml)).rows) == 3

@@ -1,4 +1,4 @@
-"""docs/findings.md is made from the kept results, and the results have every row and claim of the studies."""
+"""docs/evidence/findings.md is made from the kept results, and the results have every row and claim of the studies."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,6 @@ from traintwice.methods import entropy_regulariser
 from traintwice.schedules import Jump, Ramp
 from traintwice.study import Store, gather, prepare
 from traintwice.study._worker import train_into
-from traintwice_reproduction.kept import README
 from traintwice_reproduction.pages.claims import (
     CLAIMS,
     CONTRADICTIONS,
@@ -36,7 +35,7 @@ from traintwice_reproduction.pages.comparing import (
     study_of,
     summary,
 )
-from traintwice_reproduction.pages.findings import NEAR_MARK, PAGE, five, is_old, page
+from traintwice_reproduction.pages.findings import NEAR_MARK, is_old, page
 from traintwice_reproduction.pages.order import CONVOLUTIONAL, OF_CLICKS, STREAM, both, section, word
 from traintwice_reproduction.pages.order import verdict as order_verdict
 from traintwice_reproduction.studies.choices import CHOICES
@@ -44,14 +43,7 @@ from traintwice_reproduction.studies.chosen import record_of
 from traintwice_reproduction.tables import printed
 
 STUDIES = kept_studies()
-
-
-def test_the_page_is_made_from_the_numbers():
-    assert PAGE.read_text() == page(STUDIES)
-
-
-def test_the_readme_has_five_of_them():
-    assert f"<!-- findings:begin -->\n{five(STUDIES)}\n<!-- findings:end -->" in README.read_text()
+TEXT = page(STUDIES)
 
 
 @pytest.mark.parametrize("family", CLAIMS)
@@ -144,14 +136,14 @@ def test_in_part_is_not_said_where_as_many_data_sets_have_the_opposite():
 
 def test_the_page_says_in_part_only_of_a_majority():
     """Δ₁ of anti-distillation is significantly higher on digits and MNIST-5k and lower on Fashion-MNIST."""
-    (line,) = [line for line in PAGE.read_text().splitlines() if "anti-distillation lowers Δ₁ of an ensemble of two" in line]
+    (line,) = [line for line in TEXT.splitlines() if "anti-distillation lowers Δ₁ of an ensemble of two" in line]
     assert line.endswith("| contradicted on 2 of 3; holds on fashion |")
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_the_page_has_the_record_of_every_choice(name):
     """Of AD's rivals, and of `steady` for every network."""
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| {name} |")]
+    lines = [line for line in TEXT.splitlines() if line.startswith(f"| {name} |")]
     record = record_of(name)
     if record is None:
         assert lines == [f"| {name} | – | {NOT_RUN} | – |"]
@@ -162,7 +154,7 @@ def test_the_page_has_the_record_of_every_choice(name):
 
 
 def test_multiplicity_over_data_sets_is_stated():
-    assert "p-values are not adjusted over data sets" in " ".join(PAGE.read_text().split())
+    assert "p-values are not adjusted over data sets" in " ".join(TEXT.split())
 
 
 def test_cells_near_the_line_are_marked():
@@ -235,13 +227,13 @@ def test_figure_1_is_tested_in_the_top_k_form():
     }
     assert rows == {"entropy, top 3"}
     assert experiment_of("claims.churn-digits").rows["entropy, top 3"].method == entropy_regulariser(0.1, top_k=3)
-    text = PAGE.read_text()
+    text = TEXT
     assert "the entropy goes from 0.617 (0.59 to 0.65) to 0.677 (0.64 to 0.71)" in text
     assert "all classes the entropy is 0.494 (0.46 to 0.53), with the partial sum 0.744 (0.70 to 0.79)" in text
 
 
 def test_forms_of_the_entropy_differ_outside_the_k_largest():
-    """The gradients that docs/findings.md states."""
+    """The gradients that docs/evidence/findings.md states."""
     logits = torch.tensor([2.0, 1.0, 0.3, -0.5, -1.2], dtype=torch.float64)
     f = logits.softmax(-1)
 

@@ -3,10 +3,12 @@
 import pytest
 
 from traintwice import controls, losses, methods
-from traintwice_reproduction.pages.methods import NO_NUMBERS, PAGES
+from traintwice_reproduction.kept import ROOT
+from traintwice_reproduction.pages.methods import NO_NUMBERS
+from traintwice_reproduction.site.marks import filled
 from traintwice_reproduction.studies import methods_digits
 
-CARDS = PAGES[0].read_text().split("\n### ")
+CARDS = [filled(page.read_text()) for page in (ROOT / "docs" / "methods").glob("*.md")]
 NEW = {name for name in (*methods.BUILDERS, *controls.CONTROLS) for card in CARDS if f"`{name}`" in card and NO_NUMBERS in card}
 """Members whose card has no numbers yet: their rows may be missing."""
 

@@ -23,6 +23,7 @@ from traintwice.cli._chain import chain
 from traintwice.cli._check import check
 from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff
+from traintwice.cli._doctor import doctor
 from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
 from traintwice.cli._gate import gate
 from traintwice.cli._history import history
@@ -268,7 +269,7 @@ def show(
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Compare predictions": (diff, gate, history, measure, plan, tokens, selective, update),
     "Train and study": (run, report, check, replicate, chain, tune),
-    "Look up": (demo, list_names, show),
+    "Look up": (demo, list_names, show, doctor),
     "Data and trained replicas": (fetch, store, export, predict),
 }
 """Heading of ``--help`` to its verbs."""

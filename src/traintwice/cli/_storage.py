@@ -83,7 +83,7 @@ def fetch(
     from traintwice.data import FETCHED
 
     if name not in FETCHED:
-        raise unknown("data set to download", name, FETCHED, hint="docs/data.md says how to get the others.")
+        raise unknown("data set to download", name, FETCHED, hint="docs/guides/data.md says how to get the others.")
     console = Console(highlight=False, soft_wrap=True)
     cls: Any = FETCHED[name]
     source = cls(folder=None if folder is None else str(folder))

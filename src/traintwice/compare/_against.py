@@ -96,8 +96,8 @@ def compare_with_served(
     Raises:
         BadInput: no recipe, or options out of range.
     Source:
-        docs/definitions.md, "Noise floor", with the roles exchanged. Ours: were the model in service one more replica of the recipe,
-        its mean churn against the replicas, and that of each replica against the others, would be exchangeable.
+        docs/concepts/definitions.md, "Noise floor", with the roles exchanged. Ours: were the model in service one more replica of
+        the recipe, its mean churn against the replicas, and that of each replica against the others, would be exchangeable.
     """
     check_level(level)
     if not recipes or margin <= 1:

@@ -109,7 +109,7 @@ def diff(
     Raises:
         BadInput: see `open_predictions`; ``new_floor`` without ``floor``; options out of range.
     Source:
-        docs/definitions.md.
+        docs/concepts/definitions.md.
     Example:
         >>> d = diff(np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]), label=np.array([0, 1, 0, 1]))
         >>> d["churn"].value, d["negative_flips"].value, d["accuracy"].value

@@ -85,7 +85,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     Raises:
         BadInput: level outside (0, 1); "replicas" asked where no replica can be left out.
     Source:
-        docs/definitions.md, "Intervals"; Zou & Donner 2008 for the sum of parts. benchmarks/coverage.py measures the coverage.
+        docs/concepts/definitions.md, "Intervals"; Zou & Donner 2008 for the sum of parts. benchmarks/coverage.py measures the coverage.
     Example:
         >>> from traintwice.metrics import churn
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
@@ -218,7 +218,7 @@ class Gap:
         return Estimate(self.value, max(low, -self.most), high, error, self.replicas, self.examples, level, target, self.units)
 
     def p_value(self, factor: float = 1.0) -> float:
-        """The larger p-value of the two parts, were the replica parts smaller by a factor (see `docs/definitions.md`)."""
+        """The larger p-value of the two parts, were the replica parts smaller by a factor (see `docs/concepts/definitions.md`)."""
         of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
         if not self.of_replicas:
             return of_examples
@@ -251,7 +251,7 @@ def paired(first: Measurement, second: Measurement) -> Gap:
     Raises:
         BadInput: different numbers of replicas or examples.
     Source:
-        docs/definitions.md, "Comparisons".
+        docs/concepts/definitions.md, "Comparisons".
     """
     if (first.replicas, first.examples) != (second.replicas, second.examples):
         raise BadInput(
@@ -294,7 +294,7 @@ def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, l
     Returns:
         One `Difference` for each recipe, in their order.
     Source:
-        docs/definitions.md, "Comparisons": the larger p-value of the two parts; Holm.
+        docs/concepts/definitions.md, "Comparisons": the larger p-value of the two parts; Holm.
     """
     gaps = [paired(recipe, baseline) for recipe, baseline in pairs]
     p_values = [g.p_value() for g in gaps]

@@ -103,7 +103,7 @@ def noise_floor(
     Returns:
         A `NoiseFloor`; given the old model, it is about new retrains and new rows.
     Source:
-        docs/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
+        docs/concepts/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
     shape = _Shape(
         pairs,

@@ -163,7 +163,7 @@ def plan(
     Raises:
         BadInput: neither churn nor pilot; numbers out of range; a pilot of fewer than four replicas.
     Source:
-        docs/definitions.md, "Planning". Ours: without a pilot a replica's churn varies by 5 % of churn, a pair's by a further 5 %, and
+        docs/concepts/definitions.md, "Planning". Ours: without a pilot a replica's churn varies by 5 % of churn, a pair's by a further 5 %,
         σ_u² = churn·(1 − churn)/2 for each recipe; the parts are taken not to change with M and N.
     Example:
         >>> print(plan(0.05, 0.01).sentence)  # doctest: +NORMALIZE_WHITESPACE

@@ -119,7 +119,7 @@ def compare_recipes(
     Raises:
         BadInput: see `open_predictions`; paired with different numbers of replicas. TooFewReplicas: fewer than two of a recipe.
     Source:
-        docs/definitions.md, "Comparisons".
+        docs/concepts/definitions.md, "Comparisons".
     Example:
         >>> a, b = np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 0]]), np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 1, 1]])
         >>> c = compare_recipes(a, b)

@@ -70,7 +70,7 @@ class Ratio:
 
 
 def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expression]:
-    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/definitions.md, "Measures".
+    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/concepts/definitions.md, "Measures".
 
     Args:
         binary: also rows of the positive class.

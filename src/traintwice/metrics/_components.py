@@ -51,7 +51,7 @@ def component_diagnostics(logits: np.ndarray) -> ComponentDiagnostics:
         BadInput: another number of axes, or fewer than two classes. TooFewReplicas: one replica.
         Undefined: all logits of a component are 0, so its correlation is undefined.
     Source:
-        Ours, docs/definitions.md, "Calibration"; the three correlations are what `Decorrelation` measures without
+        Ours, docs/concepts/definitions.md, "Calibration"; the three correlations are what `Decorrelation` measures without
         and with ``center="class"`` and as a covariance, normalised. A class whose logits are all 0 (the first of two where a network has
         one logit) has none and is left out.
     Example:
@@ -100,7 +100,7 @@ def variance_parts(values: np.ndarray) -> tuple[float, float | None]:
     Raises:
         TooFewReplicas: one replica has no variance.
     Source:
-        Ours, docs/definitions.md, "Calibration": sample variance, M − 1 in the denominator; the sum over classes.
+        Ours, docs/concepts/definitions.md, "Calibration": sample variance, M − 1 in the denominator; the sum over classes.
     Example:
         >>> x = np.array([[[[1.0]], [[1.0]]], [[[3.0]], [[3.0]]]])  # two replicas of two components that move together
         >>> variance_parts(x)

@@ -62,7 +62,7 @@ def unbiased_variance(predictions: Predictions | Array) -> float:
     Raises:
         BadInput: fewer than four replicas or two examples, or weights.
     Source:
-        Ours, the same over replicas and examples; docs/definitions.md, "Intervals".
+        Ours, the same over replicas and examples; docs/concepts/definitions.md, "Intervals".
     Example:
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
         >>> round(unbiased_variance(votes), 4)

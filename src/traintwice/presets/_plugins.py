@@ -1,4 +1,4 @@
-"""Studies of other packages, found by the entry point group `traintwice.studies`. docs/plugins.md shows how to write one."""
+"""Studies of other packages, found by the entry point group `traintwice.studies`. docs/guides/plugins.md shows how to write one."""
 
 from __future__ import annotations
 

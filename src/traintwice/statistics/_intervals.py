@@ -1,6 +1,6 @@
 """Confidence intervals: two variance parts on the plain, log or logit scale; shares and their changes between two models.
 
-Formulas are in docs/definitions.md. Every function takes numbers and returns bounds.
+Formulas are in docs/concepts/definitions.md. Every function takes numbers and returns bounds.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def component_table(results: Results) -> Table | None:
         One line for each row with two components or more, see `traintwice.metrics._components.ComponentDiagnostics`; None where no row
         has several. A row whose logits are all 0 has empty cells.
     Source:
-        docs/definitions.md, "Calibration".
+        docs/concepts/definitions.md, "Calibration".
     """
     rows = []
     for name, result in results.rows.items():

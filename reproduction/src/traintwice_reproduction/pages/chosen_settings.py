@@ -1,4 +1,4 @@
-"""Record of the chosen settings for docs/findings.md."""
+"""Record of the chosen settings for docs/evidence/findings.md."""
 
 from __future__ import annotations
 

@@ -1,22 +1,19 @@
-"""Results of `traintwice run flights` in docs/clicks.md."""
+"""Results of `traintwice run flights` in docs/guides/clicks.md."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from traintwice.errors import BadInput
 from traintwice.presets import flights
 from traintwice.study import Experiment, Results, progressive_findings
-from traintwice_reproduction.kept import DOCS, KEPT
+from traintwice_reproduction.kept import KEPT
 
 REPLICAS = 10
 """M of the page; the study has fewer."""
 
 RESULTS = KEPT / "flights.json"
-PAGE = DOCS / "clicks.md"
-MARKED = re.compile(r"(<!-- flights: -->\n).*?(<!-- /flights -->)", re.DOTALL)
 
 
 def study() -> Experiment:
@@ -40,8 +37,8 @@ def summary(results: Results, date: str) -> dict[str, Any]:
     }
 
 
-def filled(text: str, kept: dict[str, Any]) -> str:
-    """The page with new content in its marked part."""
+def section(kept: dict[str, Any]) -> str:
+    """Command, tables and findings in Markdown."""
     experiment = kept["experiment"]
     head = (
         f"`{kept['command']}` on {kept['date']}: {experiment['replicas']} replicas of {len(experiment['rows'])} recipes, "
@@ -49,4 +46,4 @@ def filled(text: str, kept: dict[str, Any]) -> str:
     )
     tables = "\n".join("\n".join(lines) + "\n" for lines in kept["tables"])
     findings = "\n".join(f"- {sentence}" for sentence in kept["findings"])
-    return MARKED.sub(lambda mark: f"{mark[1]}{head}\n\n{tables}\n{findings}\n{mark[2]}", text)
+    return f"{head}\n\n{tables}\n{findings}"

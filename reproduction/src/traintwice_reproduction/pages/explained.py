@@ -1,4 +1,4 @@
-"""Explanations of docs/findings.md, with kept numbers."""
+"""Explanations of docs/evidence/findings.md, with kept numbers."""
 
 from __future__ import annotations
 

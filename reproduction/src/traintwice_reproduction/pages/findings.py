@@ -1,11 +1,10 @@
-"""docs/findings.md from the kept numbers of the studies of claims."""
+"""The page "What we found" from the kept numbers of the studies of claims."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from traintwice._formatting import change, number
-from traintwice_reproduction.kept import DOCS
 from traintwice_reproduction.pages import chosen_settings
 from traintwice_reproduction.pages.claims import (
     AD,
@@ -28,7 +27,6 @@ from traintwice_reproduction.pages.explained import top_k_entropy
 from traintwice_reproduction.pages.methods import estimate_of
 from traintwice_reproduction.pages.order import section
 
-PAGE = DOCS / "findings.md"
 UNITS = {"prediction_entropy": "number", "log_loss": "number", "confidence": "number"}
 """Units of metrics of claims that are not fractions."""
 NEAR_MARK = "°"
@@ -56,7 +54,7 @@ def page(studies: dict[str, dict[str, Any]]) -> str:
 
 
 def five(studies: dict[str, dict[str, Any]]) -> str:
-    """Five lines for the README: change of churn against the reference, by data set."""
+    """Five lines of the overview: change of churn against the reference, by data set."""
     lines = []
     for family, title, row, reference in FIVE:
         parts = []
@@ -186,9 +184,8 @@ and no evidence about large ones.
   tenth of the error). "Not lower" holds where the interval is at most that far below 0.
 - Rows marked **"ours"** are questions without a claimed direction, so they have no verdict.
 
-[Clicks](clicks.md) shows anti-distillation (decorrelated ensembles) on a stream of flights by method, month and slice.
+[Clicks](../guides/clicks.md) shows anti-distillation (decorrelated ensembles) on a stream of flights by method, month and slice.
 Relative PD is the difference of two trainings' probabilities over their mean; (T) is at matched temperature.
 
-`python -m traintwice_reproduction findings NAME` runs a study and keeps its numbers;
-`python -m traintwice_reproduction pages` makes this page from them.
+`python -m traintwice_reproduction findings NAME` runs a study and keeps its numbers; `make docs` makes this page from them.
 """

@@ -1,20 +1,7 @@
-"""Marked parts of docs/methods.md and docs/which-method.md, made from the kept study `methods-digits` and from the code.
-
-A marked part is   <!-- kind: argument; argument -->content<!-- /kind -->   and `filled` replaces its content:
-
-    seen        numbers of some rows of the study and of the baseline
-    components  how alike the components of some rows are
-    group       rows of a class of cost, against the simplest recipe of that cost
-    found       significant changes against the baseline, of all rows or of some classes of cost
-    within      rows whose accuracy keeps a margin
-    cost        computed cost of a builder or control to train and to serve
-    warnings    `Method.warnings` of a builder
-    date, replicas, examples, rows, compared   of the study
-"""
+"""Numbers of the cards and of the page "which method", made from the kept study `methods-digits` and from the code; see `site.marks`."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,13 +11,12 @@ from traintwice._formatting import change, decimals_for, format_cell
 from traintwice.methods import BUILDERS, ensemble
 from traintwice.recipes import Earlier, Recipe
 from traintwice.types import Estimate
-from traintwice_reproduction.kept import DOCS, KEPT, read
+from traintwice_reproduction.kept import KEPT, read
 from traintwice_reproduction.studies import methods_digits
 from traintwice_reproduction.studies.chosen import record_of
 
 RESULTS = KEPT / "methods-digits.json"
 RIVALS_OF_CLICKS = KEPT / "findings" / "rivals-flights.json"
-PAGES = (DOCS / "methods.md", DOCS / "which-method.md")
 
 SHOWN = {"accuracy": "accuracy", "churn": "churn", "surrogate_churn_matched": "SChurn₁ (T)"}
 
@@ -63,20 +49,6 @@ BASE = next(iter(methods_digits().rows.values()))
 """The recipe whose cost is 1x."""
 
 Study = Mapping[str, Any]
-
-
-def filled(text: str, study: Study) -> str:
-    """A page with new content in its marked parts.
-
-    Raises:
-        KeyError: an unknown kind of part.
-    """
-
-    def made(mark: re.Match[str]) -> str:
-        arguments = [part.strip() for part in mark[3].split(";") if part.strip()]
-        return f"{mark[1]}{KINDS[mark[2]](study, *arguments)}{mark[4]}"
-
-    return re.sub(r"(<!-- (\w+):(.*?) -->).*?(<!-- /\2 -->)", made, text, flags=re.DOTALL)
 
 
 def rows_of_group(rows: Mapping[str, Any], group: str) -> list[str]:
@@ -267,4 +239,4 @@ KINDS: dict[str, Callable[..., str]] = {
     "rows": lambda study: str(len(study["rows"])),
     "compared": lambda study: str(len(study["against_baseline"])),
 }
-"""Kind of marked part to the function that makes its content."""
+"""Kind of mark to the function that makes its content."""

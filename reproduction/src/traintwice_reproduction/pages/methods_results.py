@@ -1,4 +1,4 @@
-"""Kept results of a study of methods: input of `pages.methods`, and the table of README.md."""
+"""Kept results of a study of methods: input of `pages.methods`, and of the study `digits`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from traintwice import metrics
 from traintwice.compare import Difference, compare_with_baseline
 from traintwice.report import sentences
 from traintwice.study import Results, verdict
-from traintwice_reproduction.kept import rounded
+from traintwice_reproduction.kept import KEPT, rounded
 from traintwice_reproduction.pages.methods import REFERENCES, rows_of_group
 
 MEASURES = ("accuracy", "churn", "churn_to_error", "log_loss", "surrogate_churn", "surrogate_churn_matched")
-IN_README = (metrics.accuracy, metrics.churn, metrics.churn_to_error, metrics.surrogate_churn)
+IN_DIGITS = (metrics.accuracy, metrics.churn, metrics.churn_to_error, metrics.surrogate_churn)
 COMPARED = {
     "accuracy": (metrics.accuracy, False),
     "churn": (metrics.churn, False),
@@ -23,15 +23,22 @@ COMPARED = {
 }
 """Name to metric, and whether it is at matched temperature."""
 
+DIGITS = KEPT / "digits.json"
 RETRAINED = 2
 """Replicas of the baseline whose predicted classes are kept: a test retrains them and compares."""
 
 
-def readme(results: Results) -> str:
-    """Table and findings of a study for README.md."""
-    table = results.table(IN_README).to_markdown().partition("\n\n")[2].strip()
+def of_digits(results: Results, date: str) -> dict[str, Any]:
+    """Table and findings of the study `digits` as lines of Markdown."""
+    table = results.table(IN_DIGITS).to_markdown().partition("\n\n")[2].strip()
     findings = "\n".join(f"- {sentence}" for sentence in sentences(verdict(results), results))
-    return f"{table}\n\n{findings}"
+    command = f"traintwice run {results.experiment.name}"
+    return {"schema": 1, "command": command, "date": date, "lines": f"{table}\n\n{findings}".splitlines()}
+
+
+def digits(kept: dict[str, Any]) -> str:
+    """The kept table and findings of the study `digits`."""
+    return "\n".join([f"`{kept['command']}`, {kept['date']}:", "", *kept["lines"]])
 
 
 def summary(results: Results, date: str) -> dict[str, Any]:

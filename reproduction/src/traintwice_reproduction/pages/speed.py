@@ -1,14 +1,13 @@
-"""Measurements of benchmarks/engine.py in docs/engine.md."""
+"""Measurements of benchmarks/engine.py in docs/concepts/engines.md."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import Any
 
-from traintwice_reproduction.kept import DOCS, KEPT, between_marks
+from traintwice_reproduction.kept import KEPT
 
 RESULTS = KEPT / "speed.json"
-PAGE = DOCS / "engine.md"
 RIVALS = ("DataLoader loop", "tuned loop", "torchensemble", "JAX")
 NETWORKS = {
     "narrow": "64-128-128-10, batch 64, R = 20",
@@ -54,7 +53,7 @@ def pair(case: dict[str, Any]) -> str:
 
 
 def table(kept: dict[str, Any]) -> str:
-    """The marked part of the page."""
+    """The measurements in Markdown."""
     lines = [
         f"| network | engine | {' | '.join(RIVALS)} | of matmul peak | the tuned loop's | two processes | measured |",
         "|" + " --- |" * (6 + len(RIVALS)),
@@ -67,8 +66,3 @@ def table(kept: dict[str, Any]) -> str:
             taken_in = f"{case['processes']} × {case['repeat']} turns, {case['date']}"
             lines.append(f"| {title} | `{case['ours'].removeprefix('ours, ')}` | {ratios} | {shares} | {taken_in} |")
     return "\n".join(lines)
-
-
-def page(text: str, kept: dict[str, Any]) -> str:
-    """The page with the kept numbers in its marked part."""
-    return between_marks(text, "speed", table(kept))

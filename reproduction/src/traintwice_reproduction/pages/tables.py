@@ -1,4 +1,4 @@
-"""Kept results of the tables and figures, and docs/papers.md made from them."""
+"""Kept results of the tables and figures, and the page of the papers made from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from traintwice import metrics
 from traintwice._formatting import decimals_for, format_cell
 from traintwice._processes import cores
-from traintwice_reproduction.kept import DOCS, KEPT, read
+from traintwice_reproduction.kept import KEPT, read
 from traintwice_reproduction.pages.claims import NOT_RUN
 from traintwice_reproduction.tables import ARTEFACTS, Reproduced
 from traintwice_reproduction.tables.cost import in_words
@@ -16,7 +16,6 @@ from traintwice_reproduction.tables.side_by_side import Pair, PaperTable
 
 FOLDER = KEPT / "tables"
 EARLIER = "of an earlier version"
-PAGE = DOCS / "papers.md"
 
 
 def evidence(done: Reproduced, seconds: float, date: str) -> dict[str, Any]:
@@ -131,5 +130,5 @@ the runs that it reports.
 """
 
 SYMMETRIC = """Where a table below has ±, its 95 % intervals are symmetric around the value and ± is half of their width. They
-are not the intervals of the present [definitions](definitions.md), which a new run prints as "value (low to high)".
+are not the intervals of the present [definitions](../concepts/definitions.md), which a new run prints as "value (low to high)".
 """

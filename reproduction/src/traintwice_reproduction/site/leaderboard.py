@@ -1,0 +1,63 @@
+"""The leaderboard: every recipe of every study with rows of equal settings, from the kept results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from traintwice_reproduction import bank
+from traintwice_reproduction.kept import KEPT, read
+
+HEAD = """---
+hide: [navigation, toc]
+---
+
+# Leaderboard
+
+Every recipe of the studies that compare many recipes on one data set: accuracy and prediction churn (share of test rows whose answer
+changes from one training to the next), with 95 % intervals for new replicas and new test rows, and the cost as a multiple of one plain
+network, to train and to serve. Rows of one data set and network are comparable; rows of different data sets are not. Differences between
+two rows of a study are more precise than the intervals suggest, because replicas are paired: [What we found](findings.md) has the
+comparisons and what is significant.
+
+Type into a field to filter (`>0.9` and `<2` work for numbers); click a heading to sort.
+
+<div class="filterable" markdown>
+
+| data | network | recipe | train | serve | accuracy, % | churn, % | churn / error | replicas | date |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
+"""
+
+
+def rows() -> Iterator[tuple[Any, ...]]:
+    """Data, network, recipe, cost to train and to serve, accuracy and churn with intervals, churn over error, replicas, date."""
+    for name in bank.names():
+        about = bank.manifest(name)
+        data, network = about["title"].split(",")[0], about["title"].split(", ")[2]
+        for row, cost in about["rows"].items():
+            yield data, network, row, cost, about["measures"][row], about["replicas"], about["date"]
+    for path in sorted((KEPT / "findings").glob("rivals-*.json")):
+        study = read(path)
+        for row, found in study["rows"].items():
+            yield study["data"], study["network"], row, found, found, study["replicas"], study["date"]
+
+
+def page() -> str:
+    """The page."""
+    lines = []
+    for data, network, row, cost, found, replicas, date in rows():
+        numbers: list[str] = []
+        for key in ("accuracy", "churn"):
+            value, low, high = (100 * x for x in found[key])
+            numbers.append(f"{value:.2f} ({low:.2f} to {high:.2f})")
+        cells = [
+            data,
+            network,
+            row,
+            f"{cost['train']:.3g}",
+            f"{cost['serve']:.3g}",
+            *numbers,
+            f"{found['churn_to_error'][0]:.2f}",
+        ]
+        lines.append("| " + " | ".join([*cells, str(replicas), date]) + " |")
+    return HEAD + "\n".join(lines) + "\n\n</div>\n"
