@@ -60,7 +60,7 @@ def chain(
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C prints what is kept
     try:
         with (
-            progress_for(plan.replicas, made.plan, {**made.keys}, quiet=quiet) as progress,
+            progress_for(plan.replicas, made.plan, {str(way): keys for way, keys in made.keys.items()}, quiet=quiet) as progress,
             closing(train_chain(plan, opened, made)) as finishing,
         ):
             for finished in finishing:
