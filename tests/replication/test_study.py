@@ -1,6 +1,8 @@
 """replicate: what is missing is trained, what fails is kept apart, what differs is not mixed."""
 
+import importlib.util
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -247,6 +249,27 @@ def test_against_an_array(store):
     named = replicate(train, replicas=2, ids=np.arange(40), store=store.parent / "named", **IN_PROCESS)
     with pytest.raises(BadInput, match="and the replicas have ids; pass a table with a column of ids"):
         named.against(deployed)
+
+
+def logging(run, ema=False):
+    for step in range(900):
+        run.log(step, loss=1 / (1 + step), accuracy=float("nan") if step == 3 else 0.5)
+    return np.zeros(40, dtype=int)
+
+
+def test_logged_values_are_drawn_on_the_page(store, tmp_path, monkeypatch):
+    study = replicate(logging, replicas=2, recipes={"base": {}, "ema": {"ema": True}}, store=store, **IN_PROCESS)
+    logged = study.to_dict()["logged"]
+    assert logged["loss"]["ema"][1] == [(step, 1 / (1 + step)) for step in range(900)]
+    assert len(logged["accuracy"]["base"][0]) == 899
+    text = study.report(tmp_path / "out").read_text()
+    specs = [json.loads(found) for found in re.findall(r'id="chart-logged-\d">(.*?)</script>', text)]
+    lines = specs[1]["shared"]["lines"]
+    assert {(r["recipe"], r["replica"]) for r in lines} == {(r, m) for r in ("base", "ema") for m in (0, 1)}
+    assert [r["at"] for r in lines if (r["recipe"], r["replica"]) == ("base", 0)] == list(range(2, 900, 3))
+    assert text.count('data-chart="logged-') == 2
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "Charts need the extra report" in study.report(tmp_path / "out").read_text()
 
 
 def test_the_report(store, tmp_path):

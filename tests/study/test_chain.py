@@ -1,10 +1,13 @@
 """Chains of daily retrains, against trainings and measures by hand."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tomli_w
 
+from interrupted import interrupted
 from traintwice.data import Days, Digits, Table
 from traintwice.engine import train
 from traintwice.errors import BadInput, BadSpec, StoreError
@@ -38,7 +41,14 @@ def plan(source):
 
 @pytest.fixture(scope="module")
 def done(plan, tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("runs"))
+    """A chain that SIGKILL ended between two days, and that was run again; all tests below are about its numbers."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "chain.toml").write_text(tomli_w.dumps(plan.to_dict()))
+    options = ["chain", folder / "chain.toml", "--no-report", "--jobs", "1"]
+    status = interrupted(options, folder / "runs", signal.SIGKILL, pattern="replicas/*/*[0-9].json", records=4)
+    store = Store(folder / "runs")
+    assert status == -signal.SIGKILL
+    assert 0 < len(prepare_chain(plan, store).plan.missing) <= 21 - 4
     return store, chain(plan, store=store)
 
 

@@ -77,6 +77,7 @@ def test_killed_many_times(in_memory, engine, kills, mid_epoch):
     assert len(arrays) == 2 * replicas  # logits and weights
     for name in arrays:
         assert (broken.folder(key) / name).read_bytes() == (whole.folder(key) / name).read_bytes(), name
+    assert all(broken.record(key, m)["loss"] == whole.record(key, m)["loss"] for m in range(replicas))
     assert sum(steps % 8 > 0 for at_kill in seen for steps in at_kill["steps"]) >= mid_epoch  # resumed in the middle of an epoch
     resumed = [broken.record(key, m).get("resumed", []) for m in range(replicas)]
     assert sum(map(len, resumed)) >= mid_epoch  # and went on from there at least as far as to the next checkpoint

@@ -43,7 +43,7 @@ def chain(
 
     from traintwice._importing import allow_imports, named_code
     from traintwice.cli import _output as output
-    from traintwice.cli._progress import Quiet, StudyLines
+    from traintwice.cli._progress import progress_for
     from traintwice.cli._study import check_writable, execution_of
     from traintwice.study import Chain, Store, gather_chain, prepare_chain, train_chain
 
@@ -59,8 +59,10 @@ def chain(
     made = prepare_chain(plan, opened, mix_numerics=mix_numerics, execution=execution)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C prints what is kept
     try:
-        progress = Quiet() if quiet else StudyLines(plan.replicas, made.plan)
-        with closing(train_chain(plan, opened, made)) as finishing:
+        with (
+            progress_for(plan.replicas, made.plan, {str(way): keys for way, keys in made.keys.items()}, quiet=quiet) as progress,
+            closing(train_chain(plan, opened, made)) as finishing,
+        ):
             for finished in finishing:
                 progress.advance(finished.task.key)
     except KeyboardInterrupt:

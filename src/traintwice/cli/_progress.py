@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from traintwice.progress import ProgressUnit, reporting_to
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from traintwice.study import Experiment, Plan
+    from traintwice.study import Plan
 
 FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
 """Without a terminal: time of the first line of a comparison, and time between the next ones."""
@@ -131,15 +131,17 @@ class StudyLines(Quiet):
 
 
 class StudyBars(Quiet):
-    """A bar for each recipe, with the time left."""
+    """A bar for each recipe, or each way of a chain, with the time left."""
 
-    def __init__(self, experiment: Experiment, plan: Plan, bars: Progress) -> None:
+    def __init__(self, replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], bars: Progress) -> None:
         left = Counter(task.key for task in plan.missing)
         self._bars = bars
         self._of_key: dict[str, list[int]] = {}
-        for row, key in plan.keys.items():
-            bar = bars.add_task(row, total=experiment.replicas, completed=experiment.replicas - left[key])
-            self._of_key.setdefault(key, []).append(int(bar))
+        for name, keys in shown.items():
+            total = replicas * len(keys)
+            bar = bars.add_task(name, total=total, completed=total - sum(left[key] for key in keys))
+            for key in keys:
+                self._of_key.setdefault(key, []).append(int(bar))
 
     def advance(self, key: str) -> None:
         for bar in self._of_key.get(key, ()):  # earlier models have no bar
@@ -147,8 +149,15 @@ class StudyBars(Quiet):
 
 
 @contextmanager
-def progress_for(experiment: Experiment, plan: Plan, *, quiet: bool) -> Iterator[Quiet]:
-    """Bars on a terminal, lines elsewhere, nothing when quiet."""
+def progress_for(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], *, quiet: bool) -> Iterator[Quiet]:
+    """Bars on a terminal, lines elsewhere, nothing when quiet.
+
+    Args:
+        replicas: of each digest of the plan.
+        plan: what is missing.
+        shown: name of a bar to the digests that it counts.
+        quiet: print nothing.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -156,9 +165,9 @@ def progress_for(experiment: Experiment, plan: Plan, *, quiet: bool) -> Iterator
     if quiet or not plan.missing:
         yield Quiet()
     elif not console.is_terminal:
-        yield StudyLines(experiment.replicas, plan)
+        yield StudyLines(replicas, plan)
     else:
         left = TimeRemainingColumn(elapsed_when_finished=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), left)
         with Progress(*columns, console=console) as bars:
-            yield StudyBars(experiment, plan, bars)
+            yield StudyBars(replicas, plan, shown, bars)

@@ -128,7 +128,7 @@ def train(
     notes: list[str] = []
     every = Every(checkpoint_seconds)
     with (
-        progress_for(experiment, plan, quiet=quiet) as progress,
+        progress_for(experiment.replicas, plan, {row: [key] for row, key in plan.keys.items()}, quiet=quiet) as progress,
         closing(train_missing(experiment, data, store, plan, checkpoint=every, started=started)) as finishing,
     ):
         for finished in finishing:

@@ -77,6 +77,8 @@ class LoopTraining(Training):
             self._predicted(batch, whole)
             return {}
         memories, failed = self._backward(out, step)
+        if failed is None:
+            self.curve.add(step, self.loss)
         if failed is None and self.recipe.sharpness:
             ascent = self._ascend(self.recipe.sharpness)
             _, failed = self._backward(_sampled(self.forward(batch, step), batch), step)
@@ -124,7 +126,7 @@ class LoopTraining(Training):
         loss, memories = method.advance(out, step, self.memories)
         if not bool(loss.isfinite()):
             return memories, f"at step {step} {method.not_finite(out, step, self.memories, before=self.last)}"
-        self.last = out, step
+        self.last, self.loss = (out, step), loss.detach()
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -189,7 +191,7 @@ class LoopTraining(Training):
     def state(self, place: int) -> State:
         """All that it carries from one step to the next."""
         state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
-        state |= under("average", self.average.state())
+        state |= under("average", self.average.state()) | under("curve", self.curve.state(0))
         if self.gate is not None:
             state |= under("gate", of_networks([self.gate]))
         if self.peers is not None:
@@ -206,6 +208,7 @@ class LoopTraining(Training):
         into_networks(self.networks, within("networks", state))
         into_optimizers(self.optimizers, within("optimizers", state))
         self.average.restore(within("average", state))
+        self.curve.restore([within("curve", state)])
         if self.gate is not None:
             into_networks([self.gate], within("gate", state))
         if self.peers is not None:

@@ -21,7 +21,7 @@ from traintwice.engine._state import State, copies_of_networks, of_networks, par
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.nets import SeededDraws
-from traintwice.nets._unpacked import Unpacked
+from traintwice.nets._unpacked import OneLogit, Unpacked
 from traintwice.recipes import Earlier
 from traintwice.served import Logged
 from traintwice.served import Weights as WeightsFile
@@ -182,7 +182,7 @@ class Signals:
 
 def _inner(network: nn.Module) -> nn.Module:
     """The module whose sub-networks a user names."""
-    while isinstance(network, Selected | SeededDraws | Unpacked):
+    while isinstance(network, Selected | SeededDraws | Unpacked | OneLogit):
         network = network.network
     return network
 

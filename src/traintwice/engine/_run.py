@@ -229,7 +229,7 @@ class _Run:
                 cause = self.training.divergence_cause(place)
                 raise Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
         weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
-        return Trained(outputs, weights, spec.steps)
+        return Trained(outputs, weights, spec.steps, self.training.curve.of(place))
 
     def _sampled(self, replica: int) -> torch.Tensor | None:
         """The examples of a replica's sample; None for all."""

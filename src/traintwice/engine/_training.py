@@ -15,6 +15,7 @@ from traintwice.data import Dataset
 from traintwice.engine._averager import averager
 from traintwice.engine._batches import Batch
 from traintwice.engine._building import Weights, build, number_of_networks, perturb_one_ulp, served_weights, stream_of
+from traintwice.engine._curve import Curve
 from traintwice.engine._execution import Execution
 from traintwice.engine._reading import TrainingSet
 from traintwice.engine._state import State
@@ -34,11 +35,13 @@ class Trained:
             "test.gate" the mixture weight of each of these, if the method has a gate.
         weights: parameters and buffers of every kept network ("0.name", "1.name" ...), and of a gate for each set of them ("gate.0.name").
         steps: optimiser steps taken.
+        curve: training loss over the training, see `traintwice.engine._curve`.
     """
 
     outputs: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     steps: int
+    curve: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Training(ABC):
     def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
         self.spec, self.recipe, self.data, self.execution = spec, spec.recipe, spec.data, spec.execution
         self.examples, self.replicas = examples, replicas
+        self.curve = Curve(spec.recipe.epochs, spec.steps, len(replicas), spec.execution.torch_device)
 
     def _start_average(self, trained: list[nn.Module]) -> None:
         """Follow modules with all trained parameters; call it when they exist."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from traintwice.errors import BadSpec, TooFewReplicas, require, unknown
 from traintwice.replication import Replication
+from traintwice.replication._page import logged_values
 
 __all__ = ["MLflow", "TensorBoard", "TrackedRecipe", "Tracker", "WandB", "tracked", "tracker_of"]
 
@@ -197,17 +198,17 @@ def tracked(study: Replication) -> list[TrackedRecipe]:
                 measures |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         except TooFewReplicas:
             pass
-        series: dict[str, list[tuple[int, float]]] = {}
-        for replica, record in records.items():
-            for entry in record["history"]:
-                for name in entry.keys() - {"step"}:
-                    series.setdefault(f"replica_{replica}/{name}", []).append((entry["step"], float(entry[name])))
+        series = {
+            f"replica_{replica}/{name}": points
+            for name, by_recipe in logged_values({recipe: records}).items()
+            for replica, points in by_recipe[recipe].items()
+        }
         found.append(
             TrackedRecipe(
                 recipe,
                 {key: str(value)[:LONGEST_SETTING] for key, value in settings.items()},
                 {name: value for name, value in measures.items() if math.isfinite(value)},
-                {name: [p for p in points if math.isfinite(p[1])] for name, points in sorted(series.items())},
+                dict(sorted(series.items())),
             )
         )
     return found

@@ -19,13 +19,15 @@ from traintwice.data import PackedShape
 from traintwice.errors import BadSpec
 from traintwice.nets._network import SeededDraws, enter_dropout
 from traintwice.nets._pictures import count_multiply_adds
-from traintwice.nets._unpacked import Unpacked
+from traintwice.nets._unpacked import OneLogit, Unpacked
 
 
 @dataclass(frozen=True)
 @typed
 class Factory:
     """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
+
+    For two classes it may have one logit z (``B 1``), which is read as logits (0, z).
 
     The function initialises its layers as usual. While it runs, PyTorch's global generator is seeded from the replica's stream, and its
     state is restored afterwards. Weights so differ between replicas, and are the same each time a replica is built. A module that draws in
@@ -77,7 +79,10 @@ class Factory:
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
             if isinstance(shape, PackedShape):
                 network = Unpacked(network, shape)
-            return SeededDraws(network) if self._draws(network, shape, classes) else network
+            draws, outputs = self._tried(network, shape, classes)
+            if outputs == 1 < classes:
+                network = OneLogit(network)
+            return SeededDraws(network) if draws else network
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
         """Name of the function.
@@ -102,16 +107,17 @@ class Factory:
         return counted
 
     @torch.no_grad()
-    def _draws(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> bool:
-        """Run a copy on two examples in training mode and check its logits; returns whether it drew from PyTorch's generator."""
+    def _tried(self, network: nn.Module, shape: tuple[int, ...], classes: int) -> tuple[bool, int]:
+        """Run a copy on two examples in training mode; returns whether it drew from PyTorch's generator, and the number of its logits."""
         before = torch.get_rng_state()
         dtype = next((p.dtype for p in network.parameters()), torch.float32)
         trial = copy.deepcopy(network).train()
         enter_dropout(trial, np.random.default_rng(0))
         logits = trial(torch.zeros(2, *shape, dtype=dtype))
         found = tuple(getattr(logits, "shape", ()))
-        if found != (2, classes):
+        if found != (2, classes) and not (found == (2, 1) and classes == 2):
             raise BadSpec(
                 f"{self.maker}: returned {found or type(logits).__name__} for two examples, expected logits {(2, classes)}"
+                + (" or (2, 1)" if classes == 2 else "")
             )
-        return not torch.equal(before, torch.get_rng_state())
+        return not torch.equal(before, torch.get_rng_state()), found[1]

@@ -1,4 +1,4 @@
-"""A network of several inputs, or of whole numbers, that come as the bytes of one row."""
+"""Networks whose inputs come as the bytes of one row, or whose output is the one logit of a binary network, as the engine takes them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ class Unpacked(nn.Module):
         if self.parts[0].name is None:
             return self.network(*found)
         return self.network(**{str(part.name): values for part, values in zip(self.parts, found, strict=True)})
+
+
+class OneLogit(nn.Module):
+    """A binary network of one logit z, as logits (0, z)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """Logits ``B 2``, from the network's ``B 1``."""
+        z = self.network(*inputs, **named)
+        return torch.cat([torch.zeros_like(z), z], dim=1)

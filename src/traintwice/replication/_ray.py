@@ -181,12 +181,14 @@ def _connect(ray: Any, address: str | None, root: Path | None) -> None:
         raise BadSpec(f"working_dir: {root} is not a directory")
     try:
         _check_answers(address)
+        # Without an address Ray would join, or wait for, the last cluster of this machine, also after that one has ended.
+        where = address or (None if "RAY_ADDRESS" in os.environ else "local")
         ray.init(
-            address,
+            where,
             log_to_driver=False,
             logging_level="error",
             runtime_env={} if root is None else {"working_dir": str(root)},
-            **({} if address or "RAY_ADDRESS" in os.environ else {"include_dashboard": False}),
+            **({"include_dashboard": False} if where == "local" else {}),
         )
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

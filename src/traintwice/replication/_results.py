@@ -6,7 +6,6 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,19 +19,11 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
 from traintwice.predictions import Reading, is_array, items_of, open_predictions, write_predictions
 from traintwice.predictions._checks import to_numpy
+from traintwice.replication._page import logged_values, page
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
 
 __all__ = ["Failure", "Replication"]
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; margin: 1rem 0 }} td, th {{ padding: .2rem .8rem .2rem 0; text-align: left }}
-caption {{ text-align: left; color: #555 }}</style>
-{body}
-</html>
-"""
 
 
 @dataclass(frozen=True)
@@ -186,7 +177,7 @@ class Replication(Shown):
         return compare_with_served(name, answers, recipes, level=level, margin=margin)
 
     def report(self, out: str | Path, *, against: Against | None = None) -> Path:
-        """Write a page with the table, the comparisons and the measures of every recipe.
+        """Write a page with the table, the comparisons and the measures of every recipe, and charts of what `Run.log` recorded.
 
         Args:
             out: directory; made where it does not exist.
@@ -206,11 +197,11 @@ class Replication(Shown):
                 sheets += [result.sheet() for result in part()]
             except TooFewReplicas:
                 continue
-        body = "\n<hr>\n".join(sheet.to_html() for sheet in sheets)
+        text = page(f"Replicas in {self.store.name}", sheets, logged_values(self.records))
         path = Path(out) / "index.html"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, PAGE.format(title=escape(f"Replicas in {self.store.name}"), body=body).encode())
+            write_whole(path, text.encode())
         except OSError as error:
             raise StoreError(f"{out}: the report cannot be written there ({error.strerror})") from None
         return path
@@ -262,6 +253,7 @@ class Replication(Shown):
             "files": {s: {r: [str(p) for p in found.values()] for r, found in of.items()} for s, of in self.files.items()},
             "seconds": {r: [record["seconds"] for record in found.values()] for r, found in self.records.items()},
             "costs": {r: [record.get("costs", {}) for record in found.values()] for r, found in self.records.items()},
+            "logged": logged_values(self.records),
             "failures": [
                 {"recipe": f.recipe, "replica": f.replica, "reason": f.reason, "log": str(f.log)} for f in self.failures
             ],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from traintwice._formatting import with_units
 from traintwice.report._style import Figure
@@ -48,6 +48,18 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
         **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
         **values,
     )
+
+
+def embedded(figures: Iterable[Figure]) -> str:
+    """Charts for the body of a page of another template: their places, then data and scripts."""
+    drawn = {f.name: f for f in figures}
+    figure = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined).get_template(
+        "figure.html.j2"
+    )
+    places = [str(figure.render(figure=each)) for each in drawn.values()]
+    data = [f'<script type="application/json" id="chart-{escape(n)}">{inline_json(_specs(f))}</script>' for n, f in drawn.items()]
+    scripts = [f"<script>{text}</script>" for text in (vega(), (TEMPLATE / "page.js").read_text(encoding="utf-8"))]
+    return "\n".join([*places, *data, *scripts])
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from traintwice._versions import made_by
 from traintwice.compare import Against
 from traintwice.report import _facts as facts
 from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
+from traintwice.report._curves import training_loss
 from traintwice.report._document import render
 from traintwice.report._findings import Choice, FindingKind, choose, in_words, percent
 from traintwice.report._flips import most_flipping
@@ -38,7 +39,7 @@ def page(results: Results, *, level: float = 0.95, against: Against | None = Non
     found = verdict(results, level=level)
     choice = choose(found, tuple(results.rows))
     stream = progressive_findings(results, level=level)
-    figures = _figures(results, found, choice) + ([] if stream is None else [drift(stream)])
+    figures = _figures(results, found, choice) + ([] if stream is None else [drift(stream)]) + _curves(results, choice)
     best = found.lower[0].row if found.lower else ""
     table = results.table(matched=MATCHED, level=level)
     return render(
@@ -62,6 +63,7 @@ def page(results: Results, *, level: float = 0.95, against: Against | None = Non
         best=best,
         picture=_picture_size(results.data.pixels),
         stream=stream,
+        drawn=[figure.name for figure in figures],
         against=None if against is None else against.sheet(),
         table=table,
         groups=facts.groups(table),
@@ -84,6 +86,15 @@ def _figures(results: Results, found: Verdict, choice: Choice) -> list[Figure]:
     for draw, name in ((churn_by_confidence, "confidence"), (churn_matrix, "matrix")):
         figures += [draw(results, choice.panels, name=name), draw(results, choice.folded, name=f"{name}-rest")]
     return figures
+
+
+def _curves(results: Results, choice: Choice) -> list[Figure]:
+    """Charts of the training loss; none for replicas without curves."""
+    if not choice.many:
+        drawn = [training_loss(results)]
+    else:
+        drawn = [training_loss(results, choice.panels), training_loss(results, choice.folded, name="curves-rest")]
+    return [figure for figure in drawn if figure is not None]
 
 
 def _picture_size(pixels: tuple[int, ...] | None) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from traintwice.metrics._definition import to_numpy
 from traintwice.report._facts import by_confidence
 from traintwice.report._layout import span_of_most
-from traintwice.report._style import DASHES, INK, PALETTE, QUIET, SHAPES, Figure, finish, marks_of
+from traintwice.report._style import DASHES, INK, PALETTE, QUIET, SHAPES, Figure, faceted, finish, marks_of
 from traintwice.study import ProgressiveFindings, Results
 
 MOST_REPLICAS = 30
@@ -59,7 +59,7 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
         line = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
         points = base.mark_point(filled=True, size=38, opacity=1).encode(shape=shape, tooltip=tooltip)
         chart = alt.layer(line, points, data=alt.NamedData("bins")).properties(width=width, height=height)
-        return finish(_faceted(chart, "panel:N", others, columns, width), text, bins=records)
+        return finish(faceted(chart, "panel:N", others, columns, width), text, bins=records)
 
     return Figure(name, text, draw(3, 240, 155), draw(2, 128, 120))
 
@@ -109,7 +109,7 @@ def drift(found: ProgressiveFindings) -> Figure:
             .transform_filter("isValid(datum.apart)")
         )
         chart = alt.layer(mark, lines, data=alt.NamedData("drift")).properties(width=width, height=height)
-        return finish(_faceted(chart, "panel:N", others, columns, width), text, drift=drawn)
+        return finish(faceted(chart, "panel:N", others, columns, width), text, drift=drawn)
 
     return Figure("drift", text, draw(3, 240, 155), draw(2, 128, 120))
 
@@ -160,7 +160,7 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
             .encode(x=alt.X("a:O", axis=axis), y=alt.Y("b:O", axis=axis), color=colour, tooltip=tooltip)
             .properties(width=width, height=width)
         )
-        return finish(_faceted(chart, "recipe:N", rows, columns, width), text, pairs=records)
+        return finish(faceted(chart, "recipe:N", rows, columns, width), text, pairs=records)
 
     return Figure(name, text, draw(3, 240), draw(2, 132), note)
 
@@ -183,9 +183,3 @@ def _marks(rows: list[str]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
         alt.StrokeDash("recipe:N", scale=scale(DASHES), legend=None),
         alt.Shape("recipe:N", scale=scale(SHAPES), legend=None),
     )
-
-
-def _faceted(chart: Any, field: str, order: list[str], columns: int, width: int) -> Any:
-    """A panel for each value of a field. Every panel has its own axis: the last line of panels may be shorter than the others."""
-    facet = alt.Facet(field, sort=order, header=alt.Header(title=None, labelLimit=width + 20))
-    return chart.facet(facet, columns=columns).resolve_axis(x="independent")

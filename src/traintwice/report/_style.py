@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import altair as alt
+
 INK = "#1c2024"
 QUIET = "#5b646d"
 RULE = "#e3e6ea"
@@ -76,3 +78,9 @@ def finish(chart: Any, alt: str, **datasets: list[dict[str, Any]]) -> dict[str, 
     """The chart as a Vega-Lite specification with data, style and description."""
     spec: dict[str, Any] = chart.properties(description=alt).to_dict()
     return {**spec, "config": CONFIG, "datasets": datasets}
+
+
+def faceted(chart: Any, field: str, order: list[str], columns: int, width: int) -> Any:
+    """A panel for each value of a field. Every panel has its own axis: the last line of panels may be shorter than the others."""
+    facet = alt.Facet(field, sort=order, header=alt.Header(title=None, labelLimit=width + 20))
+    return chart.facet(facet, columns=columns).resolve_axis(x="independent")

@@ -16,7 +16,7 @@ from traintwice.study._rows import Caution, RowResult, cautions
 from traintwice.study._runner import Finished, prepare, run, train_missing
 from traintwice.study._search import Range, Search, Tuning, least_change
 from traintwice.study._store import Store
-from traintwice.study._tables import component_table, source_shares
+from traintwice.study._tables import component_table, curve_table, source_shares
 from traintwice.study._tune import final, recorded, search, tune, tuned
 from traintwice.study._tuned import Trial, Tuned
 from traintwice.study._verdict import Finding, Verdict, verdict
@@ -50,6 +50,7 @@ __all__ = [
     "cautions",
     "chain",
     "component_table",
+    "curve_table",
     "final",
     "gather",
     "gather_chain",

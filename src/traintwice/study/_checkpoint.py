@@ -24,7 +24,7 @@ from traintwice.specs import digest
 from traintwice.study._replica_files import digest_of_bytes
 from traintwice.study._store import Store
 
-FORMAT = 2
+FORMAT = 3
 """Version of the checkpoint; raised when the names in a state change."""
 
 

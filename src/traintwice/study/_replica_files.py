@@ -35,6 +35,7 @@ class Record(TypedDict, total=False):
     seconds: float
     finished: str
     steps: int
+    loss: list[float | None]
     resumed: list[int]
     sample: dict[str, Any]
     diverged: str

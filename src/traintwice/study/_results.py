@@ -148,6 +148,24 @@ class Results:
         except Undefined:
             return None
 
+    def curves(self) -> dict[str, dict[str, Any]]:
+        """Training loss of every replica over the training, by row.
+
+        Returns:
+            For each row, ``epochs``: passes over the data at the end of each point; ``loss``: replica to its points. A point is the mean
+            loss of an epoch, or of part of one where there are fewer than 20 epochs; None where no step had examples to train on. The loss
+            is the weighted sum of all terms of the method. Rows whose replicas were trained by an earlier version are left out.
+        Source:
+            Ours.
+        """
+        found = {}
+        for name, row in self.rows.items():
+            if losses := row.losses:
+                points = len(next(iter(losses.values())))
+                epochs = [round(row.recipe.epochs * (i + 1) / points, 4) for i in range(points)]
+                found[name] = {"epochs": epochs, "loss": losses}
+        return found
+
     def identical(self) -> list[tuple[str, str]]:
         """Pairs of rows whose predictions are bit-identical: usually a setting that has no effect."""
         return identical_rows(self.rows)
@@ -212,6 +230,10 @@ class Results:
             "against_baseline": {row: {"churn": _plain(churn[row]), "accuracy": _plain(accuracy[row])} for row in churn},
             "components": {row: asdict(found) for row in self.rows if (found := self.diagnostics(row)) is not None},
             "warnings": [asdict(caution) for caution in self.warnings()],
+            "curves": {
+                row: {**found, "loss": {str(m): points for m, points in found["loss"].items()}}
+                for row, found in self.curves().items()
+            },
             "diverged": {row: {str(m): reason for m, reason in lost.items()} for row, lost in self.diverged.items()},
             "environment": self.environment(),
         }

@@ -52,6 +52,11 @@ class RowResult:
         return fit_temperature(self.validation)
 
     @property
+    def losses(self) -> dict[int, list[float | None]]:
+        """Training loss by replica, means over equal parts of the training; replicas that an earlier version trained have none."""
+        return {number: record["loss"] for number, record in zip(self.numbers, self.records, strict=True) if "loss" in record}
+
+    @property
     def distinct(self) -> int:
         """How many replicas are distinct models, by the bits of their predictions."""
         return len({z.tobytes() for z in self.logits["test"]})

@@ -26,12 +26,25 @@ COMPONENT_COLUMNS: tuple[Column, ...] = (
 )
 """Fields of `ComponentDiagnostics` in the order of the table."""
 
+CURVE_COLUMNS = (
+    Column("start", "start"),
+    Column("half", "half-way"),
+    Column("end", "end"),
+    Column("least", "end, smallest replica"),
+    Column("most", "end, largest replica"),
+)
+
 COMPONENTS_NOTE = (
     "v: variance of a component's probabilities across replicas; c: covariance of two components' across replicas. The mean of J "
     "components varies by (v + (J − 1)·c) / J, and churn follows this variance: different components in one replica do not lower churn "
     "unless c falls. Numbers have no intervals."
 )
 
+
+CURVES_NOTE = (
+    "Training loss, mean over the replicas: the weighted sum of all terms of the method. Compare it within a recipe, not between recipes "
+    "with other terms."
+)
 
 SOURCES_NOTE = (
     "Churn divided by the churn of the row in which all of these sources are free. The shares do not sum to 1: one free source "
@@ -56,6 +69,27 @@ def component_table(results: Results) -> Table | None:
             found = results.diagnostics(name)
             rows.append(Row(name, {} if found is None else {c.key: getattr(found, c.key) for c in COMPONENT_COLUMNS}))
     return Table("Components", COMPONENT_COLUMNS, tuple(rows), (COMPONENTS_NOTE,)) if rows else None
+
+
+def curve_table(results: Results) -> Table | None:
+    """Training loss of every row at the start, half-way and at the end of the training.
+
+    Args:
+        results: of a study.
+    Returns:
+        One line for each row: the mean over the replicas, and the smallest and the largest replica at the end. None where no row has
+        curves, see `Results.curves`.
+    Source:
+        Ours.
+    """
+    lines = []
+    for row, found in results.curves().items():
+        losses = np.array(list(found["loss"].values()), dtype=np.float64)
+        mean = losses.mean(axis=0)
+        cells = {"start": mean[0], "half": mean[len(mean) // 2], "end": mean[-1]}
+        cells |= {"least": losses[:, -1].min(), "most": losses[:, -1].max()}
+        lines.append(Row(row, {key: None if np.isnan(value) else float(value) for key, value in cells.items()}))
+    return Table("Training loss", CURVE_COLUMNS, tuple(lines), (CURVES_NOTE,)) if lines else None
 
 
 def source_shares(results: Results, *, level: float = 0.95) -> Table | None:

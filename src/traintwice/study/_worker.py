@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from math import isnan
 from typing import IO, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -231,7 +232,8 @@ def train_into(
                 store.save(key, m, {}, record | {"diverged": str(made), "steps": made.step})
             else:
                 weights = made.weights if save_weights else None
-                store.save(key, m, made.outputs, record | {"steps": made.steps}, weights=weights)
+                loss = [None if isnan(value) else float(f"{value:.6g}") for value in made.curve.tolist()]
+                store.save(key, m, made.outputs, record | {"steps": made.steps, "loss": loss}, weights=weights)
             checkpoint.remove()
             yield Answer(
                 replica=m, outcome="diverged" if isinstance(made, Diverged) else "done", seconds=seconds, note=checkpoint.ignored

@@ -63,7 +63,9 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.optimizer = self._optimizer()
         self.feed = Feed(spec, examples, replicas)
-        self.loss = LogitGradients(spec.recipe.method, len(replicas), spec.data.classes)
+        self.loss = LogitGradients(
+            spec.recipe.method, torch.zeros(len(replicas), dtype=self.dtype, device=self.torch_device), spec.data.classes
+        )
         lag = spec.recipe.method.peer_lag
         self.peers = Peers([self.stack], lag) if lag else None
         self.memories: Memories | None = None
@@ -92,6 +94,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         schedule = self.recipe.lr_schedule
         factor = 1.0 if schedule is None else at_step(schedule, step)
         failed, remembered = self._gradients(buffers, seen, step, factor)
+        self.curve.add(step, self.loss.values)
         if self.recipe.sharpness:
             moves = ascent(self.gradients, self.recipe.sharpness)
             for parameter, move in zip(self.parameters, moves, strict=True):
@@ -188,7 +191,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         state = under("kept", {name: copied(value[rows]) for name, value in self.kept.items()})
         state |= under("stack", _of_rows(of_networks([self.stack]), rows))
         state |= under("optimizer", _of_rows(of_optimizers([self.optimizer.built]), rows))
-        state |= under("average", _of_rows(self.average.state(), rows))
+        state |= under("average", _of_rows(self.average.state(), rows)) | under("curve", self.curve.state(place))
         if self.peers is not None:
             state |= under("peers", _of_rows(self.peers.state(), rows))
         for i, memory in enumerate(memory_of(self.memories or (), place)):
@@ -203,6 +206,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         into_networks([self.stack], _from_rows("stack", states))
         into_optimizers([self.optimizer.built], _from_rows("optimizer", states))
         self.average.restore(_from_rows("average", states))
+        self.curve.restore([within("curve", state) for state in states])
         if self.peers is not None:
             self.peers.restore(_from_rows("peers", states))
         there = [{name: value.to(self.torch_device) for name, value in state.items()} for state in states]

@@ -30,10 +30,17 @@ class LossInputs:
 
 
 class LogitGradients:
-    """Calls a method's loss, one number for each replica, on the logits of a group."""
+    """Calls a method's loss, one number for each replica, on the logits of a group.
 
-    def __init__(self, method: Method, replicas: int, classes: int) -> None:
-        self.method, self.replicas = method, replicas
+    Args:
+        method: of the recipe.
+        values: ``R``, the losses of the last mini-batch; written in place, as CUDA graphs need.
+        classes: K.
+    """
+
+    def __init__(self, method: Method, values: Tensor, classes: int) -> None:
+        replicas = len(values)
+        self.method, self.replicas, self.values = method, replicas, values
         self.padded = rounded_up(replicas, REPLICAS)
         self.last: tuple[Tensor, LossInputs, int] | None = None  # explains a later step that is not finite
         self.plain = len(method.terms) == 1 and type(method.terms[0].loss) is CrossEntropy and classes > 1
@@ -56,16 +63,21 @@ class LogitGradients:
         """Weight / B · (softmax(z) − onehot(y)) for every component."""
         z, g = buffers.logits, buffers.gradient
         torch.sub(z, torch.amax(z, 1, keepdim=True), out=g)
-        torch.exp(buffers.gradient_flat, out=buffers.gradient_flat)
-        g.div_(torch.sum(g, 1, keepdim=True))
         if labels.ndim == 2 and buffers.shape.components > 1:
             labels = labels.unsqueeze(1).expand(-1, buffers.shape.components, -1)
         at = labels.reshape(buffers.shape.size, 1, buffers.shape.batch)
+        of_label = g.gather(1, at)
+        torch.exp(buffers.gradient_flat, out=buffers.gradient_flat)
+        total = torch.sum(g, 1, keepdim=True)
+        g.div_(total)
+        weight = at_step(self.method.terms[0].weight, step)
+        per_replica = total.log_().sub_(of_label).view(self.replicas, -1)
+        torch.mul(per_replica.sum(1), weight / buffers.shape.batch, out=self.values)
         if g.device.type == "cpu":
             g.scatter_add_(1, at, buffers.minus_one)
         else:  # the same numbers; scatter kernels are not deterministic on a GPU
             g.sub_((torch.arange(g.shape[1], device=g.device).unsqueeze(1) == at).to(g.dtype))
-        buffers.gradient_flat.mul_(at_step(self.method.terms[0].weight, step) / buffers.shape.batch)
+        buffers.gradient_flat.mul_(weight / buffers.shape.batch)
 
     def _of_any(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None) -> tuple[Memories, Tensor]:
         """By automatic differentiation of the loss."""
@@ -76,6 +88,7 @@ class LogitGradients:
             loss, memories = self.method.advance(out, step, memories)
             (gradient,) = torch.autograd.grad(loss, logits, torch.ones_like(loss))
         buffers.by_replica(buffers.gradient).copy_(gradient[: self.replicas].mT)
+        self.values.copy_(loss.detach()[: self.replicas])
         return memories, loss.detach()[: self.replicas]
 
     def _filled(self, values: Tensor) -> Tensor:
