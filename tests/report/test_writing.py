@@ -35,7 +35,8 @@ def test_json_is_strict_and_complete(trained, tmp_path):
         assert float(line["churn"]) == row["churn"]["value"]
 
 
-def test_the_same_results_make_the_same_files(trained, tmp_path):
+def test_the_same_results_make_the_same_files(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     first, second = write(trained, tmp_path / "a"), write(trained, tmp_path / "b")
     assert first.read_bytes() == second.read_bytes()
 

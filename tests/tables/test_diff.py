@@ -22,7 +22,9 @@ def test_answers_come_first_each_on_its_line(made):
     found = made.diff_of()
     lines = diff_sheet(found).lines
     assert [line.name for line in lines] == ["Quality", "Regressions", "Disagreement", "Slices", "Operating point"]
-    assert [(line.value, line.detail, line.concern) for line in lines] == [(a.verdict, a.detail, a.concern) for a in found.answers]
+    assert [(line.value, line.detail, line.concern) for line in lines] == [
+        (a.verdict, a.detail, a.concern) for a in found.answers
+    ]
     text = diff_sheet(found, every=True).to_text(120)
     order = ["old.parquet", "Quality ", "Operating point", "Verdict: ", "Noise floor: "]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)

@@ -92,9 +92,10 @@ class Table:
         right = [False, *[c.unit not in ("text", "mixed") for c in self.columns]]
         padded = [list(map(pad, line, widths, right)) for line in lines]
         coloured = [i for i, c in enumerate(self.columns, start=1) if c.key in OUTCOMES]
-        for cells, line in zip(padded[1:], lines[1:], strict=True):
-            for i in coloured if paint else ():
-                cells[i] = cells[i].replace(line[i], paint(line[i], line[i]), 1)
+        if paint is not None:
+            for cells, line in zip(padded[1:], lines[1:], strict=True):
+                for i in coloured:
+                    cells[i] = cells[i].replace(line[i], paint(line[i], line[i]), 1)
         aligned = ["  ".join(cells).rstrip() for cells in padded]
         return "\n".join([self.title, "", *aligned, *self.notes])
 
