@@ -15,7 +15,9 @@ MOST_DECIMALS = 6
 
 _UNITS = {"fraction": " %", "points": " pp"}
 
-_BEFORE_UNIT, _JOINED_UNIT = (re.compile(rf"{space}(?=%|pp\b)") for space in (" ", "\u00a0"))
+_BEFORE_UNIT, _JOINED_UNIT = (
+    re.compile(rf"{space}(?=%|pp\b|×)|(?<=\bq){space}(?=[<=])|(?<=q.[<=]){space}(?=\d)") for space in (" ", "\u00a0")
+)
 _MARKS = re.compile(r"([\\`*_\[\]<>&|~$@#])")
 _HIDDEN = ("Cc", "Cs", "Zl", "Zp")
 _BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -224,7 +226,7 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int) -> str:
-    """Lines of at most this width. Lines break between words, never before "%" or "pp"; words longer than a line are broken.
+    """Lines of at most this width. Lines break between words, never before "%", "pp" or "×"; words longer than a line are broken.
 
     >>> wrap("one two three", 8)
     'one two\\nthree'
@@ -244,7 +246,7 @@ def wrap(text: str, width: int) -> str:
 
 
 def with_units(text: str) -> str:
-    """The text with non-breaking spaces before "%" and "pp".
+    """The text with non-breaking spaces before "%", "pp" and "×", and in "q < 0.001".
 
     >>> with_units("3.9 % of all")
     '3.9\\xa0% of all'

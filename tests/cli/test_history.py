@@ -1,6 +1,7 @@
 """`--ledger`, `--floor ledger` and `traintwice history` on the command line; comments for pull requests; version and date."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -36,6 +37,11 @@ def test_history_in_every_form(ledger, traintwice):
     assert traintwice("history", "l.jsonl", "--report", "h.html")[1].endswith("Report: h.html\n")
     page = (ledger.parent / "h.html").read_text()
     assert 'id="chart-launches-churn"' in page
+    titles = re.findall(r'<li class="card[^"]*">\s*<h3>(.*?)</h3>', page)
+    assert titles == ["Gate", "Quality", "Regressions", "Disagreement"]
+    assert '<strong data-mark="✕">over</strong>' in page
+    assert "1 of 2 budgets kept" in page
+    assert "prefers-color-scheme: dark" in page
     assert f"Written by traintwice {package.__version__} at {MADE['date']}" in page
 
 

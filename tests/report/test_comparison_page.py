@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import pytest
 
+from traintwice.compare._answer_types import Answer
 from traintwice.errors import MissingExtra, StoreError
 from traintwice.gates._gate_types import Budget, Check, GateResult
 from traintwice.report import diff_page, write_diff
+from traintwice.report._cards import _parts, cards_of_diff
 from traintwice.report._comparison_charts import flow_chart
 from traintwice.report._slice_charts import forest_chart
 from traintwice.tables._diff import diff_sheet, notes
@@ -44,8 +46,31 @@ def test_answers_come_first_with_words_for_every_outcome(made, page):
     order = ["1.71 % of rows went from right to wrong, 1.3 times the floor.", "Quality better", "Regressions more than retraining causes",
              "Disagreement within noise", "Slices 1 of 12 worse", "Operating point inconclusive", "Noise of retraining"]  # fmt: skip
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
-    classes = [e["class"] for e in page.all("li") if e.get("class", "").startswith("card")]
-    assert classes == [f"card {a.concern}" for a in found.answers]
+    cards = [e for e in page.all("li") if e.get("class", "").startswith("card")]
+    assert [e["class"] for e in cards] == [f"card {a.concern}" for a in found.answers]
+
+
+def test_cards_have_title_answer_mark_and_number(made, page):
+    cards = cards_of_diff(made.diff_of())
+    assert [(c.title, c.number, c.interval, c.mark) for c in cards] == [
+        ("Quality", "+0.22 pp", "(0.15 to 0.29)", "✓"),
+        ("Regressions", "1.71 %", "(1.3 to 2.1)", "✕"),
+        ("Disagreement", "6.31 %", "(5.9 to 6.7)", "✓"),
+        ("Slices", "", "", "✕"),
+        ("Operating point", "3.00 %", "(2.6 to 3.4)", "?"),
+    ]
+    marks = [e["data-mark"] for e in page.all("strong") if "data-mark" in e]
+    assert marks == [c.mark for c in cards]
+    text = text_of(page)
+    shown = [f"{c.title} {c.answer} {c.value}".strip() for c in cards]
+    assert [text.index(part) for part in shown] == sorted(text.index(part) for part in shown)
+
+
+def test_the_number_of_a_card_is_not_repeated_below_it():
+    answer = Answer("disagreement", "within noise", "fine", "", "churn 6.31 % (5.9 to 6.7), 1.1 × floor of 5.9 % (1.0 to 1.2)")
+    assert _parts(answer, "6.31 % (5.9 to 6.7)") == ("churn, 1.1 × floor of 5.9 % (1.0 to 1.2)",)
+    several = Answer("quality", "better", "fine", "", "accuracy 1 % → 2 % (+1 pp, 0 to 2); log loss 3 → 2 (−1, −2 to 0)")
+    assert _parts(several, "+1 pp (0 to 2)") == tuple(several.detail.split("; "))
 
 
 def test_every_number_of_the_full_sheet_is_in_it(made, page):
@@ -192,10 +217,24 @@ def test_what_is_not_there_has_no_place(made, parsed, changes):
     assert ("Noise of retraining" in text_of(page)) == bool(found.floors)
 
 
-def test_it_has_a_dark_form_and_one_for_phones(page):
+def test_it_has_a_dark_form_one_for_phones_and_one_for_paper(page):
     (style,) = [e["text"] for e in page.all("style")]
     assert "prefers-color-scheme: dark" in style
     assert "max-width: 47rem" in style
+    assert "@media print" in style
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_charts_come_before_tables_and_long_tables_are_folded(made, page):
+    ids = [e["id"] for e in page.elements if "id" in e]
+    order = ["main", "answers", "slices", "predicted", "periods", "density", "flow", "confidence", "rows", "numbers", "made"]
+    assert [i for i in ids if i in order] == order
+    summaries = [e["text"] for e in page.all("summary")]
+    assert "Rows right → wrong (first 2 of 86)" in summaries
+    assert "Between old and new" in summaries
+    assert [e["id"] for e in page.all("a") if "id" in e] == []
+    assert page.all("a")[0]["href"] == "#main"  # for a keyboard
 
 
 def test_a_place_that_cannot_be_written(made, tmp_path):

@@ -7,11 +7,13 @@ from itertools import pairwise
 
 import pytest
 
+from traintwice import metrics
+from traintwice._formatting import with_interval
 from traintwice.components import Sample
 from traintwice.recipes import Recipe
 from traintwice.report._facts import environment
 from traintwice.report._findings import choose, in_words
-from traintwice.report._page import page
+from traintwice.report._page import KINDS, page
 from traintwice.study import MATCHED, Results, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
@@ -35,6 +37,21 @@ def test_every_row_is_named_and_nothing_in_a_name_is_markup(study, parsed):
 def test_the_sentences_stand_in_it(trained, made):
     for said in in_words(verdict(trained), trained):
         assert any(said.text == e["text"] for e in made.all("p", "li"))
+
+
+def test_cards_are_the_baseline_and_each_kind_of_finding(trained, made):
+    found = verdict(trained)
+    groups = (found.lower, found.lower_at_a_price, found.higher, found.inconclusive)
+    titles = [title for (_, title, _), group in zip(KINDS, groups, strict=True) if group]
+    cards = [e for e in made.all("li") if e.get("class", "").startswith("card")]
+    shown = [" ".join(e["text"].split()) for e in cards]
+    baseline = trained.estimate(metrics.churn, found.baseline)
+    assert shown[0].startswith(f"Churn of {found.baseline} {with_interval(baseline, 'fraction')}")
+    assert shown[1].startswith(f"Accuracy of {found.baseline} ")
+    assert [text.partition(f" of {found.comparisons} recipes")[0].rpartition(" ")[0] for text in shown[2:]] == titles
+    (style,) = [e["text"] for e in made.all("style")]
+    assert "prefers-color-scheme: dark" in style
+    assert "@media print" in style
 
 
 def test_numbers_are_those_of_the_table(trained, made):

@@ -14,6 +14,8 @@ from traintwice.errors import BadInput, BadSpec, StoreError
 from traintwice.methods import ensemble, logged_distillation
 from traintwice.nets import MLP
 from traintwice.recipes import Earlier, Recipe
+from traintwice.report import write_chain
+from traintwice.report._chain import cards_of_chain
 from traintwice.served import Stored
 from traintwice.study import Chain, Store, chain, prepare_chain
 
@@ -136,3 +138,18 @@ def test_a_chain_that_cannot_be(source, tmp_path):
     (tmp_path / "bad.toml").write_text("name = ")
     with pytest.raises(BadSpec, match="cannot be read as TOML"):
         Chain.read(tmp_path / "bad.toml")
+
+
+def test_the_page_has_a_card_for_each_way(done, tmp_path):
+    _, found = done
+    cards = cards_of_chain(found)
+    assert [c.title for c in cards] == [w.way for w in found.ways]
+    assert cards[0].answer == ""
+    for card, way in zip(cards[1:], found.ways[1:], strict=True):
+        lower = way.change.estimate.value < 0
+        expected = ("significantly lower" if lower else "significantly higher") if way.change.significant else "inconclusive"
+        assert card.answer == expected
+    page = write_chain(found, tmp_path).read_text()
+    assert page.count('<li class="card') == len(cards)
+    assert all(f"<b>{c.number}</b> {c.interval}".replace(" %", "\u00a0%") in page for c in cards)
+    assert "prefers-color-scheme: dark" in page

@@ -9,8 +9,11 @@ import tomli_w
 
 from interrupted import interrupted
 from traintwice import metrics
+from traintwice._formatting import change
 from traintwice.data import Digits
 from traintwice.errors import BadSpec, StoreError, UnknownName
+from traintwice.report import write_tuned
+from traintwice.report._front import cards_of_search
 from traintwice.study import Experiment, Store, Trial, Tuning, least_change, recorded, run, search, tune
 from traintwice.study._tune import front
 
@@ -112,6 +115,22 @@ def test_the_front(tuning):
     two = replace(tuning, search=replace(tuning.search, front=2))
     assert [t.number for t in front(two, trials)] == [1, 5]
     assert [t.number for t in front(tuning, trials[3:4])] == [4]
+
+
+def test_the_page_has_cards_of_the_choice(done, tmp_path):
+    _, found = done
+    setting, churn, accuracy = cards_of_search(found)
+    assert setting.answer == found.chosen
+    assert [c.title for c in (churn, accuracy)] == ["Churn", "Accuracy"]
+    for card, measure in ((churn, metrics.churn), (accuracy, metrics.accuracy)):
+        difference = found.results.compare(measure)[found.chosen]
+        assert card.value == change(difference.estimate, "fraction")
+        assert (card.answer == "inconclusive") == (not difference.significant)
+    page = write_tuned(found, tmp_path).read_text()
+    assert page.count('<li class="card') == 3
+    assert "prefers-color-scheme: dark" in page
+    nothing = cards_of_search(replace(found, chosen=None))
+    assert [(c.answer, c.concern) for c in nothing] == [("none keeps the accuracy", "inconclusive")]
 
 
 def test_without_an_allowed_trial_nothing_is_recommended(tuning, tmp_path):

@@ -22,8 +22,10 @@ def test_answers_come_first_each_on_its_line(made):
     found = made.diff_of()
     lines = diff_sheet(found).lines
     assert [line.name for line in lines] == ["Quality", "Regressions", "Disagreement", "Slices", "Operating point"]
-    assert [(line.value, line.detail) for line in lines] == [(a.verdict, a.detail) for a in found.answers]
-    text = diff_sheet(found).to_text(120)
+    assert [(line.value, line.detail, line.concern) for line in lines] == [
+        (a.verdict, a.detail, a.concern) for a in found.answers
+    ]
+    text = diff_sheet(found, every=True).to_text(120)
     order = ["old.parquet", "Quality ", "Operating point", "Verdict: ", "Noise floor: "]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
 
@@ -37,18 +39,24 @@ def test_the_verdict_is_the_worst_answer(made):
 
 def test_by_default_it_fits_a_screen(made):
     lines = diff_sheet(made.diff_of(ids=tuple(f"id{i}" for i in range(20)))).to_text(80).splitlines()
-    assert len(lines) <= 34
-    assert sum(line.startswith("id") for line in lines) == 5
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("id") for line in lines) == 3
+    assert lines[-1] == "95 % intervals for new rows (ratios: also new retrains) · 2 more notes: --full"
+    assert not any(line.startswith("id") for line in diff_sheet(made.diff_of(), rows=0).to_text(80).splitlines())
 
 
 def test_floors_are_ratios_with_the_margin_in_words(made):
-    text = words(diff_sheet(made.diff_of()).to_text(120))
+    text = words(diff_sheet(made.diff_of(), every=True).to_text(120))
     assert "Noise floor: churn 1.07 times the floor of 5.90 % (1.02 to 1.1): beyond noise; " in text
     assert "negative flips 1.3 times the floor of 1.31 % (0.90 to 1.7): inconclusive" in text
     assert "(within noise means below 1.5 times the floor; 5 retrains of the old recipe, for this old model)." in text
     both = made.diff_of(floors=(made.floor_of(new_retrains=2, retrains=1, margin=1.25),))
-    assert "(within noise means below 1.25 times the floor; 1 retrain of the old recipe and 2 of the new)." in words(str(both))
-    assert "Noise floor" not in str(made.diff_of(floors=()))
+    assert "(within noise means below 1.25 times the floor; 1 retrain of the old recipe and 2 of the new)." in words(
+        diff_sheet(both, every=True).to_text(120)
+    )
+    assert "Noise floor" not in diff_sheet(made.diff_of(floors=()), every=True).to_text()
+    assert "Noise floor" not in str(made.diff_of())
 
 
 def test_a_floor_without_an_interval_prints_none(made):
@@ -60,9 +68,10 @@ def test_a_floor_without_an_interval_prints_none(made):
 
 def test_slices_beyond_the_answer_are_named_where_significant(made):
     many = made.diff_of(slices=tuple(made.slice_of("g", f"v{i}", 0.2, 0.0001 if i else 0.9) for i in range(9)))
-    text = words(diff_sheet(many).to_text(120))
+    text = words(diff_sheet(many, every=True).to_text(120))
     assert "Slices with a significant finding: g=v1, g=v2, g=v3, g=v4, g=v5, g=v6, 3 more" in text  # one is a predicted class
-    assert "significant finding" not in str(made.diff_of())
+    assert "significant finding" not in diff_sheet(made.diff_of(), every=True).to_text()
+    assert "significant finding" not in str(many)
 
 
 def test_findings_of_a_slice(made):

@@ -55,7 +55,7 @@ def selective(
     if out is not None:
         write_answers(out, found.answers, ids=found.ids, class_names=found.class_names)
     plain = {**found.to_dict(), **({} if agreement is None else {"agreement": agreement.to_dict()})}
-    output.show_result(selective_sheet(found, agreement), plain, json=json, markdown=markdown)
+    output.show_result(selective_sheet(found, agreement), plain=plain, json=json, markdown=markdown)
 
 
 @reads_files(without=("by", "time", "regression"))
@@ -94,4 +94,4 @@ def update(
         found = update_predictions(old, new, flip_cost=flip_cost, calibration=calibration, level=level, **reading)
     if out is not None:
         write_answers(out, found.answers, ids=found.ids, class_names=found.class_names, taken=found.taken)
-    output.show_result(update_sheet(found), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(update_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)

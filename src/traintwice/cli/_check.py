@@ -90,6 +90,6 @@ def _check_same_seed(study: str, row: str | None, seed: int | None, *, json: boo
         raise unknown("recipe", name, recipes)
     base = plain.get("seed", 0) if seed is None else seed
     found = check_same_seed(plain["train"], settings=recipes[name], seed=base, **plain.get("reading", {}))
-    output.show_result(found.sheet(), found.to_dict(), json=json, markdown=False)
+    output.show_result(found.sheet(), plain=found.to_dict(), json=json, markdown=False)
     if not found.equal:
         raise Outcome(1)

@@ -92,7 +92,7 @@ def diff(
 
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, [old, new, *(floor or ()), *(new_floor or ())])
     from traintwice.compare import diff as compare_two
-    from traintwice.tables._diff import diff_sheet
+    from traintwice.tables._diff import MOST_ROWS, diff_sheet
     from traintwice.tables._short import short_sheet
 
     wanted = without_unsaid(
@@ -133,12 +133,11 @@ def diff(
     elif markdown:
         output.show_markdown(short_sheet(found) if short else diff_sheet(found, every=True))
     else:
-        output.show_sheet(diff_sheet(found, every=full))
         unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}
-        if more := ", ".join(option for option, used in unused.items() if not used):
-            output.show(f"\nDetails: {more}\n")
-        written = [("Report", report), ("Rows", rows)]
-        output.show("".join(f"\n{what}: {path}\n" for what, path in written if path is not None))
+        more = ", ".join(option for option, used in unused.items() if not used)
+        written = [("Details", more), ("Report", report), ("Rows", rows)]
+        forms = [diff_sheet(found, every=True)] if full else [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]
+        output.show_sheet(*forms, after="".join(f"{what}: {which}\n" for what, which in written if which))
 
 
 def _share(text: str) -> float:

@@ -160,14 +160,14 @@ def gate(
             from traintwice.report import write_diff
 
             write_diff(result.diff, report, gate=result)
-    from traintwice.tables._gate import gate_sheet
+    from traintwice.tables._gate import MOST_CHECKS, gate_sheet
     from traintwice.tables._gate import junit as junit_of
     from traintwice.tables._short import short_sheet
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")
-    sheet = short_sheet(result) if short else gate_sheet(result)
-    output.show_result(sheet, result.to_dict(), json=json, markdown=markdown)
+    sheets = [short_sheet(result)] if short else [gate_sheet(result, most=most) for most in (MOST_CHECKS, 20, 12, 8, 5, 3, 1)]
+    output.show_result(*sheets, plain=result.to_dict(), json=json, markdown=markdown)
     raise Outcome(result.exit_status)
 
 
@@ -215,7 +215,7 @@ def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *,
         raise BadInput("gate --self-test: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
     with waiting("comparing every pair of retrains", quiet=quiet), cells_kept_out(bool(given.get("no_rows"))):
         found = self_test(files, wanted, **given)
-    output.show_result(self_test_sheet(found), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(self_test_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
 
 
 def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:

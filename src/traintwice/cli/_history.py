@@ -31,6 +31,6 @@ def history(
         from traintwice.report import write_history
 
         write_history(found, report)
-    output.show_result(found.sheet(), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(found.sheet(), plain=found.to_dict(), json=json, markdown=markdown)
     if report is not None and not json and not markdown:
         output.show(f"\nReport: {report}\n")

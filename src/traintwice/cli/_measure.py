@@ -72,7 +72,7 @@ def measure(
         wanted: list[Metric | str] = [*RECIPES, *options.further(also, one_pass=True)]
         with waiting("comparing two recipes", quiet=quiet):
             both = compare_recipes(files, against, names=names, paired=paired, which=wanted, level=level, **reading)
-        output.show_result(recipes_sheet(both), both.to_dict(), json=json, markdown=markdown)
+        output.show_result(recipes_sheet(both), plain=both.to_dict(), json=json, markdown=markdown)
         return
     from traintwice.compare import measure as measure_all
     from traintwice.compare._measure import DEFAULT
@@ -90,7 +90,7 @@ def measure(
             thresholds=threshold or (),
             **reading,
         )
-    output.show_result(measures_sheet(found), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(measures_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
 
 
 @reads_files(without=("by", "time", "regression"))
@@ -128,7 +128,7 @@ def plan(
     sizes = without_unsaid({"replicas": replicas, "rows": rows})
     with waiting("reading the pilot", quiet=quiet):
         found = plan_with(churn, detect, pilot=pilot, level=level, power=power, **sizes, **reading)
-    output.show_result(plan_sheet(found), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(plan_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
 
 
 def tokens(
@@ -154,4 +154,4 @@ def tokens(
 
     with waiting(f"comparing {base} and {other}", quiet=quiet):
         found = diff_tokens(base, other, level=level, least=least)
-    output.show_result(tokens_sheet(found), found.to_dict(), json=json, markdown=markdown)
+    output.show_result(tokens_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)

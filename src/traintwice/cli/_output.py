@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,13 +18,16 @@ from traintwice._versions import made_by
 from traintwice.errors import BadInput, StoreError
 from traintwice.tables import Sheet, Table
 
-STRESSED = {
-    r"\bworse\b|more than retraining causes|more than earlier launches changed|beyond noise|\bover\b|^Gate failed|^Warning:": "bold red",
-    r"within noise(?! means)|\bbetter\b|no change that matters|no significant difference|\bkept\b(?!\.)|^Gate passed": "bold green",
-    r"\b[Ii]nconclusive\b": "bold yellow",
-    r"^Verdict:": "bold",
+RED, GREEN, YELLOW = "31", "32", "33"
+COLOURS = {
+    **dict.fromkeys(("problem", "over", "beyond noise"), RED),
+    **dict.fromkeys(("fine", "kept", "within noise"), GREEN),
+    "inconclusive": YELLOW,
 }
-"""Regular expressions of verdicts, and their style on a terminal."""
+"""Meanings of verdicts and outcomes, and their colour on a terminal; nothing else is coloured."""
+
+UNLIMITED = 1_000_000
+"""Width where there is no terminal and ``COLUMNS`` is not set."""
 
 
 def show(text: str) -> None:
@@ -47,29 +50,44 @@ def show_json(value: dict[str, Any]) -> None:
     show(json.dumps({**value, **made_by()}, allow_nan=False) + "\n")
 
 
-def show_sheet(sheet: Sheet) -> None:
-    """Print a sheet: in the width of the terminal with coloured verdicts; without a terminal names are whole."""
+def show_sheet(*sheets: Sheet, after: str = "") -> None:
+    """Print a sheet: on a terminal the first that fits on the screen, with coloured verdicts; elsewhere the first, whole.
+
+    Args:
+        sheets: forms of one result, the longest first. If none fits, the last is printed. A single form is printed whole.
+        after: further lines.
+    """
     console = Console(highlight=False, markup=False, emoji=False)
-    text = Text(sheet.to_text(console.width, whole_names=not console.is_terminal))
-    if console.is_terminal:
-        for words, style in STRESSED.items():
-            text.highlight_regex(re.compile(words, re.MULTILINE), style)
-        text.stylize("bold", 0, text.plain.find("\n"))
-        with console.capture() as captured:
-            console.print(text, soft_wrap=True)
-        show(captured.get())
-    else:
-        show(text.plain + "\n")
+    screen = sys.stdout.isatty()
+    width = console.width if screen or os.environ.get("COLUMNS") else UNLIMITED
+    paint = _coloured if console.is_terminal else None
+    for sheet in sheets:
+        cut = screen and len(sheets) > 1
+        whole = sheet.to_text(width, whole_names=not screen, screen=cut, paint=paint) + f"\n{after}"
+        if not screen or whole.count("\n") < console.height:
+            break
+    if paint is None:
+        show(whole)
+        return
+    text = Text.from_ansi(whole)
+    text.stylize("bold", 0, text.plain.find("\n"))
+    with console.capture() as captured:
+        console.print(text, soft_wrap=True, end="" if text.plain.endswith("\n") else "\n")
+    show(captured.get())
 
 
-def show_result(sheet: Sheet, plain: dict[str, Any], *, json: bool, markdown: bool) -> None:
-    """Print a result in the requested form."""
+def _coloured(text: str, meaning: str) -> str:
+    return f"\033[1;{COLOURS[meaning]}m{text}\033[0m" if meaning in COLOURS else text
+
+
+def show_result(*sheets: Sheet, plain: dict[str, Any], json: bool, markdown: bool) -> None:
+    """Print a result in the requested form; of several sheets (see `show_sheet`) Markdown has the first."""
     if json:
         show_json(plain)
     elif markdown:
-        show_markdown(sheet)
+        show_markdown(sheets[0])
     else:
-        show_sheet(sheet)
+        show_sheet(*sheets)
 
 
 def show_markdown(sheet: Sheet) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import altair as alt
 
+from traintwice._formatting import change, with_interval
+from traintwice.report._cards import Card, answer_of
 from traintwice.report._style import PALETTE, SHAPES, Figure, finish, marks_of
 from traintwice.study import ChainResults
 from traintwice.types import Estimate
@@ -58,6 +60,19 @@ def drift_of_chain(found: ChainResults) -> Figure:
         return finish(chart, text, days=records)
 
     return Figure("chain", text, draw(2, 340, 180), draw(1, 260, 150))
+
+
+def cards_of_chain(found: ChainResults) -> list[Card]:
+    """One card for each way of retraining: its daily churn, compared with that of the first way."""
+    cards = []
+    for w in found.ways:
+        parts = [f"churn a day; from day 0: {with_interval(w.drift, 'fraction')}"]
+        answer, concern = "", ""
+        if w.change is not None:
+            answer, concern = answer_of(w.change)
+            parts.append(f"difference from {found.ways[0].way}: {change(w.change.estimate, 'fraction')}")
+        cards.append(Card(w.way, answer, concern, with_interval(w.churn, "fraction"), tuple(parts)))
+    return cards
 
 
 def _percent(value: Estimate) -> dict[str, float]:

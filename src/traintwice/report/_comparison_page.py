@@ -7,18 +7,16 @@ from traintwice._versions import made_by
 from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff
 from traintwice.gates._gate_types import GateResult
+from traintwice.report._cards import MARKS, cards_of_diff
 from traintwice.report._document import render
 from traintwice.report._plots import CHARTS
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._diff import bounds, notes, reviews
-from traintwice.tables._gate import budgets_table, gate_sentence
+from traintwice.tables._gate import CONCERNS, budgets_table, gate_sentence
 from traintwice.tables._words import against_floor, left_out, margin_in_words, matching, sentence
 
 MOST_SLICES = 200
 """Rows of a table of slices on the page; JSON has all."""
-
-OUTCOMES = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
-"""Outcome of a gate to the class of its style."""
 
 
 def page(diff: Diff, gate: GateResult | None = None) -> str:
@@ -49,9 +47,10 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         names=(visible(diff.old), visible(diff.new)),
         made=made_by(),
         facts=matching(diff.alignment),
-        gate=None if gate is None else (gate_sentence(gate), OUTCOMES[gate.outcome], budgets_table(gate)),
+        gate=None if gate is None else (gate_sentence(gate), CONCERNS[gate.outcome], budgets_table(gate)),
         verdict=sentence(visible(diff.headline)),
-        answers=[(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers],
+        cards=cards_of_diff(diff),
+        marks=MARKS,
         warnings=[sentence(visible(w)) for w in diff.warnings],
         floors=[sentence(against_floor(floor)) for floor in diff.floors],
         noise="retraining" if diff.launches is None else "earlier launches",

@@ -7,6 +7,8 @@ from typing import Any
 import altair as alt
 
 from traintwice import metrics
+from traintwice._formatting import change
+from traintwice.report._cards import Card, answer_of
 from traintwice.report._style import PALETTE, SHAPES, Figure, finish, marks_of
 from traintwice.study import Tuned
 
@@ -58,6 +60,23 @@ def front_of_search(found: Tuned) -> Figure:
         return finish(chart, text, front=records)
 
     return Figure("front", text, draw(3, 240, 200), draw(1, 260, 180))
+
+
+def cards_of_search(found: Tuned) -> list[Card]:
+    """The setting that was chosen, and its churn and accuracy against the baseline."""
+    if found.chosen is None:
+        return [
+            Card(
+                "Setting", "none keeps the accuracy", "inconclusive", parts=("leave the study as it is, or search other ranges",)
+            )
+        ]
+    cards = [Card("Setting", found.chosen, parts=tuple(found.toml().strip().splitlines()))]
+    for measure, better in ((metrics.churn, "lower"), (metrics.accuracy, "higher")):
+        difference = found.results.compare(measure)[found.chosen]
+        answer, concern = answer_of(difference, better=better)
+        about = (f"against {found.results.baseline.name}",)
+        cards.append(Card(measure.definition.title.capitalize(), answer, concern, change(difference.estimate, "fraction"), about))
+    return cards
 
 
 def _percent(estimate: Any, times: float) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ import altair as alt
 from traintwice._formatting import visible
 from traintwice._versions import made_by
 from traintwice.compare._ledger import History, Launch
+from traintwice.report._cards import cards_of_launch
 from traintwice.report._comparison_charts import BLUE, ORANGE, unique
 from traintwice.report._document import render
 from traintwice.report._style import INK, QUIET, Figure, finish
@@ -42,6 +43,7 @@ def page(found: History) -> str:
         name=visible(Path(found.path).name),
         facts=sheet.headline,
         verdict=sheet.verdict.removeprefix("Last launch: "),
+        cards=cards_of_launch(found.launches[-1]),
         charts=[(figure.name, TITLES[name], _reading(figure)) for name, figure in figures.items()],
         table=launches_table(found),
         notes=sheet.notes,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from traintwice import metrics
+from traintwice._formatting import decimals_for, with_interval
 from traintwice._versions import made_by
-from traintwice.compare import Against
+from traintwice.compare import Against, interval
+from traintwice.compare._answer_types import Concern
 from traintwice.report import _facts as facts
 from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
+from traintwice.report._cards import Card
 from traintwice.report._curves import training_loss
 from traintwice.report._document import render
-from traintwice.report._findings import Choice, FindingKind, choose, in_words, percent
+from traintwice.report._findings import Choice, FindingKind, choose, in_points, in_words, percent
 from traintwice.report._flips import most_flipping
 from traintwice.report._forest import forest
 from traintwice.report._panels import MOST_REPLICAS, churn_by_confidence, churn_matrix, drift
@@ -22,6 +26,19 @@ KINDS: tuple[tuple[FindingKind, str, str], ...] = (
     ("inconclusive", "Inconclusive", "?"),
 )
 """Findings in the order of the page: kind, heading, mark."""
+
+CARD_CONCERNS: dict[FindingKind, Concern] = {
+    "lower": "fine",
+    "price": "problem",
+    "higher": "problem",
+    "inconclusive": "inconclusive",
+}
+
+HEADLINES = (metrics.churn, metrics.accuracy)
+"""Measures of the baseline that have a card."""
+
+MOST_ON_CARD = 3
+"""Recipes that a card names."""
 
 PICTURE_WIDTH = 112
 
@@ -50,6 +67,7 @@ def page(results: Results, *, level: float = 0.95, against: Against | None = Non
         made=made_by(),
         sentences=in_words(found, results),
         kinds=KINDS,
+        cards=_cards(results, found),
         choice=choice,
         brief=[b.row for b in choice.briefly],
         level=percent(level),
@@ -76,6 +94,22 @@ def page(results: Results, *, level: float = 0.95, against: Against | None = Non
         toml=results.experiment.to_toml(),
         environment=facts.environment(results),
     )
+
+
+def _cards(results: Results, found: Verdict) -> list[Card]:
+    """The churn and the accuracy of the baseline; then one card for each kind of finding, with its first recipes."""
+    alone = [(m, with_interval(interval(results.measure(m, found.baseline), level=found.level), "fraction")) for m in HEADLINES]
+    cards = [Card(f"{m.definition.title.capitalize()} of {found.baseline}", value=value) for m, value in alone]
+    groups = list(zip(KINDS, (found.lower, found.lower_at_a_price, found.higher, found.inconclusive), strict=True))
+    every = [f.churn.estimate for _, findings in groups for f in findings]
+    digits = decimals_for(every, "fraction")
+    for (kind, title, mark), findings in groups:
+        if findings:
+            named = [f"{f.row}: {in_points(f.churn, digits)} pp" for f in findings[:MOST_ON_CARD]]
+            more = [f"{len(findings) - MOST_ON_CARD:,} more"] if len(findings) > MOST_ON_CARD else []
+            answer = f"{len(findings):,} of {found.comparisons:,} recipes"
+            cards.append(Card(title, answer, CARD_CONCERNS[kind], parts=(*named, *more), sign=mark))
+    return cards
 
 
 def _figures(results: Results, found: Verdict, choice: Choice) -> list[Figure]:

@@ -94,11 +94,12 @@ def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
     _require_charts()
     import tomli_w
 
-    from traintwice.report._chain import drift_of_chain
+    from traintwice.report._chain import cards_of_chain, drift_of_chain
 
     toml = tomli_w.dumps(results.chain.to_dict())
     title = f"{results.chain.name}: how far do daily retrains drift?"
-    page = _sheet_page(results.sheet(), drift_of_chain(results), title=title, kicker="chain of retrains", toml=toml)
+    cards = cards_of_chain(results)
+    page = _sheet_page(results.sheet(), drift_of_chain(results), cards=cards, title=title, kicker="chain of retrains", toml=toml)
     return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
 
 
@@ -114,19 +115,20 @@ def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
     _require_charts()
-    from traintwice.report._front import front_of_search
+    from traintwice.report._front import cards_of_search, front_of_search
 
     title = f"{found.tuning.study.name}: accuracy, churn and calibration by setting"
-    page = _sheet_page(found.sheet(), front_of_search(found), title=title, kicker="search for weights", toml=found.toml())
+    about = {"cards": cards_of_search(found), "title": title, "kicker": "search for weights", "toml": found.toml()}
+    page = _sheet_page(found.sheet(), front_of_search(found), **about)
     return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(found.to_dict(), indent=1) + "\n"})
 
 
 def _sheet_page(sheet: Sheet, figure: Figure, **values: Any) -> str:
     """A page with one chart and the tables of a sheet."""
-    from traintwice._versions import versions
+    from traintwice._versions import made_by
     from traintwice.report._document import render
 
-    return render("sheet.html.j2", [figure], sheet=sheet, chart=figure.name, version=versions()["traintwice"], **values)
+    return render("sheet.html.j2", [figure], sheet=sheet, chart=figure.name, made=made_by(), **values)
 
 
 @typed

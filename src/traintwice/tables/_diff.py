@@ -9,7 +9,7 @@ from functools import partial
 
 from traintwice._formatting import value_of, visible
 from traintwice.compare._ledger_floor import of_launches
-from traintwice.compare._results import Diff, reworded
+from traintwice.compare._results import Diff, reworded, worst
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Table
@@ -27,24 +27,26 @@ from traintwice.tables._words import (
 MOST_IN_ANSWER = 3
 """Number of slices that the answer itself names."""
 
-MOST_NAMED, MOST_ROWS = 6, 5
-"""Number of slices and of rows in the short form."""
+MOST_NAMED, MOST_ROWS = 6, 3
+"""Number of slices that a paragraph names, and of rows in the short form."""
 
 
-def diff_sheet(diff: Diff, *, every: bool = False) -> Sheet:
+def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> Sheet:
     """Headline, answers, verdict, and the numbers that they rest on.
 
     Args:
         diff: of two models.
-        every: include every table; otherwise the sheet fits on a screen.
+        every: include noise floors, slices with findings, every table and every note; otherwise the sheet fits on a screen.
+        rows: of the table of regressed rows in the short form.
     """
     sheet = Sheet(
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
         lines=answers(diff),
-        paragraphs=tuple(_paragraphs(diff)),
-        tables=tuple(tables.every_table(diff) if every else _short_tables(diff)),
+        paragraphs=tuple(("Warning", sentence(visible(w))) for w in diff.warnings) + (tuple(_paragraphs(diff)) if every else ()),
+        tables=tuple(tables.every_table(diff) if every else _short_tables(diff, rows)),
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
+        concern=worst(diff.answers).concern,
     )
     if diff.launches is not None:
         return _in_words(sheet, of_launches)
@@ -60,11 +62,21 @@ def _in_words(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
 
 def answers(diff: Diff) -> tuple[Line, ...]:
     """One line for each answer: question, verdict, numbers."""
-    return tuple(Line(a.question.capitalize(), visible(a.verdict), visible(a.detail)) for a in diff.answers)
+    return tuple(Line(a.question.capitalize(), visible(a.verdict), visible(a.detail), a.concern) for a in diff.answers)
 
 
 def notes(diff: Diff) -> Iterator[str]:
-    """Notes on the numbers: layouts, rows left out, targets of the intervals, infinite measures."""
+    """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out."""
+    yield from _unusual(diff)
+    retrains = f"; ratios to a floor: also for new {_others(diff)}" if _has_ratios(diff) else ""
+    yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
+    if count := diff.slices_left_out:
+        fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
+        yield f"{count:,} slice{'' if count == 1 else 's'} {fewer}"
+
+
+def _unusual(diff: Diff) -> Iterator[str]:
+    """Notes that not every comparison has: layouts that differ, rows left out, waived or without labels, infinite measures."""
     found = diff.alignment
     if len(set(found.layouts)) > 1:
         yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
@@ -77,13 +89,17 @@ def notes(diff: Diff) -> Iterator[str]:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
     if diff.effective_rows is not None:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
-    what = "retrains" if diff.launches is None else "launches"
-    retrains = f"; ratios to a floor: also for new {what}" if diff.floor is not None and diff.floor.retrains else ""
     yield from map(visible, diff.floor_notes)
-    yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
-    if diff.slices_left_out:
-        yield f"{diff.slices_left_out:,} slices of fewer than {diff.min_support:,} rows are not shown (--min-support)"
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
+
+
+def _has_ratios(diff: Diff) -> bool:
+    return diff.floor is not None and diff.floor.retrains > 0
+
+
+def _others(diff: Diff) -> str:
+    """What the ratios to a floor are for, other than rows."""
+    return "retrains" if diff.launches is None else "launches"
 
 
 def reviews(diff: Diff) -> str:
@@ -100,7 +116,7 @@ def bounds(diff: Diff) -> str:
 
 
 def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
-    yield from (("Warning", sentence(visible(w))) for w in diff.warnings)
+    """Noise floors and slices with findings, in words."""
     if diff.floors:
         each = "; ".join(against_floor(floor) for floor in diff.floors)
         yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0])})."
@@ -110,14 +126,16 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
         yield "Slices with a significant finding", ", ".join([*found[:MOST_NAMED], *more])
 
 
-def _short_tables(diff: Diff) -> Iterator[Table]:
-    table = tables.regressed(diff, most=MOST_ROWS)
+def _short_tables(diff: Diff, rows: int) -> Iterator[Table]:
+    table = tables.regressed(diff, most=rows)
     if table is not None:
         yield table
 
 
 def _short_notes(diff: Diff) -> Iterator[str]:
-    yield from notes(diff)
-    if diff.left_out:
-        count = len(diff.left_out)
-        yield f"left out: {count} measure{'' if count == 1 else 's'} without a value here (--full prints names and reasons)"
+    """Unusual notes, and one line with the target of the intervals and the number of further notes."""
+    yield from _unusual(diff)
+    ratios = f" (ratios: also new {_others(diff)})" if _has_ratios(diff) else ""
+    count = sum(1 for _ in left_out(diff.left_out)) + bool(diff.slices_left_out)
+    more = f" · {count} more note{'' if count == 1 else 's'}: --full" if count else ""
+    yield f"{100 * diff.level:g} % intervals for new rows{ratios}{more}"

@@ -18,14 +18,24 @@ MOST_CHECKS = 40
 """Rows of the table of budgets, unless more budgets are over or inconclusive."""
 
 
-def gate_sheet(result: GateResult) -> Sheet:
-    """The outcome, the budgets with their numbers (over and inconclusive first), and the files compared."""
+CONCERNS = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
+"""Outcome of a gate to its concern."""
+
+
+def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
+    """The outcome, the budgets with their numbers (over and inconclusive first), and the files compared.
+
+    Args:
+        result: of a gate.
+        most: budgets that are shown, unless more are over or inconclusive.
+    """
     return Sheet(
         headline="",
         verdict=gate_sentence(result),
         paragraphs=tuple(("Warning", sentence(visible(w))) for w in result.diff.warnings),
-        tables=(budgets_table(result, most=MOST_CHECKS),),
+        tables=(budgets_table(result, most=most),),
         notes=tuple(dict.fromkeys([headline(result.diff.alignment), *map(visible, result.notes), *notes(result.diff)])),
+        concern=CONCERNS[result.outcome],
     )
 
 
@@ -63,9 +73,9 @@ def budget_lines(result: GateResult, most: int) -> tuple[tuple[Line, ...], int]:
     table = budgets_table(result)
     lines = []
     for row in table.rows[:most]:
-        number, interval, limit = (str(row.cells[key]) for key in ("number", "interval", "limit"))
+        outcome, number, interval, limit = (str(row.cells[key]) for key in ("outcome", "number", "interval", "limit"))
         lines.append(
-            Line(row.name, str(row.cells["outcome"]), f"{number}{f' ({interval})' if interval else ''}; {limit} allowed")
+            Line(row.name, outcome, f"{number}{f' ({interval})' if interval else ''}; {limit} allowed", CONCERNS[outcome])
         )
     return tuple(lines), max(len(table.rows) - most, 0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib import import_module
@@ -14,19 +14,23 @@ from traintwice.tables._table import Table
 NARROWEST = 40
 """Smallest width that text is laid out for."""
 
-ROOM_FOR_DETAIL = 32
-"""If fewer columns are left, the detail of a line is printed below the line."""
+GAP, INDENT = 2, 4
 
-GAP = 2
+HEADLINE_LINES, DETAIL_LINES = 3, 2
+"""Lines of the headline and of a detail where a sheet is cut to a screen."""
+
+Paint = Callable[[str, str], str]
+"""Colours a text by its meaning: a concern ("problem", "fine", "inconclusive") or an outcome ("over", "kept" …)."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a sheet: its name, a value as printed, and detail."""
+    """A line of a sheet: its name, a value as printed, detail, and the concern that colours the value."""
 
     name: str
     value: str
     detail: str = ""
+    concern: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Sheet:
         paragraphs: headings, each with its text.
         tables: printed after the lines.
         notes: how to read the numbers, and what was left out.
+        concern: colours the words of the verdict before its colon.
     """
 
     headline: str
@@ -48,18 +53,25 @@ class Sheet:
     paragraphs: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    concern: str = ""
 
-    def to_text(self, width: int = 120, *, whole_names: bool = True) -> str:
+    def to_text(self, width: int = 120, *, whole_names: bool = True, screen: bool = False, paint: Paint | None = None) -> str:
         """Plain text of at most this width. Wide tables are split; each part repeats the names of the rows.
 
         Args:
             width: in columns; at least `NARROWEST`.
             whole_names: print names of rows whole; otherwise cut them to a third of the width.
+            screen: cut the headline to 3 lines and details to 2; otherwise all text is whole.
+            paint: colours verdicts; None for plain text.
         """
         width = max(width, NARROWEST)
-        parts = [wrap(self.headline, width), "\n".join(self._grid(width)), wrap(self.verdict, width)]
+        headline = _lines(self.headline, width, HEADLINE_LINES if screen else None)
+        verdict, words = wrap(self.verdict, width), self.verdict.partition(":")[0]
+        if paint and self.concern and verdict.startswith(words):
+            verdict = paint(words, self.concern) + verdict.removeprefix(words)
+        parts = ["\n".join(headline), "\n".join(self._grid(width, screen, paint)), verdict]
         parts.append("\n".join(wrap(f"{heading}: {text}", width) for heading, text in self.paragraphs))
-        parts += ["\n".join(_table(table, width, whole_names)) for table in self.tables]
+        parts += ["\n".join(_table(table, width, whole_names, paint)) for table in self.tables]
         parts.append("\n".join(wrap(note, width) for note in self.notes))
         return "\n\n".join(part for part in parts if part)
 
@@ -91,25 +103,33 @@ class Sheet:
             lines = f"<table><caption>{escape(self.headline)}</caption><tbody>{rows}</tbody></table>"
         return f"<p><b>{escape(self.verdict)}</b></p>{lines}{paragraphs}{tables}{notes}"
 
-    def _grid(self, width: int) -> Iterator[str]:
-        """Names, values and details in three columns; details go below the line if the width is too small."""
+    def _grid(self, width: int, screen: bool, paint: Paint | None) -> Iterator[str]:
+        """Names and values in two columns; a detail is on the same line if it fits there whole, otherwise below in the full width."""
         if not self.lines:
             return
         first = min(max(columns_of(line.name) for line in self.lines), width // 2)
-        second = min(max(columns_of(line.value) for line in self.lines), width - first - GAP)
-        room = width - first - second - 2 * GAP
+        room = width - first - GAP
+        beside = list(self.lines)
+        second = 0
+        while beside:
+            second = max(columns_of(line.value) for line in beside)
+            fitting = [line for line in beside if second + GAP + columns_of(line.detail) <= room]
+            if len(fitting) == len(beside):
+                break
+            beside = fitting
         for line in self.lines:
             head = pad(cut(line.name, first), first) + " " * GAP
-            if line.detail and room >= ROOM_FOR_DETAIL:
-                detail = wrap(line.detail, room).splitlines()
-                yield head + pad(line.value, second) + " " * GAP + detail[0]
-                yield from (" " * (first + second + 2 * GAP) + rest for rest in detail[1:])
+            value = wrap(line.value, room).splitlines() or [""]
+            painted = [paint(part, line.concern) if paint and line.concern else part for part in value]
+            if line in beside:
+                space = " " * (second - columns_of(line.value) + GAP)
+                yield (head + painted[0] + space + line.detail).rstrip()
                 continue
-            value = wrap(line.value, second).splitlines() or [""]
-            yield (head + value[0]).rstrip()
-            yield from (" " * (first + GAP) + rest for rest in value[1:])
+            yield (head + painted[0]).rstrip()
+            yield from (" " * (first + GAP) + part for part in painted[1:])
             if line.detail:
-                yield textwrap.indent(wrap(line.detail, width - 4), "    ")
+                below = _lines(line.detail, width - INDENT, DETAIL_LINES if screen else None)
+                yield textwrap.indent("\n".join(below), " " * INDENT)
 
 
 SHEETS = {
@@ -135,9 +155,17 @@ def sheet_of(result: object) -> Sheet:
     return made
 
 
-def _table(table: Table, width: int, whole_names: bool) -> Sequence[str]:
+def _lines(text: str, width: int, most: int | None) -> list[str]:
+    """The text in lines of at most this width; what is beyond the last line is cut."""
+    lines = wrap(text, width).splitlines()
+    if most is None or len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], cut(" ".join(lines[most - 1 :]), width)]
+
+
+def _table(table: Table, width: int, whole_names: bool, paint: Paint | None) -> Sequence[str]:
     longest = max(width // 3, 12)
     rows = table.rows if whole_names else tuple(replace(row, name=cut(row.name, longest)) for row in table.rows)
     small = replace(table, title="", rows=rows, notes=())
-    texts = [part.to_text().lstrip("\n") for part in small.split(width)]
+    texts = [part.to_text(paint).lstrip("\n") for part in small.split(width)]
     return [part for part in (wrap(table.title, width), *texts, *[wrap(note, width) for note in table.notes]) if part]

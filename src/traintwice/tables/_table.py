@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -17,6 +17,9 @@ CellUnit = Literal["fraction", "points", "number", "cost", "text", "mixed"]
 of the row."""
 
 Cell = Estimate | float | str | None
+
+OUTCOMES = ("outcome", "verdict")
+"""Keys of columns whose cells are outcomes of a gate or verdicts on a floor."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,19 @@ class Table:
             printed.append([format_cell(c, u, d, plus_minus=plus_minus) for c, u, d in each])
         return [list(cells) for cells in zip(*printed, strict=True)]
 
-    def to_text(self) -> str:
-        """Aligned plain text, title first and notes last."""
+    def to_text(self, paint: Callable[[str, str], str] | None = None) -> str:
+        """Aligned plain text, title first and notes last; outcomes and verdicts may be coloured by their words."""
         lines = [["", *[c.title for c in self.columns]]]
         lines += [[row.name, *cells] for row, cells in zip(self.rows, self.strings(), strict=True)]
         widths = [max(columns_of(line[i]) for line in lines) for i in range(len(lines[0]))]
         right = [False, *[c.unit not in ("text", "mixed") for c in self.columns]]
-        aligned = ["  ".join(map(pad, line, widths, right)).rstrip() for line in lines]
+        padded = [list(map(pad, line, widths, right)) for line in lines]
+        coloured = [i for i, c in enumerate(self.columns, start=1) if c.key in OUTCOMES]
+        if paint is not None:
+            for cells, line in zip(padded[1:], lines[1:], strict=True):
+                for i in coloured:
+                    cells[i] = cells[i].replace(line[i], paint(line[i], line[i]), 1)
+        aligned = ["  ".join(cells).rstrip() for cells in padded]
         return "\n".join([self.title, "", *aligned, *self.notes])
 
     def to_markdown(self) -> str:
