@@ -26,6 +26,7 @@ NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--detail
 
 LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
 
+
 def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptions, details: bool | None) -> bool:
     """Whether DuckDB makes the sums: very many rows of two models, and nothing asked for that needs the rows."""
     if details or rows.regression or rows.waive or options.pairs is not None or files.has_weights:
@@ -116,7 +117,7 @@ class DiffSQL(SummedDiff):
             yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)
 
     def _sums(self, total: str, squares: str, zeros: str | None = None) -> MeanSums:
-        """Sums for the mean over the rows (those with a label, for a loss) of what two columns of the cells have the sum and the squares of."""
+        """Sums for a mean over the rows (those with a label, for a loss); two columns of the cells have sums of values and squares."""
         rows = f"FROM {{cells}} WHERE {'TRUE' if total == 'tv' else 'y IS NOT NULL'}"
         units = f"SELECT 1 AS k, sum(rows) AS n, sum({total}) AS t, sum({zeros or '0'}) AS z {rows} GROUP BY c"
         sums = "sum(k) AS units, sum(n) AS n, fsum(t) AS t, sum(n * n) AS nn, fsum(n * t) AS nt, fsum(t * t) AS tt"

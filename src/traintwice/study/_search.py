@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._typed import check_types
-from traintwice.gates._gate import parse_limit
 from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.gates._gate import parse_limit
 from traintwice.specs import decode
 from traintwice.study._experiment import TUNE, Experiment
 

@@ -25,7 +25,7 @@ from traintwice.predictions import Predictions
 from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._rows import Rows
-from traintwice.sums._format import DECISIONS, MEANS, Description
+from traintwice.sums._format import DECISIONS, MEANS
 from traintwice.sums._read import Numbers, Sums, read
 from traintwice.sums._refusals import layout_of
 
@@ -109,7 +109,11 @@ def gate_sums(
         name = f"budget on {budget.measure}"
         if budget.by is not None and budget.by not in (*d.by, "predicted class"):
             raise BadInput(f"{name}: the sums have no slices of {budget.by!r}; make them with --by {budget.by}")
-        rows_only = wanted[budget.measure] is not None and budget.measure not in known and found.left_out.get(budget.measure) in (None, NEEDS_ROWS)
+        rows_only = (
+            wanted[budget.measure] is not None
+            and budget.measure not in known
+            and found.left_out.get(budget.measure) in (None, NEEDS_ROWS)
+        )
         if rows_only or budget.measure.startswith("swapped") or (budget.by is not None and metric_of_slice(budget) is not None):
             where = " by slice" if budget.by is not None and not rows_only else ""
             raise BadInput(f"{name}{where}: needs the rows, and only their sums are here; compare the predictions themselves")
@@ -197,17 +201,20 @@ class DiffOfSums(SummedDiff):
     def count_regressed(self) -> int:
         """Number of rows that only the old model has right."""
         of = {state: old == label != new for state, (old, new, label) in self._d.states.items()}
-        return sum(n for (kind, part, _, _, state, _), (n, _, _) in self._sums.lines.items() if (kind, part) == ("sum", "all") and of[state])
+        return sum(
+            n
+            for (kind, part, _, _, state, _), (n, _, _) in self._sums.lines.items()
+            if (kind, part) == ("sum", "all") and of[state]
+        )
 
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
         """With F the quantities of every state, Σ w (1, u) = F Σ w and Σ a aᵀ = F S Fᵀ, S the products of the states."""
+        part, name, states = self._axis(by)
+        values = self._quantities(tally) if threshold is None else np.zeros(0)
         if threshold is not None:
-            part, name, states = ("threshold",), "", DECISIONS
+            part, states = ("threshold",), DECISIONS
             old, new = (np.array([state[m] == "1" for state in states]) for m in (0, 2))
             values = np.stack([np.ones(4), old, new, old & new])
-        else:
-            part, name, states = self._axis(by)
-            values = self._quantities(tally)
         for (of, value), place in self._groups(part, name, threshold).items():
             sums = np.array([self._line("sum", of, name, value, s) for s in states])
             second = np.diag(sums[:, 2])
@@ -215,7 +222,8 @@ class DiffOfSums(SummedDiff):
                 for i, a in enumerate(states):
                     for j, b in enumerate(states[i:], start=i):
                         second[i, j] = second[j, i] = self._line("product", of, name, value, a, b)[1]
-            units = sums[:, 0].sum() if not self.clustered else self._line("units", "all" if threshold is not None else of, name, "" if threshold is not None else value)[0]
+            counted = ("all", "", "") if threshold is not None else (of, name, value)
+            units = self._line("units", *counted)[0] if self.clustered else sums[:, 0].sum()
             yield GroupSums(place, sums[:, 0].sum(), sums[:, 2].sum(), units, values @ sums[:, 1], values @ second @ values.T)
 
     def _axis(self, by: str | None) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
@@ -231,7 +239,7 @@ class DiffOfSums(SummedDiff):
             for key in self._sums.lines
             if key[0] == "sum" and key[1] in parts and key[2] == name and (threshold is None or float(key[3]) == threshold)
         }
-        return dict(sorted(found.items()))  # type: ignore[arg-type]
+        return dict(sorted(found.items()))
 
     def _quantities(self, tally: Tally) -> np.ndarray:
         """1 and the quantities of a tally on a row of every state, shape ``C+1 S``."""
@@ -248,7 +256,8 @@ class DiffOfSums(SummedDiff):
         return found
 
     def _line(self, *key: str) -> Numbers:
-        return self._sums.lines.get((*key, *[""] * (6 - len(key))), (0, 0.0, 0.0))  # type: ignore[arg-type]
+        kind, part, name, value, state, other = (*key, *[""] * (6 - len(key)))
+        return self._sums.lines.get((kind, part, name, value, state, other), (0, 0.0, 0.0))
 
     def _mean_sums(self, name: str) -> MeanSums:
         n, w, squares = self._line("sum", "mean", name, "", "weight")

@@ -6,14 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import expand
-from traintwice.predictions._session import Session, identifier
+from traintwice.predictions._session import Session
 from traintwice.predictions._sources import open_source
-from traintwice.sums._format import CHECKS, COLUMNS, DECISIONS, KEY, VERSION, Description, described
+from traintwice.sums._format import CHECKS, COLUMNS, DECISIONS, VERSION, Description, described
 from traintwice.sums._refusals import refuse
 
 Key = tuple[str, str, str, str, str, str]
@@ -108,10 +107,8 @@ def merged(parts: list[Sums]) -> Sums:
         for key, (n, total, squares) in part.lines.items():
             have = lines.get(key, (0, 0.0, 0.0))
             lines[key] = (have[0] + n, have[1] + total, have[2] + squares)
-    names = {
-        side: ", ".join(dict.fromkeys(getattr(p.description, side) for p in parts)) for side in ("old", "new")
-    }
-    return Sums(replace(first.description, **names), lines, sum(p.parts for p in parts))
+    old, new = (", ".join(dict.fromkeys(getattr(p.description, side) for p in parts)) for side in ("old", "new"))
+    return Sums(replace(first.description, old=old, new=new), lines, sum(p.parts for p in parts))
 
 
 def _said(value: Any) -> str:
@@ -137,7 +134,9 @@ def _lines(session: Session, source: Any) -> list[tuple[Any, ...]]:
     texts = [f"coalesce(CAST({cell} AS VARCHAR), '')" for cell in cells[:6]]
     n, total, squares = (f"CAST({cell} AS VARCHAR)" for cell in cells[6:])
     numbers = [f"TRY_CAST({sql} AS DOUBLE)" for sql in (n, total, squares)]
-    bad = [f"(nullif({sql}, '') IS NOT NULL AND {number} IS NULL)" for sql, number in zip((n, total, squares), numbers, strict=True)]
+    bad = [
+        f"(nullif({sql}, '') IS NOT NULL AND {number} IS NULL)" for sql, number in zip((n, total, squares), numbers, strict=True)
+    ]
     sql = f"SELECT {', '.join([*texts, *numbers, *bad])} FROM {source.relation}"
     found = session.rows(sql, doing=f"{source.name}: reading")
     for row in found:
@@ -154,7 +153,9 @@ def _of_lines(found: list[tuple[Any, ...]], name: str) -> Sums:
         raise BadInput(f"{name} has no line of kind 'format'; {EXPECTED}")
     for head in heads:
         if head[6] != VERSION:
-            raise BadInput(f"{name}: sums of version {_number(head[6])}, expected {VERSION}; print the query again with this version")
+            raise BadInput(
+                f"{name}: sums of version {_number(head[6])}, expected {VERSION}; print the query again with this version"
+            )
     whole = [described(row[3], name) for row in heads]
     lines: dict[Key, Numbers] = {}
     for row in found:
@@ -197,13 +198,18 @@ def _check_line(key: Key, numbers: tuple[Any, ...], d: Description, name: str) -
 
 def _check_complete(sums: Sums, results: int, name: str) -> None:
     """Raise `BadInput` where lines are missing: a result that was cut short, or exported in part."""
-    d, axes = sums.description, defaultdict(int)
+    d = sums.description
+    axes: dict[str, int] = defaultdict(int)
     for (kind, part, column, *_), (n, _, _) in sums.lines.items():
         if kind == "sum" and part != "mean":
             axes[part if part not in ("by", "missing") else f"by {column}"] += n
     wanted = ["all", "predicted", *(f"by {c}" for c in d.by), *([] if d.binary else ["flow"])]
     for threshold in d.thresholds:
-        of_it = sum(n for (kind, part, _, v, *_), (n, _, _) in sums.lines.items() if part == "threshold" and kind == "sum" and float(v) == threshold)
+        of_it = sum(
+            n
+            for (kind, part, _, v, *_), (n, _, _) in sums.lines.items()
+            if part == "threshold" and kind == "sum" and float(v) == threshold
+        )
         axes[f"threshold {threshold}"] = of_it
         wanted.append(f"threshold {threshold}")
     checks = {key[1:5:3] for key in sums.lines if key[0] == "check"}
@@ -211,7 +217,9 @@ def _check_complete(sums: Sums, results: int, name: str) -> None:
     told = next((axis for axis in wanted if axes[axis] != sums.rows), None)
     counted = [sums.count(side, "rows") for side in ("old", "new")]
     if told is not None:
-        raise BadInput(f"{name}: lines are missing: {axes[told]:,} rows in the lines of {told!r}, {sums.rows:,} in all; export all lines")
+        raise BadInput(
+            f"{name}: lines are missing: {axes[told]:,} rows in the lines of {told!r}, {sums.rows:,} in all; export all lines"
+        )
     if missing:
         raise BadInput(f"{name}: lines are missing: no check {' '.join(min(missing))!r}; export all lines of the result")
     if min(counted) < sums.rows or results < 1:

@@ -66,7 +66,13 @@ def _sentences(d: Description, name: str) -> list[tuple[str, str]]:
     ids = tuple(f"i{j}" for j in range(len(d.id)))
     source = Source(name, "", "", {})
     view = View(name, source, layout_of(d), ids, letters, "", "", cells, {"c": " + ".join(d.cluster)})
-    checks = ["no_id", "missing", *([] if d.kind == "pred" else ["not_finite"]), "outside", *(["sum"] if d.kind == "probs" else [])]
+    checks = [
+        "no_id",
+        "missing",
+        *([] if d.kind == "pred" else ["not_finite"]),
+        "outside",
+        *(["sum"] if d.kind == "probs" else []),
+    ]
     checks += [*(["label"] if d.label is not None else []), *(["weight", "weight_size"] if d.weight is not None else [])]
     checks += ["cluster"] if d.cluster else []
     found = faults(view)
