@@ -49,7 +49,17 @@ def assert_same(found, expected, at="", within=1e-12):
         assert found == expected, at
 
 
-PARTS = ("flow", "slices", "predicted", "slices_left_out", "decisions", "regressed_rows", "identical", "effective_rows", "warnings")
+PARTS = (
+    "flow",
+    "slices",
+    "predicted",
+    "slices_left_out",
+    "decisions",
+    "regressed_rows",
+    "identical",
+    "effective_rows",
+    "warnings",
+)
 
 
 def assert_equal(of_sums, of_rows, *, expected_measures):

@@ -70,7 +70,9 @@ def test_names_of_classes():
     texts = [t.set_column(t.column_names.index(c), c, names.take(t[c])) for t in (old, new) for c in ("y",)]
     texts = [t.set_column(t.column_names.index("yhat"), "yhat", names.take(t["yhat"])) for t in texts]
     found = diff_sums(sums_of(*texts, pred="yhat", label="y", classes=["ham", "spam"]), min_support=20)
-    expected = diff(*texts, id="id", probs="yhat", label="y", classes=["ham", "spam"], positive="spam", min_support=20, details=True)
+    expected = diff(
+        *texts, id="id", probs="yhat", label="y", classes=["ham", "spam"], positive="spam", min_support=20, details=True
+    )
     assert_equal(found, expected, expected_measures={"churn", "negative_flips"})
     assert [s.value for s in found.predicted] == [s.value for s in expected.predicted]
 

@@ -86,7 +86,7 @@ class RowSteps:
             faults["outside"] = f"{low} OR {entries[0]} > 1" if d.kind == "score" else low
             if d.kind == "probs":
                 total = " + ".join(entries)
-                fine = any_of(f"ABS(100 * {p} - ROUND(100 * {p}, 0)) >= 0.0001" for p in entries)
+                fine = any_of(f"ABS(100 * {p} - FLOOR(100 * {p} + 0.5)) >= 0.0001" for p in entries)
                 wide = f"ABS({total} - 1) > {PERCENT_TOLERANCE * len(entries) + 1e-9!r}"
                 faults["sum"] = f"ABS({total} - 1) > {SUM_TOLERANCE!r} AND ({wide} OR {fine})"
         if d.label is not None:
