@@ -50,6 +50,9 @@ class LineSteps:
         for m in (0, 1):
             found[f"rows_{m}"] = f"SUM(rows_{m})"
             found |= {f"{name}_{m}": count(f"fault_{m} = {j + 1}") for j, name in enumerate(FAULTS)}
+            found[f"{FAULTS[0]}_{m}"] = (
+                f"SUM(CASE WHEN fault_{m} = 1 THEN copies_{m} ELSE 0 END)"  # no id: rows, all in one group
+            )
             found |= {f"empty_{m}": f"SUM(empty_{m})", f"empty_nan_{m}": f"SUM(rows_{m} - copies_{m} - empty_{m})"}
             found[f"repeated_{m}"] = count(f"copies_{m} > 1")
             found[f"alone_{m}"] = count(f"copies_{m} > 0 AND copies_{1 - m} = 0")
