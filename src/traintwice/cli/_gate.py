@@ -168,6 +168,8 @@ def gate(
         if sums or on is not None:
             from traintwice.sums import gate_sums
 
+            if not wanted:
+                raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
             needing_rows = {
                 "--floor": floor, "--new-floor": new_floor, "--last": last, "--other-rows": other_rows, "--margin": margin,
                 "--top-k": top_k, "--waive": waive, "--ledger": ledger,
@@ -178,7 +180,7 @@ def gate(
             result = with_sums(gate_sums, found, reading, budgets=wanted, **shared)
         else:
             result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
-        _refuse_nothing(result)
+        _refuse_no_checks(result)
         if report is not None:
             from traintwice.report import write_diff
 
@@ -226,7 +228,8 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
     return result
 
 
-def _refuse_nothing(result: GateResult) -> None:
+def _refuse_no_checks(result: GateResult) -> None:
+    """Raise `BadInput` where no budget was compared."""
     if not result.checks:
         raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
 
