@@ -97,7 +97,7 @@ BAD = {
         "lines are missing: .* rows in the lines of 'by country', 400 in all",
     ),
     "no checks": (lambda x: x.filter(pc.not_equal(x["kind"], "check")), "lines are missing: no check"),
-    "no clusters": (lambda x: x.filter(pc.not_equal(x["kind"], "units")), "no number of clusters"),
+    "no clusters": (lambda x: x.filter(pc.not_equal(x["kind"], "units")), "lines are missing: the number of clusters"),
     "too many rows": (
         lambda x: changed(x, "kind = 'check' AND state = 'rows'", n=3),
         "400 rows are compared, and the tables have 3",

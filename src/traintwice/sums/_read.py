@@ -227,7 +227,7 @@ def _check_complete(sums: Sums, results: int, name: str) -> None:
     units = {key[1:4] for key in sums.lines if key[0] == "units"}
     for key in sums.lines if d.cluster else ():
         if key[0] == "sum" and key[1] not in ("threshold", "flow", "mean") and key[1:4] not in units:
-            raise BadInput(f"{name}: lines are missing: no number of clusters of {' '.join(key[1:4])!r}; export all lines")
+            raise BadInput(f"{name}: lines are missing: the number of clusters of {' '.join(key[1:4])!r}; export all lines")
 
 
 def _number(x: Any) -> str:
