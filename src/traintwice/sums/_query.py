@@ -57,7 +57,7 @@ def query(
         classes: names of the classes in their order, where labels are text or truth values; without them labels are whole numbers from 0.
         columns_of: the tables that have label, weight, by and cluster: "old", "new" or "both", which must then agree.
     Returns:
-        SQL text. Names of columns are quoted (in Snowflake only where they are no plain word, or come in double quotes).
+        SQL text. Names of columns are quoted (in Snowflake only where they are not plain words, or come in double quotes).
     Raises:
         BadInput: options that exclude each other, or a table that is not one. MissingExtra: SQLGlot is not installed.
     Source:

@@ -71,7 +71,7 @@ def read(*given: Any, memory: int | str | None = None) -> Sums:
     Returns:
         `Sums`.
     Raises:
-        BadInput: a file is no table of sums of this version, lines are missing, numbers cannot be, or parts are about
+        BadInput: a file is not a table of sums of this version, lines are missing, numbers cannot be, or parts are about
             different columns, classes or thresholds.
     Source:
         docs/sums.md, "Adding up".
