@@ -45,6 +45,7 @@ LAYERS = {
     "served": 2,
     "compare": 3,
     "gates": 4,
+    "sums": 4,
     "tables": 4,
     "recipe_checks": 3,
     "recipes": 3,
@@ -74,6 +75,7 @@ MEASURE_WING = {
     "metrics",
     "compare",
     "gates",
+    "sums",
     "tables",
 }
 TRAIN_WING = {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         predictions,
         presets,
         report,
+        sums,
         tables,
     )
     from traintwice._versions import __version__ as __version__
@@ -84,6 +85,7 @@ _ROOMS += (
     "replication",
     "report",
     "schedules",
+    "sums",
     "tables",
     "types",
 )

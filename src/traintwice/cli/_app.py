@@ -41,6 +41,7 @@ from traintwice.cli._options import (
 )
 from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file
 from traintwice.cli._storage import export, fetch, predict, store
+from traintwice.cli._sums import sums
 from traintwice.cli._tune import tune
 from traintwice.errors import BadSpec, TraintwiceError, require
 from traintwice.replication._study_file import is_replication
@@ -267,7 +268,7 @@ def show(
 
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Compare predictions": (diff, gate, history, measure, plan, tokens, selective, update),
+    "Compare predictions": (diff, gate, sums, history, measure, plan, tokens, selective, update),
     "Train and study": (run, report, check, replicate, chain, tune),
     "Look up": (demo, list_names, show, doctor),
     "Data and trained replicas": (fetch, store, export, predict),

@@ -10,14 +10,15 @@ import typer
 from traintwice.cli import _options as options
 from traintwice.cli._options import MORE, OUTPUT
 from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.cli._sums import required, summed, with_sums
 from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions._reading import Reading
 
 
 @reads_files()
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Predictions of the old model: a file.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")],
+    old: Annotated[str | None, typer.Argument(metavar="OLD", help="Predictions of the old model: a file.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="Predictions of the new model: a file.")] = None,
     floor: options.Floor = None,
     new_floor: options.NewFloor = None,
     last: options.Last = None,
@@ -50,6 +51,8 @@ def diff(
         ),
     ] = False,
     also: options.Also = None,
+    sums: options.SumsFiles = None,
+    on: options.On = None,
     level: options.Level = 0.95,
     min_support: Annotated[int, typer.Option(min=1, help="Smallest slice that is shown, in rows.")] = 100,
     show: Annotated[
@@ -90,7 +93,8 @@ def diff(
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
 
-    output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, [old, new, *(floor or ()), *(new_floor or ())])
+    read = [old, new, *(floor or ()), *(new_floor or ()), *(sums or ())]
+    output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, read)
     from traintwice.compare import diff as compare_two
     from traintwice.tables._diff import MOST_ROWS, diff_sheet
     from traintwice.tables._short import short_sheet
@@ -104,26 +108,39 @@ def diff(
             "same_within": None if same_within is None else _share(same_within),
         }
     )
+    of_sums = bool(sums) or on is not None
+    both = ("", "") if of_sums else required(old, new)
     columns: Reading = {**reading, "show": show or ()}
-    with waiting(f"comparing {old} and {new}", quiet=quiet), cells_kept_out(no_rows):
-        found = compare_two(
-            old,
-            new,
-            floor="ledger" if floor == ["ledger"] else floor or (),
-            new_floor=new_floor or (),
-            thresholds=threshold or (),
-            top_k=top_k or (),
-            which=options.further(also),
-            rank=rank,
-            temperature_matched=match_temperature,
-            details=details or None,
-            level=level,
-            min_support=min_support,
-            rows_file=rows,
-            no_rows=no_rows,
-            **wanted,
-            **columns,
-        )
+    needing_rows = {
+        "--floor": floor, "--new-floor": new_floor, "--last": last, "--other-rows": other_rows, "--margin": margin,
+        "--top-k": top_k, "--rank": rank, "--match-temperature": match_temperature, "--details": details, "--also": also,
+        "--show": show, "--rows": rows, "--ledger": ledger,
+    }  # fmt: skip
+    doing = "reading the sums" if sums else f"comparing {old} and {new}"
+    with waiting(doing, quiet=quiet), cells_kept_out(no_rows):
+        if of_sums:
+            from traintwice.sums import diff_sums
+
+            shared = {"level": level, "min_support": min_support, "same_within": wanted.get("same_within")}
+            found = with_sums(diff_sums, summed(old, new, sums, on, reading, threshold, needing_rows), reading, **shared)
+        else:
+            found = compare_two(
+                *both,
+                floor="ledger" if floor == ["ledger"] else floor or (),
+                new_floor=new_floor or (),
+                thresholds=threshold or (),
+                top_k=top_k or (),
+                which=options.further(also),
+                rank=rank,
+                temperature_matched=match_temperature,
+                details=details or None,
+                level=level,
+                min_support=min_support,
+                rows_file=rows,
+                no_rows=no_rows,
+                **wanted,
+                **columns,
+            )
         if report is not None:
             from traintwice.report import write_diff
 
@@ -133,7 +150,7 @@ def diff(
     elif markdown:
         output.show_markdown(short_sheet(found) if short else diff_sheet(found, every=True))
     else:
-        unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows}
+        unused = {"--full": full, "--report FILE.html": report, "--rows FILE.parquet": rows or no_rows or of_sums}
         more = ", ".join(option for option, used in unused.items() if not used)
         written = [("Details", more), ("Report", report), ("Rows", rows)]
         forms = [diff_sheet(found, every=True)] if full else [diff_sheet(found, rows=n) for n in range(MOST_ROWS, -1, -1)]

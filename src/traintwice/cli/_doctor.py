@@ -27,6 +27,8 @@ PURPOSES = {
     "remote": "predictions in object stores and on the web",
     "lakehouse": "Delta and Iceberg tables",
     "postgres": "tables of PostgreSQL",
+    "sql": "the query whose sums are enough for a comparison",
+    "spark": "that query on Spark",
     "pandas": "results as tables of pandas",
     "polars": "results as tables of Polars",
     "tune": "the search for weights",

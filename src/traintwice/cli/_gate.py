@@ -13,6 +13,7 @@ from traintwice.cli import _options as options
 from traintwice.cli._ending import Outcome
 from traintwice.cli._options import OUTPUT
 from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.cli._sums import summed, with_sums
 from traintwice.errors import BadInput, cells_kept_out, require
 from traintwice.predictions._reading import Reading
 
@@ -105,6 +106,8 @@ def gate(
     reading: Reading = NOTHING_SAID,
     threshold: options.Threshold = None,
     top_k: options.TopK = None,
+    sums: options.SumsFiles = None,
+    on: options.On = None,
     level: Annotated[float | None, typer.Option(help="Nominal coverage of the intervals; 0.95 by default.")] = None,
     min_support: Annotated[
         int | None, typer.Option(min=1, help="Smallest slice that is checked, in rows; 100 by default.")
@@ -128,7 +131,13 @@ def gate(
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
 
-    read = [*_files_of(old, new), *(floor or ()), *(new_floor or ()), *[w[1:] for w in waive or () if w.startswith("@")]]
+    read = [
+        *_files_of(old, new),
+        *(sums or ()),
+        *(floor or ()),
+        *(new_floor or ()),
+        *[w[1:] for w in waive or () if w.startswith("@")],
+    ]
     output.check_outputs({"--junit": junit, "--report": report, "--ledger": ledger}, read)
     own = {
         "floor": "ledger" if floor == ["ledger"] else floor,
@@ -154,8 +163,24 @@ def gate(
             )
         _self_test(self_test, wanted, given, json=json, markdown=markdown, quiet=quiet)
         return
-    with waiting(f"comparing {old} with its budgets", quiet=quiet), cells_kept_out(no_rows):
-        result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
+    doing = "reading the sums" if sums else f"comparing {old} with its budgets"
+    with waiting(doing, quiet=quiet), cells_kept_out(no_rows):
+        if sums or on is not None:
+            from traintwice.sums import gate_sums
+
+            if not wanted:
+                raise BadInput("gate: no budget; pass --max MEASURE=LIMIT (such as churn=2%) or --min")
+            needing_rows = {
+                "--floor": floor, "--new-floor": new_floor, "--last": last, "--other-rows": other_rows, "--margin": margin,
+                "--top-k": top_k, "--waive": waive, "--ledger": ledger,
+            }  # fmt: skip
+            columns: Reading = reading if sums else {**reading, "by": [b.by for b in wanted if b.by is not None]}
+            found = summed(old, new, sums, on, columns, threshold, needing_rows)
+            shared = {"rule": rule, "inconclusive": inconclusive, "level": level, "min_support": min_support}
+            result = with_sums(gate_sums, found, reading, budgets=wanted, **shared)
+        else:
+            result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
+        _refuse_no_checks(result)
         if report is not None:
             from traintwice.report import write_diff
 
@@ -200,9 +225,13 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
         raise BadInput(f"gate {old}: --max, --min and --by belong in the file, as [[budgets]]")
     else:
         result = gate_file(old, **given)
+    return result
+
+
+def _refuse_no_checks(result: GateResult) -> None:
+    """Raise `BadInput` where no budget was compared."""
     if not result.checks:
         raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
-    return result
 
 
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
@@ -82,6 +82,23 @@ Also = Annotated[
         help="A further measure, such as fleiss_kappa or hellinger, or all; repeat, or separate by commas.",
     ),
 ]
+SumsFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sums",
+        metavar="FILES",
+        help="In place of OLD and NEW: results of the query that `traintwice sums` prints; several are added up.",
+        rich_help_panel=MORE,
+    ),
+]
+On = Annotated[
+    Literal["database", "spark"] | None,
+    typer.Option(
+        "--on",
+        help="Make the sums where the tables are, in their PostgreSQL database or on Spark; no row comes here.",
+        rich_help_panel=MORE,
+    ),
+]
 EngineName = Annotated[
     str,
     typer.Option(
@@ -143,7 +160,7 @@ def one_form(*, short: bool = False, **forms: bool) -> None:
         raise BadInput("--short: is for --markdown; pass --markdown --short")
 
 
-SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test")
+SEVERAL = ("--floor", "--new-floor", "--pilot", "--against", "--self-test", "--sums")
 """Options that take several files."""
 
 
@@ -164,7 +181,7 @@ class Verb(TyperCommand):
         """Repeat the name of the option before each of its values, as Click expects."""
         takes_value = {name for p in self.params if isinstance(p, TyperOption) and not p.is_flag for name in p.opts}
         needed = sum(abs(p.nargs) for p in self.params if isinstance(p, TyperArgument))  # files: at least one
-        if "--self-test" in args:
+        if "--self-test" in args or "--sums" in args:
             needed = 0
         return super().parse_args(ctx, spread(args, SEVERAL, takes_value, needed))
 

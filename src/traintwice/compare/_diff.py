@@ -170,16 +170,17 @@ def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) 
     if rows.has_draws:
         return compare_draws(rows, options)
     if rows.files is not None and can_be_left_to_sql(rows, rows.files, options, details):
-        return _result(DiffSQL(rows, rows.files, options), rows, options)
+        return result_of(DiffSQL(rows, rows.files, options), rows, options)
     gathered = DiffAccumulator(rows, options)
     for block in rows.blocks():
         gathered.add(block)
     if not gathered.rows:
         raise BadInput("no rows are left to compare")
-    return _result(gathered, rows, options)
+    return result_of(gathered, rows, options)
 
 
-def _result(g: DiffAccumulator | DiffSQL, rows: Rows, options: DiffOptions) -> Diff:
+def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
+    """The result of a comparison whose rows were seen."""
     level, names = options.level, rows.class_names
     identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
     copies = _copies_in_words(g.copies(), rows.summary.files)
@@ -266,7 +267,7 @@ def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -
     return (*answers, operating) if operating is not None else tuple(answers)
 
 
-def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality]:
+def _counted_quality(g: DiffAccumulator, level: float) -> list[Quality]:
     t, found = g.base, []
     if g.regression:
         return []
@@ -293,7 +294,7 @@ def _counted_quality(g: DiffAccumulator | DiffSQL, level: float) -> list[Quality
     return found
 
 
-def _counted_measures(g: DiffAccumulator | DiffSQL, level: float) -> list[Measured]:
+def _counted_measures(g: DiffAccumulator, level: float) -> list[Measured]:
     if g.base.rows.sum() == 0:
         return []
     found = []
@@ -305,7 +306,7 @@ def _counted_measures(g: DiffAccumulator | DiffSQL, level: float) -> list[Measur
     return found
 
 
-def _matched(g: DiffAccumulator | DiffSQL, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
+def _matched(g: DiffAccumulator, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
     if g.matched is None:
         return None
     try:
@@ -319,7 +320,7 @@ def _matched(g: DiffAccumulator | DiffSQL, level: float, left_out: dict[str, str
     return TemperatureMatched(old, new, found.held_out, found.rows, of_measures)
 
 
-def _beyond(g: DiffAccumulator | DiffSQL, level: float) -> dict[str, Estimate]:
+def _beyond(g: DiffAccumulator, level: float) -> dict[str, Estimate]:
     t = g.tolerances
     return {name: interval(t.summaries(Ratio(name, name, {name: 1.0}, {"one": 1.0}))[0], level=level) for name in t.quantities}
 
@@ -332,7 +333,7 @@ def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | Non
     return "; ".join(f"the predictions of {' and '.join(names[m] for m in group)} are identical, bit for bit" for group in copies)
 
 
-def _warnings(g: DiffAccumulator | DiffSQL, identical: Sequence[Sequence[str]]) -> list[str]:
+def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]]) -> list[str]:
     found = [f"identical, bit for bit: {', '.join(group)} (copies, or a seed without effect)" for group in identical]
     if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")

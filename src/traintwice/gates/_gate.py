@@ -70,15 +70,8 @@ def gate(
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
         ('over', 'churn is 51.7 %')
     """
-    check_lists(budgets=budgets)
-    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
-        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
-    if not budgets:
-        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
-    wanted = {b.measure: _metric(b) for b in budgets}
-    for budget in budgets:
-        check_limits(budget, regression=bool(options.get("regression")))
-    by_slice = {b.measure: m for b in budgets if b.by is not None and (m := _of_slice(b)) is not None}
+    wanted = check_budgets(budgets, regression=bool(options.get("regression")))
+    by_slice = {b.measure: m for b in budgets if b.by is not None and (m := metric_of_slice(b)) is not None}
     options = _with_columns(old, options, budgets)
     which = [*options.pop("which", ()), *(m for m in wanted.values() if m is not None)]
     slices = [*options.pop("by_slice", ()), *by_slice.values()]
@@ -86,6 +79,37 @@ def gate(
     ledger = options.pop("ledger", None)
     opened = opened_for(options.get("floor", ()), ledger, options.pop("last", LAST), options.pop("other_rows", False))
     found = diff(old, new, which=which, by_slice=slices, rank=rank, waive=waive, ledger=opened, **options)
+    result = checked(found, budgets, rule, inconclusive)
+    if opened is not None:
+        opened.append(result.diff, result.outcome, tuple(map(_in_ledger, result.checks)))
+    return result
+
+
+def check_budgets(budgets: Sequence[Budget], *, regression: bool = False) -> dict[str, Metric | None]:
+    """The metric of each budget's measure.
+
+    Raises:
+        BadInput: no budgets, or a limit that cannot be. UnknownName: no such measure.
+    """
+    check_lists(budgets=budgets)
+    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
+        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
+    if not budgets:
+        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
+    wanted = {b.measure: _metric(b) for b in budgets}
+    for budget in budgets:
+        check_limits(budget, regression=regression)
+    return wanted
+
+
+def checked(
+    found: Diff, budgets: Sequence[Budget], rule: Rule, inconclusive: Literal["pass", "fail"] | None = None
+) -> GateResult:
+    """The budgets of a comparison.
+
+    Raises:
+        BadInput: a budget against a noise floor, and no retrains.
+    """
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors and found.launches is None:
             raise BadInput(
@@ -94,10 +118,7 @@ def gate(
                 )
             )
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
-    result = GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
-    if opened is not None:
-        opened.append(result.diff, result.outcome, tuple(map(_in_ledger, result.checks)))
-    return result
+    return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
 
 
 def gate_file(path: str | Path, **options: Any) -> GateResult:
@@ -191,7 +212,7 @@ def _metric(budget: Budget) -> Metric | None:
     return named(budget.measure)
 
 
-def _of_slice(budget: Budget) -> Metric | None:
+def metric_of_slice(budget: Budget) -> Metric | None:
     """The metric whose value in every slice is compared with the limit; None if slices always have it."""
     metric = _metric(budget)
     if _CALLED.fullmatch(budget.measure) or budget.against is not None:
@@ -274,7 +295,7 @@ def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
         return part.accuracy_change
     if budget.measure == "recall":
         return next((t.change for t in part.tests if t.question == "recall"), None)
-    metric = _of_slice(budget)
+    metric = metric_of_slice(budget)
     return None if metric is None else part.measures.get(metric.__name__)
 
 

@@ -64,6 +64,29 @@ class DatabaseTable(Address):
             cursor.execute(f"SELECT {select} FROM {relation}{' LIMIT 0' if columns is None else ''}")
             yield cursor.fetch_record_batch()
 
+    @property
+    def database(self) -> str:
+        """The address of the database, without the table."""
+        return self._parts()[0]
+
+    @property
+    def relation(self) -> str:
+        """The table or query as a FROM item."""
+        return self._parts()[1]
+
+    def answer(self, sql: str) -> Any:
+        """The result of a query of this database as an Arrow table, in a transaction that only reads.
+
+        Raises:
+            BadInput: as in `open`.
+        """
+        from adbc_driver_postgresql import dbapi
+
+        with self._explained(), dbapi.connect(self.database) as connection, connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
     def _parts(self) -> tuple[str, str]:
         """The address for the driver, and the table or query as a FROM item."""
         base, _, query = self.address.partition("?")

@@ -336,28 +336,38 @@ def _duplicates(session: Session, view: View) -> tuple[int, str]:
 
 
 def _repeated(view: View, count: int, shown: str, rows: int) -> BadInput:
-    told = f"{view.source.name}: {count:,} ids are on more than one of its {rows:,} rows"
+    return repeated(view.source.name, count, rows, f" (first: {shown})")
+
+
+def repeated(name: str, count: int, rows: int, shown: str = "") -> BadInput:
+    """The error for ids that are on several rows."""
+    told = f"{name}: {count:,} ids are on more than one of its {rows:,} rows"
     advice = (
         "an id must name one row. Pass to --id the columns that together name a row (and to --cluster the column by which rows belong "
         "together), or --draws COLUMN where a model answered an item several times, or --on-missing drop to leave those ids out"
     )
-    return BadInput(f"{told} (first: {shown}); {advice}", without_cells=f"{told}; {advice}")
+    return BadInput(f"{told}{shown}; {advice}", without_cells=f"{told}; {advice}")
 
 
 def _unmatched(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
     """The error for ids that only one of two files has."""
-    told, shown = [], []
-    what = (f"are missing from {views[1].source.name}", f"are extra, not in {views[0].source.name}")
-    for m, view in enumerate(views):
-        if alone[m]:
-            same, ids = all_of(f"a.{i} = b.{i}" for i in view.ids), ", ".join(f"a.{i}" for i in view.ids)
-            sql = f"SELECT {ids} FROM {view.name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
-            told.append(f"{alone[m]:,} of {rows[m]:,} ids of {view.source.name} {what[m]}")
-            shown.append(f" (first: {', '.join(map(show_id, session.rows(sql, doing='comparing ids')))})")
+    shown = []
+    for m in (0, 1):
+        same, ids = all_of(f"a.{i} = b.{i}" for i in views[0].ids), ", ".join(f"a.{i}" for i in views[0].ids)
+        sql = f"SELECT {ids} FROM {views[m].name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
+        found = session.rows(sql, doing="comparing ids") if alone[m] else []
+        shown.append(f" (first: {', '.join(map(show_id, found))})")
+    return unmatched((views[0].source.name, views[1].source.name), alone, rows, shown)
+
+
+def unmatched(names: tuple[str, str], alone: Sequence[int], rows: Sequence[int], shown: Sequence[str] = ("", "")) -> BadInput:
+    """The error for ids that only one of two models has: how many of how many rows, and the first of them."""
+    what = (f"are missing from {names[1]}", f"are extra, not in {names[0]}")
+    told = [f"{alone[m]:,} of {rows[m]:,} ids of {names[m]} {what[m]}" if alone[m] else "" for m in (0, 1)]
     shared = f"Pass --on-missing drop to compare the {rows[0] - alone[0]:,} rows that both have"
     advice = shared if rows[0] > alone[0] else "They share no id: choose another --id"
-    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True))
-    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(told)}. {advice}")
+    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True) if part)
+    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(filter(None, told))}. {advice}")
 
 
 def _conflict(session: Session, views: Sequence[View], rows: int) -> BadInput:

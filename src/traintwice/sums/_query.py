@@ -1,0 +1,224 @@
+"""The query that makes a table of sums, for seven dialects of SQL.
+
+The two tables are put below each other and grouped by id, which is a full join that also sees repeated ids. Rows become cells (one for
+each combination of state, groups and cluster), cells become slices, and with clusters the slices of each cluster are multiplied
+and added. The last step writes one line for each sum. No step is read twice, so that no engine computes one twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from traintwice.compare._operating import check_thresholds
+from traintwice.errors import BadInput, require, unknown
+from traintwice.predictions._session import literal
+from traintwice.sums._format import COLUMNS, VERSION, Description, Kind
+from traintwice.sums._lines_sql import LineSteps
+from traintwice.sums._rows_sql import RowSteps, select
+
+Dialect = Literal["duckdb", "postgres", "spark", "bigquery", "snowflake", "databricks", "trino"]
+Sides = Literal["old", "new", "both"]
+
+SIDES = {"old": (0,), "new": (1,), "both": (0, 1)}
+ROLES = ("label", "weight", "by", "cluster")
+PLAIN = re.compile(r"[A-Za-z_]\w*")
+
+
+def query(
+    old: str,
+    new: str,
+    *,
+    dialect: Dialect | str,
+    id: str | Sequence[str],
+    score: str | None = None,
+    probs: Sequence[str] | None = None,
+    pred: str | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    by: str | Sequence[str] = (),
+    cluster: str | Sequence[str] = (),
+    thresholds: Sequence[float] = (),
+    classes: Sequence[str] | None = None,
+    columns_of: Sides = "old",
+) -> str:
+    r"""The query whose result `read` takes: a few hundred lines, however many rows the tables have.
+
+    Args:
+        old, new: the tables of the old and the new model, or queries in parentheses, as the dialect writes them.
+        dialect: "duckdb", "postgres", "spark", "bigquery", "snowflake", "databricks" or "trino".
+        id: the columns that together name a row.
+        score, probs, pred: one of the three: the column of the probability of class 1; one column for each class; the column of
+            predicted labels.
+        label, weight, by, cluster: columns of the rows.
+        thresholds: decisions "probability of class 1 >= t" of a binary model.
+        classes: names of the classes in their order, where labels are text or truth values; without them labels are whole numbers from 0.
+        columns_of: the tables that have label, weight, by and cluster: "old", "new" or "both", which must then agree.
+    Returns:
+        SQL text. Names of columns are quoted (in Snowflake only where they are not plain words, or come in double quotes).
+    Raises:
+        BadInput: options that exclude each other, or a table that is not one. MissingExtra: SQLGlot is not installed.
+    Source:
+        Ours; docs/concepts/sums.md defines the lines of the result.
+    Example:
+        >>> text = query("analytics.pred_v1", "analytics.pred_v2", dialect="snowflake", id="id", score="p", label="y")
+        >>> "analytics.pred_v1" in text, "UNION ALL" in text
+        (True, True)
+    """
+    asked = query_of(
+        (old, new), dialect=dialect, id=id, score=score, probs=probs, pred=pred, label=label, weight=weight, by=by, cluster=cluster,
+        thresholds=thresholds, classes=classes, sides=dict.fromkeys(ROLES, SIDES.get(columns_of, ())),
+    )  # fmt: skip
+    return asked.render(dialect)
+
+
+def query_of(
+    tables: tuple[str, str],
+    *,
+    dialect: str,
+    id: str | Sequence[str],
+    score: str | None,
+    probs: Sequence[str] | None,
+    pred: str | None,
+    label: str | None,
+    weight: str | None,
+    by: str | Sequence[str],
+    cluster: str | Sequence[str],
+    thresholds: Sequence[float],
+    classes: Sequence[str] | None,
+    sides: dict[str, tuple[int, ...]],
+    names: tuple[str, str] | None = None,
+    exact: bool = False,
+) -> Query:
+    """The checked query; see `query`.
+
+    Args:
+        sides: the tables that have each role, or "by COLUMN".
+        names: of the tables, in the result; None: the tables themselves.
+        exact: names of columns are as the tables have them, quotes included.
+    """
+    require("sqlglot", extra="sql", purpose="a query of sums")
+    if dialect not in get_args(Dialect):
+        raise unknown("dialect", str(dialect), get_args(Dialect))
+    if not all(sides.values()):
+        raise BadInput("columns_of (--in): expected old, new or both")
+    given = {"score": score, "probs": probs, "pred": pred}
+    kinds = [name for name, value in given.items() if value]
+    if len(kinds) != 1:
+        raise BadInput(
+            f"got {' and '.join(kinds) or 'none'} of score, probs and pred; pass the one that says what the tables hold"
+        )
+    kind: Kind = "score" if score else "probs" if probs else "pred"
+    kept: set[str] = set()
+    columns = {
+        name: _names(name, value, kept, exact)
+        for name, value in (
+            ("id", id),
+            (kind, given[kind]),
+            ("label", label),
+            ("weight", weight),
+            ("by", by),
+            ("cluster", cluster),
+        )
+    }
+    if not columns["id"]:
+        raise BadInput("id: name the column, or the columns, that name a row")
+    if kind == "probs" and len(columns[kind]) < 2:
+        raise BadInput("probs: got one column, expected one for each class; pass the probability of class 1 as score")
+    count = {"score": 2, "probs": len(columns[kind]), "pred": None}[kind]
+    texts = None if classes is None else tuple(map(str, classes))
+    if texts is not None and (len(set(texts)) < max(len(texts), 2) or count not in (None, len(texts))):
+        raise BadInput(f"classes: got {len(texts)} names ({', '.join(texts)}), expected a name of its own for each class")
+    count = len(texts) if texts is not None else count
+    at = check_thresholds(thresholds)
+    if at and (count != 2 or kind == "pred"):
+        raise BadInput("thresholds: need the probabilities of two classes")
+    one = {name: found[0] if found else None for name, found in columns.items() if name in ("label", "weight")}
+    for text in tables:
+        table_of(text, dialect, "t")
+    description = Description(
+        kind, count, texts, *(names or tables), id=columns["id"], predictions=columns[kind], label=one["label"],
+        weight=one["weight"], by=columns["by"], cluster=columns["cluster"], thresholds=tuple(dict.fromkeys(at)),
+    )  # fmt: skip
+    return Query(description, sides, tables, frozenset(kept))
+
+
+def _names(option: str, given: Any, kept: set[str], exact: bool) -> tuple[str, ...]:
+    """Names of columns; those in double quotes keep their case, and are added to ``kept``."""
+    listed = () if given is None else (given,) if isinstance(given, str) else tuple(given)
+    found = []
+    for name in listed:
+        if not isinstance(name, str) or not name or "\x00" in name:
+            raise BadInput(f"{option}: got {name!r}, expected the name of a column")
+        quoted = not exact and len(name) > 2 and name[0] == name[-1] == '"'
+        found.append(name[1:-1].replace('""', '"') if quoted else name)
+        kept.update(found[-1:] if quoted else ())
+    if len(set(found)) < len(found):
+        raise BadInput(f"{option}: a column is named twice ({', '.join(found)})")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query.
+
+    Attributes:
+        description: what its result is about.
+        sides: see `RowSteps`.
+        tables: FROM items of both tables, in the dialect.
+        exact: names of columns that keep their case where the dialect would fold it.
+    """
+
+    description: Description
+    sides: dict[str, tuple[int, ...]]
+    tables: tuple[str, str]
+    exact: frozenset[str] = frozenset()
+
+    def render(self, dialect: str) -> str:
+        """The SQL text in a dialect."""
+        import sqlglot
+        from sqlglot import exp
+
+        tree = sqlglot.parse_one(self._text(), read="duckdb")
+        for found in tree.find_all(exp.Identifier) if dialect == "snowflake" else ():
+            if found.quoted and found.name not in self.exact and PLAIN.fullmatch(found.name):
+                found.set("quoted", False)  # Snowflake reads it in upper case, as it created it
+        for m, text in enumerate(self.tables):
+            (place,) = (t for t in tree.find_all(exp.Table) if t.name == f"table_{m}")
+            place.replace(table_of(text, dialect, f"t{m}"))
+        return tree.sql(dialect=dialect, pretty=True)
+
+    def _text(self) -> str:
+        """The query in DuckDB's SQL."""
+        of_rows = RowSteps(self.description, self.sides)
+        of_lines = LineSteps(self.description, of_rows.conflicts())
+        parts = ", ".join(f"{name} AS ({sql})" for name, sql in (of_rows.steps() | of_lines.steps()).items())
+        head = dict.fromkeys(COLUMNS[:6], "CAST(NULL AS VARCHAR)") | dict.fromkeys(COLUMNS[7:], "CAST(NULL AS DOUBLE)")
+        head |= {"kind": "'format'", "n": f"CAST({VERSION} AS BIGINT)", "value": literal(self.description.text())}
+        return f"WITH {parts} SELECT {select({name: head[name] for name in COLUMNS})} UNION ALL {of_lines.lines()}"
+
+
+def table_of(text: str, dialect: str, alias: str) -> Any:
+    """A table, or a query in parentheses, of a dialect.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        (tree,) = sqlglot.parse(f"SELECT 1 FROM {text}", read=dialect)
+    except (sqlglot.errors.SqlglotError, ValueError):
+        tree = None
+    found = None if tree is None else tree.find(exp.From)
+    whole = tree is not None and {name for name, value in tree.args.items() if value} <= {"kind", "expressions", "from", "from_"}
+    table = found.this if found is not None and whole else None
+    if not isinstance(table, exp.Table | exp.Subquery) or table.args.get("joins") or not isinstance(tree, exp.Select):
+        shown = text if len(text) <= 80 else f"{text[:80]}…"
+        raise BadInput(f"{shown!r} is not a table of the dialect {dialect}; expected a name, or a query in parentheses")
+    if not table.alias:
+        table = exp.alias_(table, alias, table=True)
+    return table
