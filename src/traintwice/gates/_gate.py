@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
+from traintwice._typed import check_arguments, typed
 from traintwice.compare import _ledger as ledger_lines
-from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
 from traintwice.compare._ledger import LAST
 from traintwice.compare._ledger_floor import opened_for
@@ -34,6 +34,7 @@ FLOORS = ("churn", "negative_flips", "regression_difference")
 _CALLED = re.compile(r"(decisions|swapped)\(([0-9.eE+-]+)\)")
 
 
+@typed
 def gate(
     old: Any,
     new: Any,
@@ -41,7 +42,7 @@ def gate(
     *,
     rule: Rule = "bound",
     inconclusive: Literal["pass", "fail"] | None = None,
-    waive: Collection[str] = (),
+    waive: Collection[str | int] = (),
     **options: Any,
 ) -> GateResult:
     r"""Compare the difference between two models with budgets.
@@ -70,9 +71,7 @@ def gate(
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
         ('over', 'churn is 51.7 %')
     """
-    check_lists(budgets=budgets)
-    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
-        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
+    check_arguments(diff, options)
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: _metric(b) for b in budgets}
@@ -100,6 +99,7 @@ def gate(
     return result
 
 
+@typed
 def gate_file(path: str | Path, **options: Any) -> GateResult:
     """Run the gate of a TOML file; paths in it are relative to it.
 
@@ -109,7 +109,6 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     Raises:
         BadSpec, UnknownName: a key or value that cannot be; the message names the path of the key. BadInput: see `gate`.
     """
-    check_path(path=path)
     path = Path(path)
     asked = read_gate(path)
     for name in ("old", "new"):

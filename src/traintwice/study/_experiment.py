@@ -11,6 +11,7 @@ from typing import Any
 
 import tomli_w
 
+from traintwice._files import check_name
 from traintwice._typed import check_types
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
@@ -205,6 +206,7 @@ class Experiment:
         """
         if not isinstance(path, str | Path):
             raise BadSpec(f"path: got {type(path).__name__}, expected the path of a TOML file")
+        check_name(path)
         path = Path(path)
         try:
             text = path.read_bytes().decode("utf-8-sig")

@@ -32,7 +32,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from traintwice._files import TEMPORARY, write_whole
+from traintwice._files import TEMPORARY, check_name, write_whole
+from traintwice._typed import check_arguments
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
 from traintwice.study._locks import held_lock
@@ -65,8 +66,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise StoreError(f"store: got {type(path).__name__}, expected the path of a directory")
+        check_arguments(Store.__init__, {"path": path, "create": create})
+        check_name(path)
         self.path = Path(path)
         _check_directory(self.path, self._marker, create)
         if create:

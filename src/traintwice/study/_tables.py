@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare import interval
 from traintwice.errors import Undefined
 from traintwice.metrics import Measurement, Summary
@@ -39,6 +40,7 @@ SOURCES_NOTE = (
 )
 
 
+@typed
 def component_table(results: Results) -> Table | None:
     """Diagnostics of the rows with several components, without intervals.
 
@@ -58,6 +60,7 @@ def component_table(results: Results) -> Table | None:
     return Table("Components", COMPONENT_COLUMNS, tuple(rows), (COMPONENTS_NOTE,)) if rows else None
 
 
+@typed
 def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
     """Churn with one source of randomness free, and with one fixed, each divided by the churn with all sources free.
 
