@@ -171,10 +171,10 @@ def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
 
 def _fits_an_array(value: Any, of: tuple[Any, ...]) -> bool:
     """The same for an array where a list is expected: it has an axis, and its entries have the type by their dtype."""
-    wanted = KINDS.get(of[0]) if of else None
-    return getattr(value, "ndim", 1) > 0 and (
-        wanted is None or getattr(getattr(value, "dtype", None), "kind", wanted[0]) in wanted
-    )
+    wanted, axes = KINDS.get(of[0]) if of else None, getattr(value, "ndim", 1)
+    if wanted is None:
+        return axes > 0
+    return axes == 1 and getattr(getattr(value, "dtype", None), "kind", wanted[0]) in wanted
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from traintwice._files import check_name
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
@@ -121,6 +121,7 @@ class Experiment:
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
+    @typed
     def from_dict(cls, plain: Mapping[str, Any], source: str = "") -> Experiment:
         """The experiment that plain values describe.
 
