@@ -13,7 +13,10 @@ ADAPTERS = [f"docs/guides/{name}.md" for name in ("lightning", "pytorch", "sciki
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OWN_TESTS = (
     "docs/start/evaluation-logs.md",
-    *(f"docs/guides/{name}.md" for name in ("deployed", "elsewhere", "jax", "ray", "replicate", "slurm", "torchrun", "warehouse")),
+    *(
+        f"docs/guides/{name}.md"
+        for name in ("deployed", "elsewhere", "jax", "ray", "replicate", "slurm", "torchrun", "warehouse")
+    ),
     *ADAPTERS,
 )
 HERE = [page for page in PAGES if page.relative_to(ROOT).as_posix() not in OWN_TESTS]

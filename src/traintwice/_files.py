@@ -7,8 +7,9 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -26,6 +27,8 @@ LONGEST_SHOWN = 200
 
 UNPACKED_AT_ONCE = 1 << 26
 """Bytes that are unpacked before the room on the disk is looked at again."""
+KEPT_FREE = 0.05
+"""Share of a disk that unpacked files leave free."""
 
 _scratch: dict[Path, int | None] = {}
 """The temporary folders of this process, and the descriptor that locks each; None where folders cannot be locked."""
@@ -161,12 +164,50 @@ def copy_unpacked(packed: IO[bytes], plain: IO[bytes], shown: str) -> None:
         copied += len(block)
         if copied >= checked:
             checked += UNPACKED_AT_ONCE
-            disk = shutil.disk_usage(Path(plain.name).parent)
-            if disk.free < disk.total // 20:
-                told = (
-                    f"{shown}: unpacks to more than {copied / 1e9:.1f} GB, which the disk of the temporary folder has no room for"
-                )
-                raise BadInput(f"{told}; set TMPDIR to a folder of a larger disk")
+            check_room(Path(plain.name), shown)
+
+
+def check_room(plain: Path, shown: str) -> None:
+    """Raise `BadInput` where a temporary file leaves less than a twentieth of its disk."""
+    disk = shutil.disk_usage(plain.parent)
+    if disk.free < disk.total * KEPT_FREE:
+        told = f"{shown}: holds more than {plain.stat().st_size / 1e9:.1f} GB, which the disk of the temporary folder has no room for"
+        raise BadInput(f"{told}; set TMPDIR to a folder of a larger disk")
+
+
+@contextmanager
+def checking_room(plain: Path, shown: str, stop: Callable[[], object]) -> Iterator[None]:
+    """Check the room while other code writes a temporary file; it is stopped where there is too little.
+
+    Raises:
+        BadInput: as `check_room`.
+    """
+    done, found = threading.Event(), []
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            try:
+                check_room(plain, shown)
+            except FileNotFoundError:
+                continue
+            except BadInput as error:
+                found.append(error)
+                stop()
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Exception:
+        if not found:
+            raise
+    finally:
+        done.set()
+        watcher.join()
+    if found:
+        raise found[0]
+    check_room(plain, shown)
 
 
 def remove_scratch(folder: Path) -> None:

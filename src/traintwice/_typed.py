@@ -26,6 +26,9 @@ PLAIN = {float: "a number", int: "a whole number", bool: "true or false", str: "
 MANY = {float: "numbers", int: "whole numbers", str: "strings"}
 """The same of several."""
 
+KINDS = {float: "fiu", int: "iu", str: "UOT", bool: "b"}
+"""Kinds of dtypes of arrays whose entries have a type."""
+
 UNFIT = (str, bytes, int, float, complex, list, tuple, dict, set, range, slice, NoneType)
 """What no object with methods of its own is."""
 
@@ -138,8 +141,12 @@ def fits(value: Any, kind: Any) -> bool:
         return value is None
     if kind in (int, float):
         return not isinstance(value, bool) and isinstance(value, numbers.Integral if kind is int else numbers.Real)
-    if kind in (str, bool):
-        return isinstance(value, kind)
+    if kind is bool:
+        return isinstance(value, bool) or (
+            getattr(value, "ndim", 1) == 0 and str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+        )
+    if kind is str:
+        return isinstance(value, str)
     if origin is Literal:
         return isinstance(value, tuple({type(arg) for arg in args}))  # the reader says which of them there are
     if origin is tuple:
@@ -162,24 +169,47 @@ def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
         if isinstance(value, list | tuple) and issubclass(origin, Iterable):
             return all(fits(item, of) for item in value for of in get_args(kind)[:1])
         if issubclass(origin, Iterable):
-            return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping) and getattr(value, "ndim", 1) > 0
+            return (
+                isinstance(value, Iterable)
+                and not isinstance(value, str | bytes | Mapping)
+                and _fits_an_array(value, get_args(kind))
+            )
     if not isinstance(kind, type) or kind in (object, Any):
         return True
     if getattr(kind, "_is_protocol", False):
-        return not isinstance(value, UNFIT) and not isinstance(value, type) and all(hasattr(value, n) for n in _members(kind))
+        return not isinstance(value, UNFIT) and not isinstance(value, type) and not _lacking(value, kind)
     return isinstance(value, kind) or not (dataclasses.is_dataclass(kind) or kind.__module__.startswith("traintwice"))
+
+
+def _fits_an_array(value: Any, of: tuple[Any, ...]) -> bool:
+    """The same for an array where a list is expected: it has an axis, and its entries have the type by their dtype."""
+    wanted, axes = KINDS.get(of[0]) if of else None, getattr(value, "ndim", 1)
+    if wanted is None:
+        return axes > 0
+    return axes == 1 and getattr(getattr(value, "dtype", None), "kind", wanted[0]) in wanted
 
 
 @cache
 def _members(protocol: Any) -> frozenset[str]:
-    """The public methods and attributes of a protocol."""
+    """The public methods and attributes of a protocol, and the call."""
     bases = [base for base in protocol.__mro__ if getattr(base, "_is_protocol", False)]
-    return frozenset(n for base in bases for n in [*vars(base), *inspect.get_annotations(base)] if not n.startswith("_"))
+    return frozenset(
+        n for base in bases for n in [*vars(base), *inspect.get_annotations(base)] if not n.startswith("_") or n == "__call__"
+    )
+
+
+def _lacking(value: Any, protocol: Any) -> list[str]:
+    """The members of a protocol that an object does not have."""
+    return sorted(name for name in _members(protocol) if not hasattr(value, name))
 
 
 def _wrong(name: str, value: Any, kind: Any) -> str:
     shown = repr(value)
-    return f"{name}: got {shown if len(shown) <= LONGEST else f'{shown[:LONGEST]}…'}, expected {_in_words(kind)}"
+    text = f"{name}: got {shown if len(shown) <= LONGEST else f'{shown[:LONGEST]}…'}, expected {_in_words(kind)}"
+    for option in get_args(kind) or (kind,):
+        if getattr(option, "_is_protocol", False) and not isinstance(value, (*UNFIT, type)):
+            text += f"; a {option.__name__} of your own needs {' and '.join(_lacking(value, option))}"
+    return text
 
 
 def _in_words(kind: Any) -> str:

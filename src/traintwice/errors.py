@@ -112,7 +112,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", liste
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
     choices = sorted(known)
-    close = get_close_matches(name, choices, n=2, cutoff=0.6)
+    close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
         advice = f"Did you mean {' or '.join(repr(c) for c in close)}?"
     elif len(choices) <= 12:

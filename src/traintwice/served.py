@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from traintwice._decoding import Decoder
+from traintwice._files import check_name
 from traintwice._typed import check_types
 from traintwice.errors import BadInput, BadSpec, require
 from traintwice.predictions import open_predictions
@@ -82,6 +83,7 @@ class ServedFile(Served):
 
     def _content(self) -> str:
         path = Path(self.file).expanduser()
+        check_name(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
         try:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from traintwice.compare._arguments import check_path
+from traintwice._files import check_name
+from traintwice._typed import typed
 from traintwice.compare._expressions import changed, distance, unstable
 from traintwice.compare._results import ChangedRow, Review
 from traintwice.errors import BadInput
@@ -24,6 +25,7 @@ SHARES = (0.01, 0.05, 0.1)
 """Shares of rows whose review is reported."""
 
 
+@typed
 def instability(predictions: Predictions | Array) -> np.ndarray:
     r"""Instability of each row: how little the old recipe's models, taken together, prefer their first class to their second.
 
@@ -191,7 +193,7 @@ def check_rows_file(path: str | Path) -> Path:
     Raises:
         BadInput: another ending.
     """
-    check_path(rows_file=path)
+    check_name(path)
     if Path(path).suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: rows are written as Parquet; give a name that ends in .parquet")
     return Path(path)

@@ -11,9 +11,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice._files import refuse_overwriting
+from traintwice._typed import typed
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._answers import SAME_WITHIN, floor_answer, operating_answer, quality_answer, slices_answer
-from traintwice.compare._arguments import check_level, check_lists, check_numbers, check_whole
+from traintwice.compare._arguments import check_level
 from traintwice.compare._changed_rows import check_rows_file, write_rows
 from traintwice.compare._collect import DiffAccumulator
 from traintwice.compare._diff_sql import DiffSQL, can_be_left_to_sql
@@ -49,6 +50,7 @@ FEW_EFFECTIVE_ROWS = 100
 """Below so many effective rows, weights leave too little to rely on."""
 
 
+@typed
 def diff(
     old: Any,
     new: Any,
@@ -68,7 +70,7 @@ def diff(
     listed: int = 20,
     rows_file: str | Path | None = None,
     no_rows: bool = False,
-    waive: Collection[str] = (),
+    waive: Collection[str | int] = (),
     details: bool | None = None,
     ledger: str | Path | Ledger | None = None,
     last: int = LAST,
@@ -118,7 +120,6 @@ def diff(
     opened = opened_for(floor, ledger, last, other_rows)
     of_ledger = isinstance(floor, str) and floor == "ledger"
     models = [[_one(old, "old")], [_one(new, "new")], [] if of_ledger else _several(floor), _several(new_floor)]
-    check_lists(waive=waive)
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
@@ -354,8 +355,6 @@ def _check(
             "new_floor needs floor: the churn between retrains of the new recipe is compared with that of the old recipe"
         )
     check_level(level)
-    check_numbers(margin=margin, same_within=same_within)
-    check_whole(min_support=min_support, listed=listed)
     if not 1 < margin < math.inf or not 0 <= same_within < 1:
         raise BadInput(
             f"margin, same_within: got {margin} and {same_within}, expected a ratio above 1 and a share from 0 to below 1"

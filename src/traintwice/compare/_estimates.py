@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics import Measurement, Metric, Summary
 from traintwice.metrics._definition import influence_variance
@@ -285,6 +286,7 @@ def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_p
     )
 
 
+@typed
 def compare_with_baseline(pairs: Sequence[tuple[Measurement, Measurement]], *, level: float = 0.95) -> list[Difference]:
     """Every recipe minus the baseline, paired by replica, p-values Holm-adjusted over the recipes.
 

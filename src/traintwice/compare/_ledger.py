@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._files import check_name
+from traintwice._typed import typed
 from traintwice._versions import made_by, versions
 from traintwice.compare._results import Diff, SwapSet
 from traintwice.compare._shown import Shown, fields_of
@@ -136,16 +138,15 @@ class Ledger:
         )
 
 
-def open_ledger(path: Any, *, last: int = LAST, other_rows: bool = False) -> Ledger:
+def open_ledger(path: str | Path, *, last: int = LAST, other_rows: bool = False) -> Ledger:
     """Read a ledger; a file that does not exist is an empty one.
 
     Raises:
         BadInput: the path is not a regular file that can be read, or a line of it is not of a ledger.
     """
-    if not isinstance(path, str | Path):
-        raise BadInput(f"ledger: got {type(path).__name__}, expected the path of a file")
-    if isinstance(last, bool) or not isinstance(last, int) or last < 1:
+    if last < 1:
         raise BadInput(f"last: got {last!r}, expected a number of launches, at least 1")
+    check_name(path)
     path = Path(path)
     if not path.parent.is_dir():
         raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another ledger")
@@ -330,6 +331,7 @@ class History(Shown):
     notes: tuple[str, ...]
 
 
+@typed
 def history(ledger: str | Path) -> History:
     """The launches of a ledger, to which `diff` and `gate` append one line each with ``ledger=``.
 

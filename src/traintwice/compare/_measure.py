@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
-from traintwice.compare._arguments import check_level, check_numbers
+from traintwice._typed import typed
+from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import interval, whole_estimate
 from traintwice.compare._matched import Matched, MatchedTemperature
 from traintwice.compare._operating import check_thresholds
@@ -140,6 +141,7 @@ class Measures(Mapping[str, Estimate], Shown):
         }
 
 
+@typed
 def measure(
     predictions: Any,
     label: Any = None,
@@ -181,8 +183,6 @@ def measure(
         (0.3333, 3)
     """
     check_level(level)
-    if within_loss is not None:
-        check_numbers(within_loss=within_loss)
     wanted = distinct([*distinct(which), *(MULTIPLICITY if multiplicity else ())])
     check_thresholds(thresholds)
     if served is not None and not multiplicity:

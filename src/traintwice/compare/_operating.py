@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from traintwice.compare._answer_types import NoiseFloor
-from traintwice.compare._arguments import check_numbers_in
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import RowValues, decided
 from traintwice.compare._floor import Pairs, noise_floor
@@ -117,7 +116,6 @@ class TopSets:
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     """Check thresholds on a probability; raise `BadInput` for others."""
-    check_numbers_in(thresholds=thresholds)
     for threshold in thresholds:
         if not 0 <= threshold <= 1:
             raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")
@@ -126,7 +124,6 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
 
 def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
     """Check numbers of rows from 1, or shares of the rows below 1; raise `BadInput` for others."""
-    check_numbers_in(top_k=top_k)
     for k in top_k:
         if not (0 < k < 1 or (1 <= k < math.inf and k == int(k))):
             raise BadInput(f"top_k: got {k}, expected a whole number of rows, or a share of the rows between 0 and 1")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from traintwice import metrics
-from traintwice.compare._arguments import check_lists
 from traintwice.compare._floor import Pairs
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
+from traintwice.predictions import reading_of
 
 RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)
 """Measures that need an order of all rows: given with ``rank=True``."""
@@ -45,9 +45,8 @@ class DiffOptions:
 
 def with_groups(by: Any, columns: Iterable[str]) -> Any:
     """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
-    if by is not None and not isinstance(by, str | Mapping):
-        check_lists(by=by)
-    return by if isinstance(by, Mapping) else list(dict.fromkeys([*([by] if isinstance(by, str) else by or ()), *columns]))
+    by = reading_of({"by": by})["by"]
+    return by if isinstance(by, Mapping) else list(dict.fromkeys([*by, *columns]))
 
 
 def named(metric: Metric | str) -> Metric:
@@ -70,7 +69,6 @@ def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
     """Metrics by their names, each once.
 
     Raises:
-        BadInput: not a list of metrics. UnknownName: unknown name.
+        BadInput: no metric. UnknownName: unknown name.
     """
-    check_lists(which=given)
     return tuple(dict.fromkeys(named(metric) for metric in given))

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from traintwice._formatting import points
-from traintwice.compare._arguments import check_numbers, check_numbers_in
+from traintwice._typed import typed
 from traintwice.compare._expressions import RowValues, distance
 from traintwice.compare._shown import Shown
 from traintwice.compare._tally import Tally
@@ -30,6 +30,9 @@ OF_A_PAIR = 0.05
 
 LEAST_PILOT = 4
 """Fewest replicas of a pilot that separate both parts."""
+
+MOST_REPLICAS, MOST_ROWS = 100_000, 10**15
+"""Largest M and N of the table."""
 
 FINE = 1_000_000
 """Differences are told apart to this share."""
@@ -125,6 +128,7 @@ class Plan(Shown):
     sentence: str
 
 
+@typed
 def plan(
     churn: float | None = None,
     detect: float | None = None,
@@ -170,9 +174,6 @@ def plan(
         At a churn of 5.0 %, finding a difference of 1.0 pp with 80 % power takes 10 replicas of each recipe and 10,000 rows
         (assumed: a replica's churn varies by 5 % of churn, a pair's by a further 5 %; pass a pilot of 4 or more replicas to measure them).
     """
-    check_numbers(level=level, power=power)
-    check_numbers(**{name: v for name, v in (("detect", detect), ("standard_error", standard_error)) if v is not None})
-    check_numbers_in(replicas=replicas, rows=rows)
     if not 0 < level < 1 or not 0 < power < 1:
         raise BadInput(f"level, power: got {level} and {power}, expected numbers between 0 and 1")
     if detect is not None and standard_error is not None:
@@ -180,8 +181,11 @@ def plan(
     for name, wanted in (("detect", detect), ("standard_error", standard_error)):
         if wanted is not None and not 0 < wanted < 1:
             raise BadInput(f"{name}: got {wanted}, expected a fraction between 0 and 1, such as 0.005 for half a point")
-    if min(replicas, default=0) < 3 or min(rows, default=0) < 1:
-        raise BadInput("replicas, rows: expected at least 3 replicas and 1 row; fewer replicas resolve nothing about new ones")
+    if min(replicas, default=0) < 3 or min(rows, default=0) < 1 or max(replicas) > MOST_REPLICAS or max(rows) > MOST_ROWS:
+        raise BadInput(
+            "replicas, rows: expected at least 3 replicas and 1 row; fewer replicas resolve nothing about new ones; "
+            f"at most {MOST_REPLICAS:,} replicas and {MOST_ROWS:,} rows"
+        )
     if reading.get("regression"):
         raise BadInput("plan: plans are for churn, and the numbers of a regression have no labels that change")
     if against is not None and pilot is None:
@@ -231,8 +235,6 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
 
 
 def _from_churn(churn: float | None) -> VarianceParts:
-    if churn is not None:
-        check_numbers(churn=churn)
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
     own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"

@@ -9,7 +9,8 @@ from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice._formatting import points
-from traintwice.compare._arguments import check_level, check_lists
+from traintwice._typed import typed
+from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import Difference, gap, interval
 from traintwice.compare._options import distinct
 from traintwice.compare._shown import Shown
@@ -87,6 +88,7 @@ class RecipeComparison(Shown):
         raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
 
 
+@typed
 def compare_recipes(
     first: Any,
     second: Any,
@@ -127,9 +129,6 @@ def compare_recipes(
         (0.5, 0.167, -0.333)
     """
     check_level(level)
-    check_lists(names=names)
-    if len(names) != 2:
-        raise BadInput(f"names: got {len(names)}, expected the names of two recipes")
     models = [replicas_of(first), replicas_of(second)]
     sizes = (len(models[0]), len(models[1]))
     for name, size in zip(names, sizes, strict=True):

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.compare._replicas import in_memory, open_replicas
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.errors import BadInput, TooFewReplicas
@@ -81,6 +82,7 @@ class SelectiveAgreement:
         return {name: plain(getattr(self, name)) for name in ("both_answer", "disagreement", "bound")}
 
 
+@typed
 def selective_ensemble(
     predictions: Any, label: Any = None, /, *, alpha: float = 0.05, level: float = 0.95, **reading: Unpack[Reading]
 ) -> SelectiveEnsemble:
@@ -140,6 +142,7 @@ def selective_ensemble(
     )
 
 
+@typed
 def selective_agreement(first: SelectiveEnsemble, second: SelectiveEnsemble, *, level: float = 0.95) -> SelectiveAgreement:
     """How often two selective ensembles answer the same rows, and differently.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
@@ -13,6 +14,7 @@ LOG_RANGE = (-3.0, 3.0)
 """Temperatures searched: exp(−3) = 0.05 to exp(3) = 20."""
 
 
+@typed
 def fit_temperature(validation: Predictions) -> float:
     """The temperature that minimises log loss on validation examples, pooled over replicas.
 
@@ -51,6 +53,7 @@ def fit_temperature(validation: Predictions) -> float:
     return float(np.exp(least_of(loss, *LOG_RANGE, 1e-6)))
 
 
+@typed
 def at_temperature(predictions: Predictions, temperature: float) -> Predictions:
     """The same predictions with every distribution raised to the power 1/T and renormalised; labels do not change.
 

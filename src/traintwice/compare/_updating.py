@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.compare._replicas import in_memory
 from traintwice.compare._selective import share_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
@@ -54,6 +55,7 @@ class PredictionUpdate(Shown):
         }
 
 
+@typed
 def update_predictions(
     old: Any,
     new: Any,

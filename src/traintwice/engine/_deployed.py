@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice._files import write_whole
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine._building import Weights, build, build_gate, gate_of, load
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
@@ -109,6 +110,7 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
     return Deployed.of(recipe.method, networks, gates)
 
 
+@typed
 def export_model(
     model: nn.Module, inputs: Tensor, out: Path, *, name: str = "model", formats: tuple[str, ...] = FORMATS
 ) -> dict[str, Path]:

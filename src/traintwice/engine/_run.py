@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine._averager import renew_batch_statistics
 from traintwice.engine._batches import training_rows
@@ -31,6 +32,7 @@ Outcome = tuple[int, Trained | Diverged]
 """A replica's number and the outcome of its training."""
 
 
+@typed
 def train(
     recipe: Recipe,
     data: Dataset,
@@ -76,6 +78,7 @@ def train(
     return made
 
 
+@typed
 def train_group(
     recipe: Recipe,
     data: Dataset,

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
+from traintwice._typed import check_arguments, typed
 from traintwice.compare import _ledger as ledger_lines
-from traintwice.compare._arguments import check_lists, check_path
 from traintwice.compare._diff import diff
 from traintwice.compare._ledger import LAST
 from traintwice.compare._ledger_floor import opened_for
@@ -34,6 +34,7 @@ FLOORS = ("churn", "negative_flips", "regression_difference")
 _CALLED = re.compile(r"(decisions|swapped)\(([0-9.eE+-]+)\)")
 
 
+@typed
 def gate(
     old: Any,
     new: Any,
@@ -41,7 +42,7 @@ def gate(
     *,
     rule: Rule = "bound",
     inconclusive: Literal["pass", "fail"] | None = None,
-    waive: Collection[str] = (),
+    waive: Collection[str | int] = (),
     **options: Any,
 ) -> GateResult:
     r"""Compare the difference between two models with budgets.
@@ -70,6 +71,7 @@ def gate(
         >>> result.outcome, result.checks[0].reason.split(" (")[0]
         ('over', 'churn is 51.7 %')
     """
+    check_arguments(diff, options)
     wanted = check_budgets(budgets, regression=bool(options.get("regression")))
     by_slice = {b.measure: m for b in budgets if b.by is not None and (m := metric_of_slice(b)) is not None}
     options = _with_columns(old, options, budgets)
@@ -121,6 +123,7 @@ def checked(
     return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
 
 
+@typed
 def gate_file(path: str | Path, **options: Any) -> GateResult:
     """Run the gate of a TOML file; paths in it are relative to it.
 
@@ -130,7 +133,6 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     Raises:
         BadSpec, UnknownName: a key or value that cannot be; the message names the path of the key. BadInput: see `gate`.
     """
-    check_path(path=path)
     path = Path(path)
     asked = read_gate(path)
     for name in ("old", "new"):

@@ -12,8 +12,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from traintwice._decoding import Decoder
+from traintwice._files import check_name
+from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
-from traintwice.compare._arguments import check_path
 from traintwice.compare._floor import MARGIN
 from traintwice.errors import BadInput, BadSpec, unknown
 from traintwice.gates._gate_types import Budget, Rule
@@ -57,6 +58,7 @@ class GateFile:
     read_with: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@typed
 def read_gate(path: str | Path) -> GateFile:
     """The gate in a TOML file.
 
@@ -64,7 +66,7 @@ def read_gate(path: str | Path) -> GateFile:
         BadInput: the file cannot be read or is not TOML. BadSpec, UnknownName: a key, type or value is wrong; the message names
             the path of the key and offers near names.
     """
-    check_path(path=path)
+    check_name(path)
     path = Path(path)
     try:
         with path.open("rb") as file:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from traintwice.compare._arguments import check_lists
+from traintwice._typed import typed
 from traintwice.compare._floor import LEAST
 from traintwice.compare._options import with_groups
 from traintwice.compare._replicas import open_replicas
@@ -25,6 +25,7 @@ from traintwice.statistics._intervals import scaled_bounds, t_quantile, wilson
 from traintwice.types import Estimate
 
 
+@typed
 def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, **options: Any) -> SelfTest:
     """Every ordered pair of retrains through a gate as old and new model, the others being the floor where a budget needs one.
 
@@ -53,9 +54,6 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST}")
     if options.get("floor") or options.get("new_floor"):
         raise BadInput("self-test: takes the other retrains as the floor of each pair; leave out --floor and --new-floor")
-    check_lists(budgets=budgets)
-    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
-        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
     needs_floor = any(b.against is not None or b.measure == "excess" for b in budgets)
     if needs_floor and m < LEAST + 2:
         raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST + 2}: the others are the floor of each pair")

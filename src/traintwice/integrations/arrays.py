@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from array_api_compat import array_namespace
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 
 __all__ = ["agreement", "cross_entropy", "decorrelation", "logged_targets"]
@@ -72,6 +73,7 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     return -xp.mean(xp.sum(targets * _log_probs(xp, logits), axis=-1), axis=-1)
 
 
+@typed
 def agreement(logits: Any, kind: Literal["skl", "l1", "ce"] = "skl") -> Any:
     """Distance between the predictions of J networks, which co-distillation makes small.
 
@@ -105,6 +107,7 @@ def agreement(logits: Any, kind: Literal["skl", "l1", "ce"] = "skl") -> Any:
     return total / max(logits.shape[0] - 1, 1)
 
 
+@typed
 def decorrelation(
     signal: Any,
     matrix: Literal["second-moment", "covariance", "residue"] = "second-moment",

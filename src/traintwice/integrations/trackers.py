@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec, TooFewReplicas, require, unknown
 from traintwice.replication import Replication
 from traintwice.replication._page import logged_values
@@ -166,6 +167,7 @@ TRACKERS: Mapping[str, Callable[[str | None], Tracker]] = {
 }
 
 
+@typed
 def tracker_of(text: str) -> Tracker:
     """The tracker of a text ``NAME`` or ``NAME=PLACE``: a URI of MLflow, a project of Weights & Biases, a folder of TensorBoard.
 
@@ -186,6 +188,7 @@ def tracker_of(text: str) -> Tracker:
     return TRACKERS[name](place or None)
 
 
+@typed
 def tracked(study: Replication) -> list[TrackedRecipe]:
     """What trackers show of every recipe of a study, for a tracker of your own. Values that are not finite are left out."""
     found = []

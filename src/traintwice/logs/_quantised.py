@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from traintwice._files import check_name
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs._recognition import LOGITS, foreign_records, head_of
@@ -79,6 +80,7 @@ def compare_tokens(
 
     base, other = Path(base), Path(other)
     for path in (base, other):
+        check_name(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file.")
     kinds = [head_of(path).kind for path in (base, other)]

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from torch import Tensor
 
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import Loss, LossWithMemory, Memory, Need, Only, Outputs
 from traintwice.losses._loss import at, resolved
@@ -278,6 +278,7 @@ def _check_chosen(loss: object, components: int) -> None:
         _check_chosen(loss.loss, len(loss.components))
 
 
+@typed
 def blend(alpha: Weight, first: Loss, second: Loss) -> tuple[Term, Term]:
     """Terms of (1 − α)·first + α·second, where α may follow a schedule.
 

@@ -11,6 +11,7 @@ import array_api_compat
 import numpy as np
 
 from traintwice._addresses import Address
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._aligned import AlignedPredictions
@@ -35,6 +36,7 @@ from traintwice.progress import report
 __all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
 
 
+@typed
 def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictions:
     r"""Predictions of several models on the same examples, from files or tables, matched by id.
 

@@ -6,14 +6,13 @@ import csv
 import glob
 import gzip
 import os
-import shutil
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from traintwice._files import copy_unpacked
+from traintwice._files import checking_room, copy_unpacked
 from traintwice.errors import BadInput
 from traintwice.predictions._session import Session, literal
 
@@ -38,7 +37,8 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
         line = "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
         source = f"read_csv({literal(glob.escape(str(path)))}, compression = 'zstd', max_line_size = {LONGEST_LINE}, {line})"
         target = f"{literal(str(plain))} (FORMAT csv, delimiter '\x01', quote '', escape '', header false)"
-        session.rows(f"COPY (SELECT line FROM {source}) TO {target}", doing=f"{shown}: reading")
+        with checking_room(plain, shown, session.connection.interrupt):
+            session.rows(f"COPY (SELECT line FROM {source}) TO {target}", doing=f"{shown}: reading")
         return plain
     try:
         with gzip.open(path, "rb") as packed, plain.open("wb") as copy:
@@ -58,7 +58,7 @@ def standard_input(session: Session) -> Path:
     if copy.exists() or sys.stdin is None or sys.stdin.isatty():
         raise BadInput("standard input (-) holds one file, which a pipe or < FILE gives; pass - once")
     with copy.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        copy_unpacked(sys.stdin.buffer, file, "standard input")
     if not copy.stat().st_size:
         raise BadInput("standard input is empty (0 bytes)")
     return copy

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._array_files import as_columns
 from traintwice.predictions._predictions import Predictions
@@ -17,6 +18,7 @@ from traintwice.types import Array
 __all__ = ["write_answers", "write_predictions"]
 
 
+@typed
 def write_predictions(
     path: str | Path,
     probs: Array,

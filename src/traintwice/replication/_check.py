@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.compare._shown import Shown
 from traintwice.errors import TrainingFailed
 from traintwice.predictions import Reading
@@ -73,6 +74,7 @@ class SameSeed(Shown):
         return Sheet(self.name, verdict, tuple(Line("cause", cause) for cause in causes))
 
 
+@typed
 def check_same_seed(
     train: Callable[..., Any] | str | Sequence[str],
     *,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from traintwice._processes import KEEPS_MEMORY, command_of, cores
+from traintwice._typed import check_arguments
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.replication._tasks import Outcome, Task, perform
 from traintwice.replication._worker import LENGTH, Message, surroundings
@@ -53,6 +54,7 @@ class Processes:
     def __init__(
         self, jobs: int | None = None, *, threads: int | None = 1, timeout: float | None = None, message: Message | None = None
     ) -> None:
+        check_arguments(Processes.__init__, {"jobs": jobs, "threads": threads, "timeout": timeout})
         if (jobs is not None and jobs < 1) or (threads is not None and threads < 1) or (timeout is not None and timeout <= 0):
             raise BadSpec(f"got jobs {jobs}, threads {threads}, timeout {timeout}; expected numbers above 0")
         self.jobs = jobs or cores()

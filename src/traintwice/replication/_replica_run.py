@@ -179,7 +179,11 @@ def check_sources(vary: Mapping[str, Sequence[str] | None] | Sequence[str] | Non
             raise UnknownName(f"vary: no recipe named {recipe!r}; the recipes are {', '.join(recipes)}")
         if sources is None:
             continue
-        if isinstance(sources, str) or not sources or not all(isinstance(source, str) for source in sources):
+        if (
+            not isinstance(sources, list | tuple | set | frozenset)
+            or not sources
+            or not all(isinstance(source, str) for source in sources)
+        ):
             raise BadSpec(f'vary: got {sources!r}, expected a list of sources of randomness, such as ("init", "order")')
         found[recipe] = tuple(sorted(set(sources)))
     return found

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._code import Code, changes
-from traintwice._files import TEMPORARY, write_whole
+from traintwice._files import TEMPORARY, check_name, write_whole
+from traintwice._typed import check_arguments
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT
@@ -86,6 +87,8 @@ class ReplicaStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_arguments(ReplicaStore.__init__, {"path": path})
+        check_name(path)
         self.path = Path(path).resolve()
         marker = self.path / MARKER
         if self.path.is_file():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.replication._answers import KnownRows, known_rows
@@ -112,6 +113,7 @@ def replicas_of_study(
     return Replicas(trainer, settings_of(recipes, trainer), replicas, seed, sources, known_rows(labels, ids, reading or {}))
 
 
+@typed
 def replicate(
     train: Callable[..., Any] | str | Sequence[str],
     *,

@@ -335,7 +335,7 @@ def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
         if names_a_function(train):
             return FunctionTrainer(imported(train, "function"))
         train = shlex.split(train)
-    if not train or not all(isinstance(word, str) for word in train):
+    if not isinstance(train, list | tuple) or not train or not all(isinstance(word, str) for word in train):
         raise BadSpec(f"train: got {train!r}, expected a function, or a command as a text or a list of words")
     return CommandTrainer(tuple(train))
 

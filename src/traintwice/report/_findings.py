@@ -8,6 +8,7 @@ from typing import Literal
 
 from traintwice import metrics
 from traintwice._formatting import decimals_for, format_cell, number
+from traintwice._typed import typed
 from traintwice.compare import interval
 from traintwice.compare._estimates import MOST_REPLICAS, Difference
 from traintwice.study import Finding, Results, Verdict
@@ -83,6 +84,7 @@ def kinds_of(found: Verdict) -> dict[str, FindingKind]:
     return {f.row: kind for kind, findings in groups for f in findings}
 
 
+@typed
 def sentences(verdict: Verdict, results: Results | None = None) -> list[str]:
     """The findings of a study in sentences.
 

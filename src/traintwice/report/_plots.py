@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from traintwice._names import no_attribute
+from traintwice._typed import typed
 from traintwice.compare._results import Diff
 from traintwice.errors import Undefined, require
 from traintwice.gates._gate_types import GateResult
@@ -112,6 +113,7 @@ def _altair(figure: Figure) -> Any:
     return alt.Chart.from_dict({**figure.wide, "config": {**figure.wide["config"], "background": "white"}})
 
 
+@typed
 def plots_of(result: Diff | GateResult) -> Plots:
     """The charts of a comparison, or of the comparison that a gate rests on.
 

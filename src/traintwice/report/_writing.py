@@ -61,6 +61,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95,
     return _write_folder(Path(out), files)
 
 
+@typed
 def plain(results: Results, *, level: float = 0.95, against: Against | None = None) -> dict[str, Any]:
     """Results as plain values for JSON, with the findings in sentences."""
     from traintwice.report._findings import sentences
@@ -80,6 +81,7 @@ def plain(results: Results, *, level: float = 0.95, against: Against | None = No
     }
 
 
+@typed
 def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
     """Write the report of a chain of retrains: ``index.html``, and ``results.json`` with all numbers.
 
@@ -103,6 +105,7 @@ def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
     return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
 
 
+@typed
 def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
     """Write the report of a search: ``index.html``, and ``results.json`` with all numbers and trials.
 
@@ -163,6 +166,7 @@ def write_diff(diff: Diff, path: str | os.PathLike[str], *, gate: GateResult | N
     return _written(Path(path), diff_page(diff, gate=gate))
 
 
+@typed
 def write_history(found: History, path: str | os.PathLike[str]) -> Path:
     """Write the page of a ledger's launches over time: one HTML file that works offline.
 

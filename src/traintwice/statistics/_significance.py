@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.statistics._special import binomial_cdf, normal_cdf, t_cdf
 
 ENOUGH = 2_000
@@ -130,6 +131,7 @@ def slice_against_floor(changed: float, again: Sequence[float]) -> float:
     return max(exact, t_two_sided(statistic, k - 1))
 
 
+@typed
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted so that the chance of one or more false claims is at most the level.
 
@@ -149,6 +151,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+@typed
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted so that at most the share q of the findings below q is false, on average.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
 from traintwice.data import Dataset, Days, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import BadSpec, StoreError, UnknownName
@@ -156,6 +156,7 @@ class ChainPlan:
     plan: Plan
 
 
+@typed
 def prepare_chain(
     chain: Chain, store: Store, *, mix_numerics: bool = False, execution: Execution = DEFAULT_EXECUTION
 ) -> ChainPlan:
@@ -202,6 +203,7 @@ def prepare_chain(
     return ChainPlan(data, {way: tuple(found) for way, found in keys.items()}, Plan(rows, missing, damaged, {}, execution))
 
 
+@typed
 def train_chain(
     chain: Chain, store: Store, made: ChainPlan, *, checkpoint: Every = EVERY_MINUTE
 ) -> Generator[Finished, None, None]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare import Difference, compare_with_baseline, interval
 from traintwice.compare._against import mean_of
 from traintwice.compare._shown import Shown, plain
@@ -132,6 +133,7 @@ class ChainResults(Shown):
         return Sheet(headline, "", tables=(Table("", columns, tuple(rows)), Table("Day by day", by_day, days)), notes=notes)
 
 
+@typed
 def chain(
     plan: Chain,
     *,
@@ -160,6 +162,7 @@ def chain(
     return gather_chain(plan, opened, made, level=level)
 
 
+@typed
 def gather_chain(plan: Chain, store: Store, made: ChainPlan, *, level: float = 0.95) -> ChainResults:
     """The results of a chain whose replicas are all in the store.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from traintwice._typed import typed
 from traintwice.data import Source
 from traintwice.engine import DEFAULT_EXECUTION, Choice, Execution, Numerics, Precision, choose, numerics_of
 from traintwice.engine._execution import available_devices
@@ -164,6 +165,7 @@ class Audit:
         }
 
 
+@typed
 def audit(
     recipe: Recipe,
     source: Source,

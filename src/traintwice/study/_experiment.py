@@ -11,7 +11,8 @@ from typing import Any
 
 import tomli_w
 
-from traintwice._typed import check_types
+from traintwice._files import check_name
+from traintwice._typed import check_types, typed
 from traintwice.data import Dataset, Source
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.recipes import Recipe
@@ -120,6 +121,7 @@ class Experiment:
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
+    @typed
     def from_dict(cls, plain: Mapping[str, Any], source: str = "") -> Experiment:
         """The experiment that plain values describe.
 
@@ -205,6 +207,7 @@ class Experiment:
         """
         if not isinstance(path, str | Path):
             raise BadSpec(f"path: got {type(path).__name__}, expected the path of a TOML file")
+        check_name(path)
         path = Path(path)
         try:
             text = path.read_bytes().decode("utf-8-sig")

@@ -11,6 +11,7 @@ import numpy as np
 
 from traintwice import metrics
 from traintwice._formatting import decimals_for, number
+from traintwice._typed import typed
 from traintwice.compare import compare_with_baseline, interval
 from traintwice.errors import Undefined
 from traintwice.losses import Decorrelation
@@ -91,6 +92,7 @@ class ProgressiveFindings:
         }
 
 
+@typed
 def progressive_findings(results: Results, *, level: float = 0.95) -> ProgressiveFindings | None:
     """The tables of AD section 5 (click-through rates) for a study on a stream of examples with two classes.
 
@@ -160,6 +162,7 @@ def _settings(recipe: Recipe) -> dict[str, str]:
     return {"coupling": ", ".join(named) or "none", "weight": ", ".join(weights) or "–", "s": "–" if s is None else f"{s:g}"}
 
 
+@typed
 def relative_change(results: Results, metric: Metric, row: str, *, level: float = 0.95) -> Estimate | None:
     """Relative change of a measure against the baseline, paired by replica.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare import Against, Difference, compare_with_baseline, compare_with_served, interval
 from traintwice.compare._floor import MARGIN
 from traintwice.data import Dataset
@@ -257,6 +258,7 @@ class Results:
         return f"Results({self.experiment.name!r}, {len(self.rows)} rows, {self.experiment.replicas} replicas each)"
 
 
+@typed
 def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
     """The results of an experiment whose replicas are all in the store.
 

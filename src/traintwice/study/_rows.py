@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.compare import at_temperature, fit_temperature
 from traintwice.data import Dataset
 from traintwice.errors import BadInput
@@ -185,6 +186,7 @@ class Caution:
         return f"{'; '.join(self.rows)}: {self.text}."
 
 
+@typed
 def cautions(experiment: Experiment, *, classes: int | None = None) -> tuple[Caution, ...]:
     """Warnings of the methods of an experiment, each once, in the order of its rows.
 

@@ -92,6 +92,7 @@ def run(
     return gather(experiment, store, data)
 
 
+@typed
 def prepare(
     experiment: Experiment,
     data: Dataset,
@@ -128,6 +129,7 @@ def prepare(
     return made
 
 
+@typed
 def train_missing(
     experiment: Experiment,
     data: Dataset,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.gates._gate import parse_limit
 from traintwice.specs import decode
@@ -173,6 +173,7 @@ class Tuning:
         return self if trials is None else replace(self, search=replace(self.search, trials=trials))
 
 
+@typed
 def least_change(text: str) -> float:
     """The smallest change of accuracy that ``--min`` allows.
 

@@ -32,7 +32,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from traintwice._files import TEMPORARY, write_whole
+from traintwice._files import TEMPORARY, check_name, write_whole
+from traintwice._typed import check_arguments, typed
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
 from traintwice.study._locks import held_lock
@@ -65,8 +66,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise StoreError(f"store: got {type(path).__name__}, expected the path of a directory")
+        check_arguments(Store.__init__, {"path": path, "create": create})
+        check_name(path)
         self.path = Path(path)
         _check_directory(self.path, self._marker, create)
         if create:
@@ -92,10 +93,12 @@ class Store:
             return StoreError(f"{self.path}: the store was removed while it was in use; run again to train what was in it")
         return StoreError(f"{place}: cannot be written ({error.strerror}); finished replicas are kept; fix that and run again")
 
+    @typed
     def folder(self, key: str) -> Path:
         """The folder with the replicas of one digest."""
         return self.path / "replicas" / key
 
+    @typed
     def _files(self, key: str, replica: int) -> ReplicaFiles:
         return ReplicaFiles(self.folder(key), replica)
 
@@ -222,6 +225,7 @@ class Store:
         except OSError as error:
             raise self._unwritable_store(error) from None
 
+    @typed
     def study(self, name: str) -> dict[str, Any] | None:
         """The experiment of a name as plain values; None where there is none.
 
@@ -229,6 +233,7 @@ class Store:
             StoreError: the file is damaged.
         """
         path = self.path / "studies" / f"{name}.json"
+        check_name(path)
         if not path.exists():
             return None
         found = read_json(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare import interval
 from traintwice.errors import Undefined
 from traintwice.metrics import Measurement, Summary
@@ -52,6 +53,7 @@ SOURCES_NOTE = (
 )
 
 
+@typed
 def component_table(results: Results) -> Table | None:
     """Diagnostics of the rows with several components, without intervals.
 
@@ -71,6 +73,7 @@ def component_table(results: Results) -> Table | None:
     return Table("Components", COMPONENT_COLUMNS, tuple(rows), (COMPONENTS_NOTE,)) if rows else None
 
 
+@typed
 def curve_table(results: Results) -> Table | None:
     """Training loss of every row at the start, half-way and at the end of the training.
 
@@ -92,6 +95,7 @@ def curve_table(results: Results) -> Table | None:
     return Table("Training loss", CURVE_COLUMNS, tuple(lines), (CURVES_NOTE,)) if lines else None
 
 
+@typed
 def source_shares(results: Results, *, level: float = 0.95) -> Table | None:
     """Churn with one source of randomness free, and with one fixed, each divided by the churn with all sources free.
 

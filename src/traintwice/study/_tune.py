@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import cast
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import StoreError, require
@@ -30,6 +31,7 @@ RANDOM = 6
 """Trials before the search models what it has seen."""
 
 
+@typed
 def tune(
     tuning: Tuning, *, store: str | os.PathLike[str] | Store = "traintwice-runs", execution: Execution = DEFAULT_EXECUTION
 ) -> Tuned:
@@ -56,6 +58,7 @@ def tune(
     return tuned(tuning, recorded(tuning, opened), run(made, store=opened, execution=execution))
 
 
+@typed
 def search(tuning: Tuning, store: Store, *, execution: Execution = DEFAULT_EXECUTION) -> Generator[Trial, None, None]:
     """Try what has not been tried yet; yields each trial once it is recorded."""
     require("optuna", extra="tune", purpose="traintwice tune")
@@ -76,6 +79,7 @@ def search(tuning: Tuning, store: Store, *, execution: Execution = DEFAULT_EXECU
         yield from found
 
 
+@typed
 def recorded(tuning: Tuning, store: Store) -> list[Trial]:
     """The trials in the record of a search, at most as many as are wanted.
 
@@ -168,6 +172,7 @@ def front(tuning: Tuning, trials: list[Trial]) -> list[Trial]:
     return [distinct[round(i * (len(distinct) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
+@typed
 def final(tuning: Tuning, trials: list[Trial]) -> Experiment:
     """The baseline and the front, on the replicas of the study.
 
@@ -188,6 +193,7 @@ def row_name(tuning: Tuning, trial: Trial) -> str:
     return f"{tuning.search.row}, {values}"[:80]
 
 
+@typed
 def tuned(tuning: Tuning, trials: list[Trial], results: Results) -> Tuned:
     """The outcome, from the trials and the results of `final`."""
     rows = {row_name(tuning, trial): trial for trial in front(tuning, trials)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare import Difference
 from traintwice.recipes import Cost
 from traintwice.study._results import Results
@@ -67,6 +68,7 @@ class Verdict:
         return len(self.lower) + len(self.lower_at_a_price) + len(self.higher) + len(self.inconclusive)
 
 
+@typed
 def verdict(results: Results, *, level: float = 0.95) -> Verdict:
     """Sort the recipes of a study by significance: paired by replica, Holm-adjusted over the recipes.
 

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from traintwice._typed import typed
 from traintwice.errors import unknown
 from traintwice.types import Estimate
 
@@ -23,6 +24,7 @@ MAIN = {
 """Name of a type of result to its main table; other results have the table of their sheet, or one row."""
 
 
+@typed
 def columns_of(result: Any, table: str | None = None) -> dict[str, list[Any]]:
     """The columns of a table of a result.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 
 __all__ = ["Scorer", "churn_scorer", "least_churn"]
@@ -41,6 +42,7 @@ def churn_scorer(old: Any) -> Scorer:
     return score
 
 
+@typed
 def least_churn(
     max_drop: float = 0.005, *, accuracy: str = "accuracy", churn: str = "churn"
 ) -> Callable[[Mapping[str, Any]], int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from traintwice._typed import typed
 from traintwice.randomness import stream
 
 __all__ = ["NAMES", "places", "with_random_state"]
@@ -15,6 +16,7 @@ NAMES = ("random_state", "random_seed")
 """Parameters that hold a seed; CatBoost has the second."""
 
 
+@typed
 def with_random_state(estimator: Any, seed: int) -> Any:
     """An unfitted copy of an estimator with a seed set wherever it takes one.
 
