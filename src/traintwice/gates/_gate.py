@@ -87,15 +87,13 @@ def gate(
     return result
 
 
+@typed
 def check_budgets(budgets: Sequence[Budget], *, regression: bool = False) -> dict[str, Metric | None]:
     """The metric of each budget's measure.
 
     Raises:
         BadInput: no budgets, or a limit that cannot be. UnknownName: no such measure.
     """
-    check_lists(budgets=budgets)
-    if wrong := [type(b).__name__ for b in budgets if not isinstance(b, Budget)]:
-        raise BadInput(f"budgets: got {wrong[0]}, expected traintwice.Budget")
     if not budgets:
         raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
     wanted = {b.measure: _metric(b) for b in budgets}

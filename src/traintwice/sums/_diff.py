@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
-from traintwice.compare._arguments import check_level, check_numbers, check_whole
+from traintwice.compare._arguments import check_level
 from traintwice.compare._diff import result_of
 from traintwice.compare._expressions import RowValues
 from traintwice.compare._floor import MARGIN
@@ -34,6 +35,7 @@ NEEDS_ROWS = "left out: it needs the rows, and only their sums are here"
 OnMissing = Literal["refuse", "drop"]
 
 
+@typed
 def diff_sums(
     sums: Any,
     *,
@@ -66,8 +68,6 @@ def diff_sums(
         0.5
     """
     check_level(level)
-    check_numbers(same_within=same_within)
-    check_whole(min_support=min_support)
     if not 0 <= same_within < 1 or min_support < 1:
         raise BadInput(f"same_within, min_support: got {same_within} and {min_support}, expected a share below 1 and at least 1")
     found = (sums if isinstance(sums, Sums) else read(sums)).checked(on_missing)
@@ -80,6 +80,7 @@ def diff_sums(
     return result_of(DiffOfSums(rows, options), rows, options)
 
 
+@typed
 def gate_sums(
     sums: Any,
     budgets: Sequence[Budget],
