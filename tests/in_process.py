@@ -39,9 +39,15 @@ class InProcess(runner._Worker):
         pass
 
 
-def nothing_started():
+class NothingStarted(processes.Started):
     """Stands for a process, where none is needed."""
-    return SimpleNamespace(process=SimpleNamespace(stdin=None, stdout=None), errors=None, discard=lambda: None)
+
+    def discard(self):
+        pass
+
+
+def nothing_started():
+    return NothingStarted(SimpleNamespace(stdin=None, stdout=None), None)
 
 
 def in_process(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ SHOWN = ("table", "query", "versionId", "snapshot")
 """Parameters of an address that are shown; signatures and tokens are in others."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^\s'\"<>`]+)")
+_ADDRESS = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{1,40})://([^\s'\"<>`]+)")
 _PARAMETER = re.compile(
     r"(?i)\b(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature|X-Goog-[A-Za-z-]+|GoogleAccessId|sig|sslpassword|passw(?:or)?d|pwd|"
     r"(?:access_?|secret_?|account_?|api_?)key|(?:access_|session_)?token|secret)(\s*=\s*)('[^']*'|\"[^\"]*\"|[^\s&'\",;)]+)"

@@ -37,7 +37,7 @@ def test_what_is_tracked(study):
     assert (calm.measures["churn"], calm.measures["churn_low"]) == (churn.value, churn.low)
     assert base.series == {"replica_0/loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)]} | {
         f"replica_{m}/loss": [(0, 1.0 + m), (1, 0.5 + m), (2, 1 / 3 + m)] for m in (1, 2)
-    } | {f"replica_{m}/broken": [] for m in range(3)}
+    }
 
 
 def test_any_function_is_a_tracker(tmp_path):

@@ -189,7 +189,7 @@ def test_futures_of_another_library(store):
 
 @pytest.mark.parametrize("executor", ["rays", object()])
 def test_an_executor_that_is_none(store, executor):
-    with pytest.raises(UnknownName, match="executor"):
+    with pytest.raises((BadInput, UnknownName), match="executor"):
         replicate(train, replicas=2, store=store, executor=executor)
 
 

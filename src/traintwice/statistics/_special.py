@@ -134,7 +134,7 @@ def binomial_cdf(most: int, total: int, share: float) -> float:
     if most >= total:
         return 1.0
     if share == 0.5 and total <= EXACT:
-        return float(sum(math.comb(total, k) for k in range(most + 1)) / 2**total)
+        return float(sum(math.comb(int(total), k) for k in range(int(most) + 1)) / 2 ** int(total))
     return incomplete_beta(total - most, most + 1, 1 - share)
 
 

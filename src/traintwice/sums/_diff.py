@@ -63,7 +63,7 @@ def diff_sums(
         >>> con = duckdb.connect()
         >>> for model, new in (("v1", "[0, 1, 1, 0]"), ("v2", "[0, 0, 1, 1]")):
         ...     _ = con.execute(f"CREATE TABLE {model} AS SELECT unnest([1, 2, 3, 4]) AS id, unnest({new}) AS yhat")
-        >>> lines = con.execute(query("v1", "v2", dialect="duckdb", id="id", pred="yhat")).to_arrow_table()
+        >>> lines = con.sql(query("v1", "v2", dialect="duckdb", id="id", pred="yhat")).to_arrow_table()
         >>> diff_sums(lines)["churn"].value
         0.5
     """
