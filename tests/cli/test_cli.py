@@ -151,13 +151,16 @@ def test_toml_of_a_preset_runs_as_it_is(traintwice, tmp_path):
 
 def test_list_names_everything_that_show_shows(traintwice):
     groups = json.loads(traintwice("list", "--json")[1])
-    assert groups.pop("packages")["digits"] == "traintwice"
+    packages = groups.pop("packages")
+    assert packages["digits"] == "traintwice"
     assert groups.pop("problems") == []
     del groups["schema"]
     assert {"digits"} <= set(groups["studies"])
     for members in groups.values():
         for name, line in members.items():
             assert line
+            if packages.get(name, "traintwice") != "traintwice":
+                continue  # reproduction/tests shows these
             status, out, _ = traintwice("show", name)
             assert status == 0
             assert name in out or name == "digits"
