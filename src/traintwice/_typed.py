@@ -29,6 +29,9 @@ MANY = {float: "numbers", int: "whole numbers", str: "strings"}
 KINDS = {float: "fiu", int: "iu", str: "UOT", bool: "b"}
 """Kinds of dtypes of arrays whose entries have a type."""
 
+DECIDED_BY_TYPE = (bool, int, float, str, NoneType)
+"""Whether one of these fits a hint depends on its type alone."""
+
 UNFIT = (str, bytes, int, float, complex, list, tuple, dict, set, range, slice, NoneType)
 """What no object with methods of its own is."""
 
@@ -64,12 +67,15 @@ def typed(made: T) -> T:
     def checked(*args: Any, **kwargs: Any) -> Any:
         if skips():
             return function(*args, **kwargs)
-        try:
-            given = signature.bind(*args, **kwargs).arguments
-        except TypeError:
-            return function(*args, **kwargs)  # which raises Python's own message about its arguments
-        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        check_arguments(function, {n: v for n, v in given.items() if signature.parameters[n].kind not in several})
+        seen = (function, *map(type, args), *((name, type(value)) for name, value in kwargs.items()))
+        if seen not in _fitting:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError:
+                return function(*args, **kwargs)  # which raises Python's own message about its arguments
+            several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+            check_arguments(function, {n: v for n, v in given.items() if signature.parameters[n].kind not in several})
+            _remember(seen, (*args, *kwargs.values()))
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]
@@ -105,10 +111,35 @@ def check_types(made: Any, *names: str) -> None:
     if skips():
         return
     cls: Any = type(made)
+    names = names or _fields_of(cls)
+    seen = (cls, names, *(type(getattr(made, name)) for name in names))
+    if seen in _fitting:
+        return
     hints = _hints_of(cls)
-    for name in names or [field.name for field in dataclasses.fields(cls)]:
+    for name in names:
         if not fits(getattr(made, name), hints[name]):
             raise BadSpec(_wrong(f"{cls.__name__}.{name}", getattr(made, name), hints[name]))
+    _remember(seen, [getattr(made, name) for name in names])
+
+
+_fitting: set[tuple[Any, ...]] = set()
+"""Functions and classes with types of arguments that fit, so that steps of a training do not check them again."""
+
+
+def _remember(seen: tuple[Any, ...], values: Iterable[Any]) -> None:
+    """Note that types fit, where types alone decide: not of collections, arrays and objects of a user's."""
+    if all(isinstance(v, DECIDED_BY_TYPE) or _is_setting(v) for v in values):
+        _fitting.add(seen)
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether a value is a dataclass of this package."""
+    return dataclasses.is_dataclass(value) and type(value).__module__.startswith("traintwice.")
+
+
+@cache
+def _fields_of(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
 
 
 @cache
