@@ -24,6 +24,7 @@ __all__ = [
     "UnknownName",
     "cells_kept_out",
     "require",
+    "require_charts",
     "unknown",
 ]
 
@@ -136,3 +137,9 @@ def require(module: str, *, extra: str, purpose: str) -> None:
 
     if find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")
+
+
+def require_charts(purpose: str) -> None:
+    """Raise `MissingExtra` unless charts can be drawn; see `require`."""
+    for module in ("altair", "vl_convert"):
+        require(module, extra="report", purpose=purpose)

@@ -43,7 +43,7 @@ from traintwice.cli._replicate import is_replica_store, replicate, report_replic
 from traintwice.cli._storage import export, fetch, predict, store
 from traintwice.cli._sums import sums
 from traintwice.cli._tune import tune
-from traintwice.errors import BadSpec, TraintwiceError, require
+from traintwice.errors import BadSpec, TraintwiceError, require, require_charts
 from traintwice.replication._study_file import is_replication
 
 app = typer.Typer(
@@ -170,8 +170,7 @@ def run(
         return
     require("torch", extra="torch", purpose="training")
     if not no_report:
-        require("altair", extra="report", purpose="the report (or pass --no-report)")
-        require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
+        require_charts("the report (or pass --no-report)")
     out = None if no_report else report
     try:
         with started_early(

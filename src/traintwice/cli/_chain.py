@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 
 from traintwice.cli import _options as options
 from traintwice.cli._ending import end_by_signal
-from traintwice.errors import require
+from traintwice.errors import require, require_charts
 
 
 def chain(
@@ -37,23 +36,19 @@ def chain(
     """Retrain day by day (new weights, warm start, logged distillation), and measure the drift of the predictions."""
     require("torch", extra="torch", purpose="training")
     if not no_report:
-        require("altair", extra="report", purpose="the report (or pass --no-report)")
-        require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
+        require_charts("the report (or pass --no-report)")
     from dataclasses import replace
 
-    from traintwice._importing import allow_imports, named_code
     from traintwice.cli import _output as output
     from traintwice.cli._progress import progress_for
-    from traintwice.cli._study import check_writable, execution_of
+    from traintwice.cli._study import check_writable, execution_of, show_code
     from traintwice.study import Chain, Store, gather_chain, prepare_chain, train_chain
 
     plan = Chain.read(file)
     plan = replace(plan, replicas=plan.replicas if replicas is None else replicas, seed=plan.seed if seed is None else seed)
     if not no_report:
         check_writable(report)
-    allow_imports()
-    for code in named_code(plan.to_dict()):
-        print(f"traintwice: imports the code that the chain names: {code}", file=sys.stderr)
+    show_code(plan, "chain")
     opened = Store(store)
     execution = execution_of(engine=engine, device=device, precision=precision, jobs=jobs)
     made = prepare_chain(plan, opened, mix_numerics=mix_numerics, execution=execution)

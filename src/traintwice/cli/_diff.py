@@ -11,7 +11,7 @@ from traintwice.cli import _options as options
 from traintwice.cli._options import MORE, OUTPUT
 from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.cli._sums import required, summed, with_sums
-from traintwice.errors import BadInput, cells_kept_out, require
+from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
 
 
@@ -88,8 +88,7 @@ def diff(
             f"{'--show' if show else '--rows'} and --no-rows exclude each other: --no-rows leaves rows out of all output"
         )
     if report is not None:
-        require("altair", extra="report", purpose="--report")
-        require("vl_convert", extra="report", purpose="--report")
+        require_charts("--report")
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
 

@@ -14,7 +14,7 @@ from traintwice.cli._ending import Outcome
 from traintwice.cli._options import OUTPUT
 from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
 from traintwice.cli._sums import summed, with_sums
-from traintwice.errors import BadInput, cells_kept_out, require
+from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ def gate(
     """Check the change between two models against budgets. Exit status: 0 kept, 1 over, 3 inconclusive, 2 a mistake."""
     options.one_form(json=json, markdown=markdown, short=short)
     if report is not None:
-        require("altair", extra="report", purpose="--report")
-        require("vl_convert", extra="report", purpose="--report")
+        require_charts("--report")
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
 

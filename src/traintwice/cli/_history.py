@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from traintwice.cli import _options as options
-from traintwice.errors import require
+from traintwice.errors import require_charts
 
 
 def history(
@@ -20,8 +20,7 @@ def history(
     """Show the launches of a ledger over time: churn and its floor, right → wrong, quality, budgets."""
     options.one_form(json=json, markdown=markdown)
     if report is not None:
-        require("altair", extra="report", purpose="--report")
-        require("vl_convert", extra="report", purpose="--report")
+        require_charts("--report")
     from traintwice.cli import _output as output
     from traintwice.compare import history as read
 

@@ -16,7 +16,7 @@ from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
 from traintwice.specs import decode
-from traintwice.study import Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing
+from traintwice.study import Chain, Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing
 
 REPRODUCTION = "traintwice-reproduction"
 NOT_INSTALLED = (
@@ -151,11 +151,11 @@ def engines_in_words(plan: Plan, replicas: int) -> list[str]:
     return [line if len(lines) == 1 else f"{line} ({', '.join(rows)})" for line, rows in lines.items()]
 
 
-def show_code(experiment: Experiment) -> None:
-    """Allow the imports of a study, and print them on standard error."""
+def show_code(made: Experiment | Chain, what: str = "study") -> None:
+    """Allow the imports of a study or a chain, and print them on standard error."""
     allow_imports()
-    for code in named_code(experiment.to_dict()):
-        print(f"traintwice: imports the code that the study names: {code}", file=sys.stderr)
+    for code in named_code(made.to_dict()):
+        print(f"traintwice: imports the code that the {what} names: {code}", file=sys.stderr)
 
 
 def load(path: Path, name: str | None, *, trust: bool) -> Results:

@@ -12,7 +12,7 @@ import typer
 
 from traintwice.cli import _options as options
 from traintwice.cli._ending import end_by_signal
-from traintwice.errors import require
+from traintwice.errors import require, require_charts
 
 
 def tune(
@@ -37,8 +37,7 @@ def tune(
     require("torch", extra="torch", purpose="training")
     require("optuna", extra="tune", purpose="traintwice tune")
     if not no_report:
-        require("altair", extra="report", purpose="the report (or pass --no-report)")
-        require("vl_convert", extra="report", purpose="the report (or pass --no-report)")
+        require_charts("the report (or pass --no-report)")
     from traintwice._formatting import points, value_of
     from traintwice.cli import _output as output
     from traintwice.cli import _study as verbs

@@ -69,9 +69,8 @@ def read_signal(out: Outputs, signal: str, center: str) -> Tensor:
         )
     if center != "class":
         return values
-    if out.masked is None:
-        return values - values.mean(-1, keepdim=True)
-    return (values - (values.sum(-1) / allowed_classes(out)).unsqueeze(-1)).masked_fill(out.masked, 0.0)
+    centred = values - mean_over_classes(out, values).unsqueeze(-1)
+    return centred if out.masked is None else centred.masked_fill(out.masked, 0.0)
 
 
 def without_masked(out: Outputs, values: Tensor, signal: str, loss: str) -> Tensor:
@@ -90,6 +89,11 @@ def without_masked(out: Outputs, values: Tensor, signal: str, loss: str) -> Tens
 def allowed_classes(out: Outputs) -> int | Tensor:
     """Number of classes that are not masked: K, or ``*M J B``."""
     return out.logits.shape[-1] if out.masked is None else (~out.masked).sum(-1)
+
+
+def mean_over_classes(out: Outputs, values: Tensor) -> Tensor:
+    """Mean over the classes that are not masked, whose values are 0 where they are."""
+    return values.mean(-1) if out.masked is None else values.sum(-1) / allowed_classes(out)
 
 
 Average: TypeAlias = Literal["prob", "logit"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.losses._inputs import allowed_classes
+from traintwice.losses._inputs import mean_over_classes
 from traintwice.losses._loss import ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
@@ -47,10 +47,5 @@ class LabelSmoothing(ScheduledLoss):
     def __call__(self, out: Outputs) -> Tensor:
         smoothing = self.number("smoothing")
         out.expect_classes("LabelSmoothing")
-        of_label, of_all = out.of_label(out.log_probs), mean_over_classes(out)
+        of_label, of_all = out.of_label(out.log_probs), mean_over_classes(out, out.log_probs)
         return -out.mean((1 - smoothing) * of_label + smoothing * of_all).sum(-1)
-
-
-def mean_over_classes(out: Outputs) -> Tensor:
-    """Mean of the log probabilities of the classes that are not masked."""
-    return out.log_probs.mean(-1) if out.masked is None else out.log_probs.sum(-1) / allowed_classes(out)

@@ -8,8 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from traintwice.errors import BadSpec
-from traintwice.losses._inputs import check_fraction, teacher_probs
-from traintwice.losses._label_smoothing import mean_over_classes
+from traintwice.losses._inputs import check_fraction, mean_over_classes, teacher_probs
 from traintwice.losses._loss import Need, ScheduledLoss
 from traintwice.losses._outputs import Outputs
 from traintwice.schedules import Weight
@@ -62,5 +61,5 @@ class NeighbourSmoothing(ScheduledLoss):
         out = out.coupled
         smoothing = self.number("smoothing")
         near = (teacher_probs("NeighbourSmoothing", out) * out.log_probs).sum(-1)
-        smooth = (1 - self.uniform) * near + self.uniform * mean_over_classes(out)
+        smooth = (1 - self.uniform) * near + self.uniform * mean_over_classes(out, out.log_probs)
         return -out.mean((1 - smoothing) * out.of_label(out.log_probs) + smoothing * smooth).sum(-1)

@@ -13,7 +13,7 @@ from traintwice._typed import typed
 from traintwice.compare._against import Against
 from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
-from traintwice.errors import StoreError, require
+from traintwice.errors import StoreError, require_charts
 from traintwice.gates._gate_types import GateResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write(results: Results, out: str | os.PathLike[str], *, level: float = 0.95,
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
-    _require_charts()
+    require_charts("the report")
     from traintwice.report._page import page
     from traintwice.study import MATCHED, progressive_findings
 
@@ -93,7 +93,7 @@ def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
-    _require_charts()
+    require_charts("the report")
     import tomli_w
 
     from traintwice.report._chain import cards_of_chain, drift_of_chain
@@ -117,7 +117,7 @@ def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
-    _require_charts()
+    require_charts("the report")
     from traintwice.report._front import cards_of_search, front_of_search
 
     title = f"{found.tuning.study.name}: accuracy, churn and calibration by setting"
@@ -144,7 +144,7 @@ def diff_page(diff: Diff, *, gate: GateResult | None = None) -> str:
     Raises:
         MissingExtra: altair or vl-convert-python is not installed.
     """
-    _require_charts()
+    require_charts("the report")
     from traintwice.report._comparison_page import page
 
     return page(diff, gate)
@@ -178,7 +178,7 @@ def write_history(found: History, path: str | os.PathLike[str]) -> Path:
     Raises:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the file cannot be written.
     """
-    _require_charts()
+    require_charts("the report")
     from traintwice.report._history_page import page
 
     return _written(Path(path), page(found))
@@ -201,11 +201,6 @@ def _write_folder(folder: Path, files: Mapping[str, str]) -> Path:
     except OSError as error:
         raise _cannot_write(folder, error) from None
     return folder / "index.html"
-
-
-def _require_charts() -> None:
-    require("altair", extra="report", purpose="the report")
-    require("vl_convert", extra="report", purpose="the report")
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:
