@@ -8,6 +8,8 @@ import pytest
 collect_ignore = [
     f"src/traintwice/integrations/{package}.py" for package in ("transformers", "lightning") if find_spec(package) is None
 ]
+if find_spec("griffe") is None:
+    collect_ignore.append("reproduction/src/traintwice_reproduction/site/docstrings.py")
 
 
 @pytest.fixture(autouse=True)

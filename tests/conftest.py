@@ -51,6 +51,18 @@ def _studies_in_this_process():
         yield
 
 
+@pytest.fixture(autouse=True)
+def _modules_of_this_test_alone(request):
+    """Modules that a test wrote into its folder and imported are forgotten: another test may write one of the same name."""
+    wanted = {"tmp_path", "monkeypatch"} <= set(request.fixturenames)
+    folder = str(request.getfixturevalue("tmp_path")) if wanted else ""
+    yield
+    for name, module in list(sys.modules.items()) if folder else ():
+        found = getattr(module, "__dict__", {})
+        if any(str(path).startswith(folder) for path in (found.get("__file__"), *(found.get("__path__") or ()))):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def worker_processes(monkeypatch):
     """Studies of this test are trained in worker processes, as those of a user are."""
