@@ -33,10 +33,10 @@ from traintwice.integrations.estimators import (
 
 NETWORK = {"hidden": (16,), "epochs": 12, "learning_rate": 0.02}
 CHECKED = [
-    SeedAverage(LogisticRegression(), n_fits=2),
+    SeedAverage(DecisionTreeClassifier(), n_fits=2),
     SeedAverage(LinearSVC(), n_fits=2),
     SeedAverage(DecisionTreeRegressor(), n_fits=2),
-    SelectiveEnsemble(LogisticRegression(), n_fits=2, alpha=0.5),
+    SelectiveEnsemble(DecisionTreeClassifier(), n_fits=2, alpha=0.5),
     LoggedDistillation(LogisticRegression(), None),
     LoggedDistillation(Ridge(), None),
     CoDistilledClassifier(**NETWORK),

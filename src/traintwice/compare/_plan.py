@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Unpack
 
 import numpy as np
@@ -218,12 +219,17 @@ def pair_components(matrix: np.ndarray) -> tuple[float, float]:
     return max((of_replicas / (m - 1) - zeta_2) / (m - 2), 0.0), zeta_2
 
 
+@lru_cache(maxsize=256)
+def _quantiles_of_the_grid(freedom: int) -> np.ndarray:
+    return chi_square_quantile(freedom, GRID)
+
+
 def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: float) -> float:
     """The chance that `compare_recipes` finds a difference significant with M replicas of each recipe on N rows; M >= 3."""
     freedom = m - 1
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
-    of_replicas = parts.jackknife(m, n) * chi_square_quantile(shape, GRID) / shape
+    of_replicas = parts.jackknife(m, n) * _quantiles_of_the_grid(shape) / shape
     edge = np.maximum(
         t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
         t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(parts.example_part(m, n)),

@@ -127,10 +127,14 @@ LATER_WORK: dict[str, Callable[[Recipe], Recipe]] = {
     "weight interpolation": controls.weight_interpolation,
     "neighbour smoothing": lambda base: base.change(method=neighbour_smoothing(neighbours=20), teacher=Earlier(base)),
     "ELODI": lambda base: base.change(method=elodi(0.1, top_k=3), teacher=Earlier(base.change(method=ensemble(2)))),
+}
+"""Methods of other papers, tried on the well-regularised baseline. Weight interpolation starts from one deployed model."""
+
+AGAINST_DRAWS: dict[str, Callable[[Recipe], Recipe]] = {
     "bagging of 2": lambda base: controls.bagging(base, 2),
     "twin-bootstrap": controls.twin_bootstrap,
 }
-"""Methods of other papers, tried on the well-regularised baseline. Weight interpolation starts from one deployed model."""
+"""Methods against churn from fresh data, tried where each replica draws its own sample."""
 
 
 def evidence(name: str, *, draws: bool = False) -> Experiment:
@@ -147,6 +151,7 @@ def evidence(name: str, *, draws: bool = False) -> Experiment:
     rows |= {method: METHODS[method](plain) for method in ON_PLAIN}
     rows |= {f"{method}, well regularised": make(strong) for method, make in (METHODS | LATER_WORK).items()}
     if draws:
+        rows |= {f"{method}, well regularised": make(strong) for method, make in AGAINST_DRAWS.items()}
         rows = {row: controls.data_draws(recipe, b.sample.share, b.sample.replace) for row, recipe in rows.items()}
     return Experiment(f"evidence.{name}{'-draws' * draws}", b.drawn if draws else b.data, rows, replicas=b.replicas)
 
