@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.bank._banks import Banks, banks, bank_study
+from traintwice.bank._banks import Banks, bank_study, banks
 from traintwice.bank._study import BankRecipe, BankStudy
 from traintwice.bank._writing import NewRecipe, write_study
 

@@ -33,7 +33,16 @@ COLUMNS = {
 }
 """Columns of the Parquet file."""
 
-REQUIRED: Mapping[str, type] = {"study": str, "data": str, "network": str, "date": str, "examples": int, "digest": str, "recipes": dict}
+REQUIRED: Mapping[str, type] = {
+    "study": str,
+    "data": str,
+    "network": str,
+    "date": str,
+    "cost_of": str,
+    "examples": int,
+    "digest": str,
+    "recipes": dict,
+}
 """Keys that every manifest has."""
 
 
@@ -100,7 +109,9 @@ class BankStudy:
             raise BadInput(f"{path}: got {came}, expected the manifest of a study in a bank, schema {SCHEMA}")
         wrong = [key for key, kind in REQUIRED.items() if not isinstance(found.get(key), kind)]
         if wrong:
-            raise BadInput(f"{path}: lacks {', '.join(wrong)}, or they are of the wrong type; write it again with `traintwice bank add`")
+            raise BadInput(
+                f"{path}: lacks {', '.join(wrong)}, or they are of the wrong type; write it again with `traintwice bank add`"
+            )
         study = cls(path, found)
         _ = study.recipes
         return study
@@ -133,7 +144,8 @@ class BankStudy:
                 measures = {key: tuple(map(float, values)) for key, values in given["measures"].items()}
                 numbers = int(given["replicas"]), float(given["train"]), float(given["serve"])
             except (KeyError, TypeError, ValueError, AttributeError) as reason:
-                raise BadInput(f"{self.path}: recipe {name!r}: {type(reason).__name__} {reason}; write it again with `traintwice bank add`") from None
+                told = f"{self.path}: recipe {name!r} is damaged ({type(reason).__name__}: {reason})"
+                raise BadInput(f"{told}; write it again with `traintwice bank add`") from None
             found[name] = BankRecipe(name, *numbers, given.get("recipe"), measures)
         if not found:
             raise BadInput(f"{self.path}: has no recipes; write it again with `traintwice bank add`")
@@ -182,7 +194,9 @@ class BankStudy:
         try:
             digest = digest_of(self.parquet)
         except OSError as reason:
-            raise BadInput(f"{self.parquet}: cannot be read ({reason.strerror or reason}); {self.path.name} is its manifest") from None
+            raise BadInput(
+                f"{self.parquet}: cannot be read ({reason.strerror or reason}); {self.path.name} is its manifest"
+            ) from None
         if digest != self.manifest["digest"]:
             raise BadInput(f"{self.parquet}: is not the file that {self.path.name} describes; copy both, or write them again")
 

@@ -59,7 +59,9 @@ def write_study(
             the folder cannot be written.
     """
     if name != slug_of(name) or name == "add":
-        raise BadInput(f"--name: got {name!r}, expected lower-case letters, digits, dots and hyphens, such as {slug_of(name) or 'mine'!r}")
+        raise BadInput(
+            f"--name: got {name!r}, expected lower-case letters, digits, dots and hyphens, such as {slug_of(name) or 'mine'!r}"
+        )
     path = folder / f"{name}.json"
     if path.exists() and not replace:
         raise BadInput(f"{path} exists; pass --replace to write the study again, or --name for another name")

@@ -1,7 +1,8 @@
-"""Replicas of a bank by name: ``bank:STUDY/RECIPE``, or one of them, ``bank:STUDY/RECIPE/REPLICA``."""
+"""Replicas of a bank by name: ``bank:STUDY/RECIPE``, one of them, ``bank:STUDY/RECIPE/0``, or some, ``bank:STUDY/RECIPE/1-19``."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,13 +68,18 @@ def replicas_in_bank(text: str) -> list[BankReplica]:
 
     name, *parts = text.removeprefix(BANK).split("/")
     if not name or len(parts) not in (1, 2) or not all(parts):
-        raise BadInput(f"{text}: expected bank:STUDY/RECIPE, or bank:STUDY/RECIPE/0 for one replica; `traintwice bank` lists the studies")
+        told = "expected bank:STUDY/RECIPE, with /0 for one replica or /1-19 for some"
+        raise BadInput(f"{text}: {told}; `traintwice bank` lists the studies")
     study = bank_study(name)
     recipe = study.recipe(parts[0])
-    numbers = [str(m) for m in range(recipe.replicas)]
-    if len(parts) == 2 and parts[1] not in numbers:
-        raise BadInput(f"{text}: {recipe.slug} has the replicas 0 to {numbers[-1]}, got {parts[1]!r}")
-    return [BankReplica(study.path, recipe.slug, m, study) for m in map(int, parts[1:] or numbers)]
+    last = recipe.replicas - 1
+    some = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", "/".join(parts[1:]) or f"0-{last}")
+    start, end = (-1, -1) if some is None else (int(some[1]), int(some[2] or some[1]))
+    if not 0 <= start <= end <= last:
+        raise BadInput(
+            f"{text}: got {parts[1]!r}, expected one of the replicas 0 to {last} of {recipe.slug}, or some, such as 0-{last}"
+        )
+    return [BankReplica(study.path, recipe.slug, m, study) for m in range(start, end + 1)]
 
 
 def one_in_bank(text: str) -> BankReplica:
@@ -97,7 +103,9 @@ def read_banked(models: Sequence[BankReplica], reading: Reading) -> tuple[Predic
     given: dict[str, Any] = dict(reading)
     for name, default in DEFAULTS.items():
         if name not in MEANINGFUL and given[name] != default:
-            raise BadInput(f"--{name.replace('_', '-')} has no meaning for {models[0]}: the columns of a bank are known; leave it out")
+            raise BadInput(
+                f"--{name.replace('_', '-')} has no meaning for {models[0]}: the columns of a bank are known; leave it out"
+            )
     whole = {(m.manifest, m.recipe): m.study.predictions(m.recipe) for m in dict.fromkeys(models)}
     first = whole[models[0].manifest, models[0].recipe]
     for model in models[1:]:

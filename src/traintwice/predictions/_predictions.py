@@ -224,7 +224,9 @@ class Predictions(Derived):
         self._values, self.known, self._kind = values, known, kind
         self._part_of = None
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
-        self.classes: int | None = int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded", "top") else None
+        self.classes: int | None = (
+            int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded", "top") else None
+        )
         self.class_names = None if class_names is None else tuple(class_names)
         self.has_probs, self.has_scores = kind == "probs", kind == "scores"
         self.has_outcomes, self.has_top = kind in ("outcomes", "graded"), kind in ("probs", "top")
@@ -282,7 +284,9 @@ class Predictions(Derived):
         return cls.__new__(cls)._set(scores, known, "scores", None)
 
     @classmethod
-    def from_top(cls, votes: Array, top: Array, of_label: Array, labels: Array, *, class_names: Sequence[str] | None = None) -> Predictions:
+    def from_top(
+        cls, votes: Array, top: Array, of_label: Array, labels: Array, *, class_names: Sequence[str] | None = None
+    ) -> Predictions:
         """Predicted labels with their probability and that of the true label; the probabilities of other classes are not known.
 
         Args:

@@ -47,8 +47,8 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
 
     Args:
         paths: a path, address, glob, directory or table, or a list of them; ``bank:STUDY/RECIPE`` for the predicted labels of the
-            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://``, ``postgresql://`` …)
-            is that of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
+            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://`` …) is that
+            of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
             CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
             Nothing is unpickled.
         id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
@@ -217,7 +217,7 @@ class Rows:
         if isinstance(source, AlignedPredictions):
             blocks, rows = source.blocks(), source.alignment.rows
         else:
-            blocks, rows = (part for _, _, part in source.blocks(self.has_probs)), source.examples
+            blocks, rows = (part for _, _, part in source.blocks(source.has_top)), source.examples
         for block in blocks:
             done += block.examples
             report(done, rows)

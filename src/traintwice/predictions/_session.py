@@ -205,7 +205,8 @@ class Session:
                 f"{path}: cannot be written here ({reason.strerror}); choose a writable folder that exists"
             ) from reason
         try:
-            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false{options and f', {options}'})")
+            further = f", {options}" if options else ""
+            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false{further})")
             mask = os.umask(0)
             os.umask(mask)
             Path(temporary).chmod(0o666 & ~mask)
