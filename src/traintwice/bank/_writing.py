@@ -89,7 +89,7 @@ def write_study(
                 "replicas": new.predictions.replicas,
                 "train": new.train,
                 "serve": new.serve,
-                "measures": {key: [float(f"{v:.6g}") for v in values] for key, values in new.measures.items()},
+                "measures": {key: [float(f"{v:.6g}") for v in values] for key, values in new.measures.items() if values},
                 "recipe": new.spec,
             }
             for row, new in recipes.items()

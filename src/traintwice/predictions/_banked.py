@@ -98,7 +98,7 @@ def read_banked(models: Sequence[BankReplica], reading: Reading) -> tuple[Predic
     """Replicas of banks on the same examples, matched by their place in the test split.
 
     Raises:
-        BadInput: the studies have other examples, or an option names a column.
+        BadInput: a replica is named twice, the studies have other examples, or an option names a column.
     """
     given: dict[str, Any] = dict(reading)
     for name, default in DEFAULTS.items():
@@ -106,7 +106,11 @@ def read_banked(models: Sequence[BankReplica], reading: Reading) -> tuple[Predic
             raise BadInput(
                 f"--{name.replace('_', '-')} has no meaning for {models[0]}: the columns of a bank are known; leave it out"
             )
-    whole = {(m.manifest, m.recipe): m.study.predictions(m.recipe) for m in dict.fromkeys(models)}
+    twice = next((model for model in models if models.count(model) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{twice} is named twice: a replica always agrees with itself; name each replica once")
+    recipes = {(m.manifest, m.recipe): m.study for m in models}
+    whole = {(path, recipe): study.predictions(recipe) for (path, recipe), study in recipes.items()}
     first = whole[models[0].manifest, models[0].recipe]
     for model in models[1:]:
         other = whole[model.manifest, model.recipe]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from traintwice.bank import BankStudy, NewRecipe, write_study
 from traintwice.bank._study import slug_of
 from traintwice.specs import encode
 from traintwice.study._results import MEASURES, Results
-from traintwice.types import Estimate
 
 
 @typed
@@ -43,7 +41,7 @@ def add_to_bank(
     recipes = {}
     for row, result in results.rows.items():
         cost = result.recipe.cost(base.recipe, data.shape, data.classes)
-        measures = {m.definition.name: _plain(e) for m in MEASURES if (e := results.estimate(m, row)) and math.isfinite(e.value)}
+        measures = {m.definition.name: e.bounded() for m in MEASURES if (e := results.estimate(m, row)) is not None}
         recipes[row] = NewRecipe(result.test, round(cost.train, 4), round(cost.serve, 4), encode(result.recipe), measures)
     environment = results.environment()
     finished = [record["finished"] for result in results.rows.values() for record in result.records if "finished" in record]
@@ -68,9 +66,3 @@ def add_to_bank(
         "command": command,
     }
     return write_study(Path(folder), name or slug_of(experiment.name), recipes, about, replace=replace)
-
-
-def _plain(estimate: Estimate) -> tuple[float, ...]:
-    """Value and bounds, or the value alone where it has no interval."""
-    bounds = (estimate.low, estimate.high)
-    return (estimate.value, *bounds) if all(map(math.isfinite, bounds)) else (estimate.value,)
