@@ -39,7 +39,9 @@ def test_a_recipe_measures_as_its_full_probabilities_do(folder, full):
         for key in MEASURED:
             exact = key in ("accuracy", "churn", "churn_to_error")
             for part in ("value", "low", "high"):
-                assert getattr(kept[key], part) == pytest.approx(getattr(whole[key], part), rel=1e-12 if exact else 2e-3, nan_ok=True)
+                assert getattr(kept[key], part) == pytest.approx(
+                    getattr(whole[key], part), rel=1e-12 if exact else 2e-3, nan_ok=True
+                )
     assert kept["accuracy"].replicas == M
 
 
@@ -146,7 +148,7 @@ def test_damaged_studies(folder):
     with pytest.raises(BadInput, match="not JSON"):
         bank_study("cut")
     (folder / "toys.parquet").write_bytes(b"PAR1")
-    with pytest.raises(BadInput, match="is not the file that toys.json describes"):
+    with pytest.raises(BadInput, match=r"is not the file that toys\.json describes"):
         measure("bank:toys/plain")
     (folder / "toys.parquet").unlink()
     with pytest.raises(BadInput, match=r"toys\.parquet: cannot be read \(No such file"):

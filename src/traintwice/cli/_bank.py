@@ -21,7 +21,11 @@ ADD = "add"
 def bank(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study of a bank, or the word add.")] = None,
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="After add: a trained study, by name or TOML file. With a store of `traintwice replicate`: its name in the bank.")
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="After add: a trained study, by name or TOML file. With a store of `traintwice replicate`: its name in the bank.",
+        ),
     ] = None,
     store: Annotated[Path, typer.Option(help="With add: directory of trained replicas.")] = options.DEFAULT_STORE,
     to: Annotated[
@@ -29,9 +33,6 @@ def bank(
         typer.Option("--to", metavar="DIRECTORY", help="With add: the bank; by default TRAINTWICE_BANK or traintwice-bank."),
     ] = None,
     as_name: Annotated[str | None, typer.Option("--name", help="With add: name of the study in the bank.")] = None,
-    baseline: Annotated[
-        str | None, typer.Option(metavar="RECIPE", help="With add: the recipe whose cost is 1x; by default the study's baseline.")
-    ] = None,
     cost: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +58,7 @@ def bank(
     from traintwice.tables._bank import banks_sheet, study_sheet
 
     in_words = {"--cost": cost, "--data": data, "--network": network}
-    of_add = {"--to": to, "--name": as_name, "--baseline": baseline, "--replace": replace, **in_words}
+    of_add = {"--to": to, "--name": as_name, "--replace": replace, **in_words}
     if name != ADD and (given := [option for option, value in of_add.items() if value]):
         raise BadSpec(f"{given[0]} is for `traintwice bank add STUDY`; leave it out")
     if name == ADD:
@@ -65,7 +66,7 @@ def bank(
             raise BadSpec("add: expected the name of a trained study or its TOML file, such as `traintwice bank add digits`")
         from traintwice.bank._banks import own_bank
 
-        folder, of_study = to or own_bank(), {"--name": as_name, "--baseline": baseline}
+        folder, of_study = to or own_bank(), {"--name": as_name}
         replicas = is_replica_store(store)
         if given := [option for option, value in (of_study if replicas else in_words).items() if value]:
             holds = "replicas" if replicas else "no replicas"
@@ -73,7 +74,7 @@ def bank(
         if replicas:
             added = _add_replicas(study, store, folder, cost=cost, data=data, network=network, replace=replace)
         else:
-            added = _add(study, store, folder, name=as_name, baseline=baseline, replace=replace, trust=trust)
+            added = _add(study, store, folder, name=as_name, replace=replace, trust=trust)
         output.show_result(study_sheet(added), plain=_plain(added), json=json, markdown=markdown)
         return
     if study is not None:

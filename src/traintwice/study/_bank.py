@@ -18,7 +18,6 @@ def add_to_bank(
     folder: str | Path,
     *,
     name: str | None = None,
-    baseline: str | None = None,
     command: str | None = None,
     replace: bool = False,
 ) -> BankStudy:
@@ -28,21 +27,21 @@ def add_to_bank(
         results: of a trained study.
         folder: the bank; made where it does not exist.
         name: of the study in the bank; None: that of the study, in lower case.
-        baseline: the recipe whose cost is 1x; None: the study's baseline.
         command: that trains the study, for the manifest.
         replace: replace a study of this name.
     Returns:
         The study as it is in the bank. Replicas that diverged are left out and counted in its manifest.
     Raises:
-        BadInput: a study of this name is there, or the folder cannot be written. UnknownName: no such baseline.
+        BadInput: a study of this name is there, or the folder cannot be written.
     """
     experiment, data = results.experiment, results.data
-    base = results[baseline or experiment.baseline]
+    base = results.baseline
     recipes = {}
     for row, result in results.rows.items():
-        cost = result.recipe.cost(base.recipe, data.shape, data.classes)
         measures = {m.definition.name: e.bounded() for m in MEASURES if (e := results.estimate(m, row)) is not None}
-        recipes[row] = NewRecipe(result.test, round(cost.train, 4), round(cost.serve, 4), encode(result.recipe), measures)
+        recipes[row] = NewRecipe(
+            result.test, round(result.cost.train, 4), round(result.cost.serve, 4), encode(result.recipe), measures
+        )
     environment = results.environment()
     finished = [record["finished"] for result in results.rows.values() for record in result.records if "finished" in record]
     about: dict[str, Any] = {
@@ -52,7 +51,7 @@ def add_to_bank(
         "network": base.recipe.network.describe(data.shape, data.classes),
         "classes": data.classes,
         "class_names": None if data.class_names is None else list(data.class_names),
-        "cost_of": base.name,
+        "cost_of": f"one network of {base.name}",
         "data_digest": data.digest,
         "train_examples": len(data.train),
         "data_draws": "data" in base.recipe.free(),

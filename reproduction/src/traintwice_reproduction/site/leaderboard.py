@@ -35,8 +35,8 @@ def rows() -> Iterator[tuple[Any, ...]]:
     for path in sorted(BANK.glob("*.json")):
         study = BankStudy.read(path)
         about = study.manifest
-        drawn = ", each replica draws its own" if about["data_draws"] else ""
-        data = f"{about['data']}, {about['train_examples']:,} for training{drawn}"
+        drawn = ", each replica draws its own" if about.get("data_draws") else ""
+        data = f"{about['data']}, {about['train_examples']:,} for training{drawn}" if "train_examples" in about else about["data"]
         for recipe in study.recipes.values():
             cost = {"train": recipe.train, "serve": recipe.serve}
             yield f"bank:{study.name}", data, about["network"], recipe.name, cost, recipe.measures, recipe.replicas, about["date"]
