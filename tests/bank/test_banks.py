@@ -140,8 +140,11 @@ def test_damaged_studies(folder):
     (folder / "cut.json").write_text('{"schema": 1,')
     (folder / "later.json").write_text('{"schema": 2}')
     (folder / "less.json").write_text(json.dumps({**manifest, "recipes": {"plain": {"replicas": 4}}}))
+    plain = manifest["recipes"]["plain"]
+    (folder / "many.json").write_text(json.dumps({**manifest, "recipes": {"plain": {**plain, "replicas": 10**12}}}))
     found = banks()
     assert list(found.studies) == ["toys"]
+    assert "recipe 'plain' is damaged (ValueError: 1000000000000 replicas)" in found.refused["many"]
     assert "cut.json: not JSON" in found.refused["cut"]
     assert "got schema 2, expected the manifest of a study in a bank, schema 1" in found.refused["later"]
     assert "recipe 'plain' is damaged (KeyError: 'measures')" in found.refused["less"]

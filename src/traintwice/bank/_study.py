@@ -55,6 +55,10 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-.")
 
 
+MOST_REPLICAS = 10_000
+"""Of a recipe in a manifest that is read."""
+
+
 @dataclass(frozen=True)
 class BankRecipe:
     """One recipe of a study in a bank.
@@ -143,6 +147,8 @@ class BankStudy:
             try:
                 measures = {key: tuple(map(float, values)) for key, values in given["measures"].items()}
                 numbers = int(given["replicas"]), float(given["train"]), float(given["serve"])
+                if not 1 <= numbers[0] <= MOST_REPLICAS:
+                    raise ValueError(f"{numbers[0]} replicas")
             except (KeyError, TypeError, ValueError, AttributeError) as reason:
                 told = f"{self.path}: recipe {name!r} is damaged ({type(reason).__name__}: {reason})"
                 raise BadInput(f"{told}; write it again with `traintwice bank add`") from None

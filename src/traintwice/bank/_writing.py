@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from traintwice._files import write_whole
+from traintwice._files import check_name, write_whole
 from traintwice.bank._study import COLUMNS, SCHEMA, BankStudy, digest_of, slug_of
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import to_numpy
@@ -63,6 +63,7 @@ def write_study(
             f"--name: got {name!r}, expected lower-case letters, digits, dots and hyphens, such as {slug_of(name) or 'mine'!r}"
         )
     path = folder / f"{name}.json"
+    check_name(path)
     if path.exists() and not replace:
         raise BadInput(f"{path} exists; pass --replace to write the study again, or --name for another name")
     columns = _columns(name, recipes)
@@ -75,7 +76,7 @@ def write_study(
     try:
         session.connection.register("given", columns)
         cells = "recipe, replica, example, y, vote, top, nullif(label, -1) AS label"
-        session.write(path.with_suffix(".parquet").parent / f"{name}.parquet", f"SELECT {cells} FROM given", FORMAT)
+        session.write(folder / f"{name}.parquet", f"SELECT {cells} FROM given", FORMAT)
     finally:
         session.close()
     manifest = {

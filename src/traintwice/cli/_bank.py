@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from traintwice._files import check_name
 from traintwice.cli import _options as options
 from traintwice.cli._replicate import is_replica_store
 from traintwice.errors import BadInput, BadSpec, UnknownName, require, unknown
@@ -67,6 +68,7 @@ def bank(
         from traintwice.bank._banks import own_bank
 
         folder, of_study = to or own_bank(), {"--name": as_name}
+        check_name(store)
         replicas = is_replica_store(store)
         if given := [option for option, value in (of_study if replicas else in_words).items() if value]:
             holds = "replicas" if replicas else "no replicas"
