@@ -28,7 +28,7 @@ LAYERS = {
     "statistics": 1,
     "decoding": 1,
     "predictions": 1,
-    "bank": 1,
+    "bank": 2,
     "formatting": 1,
     "logs": 1,
     "augmentation": 1,

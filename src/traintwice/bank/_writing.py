@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from traintwice._files import check_name, write_whole
-from traintwice.bank._study import COLUMNS, SCHEMA, BankStudy, digest_of, slug_of
 from traintwice.errors import BadInput
+from traintwice.predictions._bank_study import COLUMNS, SCHEMA, BankStudy, digest_of, slug_of
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._session import Session

@@ -6,17 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from traintwice.errors import BadInput
+from traintwice.predictions._bank_folders import bank_study
+from traintwice.predictions._bank_study import BankStudy
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import DEFAULTS, Reading
-
-if TYPE_CHECKING:
-    from traintwice.bank import BankStudy
 
 BANK = "bank:"
 
@@ -64,8 +63,6 @@ def replicas_in_bank(text: str) -> list[BankReplica]:
         UnknownName: no such study or recipe; the nearest are offered.
         BadInput: the name has another form, or no such replica.
     """
-    from traintwice.bank import bank_study
-
     name, *parts = text.removeprefix(BANK).split("/")
     if not name or len(parts) not in (1, 2) or not all(parts):
         told = "expected bank:STUDY/RECIPE, with /0 for one replica or /1-19 for some"

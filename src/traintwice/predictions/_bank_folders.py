@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from traintwice.bank._study import BankStudy
 from traintwice.errors import BadInput, unknown
+from traintwice.predictions._bank_study import BankStudy
 
 __all__ = ["DEFAULT_BANK", "Banks", "bank_study", "banks"]
 
