@@ -12,6 +12,7 @@ from traintwice.types import Estimate
 
 if TYPE_CHECKING:
     from traintwice import (  # noqa: F401
+        bank,
         compare,
         data,
         gates,
@@ -67,6 +68,7 @@ _PLACES = {
 _ROOMS: tuple[str, ...] = (
     "augmentation",
     "averaging",
+    "bank",
     "compare",
     "data",
     "errors",

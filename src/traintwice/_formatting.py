@@ -190,6 +190,20 @@ def times(ratio: float, *, word: bool = True) -> str:
     return f"{text} times" if word else text
 
 
+def bytes_in_words(count: int) -> str:
+    """Bytes with a unit.
+
+    >>> bytes_in_words(4_300_000)
+    '4.3 MB'
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    value, unit = count / 1000, 0
+    while value >= 1000 and unit < 3:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {('kB', 'MB', 'GB', 'TB')[unit]}"
+
+
 def points(value: float) -> str:
     """A difference of fractions in percentage points, with at least two digits.
 

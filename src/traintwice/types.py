@@ -59,6 +59,17 @@ class Estimate:
         """Half the length of the interval."""
         return (self.high - self.low) / 2
 
+    def bounded(self) -> tuple[float, ...]:
+        """Value, low and high; the value alone where there is no interval; nothing where the value is not finite.
+
+        >>> Estimate(0.05, 0.03, 0.07, 0.01, 10, 800).bounded()
+        (0.05, 0.03, 0.07)
+        """
+        if not math.isfinite(self.value):
+            return ()
+        bounds = (self.low, self.high)
+        return (self.value, *bounds) if all(map(math.isfinite, bounds)) else (self.value,)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no nan and no infinity: None and "infinite"."""
         return {key: plain_number(value) for key, value in asdict(self).items()}

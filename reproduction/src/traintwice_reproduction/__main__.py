@@ -14,8 +14,8 @@ import typer
 from traintwice.engine import Execution
 from traintwice.errors import TraintwiceError, unknown
 from traintwice.presets import digits
-from traintwice.study import run
-from traintwice_reproduction import bank, kept, pictures
+from traintwice.study import add_to_bank, run
+from traintwice_reproduction import kept, pictures
 from traintwice_reproduction.pages import clicks, comparing, methods, methods_results, speed, tables
 from traintwice_reproduction.studies import choices, chosen, evidence, methods_digits
 from traintwice_reproduction.tables import ARTEFACTS, reproduce
@@ -30,15 +30,6 @@ StorePath = Annotated[Path, typer.Option("--store", help="Directory of trained r
 Date = Annotated[str, typer.Option(help="Date of the run.", default_factory=lambda: datetime.date.today().isoformat())]
 Names = Annotated[list[str], typer.Argument(help="Names as in `traintwice list`.")]
 STORE = kept.ROOT / "traintwice-runs"
-
-
-@app.command(name="bank")
-def print_bank(
-    name: Annotated[str | None, typer.Argument(help="A study of the bank; without it, their names.")] = None,
-    baseline: Annotated[str, typer.Option(help="Recipe that the others are compared with.")] = "ensemble of 2",
-) -> None:
-    """Print accuracy and churn of every recipe of a study whose predictions are kept row by row."""
-    typer.echo(bank.table(name, baseline) if name is not None else "\n".join(bank.names()))
 
 
 @app.command()
@@ -67,13 +58,15 @@ def run_evidence(
     store: StorePath = STORE,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
-    """Run studies of methods on real data, for seeds and for draws of the training data, and keep their results."""
+    """Run studies of methods on real data, for seeds and for draws of the training data; keep their results, and their rows in the bank."""
     for name in names:
         if name not in evidence.EVIDENCE:
             raise unknown("study of evidence", name, evidence.EVIDENCE)
     for name in names:
         results = run(evidence.EVIDENCE[name](), store=store, execution=Execution(jobs=jobs))
         kept.keep(evidence.FOLDER / f"{name}.json", evidence.summary(results, date))
+        command = f"python -m traintwice_reproduction evidence {name}"
+        add_to_bank(results, kept.BANK, name=name, command=command, replace=True)
 
 
 @app.command(name="sst2")

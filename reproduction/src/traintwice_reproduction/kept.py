@@ -9,6 +9,9 @@ from typing import Any
 KEPT = Path(__file__).resolve().parent / "kept"
 """Results as JSON."""
 
+BANK = KEPT / "bank"
+"""Bank of this package: entry point `traintwice.banks`."""
+
 ROOT = Path(__file__).resolve().parents[3]
 """Of the repository, where this package is installed from it (editable)."""
 

@@ -19,6 +19,7 @@ from traintwice._importing import imports_refused
 from traintwice._processes import started_early
 from traintwice._versions import diagnostic
 from traintwice.cli._answering import selective, update
+from traintwice.cli._bank import bank
 from traintwice.cli._chain import chain
 from traintwice.cli._check import check
 from traintwice.cli._demo import demo
@@ -270,7 +271,7 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "Compare predictions": (diff, gate, sums, history, measure, plan, tokens, selective, update),
     "Train and study": (run, report, check, replicate, chain, tune),
     "Look up": (demo, list_names, show, doctor),
-    "Data and trained replicas": (fetch, store, export, predict),
+    "Data and trained replicas": (fetch, store, bank, export, predict),
 }
 """Heading of ``--help`` to its verbs."""
 

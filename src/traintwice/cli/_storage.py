@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from traintwice._formatting import bytes_in_words
 from traintwice.cli._options import DEFAULT_STORE, Trust
 from traintwice.errors import BadInput, require, unknown
 
@@ -51,7 +52,7 @@ def store(
         else:
             for line in what:
                 console.print(f"{'would remove' if dry_run else 'removed'} {line}", highlight=False, markup=False)
-            console.print(f"{_size(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
+            console.print(f"{bytes_in_words(freed)} {'to be freed' if dry_run else 'freed'}", highlight=False)
         return
     listed = [_entry(kept, key, rows.get(key, [])) for key in kept.digests()]
     if json:
@@ -64,10 +65,10 @@ def store(
         by = ", ".join(entry["rows"]) or "no study (--prune deletes it)"
         damaged = f" ({entry['damaged']} damaged)" if entry["damaged"] else ""
         damaged += "" if entry["described"] else " (recipe.json damaged)"
-        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", _size(entry["bytes"]), Text(by))
+        table.add_row(entry["key"][:12], f"{entry['replicas']}{damaged}", bytes_in_words(entry["bytes"]), Text(by))
     console.print(table)
     total = sum(entry["bytes"] for entry in listed)
-    console.print(f"\n{path}: {_size(total)} in {len(listed)} recipes", highlight=False, markup=False)
+    console.print(f"\n{path}: {bytes_in_words(total)} in {len(listed)} recipes", highlight=False, markup=False)
 
 
 def fetch(
@@ -242,17 +243,3 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if labels is not None and labels.shape != inputs.shape[:1]:
         raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
     return inputs, labels
-
-
-def _size(count: int) -> str:
-    """Bytes with a unit.
-
-    >>> _size(4_300_000)
-    '4.3 MB'
-    """
-    if count < 1000:
-        return f"{count} bytes"
-    value, unit = count / 1000, 0
-    while value >= 1000 and unit < 3:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {('kB', 'MB', 'GB', 'TB')[unit]}"

@@ -87,7 +87,7 @@ class CalibrationError(OnePass):
 
 
 def _correct_and_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    return to_numpy(predictions.correct), to_numpy(predictions.xp.max(predictions.by_class, axis=1))
+    return to_numpy(predictions.correct), to_numpy(predictions.top)
 
 
 def _totals(bin_of: np.ndarray, gap: np.ndarray, weight: np.ndarray | None, bins: int) -> np.ndarray:
@@ -112,7 +112,7 @@ def _binned(title: str) -> Callable[[Callable[..., None]], Metric]:
 
     def decorate(described: Callable[..., None]) -> Metric:
         return as_function(
-            CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True), described
+            CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True, or_top=True), described
         )
 
     return decorate
@@ -142,7 +142,7 @@ def calibration_error() -> None:
     """
 
 
-@non_streaming_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True)
+@non_streaming_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True, or_top=True)
 def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) -> WholeResult:
     r"""Expected calibration error over bins that hold the same share of the examples, mean over replicas.
 

@@ -195,6 +195,7 @@ class Definition(ABC):
         limit: the largest value; None means 1 for a fraction, and none for a number.
         soft: it reads the size of probabilities, so it is never shown without churn and accuracy.
         needs_labels, needs_probs: what must be known of the predictions.
+        or_top: the probabilities of the predicted and of the true label are enough.
         needs_scores: it reads scores (`Predictions.from_scores`) instead of probabilities.
         needs_outcomes: it reads the scores of answers (`Predictions.from_outcomes`).
         needs_targets: it compares scores with true values (``targets`` of `Predictions.from_scores`).
@@ -211,6 +212,7 @@ class Definition(ABC):
     soft: bool = False
     needs_labels: bool = False
     needs_probs: bool = False
+    or_top: bool = False
     needs_scores: bool = False
     needs_outcomes: bool = False
     needs_targets: bool = False
@@ -284,8 +286,9 @@ class Definition(ABC):
             return "needs a score in every row"
         if self.needs_targets and predictions.targets is None:
             return "needs true values (label)"
-        if self.needs_probs and not predictions.has_probs and not (self.or_scores and predictions.has_scores):
-            return "needs probabilities"
+        known = predictions.has_probs or (self.or_top and predictions.has_top) or (self.or_scores and predictions.has_scores)
+        if self.needs_probs and not known:
+            return "needs the probabilities of all classes" if predictions.has_top else "needs probabilities"
         if predictions.has_scores and not (self.needs_scores or self.or_scores):
             return "needs predicted labels"
         if self.binary and predictions.classes not in (None, 2):

@@ -95,7 +95,7 @@ def delta_2(predictions: Predictions) -> Array:
     return _deviation(predictions, 2)
 
 
-@mean_metric("Δᴸ", "deviation", unit="number", soft=True, needs_labels=True, needs_probs=True)
+@mean_metric("Δᴸ", "deviation", unit="number", soft=True, needs_labels=True, needs_probs=True, or_top=True)
 def delta_label(predictions: Predictions) -> Array:
     r"""Relative prediction difference of the true label's probability.
 

@@ -73,7 +73,7 @@ def mean_score(predictions: Predictions) -> Array:
     return predictions.outcomes
 
 
-@mean_metric("log loss", "replica", unit="number", needs_labels=True, needs_probs=True)
+@mean_metric("log loss", "replica", unit="number", needs_labels=True, needs_probs=True, or_top=True)
 def log_loss(predictions: Predictions, *, clip: float | None = None) -> Array:
     r"""Mean negative log probability of the true label, in nats, mean over replicas.
 

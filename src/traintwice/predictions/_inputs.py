@@ -14,6 +14,7 @@ from traintwice._addresses import is_address, without_secrets
 from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
+from traintwice.predictions._banked import BankReplica, is_banked, one_in_bank, replicas_in_bank
 from traintwice.predictions._database import SCHEMES as DATABASES
 from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._lakehouse import LakeTable, lake_table
@@ -33,7 +34,7 @@ MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\x93NUMPY": "npy", b"PK\x03\x
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of a file to its compression."""
 File: TypeAlias = Path | RemoteFile
-Place: TypeAlias = File | LakeTable | DatabaseTable
+Place: TypeAlias = File | LakeTable | DatabaseTable | BankReplica
 FileOrPart = TypeVar("FileOrPart", Path, RemoteFile)
 PARTITION, NO_VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL), "__HIVE_DEFAULT_PARTITION__"
 
@@ -63,7 +64,7 @@ def numeric_order(path: str) -> list[tuple[int, int, str]]:
 
 
 def expand(inputs: Any) -> list[Any]:
-    """One item per replica: paths and addresses for what names files and tables, tables in memory and arrays as they are.
+    """One item per replica: paths and addresses for what names files and tables, replicas of a bank, tables in memory and arrays.
 
     A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
     files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
@@ -90,6 +91,8 @@ def one_model(given: str | Path) -> Place | Shards:
         BadInput: no file of predictions is there.
     """
     text = _named(given)
+    if is_banked(text):
+        return one_in_bank(text)
     if (table := _table(text)) is not None:
         return table
     if is_address(text):
@@ -135,6 +138,8 @@ def _identity(item: Place) -> Place:
 
 
 def _replicas(text: str) -> list[Place | Shards]:
+    if is_banked(text):
+        return list(replicas_in_bank(text))
     if (table := _table(text)) is not None:
         return [table]
     if is_address(text):

@@ -20,9 +20,10 @@ BLOCK_ELEMENTS = 1 << 17
 FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
 """Up to this many classes, NumPy's argmax is slower than a comparison class by class over so many examples."""
 
-Kind = Literal["probs", "votes", "scores", "outcomes", "graded"]
+Kind = Literal["probs", "votes", "top", "scores", "outcomes", "graded"]
 """``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
-holds the number of the answer and its score."""
+holds the number of the answer and its score. ``top``: the last axis holds the predicted label, its probability and that of the true
+label."""
 
 
 class Derived:
@@ -33,6 +34,7 @@ class Derived:
     replicas: int
     examples: int
     has_probs: bool
+    has_top: bool
     has_scores: bool
     has_outcomes: bool
     has_labels: bool
@@ -68,6 +70,10 @@ class Derived:
     @cached_property
     def probs(self) -> Array:
         """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
+        if self.has_top and not self.has_probs:
+            raise BadInput(
+                "this measure reads the probabilities of all classes, and only those of the predicted class and of the true label are known"
+            )
         if not self.has_probs:
             raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
         return self.xp.astype(self._values, self.xp.float64, copy=False)
@@ -92,7 +98,7 @@ class Derived:
         """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
         if self._kind == "votes":
             return self._values
-        if self.has_outcomes:
+        if self.has_outcomes or self._kind == "top":
             return np.asarray(self._values[:, :, 0], dtype=np.int64)
         if self.has_scores:
             raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
@@ -125,10 +131,19 @@ class Derived:
     @cached_property
     def of_label(self) -> Array:
         """Probability of the true label, shape ``M N``."""
+        if self._kind == "top":
+            return np.asarray(self._values[:, :, 2], dtype=np.float64)
         values = self._values if self.has_probs else self.probs  # which raises
         index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
         known = self.xp.take_along_axis(values, index, axis=2)[:, :, 0]
         return self.xp.astype(known, self.xp.float64, copy=False)
+
+    @cached_property
+    def top(self) -> Array:
+        """Probability of the predicted label, shape ``M N``."""
+        if self._kind == "top":
+            return np.asarray(self._values[:, :, 1], dtype=np.float64)
+        return self.xp.max(self.by_class, axis=1)
 
     @cached_property
     def confidence(self) -> Array:
@@ -159,6 +174,7 @@ class Predictions(Derived):
 
     Attributes:
         has_probs, has_scores, has_labels: probabilities, numbers of `from_scores`, or the true label of every example are known.
+        has_top: the probabilities of the predicted and of the true label are known.
         replicas, examples, classes: M, N and K; None for predicted labels.
         known: what is known of the examples.
 
@@ -208,10 +224,12 @@ class Predictions(Derived):
         self._values, self.known, self._kind = values, known, kind
         self._part_of = None
         self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
-        self.classes: int | None = int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded") else None
+        self.classes: int | None = (
+            int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded", "top") else None
+        )
         self.class_names = None if class_names is None else tuple(class_names)
         self.has_probs, self.has_scores = kind == "probs", kind == "scores"
-        self.has_outcomes = kind in ("outcomes", "graded")
+        self.has_outcomes, self.has_top = kind in ("outcomes", "graded"), kind in ("probs", "top")
         self.has_labels = bool(self.labelled.all()) if self.has_outcomes else known.labels is not None and not known.some_labelled
         self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
         self.clusters, self.groups = known.clusters, known.groups
@@ -264,6 +282,34 @@ class Predictions(Derived):
         check_scores(xp, scores)
         known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
         return cls.__new__(cls)._set(scores, known, "scores", None)
+
+    @classmethod
+    def from_top(
+        cls, votes: Array, top: Array, of_label: Array, labels: Array, *, class_names: Sequence[str] | None = None
+    ) -> Predictions:
+        """Predicted labels with their probability and that of the true label; the probabilities of other classes are not known.
+
+        Args:
+            votes: predicted labels, integers, shape ``M N``.
+            top: probability of the predicted label, shape ``M N``.
+            of_label: probability of the true label, shape ``M N``.
+            labels: true labels, integers, shape ``N``.
+            class_names: names of the classes.
+        Returns:
+            `Predictions` for the measures of predicted labels, log loss, calibration error and the true-label difference.
+        Raises:
+            BadInput: wrong shape, or probabilities outside [0, 1].
+        Example:
+            >>> Predictions.from_top(np.array([[1, 0]]), np.array([[0.6, 0.9]]), np.array([[0.6, 0.1]]), np.array([1, 2]))
+            Predictions(1 replicas x 2 examples, predicted labels and their probability, labels)
+        """
+        votes, probs = to_numpy(votes), {"top": to_numpy(top), "of_label": to_numpy(of_label)}
+        check_votes(np, votes)
+        for name, given in probs.items():
+            if given.shape != votes.shape or given.dtype.kind != "f" or not ((given >= 0) & (given <= 1)).all():
+                raise BadInput(f"{name}: got {given.dtype} of shape {given.shape}, expected probabilities of shape {votes.shape}")
+        values = np.stack([votes.astype(np.float64), *probs.values()], axis=2)
+        return cls.__new__(cls)._set(values, check_examples(np, votes, None, labels), "top", class_names)
 
     @classmethod
     def from_outcomes(
@@ -373,7 +419,7 @@ class Predictions(Derived):
 
     def without_probs(self) -> Predictions:
         """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
-        return self._with(self.votes, self.known, "votes") if self.has_probs else self
+        return self._with(self.votes, self.known, "votes") if self.has_top else self
 
     def by_label(self) -> Iterator[Predictions]:
         """The examples with a label, then those without one; all in one part where all are alike."""
@@ -396,7 +442,7 @@ class Predictions(Derived):
 
     def __repr__(self) -> str:
         of_values = {"probs": f"probabilities of {self.classes} classes", "votes": "predicted labels", "scores": "scores"}
-        of_values |= {"outcomes": "outcomes", "graded": "graded outcomes"}
+        of_values |= {"outcomes": "outcomes", "graded": "graded outcomes", "top": "predicted labels and their probability"}
         extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
 

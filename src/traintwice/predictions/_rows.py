@@ -15,6 +15,7 @@ from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._aligned import AlignedPredictions
+from traintwice.predictions._banked import BankReplica, read_banked
 from traintwice.predictions._checks import is_series, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._columns import with_path
@@ -45,8 +46,9 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
     the rows, when these are first needed.
 
     Args:
-        paths: a path, address, glob, directory or table, or a list of them. An address (``s3://``, ``https://``, ``postgresql://`` …)
-            is that of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
+        paths: a path, address, glob, directory or table, or a list of them; ``bank:STUDY/RECIPE`` for the predicted labels of the
+            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://`` …) is that
+            of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
             CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
             Nothing is unpickled.
         id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
@@ -215,7 +217,7 @@ class Rows:
         if isinstance(source, AlignedPredictions):
             blocks, rows = source.blocks(), source.alignment.rows
         else:
-            blocks, rows = (part for _, _, part in source.blocks(self.has_probs)), source.examples
+            blocks, rows = (part for _, _, part in source.blocks(source.has_top)), source.examples
         for block in blocks:
             done += block.examples
             report(done, rows)
@@ -320,6 +322,11 @@ def open_rows(models: Sequence[Any], names: Sequence[str] = (), **reading: Unpac
 
         check_index([*models, *given_arrays.values()])
         models = [to_numpy(model) if is_series(model) else model for model in models]
+    banked = [model for model in models if isinstance(model, BankReplica)]
+    if banked and len(banked) == len(models):
+        kept, summary = read_banked(banked, wanted)
+        yield Rows(kept, named=Classes(kept.class_names), summary=summary)
+        return
     if all(arrays) and wanted["draws"] is None and not needs_names(models, wanted):
         whole, named = stacked(models, wanted)
         clusters, time = named_arrays(wanted["cluster"], "cluster"), None if wanted["time"] is None else "time"

@@ -186,8 +186,12 @@ class Session:
             result: dict[str, Any] = self.connection.execute(sql).fetchnumpy()
         return result
 
-    def write(self, path: Path, select: str) -> None:
+    def write(self, path: Path, select: str, options: str = "") -> None:
         """The rows of a query as Parquet: written under a temporary name in the same folder, then renamed.
+
+        Args:
+            path, select: the file and the query.
+            options: of COPY, such as a compression.
 
         Raises:
             BadInput: the file cannot be written; nothing is left behind.
@@ -201,7 +205,8 @@ class Session:
                 f"{path}: cannot be written here ({reason.strerror}); choose a writable folder that exists"
             ) from reason
         try:
-            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false)")
+            further = f", {options}" if options else ""
+            self.connection.execute(f"COPY ({select}) TO {literal(temporary)} (FORMAT parquet, USE_TMP_FILE false{further})")
             mask = os.umask(0)
             os.umask(mask)
             Path(temporary).chmod(0o666 & ~mask)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
+from traintwice.predictions._banked import BankReplica
 from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
 from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
@@ -40,6 +41,8 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
         return _of_shards(table, item)
     if isinstance(item, File):
         return _of_file(table, item)
+    if isinstance(item, BankReplica):
+        return _from_arrays(table, item.table(), str(item))
     if isinstance(item, LakeTable | DatabaseTable):
         return table.on_demand(partial(stream, table, str(item), item.open(named)), str(item))
     name = f"table {number + 1}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 
 if TYPE_CHECKING:
+    from traintwice.replication._bank import add_replicas_to_bank
     from traintwice.replication._check import SameSeed, check_same_seed
     from traintwice.replication._executors import Executor, Processes
     from traintwice.replication._ray import Ray
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from traintwice.replication._study import replicate
 
 _PLACES = {
+    "add_replicas_to_bank": "_bank",
     **dict.fromkeys(["SameSeed", "check_same_seed"], "_check"),
     **dict.fromkeys(["Executor", "Processes"], "_executors"),
     **dict.fromkeys(["Failure", "Replication"], "_results"),
@@ -35,6 +37,7 @@ __all__ = [
     "Replication",
     "Run",
     "SameSeed",
+    "add_replicas_to_bank",
     "check_same_seed",
     "replicate",
 ]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
+from traintwice.study._bank import add_to_bank
 from traintwice.study._chain import Chain, ChainPlan, prepare_chain, train_chain
 from traintwice.study._chain_results import ChainResults, chain, gather_chain
 from traintwice.study._checkpoint import Every
@@ -46,6 +47,7 @@ __all__ = [
     "Tuned",
     "Tuning",
     "Verdict",
+    "add_to_bank",
     "audit",
     "cautions",
     "chain",

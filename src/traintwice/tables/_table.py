@@ -109,7 +109,8 @@ class Table:
         lines = [line(["", *[c.title for c in self.columns]]), "|" + "|".join(rules) + "|"]
         lines += [line([row.name, *cells]) for row, cells in zip(self.rows, self.strings(), strict=True)]
         notes = [f"\n{plain_markdown(note)}" for note in self.notes]
-        return "\n".join([f"**{plain_markdown(self.title)}**", "", *lines, *notes, ""])
+        title = [f"**{plain_markdown(self.title)}**", ""] if self.title else []
+        return "\n".join([*title, *lines, *notes, ""])
 
     def to_csv(self) -> str:
         """Raw numbers: for an estimate the columns key, key_low, key_high; fractions stay fractions."""

@@ -1,0 +1,147 @@
+"""`traintwice bank`: studies whose predictions are kept row by row; lists them, shows one, adds one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from traintwice._files import check_name
+from traintwice.cli import _options as options
+from traintwice.cli._replicate import is_replica_store
+from traintwice.errors import BadInput, BadSpec, UnknownName, require, unknown
+
+if TYPE_CHECKING:
+    from traintwice.bank import BankStudy
+
+ADD = "add"
+
+
+def bank(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study of a bank, or the word add.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]",
+            help="After add: a trained study, by name or TOML file. With a store of `traintwice replicate`: its name in the bank.",
+        ),
+    ] = None,
+    store: Annotated[Path, typer.Option(help="With add: directory of trained replicas.")] = options.DEFAULT_STORE,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="DIRECTORY", help="With add: the bank; by default TRAINTWICE_BANK or traintwice-bank."),
+    ] = None,
+    as_name: Annotated[str | None, typer.Option("--name", help="With add: name of the study in the bank.")] = None,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECIPE=TRAIN,SERVE",
+            help="With add and a store of `traintwice replicate`: cost of a recipe as multiples of one plain network; one for each.",
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="With add and a store of `traintwice replicate`: the data, in words.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="With add and a store of `traintwice replicate`: the network, in words.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="With add: replace a study of this name.")] = False,
+    trust: options.Trust = False,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+) -> None:
+    """List studies whose predictions are kept row by row, show one, or add one (`traintwice bank add STUDY`).
+
+    Predictions of a bank are named bank:STUDY/RECIPE wherever files are: `traintwice measure bank:ad-mnist/ema`.
+    """
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.cli import _output as output
+    from traintwice.tables._bank import banks_sheet, study_sheet
+
+    in_words = {"--cost": cost, "--data": data, "--network": network}
+    of_add = {"--to": to, "--name": as_name, "--replace": replace, **in_words}
+    if name != ADD and (given := [option for option, value in of_add.items() if value]):
+        raise BadSpec(f"{given[0]} is for `traintwice bank add STUDY`; leave it out")
+    if name == ADD:
+        if study is None:
+            raise BadSpec("add: expected the name of a trained study or its TOML file, such as `traintwice bank add digits`")
+        from traintwice.predictions._bank_folders import own_bank
+
+        folder, of_study = to or own_bank(), {"--name": as_name}
+        check_name(store)
+        replicas = is_replica_store(store)
+        if given := [option for option, value in (of_study if replicas else in_words).items() if value]:
+            holds = "replicas" if replicas else "no replicas"
+            raise BadSpec(f"{given[0]}: {store} holds {holds} of `traintwice replicate`; leave it out")
+        if replicas:
+            added = _add_replicas(study, store, folder, cost=cost, data=data, network=network, replace=replace)
+        else:
+            added = _add(study, store, folder, name=as_name, replace=replace, trust=trust)
+        output.show_result(study_sheet(added), plain=_plain(added), json=json, markdown=markdown)
+        return
+    if study is not None:
+        raise BadSpec(f"got {name} {study}, expected one name; `traintwice bank add {study}` adds a study")
+    from traintwice.bank import bank_study, banks
+
+    if name is not None:
+        one = bank_study(name)
+        output.show_result(study_sheet(one), plain=_plain(one), json=json, markdown=markdown)
+        return
+    found = banks()
+    problems = [*found.broken, *found.refused.values()]
+    plain = {"schema": 1, "studies": [_plain(each) for each in found.studies.values()], "problems": problems}
+    output.show_result(banks_sheet(list(found.studies.values()), problems), plain=plain, json=json, markdown=markdown)
+
+
+def _add(study: str, store: Path, folder: Path, *, trust: bool, **wanted: Any) -> BankStudy:
+    """A study of a store, in the bank.
+
+    Raises:
+        StoreError: replicas are missing; the message counts them. BadInput: see `add_to_bank`.
+    """
+    require("torch", extra="torch", purpose="adding a study")
+    from traintwice.cli import _study as verbs
+    from traintwice.study import Store, add_to_bank, gather
+
+    kept = Store(store, create=False)
+    if study in kept.studies():
+        results = verbs.load(store, study, trust=trust)
+    else:
+        try:
+            experiment = verbs.find_experiment(study, settings=[], seed=None)
+        except UnknownName:
+            raise unknown("study", study, kept.studies(), hint=f"(in {store}, or a study of `traintwice list`)") from None
+        results = gather(experiment, kept, experiment.data.load())
+    return add_to_bank(results, folder, command=f"traintwice run {study}", **wanted)
+
+
+def _add_replicas(
+    name: str, store: Path, folder: Path, *, cost: list[str] | None, data: str | None, network: str | None, replace: bool
+) -> BankStudy:
+    """Replicas of a function or command, in the bank.
+
+    Raises:
+        BadInput: an option is missing, or a cost is not two numbers; see `add_replicas_to_bank`.
+    """
+    from traintwice.replication import add_replicas_to_bank
+    from traintwice.replication._study import stored
+
+    if data is None or network is None:
+        told = "--data" if data is None else "--network"
+        raise BadInput(f"{told} is missing: a store of `traintwice replicate` does not know it; say it in a few words")
+    costs = {}
+    for text in cost or ():
+        recipe, mark, numbers = text.rpartition("=")
+        try:
+            train, serve = map(float, numbers.split(","))
+        except ValueError:
+            mark, train, serve = "", 0.0, 0.0
+        if not mark or not (0 < train < math.inf and 0 < serve < math.inf):
+            raise BadInput(f"--cost {text}: expected RECIPE=TRAIN,SERVE, two multiples of one plain network, such as ema=1,1")
+        costs[recipe] = (train, serve)
+    return add_replicas_to_bank(stored(store), folder, name=name, data=data, network=network, costs=costs, replace=replace)
+
+
+def _plain(study: BankStudy) -> dict[str, Any]:
+    recipes = {name: {"short": study.recipes[name].slug, **given} for name, given in study.manifest["recipes"].items()}
+    return {**study.manifest, "name": study.name, "path": str(study.path), "recipes": recipes}
