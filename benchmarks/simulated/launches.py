@@ -154,7 +154,7 @@ def planning(trials: int, seed: int) -> Iterator[Cell]:
             found = 0
             for _ in range(trials):
                 a, b = both(m, rows)
-                found += compare_recipes(a, b, paired=paired, which=("churn",))["churn"].difference.p_value <= 0.05
+                found += compare_recipes(a, b, paired=paired, which=("churn",))["churn"].difference.significant
             power = found / max(trials, 1)
             name = f"{world.name}: {100 * world.churn:g} against {100 * other:g} %"
             for pilot, plans in promised.items():

@@ -38,6 +38,7 @@ class TestQuality:
             ([accuracy(0.0, 0.5, 0.001), log_loss(0.01, 0.5, 0.02)], "inconclusive", "inconclusive"),
             ([accuracy(0.03, 0.03), log_loss(-0.01, 0.9)], "inconclusive", "inconclusive"),  # 0.03 twice is 0.06
             ([accuracy(0.03, 0.03)], "better", "fine"),
+            ([accuracy(-0.03, 0.03, 0.031)], "inconclusive", "inconclusive"),  # its interval contains 0
             ([], "no labels", "unknown"),
             ([accuracy(math.nan, None)], "inconclusive", "inconclusive"),
         ],

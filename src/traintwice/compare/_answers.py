@@ -24,7 +24,8 @@ PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
 def quality_answer(quality: Sequence[Quality], level: float, same_within: float) -> Answer:
     """Whether the new model is worse, better, or the same within a margin.
 
-    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error).
+    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error),
+    and the interval of the change excludes 0.
     No change that matters: the whole interval of each is inside the margin. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
@@ -34,8 +35,9 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     if not asked:
         return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "needs labels")
     adjusted = holm([q.p_value or 0.0 for q in asked])
-    better = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) > 0]
-    worse = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) < 0]
+    clear = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and q.change.excludes_zero]
+    better = [q for q in clear if _gain(q) > 0]
+    worse = [q for q in clear if _gain(q) < 0]
     detail = "; ".join(_change_in_words(q) for q in (worse or better or asked)[:2])
     if worse:
         but = f", although {better[0].title} is better" if better else ""

@@ -224,9 +224,10 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
     of_replicas = parts.jackknife(m, n) * chi_square_quantile(shape, GRID) / shape
-    edge = np.maximum(
-        t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
-        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(parts.example_part(m, n)),
+    # The half-width of the interval, which is never below what either of the two tests asks for.
+    edge = np.sqrt(
+        t_quantile(0.5 + level / 2, freedom) ** 2 * of_replicas
+        + t_quantile(0.5 + level / 2, max(n - 1, 1)) ** 2 * parts.example_part(m, n)
     )
     error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     if not error:

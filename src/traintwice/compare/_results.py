@@ -103,8 +103,8 @@ class SliceTest:
 
     @property
     def significant(self) -> bool:
-        """Whether the q-value is below 0.05: of such findings at most 5 in 100 are false, on average."""
-        return self.q_value < SIGNIFICANT
+        """Whether the q-value is below 0.05 (of such findings at most 5 in 100 are false, on average) and the interval of a change excludes 0."""
+        return self.q_value < SIGNIFICANT and (self.question == "churn" or self.change.excludes_zero)
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,14 @@ class Slice:
         return tuple(sorted(lost, key=lambda t: t.change.value))
 
     @property
+    def moved(self) -> bool:
+        """Whether its churn differs significantly from its floor, or from that of all other rows."""
+        return bool(self.tests) and self.tests[0].significant and (self.excess is None or self.excess.excludes_zero)
+
+    @property
     def restless(self) -> bool:
         """Whether its churn is significantly more than its floor, or than that of all other rows."""
-        t = self.tests[0]
-        return t.significant and t.old is not None and t.new > t.old
+        return self.moved and self.tests[0].new > (math.inf if self.tests[0].old is None else self.tests[0].old)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, the q-value included."""

@@ -114,7 +114,8 @@ def with_q_values(found: Mapping[str, Sequence[Slice]]) -> dict[str, tuple[Slice
 
 def worse_first(s: Slice) -> tuple[bool, float, str]:
     """Significant slices first, by the largest change of quality or excess of churn; others by churn."""
-    effects = [abs(t.change.value) if t.question != "churn" else t.new - (t.old or 0.0) for t in s.tests if t.significant]
+    effects = [abs(t.change.value) for t in s.tests if t.question != "churn" and t.significant]
+    effects += [s.tests[0].new - (s.tests[0].old or 0.0)] if s.moved else []
     return (not effects, -max(effects, default=s.churn.value), s.value or "")
 
 
