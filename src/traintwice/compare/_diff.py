@@ -34,10 +34,10 @@ from traintwice.compare._results import (
     Quality,
     Slice,
     TemperatureMatched,
-    in_reruns,
 )
 from traintwice.compare._slices import SliceOptions, change_estimate
 from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
+from traintwice.compare._wording import wording
 from traintwice.errors import BadInput, TraintwiceError, cells_kept_out
 from traintwice.metrics import Metric
 from traintwice.predictions._inputs import one_model
@@ -182,7 +182,7 @@ def compare_rows(rows: Rows, options: DiffOptions, details: bool | None = None) 
 
 def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     """The result of a comparison whose rows were seen."""
-    level, names = options.level, rows.class_names
+    level, names, words = options.level, rows.class_names, wording(rows.outcomes)
     identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
     copies = _copies_in_words(g.copies(), rows.summary.files)
     quality = [*_counted_quality(g, level), *g.measures.quality()]
@@ -201,7 +201,7 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     floors: dict[str, NoiseFloor] = {}
     if g.floors is not None:
         labelled = 0.0 if rows.regression else float(g.base.total("labelled").sum())
-        floors = g.floors.result(labelled, g.weight / g.rows, level, options.margin, copies)
+        floors = g.floors.result(labelled, g.weight / g.rows, level, options.margin, copies, words)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
     reviews = () if g.reviews is None else g.reviews.result()
     if g.reviews is not None and not reviews:
@@ -226,7 +226,7 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         joint=None if g.joint is None else g.joint.result(),
         movement=None if g.movement is None else g.movement.result(_beyond(g, level)),
         decisions=g.decisions.result(level, floors),
-        swap_sets=() if g.top is None else g.top.result(options.pairs, level, options.margin, copies),
+        swap_sets=() if g.top is None else g.top.result(options.pairs, level, options.margin, copies, words),
         slices=tuple(s for column in by.values() for s in column),
         predicted=slices.get(PREDICTED, ()),
         periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),
@@ -244,27 +244,27 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         waived=rows.waived,
         outcomes=rows.outcomes,
     )
-    return in_reruns(replace(found, answers=_answers(found, options, by)))
+    return replace(found, answers=_answers(found, options, by))
 
 
 def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -> tuple[Answer, ...]:
-    by_name = {m.name: m for m in d.measures}
+    by_name, words = {m.name: m for m in d.measures}, d.words
     floors = {f.name: f for f in d.floors}
     answers = [quality_answer(d.quality, d.level, options.same_within)]
     main = "regression_difference" if d.regression else "churn"
     if not d.regression:
         reason = d.left_out.get("negative_flips", "no labels given")
-        answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason))
+        answers.append(floor_answer("regressions", floors.get("negative_flips"), by_name.get("negative_flips"), reason, words))
     if any({d.old, d.new} <= set(group) for group in d.identical):
         said = "the two models give identical predictions, bit for bit"
         answers.append(
             Answer("disagreement", "identical", "inconclusive", f"Disagreement: {said}: is one model given twice?", said)
         )
     else:
-        answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value"))
+        answers.append(floor_answer("disagreement", floors.get(main), by_name.get(main), "no value", words))
     if not d.regression:
         answers.append(slices_answer(d.slices, asked=bool(by)))
-    operating = operating_answer(d.decisions, d.swap_sets)
+    operating = operating_answer(d.decisions, d.swap_sets, words)
     return (*answers, operating) if operating is not None else tuple(answers)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._shown import Drawn, fields_of
+from traintwice.compare._wording import Wording, wording
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import Summary
 from traintwice.types import Estimate, plain_number
@@ -103,7 +103,7 @@ class SliceTest:
 
     @property
     def significant(self) -> bool:
-        """Whether the q-value is below 0.05 (of such findings at most 5 in 100 are false, on average) and the interval of a change excludes 0."""
+        """Whether the q-value is below 0.05 and, of a change, the interval excludes 0: of such at most 5 in 100 are false, on average."""
         return self.q_value < SIGNIFICANT and (self.question == "churn" or self.change.excludes_zero)
 
 
@@ -422,6 +422,11 @@ class Diff(Drawn):
     floor_notes: tuple[str, ...] = ()
 
     @property
+    def words(self) -> Wording:
+        """The words of sentences about it."""
+        return wording(self.outcomes, launches=self.launches is not None)
+
+    @property
     def old(self) -> str:
         """Name of the old model's file."""
         return self.alignment.files[0]
@@ -456,36 +461,3 @@ def worst(answers: tuple[Answer, ...]) -> Answer:
     """The answer to head a comparison with: problems, then inconclusive and unknown answers; among equals the earlier; no groups last."""
     order = {"problem": 0, "inconclusive": 1, "unknown": 2, "fine": 3}
     return min(answers, key=lambda a: (a.question == "slices" and a.concern == "unknown", order[a.concern]))
-
-
-def in_reruns(diff: Diff) -> Diff:
-    """A comparison of evaluations with its sentences about reruns and items; others as they are."""
-    if diff.outcomes is None:
-        return diff
-    say = partial(reworded, graded=diff.outcomes == "graded")
-    answers = tuple(
-        a  # names of groups stay as they are
-        if a.question == "slices"
-        else replace(a, verdict=say(a.verdict), sentence=say(a.sentence), detail=say(a.detail))
-        for a in diff.answers
-    )
-    floors = tuple(replace(f, reason=say(f.reason)) for f in diff.floors)
-    return replace(diff, answers=answers, floors=floors)
-
-
-def reworded(text: str, *, graded: bool) -> str:
-    """A sentence about retrains and rows as one about reruns and items.
-
-    >>> reworded("more than retraining causes; 2 retrains of the old recipe", graded=False)
-    'more than rerunning causes; 2 reruns of the old model'
-    """
-    words = {"retraining": "rerunning", "retrain": "rerun", "old recipe": "old model", "new recipe": "new model"}
-    words |= {"labelled rows": "scored items"}
-    if graded:
-        words |= {
-            "scored items right → wrong": "scored items have a lower score",
-            "Rows right → wrong": "Items with a lower score",
-        }
-    for word, other in words.items():
-        text = text.replace(word, other)
-    return text
