@@ -90,6 +90,7 @@ class TestFloors:
         assert (answer.question, answer.verdict, answer.concern) == ("disagreement", said, concern)
         assert answer.sentence.startswith(f"Disagreement: {said}: churn 6.00 % (5.0 to 7.0), 1.07 × floor of 5.9")
         assert "(1.02 to 1.1; 5 retrains)" in answer.sentence
+        assert ("above the floor, but below the margin of 1.5" in answer.sentence) == (verdict == "within noise")
 
     def test_what_would_decide_is_in_the_sentence(self, made):
         floor = made.floor_of("inconclusive", more_retrains=6)

@@ -63,10 +63,19 @@ def test_without_width_both_bounds_are_the_value():
     assert scaled_bounds(1.0, 0.0, "logit") == (1.0, 1.0)
 
 
-@pytest.mark.parametrize(("count", "n"), [(1, 20), (7, 50), (49, 50), (500, 100_000)])
+@pytest.mark.parametrize(("count", "n"), [(4, 20), (7, 50), (46, 50), (500, 100_000)])
 def test_wilson_is_scipys(count, n):
     expected = stats.binomtest(count, n).proportion_ci(0.9, method="wilson")
     assert_allclose(wilson(count / n, n, 0.9), (expected.low, expected.high))
+
+
+@pytest.mark.parametrize("n", [5, 100, 10_000])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_counts_exclude_no_share_that_gives_them_often(count, n):
+    low, high = wilson(count / n, n, 0.95)
+    assert stats.poisson.sf(count - 1, n * low) <= 0.025 + 1e-9
+    assert low <= stats.binomtest(count, n).proportion_ci(0.95, method="wilson").low + 1e-12
+    assert_allclose(wilson(1 - count / n, n, 0.95), (1 - high, 1 - low), atol=1e-12)
 
 
 @pytest.mark.parametrize("count", [0, 30])

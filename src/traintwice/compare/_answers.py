@@ -45,11 +45,12 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
         return Answer("quality", "worse", "problem", f"The new model is worse: {detail}{but}.", detail)
     if better:
         return Answer("quality", "better", "fine", f"The new model is better: {detail}.", detail)
+    margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
     if all(_inside(q, same_within) for q in asked):
-        margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
         said = f"no change that matters (within {margin})"
         return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", detail)
-    return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}.", detail)
+    open_to = f"; a change of more than {margin} is not excluded"
+    return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}{open_to}.", detail)
 
 
 def floor_answer(
@@ -74,6 +75,9 @@ def floor_answer(
         detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
         return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
     detail = f"{value}, {_ratio(floor, words)}"
+    if floor.verdict == "within noise":
+        above = "above the floor, but " if floor.ratio.low > 1 else ""
+        detail += f", {above}below the margin of {floor.margin:g}"
     return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor, words)}.", detail)
 
 

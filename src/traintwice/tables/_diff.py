@@ -56,7 +56,7 @@ def notes(diff: Diff) -> Iterator[str]:
     """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out."""
     yield from _unusual(diff)
     retrains = f"; ratios to a floor: also for new {diff.words.many}" if _has_ratios(diff) else ""
-    yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
+    yield f"intervals: {100 * diff.level:g} %, for these two models on {_new_rows(diff)}{retrains}"
     if count := diff.slices_left_out:
         fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
         yield f"{count:,} slice{'' if count == 1 else 's'} {fewer}"
@@ -78,6 +78,11 @@ def _unusual(diff: Diff) -> Iterator[str]:
         yield f"effective number of rows under these weights: {diff.effective_rows:,.0f}"
     yield from map(visible, diff.floor_notes)
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
+
+
+def _new_rows(diff: Diff) -> str:
+    """What intervals are for."""
+    return "new rows" if diff.alignment.cluster is None else "new clusters of rows"
 
 
 def _has_ratios(diff: Diff) -> bool:
@@ -120,4 +125,4 @@ def _short_notes(diff: Diff) -> Iterator[str]:
     ratios = f" (ratios: also new {diff.words.many})" if _has_ratios(diff) else ""
     count = sum(1 for _ in left_out(diff.left_out)) + bool(diff.slices_left_out)
     more = f" · {count} more note{'' if count == 1 else 's'}: --full" if count else ""
-    yield f"{100 * diff.level:g} % intervals for new rows{ratios}{more}"
+    yield f"{100 * diff.level:g} % intervals for {_new_rows(diff)}{ratios}{more}"
