@@ -9,9 +9,9 @@ import numpy as np
 
 from traintwice import metrics
 from traintwice.compare._answer_types import NoiseFloor
-from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
 from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
+from traintwice.compare._options import check_level
 from traintwice.compare._shown import Shown
 from traintwice.compare._wording import REPLICAS
 from traintwice.errors import BadInput

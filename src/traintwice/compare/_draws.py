@@ -11,11 +11,13 @@ import numpy as np
 
 from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
+from traintwice.compare._change_types import ChangedRow
 from traintwice.compare._changed_rows import plain_id
 from traintwice.compare._estimates import interval
 from traintwice.compare._floor import judged
 from traintwice.compare._options import DiffOptions
-from traintwice.compare._results import ChangedRow, Diff, Measured, Quality, Slice, SliceTest
+from traintwice.compare._results import Diff, Measured, Quality
+from traintwice.compare._slice_types import Slice, SliceTest
 from traintwice.compare._slices import with_q_values
 from traintwice.compare._tally import ACCURACY, ONE, Axis, Form, Ratio, Tally
 from traintwice.compare._wording import wording

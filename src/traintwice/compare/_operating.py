@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from traintwice.compare._answer_types import NoiseFloor
+from traintwice.compare._change_types import Decisions, SwapSet
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import RowValues, decided
 from traintwice.compare._floor import Pairs, noise_floor
-from traintwice.compare._results import Decisions, SwapSet
 from traintwice.compare._tally import ONE, Form, Ratio, Tally
 from traintwice.compare._wording import Wording
 from traintwice.errors import BadInput

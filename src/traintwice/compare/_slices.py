@@ -12,7 +12,7 @@ from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import Expression, RowValues
 from traintwice.compare._floor import Pairs
-from traintwice.compare._results import PREDICTED, Slice, SliceTest
+from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
