@@ -146,7 +146,7 @@ def plan(
     r"""What `compare_recipes` would find with M replicas of each of two recipes on N rows.
 
         V(M, N) of `VarianceParts`, of the difference
-        power = P(|D| > max(t_{M−1} sqrt(V_J), t sqrt(V_E))), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
+        power = P(|D| > sqrt(t²_{M−1} V_J + t² V_E)), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
         estimate of the replica part, which varies as chi-square
 
     Args:
