@@ -54,7 +54,10 @@ REASONS = {
     ): "A handful of rows carries the measure: with one or two changed rows in 1,000, most samples hold too few of them.",
     ("two models", "above"): "As for low coverage: most samples hold too few of the rows that carry the measure.",
     ("difference", "high"): "Three replicas do not show how skewed the churn of replicas is.",
-    ("noise floor", "high"): "Counts of few rows are discrete and skewed; more retrains or rows help.",
+    (
+        "noise floor",
+        "high",
+    ): "Counts of few rows are discrete, and retrains with a shared factor churn unevenly; more retrains or rows help.",
     ("both recipes", "high"): "As with retrains of one recipe.",
     (
         "self-test",
