@@ -36,7 +36,8 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         options: of `gate`.
     Returns:
         A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
-        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of half as many pairs, which share no model.
+        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of half as many pairs, which share
+        no model.
     Raises:
         BadInput: fewer than three retrains; see `gate`.
     Source:
