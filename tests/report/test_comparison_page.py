@@ -44,7 +44,8 @@ def test_answers_come_first_with_words_for_every_outcome(made, page):
     found = made.diff_of()
     text = text_of(page)
     order = ["1.71 % of rows went from right to wrong, 1.3 times the floor.", "Quality better", "Regressions more than retraining causes",
-             "Disagreement within noise", "Slices 1 of 12 worse", "Operating point inconclusive", "Against the noise of retraining"]  # fmt: skip
+             "Disagreement within noise", "Slices 1 of 12 worse", "Operating point inconclusive",
+             "Against the noise of retraining"]  # fmt: skip
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     cards = [e for e in page.all("li") if e.get("class", "").startswith("card")]
     assert [e["class"] for e in cards] == [f"card {a.concern}" for a in found.answers]
