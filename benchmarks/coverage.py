@@ -1,7 +1,7 @@
 """What intervals cover, how often verdicts are false, and the power that plans promise, in simulated worlds.
 
     python benchmarks/coverage.py                              # prints the table
-    python benchmarks/coverage.py --write docs/concepts/coverage.md     # puts the table between the markers of the page
+    python benchmarks/coverage.py --write docs/concepts/coverage.md     # puts it between the markers of the page
     python benchmarks/coverage.py --trials 200 --part recipe --json
 
 Everything is computed by the public functions of traintwice. The true values come from simulated/worlds.py.
@@ -27,6 +27,8 @@ PARTS = {
     "two models": "Intervals of two models, for new rows",
     "difference": "Two recipes that do not differ: how often p is at most the level",
     "noise floor": "Verdicts against the noise floor, and the gate `churn / floor ≤ 1.5`",
+    "both recipes": "The same verdicts with retrains of both recipes",
+    "self-test": "`gate --self-test`: what it reports of a gate, on retrains of one recipe",
     "slices": "Files in which any slice is significant, with nothing to find",
     "planning": "Power: promised by `plan`, and simulated by `compare_recipes`",
 }
@@ -52,7 +54,17 @@ REASONS = {
     ): "A handful of rows carries the measure: with one or two changed rows in 1,000, most samples hold too few of them.",
     ("two models", "above"): "As for low coverage: most samples hold too few of the rows that carry the measure.",
     ("difference", "high"): "Three replicas do not show how skewed the churn of replicas is.",
-    ("noise floor", "high"): "Counts of few rows are discrete and skewed; more retrains or rows help.",
+    (
+        "noise floor",
+        "high",
+    ): "Counts of few rows are discrete, and retrains with a shared factor churn unevenly; more retrains or rows help.",
+    ("both recipes", "high"): "As with retrains of one recipe.",
+    (
+        "self-test",
+        "low",
+    ): "The jackknife over a handful of models shows too little of how skewed the share is.",
+    ("self-test", "high"): "Every pair of retrains shares its models with others, so the interval is wide.",
+    ("self-test", "above"): "As for low coverage.",
     ("slices", "high"): "Counts of few rows in few clusters.",
     ("planning", "low"): "The plan takes estimates as normal; with few replicas the difference of two churns is skewed.",
     (
@@ -80,25 +92,35 @@ def cells(trials: int, seed: int, parts: Iterable[str] = PARTS) -> Iterator[Cell
     if "noise floor" in parts:
         for world in launches.FLOORS:
             yield from launches.noise_floor(world, some, seed)
+    if "both recipes" in parts:
+        for world in launches.FLOORS:
+            yield from launches.both_recipes(world, some, seed)
+    if "self-test" in parts:
+        for world in launches.SELF_TESTS:
+            yield from launches.gate_self_test(world, few // 2, seed)
     if "slices" in parts:
         yield from launches.slices(few, seed)
     if "planning" in parts:
         yield from launches.planning(some, seed)
 
 
-def markdown(found: list[Cell], seed: int) -> str:
-    """The tables of all parts, what each world is, and why cells fall short."""
-    lines = [
-        f"Made on {datetime.date.today()} with seed {seed}. Shares are percentages of the trials. At 95 % the error of simulation is",
-        "± 1.4 pp with 1,000 trials and ± 2.5 pp with 300. **Bold**: the target is missed by more than two standard errors.",
+def sections(found: list[Cell], seed: int) -> dict[str, str]:
+    """The table of each part with the reasons for what falls short, and what each world is, by heading."""
+    made = f"Made on {datetime.date.today()} with seed {seed}."
+    of = {part: [c for c in found if c.part == part] for part in PARTS}
+    parts = {PARTS[part]: "\n".join([made, *_table(own), "", *_reasons(own)]) for part, own in of.items() if own}
+    return parts | {"Worlds": "\n".join([*[f"- **{w.name}**: {w.meaning}" for w in WORLDS], ""])}
+
+
+def markdown(parts: dict[str, str]) -> str:
+    """The parts, in their order."""
+    head = [
+        "Shares are percentages of the trials. At 95 % the error of simulation is ± 1.4 pp with 1,000 trials and ± 2.5 pp with 300.",
+        "**Bold**: the target is missed by more than two standard errors.",
         "",
     ]
-    for part, title in PARTS.items():
-        own = [c for c in found if c.part == part]
-        if own:
-            lines += [f"### {title}", "", *_table(own), "", *_reasons(own)]
-    lines += ["### Worlds", "", *[f"- **{w.name}**: {w.meaning}" for w in WORLDS]]
-    return "\n".join(lines)
+    order = [title for title in (*PARTS.values(), "Worlds") if title in parts]
+    return "\n".join([*head, *[f"### {title}\n\n{parts[title]}" for title in order]])
 
 
 def _table(found: list[Cell]) -> list[str]:
@@ -117,15 +139,14 @@ def _table(found: list[Cell]) -> list[str]:
     for (world, setting), of in rows.items():
         shown = " | ".join(str(of[q]) if q in of else "–" for q in questions)
         lines.append(f"| {world} | {setting} | {shown} | {max(c.trials for c in of.values()):,} |")
-    targets = dict.fromkeys(f"{c.question.replace('_', ' ')}: {c.target}" for c in found if str(c.target) != "–")
-    if found[0].above is not None:
-        held, but = found[-1].target, "; none at M = 3" if found[0].part == "recipe" else ""
-        return [
-            f"Each cell: coverage (truth below / above the interval). Target: {held}{but}.",
-            "",
-            *lines,
-        ]
-    return [f"Targets: {'; '.join(targets)}.", "", *lines]
+    held = dict.fromkeys(str(c.target) for c in found if c.above is not None and str(c.target) != "–")
+    but = "; none at M = 3" if found[0].part == "recipe" else ""
+    with_ends = f"Two numbers in brackets: truth below / above the interval. Target of coverage: {', '.join(held)}{but}."
+    targets = dict.fromkeys(
+        f"{c.question.replace('_', ' ')}: {c.target}" for c in found if c.above is None and str(c.target) != "–"
+    )
+    said = [with_ends] if held else []
+    return [*said, *([f"Targets: {'; '.join(targets)}."] if targets else []), "", *lines]
 
 
 def _reasons(found: list[Cell]) -> list[str]:
@@ -143,12 +164,14 @@ def _reasons(found: list[Cell]) -> list[str]:
     return [*lines, ""]
 
 
-def write(path: Path, table: str) -> None:
-    """Put the table between the markers of a page."""
+def write(path: Path, parts: dict[str, str]) -> None:
+    """Put parts between the markers of a page; its other parts stay."""
     text = path.read_text()
-    if not MARKED.search(text):
+    if not (marked := MARKED.search(text)):
         raise SystemExit(f"{path}: no markers <!-- coverage:begin --> and <!-- coverage:end -->")
-    path.write_text(MARKED.sub(lambda m: f"{m[1]}\n{table}\n\n{m[2]}", text))
+    kept = dict(re.findall(r"^### (.*)\n\n((?:(?!^### ).*\n)*)", marked[0].removesuffix(marked[2]), re.MULTILINE))
+    kept = {title: body.rstrip("\n") + "\n" for title, body in kept.items()}
+    path.write_text(MARKED.sub(lambda m: f"{m[1]}\n{markdown(kept | parts)}\n{m[2]}", text))
 
 
 def main() -> None:
@@ -157,19 +180,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part; may be repeated")
     parser.add_argument("--json", action="store_true", help="print the cells as JSON")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the markers of a page")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the parts between the markers of a page")
     options = parser.parse_args()
-    found = []
-    for cell in cells(options.trials, options.seed, options.part or PARTS):
-        if not found or (cell.part, cell.world) != (found[-1].part, found[-1].world):
-            print(f"{cell.part}: {cell.world}", file=sys.stderr)
-        found.append(cell)
+    found: list[Cell] = []
+    for part in options.part or PARTS:
+        for cell in cells(options.trials, options.seed, [part]):
+            if not found or (cell.part, cell.world) != (found[-1].part, found[-1].world):
+                print(f"{cell.part}: {cell.world}", file=sys.stderr)
+            found.append(cell)
+        if options.write:
+            write(options.write, sections(found, options.seed))
     if options.json:
         print(json.dumps([{**asdict(c), "verdict": c.verdict} for c in found], indent=1))
     else:
-        print(markdown(found, options.seed))
-    if options.write:
-        write(options.write, markdown(found, options.seed))
+        print(markdown(sections(found, options.seed)))
 
 
 if __name__ == "__main__":

@@ -12,24 +12,9 @@ import torch
 from scipy.special import softmax
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
-from traintwice.compare._results import (
-    PREDICTED,
-    Band,
-    Calibration,
-    ChangedRow,
-    Decisions,
-    Diff,
-    Flow,
-    FlowCell,
-    Joint,
-    Measured,
-    Movement,
-    Quality,
-    Review,
-    Slice,
-    SliceTest,
-    SwapSet,
-)
+from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, FlowCell, Joint, Movement, Review, SwapSet
+from traintwice.compare._results import Calibration, Diff, Measured, Quality
+from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
 from traintwice.predictions import Summary
 from traintwice.types import Estimate
 

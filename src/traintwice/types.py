@@ -70,6 +70,15 @@ class Estimate:
         bounds = (self.low, self.high)
         return (self.value, *bounds) if all(map(math.isfinite, bounds)) else (self.value,)
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 is outside the interval; False without an interval.
+
+        >>> Estimate(0.05, 0.03, 0.07, 0.01, 10, 800).excludes_zero, Estimate(0.05, -0.01, 0.11, 0.03, 10, 800).excludes_zero
+        (True, False)
+        """
+        return self.low > 0 or self.high < 0
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no nan and no infinity: None and "infinite"."""
         return {key: plain_number(value) for key, value in asdict(self).items()}

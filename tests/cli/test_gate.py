@@ -25,12 +25,12 @@ by = "country"
     ("arguments", "status", "sentence"),
     [
         (["--max", "churn=90%", "--min", "accuracy=-50%"], 0, "Gate passed: 2 of 2 budgets kept."),
-        (["--max", "churn=1%"], 1, "Gate failed: 1 over (churn), of 1 budgets."),
-        (["--max", "churn=0.21"], 3, "Gate inconclusive: 1 inconclusive (churn), of 1 budgets."),
-        (["--max", "churn=21%", "--inconclusive", "pass"], 0, "Gate passed: 1 inconclusive (churn), of 1 budgets."),
-        (["--max", "churn=21%", "--inconclusive", "fail"], 1, "Gate failed: 1 inconclusive (churn), of 1 budgets."),
-        (["--max", "churn=22%", "--rule", "point"], 0, "Gate passed: 1 of 1 budgets kept."),
-        (["--max", "churn=20%", "--rule", "point"], 1, "Gate failed: 1 over (churn), of 1 budgets."),
+        (["--max", "churn=1%"], 1, "Gate failed: 1 over (churn), of 1 budget."),
+        (["--max", "churn=0.21"], 3, "Gate inconclusive: 1 inconclusive (churn), of 1 budget."),
+        (["--max", "churn=21%", "--inconclusive", "pass"], 0, "Gate passed: 1 inconclusive (churn), of 1 budget."),
+        (["--max", "churn=21%", "--inconclusive", "fail"], 1, "Gate failed: 1 inconclusive (churn), of 1 budget."),
+        (["--max", "churn=22%", "--rule", "point"], 0, "Gate passed: 1 of 1 budget kept."),
+        (["--max", "churn=20%", "--rule", "point"], 1, "Gate failed: 1 over (churn), of 1 budget."),
         (["--max", "churn=22%", "--max", "negative_flips=1%"], 1, "Gate failed: 1 over (negative_flips), 1 inconclusive (churn)"),
     ],
 )
@@ -94,7 +94,7 @@ def test_every_form(files, traintwice):
         "gate", "old.csv", "new.csv", "--max", "churn=0.01", "--markdown", "--junit", "junit.xml", "--report", "gate.html"
     )
     assert status == 1
-    assert out.startswith("**Gate failed: 1 over (churn), of 1 budgets.**")
+    assert out.startswith("**Gate failed: 1 over (churn), of 1 budget.**")
     assert "| churn |" in out
     root = ElementTree.parse(files / "junit.xml").getroot()
     assert root.attrib["failures"] == "1"

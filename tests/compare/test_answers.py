@@ -9,7 +9,8 @@ import pytest
 from traintwice.compare import diff
 from traintwice.compare._answer_types import Answer
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer, with_interval
-from traintwice.compare._results import Decisions, Measured, Quality, SwapSet, worst
+from traintwice.compare._change_types import Decisions, SwapSet
+from traintwice.compare._results import Measured, Quality, worst
 from traintwice.types import Estimate
 
 
@@ -38,6 +39,7 @@ class TestQuality:
             ([accuracy(0.0, 0.5, 0.001), log_loss(0.01, 0.5, 0.02)], "inconclusive", "inconclusive"),
             ([accuracy(0.03, 0.03), log_loss(-0.01, 0.9)], "inconclusive", "inconclusive"),  # 0.03 twice is 0.06
             ([accuracy(0.03, 0.03)], "better", "fine"),
+            ([accuracy(-0.03, 0.03, 0.031)], "inconclusive", "inconclusive"),  # its interval contains 0
             ([], "no labels", "unknown"),
             ([accuracy(math.nan, None)], "inconclusive", "inconclusive"),
         ],
@@ -89,6 +91,7 @@ class TestFloors:
         assert (answer.question, answer.verdict, answer.concern) == ("disagreement", said, concern)
         assert answer.sentence.startswith(f"Disagreement: {said}: churn 6.00 % (5.0 to 7.0), 1.07 × floor of 5.9")
         assert "(1.02 to 1.1; 5 retrains)" in answer.sentence
+        assert ("above the floor, but below the margin of 1.5" in answer.sentence) == (verdict == "within noise")
 
     def test_what_would_decide_is_in_the_sentence(self, made):
         floor = made.floor_of("inconclusive", more_retrains=6)

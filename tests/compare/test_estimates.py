@@ -378,3 +378,14 @@ class TestBaseline:
             a, b = votes(2 * seed, M=5, N=100), votes(2 * seed + 1, M=5, N=100)
             claims += paired(churn.measure(a), churn.measure(b)).p_value() <= 0.05
         assert claims / 200 <= 0.05
+
+
+def test_a_difference_is_significant_only_if_its_interval_excludes_zero():
+    both = Gap(0.021, (Part(1e-4, 19),), Part(1e-4, 999), 20, 1000, 1000, 1.0)
+    found = both.difference(0.95)
+    assert found.p_value == found.adjusted < 0.05  # of each part alone
+    assert found.estimate.low < 0 < found.estimate.high  # of both
+    assert not found.significant
+    more = both.with_replicas((20 + found.more_replicas) / 20)
+    assert more.difference(0.95).significant
+    assert not both.with_replicas((19 + found.more_replicas) / 20).difference(0.95).significant

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -5,7 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import benjamini_hochberg, diff, interval
-from traintwice.compare._results import PREDICTED
+from traintwice.compare._slice_types import PREDICTED
 from traintwice.compare._slices import restless_slices, worse_slices
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
@@ -243,3 +245,15 @@ def test_rare_flips_in_many_groups_make_no_discoveries():
         d = diff(np.zeros(5000, int), new, by={"g": group}, listed=0)
         found += any(t.significant for s in d.slices for t in s.tests)
     assert found / 30 <= 0.1
+
+
+def test_a_loss_whose_interval_contains_zero_is_not_significant():
+    n, lost = 400, np.arange(400) < 5
+    d = diff(np.zeros(n, dtype=int), lost.astype(int), label=np.zeros(n, dtype=int), by={"all": np.zeros(n)}, by_position=True)
+    (one,) = [s for s in d.slices if s.column == "all"]
+    churn, loss = one.tests
+    assert loss.p_value < 0.05  # McNemar's mid-p
+    assert loss.change.low < loss.change.value < 0 < loss.change.high  # Bonett and Price's interval
+    alone = replace(one, tests=(churn, replace(loss, q_value=loss.p_value)))
+    assert not alone.tests[1].significant
+    assert not alone.worse

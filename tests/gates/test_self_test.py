@@ -33,7 +33,7 @@ def test_counts_the_outcomes_of_every_ordered_pair(again):
 def test_never_over_is_not_certainty(again):
     found = self_test(again, [Budget("churn", max=0.9)])
     assert (found.over.value, found.over.low) == (0, 0)
-    assert_allclose(found.over.high, 1 - 0.025 ** (1 / 5))
+    assert_allclose(found.over.high, 1 - 0.025 ** (1 / 2))
 
 
 def test_a_tight_budget_is_inconclusive_by_bound(again):

@@ -50,9 +50,9 @@ def test_floors_are_ratios_with_the_margin_in_words(made):
     text = words(diff_sheet(made.diff_of(), every=True).to_text(120))
     assert "Noise floor: churn 1.07 times the floor of 5.90 % (1.02 to 1.1): beyond noise; " in text
     assert "negative flips 1.3 times the floor of 1.31 % (0.90 to 1.7): inconclusive" in text
-    assert "(within noise means below 1.5 times the floor; 5 retrains of the old recipe, for this old model)." in text
+    assert "(within noise means below 1.5 times the floor; 5 retrains of the old recipe, given this old model)." in text
     both = made.diff_of(floors=(made.floor_of(new_retrains=2, retrains=1, margin=1.25),))
-    assert "(within noise means below 1.25 times the floor; 1 retrain of the old recipe and 2 of the new)." in words(
+    assert "(within noise means below 1.25 times the floor; 1 retrain of the old recipe and 2 of the new recipe)." in words(
         diff_sheet(both, every=True).to_text(120)
     )
     assert "Noise floor" not in diff_sheet(made.diff_of(floors=()), every=True).to_text()

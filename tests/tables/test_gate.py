@@ -35,8 +35,8 @@ def test_the_outcome_is_the_first_line(result):
     [
         (["kept", "kept"], None, "Gate passed: 2 of 2 budgets kept."),
         (["kept", "inconclusive"], None, "Gate inconclusive: 1 inconclusive (churn), of 2 budgets."),
-        (["inconclusive"], "pass", "Gate passed: 1 inconclusive (churn), of 1 budgets. Inconclusive counts as pass."),
-        (["inconclusive"], "fail", "Gate failed: 1 inconclusive (churn), of 1 budgets. Inconclusive counts as fail."),
+        (["inconclusive"], "pass", "Gate passed: 1 inconclusive (churn), of 1 budget. Inconclusive counts as pass."),
+        (["inconclusive"], "fail", "Gate failed: 1 inconclusive (churn), of 1 budget. Inconclusive counts as fail."),
         (["over"] * 5, None, "Gate failed: 5 over (churn, churn, churn, …), of 5 budgets."),
     ],
 )

@@ -35,7 +35,9 @@ def test_the_summary_of_a_study(tmp_path, monkeypatch):
     small = Benchmark(data, data, Sample(0.5, replace=False), MLP((16,)), 2, 32, 1e-2, 1e-2, 0.1, replicas=3)
     monkeypatch.setitem(BENCHMARKS, "small", small)
     study = evidence("small", draws=True)
-    few = Experiment(study.name, data, {row: study.rows[row] for row in ("decay + EMA", "logged distillation, well regularised")}, replicas=3)
+    few = Experiment(
+        study.name, data, {row: study.rows[row] for row in ("decay + EMA", "logged distillation, well regularised")}, replicas=3
+    )
     found = summary(run(few, store=tmp_path), "2026-11-27")
     first, logged = found["rows"].values()
     assert first["free"] == ["data", "initialisation", "order"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
 from traintwice.compare._answer_types import Answer, NoiseFloor
+from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, FlowCell, Joint, Movement, Review, SwapSet
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
 from traintwice.compare._estimates import (
@@ -21,25 +22,9 @@ from traintwice.compare._measure import Measures, Multiplicity, measure
 from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
-from traintwice.compare._results import (
-    Band,
-    Calibration,
-    ChangedRow,
-    Decisions,
-    Diff,
-    Flow,
-    FlowCell,
-    Joint,
-    Measured,
-    Movement,
-    Quality,
-    Review,
-    Slice,
-    SliceTest,
-    SwapSet,
-    TemperatureMatched,
-)
+from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched
 from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
+from traintwice.compare._slice_types import Slice, SliceTest
 from traintwice.compare._temperature import at_temperature, fit_temperature
 from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from traintwice import metrics
 from traintwice.compare._answer_types import NoiseFloor
-from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
 from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
+from traintwice.compare._options import check_level
 from traintwice.compare._shown import Shown
+from traintwice.compare._wording import REPLICAS
 from traintwice.errors import BadInput
 from traintwice.metrics import Measurement
 from traintwice.metrics._definition import influence_variance, leave_one_out, to_numpy
@@ -161,7 +162,7 @@ def _noise(p: Predictions, answers: np.ndarray, level: float, margin: float) -> 
         return influence_variance(line - line.mean(), clusters)[0] * n**2
 
     copies = sum(bool((votes[:i] == own).all(axis=1).any()) for i, own in enumerate(votes))
-    found = noise_floor(
+    return noise_floor(
         Pairs(m, 0),
         by_row.sum(axis=0),
         n,
@@ -174,5 +175,5 @@ def _noise(p: Predictions, answers: np.ndarray, level: float, margin: float) -> 
         units=influence_variance(by_row[:, 0], clusters)[1],
         clustered=clusters is not None,
         identical=f"{copies} of {m} replicas repeat another" if copies else None,
+        words=REPLICAS,
     )
-    return replace(found, reason=found.reason.replace(f"{m} retrains, given this old model", f"{m} replicas"))

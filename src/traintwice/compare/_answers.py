@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from traintwice._formatting import between, change, cut, decimals_for, probability, times, value_of, visible
 from traintwice.compare._answer_types import Answer, Concern, NoiseFloor, Question
+from traintwice.compare._change_types import Decisions, SwapSet
 from traintwice.compare._floor import NO_VERDICT, advice
-from traintwice.compare._results import Decisions, Measured, Quality, Slice, SliceTest, SwapSet
+from traintwice.compare._results import Measured, Quality
+from traintwice.compare._slice_types import Slice, SliceTest
 from traintwice.compare._slices import restless_slices, worse_slices
+from traintwice.compare._wording import RETRAINS, Wording
 from traintwice.statistics._significance import holm
 
 SAME_WITHIN = 0.005
@@ -24,7 +27,8 @@ PRIMARY = ("accuracy", "mean_score", "log_loss", "mean_absolute_error")
 def quality_answer(quality: Sequence[Quality], level: float, same_within: float) -> Answer:
     """Whether the new model is worse, better, or the same within a margin.
 
-    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error).
+    Worse or better: significant at the level after Holm's adjustment over accuracy and log loss (a regression: mean absolute error),
+    and the interval of the change excludes 0.
     No change that matters: the whole interval of each is inside the margin. Else inconclusive.
     """
     asked = [q for q in quality if q.name in PRIMARY and q.p_value is not None and not math.isnan(q.change.value)]
@@ -34,22 +38,26 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
     if not asked:
         return Answer("quality", "no labels", "unknown", "Quality is not known: there are no labels.", "needs labels")
     adjusted = holm([q.p_value or 0.0 for q in asked])
-    better = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) > 0]
-    worse = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and _gain(q) < 0]
+    clear = [q for q, p in zip(asked, adjusted, strict=True) if p <= 1 - level and q.change.excludes_zero]
+    better = [q for q in clear if _gain(q) > 0]
+    worse = [q for q in clear if _gain(q) < 0]
     detail = "; ".join(_change_in_words(q) for q in (worse or better or asked)[:2])
     if worse:
         but = f", although {better[0].title} is better" if better else ""
         return Answer("quality", "worse", "problem", f"The new model is worse: {detail}{but}.", detail)
     if better:
         return Answer("quality", "better", "fine", f"The new model is better: {detail}.", detail)
+    margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
     if all(_inside(q, same_within) for q in asked):
-        margin = f"{100 * same_within:g} pp" if asked[0].unit == "fraction" else f"{100 * same_within:g} % of the old value"
         said = f"no change that matters (within {margin})"
         return Answer("quality", "no change that matters", "fine", f"Quality: {said}: {detail}.", detail)
-    return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}.", detail)
+    open_to = f"; a change of more than {margin} is not excluded"
+    return Answer("quality", "inconclusive", "inconclusive", f"Quality: inconclusive: {detail}{open_to}.", detail)
 
 
-def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str) -> Answer:
+def floor_answer(
+    question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str, words: Wording = RETRAINS
+) -> Answer:
     """Whether a measure is more than retraining causes.
 
     Args:
@@ -57,19 +65,22 @@ def floor_answer(question: Question, floor: NoiseFloor | None, measured: Measure
         floor: of the measure; None without retrains.
         measured: the measure; None where it has no value.
         without: why it has none.
+        words: of the sentence.
     """
     if measured is None:
         return Answer(question, "no value", "unknown", f"{question.capitalize()}: {without}.", without)
-    value = with_interval(measured)
+    value = with_interval(measured, words)
     if floor is None:
-        said = f"{value}; how much retraining alone causes is not known without retrains of the old recipe (--floor)"
-        return Answer(question, "no retrains given", "unknown", f"{question.capitalize()}: {said}.", value)
-    verdict, concern = _of_floor(floor)
+        return Answer(question, words.none, "unknown", f"{question.capitalize()}: {value}; {words.unknown}.", value)
+    verdict, concern = _of_floor(floor, words)
     if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
         detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
         return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
-    detail = f"{value}, {_ratio(floor)}"
-    return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor)}.", detail)
+    detail = f"{value}, {_ratio(floor, words)}"
+    if floor.verdict == "within noise":
+        above = "above the floor, but " if floor.ratio.low > 1 else ""
+        detail += f", {above}below the margin of {floor.margin:g}"
+    return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}{advice(floor, words)}.", detail)
 
 
 def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
@@ -94,37 +105,37 @@ def slices_answer(every: Sequence[Slice], *, asked: bool) -> Answer:
     return Answer("slices", "no significant difference", "fine", f"Slices: no significant difference in {many}.", many)
 
 
-def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet]) -> Answer | None:
+def operating_answer(decisions: Sequence[Decisions], swap_sets: Sequence[SwapSet], words: Wording = RETRAINS) -> Answer | None:
     """Whether decisions at thresholds, or the rows of highest score, change more than retraining causes; None if none are given."""
     parts = [(f"score ≥ {d.threshold:g}", f"{value_of(d.changed, 'fraction')} of decisions change", d.floor) for d in decisions]
     parts += [(f"top {s.rows:,}", f"{s.swapped:,} rows swapped", s.floor) for s in swap_sets]
     if not parts:
         return None
-    detail = " · ".join(f"{where}: {said}{'' if f is None else f', {_ratio(f)}'}" for where, said, f in parts)
-    judged: list[tuple[str, Concern]] = [("no retrains given", "unknown") if f is None else _of_floor(f) for _, _, f in parts]
+    detail = " · ".join(f"{where}: {said}{'' if f is None else f', {_ratio(f, words)}'}" for where, said, f in parts)
+    judged: list[tuple[str, Concern]] = [(words.none, "unknown") if f is None else _of_floor(f, words) for _, _, f in parts]
     order: tuple[Concern, ...] = ("problem", "inconclusive", "unknown", "fine")
     verdict, concern = min(judged, key=lambda j: order.index(j[1]))
     return Answer("operating point", verdict, concern, f"Operating point: {verdict}: {detail}.", detail)
 
 
-def with_interval(measured: Measured) -> str:
+def with_interval(measured: Measured, words: Wording = RETRAINS) -> str:
     """A measure in words: "churn 6.31 % (6.27 to 6.35)"."""
     ends = between(measured.estimate, measured.unit)
     value = f"{value_of(measured.estimate, measured.unit)}{f' ({ends})' if ends else ''}"
-    return f"{value} of labelled rows right → wrong" if measured.name == "negative_flips" else f"{measured.title} {value}"
+    return f"{value} {words.lost}" if measured.name == "negative_flips" else f"{measured.title} {value}"
 
 
-def _of_floor(floor: NoiseFloor) -> tuple[str, Concern]:
+def _of_floor(floor: NoiseFloor, words: Wording) -> tuple[str, Concern]:
     if floor.verdict == "beyond noise":
-        return "more than retraining causes", "problem"
+        return words.causes, "problem"
     return ("within noise", "fine") if floor.verdict == "within noise" else ("inconclusive", "inconclusive")
 
 
-def _ratio(floor: NoiseFloor) -> str:
+def _ratio(floor: NoiseFloor, words: Wording) -> str:
     """A ratio in words: "1.07 × floor of 5.90 % (0.96 to 1.19; 5 retrains)"."""
-    of_new = f" and {floor.new_retrains} of the new recipe" if floor.new_retrains else ""
+    of_new = f" and {floor.new_retrains}{words.of_new}" if floor.new_retrains else ""
     ends = f"{times(floor.ratio.low, word=False)} to {times(floor.ratio.high, word=False)}"
-    given = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'}{of_new}" if floor.retrains else "draws of one model"
+    given = f"{words.count(floor.retrains)}{of_new}" if floor.retrains else "draws of one model"
     if math.isnan(floor.ratio.value):
         return f"as in {given}"
     if not math.isnan(floor.ratio.low):

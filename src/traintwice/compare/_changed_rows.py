@@ -9,8 +9,8 @@ import numpy as np
 
 from traintwice._files import check_name
 from traintwice._typed import typed
+from traintwice.compare._change_types import ChangedRow, Review
 from traintwice.compare._expressions import changed, distance, unstable
-from traintwice.compare._results import ChangedRow, Review
 from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy

@@ -15,7 +15,6 @@ from traintwice.compare._distributions import (
 )
 from traintwice.compare._expressions import RowValues, changed, distance, lost, number, score, unstable
 from traintwice.compare._floor_sums import FloorSums, pair_quantities
-from traintwice.compare._matched import MatchedTemperature
 from traintwice.compare._operating import DecisionSums, TopSets
 from traintwice.compare._options import DiffOptions
 from traintwice.compare._pair_measures import (
@@ -27,6 +26,7 @@ from traintwice.compare._pair_measures import (
 )
 from traintwice.compare._slices import Slices
 from traintwice.compare._tally import Tally, base_quantities
+from traintwice.compare._temperature import MatchedTemperature
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._identical import IdenticalReplicas
 from traintwice.metrics._means import weights_of

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from traintwice.compare._change_types import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement
 from traintwice.compare._changed_rows import name_of
-from traintwice.compare._results import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate

@@ -11,13 +11,16 @@ import numpy as np
 
 from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
+from traintwice.compare._change_types import ChangedRow
 from traintwice.compare._changed_rows import plain_id
 from traintwice.compare._estimates import interval
 from traintwice.compare._floor import judged
 from traintwice.compare._options import DiffOptions
-from traintwice.compare._results import ChangedRow, Diff, Measured, Quality, Slice, SliceTest, in_reruns
+from traintwice.compare._results import Diff, Measured, Quality
+from traintwice.compare._slice_types import Slice, SliceTest
 from traintwice.compare._slices import with_q_values
 from traintwice.compare._tally import ACCURACY, ONE, Axis, Form, Ratio, Tally
+from traintwice.compare._wording import wording
 from traintwice.errors import BadInput
 from traintwice.predictions import DrawBlock, Rows
 from traintwice.statistics._intervals import Part, half_width
@@ -149,23 +152,24 @@ def _result(
     left_out = {} if flips else dict.fromkeys(("accuracy", "negative_flips", "positive_flips"), reason)
     every = tuple(s for name, part in slices.items() for s in part if name != rows.time_axis)
     by_name, of_floor = {m.name: m for m in measures}, {f.name: f for f in floors}
+    outcomes = None if rows.outcomes is None else "graded" if graded else "outcomes"
+    words = wording(outcomes)
     answers = (
         quality_answer(quality, level, options.same_within),
-        floor_answer("regressions", of_floor.get("negative_flips"), by_name.get("negative_flips"), reason),
-        floor_answer("disagreement", of_floor["churn"], by_name["churn"], "no value"),
+        floor_answer("regressions", of_floor.get("negative_flips"), by_name.get("negative_flips"), reason, words),
+        floor_answer("disagreement", of_floor["churn"], by_name["churn"], "no value", words),
         slices_answer(every, asked=bool(slices)),
     )
     squares = float(t.moments.squares.sum())
-    found = Diff(
+    return Diff(
         alignment=rows.summary, level=level, effective_rows=float(t.total(ONE).sum()) ** 2 / squares if t.weighted else None,
         regression=False, answers=answers, quality=tuple(quality), measures=tuple(measures), bounds={}, calibration=(),
         floors=tuple(floors), identical=(), flow=None, confidence=(), scores=(), joint=None, movement=None, decisions=(),
         swap_sets=(), slices=every, predicted=(), periods=slices.get(rows.time_axis or "", ()), slices_left_out=few,
         min_support=options.min_support, regressed=tuple(row for _, row in lists), regressed_rows=lost_items, largest_changes=(),
         reviews=(), matched=None, no_rows=options.no_rows, warnings=(), left_out=left_out, infinite={}, waived=rows.waived,
-        outcomes=None if rows.outcomes is None else "graded" if graded else "outcomes",
+        outcomes=outcomes,
     )  # fmt: skip
-    return in_reruns(found)
 
 
 def _measured(t: Tally, ratio: Ratio, level: float) -> Measured:

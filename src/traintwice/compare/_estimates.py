@@ -183,11 +183,12 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """True where the difference is significant at the estimate's level, as a claim about the recipes.
+        """True where the interval excludes 0 and the adjusted p-value is at most one minus the level, as a claim about the recipes.
 
         Two replicas of each say nothing about new replicas, so no difference of theirs is significant.
         """
-        return self.estimate.target == "both" and self.adjusted <= 1 - self.estimate.level
+        e = self.estimate
+        return e.target == "both" and e.excludes_zero and self.adjusted <= 1 - e.level
 
 
 @dataclass(frozen=True)
@@ -218,14 +219,18 @@ class Gap:
         target: Target = "both" if self.of_replicas else "examples"
         return Estimate(self.value, max(low, -self.most), high, error, self.replicas, self.examples, level, target, self.units)
 
-    def p_value(self, factor: float = 1.0) -> float:
-        """The larger p-value of the two parts, were the replica parts smaller by a factor (see `docs/concepts/definitions.md`)."""
+    def p_value(self) -> float:
+        """The larger p-value of the two parts (see `docs/concepts/definitions.md`)."""
         of_examples = p_of_zero(self.value, self.of_examples.variance, self.of_examples.freedom)
         if not self.of_replicas:
             return of_examples
-        replicas = sum(p.variance for p in self.of_replicas) / factor
-        freedom = min(p.freedom for p in self.of_replicas)
-        return max(p_of_zero(self.value, replicas, (freedom + 1) * factor - 1), of_examples)
+        replicas = sum(p.variance for p in self.of_replicas)
+        return max(p_of_zero(self.value, replicas, min(p.freedom for p in self.of_replicas)), of_examples)
+
+    def with_replicas(self, factor: float) -> Gap:
+        """The same difference were there so many times as many replicas of both."""
+        parts = tuple(Part(p.variance / factor, (p.freedom + 1) * factor - 1) for p in self.of_replicas)
+        return replace(self, of_replicas=parts)
 
     def difference(self, level: float, adjusted: float | None = None, tests: int = 1) -> Difference:
         """The difference with its p-value, and how many replicas more would make it significant among so many tests."""
@@ -233,11 +238,12 @@ class Gap:
         found = Difference(self.estimate(level), p, p if adjusted is None else adjusted, 0)
         if found.significant:
             return found
-        more = None
-        if self.of_replicas and self.value:
-            more = least_that(
-                lambda m: self.p_value((self.replicas + m) / self.replicas) <= (1 - level) / tests, MOST_REPLICAS - self.replicas
-            )
+
+        def decides(more: int) -> bool:
+            then = self.with_replicas((self.replicas + more) / self.replicas)
+            return then.p_value() <= (1 - level) / tests and then.estimate(level).excludes_zero
+
+        more = least_that(decides, MOST_REPLICAS - self.replicas) if self.of_replicas and self.value else None
         return replace(found, more_replicas=more)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from traintwice._formatting import times
 from traintwice.compare._answer_types import Judgement, NoiseFloor
+from traintwice.compare._wording import RETRAINS, Wording
 from traintwice.metrics._definition import Unit
 from traintwice.statistics._intervals import t_quantile
 from traintwice.statistics._significance import least_that
@@ -82,6 +83,7 @@ def noise_floor(
     units: int,
     clustered: bool = False,
     identical: str | None = None,
+    words: Wording = RETRAINS,
 ) -> NoiseFloor:
     r"""Change, floor, ratio and verdict.
 
@@ -100,6 +102,7 @@ def noise_floor(
         margin: the smallest ratio that matters.
         units: independent units of the example part; with ``clustered`` they are clusters, and z becomes t with units − 1.
         identical: which models are bit-identical, in words; no verdict then.
+        words: of its sentence.
     Returns:
         A `NoiseFloor`; given the old model, it is about new retrains and new rows.
     Source:
@@ -134,7 +137,7 @@ def noise_floor(
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
     copies = identical is not None
     if alike and not copies:
-        identical = "all retrains differ from the old model on the same number of rows, as copies do"
+        identical = words.alike
         if not counts.any():
             identical = "no row changes between the old model and any other"
     if copies or (alike and counts[1:].any()):
@@ -166,7 +169,7 @@ def noise_floor(
         more,
         "",
     )
-    return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few)})
+    return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few, words)})
 
 
 def judged(low: float, high: float, margin: float) -> Judgement:
@@ -245,34 +248,34 @@ def _withins(pairs: Pairs, counts: np.ndarray) -> list[float]:
     return [float(pairs.mean_within(m) @ counts) for m in (pairs.olds, pairs.news)]
 
 
-def advice(found: NoiseFloor) -> str:
+def advice(found: NoiseFloor, words: Wording = RETRAINS) -> str:
     """What would decide an inconclusive verdict; "" where there is nothing to decide."""
     if found.verdict != "inconclusive" or not found.more_retrains:
         if found.verdict != "inconclusive" or found.more_retrains == 0:
             return ""
-        other = "more rows may" if found.new_retrains else "retrains of the new recipe, or more rows, may"
-        return f"; more retrains of the old recipe cannot resolve this, {other}"
-    return f"; about {found.more_retrains} more retrain{'s' if found.more_retrains > 1 else ''} would decide"
+        if found.new_retrains:
+            return f"; more {words.many} cannot resolve this, more rows may"
+        return f"; {words.useless}"
+    return f"; about {found.more_retrains} more {words.one if found.more_retrains == 1 else words.many} would decide"
 
 
-def _reason(found: NoiseFloor, identical: str | None, few: int) -> str:
+def _reason(found: NoiseFloor, identical: str | None, few: int, words: Wording) -> str:
     what = found.title
-    many = f"{found.retrains} retrain{'s' if found.retrains > 1 else ''}"
-    given = f"{many} and {found.new_retrains} of the new recipe" if found.new_retrains else f"{many}, given this old model"
+    many = words.count(found.retrains)
+    of_new = f" and {found.new_retrains}{words.of_new}" if found.new_retrains else ""
+    given = f"{many}{of_new or words.given}"
     if identical is not None:
         return f"inconclusive: {identical}; {NO_VERDICT}"
     if few < LEAST or math.isnan(found.ratio.low):
-        many += f" and {found.new_retrains} of the new recipe" if found.new_retrains else ""
-        one = found.retrains + found.new_retrains == 1
-        return (
-            f"inconclusive: {many} {'is' if one else 'are'} too few to estimate the variance of a retrain; give {ASK_FOR} or more"
-        )
+        are = "is" if found.retrains + found.new_retrains == 1 else "are"
+        wanted = words.wanted.format(ASK_FOR)
+        return f"inconclusive: {many}{of_new} {are} too few to estimate the variance of a {words.one}; {wanted}"
     low, high = (times(end, word=False) for end in (found.ratio.low, found.ratio.high))
     verb = "are" if what.endswith("flips") else "is"
     ratio = f"{what} {verb} {times(found.ratio.value)} the floor ({low} to {high}; {given})"
     if found.verdict == "beyond noise":
-        return f"more than retraining causes: {ratio}"
+        return f"{words.causes}: {ratio}"
     if found.verdict == "within noise":
         above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
         return f"within noise: {ratio}, below {found.margin:g} times{above}"
-    return f"inconclusive: {ratio}{advice(found)}"
+    return f"inconclusive: {ratio}{advice(found, words)}"

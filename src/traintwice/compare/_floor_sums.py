@@ -10,6 +10,7 @@ from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._expressions import Expression, RowValues, changed, decided, lost, number
 from traintwice.compare._floor import Pairs, noise_floor
 from traintwice.compare._tally import ONE, Tally
+from traintwice.compare._wording import Wording
 from traintwice.metrics._definition import Unit
 
 TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
@@ -42,13 +43,15 @@ class FloorSums:
         for tally in self._tallies.values():
             tally.add(rows)
 
-    def result(self, labelled: float, scale: float, level: float, margin: float, copies: str | None) -> dict[str, NoiseFloor]:
+    def result(
+        self, labelled: float, scale: float, level: float, margin: float, copies: str | None, words: Wording
+    ) -> dict[str, NoiseFloor]:
         """The floors by name.
 
         Args:
             labelled: weight of the rows with a label, which negative flips are a share of.
             scale: mean weight of a row.
-            level, margin, copies: see `noise_floor`.
+            level, margin, copies, words: see `noise_floor`.
         """
         found = {}
         for name, tally in self._tallies.items():
@@ -64,6 +67,7 @@ class FloorSums:
             found[name] = noise_floor(
                 self._pairs, counts / scale, rows / scale, variance, name=name, title=TITLES.get(name, name), unit=unit,
                 level=level, margin=margin, units=int(tally.moments.units[0]), clustered=tally.clustered, identical=copies,
+                words=words,
             )  # fmt: skip
         return found
 

@@ -14,37 +14,10 @@ from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._answers import floor_answer, operating_answer
 from traintwice.compare._floor import Pairs, noise_floor
 from traintwice.compare._ledger import LAST, Launch, Ledger, kind_of, numbers_of, open_ledger
-from traintwice.compare._results import Diff, in_reruns
+from traintwice.compare._results import Diff
+from traintwice.compare._wording import Wording, wording
 from traintwice.errors import BadInput
 from traintwice.types import Estimate
-
-WORDS = {
-    "more than retraining causes": "more than earlier launches changed",
-    "retrains of the old recipe cannot resolve this, retrains of the new recipe, or more rows, may": "launches cannot resolve this",
-    ", given this old model": "",
-    ", for this old model": "",
-    " of the old recipe": "",
-    "give 4 or more": "4 or more are needed",
-    "the floors are for this old model: each retrain is compared with it": "the floor is the mean of these launches",
-    "how much retraining alone causes is not known without retrains (--floor)": "no earlier launch to compare it with",
-    "no retrains given": "no earlier launches",
-    "the noise of retraining": "earlier launches",
-    "all retrains differ from the old model on the same number of rows": "all launches changed the same share of rows",
-    "retrains": "launches",
-    "retrain": "launch",
-}
-"""Words about retrains, and what they are about launches; earlier ones are replaced first."""
-
-
-def of_launches(text: str) -> str:
-    """A sentence about retrains as one about launches.
-
-    >>> of_launches("more than retraining causes: churn is 3.1 times the floor (2.0 to 4.8; 7 retrains, given this old model)")
-    'more than earlier launches changed: churn is 3.1 times the floor (2.0 to 4.8; 7 launches)'
-    """
-    for words, others in WORDS.items():
-        text = text.replace(words, others)
-    return text
 
 
 def opened_for(floor: Any, ledger: Any, last: int, other_rows: bool) -> Ledger | None:
@@ -117,7 +90,9 @@ def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
     be independent: the example part of the variance is that of each share. Ours.
     """
     launches, notes = usual_changes(ledger, kind_of(found))
-    floors = {name: floor for name, e in numbers_of(found).items() if (floor := _floor(name, e, launches, found, margin))}
+    words = wording(found.outcomes, launches=True)
+    of = numbers_of(found)
+    floors = {name: floor for name, e in of.items() if (floor := _floor(name, e, launches, found, margin, words))}
     decisions = tuple(replace(d, floor=floors.get(f"decisions({d.threshold:g})")) for d in found.decisions)
     swap_sets = tuple(replace(s, floor=floors.get(f"swapped({s.asked:g})")) for s in found.swap_sets)
     by_name = {m.name: m for m in found.measures}
@@ -125,19 +100,13 @@ def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
     for answer in found.answers:
         name = {"regressions": "negative_flips", "disagreement": "regression_difference" if found.regression else "churn"}
         if answer.question in ("regressions", "disagreement") and answer.verdict not in ("identical", "no value"):
-            of = name[answer.question]
-            answer = floor_answer(answer.question, floors.get(of), by_name.get(of), found.left_out.get(of, "no value"))
+            asked = name[answer.question]
+            without = found.left_out.get(asked, "no value")
+            answer = floor_answer(answer.question, floors.get(asked), by_name.get(asked), without, words)
         elif answer.question == "operating point":
-            answer = operating_answer(decisions, swap_sets) or answer
-        if answer.question not in ("quality", "slices"):
-            answer = replace(
-                answer,
-                verdict=of_launches(answer.verdict),
-                sentence=of_launches(answer.sentence),
-                detail=of_launches(answer.detail),
-            )
+            answer = operating_answer(decisions, swap_sets, words) or answer
         answers.append(answer)
-    done = replace(
+    return replace(
         found,
         floors=tuple(floors[name] for name in ("churn", "regression_difference", "negative_flips") if name in floors),
         decisions=decisions,
@@ -146,13 +115,12 @@ def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
         launches=len(launches),
         floor_notes=tuple(notes),
     )
-    return in_reruns(done)
 
 
 TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
 
 
-def _floor(name: str, now: Estimate, launches: Sequence[Launch], found: Diff, margin: float) -> NoiseFloor | None:
+def _floor(name: str, now: Estimate, launches: Sequence[Launch], found: Diff, margin: float, words: Wording) -> NoiseFloor | None:
     """The floor of one measure; None where it has none, or where no launch has the measure."""
     if name not in TITLES and "(" not in name:
         return None
@@ -165,11 +133,10 @@ def _floor(name: str, now: Estimate, launches: Sequence[Launch], found: Diff, ma
     errors = np.array([e.standard_error for e in (now, *past)]) * rows
     variance: Callable[[np.ndarray], float] = lambda form: float(np.sum(form**2 * errors**2))  # noqa: E731
     title = TITLES.get(name, name.replace("decisions(", "decisions at ").replace("swapped(", "swapped of the top ").rstrip(")"))
-    floor = noise_floor(
+    return noise_floor(
         Pairs(len(past), 0), counts, rows, variance, name=name, title=title, unit=_unit(name, found), level=found.level, margin=margin,
-        units=found.alignment.units, clustered=found.alignment.clusters is not None,
+        units=found.alignment.units, clustered=found.alignment.clusters is not None, words=words,
     )  # fmt: skip
-    return replace(floor, reason=of_launches(floor.reason))
 
 
 def _unit(name: str, found: Diff) -> Any:

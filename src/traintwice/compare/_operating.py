@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from traintwice.compare._answer_types import NoiseFloor
+from traintwice.compare._change_types import Decisions, SwapSet
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import RowValues, decided
 from traintwice.compare._floor import Pairs, noise_floor
-from traintwice.compare._results import Decisions, SwapSet
 from traintwice.compare._tally import ONE, Form, Ratio, Tally
+from traintwice.compare._wording import Wording
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Summary, to_numpy
 from traintwice.predictions import Predictions
@@ -88,7 +89,7 @@ class TopSets:
         """k, in rows."""
         return min(count_of(asked, self.rows), self.rows)
 
-    def result(self, pairs: Pairs | None, level: float, margin: float, copies: str | None) -> tuple[SwapSet, ...]:
+    def result(self, pairs: Pairs | None, level: float, margin: float, copies: str | None, words: Wording) -> tuple[SwapSet, ...]:
         """The swap set of every k, with its floor where there are retrains."""
         found = []
         for asked in self.asked:
@@ -101,7 +102,7 @@ class TopSets:
                 title = f"the swapped share of the top {k:,}"
                 floor = noise_floor(
                     pairs, counts, k, None, name=f"swapped({asked:g})", title=title, unit="fraction", level=level, margin=margin,
-                    units=k, identical=copies,
+                    units=k, identical=copies, words=words,
                 )  # fmt: skip
             found.append(SwapSet(asked, k, interval(overlap, level=level), entered, came, went, floor))
         return tuple(found)

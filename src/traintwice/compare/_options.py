@@ -72,3 +72,9 @@ def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
         BadInput: no metric. UnknownName: unknown name.
     """
     return tuple(dict.fromkeys(named(metric) for metric in given))
+
+
+def check_level(level: float) -> None:
+    """Raise `BadInput` unless a nominal coverage is between 0 and 1."""
+    if not 0 < level < 1:
+        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")

@@ -147,7 +147,7 @@ def plan(
     r"""What `compare_recipes` would find with M replicas of each of two recipes on N rows.
 
         V(M, N) of `VarianceParts`, of the difference
-        power = P(|D| > max(t_{M−1} sqrt(V_J), t sqrt(V_E))), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
+        power = P(|D| > sqrt(t²_{M−1} V_J + t² V_E)), D ~ Normal(difference, V), V_E the example part, V_J the jackknife's
         estimate of the replica part, which varies as chi-square
 
     Args:
@@ -230,9 +230,10 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
     of_replicas = parts.jackknife(m, n) * _quantiles_of_the_grid(shape) / shape
-    edge = np.maximum(
-        t_quantile(0.5 + level / 2, freedom) * np.sqrt(of_replicas),
-        t_quantile(0.5 + level / 2, max(n - 1, 1)) * math.sqrt(parts.example_part(m, n)),
+    # The half-width of the interval, which is never below what either of the two tests asks for.
+    edge = np.sqrt(
+        t_quantile(0.5 + level / 2, freedom) ** 2 * of_replicas
+        + t_quantile(0.5 + level / 2, max(n - 1, 1)) ** 2 * parts.example_part(m, n)
     )
     error = math.sqrt(parts.of_replicas(m, n) + parts.of_rows(n))
     if not error:

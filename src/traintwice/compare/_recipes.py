@@ -10,9 +10,8 @@ from typing import Any, Unpack
 from traintwice import metrics
 from traintwice._formatting import points
 from traintwice._typed import typed
-from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import Difference, gap, interval
-from traintwice.compare._options import distinct
+from traintwice.compare._options import check_level, distinct
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric

@@ -12,7 +12,7 @@ from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import Expression, RowValues
 from traintwice.compare._floor import Pairs
-from traintwice.compare._results import PREDICTED, Slice, SliceTest
+from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
@@ -114,7 +114,8 @@ def with_q_values(found: Mapping[str, Sequence[Slice]]) -> dict[str, tuple[Slice
 
 def worse_first(s: Slice) -> tuple[bool, float, str]:
     """Significant slices first, by the largest change of quality or excess of churn; others by churn."""
-    effects = [abs(t.change.value) if t.question != "churn" else t.new - (t.old or 0.0) for t in s.tests if t.significant]
+    effects = [abs(t.change.value) for t in s.tests if t.question != "churn" and t.significant]
+    effects += [s.tests[0].new - (s.tests[0].old or 0.0)] if s.moved else []
     return (not effects, -max(effects, default=s.churn.value), s.value or "")
 
 

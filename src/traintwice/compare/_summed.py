@@ -15,7 +15,8 @@ from traintwice.compare._collect import DiffAccumulator
 from traintwice.compare._estimates import interval
 from traintwice.compare._options import DiffOptions
 from traintwice.compare._pair_measures import PairMeasures, measured, unpaired_change
-from traintwice.compare._results import PREDICTED, Measured, Quality
+from traintwice.compare._results import Measured, Quality
+from traintwice.compare._slice_types import PREDICTED
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Scale, Summary

@@ -17,6 +17,7 @@ from traintwice.compare._expressions import (
     predicts_positive,
     right,
 )
+from traintwice.compare._pattern_counts import PatternCounts
 from traintwice.metrics._definition import Scale, Summary, Unit
 from traintwice.metrics._means import weights_of
 from traintwice.metrics._moments import Moments
@@ -154,20 +155,25 @@ class Tally:
         self.moments = Moments(len(quantities), clustered=clustered, centred=False)
         self._place = {name: i for i, name in enumerate([ONE, *quantities])}
         self._bits = (
-            bool(self.quantities)
-            and all(q.is_truth for q in self.quantities.values())
-            and len(self.quantities) <= MOST_BITS
-            and not clustered
+            bool(self.quantities) and all(q.is_truth for q in self.quantities.values()) and len(self.quantities) <= MOST_BITS
         )
         self._cells = np.zeros(0, dtype=np.int64)
+        self._patterns = PatternCounts(len(self.quantities))
 
     def add(self, rows: RowValues, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
-        """Add rows: the number of each row's group, and the number of rows that each row represents."""
+        """Add rows: the number of each row's group, and the number of rows that each row represents.
+
+        Either all rows have weights, or none has.
+        """
         values = [rows(q) for q in self.quantities.values()]
         weights = weights_of(rows.block)
-        if self._bits and weights is None and counts is None and self._count(values, groups):
-            return
         clusters = rows.block.clusters if self.clustered else None
+        if self._bits and weights is None and counts is None:
+            if self.clustered:
+                self._patterns.add(_codes(values), groups, clusters)
+                return
+            if self._count(values, groups):
+                return
         self.put(values, weights, counts=counts, groups=groups, clusters=clusters)
 
     def put(
@@ -268,16 +274,20 @@ class Tally:
         size = (1 if groups is None else int(groups.max(initial=0)) + 1) << bits
         if size > MOST_CELLS:
             return False
-        code = np.zeros(len(values[0]), dtype=np.int64) if groups is None else groups.astype(np.int64) << bits
-        for i, value in enumerate(values):
-            code |= value.astype(np.int64) << i
+        code = _codes(values).astype(np.int64)
+        if groups is not None:
+            code |= groups.astype(np.int64) << bits
         counted = np.bincount(code, minlength=max(size, len(self._cells)))
         counted[: len(self._cells)] += self._cells
         self._cells = counted
         return True
 
     def _settle(self) -> None:
-        """Bring the sums up to date with the cells counted."""
+        """Bring the sums up to date with the cells and patterns counted."""
+        if self._patterns.changed:
+            self.moments = Moments(self.moments.quantities, clustered=True, centred=False)
+            for group, rows, units, linear, second in self._patterns.sums():
+                self.moments.add_sums(group, rows, units, linear, second, rows)
         filled = np.flatnonzero(self._cells)
         if not len(filled):
             return
@@ -303,6 +313,14 @@ class Axis:
         for value in dict.fromkeys(texts):
             numbers.setdefault(value, len(numbers))
         return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+
+
+def _codes(values: Sequence[np.ndarray]) -> np.ndarray:
+    """The pattern of the truth values of each row: bit i is value i."""
+    code = np.zeros(len(values[0]), dtype=np.int32)
+    for i, value in enumerate(values):
+        code |= value.astype(np.int32) << i
+    return code
 
 
 def _nonzero(values: np.ndarray) -> np.ndarray:

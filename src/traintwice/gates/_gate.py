@@ -18,7 +18,8 @@ from traintwice.compare._diff import diff
 from traintwice.compare._ledger import LAST
 from traintwice.compare._ledger_floor import opened_for
 from traintwice.compare._options import named, with_groups
-from traintwice.compare._results import PREDICTED, Diff, Slice
+from traintwice.compare._results import Diff
+from traintwice.compare._slice_types import PREDICTED, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.gates._gate_file import read_gate
 from traintwice.gates._gate_types import Budget, Check, GateResult, Outcome, Rule

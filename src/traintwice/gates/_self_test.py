@@ -14,7 +14,7 @@ from traintwice._typed import typed
 from traintwice.compare._floor import LEAST
 from traintwice.compare._options import with_groups
 from traintwice.compare._replicas import open_replicas
-from traintwice.compare._results import PREDICTED
+from traintwice.compare._slice_types import PREDICTED
 from traintwice.errors import BadInput
 from traintwice.gates._gate import gate, in_words
 from traintwice.gates._gate_types import EXIT_STATUS, Budget, Outcome, SelfTest
@@ -36,7 +36,8 @@ def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, 
         options: of `gate`.
     Returns:
         A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
-        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of that many models.
+        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of half as many pairs, which share
+        no model.
     Raises:
         BadInput: fewer than three retrains; see `gate`.
     Source:
@@ -84,7 +85,7 @@ def _share(outcomes: dict[tuple[int, int], Outcome], m: int, outcome: Outcome, l
     dropped = np.array([(hit.sum() - hit[i].sum() - hit[:, i].sum()) / ((m - 1) * (m - 2)) for i in range(m)])
     variance = float((m - 1) / m * np.sum((dropped - dropped.mean()) ** 2))
     half = t_quantile(0.5 + level / 2, m - 1) * math.sqrt(variance)
-    low, high = wilson(value, m, level) if value in (0.0, 1.0) else scaled_bounds(value, half, "logit")
+    low, high = wilson(value, m // 2, level) if value in (0.0, 1.0) else scaled_bounds(value, half, "logit")
     return Estimate(value, low, high, math.sqrt(variance), m, m * (m - 1), level, "replicas")
 
 

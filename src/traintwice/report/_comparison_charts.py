@@ -7,7 +7,8 @@ from typing import Any
 import altair as alt
 
 from traintwice._formatting import cut, visible
-from traintwice.compare._results import Diff, Joint
+from traintwice.compare._change_types import Joint
+from traintwice.compare._results import Diff
 from traintwice.report._style import PALETTE, QUIET, Figure, finish
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]

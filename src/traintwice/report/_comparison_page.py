@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from traintwice._formatting import visible
 from traintwice._versions import made_by
-from traintwice.compare._ledger_floor import of_launches
 from traintwice.compare._results import Diff
 from traintwice.gates._gate_types import GateResult
 from traintwice.report._cards import MARKS, cards_of_diff
@@ -39,7 +38,6 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         tables.movement(diff),
         tables.calibration(diff),
     )
-    words = of_launches if diff.launches is not None else str
     parts = {"slices": diff.slices, "predicted": diff.predicted, "periods": diff.periods}
     return render(
         "diff.html.j2",
@@ -53,8 +51,8 @@ def page(diff: Diff, gate: GateResult | None = None) -> str:
         marks=MARKS,
         warnings=[sentence(visible(w)) for w in diff.warnings],
         floors=[sentence(against_floor(floor)) for floor in diff.floors],
-        noise="retraining" if diff.launches is None else "earlier launches",
-        margin=sentence(words(margin_in_words(diff.floors[0]))) if diff.floors else "",
+        noise=diff.words.noise,
+        margin=sentence(margin_in_words(diff.floors[0], diff.words)) if diff.floors else "",
         shown={figure.name for figure in figures},
         kind=diff.joint.kind if diff.joint is not None else "",
         bins=diff.joint.bins if diff.joint is not None else 0,

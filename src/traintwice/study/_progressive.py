@@ -205,7 +205,8 @@ def _sentences(results: Results, level: float) -> list[str]:
             continue
         judged = compare_with_baseline([(one, base) for one in measured], level=level)
         for name, found, change in zip(others, judged, changes, strict=True):
-            word = "inconclusive" if not found.significant else "lower" if change.value < 0 else "higher"
+            clear = found.significant and change.excludes_zero
+            word = "inconclusive" if not clear else "lower" if change.value < 0 else "higher"
             said[name].append(f"{title} {word} ({_signed_percent(change)})")
     if not others:
         return []

@@ -11,11 +11,10 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
-from traintwice.compare._arguments import check_level
-from traintwice.compare._diff import result_of
+from traintwice.compare._diff_result import result_of
 from traintwice.compare._expressions import RowValues
 from traintwice.compare._floor import MARGIN
-from traintwice.compare._options import DiffOptions
+from traintwice.compare._options import DiffOptions, check_level
 from traintwice.compare._results import Diff
 from traintwice.compare._summed import GroupSums, MeanSums, SummedDiff
 from traintwice.compare._tally import Tally

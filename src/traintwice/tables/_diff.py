@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
 
 from traintwice._formatting import value_of, visible
-from traintwice.compare._ledger_floor import of_launches
-from traintwice.compare._results import Diff, reworded, worst
+from traintwice.compare._results import Diff, worst
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Table
@@ -39,7 +36,7 @@ def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> She
         every: include noise floors, slices with findings, every table and every note; otherwise the sheet fits on a screen.
         rows: of the table of regressed rows in the short form.
     """
-    sheet = Sheet(
+    return Sheet(
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
         lines=answers(diff),
@@ -48,16 +45,6 @@ def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> She
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
         concern=worst(diff.answers).concern,
     )
-    if diff.launches is not None:
-        return _in_words(sheet, of_launches)
-    return sheet if diff.outcomes is None else _in_words(sheet, partial(reworded, graded=diff.outcomes == "graded"))
-
-
-def _in_words(sheet: Sheet, say: Callable[[str], str]) -> Sheet:
-    """A sheet in other words: about reruns and items of an evaluation, or about launches of a ledger."""
-    tables = tuple(replace(t, title=say(t.title), notes=tuple(map(say, t.notes))) for t in sheet.tables)
-    paragraphs = tuple((say(heading), say(text)) for heading, text in sheet.paragraphs)
-    return replace(sheet, paragraphs=paragraphs, tables=tables, notes=tuple(map(say, sheet.notes)))
 
 
 def answers(diff: Diff) -> tuple[Line, ...]:
@@ -68,8 +55,8 @@ def answers(diff: Diff) -> tuple[Line, ...]:
 def notes(diff: Diff) -> Iterator[str]:
     """Notes on the numbers: layouts, rows left out, infinite measures, targets of the intervals, slices left out."""
     yield from _unusual(diff)
-    retrains = f"; ratios to a floor: also for new {_others(diff)}" if _has_ratios(diff) else ""
-    yield f"intervals: {100 * diff.level:g} %, for these two models on new rows{retrains}"
+    retrains = f"; ratios to a floor: also for new {diff.words.many}" if _has_ratios(diff) else ""
+    yield f"intervals: {100 * diff.level:g} %, for these two models on {_new_rows(diff)}{retrains}"
     if count := diff.slices_left_out:
         fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
         yield f"{count:,} slice{'' if count == 1 else 's'} {fewer}"
@@ -93,13 +80,13 @@ def _unusual(diff: Diff) -> Iterator[str]:
     yield from (f"{visible(name)} is infinite: {visible(where)}" for name, where in diff.infinite.items())
 
 
+def _new_rows(diff: Diff) -> str:
+    """What intervals are for."""
+    return "new rows" if diff.alignment.cluster is None else "new clusters of rows"
+
+
 def _has_ratios(diff: Diff) -> bool:
     return diff.floor is not None and diff.floor.retrains > 0
-
-
-def _others(diff: Diff) -> str:
-    """What the ratios to a floor are for, other than rows."""
-    return "retrains" if diff.launches is None else "launches"
 
 
 def reviews(diff: Diff) -> str:
@@ -119,7 +106,7 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
     """Noise floors and slices with findings, in words."""
     if diff.floors:
         each = "; ".join(against_floor(floor) for floor in diff.floors)
-        yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0])})."
+        yield "Noise floor", f"{each} ({margin_in_words(diff.floors[0], diff.words)})."
     found = [slice_name(s.column, s.value) for s in (*diff.slices, *diff.predicted, *diff.periods) if any(findings(s))]
     if len(found) > MOST_IN_ANSWER:
         more = [f"{len(found) - MOST_NAMED:,} more"] if len(found) > MOST_NAMED else []
@@ -135,7 +122,7 @@ def _short_tables(diff: Diff, rows: int) -> Iterator[Table]:
 def _short_notes(diff: Diff) -> Iterator[str]:
     """Unusual notes, and one line with the target of the intervals and the number of further notes."""
     yield from _unusual(diff)
-    ratios = f" (ratios: also new {_others(diff)})" if _has_ratios(diff) else ""
+    ratios = f" (ratios: also new {diff.words.many})" if _has_ratios(diff) else ""
     count = sum(1 for _ in left_out(diff.left_out)) + bool(diff.slices_left_out)
     more = f" · {count} more note{'' if count == 1 else 's'}: --full" if count else ""
-    yield f"{100 * diff.level:g} % intervals for new rows{ratios}{more}"
+    yield f"{100 * diff.level:g} % intervals for {_new_rows(diff)}{ratios}{more}"

@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from traintwice._formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
-from traintwice.compare._results import ChangedRow, Diff, Slice
+from traintwice.compare._change_types import ChangedRow
+from traintwice.compare._results import Diff
+from traintwice.compare._slice_types import Slice
 from traintwice.metrics import ALL
 from traintwice.tables._table import Cell, Column, Row, Table
 from traintwice.tables._words import findings, plain_title, slice_name
@@ -100,11 +102,11 @@ def floors(diff: Diff) -> Table | None:
         "excess": "excess",
         "verdict": "verdict",
     }
-    more = {"more": "retrains to decide"} if any(f.more_retrains for f in wanted) else {}
+    more = {"more": f"{diff.words.many} to decide"} if any(f.more_retrains for f in wanted) else {}
     notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
     if not wanted[0].new_retrains:
-        notes.append("the floors are for this old model: each retrain is compared with it")
-    return Table("Against the noise of retraining", _texts(**titles, **more), tuple(rows), tuple(notes))
+        notes.append(diff.words.basis)
+    return Table(f"Against {diff.words.noise}", _texts(**titles, **more), tuple(rows), tuple(notes))
 
 
 def decisions(diff: Diff) -> Table | None:
@@ -149,7 +151,7 @@ def slices(diff: Diff, parts: Sequence[Slice], title: str, *, most: int = MOST_S
 def regressed(diff: Diff, *, most: int | None = None) -> Table | None:
     """The first rows that went from right to wrong; for a regression the rows that got worse most."""
     shown = diff.regressed[:most]
-    what = "Rows that got worse" if diff.regression else "Rows right → wrong"
+    what = "Rows that got worse" if diff.regression else diff.words.regressed
     return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})")
 
 

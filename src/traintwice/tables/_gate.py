@@ -41,12 +41,12 @@ def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
 
 def gate_sentence(result: GateResult) -> str:
     """The outcome in a sentence."""
-    checks = len(result.checks)
+    checks = f"{len(result.checks):,} budget{'' if len(result.checks) == 1 else 's'}"
     counts = {word: [c for c in result.checks if c.outcome == word] for word in ("over", "inconclusive")}
     parts = [f"{len(found):,} {word} ({_first(found)})" for word, found in counts.items() if found]
     if not parts:
-        return f"Gate passed: {checks:,} of {checks:,} budgets kept."
-    rest = f"{', '.join(parts)}, of {checks:,} budgets."
+        return f"Gate passed: {len(result.checks):,} of {checks} kept."
+    rest = f"{', '.join(parts)}, of {checks}."
     if result.outcome == "over":
         return f"Gate failed: {rest}"
     if result.inconclusive is None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from traintwice._formatting import times, value_of, visible
 from traintwice.compare._answer_types import NoiseFloor
-from traintwice.compare._results import PREDICTED, Slice
+from traintwice.compare._slice_types import PREDICTED, Slice
+from traintwice.compare._wording import Wording
 from traintwice.predictions import Summary
 
 ORDER = {
@@ -127,12 +128,10 @@ def against_floor(floor: NoiseFloor) -> str:
     return f"{visible(floor.title)} {times(floor.ratio.value)} the floor of {least}{interval}: {floor.verdict}"
 
 
-def margin_in_words(floor: NoiseFloor) -> str:
+def margin_in_words(floor: NoiseFloor, words: Wording) -> str:
     """The margin of the verdict on a floor, and the retrains that the floor is estimated from."""
     if not floor.retrains:
         return f"within noise means below {floor.margin:g} times the floor; the floor is estimated from the draws of each model"
-    retrains = f"{floor.retrains} retrain{'' if floor.retrains == 1 else 's'} of the old recipe"
-    if floor.new_retrains:
-        retrains += f" and {floor.new_retrains} of the new"
-    given = "" if floor.new_retrains else ", for this old model"
-    return f"within noise means below {floor.margin:g} times the floor; {retrains}{given}"
+    made_of = f"{words.count(floor.retrains)}{words.of_old}"
+    made_of += f" and {floor.new_retrains}{words.of_new}" if floor.new_retrains else words.given
+    return f"within noise means below {floor.margin:g} times the floor; {made_of}"

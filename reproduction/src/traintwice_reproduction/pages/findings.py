@@ -173,8 +173,9 @@ and no evidence about large ones.
 
 - **A cell** is the value of the reference row, then the difference with its 95 % confidence interval for new replicas and new examples,
   paired by replica. Fractions are in percent and percentage points (pp).
-- **Bold** is significant: p < 0.05, Holm-adjusted over all comparisons of one study. {NEAR_MARK} marks an adjusted p between
-  {NEAR[0]:g} and {NEAR[1]:g}, near that line. The last digits of a training depend on the processor, so another processor can move such
+- **Bold** is significant: p < 0.05, Holm-adjusted over all comparisons of one study, and the interval excludes zero. {NEAR_MARK} marks
+  an adjusted p between {NEAR[0]:g} and {NEAR[1]:g}, near that line.
+  The last digits of a training depend on the processor, so another processor can move such
   a cell across it.
 - **"Holds"** means significant in the claimed direction on every data set, **"holds in part"** on more data sets than have the
   opposite, and **"contradicted on 2 of 3"** that the opposite is significant on at least as many. p-values are not adjusted over data

@@ -3,9 +3,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice import metrics
-from traintwice.compare import _matched as module
+from traintwice.compare import _temperature as module
 from traintwice.compare import diff, fit_temperature, interval
-from traintwice.compare._matched import SOFT, MatchedTemperature
+from traintwice.compare._temperature import SOFT, MatchedTemperature
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 
