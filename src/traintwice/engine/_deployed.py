@@ -138,8 +138,8 @@ def export_model(
     Returns:
         Format to file.
     Raises:
-        BadInput: an unknown format, fewer than two examples, or inputs of different lengths. MissingExtra: ONNX is not installed. StoreError: ``out`` cannot be
-        written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
+        BadInput: an unknown format, fewer than two examples, or inputs of different lengths. MissingExtra: ONNX is not installed.
+        StoreError: ``out`` cannot be written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
     """
     for wanted in formats:
         if wanted not in FORMATS:
@@ -151,7 +151,9 @@ def export_model(
     if len(examples) != 1:
         raise BadInput(f"inputs: got {' and '.join(map(str, sorted(examples)))} examples, expected inputs of the same examples")
     if min(examples) < 2:
-        raise BadInput(f"inputs: got {min(examples)} example, expected at least 2: the exporter treats a batch of 1 as a constant")
+        raise BadInput(
+            f"inputs: got {min(examples)} example, expected at least 2: the exporter treats a batch of 1 as a constant"
+        )
     writers: dict[str, Callable[[nn.Module, NetworkInputs, Path], Tensor]] = {
         "safetensors": _as_state_dict,
         "pt2": _as_program,

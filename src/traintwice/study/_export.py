@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def as_networks_take_them(inputs: Any, data: Dataset, where: str = "inputs") -> 
         if inputs.shape[1:] != shape:
             raise BadInput(f"{where}: got inputs of shape {inputs.shape[1:]}, expected {shape}, the shape of the training data")
         scaling = data.train.scaling if inputs.dtype == np.uint8 else None
-        unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)
+        unlabelled = Split(
+            np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling
+        )
         return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs)))
     if isinstance(inputs, Mapping) and {*inputs} == {part.name for part in shape.parts}:
         inputs = {str(part.name): inputs[str(part.name)] for part in shape.parts}
@@ -79,7 +82,8 @@ def predict(model: Deployed, inputs: NetworkInputs, *, batch_size: int = 1024) -
     """Probabilities ``N K`` in float32 for inputs ``N ...`` as networks take them."""
     examples = len(next(iter(named_inputs(inputs).values())))
     starts = range(0, examples, batch_size)
-    return torch.cat([model(each_input(inputs, lambda x, at=at: x[at : at + batch_size])) for at in starts]).numpy()
+    parts = (itemgetter(slice(at, at + batch_size)) for at in starts)
+    return torch.cat([model(each_input(inputs, part)) for part in parts]).numpy()
 
 
 def export(
