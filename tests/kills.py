@@ -73,9 +73,9 @@ def started(folder: Path, form: str, store: str) -> subprocess.Popen[bytes]:
 
 
 def contents(store: Path) -> dict[str, object]:
-    """What a store holds, without what depends on the time: predictions as bytes, records, and the names of all other files."""
+    """What the folders of a store hold, without what depends on the time: predictions as bytes, records, the names of other files."""
     found: dict[str, object] = {}
-    for path in sorted(path for path in store.rglob("*") if path.is_file()):
+    for path in sorted(path for path in store.glob("*/**/*") if path.is_file()):
         name = str(path.relative_to(store))
         if path.suffix == ".parquet":
             found[name] = path.read_bytes()
