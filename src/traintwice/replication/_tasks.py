@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,8 @@ def perform(task: Task) -> Outcome:
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
         trainer = task.trainer.loaded()
-        with drawn_generators() if task.watch else nullcontext({}) as drawn:
+        watched: AbstractContextManager[dict[str, str]] = drawn_generators() if task.watch else nullcontext({})
+        with watched as drawn:
             returned = trainer.train(run)
         seconds = time.perf_counter() - started
         answers = answers_of(returned, task.test)
