@@ -36,7 +36,7 @@ fuzz: $(VENV)/.dev  ## random bytes for every reader, ten minutes in all; what i
 	$(INSTALL) atheris
 	$(BIN)/python tests/fuzz.py $(SECONDS_OF_FUZZING) $(READERS)
 
-kills: $(VENV)/.demo  ## kills `replicate` a hundred times at random and compares the predictions with an undisturbed run, about four minutes
+kills: $(VENV)/.demo  ## kills `replicate` a hundred times at random and compares the predictions with an undisturbed run, about five minutes
 	$(BIN)/python tests/kills.py
 
 oldest: ## tests of the measure wing with the lowest versions that pyproject.toml allows
