@@ -39,7 +39,7 @@ def states() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the digests; an error here is no error of the user's process."""
+    """Write the digests. Errors are suppressed: the process of the user ends as it would without this."""
     with contextlib.suppress(Exception):
         Path(os.environ[FOLDER], f"{uuid.uuid4().hex}.json").write_text(json.dumps(states()))
 
