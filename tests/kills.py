@@ -112,7 +112,7 @@ def killed(folder: Path, form: str, kills: int, rng: np.random.Generator) -> boo
         different = sorted(name for name in expected.keys() | found.keys() if expected.get(name, 0) != found.get(name, 0))
         same = same and not different
         if different:
-            print(f"{form}, store {stores}: {', '.join(different)} differ from the undisturbed run")
+            print(f"{form}, store {stores}: {', '.join(different)} differ from the undisturbed run", flush=True)
     print(
         f"{form}: {done} kills ({with_replicas} of them after the first finished replica), {stores} stores of {REPLICAS} replicas, "
         f"{'all equal to the undisturbed run, bit for bit' if same else 'not all equal'}",
