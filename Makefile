@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 FRAMEWORKS := .venv-frameworks
 
-.PHONY: demo data test test-engines test-frameworks check fuzz oldest newest sdist audit bench docs pictures clean
+.PHONY: demo data test test-engines test-frameworks check fuzz kills oldest newest sdist audit bench docs pictures clean
 
 demo: $(VENV)/.demo  ## train 7 recipes on real data, print the table, write the report (under three minutes)
 	$(BIN)/traintwice run digits
@@ -35,6 +35,9 @@ SECONDS_OF_FUZZING ?= 600
 fuzz: $(VENV)/.dev  ## random bytes for every reader, ten minutes in all; what is found is kept in fuzz-findings/
 	$(INSTALL) atheris
 	$(BIN)/python tests/fuzz.py $(SECONDS_OF_FUZZING) $(READERS)
+
+kills: $(VENV)/.demo  ## kills `replicate` a hundred times at random and compares the predictions with an undisturbed run, about five minutes
+	$(BIN)/python tests/kills.py
 
 oldest: ## tests of the measure wing with the lowest versions that pyproject.toml allows
 	.ci/versions lowest-direct

@@ -67,6 +67,10 @@ def test_mistakes(model, tmp_path):
         export_model(model, torch.randn(5, 4), tmp_path, formats=("pb",))
     with pytest.raises(BadInput, match="got 1 example, expected at least 2"):
         export_model(model, torch.randn(1, 4), tmp_path)
+    with pytest.raises(BadInput, match="got 4 and 5 examples, expected inputs of the same examples"):
+        export_model(model, (torch.randn(5, 4), torch.randn(4, 4)), tmp_path)
+    with pytest.raises(BadInput, match="a gate reads one input, got several"):
+        Deployed([nn.Bilinear(4, 4, 2)], "gate", [nn.Linear(4, 1)])((torch.randn(5, 4), torch.randn(5, 4)))
 
 
 def test_only_known_noise_is_kept_off(caplog):

@@ -5,9 +5,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from traintwice import replicate
+from traintwice import metrics, replicate
+from traintwice.data import Digits
 from traintwice.errors import BadSpec, MissingExtra, UnknownName
 from traintwice.integrations.trackers import MLflow, TensorBoard, WandB, tracked, tracker_of
+from traintwice.methods import ensemble
+from traintwice.nets import MLP
+from traintwice.recipes import Recipe
+from traintwice.study import Experiment, run
 
 LABELS = np.array([0, 1] * 20)
 
@@ -38,6 +43,56 @@ def test_what_is_tracked(study):
     assert base.series == {"replica_0/loss": [(0, 1.0), (1, 0.5), (2, 1 / 3)]} | {
         f"replica_{m}/loss": [(0, 1.0 + m), (1, 0.5 + m), (2, 1 / 3 + m)] for m in (1, 2)
     }
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A study of recipes, which trains in milliseconds."""
+    base = Recipe(network=MLP((8,)), epochs=2, batch_size=32)
+    rows = {"base": base, "two": base.change(method=ensemble(2))}
+    experiment = Experiment("digits2", Digits(train=64, validation=20, test=40), rows, replicas=2)
+    got = []
+    found = run(experiment, store=tmp_path_factory.mktemp("tracked") / "runs", trackers=[got.append])
+    assert got == [found]
+    return found
+
+
+def test_what_is_tracked_of_a_study(results):
+    base, two = tracked(results)
+    assert (base.name, two.name, two.replicas) == ("base", "two", 2)
+    assert (two.settings["epochs"], two.settings["batch_size"]) == ("2", "32")
+    assert "MLP" in two.settings["network"]
+    churn = results.estimate(metrics.churn, "two")
+    assert (two.measures["churn"], two.measures["churn_high"]) == (churn.value, churn.high)
+    assert two.series == {
+        f"replica_{m}/loss": list(enumerate(points, start=1)) for m, points in results.curves()["two"]["loss"].items()
+    }
+
+
+@needs("tensorboardX")
+def test_a_study_in_tensorboard(results, tmp_path):
+    TensorBoard(tmp_path / "boards")(results)
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.traintwice")}
+    assert {name.split("/")[1] for name in files} == {"base", "two"}
+    assert "digits2" in (tmp_path / "boards" / "traintwice.html").read_text()
+
+
+@needs("mlflow")
+@pytest.mark.filterwarnings("default")
+def test_a_study_in_mlflow(results, tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = (tmp_path / "mlruns").as_uri()
+    for _ in range(2):
+        MLflow(uri)(results)
+    client = MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("digits2").experiment_id])
+    assert sorted(run.info.run_name for run in runs) == ["base", "two"]
+    two = next(run for run in runs if run.info.run_name == "two")
+    assert two.data.metrics["churn"] == results.estimate(metrics.churn, "two").value
+    points = client.get_metric_history(two.info.run_id, "replica_1/loss")
+    assert {point.value for point in points} == set(results.curves()["two"]["loss"][1])
 
 
 def test_any_function_is_a_tracker(tmp_path):

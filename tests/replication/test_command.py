@@ -49,6 +49,8 @@ def _train_file(tmp_path):
 
 
 COMMAND = [sys.executable, "train.py", "--seed", "{seed}", "--out", "{out}"]
+HERE = ["--on", "in-process"]
+"""The command itself is a process; no further one for each replica."""
 
 
 def test_from_command_to_comparison(traintwice, tmp_path):
@@ -70,7 +72,7 @@ def test_from_command_to_comparison(traintwice, tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "npy", "npz"])
 def test_formats_without_an_ending(traintwice, tmp_path, kind):
-    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "-q", "--", *COMMAND, "--kind", kind)
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "-q", *HERE, "--", *COMMAND, "--kind", kind)
     assert status == 0, err
     assert (tmp_path / "runs" / "predictions" / "base" / "0000.parquet").exists()
 
@@ -87,32 +89,20 @@ def test_failures_are_named_and_the_others_are_kept(traintwice):
 
 
 def test_a_command_that_writes_nothing(traintwice):
-    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "--", *COMMAND, "--kind", "none")
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", *HERE, "--", *COMMAND, "--kind", "none")
     assert status == 2
     assert "the command wrote 0 files of predictions, expected one" in err
 
 
 def test_a_command_that_cannot_be_started(traintwice):
-    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", "--", "no-such-program", "{seed}")
+    status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", *HERE, "--", "no-such-program", "{seed}")
     assert status == 2
     assert "no-such-program: cannot be started" in err
 
 
 def test_report_without_the_command(traintwice, tmp_path):
-    words = [
-        "replicate",
-        "--replicas",
-        2,
-        "--recipe",
-        "calm=--calm",
-        "--recipe",
-        "base=",
-        "--store",
-        "runs",
-        "-q",
-        "--",
-        *COMMAND,
-    ]
+    recipes = ["--recipe", "calm=--calm", "--recipe", "base="]
+    words = ["replicate", "--replicas", 2, *recipes, "--store", "runs", "-q", *HERE, "--", *COMMAND]
     _, out, _ = traintwice(*words)
     (tmp_path / "train.py").unlink()
     status, again, err = traintwice("report", "runs", "--report", "page")
@@ -129,13 +119,13 @@ def test_report_without_the_command(traintwice, tmp_path):
 
 
 def test_costs_are_in_the_table(traintwice):
-    words = ["replicate", "--replicas", 1, "--store", "runs", "-q", "--", *COMMAND, "--kind", "dear"]
+    words = ["replicate", "--replicas", 1, "--store", "runs", "-q", *HERE, "--", *COMMAND, "--kind", "dear"]
     status, out, err = traintwice(*words)
     assert status == 0, err
     assert "gpu_hours per replica" in " ".join(out.split())
     assert "2.5" in out
     status, _, err = traintwice(
-        "replicate", "--replicas", 1, "--store", "other", "--", *COMMAND, "--kind", "dear", "--costs", "[1]"
+        "replicate", "--replicas", 1, "--store", "other", *HERE, "--", *COMMAND, "--kind", "dear", "--costs", "[1]"
     )
     assert status == 2
     assert "costs.json: expected a JSON object of numbers" in err
@@ -163,13 +153,13 @@ def test_an_array_job(traintwice, tmp_path):
     found = sorted(str(p.relative_to(tmp_path / "runs" / "records")) for p in (tmp_path / "runs" / "records").rglob("*.json"))
     assert found == ["base/0000.json", "calm/0001.json"]
     assert traintwice(*words, "--index", 4, "--", *COMMAND)[0] == 2
-    status, out, _ = traintwice(*words, "--", *COMMAND)
+    status, out, _ = traintwice(*words, *HERE, "--", *COMMAND)
     assert status == 0
     assert "4 of 4 replicas" in out
 
 
 def test_other_code_needs_consent(traintwice, tmp_path):
-    words = ["replicate", "--store", "runs", "-q"]
+    words = ["replicate", "--store", "runs", "-q", *HERE]
     assert traintwice(*words, "--replicas", 1, "--", *COMMAND)[0] == 0
     (tmp_path / "train.py").write_text(TRAIN.replace("2.0", "3.0"))
     status, _, err = traintwice(*words, "--replicas", 2, "--", *COMMAND)
@@ -182,6 +172,25 @@ def test_check_of_a_command(traintwice):
     status, out, _ = traintwice("check", " ".join(COMMAND))
     assert status == 0
     assert "equal predictions" in out
+
+
+UNSEEDED = """
+import random, sys
+import numpy as np
+p = np.random.default_rng(int(sys.argv[1])).random(20)
+p[7] = (p[7] + random.random() + np.random.random()) / 3
+with open(sys.argv[2], "w") as file:
+    print("id,p,y", *[f"{100 + i},{p[i]},{i % 2}" for i in range(20)], sep="\\n", file=file)
+"""
+
+
+def test_check_names_what_a_command_draws_without_a_seed(traintwice, tmp_path):
+    (tmp_path / "unseeded.py").write_text(UNSEEDED)
+    status, out, _ = traintwice("check", f"{sys.executable} unseeded.py {{seed}} {{out}}")
+    assert status == 1
+    for name in ("Python's random", "NumPy's global generator"):
+        assert f"{name} is drawn from without a seed; seed it with {{seed}}" in out
+    assert "(row 107)" in out
 
 
 STUDY = """
@@ -219,7 +228,7 @@ def test_a_study_file_with_a_function(traintwice, tmp_path, monkeypatch):
     assert "4 of 4 replicas" in out
     assert (tmp_path / "page" / "index.html").exists()
     assert traintwice("check", "study.toml", "--row", "calm")[0] == 0
-    status, out, err = traintwice("replicate", "functions_of_study:main", "--recipe", "base=noise=0.5", "--replicas", 2, "-q")
+    status, out, err = traintwice("replicate", "functions_of_study:main", "--recipe", "base=noise=0.5", "--replicas", 1, "-q")
     assert status == 0, err
 
 
@@ -254,18 +263,6 @@ def test_an_other_word_in_braces_stays(traintwice, tmp_path):
         "import sys, json\nassert sys.argv[1] == '{\"lr\": 1}', sys.argv\n"
         "open(sys.argv[2] + '.csv', 'w').write('id,p\\n' + ''.join(f'{i},0.5\\n' for i in range(5)))\n"
     )
-    status, _, err = traintwice(
-        "replicate",
-        "--replicas",
-        1,
-        "--store",
-        "runs",
-        "-q",
-        "--",
-        sys.executable,
-        "echo.py",
-        '{"lr": 1}',
-        "{out}",
-        "{seed:init}",
-    )
+    words = ["replicate", "--replicas", 1, "--store", "runs", "-q", *HERE, "--", sys.executable, "echo.py"]
+    status, _, err = traintwice(*words, '{"lr": 1}', "{out}", "{seed:init}")
     assert status == 0, err

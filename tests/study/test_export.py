@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from traintwice.errors import BadInput, StoreError, UnknownName
 from traintwice.study import Store, gather, run
@@ -29,11 +30,11 @@ def studied(small, tmp_path_factory):
 @pytest.mark.parametrize("row", ["baseline", "ensemble", "logits", "gated", "gates", "mixed", "snapshots", "trunk", "student"])
 def test_the_deployed_model_predicts_what_was_measured(studied, row):
     results, store = studied
-    probs = predict(model_of(results, store, row, 1), results.data.test.inputs)
+    probs = predict(model_of(results, store, row, 1), torch.from_numpy(results.data.test.inputs))
     np.testing.assert_allclose(probs, results[row].test.probs[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("row", ["baseline", "gated", "trunk"])
+@pytest.mark.parametrize("row", ["gated", "trunk"])
 def test_every_format_predicts_the_same(studied, tmp_path, row):
     results, store = studied
     written = export(results, store, row, 0, tmp_path / "out")

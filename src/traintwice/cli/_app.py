@@ -37,10 +37,11 @@ from traintwice.cli._options import (
     PrecisionName,
     Served,
     ServedId,
+    Track,
     Trust,
     Verb,
 )
-from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file
+from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file, trackers_of
 from traintwice.cli._storage import export, fetch, predict, store
 from traintwice.cli._sums import sums
 from traintwice.cli._tune import tune
@@ -148,6 +149,7 @@ def run(
     ] = None,
     against: Served = None,
     against_id: ServedId = None,
+    track: Track = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
 ) -> None:
@@ -165,11 +167,13 @@ def run(
             json=json,
             quiet=quiet,
             jobs=jobs,
+            track=track,
             against=against,
             against_id=against_id,
         )
         return
     require("torch", extra="torch", purpose="training")
+    trackers = trackers_of(track)
     if not no_report:
         require_charts("the report (or pass --no-report)")
     out = None if no_report else report
@@ -201,8 +205,9 @@ def run(
             )
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
             if not isinstance(found, Experiment):
-                if served is not None:
-                    raise BadSpec(f"--against: {study} is a composite study, expected one experiment")
+                for option, value in (("--against", served), ("--track", track)):
+                    if value:
+                        raise BadSpec(f"{option}: {study} is a composite study, expected one experiment")
                 options = RunOptions(
                     train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
                     replicas=replicas, seed=seed, settings=tuple(settings or ()), device=device,
@@ -217,6 +222,8 @@ def run(
     from traintwice.cli._results import show_results
 
     show_results(results, out, as_json=json, served=served)
+    for tracker in trackers:
+        tracker(results)
 
 
 def report(

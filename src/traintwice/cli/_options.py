@@ -122,6 +122,10 @@ Served = Annotated[
     typer.Option("--against", metavar="FILE", help="Predictions of the model in service: compare every recipe with it."),
 ]
 ServedId = Annotated[str | None, typer.Option("--against-id", metavar="COLUMN", help="Column of ids of that file.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="NAME", help="Send measures and report to mlflow, wandb or tensorboard, or NAME=PLACE."),
+]
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 

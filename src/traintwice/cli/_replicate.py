@@ -19,6 +19,7 @@ from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
     from traintwice.compare import Against
+    from traintwice.integrations.trackers import Tracker
     from traintwice.replication import Replication
 
 DEFAULT_REPLICAS = Path("traintwice-replicas")
@@ -71,10 +72,7 @@ def replicate(
     ] = None,
     mix_code: Annotated[bool, typer.Option("--mix-code", help="Allow replicas of different code in one recipe.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Write a report.")] = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option("--track", metavar="NAME", help="Send measures and report to mlflow, wandb or tensorboard, or NAME=PLACE."),
-    ] = None,
+    track: options.Track = None,
     against: options.Served = None,
     against_id: options.ServedId = None,
     reading: Reading = NOTHING_SAID,
@@ -121,7 +119,7 @@ def run_file(
         store, report: as in `replicate`.
         explicit: options that replace settings of the file; None where the user gave none.
         refused: options of `run` that such a file does not have.
-        shown: json, quiet and jobs.
+        shown: json, quiet, jobs, track and the model in service.
     Raises:
         BadSpec: the file or an option is not valid.
     """
@@ -147,14 +145,13 @@ def train_and_show(
     **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
-    from traintwice.integrations.trackers import tracker_of
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
     if against is not None and not against.exists():
         raise BadInput(f"{against}: no such file")
     allow_imports()
-    trackers = [tracker_of(text) for text in track or ()]
+    trackers = trackers_of(track)
     wanted = replicas_of_study(**arguments)
     store = ReplicaStore(path)
     if not quiet:
@@ -179,6 +176,19 @@ def train_and_show(
     if failed:
         print(f"traintwice: {found.failures_in_words()}", file=sys.stderr)
         raise typer.Exit(2)
+
+
+def trackers_of(track: Sequence[str] | None) -> list[Tracker]:
+    """The trackers of ``--track``.
+
+    Raises:
+        BadSpec, UnknownName, MissingExtra: see `traintwice.integrations.trackers.tracker_of`.
+    """
+    if not track:
+        return []
+    from traintwice.integrations.trackers import tracker_of
+
+    return [tracker_of(text) for text in track]
 
 
 def is_replica_store(path: Path) -> bool:

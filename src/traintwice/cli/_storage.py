@@ -124,7 +124,10 @@ def export(
 def predict(
     store: Weights,
     inputs: Annotated[
-        Path, typer.Argument(help="A .npy file of inputs, or a .npz file with arrays inputs and labels (optional).")
+        Path,
+        typer.Argument(
+            help="A .npy file of inputs, or a .npz file with arrays inputs and labels (optional); of several inputs an array of each."
+        ),
     ],
     row: Row,
     replica: Replica = 0,
@@ -146,13 +149,12 @@ def predict(
 
     check_outputs({"--out": out}, [inputs])
     results = load(store, study, trust=trust)
-    x, labels = _read_inputs(inputs)
-    if x.shape[1:] != results.data.shape:
-        raise BadInput(
-            f"{inputs}: got inputs of shape {x.shape[1:]}, expected {results.data.shape}, the shape of the training data"
-        )
+    read, labels = _read_inputs(inputs, results.data.shape)
+    x = as_networks_take_them(read, results.data, str(inputs))
     model = model_of(results, Store(store, create=False), row, replica)
-    probs = predict_with(model, as_networks_take_them(x, results.data))
+    probs = predict_with(model, x)
+    if labels is not None and labels.shape != (len(probs),):
+        raise BadInput(f"{inputs}: labels have shape {labels.shape}, expected one for each of the {len(probs):,} inputs")
     write_predictions(out, probs, ids=np.arange(len(probs)), labels=labels)
     Console().print(f"{len(probs):,} rows: {out}", highlight=False, soft_wrap=True)
 
@@ -225,7 +227,8 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
     return freed, what
 
 
-def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_inputs(path: Path, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
+    """Inputs and labels of a file: an array, or where the training data has several inputs a mapping or a list of them."""
     import numpy as np
 
     try:
@@ -233,13 +236,31 @@ def _read_inputs(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         arrays = {"inputs": found} if isinstance(found, np.ndarray) else dict(found)
     except Exception as error:  # the errors of three libraries have no common class
         raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error}); it may be cut short") from None
-    if "inputs" not in arrays:
-        raise BadInput(f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected an array named inputs")
-    inputs, labels = arrays["inputs"], arrays.get("labels")
-    if inputs.dtype.kind not in "fiub" or inputs.ndim < 2 or not len(inputs):
+    wanted = _names_of_inputs(shape)
+    if missing := [name for name in wanted if name not in arrays]:
         raise BadInput(
-            f"{path}: inputs have dtype {inputs.dtype} and shape {inputs.shape}, expected numbers for at least one example"
+            f"{path}: has the arrays {', '.join(arrays) or 'none'}, expected {'an array' if len(wanted) == 1 else 'arrays'} named "
+            f"{' and '.join(missing)}"
         )
-    if labels is not None and labels.shape != inputs.shape[:1]:
-        raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {len(inputs):,} inputs")
+    for name in wanted:
+        array = arrays[name]
+        if array.dtype.kind not in "fiub" or array.ndim < (2 if wanted == ["inputs"] else 1) or not len(array):
+            raise BadInput(
+                f"{path}: {name} have dtype {array.dtype} and shape {array.shape}, expected numbers for at least one example"
+            )
+    inputs: Any = {name: arrays[name] for name in wanted}
+    if not isinstance(getattr(shape, "shapes", None), dict):
+        inputs = arrays["inputs"] if wanted == ["inputs"] else list(inputs.values())
+    labels, count = None if "labels" in wanted else arrays.get("labels"), len(arrays[wanted[0]])
+    if labels is not None and labels.shape != (count,):
+        raise BadInput(f"{path}: labels have shape {labels.shape}, expected one for each of the {count:,} inputs")
     return inputs, labels
+
+
+def _names_of_inputs(shape: tuple[int, ...]) -> list[str]:
+    """Names of the arrays of inputs: those that a loader gives, NumPy's own for inputs by position, or "inputs" for one."""
+    from traintwice.data import PackedShape
+
+    if not isinstance(shape, PackedShape) or (len(shape.parts) == 1 and shape.parts[0].name is None):
+        return ["inputs"]
+    return [part.name or f"arr_{i}" for i, part in enumerate(shape.parts)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from traintwice.data import Dataset
 from traintwice.engine._building import Weights, build, build_gate, gate_of, load
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
 from traintwice.methods import Method
+from traintwice.nets._unpacked import without_unpacking
 from traintwice.recipes import Recipe
 
 FORMATS = ("safetensors", "pt2", "onnx")
@@ -27,6 +28,9 @@ FORMATS = ("safetensors", "pt2", "onnx")
 
 TOLERANCE = 1e-5
 """Largest difference between the outputs of an exported model and its own."""
+
+NetworkInputs = Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]
+"""Inputs of networks: one tensor ``B ...``, or several by name or by position, as a `traintwice.data.Loader` returns them."""
 
 
 class Deployed(nn.Module):
@@ -36,7 +40,7 @@ class Deployed(nn.Module):
         networks: kept components of every kept set of weights, in order.
         keep: "first", "mean-prob", "mean-logit" or "gate".
         gates: for "gate", one for each kept set of weights, from inputs to logits of the mixture weights.
-    Shapes: inputs ``B ...`` -> probabilities ``B K``.
+    Shapes: inputs ``B ...`` -> probabilities ``B K``. Several inputs are a dict, whose entries the networks get by name, or a tuple.
     """
 
     def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
@@ -71,13 +75,21 @@ class Deployed(nn.Module):
         kept = networks[:: method.components] if method.keep == "first" else networks
         return cls(kept, method.keep, gates).eval()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: NetworkInputs) -> Tensor:
         """Probabilities for a batch."""
-        logits = torch.stack([network(x) for network in self.networks])
+        logits = torch.stack([_output(network, x) for network in self.networks])
         if self.keep != "gate":
             return mix_components(logits, self.keep)
+        if not isinstance(x, Tensor):
+            raise BadInput("Deployed: a gate reads one input, got several")
         weights = torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in self.gates], dim=-1) / len(self.gates)
         return mix_components(logits, self.keep, weights.T)
+
+
+def _output(network: nn.Module, x: NetworkInputs) -> Any:
+    if isinstance(x, Mapping):
+        return network(**x)
+    return network(x) if isinstance(x, Tensor) else network(*x)
 
 
 def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> Tensor:
@@ -97,7 +109,7 @@ def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> 
 
 
 def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
-    """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32."""
+    """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32; it takes inputs as a loader returns them."""
     sets = recipe.averaging.models if recipe.averaging is not None else 1
     networks = [
         network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
@@ -107,26 +119,27 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
     if recipe.method.keep == "gate":
         gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
         load(gates, gate_of(weights))
-    return Deployed.of(recipe.method, networks, gates)
+    return Deployed.of(recipe.method, [without_unpacking(network) for network in networks], gates)
 
 
 @typed
 def export_model(
-    model: nn.Module, inputs: Tensor, out: Path, *, name: str = "model", formats: tuple[str, ...] = FORMATS
+    model: nn.Module, inputs: NetworkInputs, out: Path, *, name: str = "model", formats: tuple[str, ...] = FORMATS
 ) -> dict[str, Path]:
     """Write a model for serving, and check that each file predicts the same.
 
     Args:
         model: from inputs ``B ...`` to one tensor ``B ...``, such as `Deployed`; in evaluation mode, on the CPU.
-        inputs: at least two examples ``N ...``; every file, loaded again, must give the model's own outputs on them.
+        inputs: at least two examples ``N ...``; every file, loaded again, must give the model's own outputs on them. Several inputs are
+            a dict or a tuple, which the model gets as its one argument. ONNX names them as the dict does, or ``x_0``, ``x_1`` ….
         out: directory; created if it does not exist.
         name: of the files, without extension.
         formats: any of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
     Returns:
         Format to file.
     Raises:
-        BadInput: an unknown format, or fewer than two examples. MissingExtra: ONNX is not installed. StoreError: ``out`` cannot be
-        written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
+        BadInput: an unknown format, fewer than two examples, or inputs of different lengths. MissingExtra: ONNX is not installed.
+        StoreError: ``out`` cannot be written. TrainingFailed: an exported model predicts something else (a defect of the exporter).
     """
     for wanted in formats:
         if wanted not in FORMATS:
@@ -134,9 +147,14 @@ def export_model(
     if "onnx" in formats:
         for module in ("onnx", "onnxruntime", "onnxscript"):
             require(module, extra="onnx", purpose="ONNX export")
-    if len(inputs) < 2:
-        raise BadInput(f"inputs: got {len(inputs)} example, expected at least 2: the exporter treats a batch of 1 as a constant")
-    writers: dict[str, Callable[[nn.Module, Tensor, Path], Tensor]] = {
+    examples = {len(each) for each in named_inputs(inputs).values()}
+    if len(examples) != 1:
+        raise BadInput(f"inputs: got {' and '.join(map(str, sorted(examples)))} examples, expected inputs of the same examples")
+    if min(examples) < 2:
+        raise BadInput(
+            f"inputs: got {min(examples)} example, expected at least 2: the exporter treats a batch of 1 as a constant"
+        )
+    writers: dict[str, Callable[[nn.Module, NetworkInputs, Path], Tensor]] = {
         "safetensors": _as_state_dict,
         "pt2": _as_program,
         "onnx": _as_onnx,
@@ -159,7 +177,23 @@ def export_model(
     return written
 
 
-def _as_state_dict(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+def named_inputs(inputs: NetworkInputs) -> dict[str, Tensor]:
+    """Inputs by the names that an ONNX file has for them."""
+    if isinstance(inputs, Tensor):
+        return {"x": inputs}
+    return dict(inputs) if isinstance(inputs, Mapping) else {f"x_{i}": each for i, each in enumerate(inputs)}
+
+
+def each_input(inputs: NetworkInputs, change: Callable[[Tensor], Any]) -> Any:
+    """The same inputs, each changed by a function."""
+    if isinstance(inputs, Tensor):
+        return change(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: change(each) for name, each in inputs.items()}
+    return tuple(map(change, inputs))
+
+
+def _as_state_dict(model: nn.Module, inputs: NetworkInputs, path: Path) -> Tensor:
     # Shared parts are written once for each component: a file of tensors cannot hold two names for one.
     state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in model.state_dict().items()}
     write_whole(path, safetensors.torch.save(state))
@@ -170,25 +204,29 @@ def _as_state_dict(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
     return torch.as_tensor(again(inputs))
 
 
-def _program(model: nn.Module, inputs: Tensor) -> Any:
-    return torch.export.export(model, (inputs[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+def _program(model: nn.Module, inputs: NetworkInputs) -> Any:
+    two = each_input(inputs, lambda each: each[:2])
+    batch = torch.export.Dim("batch")
+    return torch.export.export(model, (two,), dynamic_shapes=(each_input(inputs, lambda _: {0: batch}),))
 
 
-def _as_program(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+def _as_program(model: nn.Module, inputs: NetworkInputs, path: Path) -> Tensor:
     temporary = path.with_name(f".tmp-{path.name}")
     torch.export.save(_program(model, inputs), temporary)
     temporary.replace(path)
     return torch.as_tensor(torch.export.load(path).module()(inputs))
 
 
-def _as_onnx(model: nn.Module, inputs: Tensor, path: Path) -> Tensor:
+def _as_onnx(model: nn.Module, inputs: NetworkInputs, path: Path) -> Tensor:
     import onnxruntime
 
     temporary = path.with_name(f".tmp-{path.name}")
-    torch.onnx.export(_program(model, inputs), dynamo=True, verbose=False).save(temporary)  # type: ignore[union-attr]
+    named = named_inputs(inputs)
+    exported = torch.onnx.export(_program(model, inputs), dynamo=True, verbose=False, input_names=list(named))
+    exported.save(temporary)  # type: ignore[union-attr]
     temporary.replace(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: inputs.numpy()})[0])
+    return torch.from_numpy(session.run(None, {name: each.numpy() for name, each in named.items()})[0])
 
 
 @contextmanager

@@ -1,28 +1,35 @@
 """Measures, logged values and the report page of a study in MLflow, Weights & Biases or TensorBoard.
 
-A tracker is called with a study. Each recipe becomes a run of the tracker: its settings, its measures with their intervals, what
-`Run.log` recorded of every replica by step, and the page. A second call with the same store updates the same runs.
+A tracker is called with the result of `traintwice.replicate` or `traintwice.study.run`. Each recipe becomes a run of the tracker: its
+settings, its measures with their intervals, what `Run.log` recorded of every replica by step (of a study, the training loss), and the
+page. A second call with the same store updates the same runs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from traintwice._typed import typed
 from traintwice.errors import BadSpec, TooFewReplicas, require, unknown
 from traintwice.replication import Replication
 from traintwice.replication._page import logged_values
+from traintwice.types import Estimate
+
+if TYPE_CHECKING:
+    from traintwice.study import Results
 
 __all__ = ["MLflow", "TensorBoard", "TrackedRecipe", "Tracker", "WandB", "tracked", "tracker_of"]
 
-Tracker = Callable[[Replication], None]
+Tracker = Callable[["Replication | Results"], None]
 """Sends a study somewhere."""
 
 BATCH = 1000
@@ -38,15 +45,33 @@ class TrackedRecipe:
 
     Attributes:
         name: of the recipe.
-        settings: of the recipe, and the number of finished replicas.
+        replicas: how many are finished.
+        settings: of the recipe.
         measures: name to number; an estimate gives three: the value, and the bounds as ``_low`` and ``_high``.
         series: name to (step, value) pairs: ``replica_0/loss``.
     """
 
     name: str
+    replicas: int
     settings: Mapping[str, str]
     measures: Mapping[str, float]
     series: Mapping[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What is sent of a study: its name, where it is stored, its recipes, its table in Markdown, and its page."""
+
+    name: str
+    store: Path
+    recipes: Sequence[TrackedRecipe]
+    table: str
+    page: Path
+
+    @property
+    def identity(self) -> str:
+        """The same for every call with one study."""
+        return str(self.store) if self.name == self.store.name else f"{self.store}: {self.name}"
 
 
 @dataclass(frozen=True)
@@ -55,32 +80,32 @@ class MLflow:
 
     Args:
         uri: of the tracking server or folder; None: as MLflow is set up (MLFLOW_TRACKING_URI).
-        experiment: its name; None: the name of the store.
+        experiment: its name; None: the name of the study, or of the store.
     """
 
     uri: str | None = None
     experiment: str | None = None
 
-    def __call__(self, study: Replication) -> None:
+    def __call__(self, study: Replication | Results) -> None:
         require("mlflow", extra="mlflow", purpose="the tracker MLflow")
         from mlflow.entities import Metric, Param
         from mlflow.tracking import MlflowClient
 
-        with _sending(study, "MLflow") as page:
+        with _sending(study, "MLflow") as sent:
             client = MlflowClient(tracking_uri=self.uri)
-            name = self.experiment or study.store.name
+            name = self.experiment or sent.name
             found = client.get_experiment_by_name(name)
             experiment = client.create_experiment(name) if found is None else found.experiment_id
-            for recipe in tracked(study):
-                run = self._run(client, experiment, str(study.store), recipe.name)
+            for recipe in sent.recipes:
+                run = self._run(client, experiment, sent.identity, recipe.name)
                 known = client.get_run(run).data.params
                 client.log_batch(run, params=[Param(k, v) for k, v in recipe.settings.items() if k not in known])
-                client.set_tag(run, "traintwice.replicas", len(study.records.get(recipe.name, {})))
+                client.set_tag(run, "traintwice.replicas", recipe.replicas)
                 series = {**{k: [(0, v)] for k, v in recipe.measures.items()}, **recipe.series}
                 points = [Metric(key, value, 0, step) for key, at in series.items() for step, value in at]
                 for start in range(0, len(points), BATCH):
                     client.log_batch(run, metrics=points[start : start + BATCH])
-                client.log_artifact(run, str(page))
+                client.log_artifact(run, str(sent.page))
                 client.set_terminated(run)
 
     def _run(self, client: Any, experiment: str, store: str, recipe: str) -> str:
@@ -95,7 +120,7 @@ class MLflow:
 
 @dataclass(frozen=True)
 class WandB:
-    """Runs of Weights & Biases, one for each recipe, in a group of the store's name. Needs the extra ``wandb``.
+    """Runs of Weights & Biases, one for each recipe, in a group of the name of the study, or of the store. Needs the extra ``wandb``.
 
     WANDB_MODE=offline keeps the runs on disk, for ``wandb sync``.
 
@@ -107,16 +132,16 @@ class WandB:
     project: str | None = None
     folder: Path | None = None
 
-    def __call__(self, study: Replication) -> None:
+    def __call__(self, study: Replication | Results) -> None:
         require("wandb", extra="wandb", purpose="the tracker WandB")
         import wandb
 
-        with _sending(study, "Weights & Biases") as page:
-            for recipe in tracked(study):
-                identity = hashlib.blake2b(f"{study.store}\0{recipe.name}".encode(), digest_size=8).hexdigest()
+        with _sending(study, "Weights & Biases") as sent:
+            for recipe in sent.recipes:
+                identity = hashlib.blake2b(f"{sent.identity}\0{recipe.name}".encode(), digest_size=8).hexdigest()
                 folder = None if self.folder is None else str(self.folder)
                 with wandb.init(
-                    project=self.project, dir=folder, id=identity, resume="allow", name=recipe.name, group=study.store.name,
+                    project=self.project, dir=folder, id=identity, resume="allow", name=recipe.name, group=sent.name,
                     config=dict(recipe.settings), settings=wandb.Settings(console="off", silent=True),
                 ) as run:  # fmt: skip
                     for name, points in recipe.series.items():
@@ -124,7 +149,7 @@ class WandB:
                         for step, value in points:
                             run.log({name: value, f"{name}/step": step})
                     run.summary.update(dict(recipe.measures))
-                    run.log({"report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})
+                    run.log({"report": wandb.Html(sent.page.read_text(encoding="utf-8"), inject=False)})
 
 
 @dataclass(frozen=True)
@@ -139,13 +164,13 @@ class TensorBoard:
 
     folder: Path | None = None
 
-    def __call__(self, study: Replication) -> None:
+    def __call__(self, study: Replication | Results) -> None:
         require("tensorboardX", extra="tensorboard", purpose="the tracker TensorBoard")
         from tensorboardX import SummaryWriter
 
-        place = Path(self.folder or study.store / "tensorboard")
-        with _sending(study, "TensorBoard") as page:
-            for recipe in tracked(study):
+        with _sending(study, "TensorBoard") as sent:
+            place = Path(self.folder or sent.store / "tensorboard")
+            for recipe in sent.recipes:
                 folder = place / recipe.name
                 for old in folder.glob("events.out.tfevents.*.traintwice"):
                     old.unlink()
@@ -156,8 +181,8 @@ class TensorBoard:
                         for step, value in points:
                             writer.add_scalar(name, value, step)
                     writer.add_text("settings", "  \n".join(f"{key}: {value}" for key, value in recipe.settings.items()), 0)
-                    writer.add_text("study", study.sheet().to_markdown(), 0)
-            (place / page.name).write_bytes(page.read_bytes())
+                    writer.add_text("study", sent.table, 0)
+            (place / sent.page.name).write_bytes(sent.page.read_bytes())
 
 
 TRACKERS: Mapping[str, Callable[[str | None], Tracker]] = {
@@ -189,45 +214,77 @@ def tracker_of(text: str) -> Tracker:
 
 
 @typed
-def tracked(study: Replication) -> list[TrackedRecipe]:
+def tracked(study: Replication | Results) -> list[TrackedRecipe]:
     """What trackers show of every recipe of a study, for a tracker of your own. Values that are not finite are left out."""
-    found = []
-    for recipe in study.recipes:
-        records = study.records.get(recipe, {})
-        settings: dict[str, Any] = next((record["settings"] for record in records.values()), {})
-        measures = {"seconds_per_replica": sum(r["seconds"] for r in records.values()) / len(records)} if records else {}
-        try:
-            for name, estimate in study.measure(recipe).items():
-                measures |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-        except TooFewReplicas:
-            pass
-        series = {
-            f"replica_{replica}/{name}": points
-            for name, by_recipe in logged_values({recipe: records}).items()
-            for replica, points in by_recipe[recipe].items()
-        }
-        found.append(
-            TrackedRecipe(
-                recipe,
-                {key: str(value)[:LONGEST_SETTING] for key, value in settings.items()},
-                {name: value for name, value in measures.items() if math.isfinite(value)},
-                dict(sorted(series.items())),
-            )
-        )
-    return found
+    if isinstance(study, Replication):
+        return [_of_replication(study, recipe) for recipe in study.recipes]
+    return [_of_results(study, row) for row in study.rows]
+
+
+def _of_replication(study: Replication, recipe: str) -> TrackedRecipe:
+    records = study.records.get(recipe, {})
+    settings: dict[str, Any] = next((record["settings"] for record in records.values()), {})
+    try:
+        measures: dict[str, Estimate] = dict(study.measure(recipe).items())
+    except TooFewReplicas:
+        measures = {}
+    series = {
+        f"replica_{replica}/{name}": points
+        for name, by_recipe in logged_values({recipe: records}).items()
+        for replica, points in by_recipe[recipe].items()
+    }
+    return _tracked(recipe, [record["seconds"] for record in records.values()], settings, measures, series)
+
+
+def _of_results(study: Results, row: str) -> TrackedRecipe:
+    from traintwice.specs import encode
+    from traintwice.study import MEASURES
+
+    result = study[row]
+    settings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in encode(result.recipe).items()}
+    measures = {metric.definition.name: found for metric in MEASURES if (found := study.estimate(metric, row)) is not None}
+    series = {
+        f"replica_{replica}/loss": [(step, loss) for step, loss in enumerate(points, start=1) if loss is not None]
+        for replica, points in result.losses.items()
+    }
+    return _tracked(row, [record["seconds"] for record in result.records], settings, measures, series)
+
+
+def _tracked(
+    name: str,
+    seconds: Sequence[float],
+    settings: Mapping[str, Any],
+    measures: Mapping[str, Estimate],
+    series: Mapping[str, list[tuple[int, float]]],
+) -> TrackedRecipe:
+    numbers = {"seconds_per_replica": statistics.mean(seconds)} if seconds else {}
+    for measure, estimate in measures.items():
+        numbers |= {measure: estimate.value, f"{measure}_low": estimate.low, f"{measure}_high": estimate.high}
+    return TrackedRecipe(
+        name,
+        len(seconds),
+        {key: str(value)[:LONGEST_SETTING] for key, value in settings.items()},
+        {key: value for key, value in numbers.items() if math.isfinite(value)},
+        dict(sorted(series.items())),
+    )
 
 
 @contextmanager
-def _sending(study: Replication, tracker: str) -> Iterator[Path]:
-    """The report page of a study, as a file for as long as it is needed.
+def _sending(study: Replication | Results, tracker: str) -> Iterator[_Sent]:
+    """What is sent of a study; its page is a file for as long as it is needed.
 
     Raises:
         BadSpec: the tracker failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        page = study.report(folder)
+        if isinstance(study, Replication):
+            name, table, page = study.store.name, study.sheet().to_markdown(), study.report(folder)
+        else:
+            from traintwice.report import write
+
+            name, table, page = study.experiment.name, study.table().to_markdown(), write(study, folder)
         try:
-            yield page.rename(page.with_name("traintwice.html"))
+            yield _Sent(name, study.store, tracked(study), table, page.rename(page.with_name("traintwice.html")))
         except Exception as error:  # of a library that writes to a disk or a server
             reason = (str(error).strip().splitlines() or [""])[0]
             raise BadSpec(

@@ -39,6 +39,7 @@ class SameSeed(Shown):
         equal: the predictions are equal, bit for bit.
         churn: share of rows whose predicted label differs; None for numbers of a regression.
         largest: largest absolute difference of two predictions.
+        where: the row of that difference, by its id, or its number where rows have no ids; None where the predictions are equal.
         unseeded: global generators that the training draws from without seeding them.
         hash_seed: the predictions are equal with a fixed PYTHONHASHSEED, and differ otherwise.
     """
@@ -48,6 +49,7 @@ class SameSeed(Shown):
     equal: bool
     churn: float | None
     largest: float
+    where: str | None = None
     unseeded: tuple[str, ...] = ()
     hash_seed: bool = False
 
@@ -59,10 +61,9 @@ class SameSeed(Shown):
             )
         else:
             share = "" if self.churn is None else f"{100 * self.churn:.3g} % of the rows change their answer, and "
-            verdict = f"Two trainings with the same seed differ: {share}predictions differ by up to {self.largest:.3g}."
-        causes = [
-            f"{name} is drawn from without a seed; seed it (run.seed_everything()) or use run.rng()" for name in self.unseeded
-        ]
+            verdict = f"Two trainings with the same seed differ: {share}predictions differ by up to {self.largest:.3g} (row {self.where})."
+        how = "seed it with {seed}" if self.name.startswith("command ") else "seed it (run.seed_everything()) or use run.rng()"
+        causes = [f"{name} is drawn from without a seed; {how}" for name in self.unseeded]
         if self.hash_seed:
             causes.append(
                 f"the order of sets or hashes matters: with {HASH_SEED}=0 the predictions are equal; sort what comes out of sets"
@@ -106,14 +107,14 @@ def check_same_seed(
     )
     with tempfile.TemporaryDirectory() as folder, closing(Processes(jobs, threads=threads)) as pool:
         first, second = _two(pool, wanted.task("base", 0, ReplicaStore(folder)), Path(folder), "1", "2")
-        equal, churn, largest = _difference(first.answers, second.answers)
+        equal, churn, largest, where = _difference(first.answers, second.answers)
         hash_seed = False
         if not equal:
             again = _two(pool, wanted.task("base", 0, ReplicaStore(folder)), Path(folder), "0", "0")
             hash_seed = _difference(again[0].answers, again[1].answers)[0]
     unseeded = tuple(name for name, after in first.generators.items() if second.generators.get(name) != after)
     rows = sum(len(answers.values) for answers in first.answers.values())
-    return SameSeed(wanted.trainer.name, rows, equal, churn, largest, unseeded, hash_seed)
+    return SameSeed(wanted.trainer.name, rows, equal, churn, largest, where, unseeded, hash_seed)
 
 
 def _two(pool: Processes, task: Task, folder: Path, *hash_seeds: str) -> list[Outcome]:
@@ -131,22 +132,25 @@ def _two(pool: Processes, task: Task, folder: Path, *hash_seeds: str) -> list[Ou
     return outcomes
 
 
-def _difference(first: Mapping[str, Answers], second: Mapping[str, Answers]) -> tuple[bool, float | None, float]:
-    """Whether two answers are equal, the share of rows with another label, and the largest difference."""
+def _difference(first: Mapping[str, Answers], second: Mapping[str, Answers]) -> tuple[bool, float | None, float, str | None]:
+    """Whether two answers are equal, the share of rows with another label, the largest difference, and its row."""
     if {s: a.shape() for s, a in first.items()} != {s: a.shape() for s, a in second.items()}:
         raise TrainingFailed(
             "two trainings with the same seed return other rows, or rows in another order; return a table with a column of ids, and "
             "the same rows each time"
         )
-    changed, rows, largest, equal, numbers = 0, 0, 0.0, True, False
+    changed, rows, largest, where, equal, numbers = 0, 0, 0.0, None, True, False
     for split, one in first.items():
         a, b = (_by_id(answers) for answers in (one, second[split]))
         equal = equal and np.array_equal(a, b)
-        largest = max(largest, float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max()))
+        apart = np.abs(a.astype(np.float64) - b.astype(np.float64)).reshape(len(a), -1).max(axis=1)
+        if apart.max() > largest:
+            row, largest = int(apart.argmax()), float(apart.max())
+            where = f"{row if one.ids is None else np.sort(one.ids)[row]}{f' of {split}' if split else ''}"
         numbers = numbers or (a.ndim == 1 and a.dtype.kind == "f")
         labels = [values.argmax(axis=1) if values.ndim == 2 else values for values in (a, b)]
         changed, rows = changed + int((labels[0] != labels[1]).sum()), rows + len(a)
-    return equal, None if numbers else changed / rows, largest
+    return equal, None if numbers else changed / rows, largest, where
 
 
 def _by_id(answers: Answers) -> np.ndarray:

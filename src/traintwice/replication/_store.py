@@ -200,7 +200,9 @@ class ReplicaStore:
             StoreError: the directory cannot be written.
         """
         try:
-            with self._lock():
+            with self._lock() as alone:
+                if alone:
+                    self._clear(recipe)
                 if self.record(recipe, replica) is not None:
                     return None
                 reason = outcome.reason or self._differs(outcome)
@@ -281,14 +283,22 @@ class ReplicaStore:
         write_whole(path, _json(content))
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Held while a replica is written. Where the file system has no locks, writing goes on without one: files are whole anyway."""
+    def _lock(self) -> Iterator[bool]:
+        """Held while a replica is written; yields whether it is held. Without locks of the file system files are whole all the same."""
         with (self.path / ".lock").open("w") as file:
+            held = False
             with suppress(ImportError, OSError):
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+                held = True
+            yield held
+
+    def _clear(self, recipe: str) -> None:
+        """Delete what killed writers left of a recipe: only the holder of the lock writes there."""
+        for kind in ("predictions", "records", "failures"):
+            for path in (self.path / kind / recipe).rglob(".*"):
+                path.unlink(missing_ok=True)
 
 
 def is_replica_store(path: str | os.PathLike[str]) -> bool:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-import random
-import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from traintwice._user_errors import reason_of, traceback_of
 from traintwice.replication._answers import Answers, KnownRows, answers_of
+from traintwice.replication._generators import drawn_generators
 from traintwice.replication._replica_run import Run
 from traintwice.replication._trainers import Reference, Trainer
 
@@ -74,27 +70,11 @@ def perform(task: Task) -> Outcome:
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
         trainer = task.trainer.loaded()
-        before = _scrambled_generators() if task.watch else {}
-        returned = trainer.train(run)
-        after = _generators() if task.watch else {}
+        watched: AbstractContextManager[dict[str, str]] = drawn_generators() if task.watch else nullcontext({})
+        with watched as drawn:
+            returned = trainer.train(run)
         seconds = time.perf_counter() - started
         answers = answers_of(returned, task.test)
     except (Exception, SystemExit) as error:
         return Outcome({}, time.perf_counter() - started, reason_of(error), traceback_of(error), run.history)
-    drawn = {name: digest for name, digest in after.items() if before.get(name) != digest}
     return Outcome(answers, seconds, history=run.history, costs=run.costs, generators=drawn)
-
-
-def _scrambled_generators() -> dict[str, str]:
-    """`_generators`, after PyTorch's was given a seed of the system: the others start from one, PyTorch's from a constant."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].seed()
-    return _generators()
-
-
-def _generators() -> dict[str, str]:
-    """Digests of the states of the global generators."""
-    states: dict[str, Any] = {"Python's random": random.getstate(), "NumPy's global generator": np.random.get_state()}  # noqa: NPY002
-    if "torch" in sys.modules:
-        states["PyTorch's global generator"] = sys.modules["torch"].get_rng_state().numpy().tobytes()
-    return {name: hashlib.blake2b(pickle.dumps(state), digest_size=16).hexdigest() for name, state in states.items()}

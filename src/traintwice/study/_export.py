@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from traintwice.data import Dataset, PackedShape, Split
-from traintwice.engine._deployed import FORMATS, Deployed, deployed, export_model
+from traintwice.data._packed import Part, packed
+from traintwice.engine._deployed import FORMATS, Deployed, NetworkInputs, deployed, each_input, export_model, named_inputs
 from traintwice.engine._reading import Inputs
-from traintwice.errors import BadInput, BadSpec
+from traintwice.errors import BadInput
+from traintwice.nets._unpacked import unpacked
 from traintwice.study._results import Results
 from traintwice.study._store import Store
 
@@ -32,23 +37,53 @@ CHECKED = 1000
 """Largest number of test examples on which an exported model is compared with the stored one."""
 
 
-def as_networks_take_them(inputs: np.ndarray, data: Dataset) -> np.ndarray:
-    """Inputs ``N ...`` in float32: bytes are scaled as in the data set, numbers are unchanged."""
-    if isinstance(data.shape, PackedShape):
-        raise BadSpec(
-            f"{data.name}: has several inputs or whole numbers, which export and predict do not take; train with --save-weights and "
-            "load the weights into your own module"
+def as_networks_take_them(inputs: Any, data: Dataset, where: str = "inputs") -> NetworkInputs:
+    """Inputs in the types of networks: bytes are scaled as in the data set, other numbers are unchanged.
+
+    Args:
+        inputs: an array ``N ...``; of data with several inputs a mapping or a sequence of arrays.
+        data: the training data.
+        where: the beginning of messages.
+    Raises:
+        BadInput: the training data has other inputs, or inputs of other shapes.
+    """
+    shape = data.shape
+    if not isinstance(shape, PackedShape):
+        if inputs.shape[1:] != shape:
+            raise BadInput(f"{where}: got inputs of shape {inputs.shape[1:]}, expected {shape}, the shape of the training data")
+        scaling = data.train.scaling if inputs.dtype == np.uint8 else None
+        unlabelled = Split(
+            np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling
         )
-    scaling = data.train.scaling if inputs.dtype == np.uint8 else None
-    unlabelled = Split(np.asarray(inputs, dtype=np.uint8 if scaling else np.float32), np.zeros(len(inputs), np.int64), scaling)
-    return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs))).numpy()
+        return Inputs(unlabelled, torch.float32).of(torch.arange(len(inputs)))
+    if isinstance(inputs, Mapping) and {*inputs} == {part.name for part in shape.parts}:
+        inputs = {str(part.name): inputs[str(part.name)] for part in shape.parts}
+    found = packed(inputs, where)
+    if found is None or found[1] != shape.parts:
+        got = f"one array of {inputs.dtype}" if found is None else _in_words(found[1])
+        raise BadInput(f"{where}: got {got}, expected {_in_words(shape.parts)}, the inputs of the training data")
+    return by_part(found[0], shape)
+
+
+def by_part(rows: np.ndarray, shape: PackedShape) -> NetworkInputs:
+    """The inputs of packed rows ``N bytes``."""
+    values = unpacked(torch.from_numpy(rows), shape.parts)
+    if shape.parts[0].name is not None:
+        return {str(part.name): each for part, each in zip(shape.parts, values, strict=True)}
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _in_words(parts: Sequence[Part]) -> str:
+    return ", ".join(f"{part.name or f'input {i}'} {part.dtype} {part.shape}" for i, part in enumerate(parts))
 
 
 @torch.no_grad()
-def predict(model: Deployed, inputs: np.ndarray, *, batch_size: int = 1024) -> np.ndarray:
+def predict(model: Deployed, inputs: NetworkInputs, *, batch_size: int = 1024) -> np.ndarray:
     """Probabilities ``N K`` in float32 for inputs ``N ...`` as networks take them."""
-    x = torch.from_numpy(np.asarray(inputs, dtype=np.float32))
-    return torch.cat([model(part) for part in torch.split(x, batch_size)]).numpy()
+    examples = len(next(iter(named_inputs(inputs).values())))
+    starts = range(0, examples, batch_size)
+    parts = (itemgetter(slice(at, at + batch_size)) for at in starts)
+    return torch.cat([model(each_input(inputs, part)) for part in parts]).numpy()
 
 
 def export(
@@ -69,5 +104,6 @@ def export(
     """
     model = model_of(results, store, row, replica)
     first = np.arange(min(len(results.data.test), CHECKED))
-    test = torch.from_numpy(as_networks_take_them(results.data.test.rows(first), results.data))
+    rows, shape = results.data.test.rows(first), results.data.shape
+    test = by_part(rows, shape) if isinstance(shape, PackedShape) else as_networks_take_them(rows, results.data)
     return export_model(model, test, out, name=f"{row.replace(' ', '-')}-{replica:04d}", formats=formats)

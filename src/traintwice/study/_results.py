@@ -56,6 +56,7 @@ class Results:
         data: its data set.
         rows: by name, in the experiment's order; the first is the baseline.
         diverged: row name to the replicas that diverged, each with the reason.
+        store: directory of the replicas.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Results:
         data: Dataset,
         rows: dict[str, RowResult],
         diverged: DivergedReplicas | None = None,
+        store: Path = Path(),
     ) -> None:
         self.experiment = experiment
         self.data = data
         self.rows = rows
         self.diverged = diverged or {}
+        self.store = store
         self._measured: dict[tuple[str, str, bool], Measurement] = {}
 
     def __getitem__(self, row: str) -> RowResult:
@@ -287,7 +290,7 @@ def gather(experiment: Experiment, store: Store, data: Dataset) -> Results:
             f"{experiment.baseline}: {len(diverged[experiment.baseline])} of {experiment.replicas} replicas diverged (replica {first[0]}: "
             f"{first[1]}); a comparison needs at least two replicas of the baseline"
         )
-    return Results(experiment, data, rows, diverged)
+    return Results(experiment, data, rows, diverged, store.path)
 
 
 def _plain(difference: Difference) -> dict[str, Any]:

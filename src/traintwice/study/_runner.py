@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from math import ceil
@@ -60,6 +60,7 @@ def run(
     mix_code: bool = False,
     save_weights: bool = False,
     checkpoint: Every = EVERY_MINUTE,
+    trackers: Sequence[Callable[[Results], object]] = (),
 ) -> Results:
     """Train the replicas that the store does not have, and return the results of all replicas.
 
@@ -71,6 +72,7 @@ def run(
         mix_code: allow replicas of different versions of your code (networks, loaders, losses by import path) together.
         save_weights: store the weights of all networks, to export them or to start from them; replicas without are trained again.
         checkpoint: how often a training in progress is saved, to resume after an interruption.
+        trackers: functions that get the results at the end, such as `traintwice.integrations.trackers.MLflow`.
     Returns:
         The results. Number of processes, group size and interruptions change no bit of them; with the vectorised engine on a CPU,
         they are the same up to rounding.
@@ -89,7 +91,10 @@ def run(
     for finished in train_missing(experiment, data, store, made, checkpoint=checkpoint):
         if finished.note:
             warnings.warn(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}", stacklevel=2)
-    return gather(experiment, store, data)
+    results = gather(experiment, store, data)
+    for tracker in trackers:
+        tracker(results)
+    return results
 
 
 @typed
