@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from other_arrays import EACH_LIBRARY
 
 import traintwice.predictions._predictions as predictions_module
+from other_arrays import EACH_LIBRARY
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import ALL, Accumulator, MeanOf, RatioOf

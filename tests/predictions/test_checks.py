@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from other_arrays import EACH_LIBRARY
 
+from other_arrays import EACH_LIBRARY
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 

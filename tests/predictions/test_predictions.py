@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from other_arrays import CONVERTERS, EACH_LIBRARY
 
 import traintwice.predictions._predictions as module
+from other_arrays import CONVERTERS, EACH_LIBRARY
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import accuracy, churn, delta_label, log_loss
 from traintwice.predictions import Predictions

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,7 @@ def number(m: int) -> Expression:
     return Expression(f"x{m}", lambda rows: to_numpy(rows.block.scores[m]), is_truth=False)
 
 
+@cache
 def distance(a: int, b: int, classes: int | None) -> Expression:
     """Distance between the predictions of models a and b: total variation; 0 or 1 for labels only (``classes`` None)."""
     if classes is None:
@@ -126,7 +128,8 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
     return Expression(f"(({sql}) / 2)", compute, is_truth=False)
 
 
-def unstable(models: Sequence[int], classes: int | None) -> Expression:
+@cache
+def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
     """The instability of a row, see `traintwice.compare.instability`, of the old recipe's models."""
     from traintwice.compare._changed_rows import instability
 
