@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._arguments import check_level
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
@@ -72,6 +73,7 @@ class Against(Shown):
         return {found.recipe: found for found in self.recipes}[recipe]
 
 
+@typed
 def compare_with_served(
     served: str,
     answers: np.ndarray,

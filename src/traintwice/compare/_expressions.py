@@ -11,6 +11,7 @@ import numpy as np
 
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
+from traintwice.predictions._columns import WIDE
 
 
 class RowValues:
@@ -120,6 +121,8 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
     if classes == 2:
         return (score(a) - score(b)).size()
     sql = " + ".join(f"abs(p{a}_{k} - p{b}_{k})" for k in range(classes))
+    if classes > WIDE:
+        sql = f"list_sum(list_transform(range(1, {classes + 1}), lambda k: abs(p{a}[k]::DOUBLE - p{b}[k])))"
 
     def compute(rows: RowValues) -> np.ndarray:
         probs = to_numpy(rows.block.by_class)
@@ -142,6 +145,9 @@ def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
     else:
         means = [f"({' + '.join(f'p{m}_{k}' for m in models)}) / {len(models)}" for k in range(classes)]
         ordered = f"list_reverse_sort([{', '.join(means)}])"
+        if classes > WIDE:
+            summed = " + ".join(f"p{m}[k]::DOUBLE" for m in models)
+            ordered = f"list_reverse_sort(list_transform(range(1, {classes + 1}), lambda k: ({summed}) / {len(models)}))"
         sql = f"(1 - abs({means[1]} - {means[0]}))" if classes == 2 else f"(1 - (({ordered})[1] - ({ordered})[2]))"
 
     def compute(rows: RowValues) -> np.ndarray:

@@ -39,6 +39,7 @@ class Deployed(nn.Module):
     Shapes: inputs ``B ...`` -> probabilities ``B K``.
     """
 
+    @typed
     def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)

@@ -58,6 +58,7 @@ class Results:
         diverged: row name to the replicas that diverged, each with the reason.
     """
 
+    @typed
     def __init__(
         self,
         experiment: Experiment,

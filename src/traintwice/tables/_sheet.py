@@ -9,6 +9,7 @@ from html import escape
 from importlib import import_module
 
 from traintwice._formatting import columns_of, cut, pad, plain_markdown, wrap
+from traintwice._typed import typed
 from traintwice.tables._table import Table
 
 NARROWEST = 40
@@ -148,6 +149,7 @@ SHEETS = {
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""
 
 
+@typed
 def sheet_of(result: object) -> Sheet:
     """The sheet of a result of `traintwice.compare`."""
     module, _, function = SHEETS[type(result).__name__].rpartition(".")
