@@ -3,12 +3,12 @@ worker processes."""
 
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from scipy.special import softmax
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
@@ -18,8 +18,13 @@ from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
 from traintwice.predictions import Summary
 from traintwice.types import Estimate
 
-# As in the worker processes: two threads change bits, and fight with the tests that run beside them.
-torch.set_num_threads(1)
+WITH_TORCH = find_spec("torch") is not None
+"""False where the measure wing is tested alone: make oldest and make newest."""
+if WITH_TORCH:
+    import torch
+
+    # As in the worker processes: two threads change bits, and fight with the tests that run beside them.
+    torch.set_num_threads(1)
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -29,10 +34,11 @@ collect_ignore = ["engines"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _studies_in_this_process():
-    from in_process import in_process
-
     with pytest.MonkeyPatch.context() as patch:
-        in_process(patch)
+        if WITH_TORCH:
+            from in_process import in_process
+
+            in_process(patch)
         yield
 
 

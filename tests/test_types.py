@@ -1,8 +1,11 @@
 import json
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
+from traintwice._typed import fits
 from traintwice.types import TARGET_IN_WORDS, Estimate, plain_number
 
 
@@ -32,3 +35,10 @@ def test_json_has_neither_nan_nor_infinity():
 
 def test_plain_number_leaves_the_rest_alone():
     assert [plain_number(x) for x in (1, "a", None, True)] == [1, "a", None, True]
+
+
+def test_a_sequence_of_settings_is_neither_an_array_nor_a_set():
+    from traintwice.gates import Budget
+
+    assert fits([], Sequence[Budget])
+    assert not any(fits(of, Sequence[Budget]) for of in (np.zeros((2, 2)), {1}, (n for n in ())))

@@ -7,11 +7,11 @@ import inspect
 import numbers
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from traintwice.errors import BadInput, BadSpec
 
@@ -203,20 +203,28 @@ def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
             return (
                 isinstance(value, Iterable)
                 and not isinstance(value, str | bytes | Mapping)
+                and (hasattr(value, "__getitem__") or not issubclass(origin, Sequence))
                 and _fits_an_array(value, get_args(kind))
             )
+    if is_typeddict(kind):
+        return isinstance(value, Mapping)
     if not isinstance(kind, type) or kind in (object, Any):
         return True
     if getattr(kind, "_is_protocol", False):
         return not isinstance(value, UNFIT) and not isinstance(value, type) and not _lacking(value, kind)
-    return isinstance(value, kind) or not (dataclasses.is_dataclass(kind) or kind.__module__.startswith("traintwice"))
+    return isinstance(value, kind) or not _is_of_ours(kind)
+
+
+def _is_of_ours(kind: Any) -> bool:
+    """Whether a hint is a dataclass or a class of this package."""
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or kind.__module__.startswith("traintwice"))
 
 
 def _fits_an_array(value: Any, of: tuple[Any, ...]) -> bool:
     """The same for an array where a list is expected: it has an axis, and its entries have the type by their dtype."""
     wanted, axes = KINDS.get(of[0]) if of else None, getattr(value, "ndim", 1)
     if wanted is None:
-        return axes > 0
+        return axes > 0 and not (of and _is_of_ours(of[0]) and not all(fits(item, of[0]) for item in value))
     return axes == 1 and getattr(getattr(value, "dtype", None), "kind", wanted[0]) in wanted
 
 

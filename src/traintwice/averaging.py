@@ -98,6 +98,7 @@ class Snapshots:
 
 
 @dataclass(frozen=True)
+@typed
 class StartInterpolation:
     """Weights between those of the model that the training started from and those at its end.
 

@@ -15,6 +15,7 @@ __all__ = ["Component", "OwnBatches", "Sample"]
 
 
 @dataclass(frozen=True)
+@typed
 class Sample:
     """A random sample of the training examples, drawn once.
 

@@ -128,6 +128,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
+@typed
 class Group:
     """Parameters with settings of their own.
 
@@ -150,6 +151,7 @@ class Group:
 
 
 @dataclass(frozen=True)
+@typed
 class ParameterGroups:
     """An optimiser with other settings for some parameters; a parameter belongs to the first group whose pattern it matches.
 

@@ -16,7 +16,7 @@ from traintwice._recipe_checks import (
     check_views,
     has_own_losses,
 )
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
 from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging, StartInterpolation
 from traintwice.components import Component, OwnBatches, Sample
@@ -46,6 +46,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
+@typed
 class Earlier:
     """An earlier model: a training starts from its weights, or learns from its predictions.
 

@@ -4,9 +4,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import diff, instability
-from traintwice.compare._changed_rows import Reviews, name_of
+from traintwice.compare._changed_rows import Reviews, name_of, row_columns
 from traintwice.errors import BadInput
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, open_predictions
 
 
 def read(path, by="id"):
@@ -181,3 +181,16 @@ class TestFile:
 )
 def test_names_of_classes(label, names, expected):
     assert name_of(label, names) == expected
+
+
+@pytest.mark.parametrize("form", ["list", "columns"])
+@pytest.mark.parametrize("olds", [(0,), (0, 1)])
+def test_rows_of_many_classes(form, olds, tmp_path):
+    probs = np.random.default_rng(0).dirichlet(np.ones(150), (2, 7))
+    columns = [f"c{k}" for k in range(150)]
+    tables = [{"id": np.arange(7), **({"q": p} if form == "list" else dict(zip(columns, p.T, strict=True)))} for p in probs]
+    with open_predictions(tables, probs="q" if form == "list" else columns) as files:
+        files.write(tmp_path / "rows.parquet", row_columns(files, olds))
+    found = read(tmp_path / "rows.parquet")
+    assert_allclose(found["distance"], np.abs(probs[0] - probs[1]).sum(axis=1) / 2)
+    assert_allclose(found["instability"], instability(probs[list(olds)]))

@@ -2,15 +2,14 @@
 
 import pickle
 
-import array_api_strict
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import traintwice.predictions._predictions as predictions_module
+from other_arrays import EACH_LIBRARY
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import ALL, Accumulator, MeanOf, RatioOf
@@ -64,7 +63,7 @@ def test_docstring_says_what_it_must(metric):
 
 
 @EVERY
-@pytest.mark.parametrize("convert", [torch.from_numpy, array_api_strict.asarray], ids=["torch", "strict"])
+@EACH_LIBRARY
 def test_reads_any_array(metric, convert, draw):
     probs, labels = arrays_for(metric, draw)
     p, other = made(metric, probs, labels), made(metric, convert(probs), convert(labels))

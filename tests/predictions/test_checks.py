@@ -2,11 +2,10 @@
 
 import re
 
-import array_api_strict
 import numpy as np
 import pytest
-import torch
 
+from other_arrays import EACH_LIBRARY
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 
@@ -58,7 +57,7 @@ def test_message(probs, labels, weights, message):
         Predictions(probs, labels, weights)
 
 
-@pytest.mark.parametrize("convert", [torch.from_numpy, array_api_strict.asarray], ids=["torch", "strict"])
+@EACH_LIBRARY
 @pytest.mark.parametrize("case", ["nan", "negative", "sum", "label out of range", "negative weight", "negative vote"])
 def test_the_message_does_not_depend_on_the_kind_of_array(convert, case):
     probs, labels, weights, message = CASES[case]

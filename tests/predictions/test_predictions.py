@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 import traintwice.predictions._predictions as module
+from other_arrays import CONVERTERS, EACH_LIBRARY
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import accuracy, churn, delta_label, log_loss
 from traintwice.predictions import Predictions
@@ -72,17 +72,18 @@ def test_one_replica_has_nothing_to_compare_with(probs):
         churn(probs[:1])
 
 
-def test_labels_and_weights_may_be_numpy_or_lists_beside_another_kind_of_predictions(probs):
+@EACH_LIBRARY
+def test_labels_and_weights_may_be_numpy_or_lists_beside_another_kind_of_predictions(convert, probs):
     y = np.arange(10) % 4
     for labels, weights in ((y, np.ones(10)), (y.tolist(), [1.0] * 10)):
-        p = Predictions(torch.from_numpy(probs), labels, weights)
+        p = Predictions(convert(probs), labels, weights)
         assert accuracy(p) == accuracy(probs, y)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint16])
 def test_labels_of_any_integer_type(probs, kind):
     y = (np.arange(10) % 4).astype(kind)
-    for convert in (np.asarray, torch.from_numpy):
+    for convert in (np.asarray, *CONVERTERS.values()):
         p = Predictions(convert(probs), convert(y))
         assert log_loss(p) == pytest.approx(log_loss(probs, y.astype(int)), rel=1e-14)
         assert delta_label(p) == pytest.approx(delta_label(probs, y.astype(int)), rel=1e-14)
@@ -90,6 +91,7 @@ def test_labels_of_any_integer_type(probs, kind):
 
 
 def test_tensors_that_track_gradients_are_read(probs):
+    torch = pytest.importorskip("torch")
     tracked = torch.from_numpy(probs).requires_grad_()
     assert churn(tracked) == churn(probs)
 
@@ -101,7 +103,8 @@ def test_predicted_label_is_the_first_of_the_largest(K, kind):
     probs = rng.integers(1, 4, (2, 5000, K)).astype(np.float64)  # many ties
     probs = (probs / probs.sum(axis=2, keepdims=True)).astype(kind)
     assert_array_equal(Predictions(probs).votes, probs.argmax(axis=2))
-    assert_array_equal(Predictions(torch.from_numpy(probs)).votes, probs.argmax(axis=2))
+    if "torch" in CONVERTERS:  # the other library has no float16
+        assert_array_equal(Predictions(CONVERTERS["torch"](probs)).votes, probs.argmax(axis=2))
     assert Predictions(probs).votes.dtype == (np.uint8 if K <= 256 else np.int64)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from traintwice import metrics
+from traintwice._typed import typed
 from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
 from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
@@ -73,6 +74,7 @@ class Against(Shown):
         return {found.recipe: found for found in self.recipes}[recipe]
 
 
+@typed
 def compare_with_served(
     served: str,
     answers: np.ndarray,

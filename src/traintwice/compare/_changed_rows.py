@@ -15,6 +15,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
+from traintwice.predictions._predictions import top_two
 from traintwice.predictions._session import literal
 from traintwice.types import Array
 
@@ -50,8 +51,8 @@ def instability(predictions: Predictions | Array) -> np.ndarray:
     if reason is not None:
         raise BadInput(f"instability: {reason}")
     if p.has_probs:
-        ordered = np.sort(to_numpy(p.mean), axis=0)
-        return np.asarray(1.0 - (ordered[-1] - ordered[-2]))
+        first, second = top_two(to_numpy(p.mean).T)
+        return np.asarray(1.0 - (first - second))
     votes = to_numpy(p.votes)
     same = to_numpy(same_vote(np, votes)).astype(np.int64)
     first = same.argmax(axis=0)
@@ -167,7 +168,7 @@ def row_columns(files: AlignedPredictions, olds: Sequence[int]) -> dict[str, str
     found = {key: f"{texts}[v{m} + 1]" if texts else f"v{m}" for m, key in enumerate(("old", "new"))}
     found |= {"changed": changed(0, 1).sql, "distance": distance(0, 1, classes).sql}
     if no_instability(files.has_probs, False, len(olds)) is None:
-        found["instability"] = unstable(olds, classes).sql
+        found["instability"] = unstable(tuple(olds), classes).sql
     return found
 
 

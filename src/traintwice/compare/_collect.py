@@ -145,7 +145,7 @@ class DiffAccumulator:
         if self.tolerances.quantities:
             self.tolerances.add(rows)
         far = rows((number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes))
-        shaky = None if self.reviews is None else rows(unstable(self.olds, self.classes))
+        shaky = None if self.reviews is None else rows(unstable(tuple(self.olds), self.classes))
         if self.options.listed:
             self.largest.add(block, places, far, far, shaky)
         if self.regression:

@@ -27,6 +27,7 @@ MOST_REPLICAS = 10_000
 """Largest number of replicas that is searched."""
 
 
+@typed
 def replica_variance(measurement: Measurement | Summary) -> float:
     """Replica part V_J of the variance: what another draw of M replicas would change, on these examples.
 
@@ -47,6 +48,7 @@ def replica_variance(measurement: Measurement | Summary) -> float:
     return _summary(measurement).replica_variance
 
 
+@typed
 def example_variance(measurement: Measurement | Summary) -> float:
     """Example part V_E of the variance: what another draw of examples (or clusters) would change, with these replicas.
 
@@ -68,6 +70,7 @@ def example_variance(measurement: Measurement | Summary) -> float:
     return _summary(measurement).example_variance
 
 
+@typed
 def interval(measurement: Measurement | Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
     """The number with its interval.
 
@@ -247,6 +250,7 @@ class Gap:
         return replace(found, more_replicas=more)
 
 
+@typed
 def paired(first: Measurement, second: Measurement) -> Gap:
     """The difference first − second, replica m of one paired with replica m of the other.
 

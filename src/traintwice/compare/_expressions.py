@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
+from traintwice.predictions._columns import WIDE
 
 
 class RowValues:
@@ -110,6 +112,7 @@ def number(m: int) -> Expression:
     return Expression(f"x{m}", lambda rows: to_numpy(rows.block.scores[m]), is_truth=False)
 
 
+@cache
 def distance(a: int, b: int, classes: int | None) -> Expression:
     """Distance between the predictions of models a and b: total variation; 0 or 1 for labels only (``classes`` None)."""
     if classes is None:
@@ -118,6 +121,8 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
     if classes == 2:
         return (score(a) - score(b)).size()
     sql = " + ".join(f"abs(p{a}_{k} - p{b}_{k})" for k in range(classes))
+    if classes > WIDE:
+        sql = f"list_sum(list_transform(range(1, {classes + 1}), lambda k: abs(p{a}[k]::DOUBLE - p{b}[k])))"
 
     def compute(rows: RowValues) -> np.ndarray:
         probs = to_numpy(rows.block.by_class)
@@ -126,7 +131,8 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
     return Expression(f"(({sql}) / 2)", compute, is_truth=False)
 
 
-def unstable(models: Sequence[int], classes: int | None) -> Expression:
+@cache
+def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
     """The instability of a row, see `traintwice.compare.instability`, of the old recipe's models."""
     from traintwice.compare._changed_rows import instability
 
@@ -139,6 +145,9 @@ def unstable(models: Sequence[int], classes: int | None) -> Expression:
     else:
         means = [f"({' + '.join(f'p{m}_{k}' for m in models)}) / {len(models)}" for k in range(classes)]
         ordered = f"list_reverse_sort([{', '.join(means)}])"
+        if classes > WIDE:
+            summed = " + ".join(f"p{m}[k]::DOUBLE" for m in models)
+            ordered = f"list_reverse_sort(list_transform(range(1, {classes + 1}), lambda k: ({summed}) / {len(models)}))"
         sql = f"(1 - abs({means[1]} - {means[0]}))" if classes == 2 else f"(1 - (({ordered})[1] - ({ordered})[2]))"
 
     def compute(rows: RowValues) -> np.ndarray:

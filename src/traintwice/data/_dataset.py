@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._packed import PackedShape
 from traintwice.errors import BadInput
 
@@ -18,6 +19,7 @@ LARGEST_VOCABULARY = 2**24
 
 
 @dataclass(frozen=True)
+@typed
 class Columns:
     """Names of the columns of a table, in the order of the numbers of a row.
 
@@ -113,6 +115,7 @@ class TableShape(tuple[int, ...]):
 
 
 @dataclass(frozen=True)
+@typed
 class Scaling:
     """Conversion of bytes to numbers: (byte / 255 − mean) / std, channel by channel.
 

@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Source, Split
 from traintwice.errors import BadInput, BadSpec
 
 
 @dataclass(frozen=True)
+@typed
 class Days:
     """The data of one day of a chain of retrains, from a source with dates.
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.components import Sample
 from traintwice.data import Dataset, Loaded
 from traintwice.engine._building import stream_of
@@ -38,6 +39,7 @@ class Batch:
     trained: Tensor | None = None
 
 
+@typed
 def training_rows(recipe: Recipe, examples: int, *, seed: int, replica: int) -> np.ndarray:
     """Places of a replica's training examples in the training split, in order; all of them where the recipe draws no sample.
 

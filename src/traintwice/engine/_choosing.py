@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine._execution import DEFAULT_EXECUTION, Execution
 from traintwice.engine._groups.vectorised import tried
@@ -66,6 +67,7 @@ class Choice:
     reason: str
 
 
+@typed
 def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTION) -> Choice:
     """The engine that trains a recipe. It does not depend on the number of replicas.
 
@@ -98,6 +100,7 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
     return chosen
 
 
+@typed
 def with_chosen_engine(recipe: Recipe, data: Dataset, execution: Execution) -> Execution:
     """The same execution by the engine of `choose`."""
     return replace(execution, engine=choose(recipe, data, execution).engine)
@@ -185,6 +188,7 @@ def least_places(recipe: Recipe, data: Dataset, execution: Execution) -> int:
     return places_of(recipe, data, execution) or (2 if execution.engine == "stacked" else 1)
 
 
+@typed
 def group_size(recipe: Recipe, data: Dataset, execution: Execution) -> int:
     """Replicas that an engine trains at once.
 

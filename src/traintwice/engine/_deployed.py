@@ -43,6 +43,7 @@ class Deployed(nn.Module):
     Shapes: inputs ``B ...`` -> probabilities ``B K``. Several inputs are a dict, whose entries the networks get by name, or a tuple.
     """
 
+    @typed
     def __init__(self, networks: Sequence[nn.Module], keep: str, gates: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)

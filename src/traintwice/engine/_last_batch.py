@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from traintwice._typed import typed
 from traintwice.data import Dataset, Loaded
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, Factory, Network, enter_dropout
@@ -30,6 +31,7 @@ def evened_out(recipe: Recipe, data: Dataset) -> bool:
     return True
 
 
+@typed
 def note_on_last_batch(recipe: Recipe, data: Dataset) -> str | None:
     """What a user has to know of the last mini-batch, in words; None for nothing."""
     if not evened_out(recipe, data):

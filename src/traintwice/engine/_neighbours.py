@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 
 BLOCK = 1024
 """Examples whose distances to all others are computed at once."""
 
 
+@typed
 def neighbour_shares(points: Tensor, labels: Tensor, classes: int, neighbours: int, among: Tensor | None = None) -> Tensor:
     """Share of each class among the labels of the nearest examples.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from traintwice._typed import typed
 from traintwice.data import Dataset
 from traintwice.engine._choosing import places_of
 from traintwice.engine._execution import LOOP, Execution
@@ -56,6 +57,7 @@ class Numerics:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@typed
 def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads: int = 1) -> Numerics:
     """Numerics of the training of a recipe on this machine by a chosen engine; all engines but loop work on one thread.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._inputs import top_k_cautions
 from traintwice.losses._loss import Need
@@ -16,6 +17,7 @@ from traintwice.losses._probabilities import at_least_single
 
 
 @dataclass(frozen=True)
+@typed
 class LogitDifference:
     r"""Difference between the logits of a network and of a reference, for the reference's highest classes: mean over the batch, sum over
     components.

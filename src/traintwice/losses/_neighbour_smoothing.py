@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses._inputs import check_fraction, mean_over_classes, teacher_probs
 from traintwice.losses._loss import Need, ScheduledLoss
@@ -15,6 +16,7 @@ from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
+@typed
 class NeighbourSmoothing(ScheduledLoss):
     r"""Cross entropy with locally adaptive label smoothing: mean over the batch, sum over components.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.losses._over_processes import sum_over_processes
 from traintwice.losses._parts import IGNORED, not_zero, parts_of_components, positions, shared_part, weights_like
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+@typed
 class Outputs:
     """The outputs of the components of one replica (or of several at once) on one mini-batch.
 

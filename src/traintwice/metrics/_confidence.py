@@ -14,6 +14,9 @@ from traintwice.metrics._means import weights_of
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
+MOST_BINS = 10**6
+"""More bins than this say no more and take memory."""
+
 
 @dataclass(frozen=True)
 class ConfidenceBins:
@@ -42,7 +45,7 @@ def confidence_bins(predictions: Predictions | Array, *, bins: int = 10) -> Conf
     Returns:
         `ConfidenceBins`; share · churn summed over bins is `churn`.
     Raises:
-        TooFewReplicas: one replica. BadInput: fewer than one bin, or predicted labels instead of probabilities.
+        TooFewReplicas: one replica. BadInput: fewer than one bin or more than a million, or predicted labels instead of probabilities.
     Source:
         CH eq. (5) and Fig. 2 left. Ours: churn by bin.
     Example:
@@ -52,8 +55,8 @@ def confidence_bins(predictions: Predictions | Array, *, bins: int = 10) -> Conf
     """
     p = Predictions.of(predictions)
     p.require_pairs("confidence bins")
-    if bins < 1:
-        raise BadInput(f"confidence_bins: got {bins} bins, expected at least 1")
+    if not 1 <= bins <= MOST_BINS:
+        raise BadInput(f"confidence_bins: got {bins} bins, expected 1 to {MOST_BINS:,}")
     edges = np.arange(bins + 1) / bins
     weights = weights_of(p)
     weights = np.ones(p.examples) if weights is None else weights

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
 
 
@@ -152,6 +153,7 @@ class SeededDraws(nn.Module):
             return self.network(*inputs, **named)
 
 
+@typed
 def enter_dropout(network: nn.Module, rng: np.random.Generator) -> bool:
     """Make the dropout layers of a network draw from ``rng``, one after the other; returns whether there are any."""
     layers = [module for module in network.modules() if isinstance(module, Dropout | SeededDraws)]

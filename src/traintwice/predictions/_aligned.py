@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import Classes
 from traintwice.predictions._columns import WIDE, family
@@ -77,11 +78,13 @@ class BlockReader:
 
     def _ranges(self, rows: int) -> Iterator[tuple[int, str, int]]:
         """The first row, a FROM item with columns as in the matcher's source, and the number of rows of each range."""
-        if self._views[0].predictions == ("h",) or self._matcher.alignment is None or self._matcher.alignment.order == "joined":
-            self._matcher.stage()
-        size = self._block_rows()
-        if (self._classes or 0) > WIDE:
+        size, wide, alignment = self._block_rows(), (self._classes or 0) > WIDE, self._matcher.alignment
+        if wide:
             size *= max(1, min(QUERY_ELEMENTS // (size * len(self._views) * (self._classes or 1)), LEAST_ROWS // size))
+        drawn, joined = self._views[0].predictions == ("h",), alignment is None or alignment.order == "joined"
+        scanned = any(view.source.row != "rowid" for view in self._views)
+        if drawn or joined or (wide and scanned and rows > size):  # a range of a Parquet file decodes all lists before it
+            self._matcher.stage()
         for start in range(0, rows, size):
             yield start, self._matcher.source((start, min(start + size, rows))), min(size, rows - start)
 
@@ -161,6 +164,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         connection: the DuckDB connection in which the SQL of `relation` can be run.
     """
 
+    @typed
     def __init__(
         self,
         session: Session,

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
@@ -22,6 +23,7 @@ from traintwice.predictions._sources import TableWithArrays
 __all__ = ["from_arrays"]
 
 
+@typed
 def from_arrays(models: Sequence[Any], **reading: Unpack[Reading]) -> Predictions:
     """The rows of several models that are arrays, one array or `Predictions` each.
 

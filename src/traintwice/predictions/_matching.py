@@ -95,8 +95,8 @@ class Matcher:
             if view.predictions[0] in ("x", "h"):
                 columns[f"{view.predictions[0]}{m}"] = f"{view.predictions[0]}_{m}"
                 continue
-            if (view.layout.classes or 0) > WIDE and view.predictions[0] == "l":
-                columns[f"p{m}"] = f"l_{m}"
+            if (view.layout.classes or 0) > WIDE:
+                columns[f"p{m}"] = f"l_{m}" if view.predictions == ("l",) else f"[{', '.join(view.probabilities(f'_{m}'))}]"
             else:
                 columns |= {f"p{m}_{k}": sql for k, sql in enumerate(view.probabilities(f"_{m}"))}
             columns[f"v{m}"] = view.vote(f"_{m}")

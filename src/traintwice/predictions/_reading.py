@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast, get_args, get_type_hints
 
-from traintwice._typed import LONGEST
+from traintwice._typed import LONGEST, typed
 from traintwice.errors import BadInput, unknown
 
 __all__ = ["OPTIONS", "Option", "Reading", "reading_of"]
@@ -144,6 +144,7 @@ EXCLUSIVE = (
 )
 
 
+@typed
 def reading_of(given: Mapping[str, Any]) -> Reading:
     """Options with every key filled in; names of columns become tuples.
 

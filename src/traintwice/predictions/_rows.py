@@ -152,6 +152,7 @@ class Rows:
         waived: how many rows the last pass left out for that.
     """
 
+    @typed
     def __init__(
         self,
         source: AlignedPredictions | Predictions,

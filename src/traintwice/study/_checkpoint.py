@@ -18,6 +18,7 @@ from typing import Any, TypedDict, cast
 import safetensors.torch
 
 from traintwice._files import write_whole
+from traintwice._typed import typed
 from traintwice.engine import Numerics, State, Stateful
 from traintwice.errors import BadSpec
 from traintwice.specs import digest
@@ -42,6 +43,7 @@ class _Record(TypedDict):
 
 
 @dataclass(frozen=True)
+@typed
 class Every:
     """How often a training in progress is saved.
 

@@ -59,6 +59,7 @@ class Results:
         store: directory of the replicas.
     """
 
+    @typed
     def __init__(
         self,
         experiment: Experiment,

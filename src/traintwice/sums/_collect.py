@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Unpack
 
 from traintwice._addresses import is_address
+from traintwice._typed import typed
 from traintwice.errors import BadInput, require
 from traintwice.predictions._columns import Source, family
 from traintwice.predictions._database import DatabaseTable
@@ -25,6 +26,7 @@ WITHOUT = ("draws", "time", "positive", "logits", "regression", "correct", "answ
 """Options of reading that the query does not have."""
 
 
+@typed
 def collect(old: Any, new: Any, *, on: Any, thresholds: Sequence[float] = (), **reading: Unpack[Reading]) -> Sums:
     r"""Sums over the rows of two models, made by the engine that has the rows.
 

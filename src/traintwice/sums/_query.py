@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from traintwice._typed import typed
 from traintwice.compare._operating import check_thresholds
 from traintwice.errors import BadInput, require, unknown
 from traintwice.predictions._session import literal
@@ -27,6 +28,7 @@ ROLES = ("label", "weight", "by", "cluster")
 PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 
+@typed
 def query(
     old: str,
     new: str,

@@ -9,6 +9,8 @@ from html import escape
 from importlib import import_module
 
 from traintwice._formatting import columns_of, cut, pad, plain_markdown, wrap
+from traintwice._typed import typed
+from traintwice.errors import BadInput
 from traintwice.tables._table import Table
 
 NARROWEST = 40
@@ -148,8 +150,11 @@ SHEETS = {
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""
 
 
+@typed
 def sheet_of(result: object) -> Sheet:
-    """The sheet of a result of `traintwice.compare`."""
+    """The sheet of a result of `traintwice.compare`. Raises `BadInput` for anything else."""
+    if type(result).__name__ not in SHEETS:
+        raise BadInput(f"result: got a {type(result).__name__}, expected a result of traintwice: {', '.join(SHEETS)}")
     module, _, function = SHEETS[type(result).__name__].rpartition(".")
     made: Sheet = getattr(import_module(module), function)(result)
     return made
