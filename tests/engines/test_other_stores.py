@@ -42,7 +42,9 @@ def gs(environment, local):
     from gcp_storage_emulator.server import create_server
 
     environment.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{(port := free_port())}")
-    environment.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # asks for the kind of a bucket, which the emulator does not know
+    environment.setenv(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # asks for the kind of a bucket, which the emulator does not know
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket="preds")
     server.start()
     filled("gs", local)
@@ -188,7 +190,7 @@ def test_only_ranges_are_read(store, monkeypatch, expected):
 
 def test_names_that_are_not_there(store):
     for name in (f"{store}/none.parquet", store.replace("preds", "nowhere") + "/old.parquet"):
-        with pytest.raises(BadInput, match="not found|access is refused") as caught:
+        with pytest.raises(BadInput, match=r"not found|access is refused") as caught:
             compare(name, f"{store}/old.parquet")
         assert str(caught.value).startswith(f"{name}: ")
         assert "\n" not in str(caught.value)

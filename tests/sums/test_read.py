@@ -90,7 +90,10 @@ BAD = {
     "text": (lambda x: x.set_column(7, "total", pa.array(["many"] * len(x))), "a cell of the column total is not a number"),
     "another state": (lambda x: changed(x, SUM, state="'2/0/0'"), "cannot be 'sum by country .*2/0/0'"),
     "another group": (lambda x: changed(x, SUM, name="'planet'"), "cannot be 'sum by planet"),
-    "another threshold": (lambda x: changed(x, "kind = 'sum' AND part = 'threshold'", value="'0.25'"), "cannot be 'sum threshold 0.25"),
+    "another threshold": (
+        lambda x: changed(x, "kind = 'sum' AND part = 'threshold'", value="'0.25'"),
+        "cannot be 'sum threshold 0.25",
+    ),
     "another kind": (lambda x: changed(x, SUM, kind="'mean'"), "cannot be 'mean by"),
     "a slice missing": (
         lambda x: x.filter(pc.fill_null(pc.not_equal(x["value"], "BR"), True)),

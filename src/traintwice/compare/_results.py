@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._shown import Drawn, fields_of
+from traintwice.errors import no_entry
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import Summary
 from traintwice.types import Estimate, plain_number
@@ -445,7 +446,7 @@ class Diff(Drawn):
         for quality in self.quality:
             if quality.name == name:
                 return quality.change
-        raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
+        raise no_entry("measure", name, [*(m.name for m in self.measures), *(q.name for q in self.quality)], self.left_out)
 
 
 def worst(answers: tuple[Answer, ...]) -> Answer:

@@ -214,9 +214,7 @@ class Rows:
         if not self._names:
             raise BadInput(f"{self.path}: the log has no results of items. Expected at least one; did the run finish?")
 
-    def _one(
-        self, kind: str, task: str, asked: str | None, available: Mapping[str, int], warnings: Sequence[str] = ()
-    ) -> str:
+    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int], warnings: Sequence[str] = ()) -> str:
         """The one scorer or filter of a task."""
         where = f"{self.path}{f', task {task!r}' if task else ''}"
         if not available:
