@@ -21,8 +21,8 @@ test: $(VENV)/.dev check  ## lint, types, tests
 test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides
 	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations tests/replication/test_guide.py \
 	  tests/replication/test_ray.py tests/replication/test_bad_code.py src/traintwice/integrations
-# Object stores, Delta, Iceberg and PostgreSQL: real servers on the loopback, in an environment of their own, without torch.
-test-engines: $(ENGINES)/.ready  ## tests against S3, web, Delta, Iceberg and PostgreSQL
+# Real servers on the loopback, in an environment of their own, without torch. What the system lacks (PostgreSQL, Java, npm) is named and skipped.
+test-engines: $(ENGINES)/.ready  ## tests against S3, Google, Azure, Hugging Face, web, Delta, Iceberg, PostgreSQL and Spark
 	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
 
 check: $(VENV)/.dev  ## lint and types only
@@ -87,6 +87,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml reproduction/pyproject.toml constrai
 $(ENGINES)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(ENGINES)
 	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[engines]'
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(ENGINES) azurite; \
+	else echo "make: npm is not installed, so tests of Azure are skipped" >&2; fi
 	@touch $@
 
 $(VENV)/.data: $(VENV)/.demo

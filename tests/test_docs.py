@@ -15,7 +15,18 @@ OWN_TESTS = (
     "docs/start/evaluation-logs.md",
     *(
         f"docs/guides/{name}.md"
-        for name in ("deployed", "elsewhere", "jax", "ray", "replicate", "slurm", "torchrun", "warehouse")
+        for name in (
+            "daily-retrains",
+            "deployed",
+            "elsewhere",
+            "jax",
+            "notebook",
+            "ray",
+            "replicate",
+            "slurm",
+            "torchrun",
+            "warehouse",
+        )
     ),
     *ADAPTERS,
 )

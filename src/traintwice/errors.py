@@ -5,7 +5,7 @@ A message states what came, what was expected and what to do. The command line p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -121,6 +121,13 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", liste
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
     return UnknownName(f"no {kind} named {name!r}. {advice}{' ' + hint if hint else ''}")
+
+
+def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
+    """The `KeyError` of a result that has no such measure or recipe: why the entry was left out, or similar names."""
+    return KeyError(
+        f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
+    )
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:

@@ -37,3 +37,8 @@ def test_a_missing_file_is_one_error(pair, traintwice):
     status, _, err = traintwice("tokens", pair[0], "nothing.kld")
     assert status == 2
     assert "nothing.kld: no such file" in err
+
+
+def test_a_measure_that_is_not_there(pair):
+    with pytest.raises(KeyError, match=r"no measure named 'kl_meen'\. Did you mean 'kl_mean'"):
+        diff_tokens(*pair)["kl_meen"]

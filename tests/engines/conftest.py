@@ -18,7 +18,10 @@ from two_models import SECRET, compare, free_port, model, numbers, write  # noqa
 from command_line import traintwice  # noqa: E402, F401
 
 LAKE = Path(tempfile.mkdtemp(prefix="traintwice-lake-"))
-os.environ |= {  # pyiceberg reads these when it is imported
+os.environ |= {  # pyiceberg and huggingface_hub read these when they are imported
+    "HF_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HOME": str(LAKE / "hf"),
     "PYICEBERG_CATALOG__LOCAL__TYPE": "sql",
     "PYICEBERG_CATALOG__LOCAL__URI": f"sqlite:///{LAKE / 'catalog.db'}",
     "PYICEBERG_CATALOG__LOCAL__WAREHOUSE": f"file://{LAKE}",

@@ -107,7 +107,6 @@ def test_several_models(put):
         ("s3://preds/half.parquet", "s3://preds/half.parquet: reading"),
         ("s3://preds/empty.parquet", "is empty .0 bytes"),
         ("s3://preds/short.npz", "short.npz: cannot be read as npz"),
-        ("gs://preds/old.parquet", "gs:// needs gcsfs. Install it with: pip install"),
         ("ftp://host/old.parquet", "unknown scheme 'ftp'; expected"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Every command and example of docs/start/evaluation-logs.md runs as it is written."""
+"""Every command and example of docs/start/evaluation-logs.md and docs/guides/quantised.md runs as it is written."""
 
 import json
 import re
@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from command_line import _command_built_once, traintwice  # noqa: F401  (fixtures)
-from log_files import lm_eval
+from log_files import llama_cpp, lm_eval
 
-PAGE = (Path(__file__).parents[2] / "docs" / "start" / "evaluation-logs.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
-COMMANDS += re.findall(r"`(traintwice measure [^`]*)`", PAGE)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "start" / "evaluation-logs.md").read_text()
+BOTH = PAGE + (DOCS / "guides" / "quantised.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", BOTH, flags=re.DOTALL) for line in block.splitlines()]
+COMMANDS = list(dict.fromkeys(COMMANDS)) + re.findall(r"`(traintwice measure [^`]*)`", PAGE)
 
 
 @pytest.fixture
@@ -30,6 +32,9 @@ def logs(tmp_path):
                 ok = bool(rng.random() < 0.7)
                 row = {"doc": {"id": i}, "metrics": {"exact_match": ok}, "filtered_resps": [str(i + (not ok))], "target": str(i)}
                 file.write(json.dumps({**row, "id": i, "ok": ok, "text": str(i + (not ok))}) + "\n")
+    tokens, logits = rng.integers(0, 12, (3, 9)), rng.normal(size=(3, 4, 12))
+    for name, noise in (("base", 0), ("quantised", 0.1)):
+        llama_cpp(tmp_path / f"{name}.kld", logits + noise * rng.normal(size=logits.shape), tokens)
     return tmp_path
 
 

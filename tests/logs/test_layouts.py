@@ -178,6 +178,12 @@ def test_run_of_inspect_that_did_not_finish(tmp_path):
     assert found.warnings == ("log: the status of the run is 'started'; samples may be missing.",)
 
 
+def test_run_of_inspect_that_failed(tmp_path):
+    path = eval_log(tmp_path / "log", scorers=(), status="error")
+    with pytest.raises(BadInput, match=r"no row has a score .* the status of the run is 'error'; samples may be missing"):
+        read_log(path)
+
+
 def test_large_samples_and_attachments_of_inspect(tmp_path):
     import zipfile
 

@@ -92,7 +92,7 @@ def test_the_gate():
         "needs the rows": Budget("auc", min=-0.1),
         r"needs the rows.*": Budget("swapped(10)", max=0.1),
         "by slice: needs the rows": Budget("log_loss", max=0.1, by="country"),
-        "retrains": Budget("churn", max=1.5, against="times floor"),
+        "a noise floor needs the rows of retrains": Budget("churn", max=1.5, against="times floor"),
     }
     for message, budget in bad.items():
         with pytest.raises(BadInput, match=message):

@@ -1,4 +1,4 @@
-"""The query of sums: every dialect parses it, names are names and never code, and options that cannot be are refused."""
+"""The query of sums: it means the same in every dialect, names are names and never code, and options that cannot be are refused."""
 
 import re
 from typing import get_args
@@ -6,6 +6,7 @@ from typing import get_args
 import duckdb
 import pytest
 import sqlglot
+from models import database, model
 
 from traintwice.errors import BadInput, UnknownName
 from traintwice.predictions._session import identifier
@@ -21,18 +22,36 @@ OPTIONS = {
     "weight": "w",
     "thresholds": [0.5],
 }
+TABLES = ("analytics.pred_v1", "(SELECT * FROM pred WHERE day = '2026-01-02')")
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """A database with both tables of `OPTIONS`, and the lines of the query in DuckDB's own SQL."""
+    with database() as connection:
+        connection.execute("CREATE SCHEMA analytics")
+        for seed, name in ((1, "analytics.pred_v1"), (2, "pred")):
+            connection.register("rows_of_one", model(seed, rows=100, labelled="all"))
+            connection.execute(f"CREATE TABLE {name} AS SELECT *, '2026-01-02' AS day FROM rows_of_one")
+        text = query(*TABLES, dialect="duckdb", **OPTIONS)
+        yield connection, read(connection.sql(text).to_arrow_table()).lines
 
 
 @pytest.mark.parametrize("dialect", get_args(Dialect))
-def test_every_dialect_parses_it(dialect):
-    text = query("analytics.pred_v1", "(SELECT * FROM pred WHERE day = '2026-01-02')", dialect=dialect, **OPTIONS)
+def test_every_dialect_means_the_same(dialect, tables):
+    """The text is read back in its dialect; its translation into DuckDB's SQL gives the lines of DuckDB's own query."""
+    text = query(*TABLES, dialect=dialect, **OPTIONS)
     (tree,) = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
-    assert tree.sql(dialect=dialect) == sqlglot.parse_one(tree.sql(dialect=dialect), read=dialect).sql(dialect=dialect)
-    tables = {table.sql(dialect=dialect) for table in tree.find_all(sqlglot.exp.Table)}
-    assert any(t.startswith("analytics.pred_v1 AS t0") for t in tables)
+    names = {table.sql(dialect=dialect) for table in tree.find_all(sqlglot.exp.Table)}
+    assert any(t.startswith("analytics.pred_v1 AS t0") for t in names)
     assert text.count("pred_v1") == 2  # each table is read once; the other mention is the description
     quoted = {"bigquery": "`country`", "spark": "`country`", "databricks": "`country`", "snowflake": "(country"}
     assert quoted.get(dialect, '"country"') in text
+    connection, expected = tables
+    found = read(connection.sql(tree.sql(dialect="duckdb", copy=False)).to_arrow_table()).lines
+    assert found.keys() == expected.keys()
+    for key, numbers in expected.items():
+        assert found[key] == pytest.approx(numbers, rel=1e-12), key
 
 
 def test_names_in_snowflake_fold_unless_they_are_quoted():

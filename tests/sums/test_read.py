@@ -90,7 +90,10 @@ BAD = {
     "text": (lambda x: x.set_column(7, "total", pa.array(["many"] * len(x))), "a cell of the column total is not a number"),
     "another state": (lambda x: changed(x, SUM, state="'2/0/0'"), "cannot be 'sum by country .*2/0/0'"),
     "another group": (lambda x: changed(x, SUM, name="'planet'"), "cannot be 'sum by planet"),
-    "another threshold": (lambda x: changed(x, "part = 'threshold'", value="'0.25'"), "cannot be 'sum threshold 0.25"),
+    "another threshold": (
+        lambda x: changed(x, "kind = 'sum' AND part = 'threshold'", value="'0.25'"),
+        "cannot be 'sum threshold 0.25",
+    ),
     "another kind": (lambda x: changed(x, SUM, kind="'mean'"), "cannot be 'mean by"),
     "a slice missing": (
         lambda x: x.filter(pc.fill_null(pc.not_equal(x["value"], "BR"), True)),
@@ -99,7 +102,7 @@ BAD = {
     "no checks": (lambda x: x.filter(pc.not_equal(x["kind"], "check")), "lines are missing: no check"),
     "no clusters": (lambda x: x.filter(pc.not_equal(x["kind"], "units")), "lines are missing: the number of clusters"),
     "too many rows": (
-        lambda x: changed(x, "kind = 'check' AND state = 'rows'", n=3),
+        lambda x: changed(x, "kind = 'check' AND part = 'old' AND state = 'rows'", n=3),
         "400 rows are compared, and the tables have 3",
     ),
     "nothing": (lambda x: x.slice(0, 0), "has no line of kind 'format'"),

@@ -1,7 +1,7 @@
 """Rows that cannot be compared are refused in the words that files are refused with."""
 
-import duckdb
 import pytest
+from models import database
 
 from traintwice import diff
 from traintwice.errors import TraintwiceError
@@ -46,7 +46,6 @@ CASES = {
 def said(tmp_path_factory):
     """What comparisons by sums and by files of the same tables say."""
     folder = tmp_path_factory.mktemp("tables")
-    connection = duckdb.connect()
 
     def said(case, **how):
         sql, options = CASES[case]
@@ -69,8 +68,8 @@ def said(tmp_path_factory):
                 found.append(getattr(error, "without_cells", str(error)).partition("; row contents are hidden")[0])
         return [f if not isinstance(f, str) else f.replace(f"{folder}/", "").replace(".parquet", "") for f in found]
 
-    yield said
-    connection.close()
+    with database() as connection:
+        yield said
 
 
 @pytest.mark.parametrize("case", CASES)

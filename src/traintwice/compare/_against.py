@@ -15,7 +15,7 @@ from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
 from traintwice.compare._options import check_level
 from traintwice.compare._shown import Shown
 from traintwice.compare._wording import REPLICAS
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, no_entry
 from traintwice.metrics import Measurement
 from traintwice.metrics._definition import influence_variance, leave_one_out, to_numpy
 from traintwice.metrics._means import MeanOf
@@ -71,7 +71,10 @@ class Against(Shown):
     level: float
 
     def __getitem__(self, recipe: str) -> RecipeAgainst:
-        return {found.recipe: found for found in self.recipes}[recipe]
+        found = {one.recipe: one for one in self.recipes}
+        if recipe not in found:
+            raise no_entry("recipe", recipe, found)
+        return found[recipe]
 
 
 @typed

@@ -16,7 +16,7 @@ from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._replicas import in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._temperature import Matched, MatchedTemperature
-from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
+from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined, no_entry
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import Definition
 from traintwice.metrics._identical import IdenticalReplicas
@@ -113,6 +113,8 @@ class Measures(Mapping[str, Estimate], Shown):
     matched: Matched | None = field(default=None)
 
     def __getitem__(self, name: str) -> Estimate:
+        if name not in self.estimates:
+            raise no_entry("measure", name, self.estimates)
         return self.estimates[name]
 
     def __iter__(self) -> Iterator[str]:

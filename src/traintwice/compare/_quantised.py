@@ -13,7 +13,7 @@ import numpy as np
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval
 from traintwice.compare._shown import Shown
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, no_entry
 from traintwice.logs._quantised import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
@@ -68,7 +68,10 @@ class TokenDiff(Shown):
 
     def __getitem__(self, name: str) -> TokenMeasure:
         """A measure by its name."""
-        return next(m for m in self.measures if m.name == name)
+        found = {measure.name: measure for measure in self.measures}
+        if name not in found:
+            raise no_entry("measure", name, found)
+        return found[name]
 
 
 @typed

@@ -13,7 +13,7 @@ from traintwice._typed import typed
 from traintwice.compare._estimates import Difference, gap, interval
 from traintwice.compare._options import check_level, distinct
 from traintwice.compare._shown import Shown
-from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.errors import BadInput, TooFewReplicas, Undefined, no_entry
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import Unit
 from traintwice.metrics._identical import IdenticalReplicas
@@ -84,7 +84,7 @@ class RecipeComparison(Shown):
         for measured in self.measures:
             if measured.name == name:
                 return measured
-        raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
+        raise no_entry("measure", name, [m.name for m in self.measures], self.left_out)
 
 
 @typed

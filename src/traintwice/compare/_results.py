@@ -10,6 +10,7 @@ from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, 
 from traintwice.compare._shown import Drawn
 from traintwice.compare._slice_types import Slice
 from traintwice.compare._wording import Wording, wording
+from traintwice.errors import no_entry
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import Summary
 from traintwice.types import Estimate
@@ -203,7 +204,7 @@ class Diff(Drawn):
         for quality in self.quality:
             if quality.name == name:
                 return quality.change
-        raise KeyError(name if name not in self.left_out else f"{name}: {self.left_out[name]}")
+        raise no_entry("measure", name, [*(m.name for m in self.measures), *(q.name for q in self.quality)], self.left_out)
 
 
 def worst(answers: tuple[Answer, ...]) -> Answer:

@@ -168,7 +168,7 @@ class Rows:
         *,
         model: str | None = None,
         versions: Mapping[str, str] | None = None,
-        warnings: Iterable[str] = (),
+        warnings: Sequence[str] = (),
     ) -> Outcomes:
         """The rows of the chosen scorer and filter."""
         self._check_tasks()
@@ -177,7 +177,7 @@ class Rows:
         scored: dict[str, Counter[str]] = {task: Counter() for task in self._names}
         for row in rows:
             scored[row.task].update(row.scores.keys())
-        scorers = {task: self._one("scorer", task, self.choice.scorer, names) for task, names in scored.items()}
+        scorers = {task: self._one("scorer", task, self.choice.scorer, names, warnings) for task, names in scored.items()}
         correct = np.array([row.scores.get(scorers[row.task], math.nan) for row in rows], dtype=np.float64)
         self._check(rows, correct, scorers)
         repeated = Counter((row.task, row.item) for row in rows).most_common(1)[0][1] > 1
@@ -214,12 +214,17 @@ class Rows:
         if not self._names:
             raise BadInput(f"{self.path}: the log has no results of items. Expected at least one; did the run finish?")
 
-    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int]) -> str:
+    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int], warnings: Sequence[str] = ()) -> str:
         """The one scorer or filter of a task."""
         where = f"{self.path}{f', task {task!r}' if task else ''}"
         if not available:
             raise BadInput(
-                f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}."
+                " ".join(
+                    [
+                        f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}.",
+                        *warnings,
+                    ]
+                )
             )
         if len(available) == 1 and (asked is None or (kind == "filter" and next(iter(available)) in NO_FILTER)):
             return next(iter(available))

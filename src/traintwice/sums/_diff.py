@@ -107,6 +107,10 @@ def gate_sums(
     known = {m.name for m in found.measures} | {q.name for q in found.quality}
     for budget in budgets:
         name = f"budget on {budget.measure}"
+        if budget.against is not None:
+            raise BadInput(
+                f"{name} {budget.against}: a noise floor needs the rows of retrains; compare the predictions themselves"
+            )
         if budget.by is not None and budget.by not in (*d.by, "predicted class"):
             raise BadInput(f"{name}: the sums have no slices of {budget.by!r}; make them with --by {budget.by}")
         rows_only = (
