@@ -40,7 +40,7 @@ def test_answers_each_question_and_ends_with_the_worst(files, traintwice):
     assert len(lines) <= 24
     assert "Noise floor" not in out
     full = " ".join(traintwice("diff", "old.csv", "new.csv", "--by", "country", "--floor", "again*.csv", "--full")[1].split())
-    assert "5 retrains of the old recipe, for this old model" in full
+    assert "5 retrains of the old recipe, given this old model" in full
     assert "within noise means below 1.5 times the floor" in full
     assert lines[-1] == "Details: --full, --report FILE.html, --rows FILE.parquet"
 

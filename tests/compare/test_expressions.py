@@ -85,7 +85,7 @@ def test_numbers(case):
 @pytest.mark.parametrize("models", [[0], [0, 2, 3]])
 def test_instability(case, models):
     files, probs, _, _ = case
-    found = both_ways(files, unstable(models, probs.shape[2]))
+    found = both_ways(files, unstable(tuple(models), probs.shape[2]))
     for n in range(60):
         ordered = sorted(probs[models, n].mean(axis=0), reverse=True)
         assert found[n] == pytest.approx(1 - (ordered[0] - ordered[1]))
@@ -95,7 +95,7 @@ def test_instability_of_predicted_labels():
     rng = np.random.default_rng(0)
     votes = rng.integers(0, 4, (5, 80))
     with open_predictions([{"id": np.arange(80), "pred": v} for v in votes]) as files:
-        found = both_ways(files, unstable([0, 2, 3, 4], None))
+        found = both_ways(files, unstable((0, 2, 3, 4), None))
     for n in range(80):
         counts = sorted(np.bincount(votes[[0, 2, 3, 4], n], minlength=4), reverse=True)
         assert found[n] == pytest.approx(1 - (counts[0] - counts[1]) / 4)

@@ -123,7 +123,7 @@ def test_results_of_other_rooms_have_the_table_of_their_sheet_or_one_row(tmp_pat
 
     same = SameSeed("fit", 10, True, 0.0, 0.5)
     assert same.to_pandas().to_dict("records") == [
-        {"name": "fit", "rows": 10, "equal": True, "churn": 0.0, "largest": 0.5, "hash_seed": False}
+        {"name": "fit", "rows": 10, "equal": True, "churn": 0.0, "largest": 0.5, "where": None, "hash_seed": False}
     ]
     empty = Replication(tmp_path, 3, ("base",), {}, {"base": {}}, (), {})
     assert empty.to_polars()["replicas"].to_list() == ["0 of 3"]
