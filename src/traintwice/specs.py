@@ -43,7 +43,6 @@ FAMILIES: dict[Any, dict[str, type]] = {
 _TAGGED = {cls for members in FAMILIES.values() for cls in members.values()}
 
 
-@typed
 def encode(value: Any) -> Any:
     """Plain values: dataclasses become dicts (with ``type`` for members of a family), None is left out.
 
@@ -61,7 +60,6 @@ def encode(value: Any) -> Any:
     return value
 
 
-@typed
 def digest(value: Any) -> str:
     """BLAKE2b of the canonical JSON of a value, the same on every machine.
 
