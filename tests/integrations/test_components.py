@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from heavy import heavy
 from traintwice.data import Digits
 from traintwice.engine import Deployed, export_model
 from traintwice.errors import BadInput, BadSpec
@@ -313,6 +314,7 @@ dist.destroy_process_group()
 """
 
 
+@heavy
 def test_two_processes_train_as_one(tmp_path):
     x, y, _ = (torch.stack(parts) for parts in zip(*data(), strict=True))
     torch.save([x, y], tmp_path / "given.pt")

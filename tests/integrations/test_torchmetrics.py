@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchmetrics import MetricCollection
 
+from heavy import heavy
 from traintwice import metrics
 from traintwice.compare import interval
 from traintwice.errors import BadInput, TooFewReplicas, UnknownName
@@ -169,6 +170,7 @@ dist.destroy_process_group()
 """
 
 
+@heavy
 def test_processes_are_merged(tmp_path):
     p = torch.softmax(torch.randn(3, 40, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2)), 2)
     torch.save(p, tmp_path / "given.pt")

@@ -56,7 +56,7 @@ def ran(folder, *command, **environment):
 def scripts():
     for page in PAGES:
         for number, block in enumerate(block for block in blocks_of(page, "python") if "traintwice.replicate(" in block):
-            marks = [heavy] if page == "jax" or 'executor="ray"' in block else []
+            marks = [heavy] if page == "jax" or 'executor="ray"' in block or number else []
             yield pytest.param(block, id=f"{page}-{number}", marks=marks)
 
 

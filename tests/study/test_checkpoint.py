@@ -59,7 +59,7 @@ def in_memory(tmp_path):
         yield Path(folder)
 
 
-@pytest.mark.parametrize(("engine", "kills", "mid_epoch"), [("loop", 12, 4), ("stacked", 6, 2)])
+@pytest.mark.parametrize(("engine", "kills", "mid_epoch"), [("loop", 6, 2), ("stacked", 4, 1)])
 def test_killed_many_times(in_memory, engine, kills, mid_epoch):
     """Four replicas of 25 epochs of 8 steps, a checkpoint every 5 steps; stacked in other groups after every kill."""
     recipe, replicas = RECIPE.change(epochs=25), 4
