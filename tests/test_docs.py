@@ -97,6 +97,31 @@ def test_commands_run(command, small_files, monkeypatch, capsys):
     assert len(out) > 100
 
 
+def lines_of_commands():
+    """Every command line of `traintwice` on every page, up to a pipe, a redirection or a comment."""
+    for page in PAGES:
+        for block in blocks_of(page, "(?:sh|bash|console)"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line.removeprefix("$ "), comments=True)
+                ends = [words.index(mark) for mark in ("|", ">", ">>", "&&", "&", ";") if mark in words]
+                words = ["0" if word.startswith("$SLURM") else word for word in words[: min(ends, default=len(words))]]
+                if "traintwice" in words[:4]:
+                    yield pytest.param(words[words.index("traintwice") + 1 :], id=f"{page.name}: {' '.join(words)}"[:90])
+
+
+@pytest.mark.parametrize("words", list(lines_of_commands()))
+def test_every_command_line_is_understood(words, monkeypatch):
+    """The verb, its options and their values are those of the program. Tests of the pages run the commands."""
+    from typer.main import get_command
+
+    from traintwice.cli._app import app
+
+    verbs = get_command(app).commands
+    if words[:1] and not words[0].startswith("-"):
+        verb = verbs[words[0]]
+        verb.make_context(words[0], words[1:])
+
+
 def test_the_walk_through_is_among_them():
     assert len(COMMANDS) >= 11
     assert {command.split()[1] for command in COMMANDS} == {"diff", "gate", "measure", "plan"}
