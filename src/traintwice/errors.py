@@ -5,9 +5,10 @@ A message states what came, what was expected and what to do. The command line p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from traintwice._addresses import without_secrets
 
@@ -106,13 +107,20 @@ def cells_kept_out(wanted: bool) -> Iterator[None]:
         raise BadInput(message, without_cells=message) from None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
+def shown(value: object, most: int = 60) -> str:
+    """A value for a message, cut after a number of characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
     """An `UnknownName` that offers similar names, or all names if they are few, or the command that lists them.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
-    choices = sorted(known)
+    _check(unknown, kind=kind, known=known, hint=hint, listed=listed)
+    choices = sorted(map(str, known))
     close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
         advice = f"Did you mean {' or '.join(repr(c) for c in close)}?"
@@ -120,7 +128,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", liste
         advice = f"Known: {', '.join(choices) or 'none'}."
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
-    return UnknownName(f"no {kind} named {name!r}. {advice}{' ' + hint if hint else ''}")
+    return UnknownName(f"no {kind} named {shown(name, most=200)}. {advice}{' ' + hint if hint else ''}")
 
 
 def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
@@ -128,6 +136,13 @@ def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, 
     return KeyError(
         f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
     )
+
+
+def _check(function: Callable[..., Any], **given: object) -> None:
+    """Raise `BadInput` for an argument of another type; the module of the check reads this one."""
+    from traintwice._typed import check_arguments
+
+    check_arguments(function, given)
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
@@ -138,10 +153,13 @@ def require(module: str, *, extra: str, purpose: str) -> None:
         extra: the extra of this package that installs it.
         purpose: subject of the sentence "... needs ...".
     Raises:
-        MissingExtra: the module is not installed.
+        MissingExtra: the module is not installed. BadInput: not the name of a module.
     """
     from importlib.util import find_spec
 
+    _check(require, module=module, extra=extra, purpose=purpose)
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise BadInput(f"module: got {module!r}, expected the name of a module")
     if find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")
 
