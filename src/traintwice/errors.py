@@ -119,7 +119,9 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
-    _check(unknown, kind=kind, known=known, hint=hint, listed=listed)
+    _check(unknown, kind=kind, hint=hint, listed=listed)
+    if not isinstance(known, Iterable):
+        raise BadInput(f"known: got {shown(known)}, expected names")
     choices = sorted(map(str, known))
     close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
