@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from traintwice.errors import BadInput, BadSpec, shown
+from traintwice.errors import BadInput, BadSpec
 
 T = TypeVar("T")
 
@@ -261,6 +261,12 @@ def _members(protocol: Any) -> frozenset[str]:
 def _lacking(value: Any, protocol: Any) -> list[str]:
     """The members of a protocol that an object does not have."""
     return sorted(name for name in _members(protocol) if not hasattr(value, name))
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value for a message, cut after a number of characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _wrong(name: str, value: Any, kind: Any) -> str:

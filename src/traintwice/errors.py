@@ -5,10 +5,9 @@ A message states what came, what was expected and what to do. The command line p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
 
 from traintwice._addresses import without_secrets
 
@@ -107,19 +106,15 @@ def cells_kept_out(wanted: bool) -> Iterator[None]:
         raise BadInput(message, without_cells=message) from None
 
 
-def shown(value: object, most: int = 60) -> str:
-    """A value for a message, cut after a number of characters."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
     """An `UnknownName` that offers similar names, or all names if they are few, or the command that lists them.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
-    _check(unknown, kind=kind, hint=hint, listed=listed)
+    from traintwice._typed import check_arguments, shown
+
+    check_arguments(unknown, {"kind": kind, "hint": hint, "listed": listed})
     if not isinstance(known, Iterable):
         raise BadInput(f"known: got {shown(known)}, expected names")
     choices = sorted(map(str, known))
@@ -131,20 +126,6 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
     return UnknownName(f"no {kind} named {shown(name, most=200)}. {advice}{' ' + hint if hint else ''}")
-
-
-def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
-    """The `KeyError` of a result that has no such measure or recipe: why the entry was left out, or similar names."""
-    return KeyError(
-        f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
-    )
-
-
-def _check(function: Callable[..., Any], **given: object) -> None:
-    """Raise `BadInput` for an argument of another type; the module of the check reads this one."""
-    from traintwice._typed import check_arguments
-
-    check_arguments(function, given)
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
@@ -159,7 +140,9 @@ def require(module: str, *, extra: str, purpose: str) -> None:
     """
     from importlib.util import find_spec
 
-    _check(require, module=module, extra=extra, purpose=purpose)
+    from traintwice._typed import check_arguments
+
+    check_arguments(require, {"module": module, "extra": extra, "purpose": purpose})
     if not all(part.isidentifier() for part in module.split(".")):
         raise BadInput(f"module: got {module!r}, expected the name of a module")
     if find_spec(module) is None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast, get_args, get_type_hints
 
-from traintwice._typed import typed
-from traintwice.errors import BadInput, shown, unknown
+from traintwice._typed import shown, typed
+from traintwice.errors import BadInput, unknown
 
 __all__ = ["OPTIONS", "Option", "Reading", "reading_of"]
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from traintwice._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice._importing import imported, names_a_function
-from traintwice.errors import BadSpec, TrainingFailed, shown
+from traintwice._typed import shown
+from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._replica_run import SEED, Run
 from traintwice.served import ServedFile, served_by_table
 
