@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from traintwice.errors import require
+from traintwice.errors import require, unknown
 
 
 def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
@@ -20,6 +20,13 @@ def no_attribute(owner: str, name: str, known: Iterable[str]) -> AttributeError:
     advice = f". Did you mean {' or '.join(map(repr, close))}?" if close else ""
     # The name without an object: Python's own suggestion, which notebooks do not show, is not printed after this one.
     return AttributeError(f"{owner} has no attribute {name!r}{advice}", name=name, obj=None)
+
+
+def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
+    """The `KeyError` of a result that has no such measure or recipe: why the entry was left out, or similar names."""
+    return KeyError(
+        f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
+    )
 
 
 def lazy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import inspect
 import numbers
@@ -16,9 +17,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from traintwice.errors import BadInput, BadSpec
 
 T = TypeVar("T")
-
-LONGEST = 60
-"""Largest number of characters of a value in a message."""
 
 PLAIN = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
 """Plain types, in words."""
@@ -119,7 +117,7 @@ def check_types(made: Any, *names: str) -> None:
     for name in names:
         if not fits(getattr(made, name), hints[name]):
             raise BadSpec(_wrong(f"{cls.__name__}.{name}", getattr(made, name), hints[name]))
-    _remember(seen, [getattr(made, name) for name in names])
+    _remember(seen, [v for name in names if type(v := getattr(made, name)) not in _options(hints[name])])
 
 
 _fitting: set[tuple[Any, ...]] = set()
@@ -150,13 +148,27 @@ def _hints_of(made: Any) -> dict[str, Any]:
     except NameError:
         found = {}
         for part in reversed(made.__mro__) if isinstance(made, type) else [made]:
-            known = vars(sys.modules[part.__module__])
+            known = _Known({**vars(builtins), **vars(sys.modules[part.__module__])})
             for name, hint in inspect.get_annotations(part).items():
                 try:
-                    found[name] = eval(hint, dict(known)) if isinstance(hint, str) else hint  # noqa: S307
-                except (NameError, TypeError):
+                    found[name] = eval(hint, {}, known) if isinstance(hint, str) else hint  # noqa: S307
+                except (AttributeError, NameError, TypeError):
                     found[name] = Any
         return found
+
+
+class _Known(dict[str, Any]):
+    """Names of a module; one that only type checkers import is a class, known by its name."""
+
+    def __missing__(self, name: str) -> Any:
+        return _ByName(name, (), {"__module__": "traintwice"})
+
+
+class _ByName(type):
+    """A class whose instances are those of every class of its name."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return any(base.__name__ == cls.__name__ for base in type(value).__mro__)
 
 
 def fits(value: Any, kind: Any) -> bool:
@@ -212,19 +224,28 @@ def _fits_an_object(value: Any, kind: Any, origin: Any) -> bool:
         return True
     if getattr(kind, "_is_protocol", False):
         return not isinstance(value, UNFIT) and not isinstance(value, type) and not _lacking(value, kind)
-    return isinstance(value, kind) or not _is_of_ours(kind)
+    return isinstance(value, kind) or not _is_exact(kind)
 
 
-def _is_of_ours(kind: Any) -> bool:
-    """Whether a hint is a dataclass or a class of this package."""
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or kind.__module__.startswith("traintwice"))
+def _is_exact(kind: Any) -> bool:
+    """Whether a hint is a class that nothing else stands for (a dataclass, a class of this package or of PyTorch), or a tuple of such."""
+    if get_origin(kind) is tuple:
+        return any(map(_is_exact, get_args(kind)))
+    return isinstance(kind, type) and (
+        dataclasses.is_dataclass(kind) or kind.__module__.partition(".")[0] in ("traintwice", "torch")
+    )
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    """The hints of a union; of another hint, itself."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def _fits_an_array(value: Any, of: tuple[Any, ...]) -> bool:
     """The same for an array where a list is expected: it has an axis, and its entries have the type by their dtype."""
     wanted, axes = KINDS.get(of[0]) if of else None, getattr(value, "ndim", 1)
     if wanted is None:
-        return axes > 0 and not (of and _is_of_ours(of[0]) and not all(fits(item, of[0]) for item in value))
+        return axes > 0 and not (of and _is_exact(of[0]) and not all(fits(item, of[0]) for item in value))
     return axes == 1 and getattr(getattr(value, "dtype", None), "kind", wanted[0]) in wanted
 
 
@@ -242,9 +263,14 @@ def _lacking(value: Any, protocol: Any) -> list[str]:
     return sorted(name for name in _members(protocol) if not hasattr(value, name))
 
 
+def shown(value: object, most: int = 60) -> str:
+    """A value for a message, cut after a number of characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def _wrong(name: str, value: Any, kind: Any) -> str:
-    shown = repr(value)
-    text = f"{name}: got {shown if len(shown) <= LONGEST else f'{shown[:LONGEST]}…'}, expected {_in_words(kind)}"
+    text = f"{name}: got {shown(value)}, expected {_in_words(kind)}"
     for option in get_args(kind) or (kind,):
         if getattr(option, "_is_protocol", False) and not isinstance(value, (*UNFIT, type)):
             text += f"; a {option.__name__} of your own needs {' and '.join(_lacking(value, option))}"
@@ -253,7 +279,7 @@ def _wrong(name: str, value: Any, kind: Any) -> str:
 
 def _in_words(kind: Any) -> str:
     """A hint, in words."""
-    options = [o for o in (get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)) if o is not NoneType]
+    options = [option for option in _options(kind) if option is not NoneType]
     if len(options) > 1:
         return " or ".join(dict.fromkeys(map(_in_words, options)))
     (only,) = options or (kind,)
@@ -269,4 +295,5 @@ def _in_words(kind: Any) -> str:
         return f"a list of {of[0]}" if len(set(of)) == 1 and of[0] else "a list"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a table"
-    return "a function" if origin is Callable else f"a {getattr(only, '__name__', 'value')} of traintwice"
+    library = "PyTorch" if getattr(only, "__module__", "").partition(".")[0] == "torch" else "traintwice"
+    return "a function" if origin is Callable else f"a {getattr(only, '__name__', 'value')} of {library}"

@@ -5,7 +5,7 @@ A message states what came, what was expected and what to do. The command line p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -107,13 +107,18 @@ def cells_kept_out(wanted: bool) -> Iterator[None]:
         raise BadInput(message, without_cells=message) from None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
+def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
     """An `UnknownName` that offers similar names, or all names if they are few, or the command that lists them.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
-    choices = sorted(known)
+    from traintwice._typed import check_arguments, shown
+
+    check_arguments(unknown, {"kind": kind, "hint": hint, "listed": listed})
+    if not isinstance(known, Iterable):
+        raise BadInput(f"known: got {shown(known)}, expected names")
+    choices = sorted(map(str, known))
     close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
         advice = f"Did you mean {' or '.join(repr(c) for c in close)}?"
@@ -121,14 +126,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "", liste
         advice = f"Known: {', '.join(choices) or 'none'}."
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
-    return UnknownName(f"no {kind} named {name!r}. {advice}{' ' + hint if hint else ''}")
-
-
-def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, str] | None = None) -> KeyError:
-    """The `KeyError` of a result that has no such measure or recipe: why the entry was left out, or similar names."""
-    return KeyError(
-        f"{name}: {left_out[name]}" if left_out and name in left_out else str(unknown(kind, name, known, listed="the result"))
-    )
+    return UnknownName(f"no {kind} named {shown(name, most=200)}. {advice}{' ' + hint if hint else ''}")
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
@@ -139,10 +137,15 @@ def require(module: str, *, extra: str, purpose: str) -> None:
         extra: the extra of this package that installs it.
         purpose: subject of the sentence "... needs ...".
     Raises:
-        MissingExtra: the module is not installed.
+        MissingExtra: the module is not installed. BadInput: not the name of a module.
     """
     from importlib.util import find_spec
 
+    from traintwice._typed import check_arguments
+
+    check_arguments(require, {"module": module, "extra": extra, "purpose": purpose})
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise BadInput(f"module: got {module!r}, expected the name of a module")
     if find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")
 

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from traintwice import augmentation, averaging, data, losses, nets, optimizers, schedules
 from traintwice._decoding import Decoder
@@ -61,12 +61,17 @@ def encode(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """BLAKE2b of the canonical JSON of a value, the same on every machine.
+    """BLAKE2b of the canonical JSON of a value, the same on every machine. Raises `BadSpec` for a value that JSON does not have.
 
     >>> digest({"a": 1.0, "b": [1]}) == digest({"b": [1], "a": 1.0})
     True
     """
-    canonical = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    try:
+        canonical = json.dumps(encode(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadSpec(
+            f"value: cannot be written as JSON ({error}); expected numbers, strings, lists, tables and recipes"
+        ) from None
     return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
 
 
@@ -115,6 +120,9 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
         >>> decode(schedules.Schedule, {"type": "Ramp", "to": 1, "epochs": 5})
         Ramp(to=1.0, epochs=5.0, steps=None)
     """
+    hint: Any = cls
+    if not isinstance(hint, type) and get_origin(hint) is None:
+        raise BadSpec(f"cls: got a {type(cls).__name__}, expected a class: a dataclass, a family or a plain type")
     return _DECODER.decode(cls, value, path)
 
 

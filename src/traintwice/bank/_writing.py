@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice._files import check_name, write_whole
+from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._bank_study import COLUMNS, SCHEMA, BankStudy, digest_of, slug_of
 from traintwice.predictions._checks import to_numpy
@@ -43,6 +44,7 @@ class NewRecipe:
     measures: Mapping[str, tuple[float, ...]]
 
 
+@typed
 def write_study(
     folder: Path, name: str, recipes: Mapping[str, NewRecipe], about: Mapping[str, Any], *, replace: bool = False
 ) -> BankStudy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,18 +27,20 @@ def demo(
 
     _check_folder(out)
     rows = train_and_write(out)
-    words = ["traintwice", "diff", f"{out}/old.csv", f"{out}/new.csv", "--floor", f"{out}/again*.csv", "--by", "origin"]
+    folder = f"./{out}" if str(out).startswith("-") else str(out)
+    again = f"{escape(folder)}/again*.csv"
+    words = ["traintwice", "diff", f"{folder}/old.csv", f"{folder}/new.csv", "--floor", again, "--by", "origin"]
     can = all(find_spec(module) is not None for module in ("altair", "vl_convert"))
-    words += ["--report", f"{out}/report.html"] if page and can else []
+    words += ["--report", f"{folder}/report.html"] if page and can else []
     output.show(
         f"{out}: predictions of {rows:,} flights (is it late?) by a model trained on January to August (old.csv), by five retrains of it "
         "with other seeds\n(again0.csv …) and by one that also knows the weather (new.csv). The command, to run again:\n\n"
-        f"  {' '.join(f'{chr(39)}{w}{chr(39)}' if '*' in w else w for w in words)}\n\n"
+        f"  {shlex.join(words)}\n\n"
     )
     _run(words[1:])
     if page and not can:
         output.show("\nThe HTML page needs the extra report: pip install 'traintwice[report]'\n")
-    output.show(f"\nNext: traintwice gate {out}/old.csv {out}/new.csv --floor '{out}/again*.csv' --max churn/floor=1.5\n")
+    output.show(f"\nNext: traintwice {shlex.join(['gate', *words[2:6]])} --max churn/floor=1.5\n")
 
 
 def _check_folder(out: Path) -> None:

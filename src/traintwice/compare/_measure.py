@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
+from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval, whole_estimate
 from traintwice.compare._operating import check_thresholds
@@ -16,7 +17,7 @@ from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._replicas import in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._temperature import Matched, MatchedTemperature
-from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined, no_entry
+from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import Definition
 from traintwice.metrics._identical import IdenticalReplicas

@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
+from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval
 from traintwice.compare._shown import Shown
-from traintwice.errors import BadInput, no_entry
+from traintwice.errors import BadInput
 from traintwice.logs._quantised import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments

@@ -9,11 +9,12 @@ from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice._formatting import points
+from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import Difference, gap, interval
 from traintwice.compare._options import check_level, distinct
 from traintwice.compare._shown import Shown
-from traintwice.errors import BadInput, TooFewReplicas, Undefined, no_entry
+from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import Unit
 from traintwice.metrics._identical import IdenticalReplicas

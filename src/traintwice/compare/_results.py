@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from traintwice._names import no_entry
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, Joint, Movement, Review, SwapSet
 from traintwice.compare._shown import Drawn
 from traintwice.compare._slice_types import Slice
 from traintwice.compare._wording import Wording, wording
-from traintwice.errors import no_entry
 from traintwice.metrics._definition import Unit
 from traintwice.predictions import Summary
 from traintwice.types import Estimate

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
 from traintwice.predictions._bank_study import BankStudy
 
@@ -82,6 +83,7 @@ def _folders(broken: list[str]) -> Iterator[Path]:
             broken.append(f"package {package}: its bank cannot be opened from {point.value}: {type(error).__name__}: {error}")
 
 
+@typed
 def bank_study(name: str) -> BankStudy:
     """The study of this name.
 

@@ -127,7 +127,11 @@ def _in_cells(
     vocabularies = _vocabularies(session, of_text)
     found = tuple(sorted(set().union(*vocabularies)))
     source, column = texts[0]
-    if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in found):
+    truths = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "boolean"]
+    if _are_truth_values(found, [cell for cell in rest if cell not in truths], mixed=bool(truths)):
+        return TRUTH, f"classes in {column}: {listed(TRUTH)}, as truth values and as text", _retyped(sources, cells, "BOOLEAN")
+    numbers = set().union(*(words for cell, words in zip(of_text, vocabularies, strict=True) if cell not in truths))
+    if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in numbers):
         return None if found else unnamed, rule, sources
     for typed, other in rest:
         if not typed.untyped:
@@ -142,9 +146,19 @@ def _in_cells(
         raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)
-    named = {(each.name, column) for each, column in rest}
-    retyped = [replace(s, columns={c: "VARCHAR" if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
-    return found, f"classes in {column}: {listed(found)}", retyped
+    return found, f"classes in {column}: {listed(found)}", _retyped(sources, rest, "VARCHAR")
+
+
+def _are_truth_values(names: Sequence[str], others: Sequence[object], *, mixed: bool) -> bool:
+    """Whether texts are truth values that another column has as such, or in another spelling: True, true, TRUE."""
+    spelled = {name.lower() for name in names}
+    return spelled <= {"false", "true"} and not others and (mixed or len(spelled) < len(names))
+
+
+def _retyped(sources: Sequence[Source], cells: Sequence[tuple[Source, str]], kind: str) -> list[Source]:
+    """The sources with some columns of another type."""
+    named = {(each.name, column) for each, column in cells}
+    return [replace(s, columns={c: kind if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
 
 
 def _vocabularies(session: Session, cells: Sequence[tuple[Source, str]]) -> list[set[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast, get_args, get_type_hints
 
-from traintwice._typed import LONGEST, typed
+from traintwice._typed import shown, typed
 from traintwice.errors import BadInput, unknown
 
 __all__ = ["OPTIONS", "Option", "Reading", "reading_of"]
@@ -166,22 +166,22 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
         if value is None:
             continue
         if name == "memory" and (isinstance(value, bool) or not isinstance(value, int | str)):
-            raise BadInput(f"memory: got {_shown(value)}, expected a size such as '2GB' or 500_000_000")
+            raise BadInput(f"memory: got {shown(value)}, expected a size such as '2GB' or 500_000_000")
         is_list = isinstance(value, list | tuple | Mapping)
         if (
             kind in (str, list[str])
             and name != "memory"
             and not (isinstance(value, str) or is_list or hasattr(value, "__array__"))
         ):
-            raise BadInput(f"{name}: got {_shown(value)}, expected the name of a column, or an array with an entry for each row")
+            raise BadInput(f"{name}: got {shown(value)}, expected the name of a column, or an array with an entry for each row")
         if (name in NAMES and not isinstance(value, str)) or (name == "probs" and hasattr(value, "__array__")):
-            raise BadInput(f"{name}: got {_shown(value)}, expected a name")
+            raise BadInput(f"{name}: got {shown(value)}, expected a name")
         if kind is str and is_list and (isinstance(value, Mapping) or OPTIONS_OF_ROWS.isdisjoint([name]) or not value):
-            raise BadInput(f"{name}: got {_shown(value)}, expected the name of a column, or an array with an entry for each row")
+            raise BadInput(f"{name}: got {shown(value)}, expected the name of a column, or an array with an entry for each row")
         if kind is bool and not isinstance(value, bool):
             raise BadInput(f"{name}: got {value!r}, expected True or False")
         if kind == Missing and not (isinstance(value, str) and value in get_args(kind)):
-            raise BadInput(f"{name}: got {_shown(value)}, expected 'refuse' or 'drop'")
+            raise BadInput(f"{name}: got {shown(value)}, expected 'refuse' or 'drop'")
         if kind == list[str] and isinstance(value, str):
             value = (value,)
         elif kind == list[str] and isinstance(value, list | tuple) and not any(hasattr(entry, "shape") for entry in value):
@@ -197,11 +197,6 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     if isinstance(filled["by"], tuple) and isinstance(filled["time"], str) and filled["time"] in filled["by"]:
         raise BadInput(f"{filled['time']!r} is given to --by and to --time; --time cuts it into periods, --by takes its values")
     return cast(Reading, filled)
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def groups_of(reading: Reading) -> tuple[str, ...]:

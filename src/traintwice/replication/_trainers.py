@@ -22,6 +22,7 @@ from typing import Any
 
 from traintwice._code import Code, code_of_command, code_of_function, trainer_name
 from traintwice._importing import imported, names_a_function
+from traintwice._typed import shown
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._replica_run import SEED, Run
 from traintwice.served import ServedFile, served_by_table
@@ -335,8 +336,8 @@ def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
         if names_a_function(train):
             return FunctionTrainer(imported(train, "function"))
         train = shlex.split(train)
-    if not isinstance(train, list | tuple) or not train or not all(isinstance(word, str) for word in train):
-        raise BadSpec(f"train: got {train!r}, expected a function, or a command as a text or a list of words")
+    if not isinstance(train, list | tuple) or not train or not all(isinstance(word, str) and "\0" not in word for word in train):
+        raise BadSpec(f"train: got {shown(train)}, expected a function, or a command as a text or a list of words")
     return CommandTrainer(tuple(train))
 
 

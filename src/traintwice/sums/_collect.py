@@ -46,7 +46,7 @@ def collect(old: Any, new: Any, *, on: Any, thresholds: Sequence[float] = (), **
     wanted = reading_of(reading)
     if refused := [f"--{name.replace('_', '-')}" for name in (*WITHOUT, "show", "by_position") if wanted.get(name)]:
         raise BadInput(f"{', '.join(refused)}: not for sums, which an engine makes from plain columns; leave out --on")
-    if on == "database":
+    if isinstance(on, str) and on == "database":
         models = [one_model(item) if isinstance(item, str) else item for item in (old, new)]
         if away := [str(item) for item in models if not isinstance(item, DatabaseTable)]:
             raise BadInput(
@@ -129,7 +129,7 @@ def _check_classes(sources: Sequence[Source], layouts: Sequence[Layout], wanted:
 
 def _spark(on: Any) -> Any:
     """The session of Spark."""
-    if on != "spark":
+    if not isinstance(on, str) or on != "spark":
         if not (hasattr(on, "sql") and hasattr(on, "read")):
             shown = repr(on) if isinstance(on, str) else type(on).__name__
             raise BadInput(f"on: got {shown}, expected 'database', 'spark' or a SparkSession")

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from traintwice._typed import typed
-from traintwice.errors import unknown
+from traintwice.errors import BadInput, unknown
 from traintwice.types import Estimate
 
 MAIN = {
@@ -33,7 +33,7 @@ def columns_of(result: Any, table: str | None = None) -> dict[str, list[Any]]:
         table: its name: a field that holds rows, such as "slices"; None for the main table. ``Diff.quality`` and ``Diff.measures``
             are one table by the name "measures", whose value is the change where a measure has one value for each model.
     Raises:
-        UnknownName: no such table; the nearest are offered.
+        UnknownName: no such table; the nearest are offered. BadInput: not a result.
     Example:
         >>> from traintwice import diff
         >>> import numpy as np
@@ -42,6 +42,10 @@ def columns_of(result: Any, table: str | None = None) -> dict[str, list[Any]]:
         >>> dict(zip(columns["name"], columns["value"]))["churn"], sorted(columns)[:3]
         (0.5, ['high', 'low', 'name'])
     """
+    if type(result).__name__ not in MAIN and not hasattr(result, "sheet"):
+        raise BadInput(
+            f"result: got a {type(result).__name__}, expected a result of traintwice, such as that of `traintwice.diff`"
+        )
     tables = dict(_tables(result))
     name = table or MAIN.get(type(result).__name__, "sheet")
     if name not in tables:
