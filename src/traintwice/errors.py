@@ -23,7 +23,6 @@ __all__ = [
     "Undefined",
     "UnknownName",
     "cells_kept_out",
-    "no_entry",
     "require",
     "require_charts",
     "unknown",
