@@ -295,3 +295,28 @@ def test_older_samples_of_the_harness(tmp_path):
     first = [{k: v for k, v in r.items() if k not in ("filter", "metrics")} for r in records[:3]]
     found = read_log(log_files.jsonl(tmp_path / "first.jsonl", first))
     assert (found.scorers, found.filters, found.prompts) == ({"": "exact_match"}, {"": "none"}, ["x"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "likelihoods", "answer"),
+    [
+        ("acc", [-10.0, -12.0, -30.0], "short"),
+        ("acc_norm", [-10.0, -12.0, -30.0], "a much longer choice"),
+        ("acc_bytes", [-10.0, -40.0, -12.0], "öööööööö"),
+        ("acc_mutual_info", [-10.0, -12.0, -30.0, -9.0, -9.0, -29.5], "öööööööö"),
+    ],
+)
+def test_the_answer_of_lm_eval_is_the_choice_that_the_scorer_takes(tmp_path, scorer, likelihoods, answer):
+    choices = [" short", " a much longer choice", " öööööööö"]
+    metrics = ["acc", "acc_norm", "acc_bytes", *(["acc_mutual_info"] if len(likelihoods) == 6 else [])]
+    sample = {
+        "doc_id": 0,
+        "arguments": {f"gen_args_{i}": {"arg_0": "q", "arg_1": choices[i % 3]} for i in range(len(likelihoods))},
+        "resps": [[[str(x), "False"]] for x in likelihoods],
+        "filtered_resps": [[str(x), "False"] for x in likelihoods],
+        "metrics": metrics,
+        **dict.fromkeys(metrics, 1.0),
+    }
+    file = tmp_path / "samples_t_2026-11-27T00-00-00.jsonl"
+    file.write_text(json.dumps(sample) + "\n")
+    assert read_log(file, scorer=scorer).answers == [answer]

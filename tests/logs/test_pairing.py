@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import log_files
@@ -88,6 +88,7 @@ def test_steps(step, text, wanted):
     assert normalise(text, [step]) == wanted
 
 
+@example("0.-0", {"punctuation"})
 @given(st.text(alphabet="aB1,.-+ 0é!\n", max_size=20), st.sets(st.sampled_from(STEPS)))
 def test_order_of_steps_does_not_matter_and_twice_is_once(text, steps):
     once = normalise(text, steps)

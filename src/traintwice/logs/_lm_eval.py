@@ -39,7 +39,7 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
                 {metric: sample.get(metric) for metric in metrics},
                 task=task,
                 filter=str(sample.get("filter", "none")),
-                answer=_answer(sample),
+                answer=_answer(sample, list(metrics)),
                 target=text_of(sample.get("target")),
                 prompt=text_of(_argument(sample, 0, 0)),
                 input_hash=" ".join(f"{key}={sample[key]}" for key in _HASHES if sample.get(key)) or None,
@@ -50,8 +50,8 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
     return rows.outcomes(digest_of(files), model=model, versions=versions)
 
 
-def _answer(sample: dict[str, Any]) -> str | None:
-    """The filtered answer; of a choice by log likelihood, the text of the most likely choice."""
+def _answer(sample: dict[str, Any], metrics: Sequence[str]) -> str | dict[str, str | None] | None:
+    """The filtered answer; of choices by log likelihood, the text of the best choice by the rule of each metric."""
     answers = sample["filtered_resps"]
     if not isinstance(answers, list) or not answers:
         return text_of(answers or None)
@@ -60,11 +60,30 @@ def _answer(sample: dict[str, Any]) -> str | None:
             likelihoods = [float(a[0]) for a in answers]
         except (TypeError, ValueError):
             return text_of(answers)
-        best = likelihoods.index(max(likelihoods))
-        choice = _argument(sample, best, 1)
-        return choice.strip() if isinstance(choice, str) else str(best)
+        return {metric: _best_choice(sample, likelihoods, metric, mutual="acc_mutual_info" in metrics) for metric in metrics}
     answer = answers[0] if len(answers) == 1 else answers
     return text_of(answer[0] if isinstance(answer, list) and len(answer) == 1 else answer)
+
+
+def _best_choice(sample: dict[str, Any], likelihoods: list[float], metric: str, *, mutual: bool) -> str:
+    """The text of the choice that a metric takes.
+
+    That is the most likely one; for acc_norm by log likelihood per character, for acc_bytes per byte, for acc_mutual_info less that
+    without the question, which is logged after those of all choices.
+    """
+    count = len(likelihoods) // 2 if mutual else len(likelihoods)
+    texts = [_argument(sample, i, 1) for i in range(count)]
+    scores = likelihoods[:count]
+    if all(isinstance(text, str) for text in texts):
+        choices = [str(text).removeprefix(" ") for text in texts]
+        if metric == "acc_norm":
+            scores = [s / max(len(choice), 1) for s, choice in zip(scores, choices, strict=True)]
+        if metric == "acc_bytes":
+            scores = [s / max(len(choice.encode()), 1) for s, choice in zip(scores, choices, strict=True)]
+    if metric == "acc_mutual_info":
+        scores = [s - alone for s, alone in zip(scores, likelihoods[count:], strict=True)]
+    best = scores.index(max(scores))
+    return str(texts[best]).strip() if isinstance(texts[best], str) else str(best)
 
 
 def _argument(sample: dict[str, Any], request: int, place: int) -> Any:

@@ -135,8 +135,12 @@ def normalise(text: str, steps: Iterable[str]) -> str:
         text = _NUMBER.sub(_plain_number, text)
     if "punctuation" in chosen:
         kept = {match.start() for match in _KEPT_SIGN.finditer(text)}
-        text = "".join(c for i, c in enumerate(text) if i in kept or not unicodedata.category(c).startswith("P"))
-        text = " ".join(text.split())
+        left = ""
+        for i, c in enumerate(text):
+            joined = c == "-" and (left[-1:].isalnum() or left.endswith("_"))  # by punctuation that is removed
+            if (i in kept and not joined) or not unicodedata.category(c).startswith("P"):
+                left += c
+        text = " ".join(left.split())
     return text
 
 
