@@ -112,11 +112,8 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
     """
-    from traintwice._typed import check_arguments, shown
-
-    check_arguments(unknown, {"kind": kind, "hint": hint, "listed": listed})
     if not isinstance(known, Iterable):
-        raise BadInput(f"known: got {shown(known)}, expected names")
+        raise BadInput(f"known: got {repr(known)[:60]}, expected names")
     choices = sorted(map(str, known))
     close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
@@ -125,7 +122,8 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
         advice = f"Known: {', '.join(choices) or 'none'}."
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
-    return UnknownName(f"no {kind} named {shown(name, most=200)}. {advice}{' ' + hint if hint else ''}")
+    text = repr(name)
+    return UnknownName(f"no {kind} named {text if len(text) <= 200 else f'{text[:200]}…'}. {advice}{' ' + hint if hint else ''}")
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
@@ -140,10 +138,7 @@ def require(module: str, *, extra: str, purpose: str) -> None:
     """
     from importlib.util import find_spec
 
-    from traintwice._typed import check_arguments
-
-    check_arguments(require, {"module": module, "extra": extra, "purpose": purpose})
-    if not all(part.isidentifier() for part in module.split(".")):
+    if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
         raise BadInput(f"module: got {module!r}, expected the name of a module")
     if find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")
