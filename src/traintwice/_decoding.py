@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from traintwice._typed import PLAIN
+from traintwice._typed import PLAIN, hints_of
 from traintwice.errors import BadSpec, TraintwiceError, unknown
 
 T = TypeVar("T")
@@ -107,7 +106,7 @@ class Decoder:
         if not isinstance(value, Mapping):
             raise _wrong(path, value, f"a table of the settings of {cls.__name__}")
         fields = {f.name: f for f in dataclasses.fields(cls)}
-        hints = {name: hint for name, hint in _hints_of(cls).items() if name in fields}
+        hints = {name: hint for name, hint in hints_of(cls).items() if name in fields}
         at = f"{path}." if path else ""
         for name, f in fields.items():
             if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
@@ -118,12 +117,6 @@ class Decoder:
             return cls(**settings)
         except TraintwiceError as error:
             raise BadSpec(f"{path}: {error}" if path else str(error)) from None
-
-
-@cache
-def _hints_of(cls: Any) -> dict[str, Any]:
-    """Type hints of a dataclass; resolving them is half the time of reading a study."""
-    return get_type_hints(cls)
 
 
 def _plain(kind: Any, value: Any, path: str) -> Any:

@@ -81,7 +81,7 @@ def typed(made: T) -> T:
 
 def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Raise `BadInput` for an argument of another type than its hint; arguments that the function does not have are left to Python."""
-    hints = _hints_of(function) if given else {}
+    hints = hints_of(function) if given else {}
     for name, value in given.items():
         if not fits(value, hints.get(name, Any)):
             raise BadInput(_wrong(name, value, hints[name]), without_cells=f"{name}: expected {_in_words(hints[name])}")
@@ -113,7 +113,7 @@ def check_types(made: Any, *names: str) -> None:
     seen = (cls, names, *(type(getattr(made, name)) for name in names))
     if seen in _fitting:
         return
-    hints = _hints_of(cls)
+    hints = hints_of(cls)
     for name in names:
         if not fits(getattr(made, name), hints[name]):
             raise BadSpec(_wrong(f"{cls.__name__}.{name}", getattr(made, name), hints[name]))
@@ -141,7 +141,7 @@ def _fields_of(cls: Any) -> tuple[str, ...]:
 
 
 @cache
-def _hints_of(made: Any) -> dict[str, Any]:
+def hints_of(made: Any) -> dict[str, Any]:
     """Hints by name; a hint that needs an optional package which is not imported accepts everything."""
     try:
         return get_type_hints(made)

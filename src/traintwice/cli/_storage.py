@@ -153,8 +153,6 @@ def predict(
     x = as_networks_take_them(read, results.data, str(inputs))
     model = model_of(results, Store(store, create=False), row, replica)
     probs = predict_with(model, x)
-    if labels is not None and labels.shape != (len(probs),):
-        raise BadInput(f"{inputs}: labels have shape {labels.shape}, expected one for each of the {len(probs):,} inputs")
     write_predictions(out, probs, ids=np.arange(len(probs)), labels=labels)
     Console().print(f"{len(probs):,} rows: {out}", highlight=False, soft_wrap=True)
 
