@@ -47,9 +47,10 @@ def _modules_of_this_test_alone(request):
     """Modules that a test wrote into its folder and imported are forgotten: another test may write one of the same name."""
     wanted = {"tmp_path", "monkeypatch"} <= set(request.fixturenames)
     folder = str(request.getfixturevalue("tmp_path")) if wanted else ""
+    before = set(sys.modules) if folder else set()
     yield
-    for name, module in list(sys.modules.items()) if folder else ():
-        found = getattr(module, "__dict__", {})
+    for name in set(sys.modules) - before if folder else ():
+        found = getattr(sys.modules[name], "__dict__", {})
         if any(str(path).startswith(folder) for path in (found.get("__file__"), *(found.get("__path__") or ()))):
             del sys.modules[name]
 

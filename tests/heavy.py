@@ -1,4 +1,4 @@
-"""Tests that need other libraries or many processes run in `make test-frameworks`."""
+"""Tests that need other libraries or many processes, or that repeat a shorter one, run in `make test-frameworks`."""
 
 import os
 

@@ -16,7 +16,7 @@ LAYERS = {
     "addresses": 0,
     "code": 0,
     "errors": 0,
-    "user_errors": 0,
+    "user_errors": 1,
     "files": 0,
     "processes": 0,
     "importing": 0,

@@ -179,15 +179,27 @@ def probability(p: float) -> str:
 
 
 def times(ratio: float, *, word: bool = True) -> str:
-    """A ratio: "1.4 times", or the number alone; two decimals below 1.1, to show on which side of 1 it is.
+    """A ratio: "1.4 times", or the number alone; two decimals below 1.1, to show on which side of 1 it is; nothing exact above 1,000.
 
-    >>> times(1.4), times(13.2), times(0.96, word=False), times(1.02, word=False), times(float("inf"))
-    ('1.4 times', '13 times', '0.96', '1.02', 'infinitely many times')
+    >>> times(1.4), times(13.2), times(0.96, word=False), times(7872.4, word=False), times(float("inf"))
+    ('1.4 times', '13 times', '0.96', 'over 1,000', 'infinitely many times')
     """
     if math.isinf(ratio):
         return "infinitely many times" if word else "infinite"
-    text = f"{ratio:.2f}" if ratio < 1.095 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}"
+    text = (
+        f"{ratio:.2f}" if ratio < 1.095 else f"{ratio:.1f}" if ratio < 9.95 else f"{ratio:.0f}" if ratio < 999.5 else "over 1,000"
+    )
     return f"{text} times" if word else text
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """The first names, and how many more there are.
+
+    >>> listed(["a", "b"]), listed([f"x{i}" for i in range(5)], most=3)
+    ('a, b', 'x0, x1, x2 and 2 more')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def bytes_in_words(count: int) -> str:

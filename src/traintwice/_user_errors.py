@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from traintwice._formatting import cut, listed
 from traintwice.errors import TraintwiceError
 
 OURS = str(Path(__file__).parent)
 """The folder of this package."""
+
+MOST_OF_REASON = 300
+"""Characters of the message of a user's error that are shown as its reason; the traceback has all."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -18,7 +23,23 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the training ended its process with sys.exit({error.code!r})"
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {cut(lines[0], MOST_OF_REASON)}" if lines else type(error).__name__
+
+
+def together(failures: Iterable[tuple[str, int, str]]) -> Iterator[tuple[str, str]]:
+    """Replicas that failed for the same reason, in words, and the reason.
+
+    Args:
+        failures: recipe, number of the replica and reason of each.
+
+    >>> list(together([("base", 0, "no data"), ("ema", 0, "no data"), ("base", 1, "no data")]))
+    [('base, replicas 0, 1; ema, replica 0', 'no data')]
+    """
+    replicas: dict[str, dict[str, list[str]]] = {}
+    for recipe, replica, reason in failures:
+        replicas.setdefault(reason, {}).setdefault(recipe, []).append(str(replica))
+    for reason, of_recipe in replicas.items():
+        yield "; ".join(f"{name}, replica{'s' * (len(some) > 1)} {listed(some)}" for name, some in of_recipe.items()), reason
 
 
 def traceback_of(error: BaseException) -> str:

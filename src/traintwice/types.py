@@ -54,6 +54,15 @@ class Estimate:
     def __float__(self) -> float:
         return self.value
 
+    def __str__(self) -> str:
+        """The value and its interval in the unit of the measure.
+
+        >>> print(Estimate(0.0512, 0.0301, 0.0725, 0.01, replicas=10, examples=800))
+        0.0512 (0.0301 to 0.0725)
+        """
+        value, *ends = (f"{number:.4g}" for number in (self.value, self.low, self.high))
+        return value if math.isnan(self.low) else f"{value} ({' to '.join(ends)})"
+
     @property
     def half_width(self) -> float:
         """Half the length of the interval."""

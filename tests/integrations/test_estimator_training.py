@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from heavy import heavy
 from traintwice import replicate
 from traintwice.errors import BadInput, BadSpec, StoreError, TrainingFailed
 from traintwice.integrations.estimators import EstimatorTraining
@@ -67,6 +68,7 @@ def test_seeds_of_boosting_are_found(name):
     assert (first != other).any()
 
 
+@heavy
 def test_in_processes_with_settings(tmp_path):
     train = EstimatorTraining(make_pipeline(StandardScaler(), RandomForestClassifier(5)), *PARTS)
     recipes = {"base": {}, "deep": {"randomforestclassifier__max_depth": 9}}

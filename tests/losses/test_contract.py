@@ -9,6 +9,7 @@ import pytest
 import torch
 from loss_examples import FIXED_ORDER, MEMBERS, change, leaves, outputs, value
 
+from heavy import heavy
 from traintwice import losses, specs
 from traintwice.errors import BadInput
 from traintwice.losses import Outputs, RunningDecorrelation
@@ -241,6 +242,7 @@ def check_compiled(loss, backend):
         torch.testing.assert_close(torch.zeros(()) if gradient is None else gradient, torch.zeros(()) if plain is None else plain)
 
 
+@heavy
 @pytest.mark.parametrize("loss", [loss for loss in MEMBERS if not isinstance(loss, losses.ImportedLoss)], ids=repr)
 def test_compiles_in_one_piece(loss):
     check_compiled(loss, "eager")

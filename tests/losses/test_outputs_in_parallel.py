@@ -8,6 +8,8 @@ import pytest
 import torch
 from loss_examples import MEMBERS, change, outputs, value
 
+from heavy import heavy
+
 WORKER = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -79,6 +81,7 @@ def of_both(given, tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
+@heavy
 @pytest.mark.parametrize("i", range(len(MEMBERS)), ids=[repr(m) for m in MEMBERS])
 def test_value_and_gradient_are_those_of_one_process(i, given, of_both):
     weight, gate = given["weight"].clone().requires_grad_(), given["gate"].clone().requires_grad_()

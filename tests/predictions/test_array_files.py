@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from heavy import heavy
 from traintwice.errors import BadInput
 from traintwice.predictions import _array_files as array_files
 from traintwice.predictions import open_predictions
@@ -99,6 +100,7 @@ print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@heavy
 def test_memory_does_not_grow_with_rows(tmp_path):
     """384 MB of float64, of which the system stores the zeros in none."""
     rows = 12_000_000

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heavy import heavy
 from trainings import LABELS, train
 from traintwice import replicate
 
@@ -178,6 +179,7 @@ def test_workers_and_their_children_end_with_the_parent(tmp_path, monkeypatch, e
     assert running(token) == []
 
 
+@heavy
 def test_kills_end_in_the_same_predictions(tmp_path):
     """Twice here; `make kills` kills a function and a command a hundred times."""
     for after in (0.7, 1.2):

@@ -73,6 +73,7 @@ def lines_of(page):
     return [line for block in blocks_of(page, "sh") for line in block.splitlines() if line.startswith("traintwice")]
 
 
+@heavy
 def test_commands_in_their_order(folder):
     for line in lines_of("replicate"):
         assert len(ran(folder, "sh", "-c", line)) > 50

@@ -6,6 +6,7 @@ import torch
 
 import traintwice.engine._iterate_weights as iterating
 import traintwice.study._determinism as determinism
+from heavy import heavy
 from traintwice.averaging import EMA
 from traintwice.cli._app import app
 from traintwice.data import Digits
@@ -124,6 +125,7 @@ def test_everything_fixed_on_a_cpu_is_identical(engine, monkeypatch):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+@heavy
 def test_threads_that_change_the_sums_are_seen():
     """Batches so large that two threads add them up in another order; what the audit says is what it saw."""
     recipe = SMALL.change(network=MLP((512,)), batch_size=1200)

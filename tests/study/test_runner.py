@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from heavy import heavy
 from in_process import in_worker_processes
 from traintwice._processes import started_early
 from traintwice.engine import Execution, train_group
@@ -68,6 +69,7 @@ def start(small, tmp_path, jobs):
     return subprocess.Popen([sys.executable, "-c", COMMAND, file, tmp_path / "runs", str(jobs)], start_new_session=True)
 
 
+@heavy
 def test_killed_and_then_run_twice_at_once(small, undisturbed, tmp_path):
     """`kill -9` of the parent, then the same command in two processes at once: the same bytes, and nothing half done."""
     process = start(small, tmp_path, jobs=1)
@@ -91,7 +93,7 @@ def test_workers_end_with_their_parent(small, tmp_path):
         with open(children) as listed:  # noqa: PTH123
             workers = [int(pid) for pid in listed.read().split()]
         time.sleep(0.1)
-    time.sleep(4)
+    time.sleep(1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:  # noqa: PTH110
@@ -158,7 +160,7 @@ def test_another_study_of_the_same_name(small, undisturbed):
 
 
 def test_two_runs_that_make_the_store_together(small, tmp_path):
-    code = "import sys; from traintwice.study import Store; [Store(f'{sys.argv[1]}/{i}') for i in range(300)]"
+    code = "import sys; from traintwice.study import Store; [Store(f'{sys.argv[1]}/{i}') for i in range(100)]"
     makers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [m.wait() for m in makers] == [0, 0]
 

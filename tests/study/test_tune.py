@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import tomli_w
 
+from heavy import heavy
 from interrupted import interrupted
 from traintwice import metrics
 from traintwice._formatting import change
@@ -84,6 +85,7 @@ def test_what_to_write_is_what_was_trained(tuning, done):
     assert found.to_dict()["write"] == found.toml()
 
 
+@heavy
 def test_a_search_that_a_signal_ended_tries_the_same(tuning, done, tmp_path):
     _, found = done
     (tmp_path / "study.toml").write_text(tomli_w.dumps(PLAIN))

@@ -1,6 +1,7 @@
 """Two models of a few hundred rows as tables of DuckDB, their comparison by rows, and the comparison of two results."""
 
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
 import numpy as np
@@ -27,6 +28,17 @@ def model(seed, kind="score", classes=2, labelled="some", rows=ROWS):
     return pa.table(columns).take(order)
 
 
+@cache
+def _cached(options):
+    return query("v1", "v2", **dict(options))
+
+
+def text_of(**options):
+    """The query for the tables v1 and v2, made once: its making takes most of a test of few rows."""
+    given = {"dialect": "duckdb", "id": "id"} | options
+    return _cached(tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(given.items())))
+
+
 @contextmanager
 def database():
     """A connection that runs queries as they are written: DuckDB's optimiser takes most of the time of a query of sums of few rows."""
@@ -40,7 +52,7 @@ def sums_of(old, new, **options):
     with database() as connection:
         connection.register("v1", old)
         connection.register("v2", new)
-        return connection.sql(query("v1", "v2", **{"dialect": "duckdb", "id": "id"} | options)).to_arrow_table()
+        return connection.sql(text_of(**options)).to_arrow_table()
 
 
 def assert_same(found, expected, at="", within=1e-12):

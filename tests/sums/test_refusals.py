@@ -1,11 +1,11 @@
 """Rows that cannot be compared are refused in the words that files are refused with."""
 
 import pytest
-from models import database
+from models import database, text_of
 
 from traintwice import diff
 from traintwice.errors import TraintwiceError
-from traintwice.sums import diff_sums, query, read
+from traintwice.sums import diff_sums, read
 
 GOOD = """
 SELECT i AS id, (i % 10) / 10.0 AS p, 1 - p AS p_0, p AS p_1, i % 2 AS y, 'c' || i % 3 AS c, 1.5 AS w, i % 2 AS v FROM range(30) t(i)
@@ -55,7 +55,7 @@ def said(tmp_path_factory):
         for name, of in (("v1", GOOD), ("v2", sql)):
             connection.execute(f"CREATE OR REPLACE TABLE {name} AS {of}")
             connection.execute(f"COPY {name} TO '{folder / name}.parquet'")
-        text = query("v1", "v2", dialect="duckdb", columns_of="both", **{kind: predicted}, **shared)
+        text = text_of(columns_of="both", **{kind: predicted}, **shared)
         lines = connection.sql(text).to_arrow_table()
         found = []
         for compare in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -145,6 +146,7 @@ def train_and_show(
     **options: Any,
 ) -> None:
     """Train what is missing with progress on standard error; print the table, the comparisons and the failures."""
+    from traintwice.replication._executors import PROCESSES
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import gather, replicas_of_study, train_missing
 
@@ -153,17 +155,21 @@ def train_and_show(
     allow_imports()
     trackers = trackers_of(track)
     wanted = replicas_of_study(**arguments)
+    wanted.check_program(options.get("executor", PROCESSES), options.get("index"))
     store = ReplicaStore(path)
     if not quiet:
         print(f"traintwice: trains with the {wanted.trainer.name}", file=sys.stderr)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C prints what is kept
     try:
         with closing(train_missing(wanted, store, **options)) as finishing:
-            failed = False
+            failed, started = False, time.monotonic()
+            total = len(wanted.missing(store)) if options.get("index") is None else 1
             for done, (task, reason) in enumerate(finishing, start=1):
                 failed = failed or reason is not None
                 if not quiet:
-                    print(f"{task.name}: {reason or 'done'} ({done} finished)", file=sys.stderr, flush=True)
+                    left = (time.monotonic() - started) / done * (total - done)
+                    when = f", about {left:.0f} s left" if total > done else ""
+                    print(f"{task.name}: {reason or 'done'} ({done} of {total}{when})", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
         raise typer.Exit(130) from None

@@ -76,7 +76,8 @@ def floor_answer(
     if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
         detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
         return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
-    detail = f"{value}, {_ratio(floor, words)}"
+    over_all = f"; over all pairs of models {value_of(floor.value, floor.unit)}" if floor.new_retrains else ""
+    detail = f"{value}{over_all}, {_ratio(floor, words)}"
     if floor.verdict == "within noise":
         above = "above the floor, but " if floor.ratio.low > 1 else ""
         detail += f", {above}below the margin of {floor.margin:g}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from traintwice._formatting import listed
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer
 from traintwice.compare._collect import DiffAccumulator
@@ -20,6 +21,7 @@ from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Rati
 from traintwice.compare._temperature import SOFT
 from traintwice.compare._wording import wording
 from traintwice.errors import TraintwiceError
+from traintwice.metrics._identical import identical_in_words
 from traintwice.predictions._rows import Rows
 from traintwice.statistics._significance import p_of_zero
 from traintwice.types import Estimate
@@ -180,13 +182,13 @@ def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | Non
     if not copies:
         return None
     return "; ".join(
-        f"the predictions of {', '.join(names[m] for m in group[:-1])} and {names[group[-1]]} are identical, bit for bit"
+        f"the predictions of {listed([names[m] for m in group[:-1]])} and {names[group[-1]]} are identical, bit for bit"
         for group in copies
     )
 
 
 def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]]) -> list[str]:
-    found = [f"identical, bit for bit: {', '.join(group)} (copies, or a seed without effect)" for group in identical]
+    found = identical_in_words(identical)
     if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):

@@ -17,7 +17,7 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import Unit
-from traintwice.metrics._identical import IdenticalReplicas
+from traintwice.metrics._identical import IdenticalReplicas, identical_in_words
 from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics._significance import holm
@@ -52,6 +52,9 @@ class RecipeMeasure:
     second: Estimate
     difference: Difference
     sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,7 +163,7 @@ def compare_recipes(
         c for c, g in zip(copies, groups, strict=True) if sum(m < sizes[0] for m in g) > 1 or sum(m >= sizes[0] for m in g) > 1
     ]
     if inside:  # copies of one training are not replicas: no verdict rests on them
-        said = f"no verdict: {', '.join(inside[0])} are identical, bit for bit (copies, or a seed without effect)"
+        said = f"no verdict: {identical_in_words(inside[:1])[0]}"
         found = [replace(m, difference=replace(m.difference, adjusted=1.0, more_replicas=None), sentence=said) for m in found]
     said = next((m.sentence for m in found if m.name == "churn"), found[0].sentence if found else "nothing could be compared")
     return RecipeComparison(names, sizes, total, paired, level, tuple(found), copies, left_out, said)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 from traintwice.types import Array
+
+MOST_GROUPS = 3
+"""Groups of identical models that a sentence names."""
 
 FIRST = 64
 """Examples compared before all others: replicas that differ nearly always differ here."""
@@ -28,6 +32,17 @@ def identical_replicas(predictions: Predictions | Array) -> list[list[int]]:
         [[0, 2]]
     """
     return IdenticalReplicas().add(predictions).result()
+
+
+def identical_in_words(groups: Sequence[Sequence[str]]) -> list[str]:
+    """Clauses about groups of identical models, by the names of their files; the first few groups.
+
+    >>> identical_in_words([["a.csv", "b.csv"]])
+    ['a.csv, b.csv are identical, bit for bit (copies, or a seed without effect)']
+    """
+    more = len(groups) - MOST_GROUPS
+    found = [f"{listed(group)} are identical, bit for bit (copies, or a seed without effect)" for group in groups[:MOST_GROUPS]]
+    return [*found, *([f"{more:,} more groups of models are identical, bit for bit"] if more > 0 else [])]
 
 
 class IdenticalReplicas:

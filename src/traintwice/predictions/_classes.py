@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import Source, family
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._session import Session, listed, literal
+from traintwice.predictions._session import Session, literal
 
 Names = tuple[str, ...]
 

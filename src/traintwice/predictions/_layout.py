@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import LOGITS, PROBABILITIES, Source, family
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._session import Session, listed
+from traintwice.predictions._session import Session
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 

@@ -18,9 +18,6 @@ from traintwice.progress import polling, report
 
 UNITS = {"": 1, "B": 1} | {f"{p}{i}B": (1024 if i else 1000) ** n for n, p in enumerate("KMGT", 1) for i in ("", "I")}
 
-MENTIONED = 12
-"""Names listed in a message; a file may have thousands of columns."""
-
 MOST_MEMORY = 10**18
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
@@ -70,16 +67,6 @@ def show_id(values: Sequence[Any]) -> str:
     shown = [repr(v) if isinstance(v, int | str) else str(v) for v in values]
     shown = [text if len(text) <= 60 else text[:60] + "…" for text in shown]
     return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a message, the first dozen.
-
-    >>> listed([f"x{i}" for i in range(14)])
-    'x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11 and 2 more'
-    """
-    more = len(names) - MENTIONED
-    return ", ".join(names[:MENTIONED]) + (f" and {more} more" if more > 0 else "")
 
 
 def memory_in_bytes(memory: int | str | None) -> int:

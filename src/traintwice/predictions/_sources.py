@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from traintwice._formatting import listed
 from traintwice.errors import BadInput
 from traintwice.predictions._banked import BankReplica
 from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
@@ -21,7 +22,7 @@ from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
 from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._remote import RemoteFile, State
-from traintwice.predictions._session import Session, identifier, listed, literal
+from traintwice.predictions._session import Session, identifier, literal
 from traintwice.predictions._staging import Table, refuse_repeated, registered, stream
 from traintwice.predictions._text_files import ends_inside_a_line, scan_of_text, standard_input, typed, unpacked
 

@@ -30,8 +30,8 @@ ENDS_WITHIN_SECONDS = 10.0
 WORKER = "traintwice.replication._worker"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-IN_PROCESS = "in-process"
-EXECUTORS = ("processes", IN_PROCESS, "ray")
+PROCESSES, IN_PROCESS = "processes", "in-process"
+EXECUTORS = (PROCESSES, IN_PROCESS, "ray")
 
 
 class Executor(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +12,13 @@ from typing import Any, cast
 import numpy as np
 
 from traintwice._files import write_whole
+from traintwice._user_errors import together
 from traintwice.compare import Against, Measures, RecipeComparison, compare_recipes, compare_with_served, measure
 from traintwice.compare._floor import MARGIN
 from traintwice.compare._recipes import holm_adjusted
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
+from traintwice.metrics._identical import identical_in_words
 from traintwice.predictions import Reading, is_array, items_of, open_predictions, write_predictions
 from traintwice.predictions._checks import to_numpy
 from traintwice.replication._page import logged_values, page
@@ -230,16 +232,13 @@ class Replication(Shown):
             try:
                 found = self.measure(recipe, which=["churn", "accuracy"])
                 cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
-                warnings += [
-                    ("Warning", f"{', '.join(group)} of {recipe} are identical, bit for bit (a seed without effect)")
-                    for group in found.identical
-                ]
+                warnings += [("Warning", f"{clause}.") for clause in identical_in_words(found.identical)]
             except TooFewReplicas:
                 pass
             except TraintwiceError as error:
                 warnings.append(("Not measured", f"{recipe}: {error}"))
             rows.append(Row(recipe, cells))
-        lines = tuple(Line(f"{f.recipe}, replica {f.replica}", "failed", f"{f.reason} ({f.log})") for f in self.failures)
+        lines = tuple(Line(where, "failed", f"{reason} ({log})") for where, reason, log in self._failures_together())
         finished = sum(map(len, self.records.values()))
         headline = f"{finished} of {self.wanted * len(self.recipes)} replicas · {self.store}"
         return Sheet(headline, "", lines, tuple(warnings), (Table("", columns, tuple(rows)),))
@@ -260,12 +259,18 @@ class Replication(Shown):
         }
 
     def failures_in_words(self) -> str:
-        """The failed replicas, one line each, and the traceback of the first."""
+        """The failed replicas, those with the same reason together, and the traceback of the first."""
         many = len(self.failures)
         lines = [f"{many} {'replica' if many == 1 else 'replicas'} failed; finished replicas are kept, run again to retry:"]
-        lines += [f"{f.recipe}, replica {f.replica}: {f.reason} (log: {f.log})" for f in self.failures]
+        lines += [f"{where}: {reason} ({log})" for where, reason, log in self._failures_together()]
         trace = next((f.traceback for f in self.failures if f.traceback.strip() and f.traceback.strip() != f.reason), "")
         return "\n".join([*lines, *(["", trace.rstrip()] if trace else [])])
+
+    def _failures_together(self) -> Iterator[tuple[str, str, str]]:
+        """Which replicas failed for the same reason, the reason, and where the first of them printed to."""
+        first = {f.reason: f.log for f in reversed(self.failures)}
+        for where, reason in together((f.recipe, f.replica, f.reason) for f in self.failures):
+            yield where, reason, f"log: {first[reason]}"
 
     def _known(self, recipe: str | None) -> str:
         if recipe is not None and recipe not in self.recipes:

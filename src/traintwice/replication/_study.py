@@ -14,7 +14,7 @@ from traintwice._typed import typed
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.replication._answers import KnownRows, known_rows
-from traintwice.replication._executors import Executor, train_all
+from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, train_all
 from traintwice.replication._replica_run import SEED, Run, check_sources
 from traintwice.replication._store import Origin, ReplicaStore, check_names
 from traintwice.replication._tasks import Task
@@ -68,6 +68,15 @@ class Replicas:
             recipe, replica, self.recipes[recipe], store.folder(recipe, replica), study_seed=self.seed, vary=self.vary.get(recipe)
         )
         return Task(self.trainer, run, self.test, store.log(recipe, replica))
+
+    def check_program(self, executor: str | Executor, index: int | None) -> None:
+        """Raise unless a command that is to run on this machine starts with a program of it.
+
+        Raises:
+            BadSpec: it does not.
+        """
+        if isinstance(self.trainer, CommandTrainer) and (index is not None or executor in (PROCESSES, IN_PROCESS)):
+            self.trainer.check_program()
 
     def all(self) -> list[tuple[str, int]]:
         """Recipe and number of every replica, in the order of the indices of an array job."""
@@ -182,6 +191,7 @@ def replicate(
     wanted = replicas_of_study(
         train, replicas=replicas, recipes=recipes, labels=labels, ids=ids, seed=seed, vary=vary, reading=reading
     )
+    wanted.check_program(executor, index)
     opened = ReplicaStore(store)
     options = {"jobs": jobs, "threads": threads, "timeout": timeout, "address": address, "gpus": gpus}
     for _ in train_missing(wanted, opened, executor=executor, index=index, mix_code=mix_code, **options):
@@ -224,7 +234,7 @@ def train_missing(
                 f"{len(wanted.recipes)} recipes"
             )
         tasks = [wanted.task(*every[index], store)] if store.record(*every[index]) is None else []
-        executor = "in-process"
+        executor = IN_PROCESS
     with closing(train_all(tasks, executor, **options)) as finishing:
         for task, outcome in finishing:
             yield task, store.save(task.run.recipe, task.run.replica, outcome, origins[task.run.recipe])

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import types
@@ -21,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._code import Code, code_of_command, code_of_function, trainer_name
+from traintwice._formatting import cut
 from traintwice._importing import imported, names_a_function
 from traintwice._typed import shown
+from traintwice._user_errors import MOST_OF_REASON
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._replica_run import SEED, Run
 from traintwice.served import ServedFile, served_by_table
@@ -224,6 +227,19 @@ class CommandTrainer:
         sources = [source for word in self.command for _, source in PLACEHOLDER.findall(word)]
         return any("{seed}" in word for word in self.command) and not any(sources)
 
+    def check_program(self) -> None:
+        """Raise unless the command starts with a program of this machine.
+
+        Raises:
+            BadSpec: it does not.
+        """
+        program = self.command[0]
+        at = os.path.join(self.directory, program) if os.path.dirname(program) else program  # noqa: PTH118, PTH120
+        if not PLACEHOLDER.search(program) and shutil.which(at) is None:
+            raise BadSpec(
+                f"{cut(program, MOST_OF_REASON)}: no such program; expected a command such as python train.py --seed {{seed}} --out {{out}}"
+            )
+
     def code(self) -> Code:
         """Digests of the files that the command names."""
         return code_of_command(self.command, Path(self.directory))
@@ -270,7 +286,7 @@ class CommandTrainer:
         if started.returncode:
             how = f"status {started.returncode}" if started.returncode > 0 else f"signal {-started.returncode}"
             lines = [line.strip() for line in last if line.strip()]
-            failed = TrainingFailed(f"the command ended with {how}: {lines[-1] if lines else 'no output'}")
+            failed = TrainingFailed(f"the command ended with {how}: {cut(lines[-1], MOST_OF_REASON) if lines else 'no output'}")
             failed.add_note("".join(last))
             raise failed
         _add_costs(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from traintwice._user_errors import together
 from traintwice.study._plan import Plan, Task
 
 
@@ -11,12 +12,7 @@ def failures_in_words(made: Plan, reasons: Mapping[Task, str], tracebacks: Mappi
     """The failed replicas, those with the same reason together, each reason with its traceback."""
     tasks = [task for task in made.missing if task in reasons]
     yield f"{len(tasks)} of {len(made.missing)} replicas failed, the others are kept:"
-    for reason in dict.fromkeys(reasons[task] for task in tasks):
-        replicas: dict[str, list[str]] = {}
-        for task in tasks:
-            if reasons[task] == reason:
-                replicas.setdefault(task.row, []).append(str(task.replica))
-        where = "; ".join(f"{row}, replica{'s' * (len(some) > 1)} {', '.join(some)}" for row, some in replicas.items())
+    for where, reason in together((task.row, task.replica, reasons[task]) for task in tasks):
         yield f"{where}: {reason}"
         if tracebacks.get(reason):
             yield tracebacks[reason].rstrip()

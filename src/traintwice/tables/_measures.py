@@ -10,6 +10,7 @@ from traintwice.compare._measure import Measures
 from traintwice.compare._plan import Plan
 from traintwice.compare._quantised import TokenDiff
 from traintwice.compare._recipes import RecipeComparison
+from traintwice.metrics._identical import identical_in_words
 from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Cell, CellUnit, Column, Row, Table
 from traintwice.tables._words import left_out, plain_title, sentence
@@ -107,8 +108,8 @@ def tokens_sheet(found: TokenDiff) -> Sheet:
 
 
 def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for group in groups:
-        yield "Warning", f"{', '.join(map(visible, group))} are identical, bit for bit (copies, or a seed without effect)."
+    for clause in identical_in_words(groups):
+        yield "Warning", f"{visible(clause)}."
 
 
 def _measures_table(measures: Measures) -> Table:
