@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_failures_are_named_and_the_others_are_kept(traintwice):
     assert status == 2
     assert "2 of 4 replicas" not in err
     assert "2 replicas failed" in err
-    assert "odd, replica 0: the command ended with status 1: ValueError: no data (log: " in err
+    assert "odd, replicas 0, 1: the command ended with status 1: ValueError: no data (log: " in err
     assert 'raise ValueError("no data")' in err
     assert "2 of 2" in out
 
@@ -97,7 +98,8 @@ def test_a_command_that_writes_nothing(traintwice):
 def test_a_command_that_cannot_be_started(traintwice):
     status, _, err = traintwice("replicate", "--replicas", 1, "--store", "runs", *HERE, "--", "no-such-program", "{seed}")
     assert status == 2
-    assert "no-such-program: cannot be started" in err
+    assert "no-such-program: no such program; expected a command such as python train.py" in err
+    assert not Path("runs").exists()
 
 
 def test_report_without_the_command(traintwice, tmp_path):

@@ -142,16 +142,20 @@ def test_periods_are_drawn_in_the_order_of_time(page):
     assert {round(p["value"], 6) for p in data["periods_1"]} == {0.1}  # change of accuracy, pp
 
 
+@pytest.fixture(scope="module")
+def tags(made, parsed):
+    """The elements of a page with notes and warnings."""
+    return [e["tag"] for e in parsed(diff_page(made.diff_of(infinite={"a": "b"}, warnings=("c",)))).elements]
+
+
 @pytest.mark.parametrize("text", NASTY, ids=range(len(NASTY)))
-def test_nothing_in_it_is_what_a_file_says(made, parsed, page, text):
+def test_nothing_in_it_is_what_a_file_says(made, parsed, page, tags, text):
     found = made.diff_of(files=(text, text), classes=(text, "b", "c"), group=text, values=(text, "b"), ids=(text, 7),
                          left_out={text: text}, infinite={text: text}, warnings=(text,))  # fmt: skip
     html = diff_page(found)
     nasty = parsed(html)
     html.encode("utf-8", "backslashreplace")
-    assert [e["tag"] for e in nasty.elements] == [
-        e["tag"] for e in parsed(diff_page(made.diff_of(infinite={"a": "b"}, warnings=("c",)))).elements
-    ]
+    assert [e["tag"] for e in nasty.elements] == tags
     scripts = [e["text"] for e in nasty.all("script") if "type" not in e]
     assert scripts == [e["text"] for e in page.all("script") if "type" not in e]
     assert "49" not in "".join(e["text"] for e in nasty.all("h1", "li"))

@@ -60,10 +60,8 @@ def in_memory(tmp_path):
         yield Path(folder)
 
 
-@pytest.mark.parametrize(
-    ("engine", "kills", "mid_epoch"),
-    [("stacked", 2, 1), *(pytest.param(*case, marks=heavy) for case in (("loop", 6, 2), ("stacked", 4, 1)))],
-)
+@heavy
+@pytest.mark.parametrize(("engine", "kills", "mid_epoch"), [("loop", 6, 2), ("stacked", 4, 1)])
 def test_killed_many_times(in_memory, engine, kills, mid_epoch):
     """Four replicas of 25 epochs of 8 steps, a checkpoint every 5 steps; stacked in other groups after every kill."""
     recipe, replicas = RECIPE.change(epochs=25), 4

@@ -83,6 +83,7 @@ def test_killed_and_then_run_twice_at_once(small, undisturbed, tmp_path):
     assert not list(store.leftovers())
 
 
+@heavy
 def test_workers_end_with_their_parent(small, tmp_path):
     long = small.override(["epochs=100000"])
     process = start(long, tmp_path, jobs=2)
@@ -93,7 +94,7 @@ def test_workers_end_with_their_parent(small, tmp_path):
         with open(children) as listed:  # noqa: PTH123
             workers = [int(pid) for pid in listed.read().split()]
         time.sleep(0.1)
-    time.sleep(1)
+    time.sleep(4)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     while any(os.path.exists(f"/proc/{pid}") for pid in workers) and time.monotonic() < deadline:  # noqa: PTH110
@@ -159,8 +160,9 @@ def test_another_study_of_the_same_name(small, undisturbed):
         run(other, store=undisturbed)
 
 
+@heavy
 def test_two_runs_that_make_the_store_together(small, tmp_path):
-    code = "import sys; from traintwice.study import Store; [Store(f'{sys.argv[1]}/{i}') for i in range(100)]"
+    code = "import sys; from traintwice.study import Store; [Store(f'{sys.argv[1]}/{i}') for i in range(300)]"
     makers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
     assert [m.wait() for m in makers] == [0, 0]
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import traintwice
+from heavy import heavy
 from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.specs import encode
@@ -104,6 +105,7 @@ def test_a_store_that_is_removed(started, small, data):
     assert not store.path.exists()
 
 
+@heavy
 def test_a_worker_that_is_killed(started, small):
     store, news = started
     files = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in store.path.rglob("0*.*") if p.suffix in (".json", ".safetensors")}
