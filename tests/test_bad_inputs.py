@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bad_inputs import make_files
 from traintwice.cli import main
 
+WITH_TORCH = find_spec("torch") is not None
 TABLE = [tuple(line.split("  =>  ")) for line in Path(__file__).with_name("bad_inputs.txt").read_text().splitlines()]
 
 
@@ -40,7 +42,9 @@ def test_one_message(folder, monkeypatch, capsys, command, message):
     out, err = capsys.readouterr()
     text = re.sub(r"[\s│╭╰─╮╯]+", " ", err)
     assert end.value.code == 2
-    assert message in text
+    if not WITH_TORCH and re.search(r"needs? torch", text):
+        pytest.skip("without torch it is refused earlier")
+    assert message.lower() in text.lower()  # names of arguments are capitals in some versions of typer
     assert "Traceback" not in text
     assert len(err) < 8000
     assert out == ""

@@ -76,7 +76,7 @@ class Decoder:
         at = f"{path}." if path else ""
         for key in value:
             if key not in hints:
-                raise unknown(f"setting of {what}", str(key), hints, hint=f"(at {at}{key})")
+                raise unknown(f"setting of {what}", str(key), hints, hint=f"(at {at}{key})", listed="")
         return {key: self.read(hints[key], item, f"{at}{key}") for key, item in value.items()}
 
     def _union(self, options: tuple[Any, ...], value: Any, path: str) -> Any:

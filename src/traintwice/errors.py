@@ -107,7 +107,7 @@ def cells_kept_out(wanted: bool) -> Iterator[None]:
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", listed: str = "`traintwice list`") -> UnknownName:
-    """An `UnknownName` that offers similar names, or all names if they are few, or the command that lists them.
+    """An `UnknownName` that offers similar names, or all names if they are few or no command lists them, or that command.
 
     >>> unknown("recipe", "co_distilation", ["baseline", "co_distillation"])
     UnknownName("no recipe named 'co_distilation'. Did you mean 'co_distillation'?")
@@ -118,7 +118,7 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     close = get_close_matches(str(name), choices, n=2, cutoff=0.6)
     if close:
         advice = f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    elif len(choices) <= 12:
+    elif len(choices) <= 12 or not listed:
         advice = f"Known: {', '.join(choices) or 'none'}."
     else:
         advice = f"There are {len(choices)}; {listed} shows them."

@@ -1,6 +1,7 @@
 """Results print as a sheet and show themselves in a notebook, with nothing of a file read as markup."""
 
 from html.parser import HTMLParser
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_what_a_file_says_is_in_it_as_text(results):
 
 def test_every_public_name_is_there():
     assert set(traintwice.__all__) <= set(dir(traintwice))
-    for name in traintwice.__all__:
+    for name in traintwice.__all__ if find_spec("torch") else ("diff", "gate"):
         assert getattr(traintwice, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'difff'"):
         traintwice.difff  # noqa: B018

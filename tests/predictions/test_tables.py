@@ -12,13 +12,14 @@ from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions
 
 FRAME = pd.DataFrame({"id": [4, 2, 9], "p_0": [0.7, 0.2, 0.4], "p_1": [0.3, 0.8, 0.6], "y": [0, 1, 1]})
+CONNECTION = duckdb.connect()  # kept: before 1.5 a relation does not keep its own
 TABLES = {
     "pandas": lambda: FRAME,
     "index of pandas": lambda: FRAME.set_index("id"),
     "Polars": lambda: pl.from_pandas(FRAME),
     "lazy Polars": lambda: pl.from_pandas(FRAME).lazy(),
     "Arrow": lambda: pa.Table.from_pandas(FRAME),
-    "DuckDB": lambda: duckdb.connect().from_arrow(pa.Table.from_pandas(FRAME)),
+    "DuckDB": lambda: CONNECTION.from_arrow(pa.Table.from_pandas(FRAME)),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as to_json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -227,13 +228,14 @@ def _prune(store: Store, rows: dict[str, list[str]], *, dry_run: bool) -> tuple[
 
 def _read_inputs(path: Path, shape: tuple[int, ...]) -> tuple[Any, np.ndarray | None]:
     """Inputs and labels of a file: an array, or where the training data has several inputs a mapping or a list of them."""
-    import numpy as np
+    from traintwice.predictions._array_files import open_arrays
+    from traintwice.predictions._inputs import format_of
 
-    try:
-        found = np.load(path, allow_pickle=False)
-        arrays = {"inputs": found} if isinstance(found, np.ndarray) else dict(found)
-    except Exception as error:  # the errors of three libraries have no common class
-        raise BadInput(f"{path}: not a .npy or .npz file of numbers ({error}); it may be cut short") from None
+    if (kind := format_of(path, str(path))[0]) not in ("npy", "npz", "safetensors"):
+        raise BadInput(f"{path}: got a file of the format {kind}, expected npy, npz or safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        found = open_arrays(path, Path(folder), str(path))
+        arrays = {name or "inputs": array.rows(0, array.shape[0] if array.shape else 1) for name, array in found.items()}
     wanted = _names_of_inputs(shape)
     if missing := [name for name in wanted if name not in arrays]:
         raise BadInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ def _kind(name: str) -> Kind | None:
     path = Path(name)
     if name.endswith(METADATA) and path.is_file():
         return "iceberg"
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise BadInput(f"{name}: cannot be read (Permission denied)")
     if (path / "_delta_log").is_dir():
         return "delta"
     return "iceberg" if (path / "metadata").is_dir() and any((path / "metadata").glob(f"*{METADATA}")) else None

@@ -18,6 +18,8 @@ from traintwice.predictions._session import Session, literal
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
+LINES = f"max_line_size = {LONGEST_LINE}, buffer_size = {LONGEST_LINE}"
+"""Options of DuckDB: its buffer for each thread holds 16 of the longest lines by default."""
 OLD_LINE_ENDS = r", new_line = '\r'"
 """Option of DuckDB for lines that end in a carriage return alone."""
 MISSING = ("NA", "N/A", "#N/A", "<NA>", "NULL", "null", "None", "\\N")
@@ -35,7 +37,7 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
     plain = session.folder / f"unpacked-{len(list(session.folder.iterdir()))}"
     if compression == "zstd":
         line = "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
-        source = f"read_csv({literal(glob.escape(str(path)))}, compression = 'zstd', max_line_size = {LONGEST_LINE}, {line})"
+        source = f"read_csv({literal(glob.escape(str(path)))}, compression = 'zstd', {LINES}, {line})"
         target = f"{literal(str(plain))} (FORMAT csv, delimiter '\x01', quote '', escape '', header false)"
         with checking_room(plain, shown, session.connection.interrupt):
             session.rows(f"COPY (SELECT line FROM {source}) TO {target}", doing=f"{shown}: reading")
@@ -70,7 +72,7 @@ def scan_of_text(path: Path, shown: str, delimiter: str | None) -> tuple[list[st
     cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in names)
     return names, (
         f"read_csv({literal(glob.escape(str(path)))}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', "
-        f"auto_detect = false, columns = {{{cells}}}, max_line_size = {LONGEST_LINE}, null_padding = false, strict_mode = true, "
+        f"auto_detect = false, columns = {{{cells}}}, {LINES}, null_padding = false, strict_mode = true, "
         f"compression = 'none', hive_partitioning = false{line_end})"
     )
 
