@@ -49,7 +49,7 @@ def test_damaged_files(tmp_path, kind, content, message):
 
 
 def test_no_file_and_no_inputs(tmp_path):
-    with pytest.raises(BadInput, match="nowhere.npy: cannot be read"):
+    with pytest.raises(BadInput, match=r"nowhere\.npy: cannot be read"):
         _read_inputs(tmp_path / "nowhere.npy", (4,))
     np.savez(tmp_path / "x.npz", x=X)
     with pytest.raises(BadInput, match="has the arrays x, expected an array named inputs"):
