@@ -95,9 +95,10 @@ def test_the_array_job(folder):
 
 @heavy
 def test_torchrun_from_start_to_gate(folder):
-    train, gate = lines_of("torchrun")
-    assert "4 of 4 replicas" in ran(folder, "sh", "-c", train)
-    assert "pass" in ran(folder, "sh", "-c", gate).lower()
+    lines = lines_of("torchrun")
+    for train, gate in zip(lines[::2], lines[1::2], strict=True):  # parameters on every process, and sharded
+        assert "4 of 4 replicas" in ran(folder, "sh", "-c", train)
+        assert "pass" in ran(folder, "sh", "-c", gate).lower()
 
 
 @heavy
