@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from traintwice._formatting import change, number, value_of, visible
+from traintwice._formatting import change, digits_of, number, value_of, visible
 from traintwice.compare._diff_result import FEW_EFFECTIVE_ROWS
 from traintwice.compare._measure import Measures
 from traintwice.compare._plan import Plan
@@ -40,7 +40,8 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     first, second = map(visible, comparison.names)
     lines = []
     for m in comparison.measures:
-        both = f"{value_of(m.first, m.unit)} → {value_of(m.second, m.unit)}"
+        digits = max(digits_of(e, m.unit) for e in (m.first, m.second, m.difference.estimate))  # the change is that of what is shown
+        both = f"{value_of(m.first, m.unit, digits)} → {value_of(m.second, m.unit, digits)}"
         verdict = "significant" if m.difference.significant else "inconclusive"
         lines.append(Line(plain_title(m.title), both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
