@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from traintwice._typed import typed
+from traintwice._typed import shown, typed
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
+from traintwice.predictions._reading import reading_of
 from traintwice.replication._answers import KnownRows, known_rows
 from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, train_all
 from traintwice.replication._replica_run import SEED, Run, check_sources
@@ -108,6 +109,7 @@ def replicas_of_study(
         raise BadSpec(f"replicas: got {replicas}, expected at most {MOST_REPLICAS:,}")
     if replicas < 1 or seed < 0:
         raise BadSpec(f"got {replicas} replicas and seed {seed}, expected at least one replica and a seed of at least 0")
+    reading_of(reading or {})
     trainer = trainer_of(train)
     check_names(list(recipes))
     sources = check_sources(vary, list(recipes))
@@ -188,6 +190,8 @@ def replicate(
         3
     """
     stop_if_loading(train)
+    if not all(map(callable, trackers)):
+        raise BadSpec(f"trackers: got {shown(trackers)}, expected functions of the result")
     wanted = replicas_of_study(
         train, replicas=replicas, recipes=recipes, labels=labels, ids=ids, seed=seed, vary=vary, reading=reading
     )

@@ -366,12 +366,11 @@ def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[
     found = {}
     for recipe, given in recipes.items():
         if isinstance(trainer, CommandTrainer):
-            words = shlex.split(given) if isinstance(given, str) else list(given or ())
-            if isinstance(given, Mapping) and given:
-                raise BadSpec(
-                    f"recipe {recipe!r}: got {dict(given)!r}, expected the words to add to the command, such as '--ema'"
-                )
-            found[recipe] = {"arguments": words} if words else {}
+            is_empty = given is None or (isinstance(given, Mapping) and not given)
+            words = shlex.split(given) if isinstance(given, str) else [] if is_empty else given
+            if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+                raise BadSpec(f"recipe {recipe!r}: got {shown(given)}, expected the words to add to the command, such as '--ema'")
+            found[recipe] = {"arguments": list(words)} if words else {}
         elif isinstance(given, Mapping):
             found[recipe] = {name: served_by_table(value, f"recipes.{recipe}.{name}") for name, value in given.items()}
             if any(isinstance(value, ServedFile) for value in found[recipe].values()) and trainer.takes_seed():
@@ -379,5 +378,5 @@ def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[
                     f"recipe {recipe!r}: names a model in service, which train(seed) cannot see; use train(run) and run.logged or run.start"
                 )
         else:
-            raise BadSpec(f"recipe {recipe!r}: got {given!r}, expected a dict of keyword arguments for the function")
+            raise BadSpec(f"recipe {recipe!r}: got {shown(given)}, expected a dict of keyword arguments for the function")
     return found
