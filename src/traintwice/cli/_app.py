@@ -25,7 +25,7 @@ from traintwice.cli._check import check
 from traintwice.cli._demo import demo
 from traintwice.cli._diff import diff
 from traintwice.cli._doctor import doctor
-from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error
+from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error, show_usage_error
 from traintwice.cli._gate import gate
 from traintwice.cli._history import history
 from traintwice.cli._measure import measure, plan, tokens
@@ -69,7 +69,8 @@ def main() -> None:
     status = 0
     try:
         with imports_refused():
-            app()
+            code = app(standalone_mode=False)
+        status = 2 if code == 1 else int(code or 0)
     except Outcome as end:
         status = int(end.code or 0)
     except SystemExit as end:
@@ -84,10 +85,15 @@ def main() -> None:
     except MemoryError:
         show_error("there is not enough memory for this")
         status = 2
-    except Exception:  # never 1 or 3, which are outcomes of a gate
+    except typer.Abort:
+        status = 2
+    except Exception as error:  # never 1 or 3, which are outcomes of a gate
         with suppress(OSError):
-            traceback.print_exc()
-        status = 4
+            if hasattr(error, "format_message"):
+                show_usage_error(error)
+            else:
+                traceback.print_exc()
+        status = 2 if hasattr(error, "format_message") else 4
     failed = end_streams()
     if failed is not None and status == 0:
         status = 2

@@ -56,12 +56,28 @@ def prepare_streams() -> None:
 
 def show_error(message: str) -> None:
     """Print a message on standard error, if that can be written; control characters are made visible."""
-    message = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:60]}… ({len(word[0]):,} characters)", message)
-    if len(message) > LONGEST_MESSAGE:
-        message = f"{message[:LONGEST_MESSAGE]}…"
+    message = shortened(message)
     indent = "\n" + " " * len("traintwice: ")
     with suppress(OSError, ValueError):
         print(f"traintwice: {indent.join(map(visible, message.splitlines()))}", file=sys.stderr, flush=True)
+
+
+def shortened(message: str) -> str:
+    """A message whose long words, and whose end, are cut.
+
+    >>> shortened("no file " + "x" * 500)
+    'no file xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (500 characters)'
+    """
+    message = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:60]}… ({len(word[0]):,} characters)", message)
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+
+
+def show_usage_error(error: Any) -> None:
+    """Print a usage error of the command-line library in its own form; long words are cut."""
+    from typer.rich_utils import rich_format_error
+
+    error.message = shortened(error.message)
+    rich_format_error(error)
 
 
 def end_streams() -> OSError | None:

@@ -24,9 +24,8 @@ from traintwice.compare._results import Diff
 from traintwice.compare._tally import BETWEEN
 from traintwice.errors import BadInput, cells_kept_out
 from traintwice.metrics import Metric
-from traintwice.predictions._inputs import one_model
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._rows import Rows, items_of, open_rows
+from traintwice.predictions._rows import Rows, items_of, one_item, open_rows
 
 
 @typed
@@ -98,7 +97,7 @@ def diff(
     """
     opened = opened_for(floor, ledger, last, other_rows)
     of_ledger = isinstance(floor, str) and floor == "ledger"
-    models = [[_one(old, "old")], [_one(new, "new")], [] if of_ledger else _several(floor), _several(new_floor)]
+    models = [[one_item(old, "old")], [one_item(new, "new")], [] if of_ledger else _several(floor), _several(new_floor)]
     _check(models, level, margin, same_within, min_support, listed)
     further = distinct(which)
     one_pass = [m for m in further if m.definition.one_pass]
@@ -173,13 +172,6 @@ def _check(
         )
     if min_support < 1 or listed < 0:
         raise BadInput(f"min_support, listed: got {min_support} and {listed}, expected at least 1 and at least 0")
-
-
-def _one(given: Any, name: str) -> Any:
-    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
-    if len(items) != 1:
-        raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
-    return items[0]
 
 
 def _several(given: Any) -> list[Any]:

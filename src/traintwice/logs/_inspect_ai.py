@@ -50,7 +50,7 @@ def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
     warnings: list[str] = []
     for file in files:
         header: dict[str, Any] = {}
-        samples = _zip_samples(file, header) if zipfile.is_zipfile(file) else _json_samples(file, header)
+        samples = _zip_samples(file, header) if _starts_as_zip(file) else _json_samples(file, header)
         task = ""
         for place, sample in enumerate(samples):
             if place == 0:
@@ -120,11 +120,25 @@ def _json_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]
     yield from elements(file, document(file), "samples", rest=header)
 
 
+def _starts_as_zip(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(2) == b"PK"
+
+
+def _opened(file: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError) as reason:
+        raise BadInput(f"{file}: cannot be read as a zip file ({reason}); it may be cut short") from None
+
+
 def _zip_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Samples of an ``.eval`` log, one at a time; of two files with one name the last is used."""
-    with zipfile.ZipFile(file) as archive:
+    with _opened(file) as archive:
         by_name = {info.filename: info for info in archive.infolist()}
-        head = next(by_name[name] for name in _HEADERS if name in by_name)
+        head = next((by_name[name] for name in _HEADERS if name in by_name), None)
+        if head is None:
+            raise BadInput(f"{file}: a zip file without {' or '.join(_HEADERS)}. Expected a log of inspect_ai.")
         wanted = [head, *(info for name, info in by_name.items() if _SAMPLE.fullmatch(name))]
         _limit(file, wanted)
         for place, info in enumerate(wanted):

@@ -22,7 +22,7 @@ from traintwice.predictions._columns import with_path
 from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._faults import check_contents
-from traintwice.predictions._inputs import Shards, expand
+from traintwice.predictions._inputs import Shards, expand, one_model
 from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._layout import Summary, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
@@ -268,6 +268,20 @@ def items_of(given: Any) -> list[Any]:
     if not isinstance(given, str | Path):
         return [given]
     return expand([given])
+
+
+def one_item(given: Any, name: str) -> Any:
+    """The one model that was given; a directory or glob is a model in parts.
+
+    Args:
+        name: of the argument, for messages.
+    Raises:
+        BadInput: several models.
+    """
+    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
+    if len(items) != 1:
+        raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
+    return items[0]
 
 
 def replicas_of(given: Any) -> list[Any]:

@@ -19,8 +19,9 @@ from traintwice.compare._recipes import holm_adjusted
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
 from traintwice.metrics._identical import identical_in_words
-from traintwice.predictions import Reading, is_array, items_of, open_predictions, write_predictions
+from traintwice.predictions import Reading, is_array, open_predictions, write_predictions
 from traintwice.predictions._checks import to_numpy
+from traintwice.predictions._rows import one_item
 from traintwice.replication._page import logged_values, page
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
@@ -135,7 +136,7 @@ class Replication(Shown):
             BadInput: see `traintwice.open_predictions`, or predictions without answers. TooFewReplicas: a recipe has no replica.
         """
         with tempfile.TemporaryDirectory() as folder:
-            (old,) = [self._numbered(deployed, Path(folder), split)] if is_array(deployed) else items_of(deployed)
+            old = self._numbered(deployed, Path(folder), split) if is_array(deployed) else one_item(deployed, "deployed")
             name = str(deployed) if isinstance(deployed, str | Path) else "array" if is_array(deployed) else "table"
             return self._against(old, name, split, level=level, margin=margin, **reading)
 

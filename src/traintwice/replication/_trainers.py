@@ -290,7 +290,7 @@ class CommandTrainer:
             failed.add_note("".join(last))
             raise failed
         _add_costs(run)
-        return _predictions(out, shlex.join(words))
+        return _predictions(out, shlex.join(self.command))
 
 
 def _add_costs(run: Run) -> None:
