@@ -225,9 +225,22 @@ def test_a_missing_extra_is_named_before_anything_is_trained(traintwice, monkeyp
 
     find = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "altair" else find(name, *rest))
-    status, _, err = traintwice("run", "digits")
+    status, _, err = traintwice("run", "digits", "--report", "page")
     assert status == 2
-    assert err == "traintwice: the report (or pass --no-report) needs altair. Install it with: pip install 'traintwice[report]'\n"
+    assert err == "traintwice: the report needs altair. Install it with: pip install 'traintwice[report]'\n"
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_without_the_extra_a_training_prints_its_table_and_writes_no_report(traintwice, monkeypatch, finished, tmp_path):
+    from importlib import util
+
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *rest: None if name == "altair" else find(name, *rest))
+    status, out, err = traintwice("run", finished / "small.toml", "--store", finished / "runs")
+    assert status == 0
+    assert "ensemble" in out
+    assert "Report:" not in out
+    assert "traintwice: no report is written: the report needs altair. Install it with: pip install 'traintwice[report]'\n" in err
     assert not list(Path(tmp_path).iterdir())
 
 

@@ -40,12 +40,13 @@ from traintwice.cli._options import (
     Track,
     Trust,
     Verb,
+    page_folder,
 )
 from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file, trackers_of
 from traintwice.cli._storage import export, fetch, predict, store
 from traintwice.cli._sums import sums
 from traintwice.cli._tune import tune
-from traintwice.errors import BadSpec, TraintwiceError, require, require_charts
+from traintwice.errors import BadSpec, TraintwiceError, require
 from traintwice.replication._study_file import is_replication
 
 app = typer.Typer(
@@ -180,9 +181,7 @@ def run(
         return
     require("torch", extra="torch", purpose="training")
     trackers = trackers_of(track)
-    if not no_report:
-        require_charts("the report (or pass --no-report)")
-    out = None if no_report else report
+    out = page_folder(report, no_report=no_report)
     try:
         with started_early(
             jobs if device == "cpu" else jobs or 1
@@ -193,8 +192,6 @@ def run(
             from traintwice.study import Experiment
 
             served = None if against is None else Logged(str(against), id=against_id)
-            if not no_report:
-                verbs.check_writable(report)
             train = partial(
                 verbs.train,
                 path=store,
@@ -209,6 +206,8 @@ def run(
             found = verbs.find(
                 study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
             )
+            if out is not None:
+                verbs.check_writable(out)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
             if not isinstance(found, Experiment):
                 for option, value in (("--against", served), ("--track", track)):

@@ -11,7 +11,7 @@ import typer
 
 from traintwice.cli import _options as options
 from traintwice.cli._ending import end_by_signal
-from traintwice.errors import require, require_charts
+from traintwice.errors import require
 
 
 def chain(
@@ -35,8 +35,7 @@ def chain(
 ) -> None:
     """Retrain day by day (new weights, warm start, logged distillation), and measure the drift of the predictions."""
     require("torch", extra="torch", purpose="training")
-    if not no_report:
-        require_charts("the report (or pass --no-report)")
+    out = options.page_folder(report, no_report=no_report)
     from dataclasses import replace
 
     from traintwice.cli import _output as output
@@ -46,8 +45,8 @@ def chain(
 
     plan = Chain.read(file)
     plan = replace(plan, replicas=plan.replicas if replicas is None else replicas, seed=plan.seed if seed is None else seed)
-    if not no_report:
-        check_writable(report)
+    if out is not None:
+        check_writable(out)
     show_code(plan, "chain")
     opened = Store(store)
     execution = execution_of(engine=engine, device=device, precision=precision, jobs=jobs)
@@ -69,9 +68,9 @@ def chain(
         output.show_json(found.to_dict())
     else:
         output.show_sheet(found.sheet())
-    if not no_report:
+    if out is not None:
         from traintwice.report import write_chain
 
-        index = write_chain(found, report)
+        index = write_chain(found, out)
         if not json:
             output.show(f"\nReport: {index}\n")

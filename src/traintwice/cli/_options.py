@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from traintwice.cli._reading import split
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, MissingExtra, require_charts
 
 OUTPUT = "Output"
 NOISE = "Noise of retraining"
@@ -135,6 +135,24 @@ NoRows = Annotated[bool, typer.Option("--no-rows", help="Leave ids and single ro
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML page.", rich_help_panel=OUTPUT)
 ]
+
+
+def page_folder(report: Path, *, no_report: bool) -> Path | None:
+    """The directory for the report of a training; None, with a note, where charts cannot be drawn and no directory was named.
+
+    Raises:
+        MissingExtra: charts cannot be drawn, and a directory was named.
+    """
+    if no_report:
+        return None
+    try:
+        require_charts("the report")
+    except MissingExtra as missing:
+        if report != DEFAULT_REPORT:
+            raise
+        typer.echo(f"traintwice: no report is written: {missing}", err=True)
+        return None
+    return report
 
 
 def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:

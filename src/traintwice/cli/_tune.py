@@ -12,7 +12,7 @@ import typer
 
 from traintwice.cli import _options as options
 from traintwice.cli._ending import end_by_signal
-from traintwice.errors import require, require_charts
+from traintwice.errors import require
 
 
 def tune(
@@ -36,16 +36,15 @@ def tune(
     """Search the weights of a method by accuracy, churn and calibration, and report the front on other replicas."""
     require("torch", extra="torch", purpose="training")
     require("optuna", extra="tune", purpose="traintwice tune")
-    if not no_report:
-        require_charts("the report (or pass --no-report)")
+    out = options.page_folder(report, no_report=no_report)
     from traintwice._formatting import points, value_of
     from traintwice.cli import _output as output
     from traintwice.cli import _study as verbs
     from traintwice.study import Store, Tuning, final, least_change, recorded, search, tuned
 
     tuning = Tuning.read(file, least=least_change(least)).change(trials=trials)
-    if not no_report:
-        verbs.check_writable(report)
+    if out is not None:
+        verbs.check_writable(out)
     verbs.show_code(tuning.study)
     opened = Store(store)
     execution = verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs)
@@ -76,9 +75,9 @@ def tune(
         output.show_sheet(found.sheet())
         if found.chosen is not None:
             output.show(f"\nWrite into {file}:\n\n{found.toml()}")
-    if not no_report:
+    if out is not None:
         from traintwice.report import write_tuned
 
-        index = write_tuned(found, report)
+        index = write_tuned(found, out)
         if not json:
             output.show(f"\nReport: {index}\n")
