@@ -107,7 +107,7 @@ def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 for row in batch:
                     number += 1
                     yield f"row {number}", dict(zip(names, row, strict=True))
-        except duckdb.Error as error:
+        except (duckdb.Error, RuntimeError) as error:  # RuntimeError: a name that is not UTF-8
             raise BadInput(f"{path}: cannot be read ({str(error).splitlines()[0]}). Expected JSONL, CSV or Parquet.") from None
 
 
