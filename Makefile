@@ -18,9 +18,9 @@ test: $(VENV)/.dev check  ## lint, types, tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto
 
 # In an environment of their own, so that `make test` needs none of these libraries.
-test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides, kills; about 20 minutes
+test-frameworks: $(FRAMEWORKS)/.done  ## Ray, JAX, Flax, Keras, XGBoost, LightGBM, CatBoost, transformers, Lightning, trackers, torchrun, guides, kills, commands of pages; half an hour
 	TRAINTWICE_FRAMEWORKS=1 PYTHONDONTWRITEBYTECODE= $(FRAMEWORKS)/bin/python -m pytest tests/integrations \
-	  tests/replication tests/study tests/losses tests/predictions/test_array_files.py src/traintwice/integrations
+	  tests/replication tests/study tests/losses tests/predictions/test_array_files.py tests/test_page_commands.py src/traintwice/integrations
 # Real servers on the loopback, in an environment of their own, without torch. What the system lacks (PostgreSQL, Java, npm) is named and skipped.
 test-engines: $(ENGINES)/.ready  ## tests against S3, Google, Azure, Hugging Face, web, Delta, Iceberg, PostgreSQL and Spark
 	$(ENGINES)/bin/python -m pytest --confcutdir tests/engines tests/engines
@@ -107,5 +107,5 @@ $(FRAMEWORKS)/.done: pyproject.toml constraints.txt
 	@echo "Setting up the environment in $(FRAMEWORKS) (several minutes) ..."
 	$(PYTHON) -m venv $(FRAMEWORKS)
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[frameworks]'
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[frameworks]' --editable ./reproduction
 	@touch $@
