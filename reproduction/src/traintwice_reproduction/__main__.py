@@ -58,7 +58,7 @@ def run_evidence(
     store: StorePath = STORE,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
-    """Run studies of methods on real data, for seeds and for draws of the training data; keep their results, and their rows in the bank."""
+    """Run studies of methods on real data, for seeds and for draws of the training data; keep their results, and in the bank what is not too large."""
     for name in names:
         if name not in evidence.EVIDENCE:
             raise unknown("study of evidence", name, evidence.EVIDENCE)
@@ -66,7 +66,8 @@ def run_evidence(
         results = run(evidence.EVIDENCE[name](), store=store, execution=Execution(jobs=jobs))
         kept.keep(evidence.FOLDER / f"{name}.json", evidence.summary(results, date))
         command = f"python -m traintwice_reproduction evidence {name}"
-        add_to_bank(results, kept.BANK, name=name, command=command, replace=True)
+        if len(results.rows) * results.experiment.replicas * len(results.data.test) <= evidence.MOST_IN_BANK:
+            add_to_bank(results, kept.BANK, name=name, command=command, replace=True)
 
 
 @app.command(name="sst2")

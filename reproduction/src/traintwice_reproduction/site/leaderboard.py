@@ -40,8 +40,11 @@ def rows() -> Iterator[tuple[Any, ...]]:
         for recipe in study.recipes.values():
             cost = {"train": recipe.train, "serve": recipe.serve}
             yield f"bank:{study.name}", data, about["network"], recipe.name, cost, recipe.measures, recipe.replicas, about["date"]
-    for path in sorted((KEPT / "findings").glob("rivals-*.json")):
+    others = [path for path in (KEPT / "evidence").glob("*.json") if not (BANK / path.name).exists()]
+    for path in sorted([*(KEPT / "findings").glob("rivals-*.json"), *others]):
         kept = read(path)
+        if kept.get("sample"):
+            kept["data"] += f", {kept['train_examples']:,} for training, each replica draws its own"
         for row, found in kept["rows"].items():
             yield path.stem, kept["data"], kept["network"], row, found, found, kept["replicas"], kept["date"]
 

@@ -13,7 +13,7 @@ The part before the colon is a kind, the rest its arguments, separated by semico
     chosen      values that were chosen for some settings
     date, replicas, examples, rows, compared   of the study of methods
 
-and of whole tables: `digits`, `five`, `flights`, `speed`.
+`evidence: NAME` is the table of a study of `studies.evidence`. Whole tables are `digits`, `five`, `flights`, `speed`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from traintwice_reproduction.kept import read
-from traintwice_reproduction.pages import clicks, comparing, findings, methods, methods_results, speed
+from traintwice_reproduction.pages import clicks, comparing, evidence, findings, methods, methods_results, speed
 
 MARK = re.compile(r"\{\{ (\w+)(?:: (.*?))? \}\}")
 
@@ -51,6 +51,8 @@ def filled(text: str, study: Mapping[str, Any] | None = None) -> str:
 
     def content(mark: re.Match[str]) -> str:
         arguments = [part.strip() for part in (mark[2] or "").split(";") if part.strip()]
+        if mark[1] == "evidence":
+            return evidence.table(*arguments)
         if mark[1] in TABLES:
             return TABLES[mark[1]]()
         return methods.KINDS[mark[1]](study, *arguments)

@@ -28,6 +28,9 @@ from traintwice_reproduction.studies.rivals import rivals_flights
 
 FOLDER = KEPT / "evidence"
 
+MOST_IN_BANK = 4_000_000
+"""Predictions (rows x replicas x test examples) of a study that are kept one by one; of larger ones only the measures are."""
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -173,7 +176,7 @@ EVIDENCE: dict[str, Callable[[], Experiment]] = {
 
 def summary(results: Results, date: str) -> dict[str, Any]:
     """A study as plain values: accuracy, churn and cost of each row, and its difference from the first, Holm-adjusted over the rows."""
-    measured = (metrics.accuracy, metrics.churn, metrics.log_loss)
+    measured = (metrics.accuracy, metrics.churn, metrics.log_loss, metrics.churn_to_error)
     rows: dict[str, dict[str, Any]] = {}
     for row, result in results.rows.items():
         estimates = {m.definition.name: results.estimate(m, row) for m in measured}
@@ -193,6 +196,7 @@ def summary(results: Results, date: str) -> dict[str, Any]:
         "date": date,
         "replicas": results.experiment.replicas,
         "data": results.data.name,
+        "network": results.baseline.recipe.network.describe(results.data.shape, results.data.classes),
         "data_digest": results.data.digest,
         "train_examples": len(results.data.train),
         "sample": encode(results.baseline.recipe.sample),
