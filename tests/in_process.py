@@ -13,7 +13,7 @@ from traintwice.study import _runner as runner
 from traintwice.study import _worker as worker
 
 
-class InProcess(runner._Worker):
+class InProcess(runner.Worker):
     """Answers each task as a worker process would, before `give` returns."""
 
     def __init__(self, started, source, seed, store, checkpoint):
@@ -52,13 +52,13 @@ def nothing_started():
 
 def in_process(patch: pytest.MonkeyPatch) -> None:
     """Train every study without worker processes."""
-    patch.setattr(runner, "_Worker", InProcess)
+    patch.setattr(runner, "Worker", InProcess)
     for module in (runner, processes):
         patch.setattr(module, "start_worker", nothing_started)
 
 
-def in_worker_processes(patch: pytest.MonkeyPatch, real=(runner._Worker, processes.start_worker)) -> None:
+def in_worker_processes(patch: pytest.MonkeyPatch, real=(runner.Worker, processes.start_worker)) -> None:
     """Train studies as for a user."""
-    patch.setattr(runner, "_Worker", real[0])
+    patch.setattr(runner, "Worker", real[0])
     for module in (runner, processes):
         patch.setattr(module, "start_worker", real[1])

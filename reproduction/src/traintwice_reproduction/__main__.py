@@ -58,7 +58,7 @@ def run_evidence(
     store: StorePath = STORE,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
-    """Run studies of methods on real data, for seeds and for draws of the training data; keep their results, and in the bank what is not too large."""
+    """Run studies of methods on real data; keep their results, and the rows of all but the largest in the bank."""
     for name in names:
         if name not in evidence.EVIDENCE:
             raise unknown("study of evidence", name, evidence.EVIDENCE)

@@ -19,7 +19,8 @@ from traintwice.compare._estimates import (
 )
 from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
-from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
+from traintwice.compare._plan import Plan, PlanRow, plan
+from traintwice.compare._power import VarianceParts
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched

@@ -24,8 +24,9 @@ from traintwice.compare._results import Diff
 from traintwice.compare._tally import BETWEEN
 from traintwice.errors import BadInput, cells_kept_out
 from traintwice.metrics import Metric
+from traintwice.predictions._items import items_of, one_item
 from traintwice.predictions._reading import Reading
-from traintwice.predictions._rows import Rows, items_of, one_item, open_rows
+from traintwice.predictions._rows import Rows, open_rows
 
 
 @typed

@@ -9,8 +9,8 @@ import numpy as np
 
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import MOST_CLASSES
-from traintwice.predictions._matching import ROLES
 from traintwice.predictions._session import Session
+from traintwice.predictions._unmatched import ROLES
 from traintwice.predictions._views import View
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any, Literal
 from traintwice.errors import BadInput
 from traintwice.predictions._columns import WIDE
 from traintwice.predictions._faults import check_contents, faults, suspicious, to_be_finite
-from traintwice.predictions._session import Session, all_of, any_of, show_id
+from traintwice.predictions._session import Session, all_of, any_of
+from traintwice.predictions._unmatched import conflict, duplicates, repeated_in, shared_columns, unmatched_in
 from traintwice.predictions._views import View
 
 Order = Literal["by position", "same order", "joined"]
@@ -24,11 +24,10 @@ the same on every machine, so that sums are formed in the same order."""
 RANGES = 8
 """The most ranges that are read side by side: each opens both files."""
 
-PREFIX, SHOWN = 2048, 5
-"""Rows whose ids are compared before the way is chosen (every id is compared afterwards); ids shown in a message."""
+PREFIX = 2048
+"""Rows whose ids are compared before the way is chosen; every id is compared afterwards."""
 
 STAGED, CELLS = "aligned", "cells"
-ROLES = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}
 
 
 @dataclass(frozen=True)
@@ -155,11 +154,11 @@ class Matcher:
                 return False
             self._check_cells()
         if first.ids and (found["_falls"] or self._falls_between_ranges()):
-            repeated, shown = _duplicates(self.session, first)
+            repeated, shown = duplicates(self.session, first)
             if repeated and self.drop:
                 return False
             if repeated:
-                raise _repeated(first, repeated, shown, self.rows[0])
+                raise repeated_in(first, repeated, shown, self.rows[0])
         self._accept("same order" if first.ids else "by position", found)
         return True
 
@@ -209,14 +208,14 @@ class Matcher:
             if shared != rows[0] - missing or shared != rows[m] - extra:
                 return [self._without_duplicates(each, count) for each, count in zip(self.views, rows, strict=True)]
             if (missing or extra) and not self.drop:
-                raise _unmatched(self.session, (first, view), (missing, extra), (rows[0], rows[m]))
+                raise unmatched_in(self.session, (first, view), (missing, extra), (rows[0], rows[m]))
         return self.views
 
     def _without_duplicates(self, view: View, rows: int) -> View:
         """A file without the ids that several of its rows have."""
-        repeated, shown = _duplicates(self.session, view)
+        repeated, shown = duplicates(self.session, view)
         if repeated and not self.drop:
-            raise _repeated(view, repeated, shown, rows)
+            raise repeated_in(view, repeated, shown, rows)
         sql = f"SELECT * FROM {view.name} ANTI JOIN duplicated_{view.name} USING ({', '.join(view.ids)})"
         self.session.rows(f"CREATE VIEW unique_{view.name} AS {sql}", doing="leaving out duplicated ids")
         return view.over(f"unique_{view.name}")
@@ -284,7 +283,7 @@ class Matcher:
     def _accept(self, order: Order, found: Mapping[str, Any]) -> None:
         if found["_trouble"]:
             self._check_cells()  # whether a label is a class is checked on the label that files agree on
-            raise _conflict(self.session, self.views, int(found["rows"]))
+            raise conflict(self.session, self.views, int(found["rows"]))
         rows, self._unchecked = int(found["rows"]), []
         dropped = (count + view.unanswered - rows for count, view in zip(self.rows, self.views, strict=True))
         self.alignment = Alignment(order, rows, int(found["_labelled"]), tuple(dropped))
@@ -302,12 +301,6 @@ def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> 
     ]
 
 
-def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
-    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …, o0 …), and the files that have it."""
-    names = dict.fromkeys(c for view in views for c in view.cells if c in ROLES or c[0] in "go")
-    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
-
-
 def _flat(views: Sequence[View], source: str) -> str:
     """FROM item with every column c of every file m, named c_m, over a FROM clause of their scans."""
     columns = [f"{sql} AS {c}_{m}" for m, view in enumerate(views) for c, sql in view.cells.items() if c != "r"]
@@ -323,67 +316,3 @@ def _joined(views: Sequence[View], *, how: str = "JOIN") -> str:
 
 def _count(condition: str) -> str:
     return f"coalesce(count_if({condition}), 0)"
-
-
-def _duplicates(session: Session, view: View) -> tuple[int, str]:
-    """How many ids are on more than one row, and the first few; by hash, spilling under the memory limit."""
-    ids, table, doing = ", ".join(view.ids), f"duplicated_{view.name}", f"{view.source.name}: looking for duplicated ids"
-    sql = f"SELECT {ids}, min(r) AS r FROM {view.name} GROUP BY {ids} HAVING count(*) > 1"
-    session.rows(f"CREATE OR REPLACE TABLE {table} AS {sql}", doing=doing)
-    ((count,),) = session.rows(f"SELECT count(*) FROM {table}", doing=doing)
-    shown = session.rows(f"SELECT {ids} FROM {table} ORDER BY r LIMIT {SHOWN}", doing=doing)
-    return int(count), ", ".join(map(show_id, shown))
-
-
-def _repeated(view: View, count: int, shown: str, rows: int) -> BadInput:
-    return repeated(view.source.name, count, rows, f" (first: {shown})")
-
-
-def repeated(name: str, count: int, rows: int, shown: str = "") -> BadInput:
-    """The error for ids that are on several rows."""
-    told = f"{name}: {count:,} ids are on more than one of its {rows:,} rows"
-    advice = (
-        "an id must name one row. Pass to --id the columns that together name a row (and to --cluster the column by which rows belong "
-        "together), or --draws COLUMN where a model answered an item several times, or --on-missing drop to leave those ids out"
-    )
-    return BadInput(f"{told}{shown}; {advice}", without_cells=f"{told}; {advice}")
-
-
-def _unmatched(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
-    """The error for ids that only one of two files has."""
-    shown = []
-    for m in (0, 1):
-        same, ids = all_of(f"a.{i} = b.{i}" for i in views[0].ids), ", ".join(f"a.{i}" for i in views[0].ids)
-        sql = f"SELECT {ids} FROM {views[m].name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
-        found = session.rows(sql, doing="comparing ids") if alone[m] else []
-        shown.append(f" (first: {', '.join(map(show_id, found))})")
-    return unmatched((views[0].source.name, views[1].source.name), alone, rows, shown)
-
-
-def unmatched(names: tuple[str, str], alone: Sequence[int], rows: Sequence[int], shown: Sequence[str] = ("", "")) -> BadInput:
-    """The error for ids that only one of two models has: how many of how many rows, and the first of them."""
-    what = (f"are missing from {names[1]}", f"are extra, not in {names[0]}")
-    told = [f"{alone[m]:,} of {rows[m]:,} ids of {names[m]} {what[m]}" if alone[m] else "" for m in (0, 1)]
-    shared = f"Pass --on-missing drop to compare the {rows[0] - alone[0]:,} rows that both have"
-    advice = shared if rows[0] > alone[0] else "They share no id: choose another --id"
-    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True) if part)
-    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(filter(None, told))}. {advice}")
-
-
-def _conflict(session: Session, views: Sequence[View], rows: int) -> BadInput:
-    """The error for rows on which two files have different values in a column that belongs to the example."""
-    keys = views[0].ids or ("r",)
-    same, ids = all_of(f"a.{i} = b.{i}" for i in keys), ", ".join(f"a.{i}" for i in keys)
-    told = "the files disagree"
-    for column, files in shared_columns(views).items():
-        for one, other in itertools.combinations([views[m] for m in files], 2):
-            sql = f"SELECT count(*) OVER (), a.r, a.{column}, b.{column}, {ids} FROM {one.name} a JOIN {other.name} b ON {same}"
-            sql += f" WHERE a.{column} <> b.{column} ORDER BY a.r LIMIT 1"
-            for count, row, a, b, *values in session.rows(sql, doing="comparing the files") if column[0] != "o" else []:
-                role, called = ROLES.get(column, "group"), other.names[column]
-                told = (
-                    f"{other.source.name}: {count:,} of {rows:,} rows have another {role} in {called!r} than in {one.source.name}"
-                )
-                where, advice = f", id {show_id(values)}" if views[0].ids else "", "the files must be about the same examples"
-                return BadInput(f"{told} (first: row {row:,}{where}: {a} and {b}); {advice}", without_cells=f"{told}; {advice}")
-    return BadInput(told)

@@ -5,162 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from traintwice.errors import BadInput, TooFewReplicas
+from traintwice.errors import BadInput
 from traintwice.predictions._checks import Examples, check_examples, check_probabilities, check_scores, check_votes, to_numpy
+from traintwice.predictions._derived import Derived, Kind, smallest
 from traintwice.types import Array
 
 BLOCK_ELEMENTS = 1 << 17
 """Elements of 8 bytes in a block: fixed, so that sums are formed in the same order on every machine, and few enough for the cache."""
-
-FEW_CLASSES, CACHED_EXAMPLES = 32, 4096
-"""Up to this many classes, NumPy's argmax and partition are slower than a comparison class by class over so many examples."""
-
-Kind = Literal["probs", "votes", "top", "scores", "outcomes", "graded"]
-"""``outcomes``: answers that are right or wrong; ``graded``: answers with a score between 0 and 1. The last axis of the values of both
-holds the number of the answer and its score. ``top``: the last axis holds the predicted label, its probability and that of the true
-label."""
-
-
-class Derived:
-    """Arrays that follow from the values of predictions, each computed once, when it is first read."""
-
-    xp: Any
-    known: Examples
-    replicas: int
-    examples: int
-    has_probs: bool
-    has_top: bool
-    has_scores: bool
-    has_outcomes: bool
-    has_labels: bool
-    _values: Array
-    _kind: Kind
-    _part_of: tuple[Derived, int, int] | None
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """A mask of the examples with a label (outcomes: with a score of every replica), shape ``N``."""
-        if self.has_outcomes:
-            return np.asarray(~np.isnan(self._values[:, :, 1]).any(axis=0))
-        known = self.known.labels
-        return np.zeros(self.examples, dtype=bool) if known is None else np.asarray(to_numpy(known) >= 0)
-
-    @property
-    def labels(self) -> Array:
-        """True labels, shape ``N``. Raises `BadInput` where an example has none."""
-        if self.has_outcomes:
-            raise BadInput("this measure compares with true labels, and outcomes have scores instead")
-        if not self.has_labels:
-            if self.known.labels is not None:
-                missing = int((~self.labelled).sum())
-                raise BadInput(f"this measure needs a label in every row: {missing:,} of {self.examples:,} rows have none")
-            raise BadInput("this measure compares with true labels and none were given; pass labels of shape (examples,)")
-        return self.known.labels
-
-    @property
-    def given(self) -> Array:
-        """Probabilities, predicted labels, scores, or answers with their scores (nan as −1): equal for identical replicas."""
-        return np.nan_to_num(self._values, nan=-1.0) if self.has_outcomes else self._values
-
-    @cached_property
-    def probs(self) -> Array:
-        """Probabilities in float64, shape ``M N K``. Raises `BadInput` where only predicted labels are known."""
-        if self.has_top and not self.has_probs:
-            raise BadInput(
-                "this measure reads the probabilities of all classes, and only those of the predicted class and of the true label are known"
-            )
-        if not self.has_probs:
-            raise BadInput("this measure reads probabilities and only predicted labels were given; pass shape (M, N, K)")
-        return self.xp.astype(self._values, self.xp.float64, copy=False)
-
-    @cached_property
-    def by_class(self) -> Array:
-        """Probabilities in float64, shape ``M K N``: with examples last, sums and sorts over classes run over long axes."""
-        values = self._values if self.has_probs else self.probs  # which raises
-        if isinstance(values, np.ndarray):
-            return np.array(values.transpose(0, 2, 1), dtype=np.float64, order="C")
-        return self.xp.permute_dims(self.probs, (0, 2, 1))
-
-    @cached_property
-    def scores(self) -> Array:
-        """Scores in float64, shape ``M N`` or ``M N K``. Raises `BadInput` where there are none."""
-        if not self.has_scores:
-            raise BadInput("this measure reads scores; pass Predictions.from_scores(scores) with shape (M, N) or (M, N, K)")
-        return self.xp.astype(self._values, self.xp.float64, copy=False)
-
-    @cached_property
-    def votes(self) -> Array:
-        """Predicted label of every replica, shape ``M N``; ties go to the lowest class. May be unsigned: do not subtract."""
-        if self._kind == "votes":
-            return self._values
-        if self.has_outcomes or self._kind == "top":
-            return np.asarray(self._values[:, :, 0], dtype=np.int64)
-        if self.has_scores:
-            raise BadInput("this measure reads probabilities or predicted labels and only scores were given")
-        if self._part_of is not None:  # computed once for the whole, not once for every measure and block
-            whole, start, stop = self._part_of
-            return whole.votes[:, start:stop]
-        return top_class(self.xp, self._values)
-
-    @cached_property
-    def correct(self) -> Array:
-        """True where a replica predicts the true label, or its answer is right; shape ``M N``."""
-        if self._kind == "graded":
-            raise BadInput("this measure needs answers that are right or wrong, and these have scores between 0 and 1")
-        return self.outcomes == 1 if self.has_outcomes else self.votes == self.labels[None, :]
-
-    @cached_property
-    def outcomes(self) -> Array:
-        """Score of every answer, in [0, 1], nan where it has none; shape ``M N``. Raises `BadInput` where there are no outcomes."""
-        if not self.has_outcomes:
-            raise BadInput(
-                "this measure reads the scores of answers; pass Predictions.from_outcomes(scores) or an evaluation log"
-            )
-        return self._values[:, :, 1]
-
-    @cached_property
-    def mean(self) -> Array:
-        """P̄, the mean over replicas, shape ``K N`` as `by_class`."""
-        return self.xp.mean(self.by_class, axis=0)
-
-    @cached_property
-    def of_label(self) -> Array:
-        """Probability of the true label, shape ``M N``."""
-        if self._kind == "top":
-            return np.asarray(self._values[:, :, 2], dtype=np.float64)
-        values = self._values if self.has_probs else self.probs  # which raises
-        index = self.xp.broadcast_to(self.labels[None, :, None], (self.replicas, self.examples, 1))
-        known = self.xp.take_along_axis(values, index, axis=2)[:, :, 0]
-        return self.xp.astype(known, self.xp.float64, copy=False)
-
-    @cached_property
-    def top(self) -> Array:
-        """Probability of the predicted label, shape ``M N``."""
-        if self._kind == "top":
-            return np.asarray(self._values[:, :, 1], dtype=np.float64)
-        return self.xp.max(self.by_class, axis=1)
-
-    @cached_property
-    def confidence(self) -> Array:
-        """γ of CH (5): largest minus second largest probability, shape ``M N``, in [0, 1]."""
-        if isinstance(self._values, np.ndarray):
-            first, second = top_two(self.probs)
-            return first - second
-        ordered = self.xp.sort(self.probs, axis=2)
-        return ordered[:, :, -1] - ordered[:, :, -2]
-
-    def require_pairs(self, what: str) -> None:
-        """Raise `TooFewReplicas` unless there are two replicas to compare."""
-        if self.replicas < 2:
-            raise TooFewReplicas(
-                f"{what}: got 1 replica, expected at least 2. A measure between replicas is undefined for one model; "
-                "train it again, or pass the predictions of a second model."
-            )
 
 
 class Predictions(Derived):
@@ -211,7 +67,7 @@ class Predictions(Derived):
             check_probabilities(xp, probs)
         else:
             check_votes(xp, probs)
-            probs = _smallest(xp, probs, int(xp.max(probs)))
+            probs = smallest(xp, probs, int(xp.max(probs)))
         classes = int(probs.shape[2]) if probs.ndim == 3 else None
         if class_names is not None and not isinstance(class_names, list | tuple):
             raise BadInput(f"class_names: got {type(class_names).__name__}, expected a list of names")
@@ -448,47 +304,3 @@ class Predictions(Derived):
         of_values |= {"outcomes": "outcomes", "graded": "graded outcomes", "top": "predicted labels and their probability"}
         extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
         return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
-
-
-def top_two(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest and the second largest value over the classes, shape ``... N K``: faster than sorting all of them.
-
-    >>> top_two(np.array([[0.1, 0.7, 0.2], [0.4, 0.4, 0.2]]))
-    (array([0.7, 0.4]), array([0.2, 0.4]))
-    """
-    classes = values.shape[-1]
-    if classes > FEW_CLASSES:
-        ordered = np.partition(values, classes - 2, axis=-1)
-        return ordered[..., -1], ordered[..., -2]
-    first, second = np.maximum(values[..., 0], values[..., 1]), np.minimum(values[..., 0], values[..., 1])
-    for k in range(2, classes):
-        second = np.maximum(second, np.minimum(first, values[..., k]))
-        first = np.maximum(first, values[..., k])
-    return first, second
-
-
-def top_class(xp: Any, probs: Array) -> Array:
-    """Index of the largest of ``M N K`` probabilities, ties to the lowest class, shape ``M N``, in the smallest integers.
-
-    >>> top_class(np, np.array([[[0.2, 0.4, 0.4], [0.5, 0.0, 0.5]]])).tolist()
-    [[1, 0]]
-    """
-    replicas, examples, classes = probs.shape
-    if not isinstance(probs, np.ndarray) or classes > FEW_CLASSES:
-        return _smallest(xp, xp.argmax(probs, axis=2), classes - 1)
-    top = np.zeros((replicas, examples), dtype=np.uint8)
-    for m in range(replicas):
-        for start in range(0, examples, CACHED_EXAMPLES):
-            by_class = np.ascontiguousarray(probs[m, start : start + CACHED_EXAMPLES].T)
-            largest, of_largest = by_class[0].copy(), top[m, start : start + CACHED_EXAMPLES]
-            for k in range(1, classes):
-                larger = (by_class[k] > largest).view(np.uint8)
-                larger *= np.uint8(k)
-                np.maximum(of_largest, larger, out=of_largest)  # classes rise, so the last that was larger wins
-                np.maximum(largest, by_class[k], out=largest)
-    return top
-
-
-def _smallest(xp: Any, labels: Array, largest: int) -> Array:
-    """Labels in one byte each where the largest of them fits, else as they are."""
-    return xp.astype(labels, xp.uint8, copy=False) if largest < 256 else labels

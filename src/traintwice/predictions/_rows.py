@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Unpack, cast
 
-import array_api_compat
 import numpy as np
 
 from traintwice._addresses import Address
@@ -22,7 +20,8 @@ from traintwice.predictions._columns import with_path
 from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._faults import check_contents
-from traintwice.predictions._inputs import Shards, expand, one_model
+from traintwice.predictions._inputs import Shards, expand
+from traintwice.predictions._items import is_array
 from traintwice.predictions._lakehouse import LakeTable
 from traintwice.predictions._layout import Summary, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
@@ -34,7 +33,7 @@ from traintwice.predictions._staging import filled
 from traintwice.predictions._views import make_views, without_unanswered
 from traintwice.progress import report
 
-__all__ = ["Rows", "is_array", "items_of", "open_predictions", "open_rows", "replicas_of"]
+__all__ = ["Rows", "open_predictions", "open_rows"]
 
 
 @typed
@@ -252,58 +251,6 @@ class Rows:
         keep = np.array([str(i) not in self.waive for i in to_numpy(ids).tolist()], dtype=bool)
         self.waived += int((~keep).sum())
         return keep
-
-
-def is_array(given: Any) -> bool:
-    """True for an array or `Predictions`, False for a file or table."""
-    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given)) or is_series(given)
-
-
-def items_of(given: Any) -> list[Any]:
-    """One item for each model that was given: files of a glob or directory, tables, arrays."""
-    if is_array(given):
-        return [given]
-    if isinstance(given, list | tuple):
-        return [item for part in given for item in items_of(part)]
-    if not isinstance(given, str | Path):
-        return [given]
-    return expand([given])
-
-
-def one_item(given: Any, name: str) -> Any:
-    """The one model that was given; a directory or glob is a model in parts.
-
-    Args:
-        name: of the argument, for messages.
-    Raises:
-        BadInput: several models.
-    """
-    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
-    if len(items) != 1:
-        raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
-    return items[0]
-
-
-def replicas_of(given: Any) -> list[Any]:
-    """One item for each replica: an array ``M N K`` or ``M N``, or `Predictions` of M replicas, is cut into its replicas.
-
-    Raises:
-        BadInput: one array that has another shape.
-
-    >>> [item.shape for item in replicas_of(np.zeros((3, 5), dtype=int))], len(replicas_of([np.zeros(5), np.ones(5)]))
-    ([(5,), (5,), (5,)], 2)
-    """
-    items = items_of(given)
-    if len(items) != 1 or not is_array(items[0]):
-        return items
-    (whole,) = items
-    if isinstance(whole, Predictions):
-        return [whole.models(m, m + 1) for m in range(whole.replicas)]
-    if whole.ndim not in (2, 3):
-        raise BadInput(
-            f"predictions: got shape {tuple(whole.shape)}, expected (replicas, examples) or (replicas, examples, classes)"
-        )
-    return list(to_numpy(whole))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from traintwice.predictions._columns import Source
 from traintwice.predictions._faults import faults
 from traintwice.predictions._layout import Kind as LayoutKind
 from traintwice.predictions._layout import Layout
-from traintwice.predictions._matching import repeated, unmatched
+from traintwice.predictions._unmatched import repeated, unmatched
 from traintwice.predictions._views import View
 from traintwice.sums._format import Description
 

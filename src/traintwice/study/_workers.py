@@ -1,0 +1,153 @@
+"""Worker processes of a study, and the tasks that wait for one."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable
+from contextlib import suppress
+from math import ceil
+from typing import IO, Literal, TypeAlias, TypedDict
+
+from traintwice._processes import Started
+from traintwice.data import Source
+from traintwice.specs import encode
+from traintwice.study._checkpoint import Every
+from traintwice.study._plan import Task
+from traintwice.study._store import Store
+from traintwice.study._worker import ANSWER, Answer, Setup, TaskMessage
+
+
+class Waiting:
+    """Tasks without a worker. A task is ready when the earlier models that it needs are in the store.
+
+    Tasks are given out in groups of one recipe: at most as many as the engine trains at once, the same number of groups to each worker.
+    """
+
+    def __init__(self, tasks: Iterable[Task], jobs: int) -> None:
+        self._tasks = deque(tasks)
+        count = Counter(task.key for task in self._tasks)
+        groups = {task.key: ceil(count[task.key] / task.at_once) for task in self._tasks}
+        for key in list(groups)[::-1]:
+            missing = -sum(groups.values()) % jobs
+            groups[key] += min(missing, count[key] - groups[key])
+        self._at_once = {key: ceil(count[key] / groups[key]) for key in groups}
+        self._open = {(task.key, task.replica) for task in self._tasks}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def next(self) -> list[Task]:
+        """The first ready task with others of its recipe; empty where no task is ready."""
+        ready = [task for task in self._tasks if not self._open.intersection(task.requires)]
+        alike = [t for t in ready if (t.key, t.save_weights) == (ready[0].key, ready[0].save_weights)]
+        given = alike[: self._at_once[ready[0].key]] if ready else []
+        for task in given:
+            self._tasks.remove(task)
+        return given
+
+    def done(self, task: Task) -> None:
+        """Note that a task is in the store."""
+        self._open.discard((task.key, task.replica))
+
+    def again(self, task: Task) -> None:
+        """Put a task at the end of the queue."""
+        self._tasks.append(task)
+
+    def abandon(self, task: Task) -> dict[Task, str]:
+        """Remove the tasks that need a failed task, directly or not; returns them with the reason."""
+        lost: dict[Task, str] = {}
+        for other in [t for t in self._tasks if (task.key, task.replica) in t.requires]:
+            if other in self._tasks:
+                self._tasks.remove(other)
+                lost[other] = f"needs replica {task.replica} of an earlier model, which failed"
+                lost.update(self.abandon(other))
+        return lost
+
+
+class Death(TypedDict):
+    """The last message of a worker whose output ended."""
+
+    outcome: Literal["died"]
+    reason: str
+
+
+Answers: TypeAlias = "queue.Queue[tuple[Worker, Answer | Death]]"
+
+
+class Worker:
+    """A process of `traintwice.study._worker`; messages are JSON lines."""
+
+    def __init__(self, started: Started, source: Source, seed: int, store: Store, checkpoint: Every) -> None:
+        self.tasks: dict[int, Task] = {}
+        self._process, self._errors = started.process, started.errors
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
+        self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
+        self._send(
+            Setup(
+                data=encode(source),
+                seed=seed,
+                store=str(store.path.resolve()),
+                checkpoint=encode(checkpoint),
+            )
+        )
+
+    def listen(self, answers: Answers) -> None:
+        """Pass on the worker's answers in a thread of their own."""
+
+        def pass_on() -> None:
+            for line in self._output:
+                if line.startswith(ANSWER):
+                    answers.put((self, json.loads(line.removeprefix(ANSWER))))
+            answers.put((self, {"outcome": "died", "reason": self._last_words()}))
+
+        self._listener = threading.Thread(target=pass_on, daemon=True)
+        self._listener.start()
+
+    def give(self, tasks: list[Task]) -> None:
+        """Send tasks of one recipe."""
+        self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
+        self._send(
+            TaskMessage(
+                key=first.key,
+                recipe=encode(first.recipe),
+                replicas=list(self.tasks),
+                save_weights=first.save_weights,
+                execution=encode(first.execution),
+                data=encode(first.source),
+                seed=first.seed,
+            )
+        )
+
+    def _send(self, message: Setup | TaskMessage) -> None:
+        with suppress(BrokenPipeError):  # the listening thread reports the death of a worker
+            self._input.write(json.dumps(message) + "\n")
+            self._input.flush()
+
+    def _last_words(self) -> str:
+        """Why the worker ended: its signal, or its status with the last line of its standard error."""
+        status = self._process.wait()
+        if status < 0:
+            return f"a worker was killed (signal {-status}; if memory was short, use fewer --jobs)"
+        self._errors.seek(0)
+        lines = [line for line in self._errors.read().splitlines() if line.strip()]
+        return f"a worker ended with status {status} ({lines[-1].strip() if lines else 'without a message'})"
+
+    def stop(self) -> None:
+        """Close the input, which ends the worker."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+
+    def close(self) -> None:
+        """Wait until the worker has ended."""
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._listener.join()  # the thread ends with the output
+        self._output.close()
+        self._errors.close()
