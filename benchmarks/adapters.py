@@ -4,14 +4,17 @@
 
 Each round times every way once, in random order, on one thread; the ratio of a round is paired. The aim is a median ratio of at most 1.05.
 ``MethodTrainer`` is compared with a `Trainer` whose ``compute_loss`` is written by hand, since the Trainer's own loop has a cost that this
-package does not set; the ratio to a bare loop is printed too. Without transformers that part is left out.
+package does not set; the ratio to a bare loop is printed too. `MethodModule` is compared with a
+module by hand in the same way. What is not installed is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -125,6 +128,44 @@ def trainers(method: Method, steps: int, folder: str) -> dict[str, Callable[[], 
     return {"bare loop": bare, "Trainer by hand": lambda: hand.train(), "MethodTrainer": lambda: ours.train()}
 
 
+def modules(method: Method, steps: int, folder: str) -> dict[str, Callable[[], None]]:
+    """A `LightningModule` by hand, and `MethodModule`; each round is a fit of so many steps."""
+    from lightning import LightningModule, Trainer
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from traintwice.integrations.lightning import MethodModule
+
+    batches = DataLoader(TensorDataset(torch.randn(64 * steps, 64), torch.randint(10, (64 * steps,))), batch_size=64)
+
+    class ByHand(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.networks = nn.ModuleList(make() for _ in range(method.components))
+
+        def configure_optimizers(self):  # type: ignore[no-untyped-def]
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+        def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+            x, y = batch
+            loss = method.loss(Outputs(torch.stack([network(x) for network in self.networks]), y), self.trainer.global_step)
+            self.log("train_loss", loss, prog_bar=True)
+            return loss
+
+    class Ours(MethodModule):
+        def make(self) -> nn.Module:
+            return make()
+
+        def configure_optimizers(self):  # type: ignore[no-untyped-def]
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    def fit(model: LightningModule) -> None:
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+        Trainer(max_steps=steps, accelerator="cpu", default_root_dir=folder, **quiet).fit(model, batches)
+
+    hand, ours = ByHand(), Ours(method)
+    return {"Lightning by hand": lambda: fit(hand), "MethodModule": lambda: fit(ours)}
+
+
 def compare(title: str, ways: dict[str, Callable[[], None]], rounds: int) -> None:
     """Print the paired ratio of the last way to each of the others."""
     rng = np.random.default_rng(0)
@@ -154,6 +195,12 @@ def main() -> None:
     if find_spec("transformers") and find_spec("accelerate"):
         with tempfile.TemporaryDirectory() as folder:
             compare("co-distillation", trainers(METHODS["co-distillation"], 2 * args.steps, folder), args.rounds // 8)
+    if find_spec("lightning"):
+        for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
+        with tempfile.TemporaryDirectory() as folder:
+            compare("co-distillation", modules(METHODS["co-distillation"], 5 * args.steps, folder), args.rounds // 8)
 
 
 if __name__ == "__main__":

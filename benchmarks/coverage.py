@@ -160,7 +160,9 @@ def _reasons(found: list[Cell]) -> list[str]:
         own = [c for c in missed if c.verdict == verdict]
         if own:
             where = ", ".join(dict.fromkeys(c.world for c in own))
-            lines.append(f"- {len(own)} of {len(found)} cells are {word} ({where}). {REASONS[own[0].part, verdict]}")
+            lines.append(
+                f"- {len(own)} of {len(found)} cells {'is' if len(own) == 1 else 'are'} {word} ({where}). {REASONS[own[0].part, verdict]}"
+            )
     return [*lines, ""]
 
 

@@ -87,11 +87,13 @@ class MethodModule(LightningModule):  # type: ignore[misc]
         self.components.group = None
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The method's loss."""
+        """The method's loss. Its terms are logged where the trainer writes logs, and at the end of an epoch."""
+        trainer = self.trainer
         inputs, labels, teacher = self.unpack(batch)
-        loss = self.components.loss(inputs, labels, step=self.trainer.global_step, teacher=teacher)
+        loss = self.components.loss(inputs, labels, step=trainer.global_step, teacher=teacher)
         self.log("train_loss", loss, prog_bar=True)
-        self.log_dict({f"train_{name}": value for name, value in self.components.terms.items()})
+        if (trainer.global_step + 1) % max(trainer.log_every_n_steps, 1) == 0 or batch_idx + 1 == trainer.num_training_batches:
+            self.log_dict({f"train_{name}": value for name, value in self.components.terms.items()})
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
