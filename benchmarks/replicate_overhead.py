@@ -85,7 +85,7 @@ if __name__ == "__main__":
     if importlib.util.find_spec("ray") is not None:
         import ray
 
-        ray.init(num_cpus=cores(), include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init("local", num_cpus=cores(), include_dashboard=False, log_to_driver=False, logging_level="error")
         busy("ray")  # starts Ray's own processes
         _, trained, by_ray = busy("ray")  # its processes are not children of this one
         print(
