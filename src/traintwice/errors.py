@@ -123,7 +123,7 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
     text = repr(name)
-    return UnknownName(f"no {kind} named {text if len(text) <= 200 else f'{text[:200]}…'}. {advice}{' ' + hint if hint else ''}")
+    return UnknownName(f"no {kind} named {text if len(text) <= 200 else f'{text[:200]}…'}. {advice}{f' {hint}' if isinstance(hint, str) and hint else ''}")
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
@@ -139,7 +139,7 @@ def require(module: str, *, extra: str, purpose: str) -> None:
     from importlib.util import find_spec
 
     if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
-        raise BadInput(f"module: got {module!r}, expected the name of a module")
+        raise BadInput(f"module: got {repr(module)[:60]}, expected the name of a module")
     if find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}. Install it with: pip install 'traintwice[{extra}]'")
 
