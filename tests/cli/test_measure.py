@@ -21,7 +21,7 @@ def test_multiplicity_and_copies(files, traintwice):
     (files / "copy.csv").write_text((files / "again0.csv").read_text())
     status, out, _ = traintwice("measure", "again0.csv", "again1.csv", "copy.csv", "--multiplicity")
     assert status == 0
-    assert "Warning: again0.csv, copy.csv are identical, bit for bit (copies" in " ".join(out.split())
+    assert "Warning: The predictions of again0.csv, copy.csv are identical, bit for bit (copies" in " ".join(out.split())
     assert "self-consistency of at least 1 " in out
     assert "viable range of 99 % of rows" in out
     assert "intervals of discrepancy: 95 %, for " in out

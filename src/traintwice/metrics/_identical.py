@@ -38,10 +38,13 @@ def identical_in_words(groups: Sequence[Sequence[str]]) -> list[str]:
     """Clauses about groups of identical models, by the names of their files; the first few groups.
 
     >>> identical_in_words([["a.csv", "b.csv"]])
-    ['a.csv, b.csv are identical, bit for bit (copies, or a seed without effect)']
+    ['the predictions of a.csv, b.csv are identical, bit for bit (copies, or a seed without effect)']
     """
     more = len(groups) - MOST_GROUPS
-    found = [f"{listed(group)} are identical, bit for bit (copies, or a seed without effect)" for group in groups[:MOST_GROUPS]]
+    found = [
+        f"the predictions of {listed(group)} are identical, bit for bit (copies, or a seed without effect)"
+        for group in groups[:MOST_GROUPS]
+    ]
     return [*found, *([f"{more:,} more groups of models are identical, bit for bit"] if more > 0 else [])]
 
 

@@ -25,6 +25,7 @@ from traintwice.predictions._items import one_item
 from traintwice.replication._page import logged_values, page
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell
+from traintwice.tables._words import sentence
 
 __all__ = ["Failure", "Replication"]
 
@@ -233,7 +234,7 @@ class Replication(Shown):
             try:
                 found = self.measure(recipe, which=["churn", "accuracy"])
                 cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
-                warnings += [("Warning", f"{clause}.") for clause in identical_in_words(found.identical)]
+                warnings += [("Warning", sentence(clause)) for clause in identical_in_words(found.identical)]
             except TooFewReplicas:
                 pass
             except TraintwiceError as error:

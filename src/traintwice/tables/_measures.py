@@ -112,7 +112,7 @@ def tokens_sheet(found: TokenDiff) -> Sheet:
 
 def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     for clause in identical_in_words(groups):
-        yield "Warning", f"{visible(clause)}."
+        yield "Warning", sentence(visible(clause))
 
 
 def _measures_table(measures: Measures) -> Table:
