@@ -123,9 +123,8 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "", li
     else:
         advice = f"There are {len(choices)}; {listed} shows them."
     text = repr(name)
-    return UnknownName(
-        f"no {kind} named {text if len(text) <= 200 else f'{text[:200]}…'}. {advice}{f' {hint}' if isinstance(hint, str) and hint else ''}"
-    )
+    at = f" {hint}" if isinstance(hint, str) and hint else ""
+    return UnknownName(f"no {kind} named {text if len(text) <= 200 else f'{text[:200]}…'}. {advice}{at}")
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:
