@@ -57,7 +57,7 @@ REASONS = {
     (
         "noise floor",
         "high",
-    ): "Counts of few rows are discrete, and retrains with a shared factor churn unevenly; more retrains or rows help.",
+    ): "Counts of few rows are discrete, and retrains with a shared factor churn unevenly.",
     ("both recipes", "high"): "As with retrains of one recipe.",
     (
         "self-test",

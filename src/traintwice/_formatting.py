@@ -179,7 +179,7 @@ def probability(p: float) -> str:
 
 
 def times(ratio: float, *, word: bool = True) -> str:
-    """A ratio: "1.4 times", or the number alone; two decimals below 1.1, to show on which side of 1 it is; nothing exact above 1,000.
+    """A ratio: "1.4 times", or the number alone; two decimals below 1.1, to show on which side of 1 it is; "over 1,000" from there on.
 
     >>> times(1.4), times(13.2), times(0.96, word=False), times(7872.4, word=False), times(float("inf"))
     ('1.4 times', '13 times', '0.96', 'over 1,000', 'infinitely many times')

@@ -55,7 +55,7 @@ class Estimate:
         return self.value
 
     def __str__(self) -> str:
-        """The value and its interval in the unit of the measure.
+        """The value and its interval; fractions stay fractions.
 
         >>> print(Estimate(0.0512, 0.0301, 0.0725, 0.01, replicas=10, examples=800))
         0.0512 (0.0301 to 0.0725)

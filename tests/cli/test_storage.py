@@ -20,6 +20,13 @@ def test_inputs_and_labels(tmp_path):
     np.testing.assert_array_equal(labels, np.arange(5))
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (5, 2, 3, 4)])
+def test_arrays_in_the_order_of_fortran(tmp_path, shape):
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    np.save(tmp_path / "x.npy", np.asfortranarray(array))
+    np.testing.assert_array_equal(_read_inputs(tmp_path / "x.npy", shape[1:])[0], array)
+
+
 def damaged(path, content, kind):
     np.savez(path / "x.npz", inputs=X)
     np.save(path / "x.npy", X)

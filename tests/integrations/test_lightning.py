@@ -119,6 +119,17 @@ def test_terms_are_logged_by_any_logger(tmp_path):
     assert 0 < float(last["val_loss"]) < losses[0] * 2
 
 
+def test_terms_are_logged_as_often_as_the_loss_and_at_the_end_of_an_epoch(tmp_path):
+    module, logger = Small(co_distillation(0.5), seed=1), CSVLogger(tmp_path)
+    trainer = trainer_of(tmp_path, logger=logger, log_every_n_steps=3)
+    trainer.fit(module, DataLoader(rows(), batch_size=8))
+    with Path(logger.log_dir, "metrics.csv").open() as file:
+        found = [row for row in csv.DictReader(file) if row["train_loss"]]
+    assert found
+    assert all(row["train_Agreement"] for row in found)
+    assert {"train_CrossEntropy", "train_Agreement"} <= set(trainer.callback_metrics)
+
+
 @pytest.mark.parametrize("method", [anti_distillation(2, 0.05, rho=0.9), co_distillation(kind="ce", lag_steps=2)])
 def test_a_resumed_training_is_the_uninterrupted_one(method, tmp_path):
     whole, again = Small(method, seed=1), Small(method, seed=2)

@@ -34,6 +34,7 @@ from traintwice.cli._options import (
     DEFAULT_STORE,
     DeviceName,
     EngineName,
+    PageFolder,
     PrecisionName,
     Served,
     ServedId,
@@ -48,6 +49,9 @@ from traintwice.cli._sums import sums
 from traintwice.cli._tune import tune
 from traintwice.errors import BadSpec, TraintwiceError, require
 from traintwice.replication._study_file import is_replication
+
+UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""Base class of usage errors, in the version of click that typer uses."""
 
 app = typer.Typer(
     name="traintwice",
@@ -86,15 +90,14 @@ def main() -> None:
     except MemoryError:
         show_error("there is not enough memory for this")
         status = 2
-    except typer.Abort:
-        status = 2
-    except Exception as error:  # never 1 or 3, which are outcomes of a gate
+    except UsageError as error:
         with suppress(OSError):
-            if hasattr(error, "format_message"):
-                show_usage_error(error)
-            else:
-                traceback.print_exc()
-        status = 2 if hasattr(error, "format_message") else 4
+            show_usage_error(error)
+        status = 2
+    except Exception:  # never 1 or 3, which are outcomes of a gate
+        with suppress(OSError):
+            traceback.print_exc()
+        status = 4
     failed = end_streams()
     if failed is not None and status == 0:
         status = 2
@@ -131,7 +134,7 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the study in its store.")] = None,
     store: Annotated[Path, typer.Option(help="Directory of trained replicas.")] = DEFAULT_STORE,
-    report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
+    report: PageFolder = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
     jobs: Annotated[
         int | None,
@@ -164,7 +167,7 @@ def run(
     if study.endswith(".toml") and is_replication(study):
         explicit = {"replicas": replicas, "seed": seed}
         refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
-        out = None if no_report else report
+        out = None if no_report else report or DEFAULT_REPORT
         run_file(
             study,
             store,

@@ -19,7 +19,7 @@ def chain(
     replicas: Annotated[int | None, typer.Option(help="Number of chains; missing replicas are trained.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of day 0.")] = None,
     store: Annotated[Path, typer.Option(help="Directory of trained replicas.")] = options.DEFAULT_STORE,
-    report: Annotated[Path, typer.Option(help="Directory for the report.")] = options.DEFAULT_REPORT,
+    report: options.PageFolder = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Print the tables only.")] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of one thread each; by default one for each core.")

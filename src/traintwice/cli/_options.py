@@ -129,6 +129,8 @@ Track = Annotated[
 DEFAULT_STORE = Path("traintwice-runs")
 DEFAULT_REPORT = Path("traintwice-report")
 
+PageFolder = Annotated[Path | None, typer.Option("--report", help=f"Directory for the report; by default {DEFAULT_REPORT}.")]
+
 Trust = Annotated[bool, typer.Option("--trust", help="Import the functions that the study names; this runs their code.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.", rich_help_panel=OUTPUT)]
 NoRows = Annotated[bool, typer.Option("--no-rows", help="Leave ids and single rows out of all output.", rich_help_panel=OUTPUT)]
@@ -137,7 +139,7 @@ ReportFile = Annotated[
 ]
 
 
-def page_folder(report: Path, *, no_report: bool) -> Path | None:
+def page_folder(report: Path | None, *, no_report: bool) -> Path | None:
     """The directory for the report of a training; None, with a note, where charts cannot be drawn and no directory was named.
 
     Raises:
@@ -148,11 +150,11 @@ def page_folder(report: Path, *, no_report: bool) -> Path | None:
     try:
         require_charts("the report")
     except MissingExtra as missing:
-        if report != DEFAULT_REPORT:
+        if report is not None:
             raise
         typer.echo(f"traintwice: no report is written: {missing}", err=True)
         return None
-    return report
+    return report or DEFAULT_REPORT
 
 
 def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:

@@ -22,7 +22,7 @@ def tune(
     ] = "accuracy=0",
     trials: Annotated[int | None, typer.Option(min=1, help="Settings to try; those tried before count.")] = None,
     store: Annotated[Path, typer.Option(help="Directory of trained replicas.")] = options.DEFAULT_STORE,
-    report: Annotated[Path, typer.Option(help="Directory for the report.")] = options.DEFAULT_REPORT,
+    report: options.PageFolder = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes of one thread each; by default one for each core.")

@@ -76,7 +76,7 @@ def floor_answer(
     if math.isnan(floor.ratio.low) or NO_VERDICT in floor.reason:
         detail = f"{value}; {floor.reason.removeprefix('inconclusive: ')}"
         return Answer(question, verdict, concern, f"{question.capitalize()}: {verdict}: {detail}.", detail)
-    over_all = f"; over all pairs of models {value_of(floor.value, floor.unit)}" if floor.new_retrains else ""
+    over_all = f"; over all pairs of an old and a new model {value_of(floor.value, floor.unit)}" if floor.new_retrains else ""
     detail = f"{value}{over_all}, {_ratio(floor, words)}"
     if floor.verdict == "within noise":
         above = "above the floor, but " if floor.ratio.low > 1 else ""

@@ -181,10 +181,7 @@ def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | Non
     copies = [group for group in groups if any(m > 1 for m in group)]
     if not copies:
         return None
-    return "; ".join(
-        f"the predictions of {listed([names[m] for m in group[:-1]])} and {names[group[-1]]} are identical, bit for bit"
-        for group in copies
-    )
+    return "; ".join(f"the predictions of {listed([names[m] for m in group])} are identical, bit for bit" for group in copies)
 
 
 def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]]) -> list[str]:

@@ -92,7 +92,7 @@ class MethodModule(LightningModule):  # type: ignore[misc]
         inputs, labels, teacher = self.unpack(batch)
         loss = self.components.loss(inputs, labels, step=trainer.global_step, teacher=teacher)
         self.log("train_loss", loss, prog_bar=True)
-        if (trainer.global_step + 1) % max(trainer.log_every_n_steps, 1) == 0 or batch_idx + 1 == trainer.num_training_batches:
+        if (trainer.global_step + 1) % max(trainer.log_every_n_steps, 1) == 0 or trainer.is_last_batch:
             self.log_dict({f"train_{name}": value for name, value in self.components.terms.items()})
         return loss
 

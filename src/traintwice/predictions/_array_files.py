@@ -183,7 +183,7 @@ def _npy(path: Path, shown: str) -> Slices:
     size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
     if size < least:
         raise ValueError(f"{size:,} bytes, {least:,} expected")
-    return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) == 2).rows)
+    return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) > 1).rows)
 
 
 def _tensors(path: Path, shown: str) -> dict[str, Slices]:
@@ -224,6 +224,8 @@ class _InFile:
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """The rows from start to stop."""
+        if self.by_column and len(self.shape) > 2:
+            return self._read(0, math.prod(self.shape)).reshape(self.shape, order="F")[start:stop]
         if self.by_column:
             return np.stack([self._read(k * self.shape[0] + start, stop - start) for k in range(self.shape[1])], axis=1)
         width = math.prod(self.shape[1:])

@@ -1,4 +1,4 @@
-"""What was given as models: arrays, tables and files, one item for each."""
+"""Models from arguments: arrays, tables and files, one item for each."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
         if name == "X":
             continue
         if name not in OPTIONS:
-            raise unknown("option of reading", name, OPTIONS)
+            raise unknown("option of reading", name, OPTIONS, listed="")
         kind = OPTIONS[name].kind
         if value is None:
             continue

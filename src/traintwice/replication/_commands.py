@@ -65,8 +65,9 @@ class CommandTrainer:
         program = self.command[0]
         at = os.path.join(self.directory, program) if os.path.dirname(program) else program  # noqa: PTH118, PTH120
         if not PLACEHOLDER.search(program) and shutil.which(at) is None:
+            why = "is not executable" if Path(at).is_file() else "no such program"
             raise BadSpec(
-                f"{cut(program, MOST_OF_REASON)}: no such program; expected a command such as python train.py --seed {{seed}} --out {{out}}"
+                f"{cut(program, MOST_OF_REASON)}: {why}; expected a command such as python train.py --seed {{seed}} --out {{out}}"
             )
 
     def code(self) -> Code:
@@ -114,7 +115,7 @@ class CommandTrainer:
         sys.stderr.flush()
         if started.returncode:
             how = f"status {started.returncode}" if started.returncode > 0 else f"signal {-started.returncode}"
-            lines = [line.strip() for line in last if line.strip()]
+            lines = [line.strip() for line in last if any(map(str.isalnum, line))]
             failed = TrainingFailed(f"the command ended with {how}: {cut(lines[-1], MOST_OF_REASON) if lines else 'no output'}")
             failed.add_note("".join(last))
             raise failed

@@ -57,7 +57,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
             raise BadSpec(f"{path}: {key}: got {plain[key]!r}, expected {'a table' if kind is dict else 'another type'}")
     for name in reading:
         if name not in OPTIONS:
-            raise unknown("option of reading", name, OPTIONS, hint=f"(in {path})")
+            raise unknown("option of reading", name, OPTIONS, hint=f"(in {path})", listed="")
     folder = str(path.resolve().parent)
     if "function" in trainer and folder not in sys.path:
         sys.path.insert(0, folder)

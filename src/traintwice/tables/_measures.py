@@ -40,9 +40,7 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     first, second = map(visible, comparison.names)
     lines = []
     for m in comparison.measures:
-        digits = max(
-            digits_of(e, m.unit) for e in (m.first, m.second, m.difference.estimate)
-        )  # the change is that of what is shown
+        digits = max(digits_of(e, m.unit) for e in (m.first, m.second, m.difference.estimate))
         both = f"{value_of(m.first, m.unit, digits)} → {value_of(m.second, m.unit, digits)}"
         verdict = "significant" if m.difference.significant else "inconclusive"
         lines.append(Line(plain_title(m.title), both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))

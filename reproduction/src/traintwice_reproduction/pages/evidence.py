@@ -14,7 +14,7 @@ def table(name: str) -> str:
     kept = read(KEPT / "evidence" / f"{name}.json")
     first = next(iter(kept["rows"]))
     lines = [
-        f"| recipe | train | serve | accuracy | churn | churn − {first} | accuracy − {first} |",
+        f"| recipe | train | serve | accuracy | churn | churn − ({first}) | accuracy − ({first}) |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row, found in kept["rows"].items():
