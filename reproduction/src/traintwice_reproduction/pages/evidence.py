@@ -14,14 +14,14 @@ def table(name: str) -> str:
     kept = read(KEPT / "evidence" / f"{name}.json")
     first = next(iter(kept["rows"]))
     lines = [
-        f"| recipe | train | serve | accuracy | churn | churn − ({first}) | accuracy − ({first}) |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"| recipe | train / serve | accuracy | churn | churn − ({first}) | accuracy − ({first}) |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for row, found in kept["rows"].items():
-        cost = [f"{found[key]:.3g}x" for key in ("train", "serve")]
+        cost = " / ".join(f"{found[key]:.3g}x" for key in ("train", "serve"))
         values = [_percent(*found[key]) for key in ("accuracy", "churn")]
         changes = [_change(*found[f"{key} - {first}"]) if row != first else "" for key in ("churn", "accuracy")]
-        lines.append("| " + " | ".join([row, *cost, *values, *changes]) + " |")
+        lines.append("| " + " | ".join([row, cost, *values, *changes]) + " |")
     return "\n".join(lines)
 
 
