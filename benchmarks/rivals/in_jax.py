@@ -12,7 +12,7 @@ import numpy as np
 
 from rivals.case import Case, NotHere
 from traintwice.nets import MLP, LeNet5
-from traintwice.nets._resnet import ResNet, Unit
+from traintwice.nets._resnet import ResidualUnit, ResNet
 from traintwice.optimizers import SGD
 
 Arrays = Any
@@ -129,7 +129,7 @@ def _lenet5(weights: Arrays, x: Any) -> Any:
 
 def _resnet_weights(network: Any) -> tuple[Arrays, Arrays]:
     pairs = [(network[1], network[2])]
-    for unit in (m for m in network if isinstance(m, Unit)):
+    for unit in (m for m in network if isinstance(m, ResidualUnit)):
         pairs += [(unit.first, unit.first_norm), (unit.second, unit.second_norm)]
     trained = [[*_arrays(conv), *_arrays(norm)] for conv, norm in pairs]
     kept = [[norm.running_mean.numpy(), norm.running_var.numpy()] for _, norm in pairs]
