@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from traintwice._formatting import listed
 from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer
 from traintwice.compare._collect import DiffAccumulator
@@ -21,7 +20,7 @@ from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Rati
 from traintwice.compare._temperature import SOFT
 from traintwice.compare._wording import wording
 from traintwice.errors import TraintwiceError
-from traintwice.metrics._identical import identical_in_words
+from traintwice.metrics._identical import are_identical, identical_in_words
 from traintwice.predictions._rows import Rows
 from traintwice.statistics._significance import p_of_zero
 from traintwice.types import Estimate
@@ -181,7 +180,7 @@ def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | Non
     copies = [group for group in groups if any(m > 1 for m in group)]
     if not copies:
         return None
-    return "; ".join(f"the predictions of {listed([names[m] for m in group])} are identical, bit for bit" for group in copies)
+    return "; ".join(are_identical([names[m] for m in group]) for group in copies)
 
 
 def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]]) -> list[str]:

@@ -34,6 +34,15 @@ def identical_replicas(predictions: Predictions | Array) -> list[list[int]]:
     return IdenticalReplicas().add(predictions).result()
 
 
+def are_identical(names: Sequence[str]) -> str:
+    """The clause about one group of identical models.
+
+    >>> are_identical(["a.csv", "b.csv"])
+    'the predictions of a.csv, b.csv are identical, bit for bit'
+    """
+    return f"the predictions of {listed(names)} are identical, bit for bit"
+
+
 def identical_in_words(groups: Sequence[Sequence[str]]) -> list[str]:
     """Clauses about groups of identical models, by the names of their files; the first few groups.
 
@@ -41,10 +50,7 @@ def identical_in_words(groups: Sequence[Sequence[str]]) -> list[str]:
     ['the predictions of a.csv, b.csv are identical, bit for bit (copies, or a seed without effect)']
     """
     more = len(groups) - MOST_GROUPS
-    found = [
-        f"the predictions of {listed(group)} are identical, bit for bit (copies, or a seed without effect)"
-        for group in groups[:MOST_GROUPS]
-    ]
+    found = [f"{are_identical(group)} (copies, or a seed without effect)" for group in groups[:MOST_GROUPS]]
     return [*found, *([f"{more:,} more groups of models are identical, bit for bit"] if more > 0 else [])]
 
 
