@@ -48,7 +48,6 @@ LAYERS = {
     "gates": 4,
     "sums": 4,
     "tables": 4,
-    "recipe_checks": 3,
     "recipes": 3,
     "controls": 4,
     "specs": 4,
@@ -82,7 +81,7 @@ MEASURE_WING = {
 }
 TRAIN_WING = {
     *("augmentation", "averaging", "randomness", "schedules", "optimizers", "losses", "nets", "data"),
-    *("methods", "components", "progressive", "recipe_checks", "recipes", "controls", "specs", "engine"),
+    *("methods", "components", "progressive", "recipes", "controls", "specs", "engine"),
 }
 
 

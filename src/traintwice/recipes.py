@@ -6,24 +6,15 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
-from traintwice._recipe_checks import (
-    check_alike,
-    check_components,
-    check_progressive,
-    check_shared_part,
-    check_sparse,
-    check_teacher,
-    check_views,
-    has_own_losses,
-)
 from traintwice._typed import check_types, typed
 from traintwice.augmentation import Augmentation
 from traintwice.averaging import Averaging, StartInterpolation
 from traintwice.components import Component, OwnBatches, Sample
 from traintwice.errors import BadSpec
+from traintwice.losses import Only
 from traintwice.methods import Method, baseline
-from traintwice.nets import MLP, Network, SharedNetwork
-from traintwice.optimizers import AdaGrad, Optimizer
+from traintwice.nets import MLP, Factory, Network, SharedNetwork
+from traintwice.optimizers import SGD, AdaGrad, Optimizer
 from traintwice.progressive import Progressive
 from traintwice.schedules import Schedule
 from traintwice.served import Logged, Served, Stored
@@ -136,37 +127,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise BadSpec(f"Recipe.{name}: got {getattr(self, name)}, expected at least 1")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise BadSpec(f"Recipe.clip_norm: got {self.clip_norm}, expected a number greater than 0")
-        if not self.sharpness >= 0:
-            raise BadSpec(f"Recipe.sharpness: got {self.sharpness}, expected a number of at least 0")
-        if self.hardware not in ("fixed", "emulated", "free"):
-            raise BadSpec(f"Recipe.hardware: got {self.hardware!r}, expected 'fixed', 'emulated' or 'free'")
-        shared = self.own_batches.size(self.batch_size) if self.own_batches is not None else None
-        for name in ("start", "teacher"):
-            if not isinstance(getattr(self, name), Earlier | Served | None):
-                raise BadSpec(f"Recipe.{name}: got {type(getattr(self, name)).__name__}, expected Earlier, Logged or Weights")
-        if isinstance(self.start, Logged):
-            raise BadSpec("Recipe.start: got Logged, which has no weights to start from; expected Weights or Earlier")
-        check_components(self.components, self.method, self.network, self.own_batches)
-        taught = isinstance(self.teacher, Earlier) and self.teacher.recipe.method.keep == "gate"
-        check_teacher(self.method, self.teacher is not None, self.own_batches, gated=taught)
-        check_views(self.views, self.augmentation, self.method.components, self.teacher is not None, shared)
-        differ = self.own_batches is not None or self.views == "own" or bool(self.components) or has_own_losses(self.method)
-        check_alike(self.alike, self.method.components, self.network, differ)
-        check_shared_part(self.own_batches, self.batch_size, self.method)
-        if isinstance(self.averaging, StartInterpolation) and self.start is None:
-            raise BadSpec(
-                "Recipe.averaging: StartInterpolation is between an old model and the new one; give the old model as start"
-            )
-        if self.progressive is not None:
-            plain = self.own_batches is None and self.averaging is None
-            check_progressive(self.epochs, self.start is not None or self.teacher is not None, plain, self.method)
-        for component in range(self.method.components):
-            check_sparse(self.network_of(component), self.optimizer_of(component), self.clip_norm, self.sharpness)
+        for check in _CHECKS:
+            check(self)
 
     def change(self, **settings: Any) -> Recipe:
         """The same recipe with other settings."""
@@ -260,3 +222,128 @@ class Recipe:
         if isinstance(self.teacher, Earlier) and self.teacher.replica == "own":
             train += self.teacher.recipe.cost(base, shape, classes).train
         return Cost(train, sum(kept) * (self.averaging.models if self.averaging is not None else 1))
+
+
+def _check_ranges(recipe: Recipe) -> None:
+    for name in ("epochs", "batch_size"):
+        if getattr(recipe, name) < 1:
+            raise BadSpec(f"Recipe.{name}: got {getattr(recipe, name)}, expected at least 1")
+    if recipe.clip_norm is not None and not recipe.clip_norm > 0:
+        raise BadSpec(f"Recipe.clip_norm: got {recipe.clip_norm}, expected a number greater than 0")
+    if not recipe.sharpness >= 0:
+        raise BadSpec(f"Recipe.sharpness: got {recipe.sharpness}, expected a number of at least 0")
+    if recipe.hardware not in ("fixed", "emulated", "free"):
+        raise BadSpec(f"Recipe.hardware: got {recipe.hardware!r}, expected 'fixed', 'emulated' or 'free'")
+    if isinstance(recipe.start, Logged):
+        raise BadSpec("Recipe.start: got Logged, which has no weights to start from; expected Weights or Earlier")
+    if isinstance(recipe.averaging, StartInterpolation) and recipe.start is None:
+        raise BadSpec("Recipe.averaging: StartInterpolation is between an old model and the new one; give the old model as start")
+
+
+def _check_components(recipe: Recipe) -> None:
+    components, own_batches, count = recipe.components, recipe.own_batches, recipe.method.components
+    if components and len(components) != count:
+        told = f"got {len(components)} entries for the {count} components of the method, expected one for each"
+        raise BadSpec(f"Recipe.components: {told}")
+    if any(c.subset < 1 for c in components):
+        if own_batches is None:
+            raise BadSpec(
+                "Recipe.components: a subset below 1 needs own_batches: components with other examples cannot share batches"
+            )
+        if own_batches.sample is not None:
+            raise BadSpec("Recipe.components: got a subset below 1 and own_batches with a sample, two draws; leave one out")
+    if isinstance(recipe.network, SharedNetwork) and components:
+        raise BadSpec("Recipe.components: the components of a shared network are identical; leave components out")
+
+
+def _check_teacher(recipe: Recipe) -> None:
+    """A teacher is there exactly where the method needs one."""
+    teacher = recipe.teacher
+    if "teacher" in recipe.method.needs and teacher is None:
+        raise BadSpec("Recipe.teacher: the method learns from a teacher, and the recipe has none")
+    if "teacher" not in recipe.method.needs and teacher is not None:
+        raise BadSpec("Recipe.teacher: got a teacher, and no term of the method learns from it")
+    if isinstance(teacher, Earlier) and teacher.recipe.method.keep == "gate":
+        raise BadSpec("Recipe.teacher: a gated mixture cannot teach; let the teacher keep 'mean-prob' or 'mean-logit'")
+    if teacher is not None and recipe.own_batches is not None:
+        raise BadSpec("Recipe.own_batches: the components of a student share their batches; leave own_batches out")
+
+
+def _check_views(recipe: Recipe) -> None:
+    if recipe.views not in ("same", "own"):
+        raise BadSpec(f"Recipe.views: got {recipe.views!r}, expected 'same' or 'own'")
+    if recipe.views == "same":
+        return
+    if recipe.augmentation is None:
+        raise BadSpec("Recipe.views: got 'own' without augmentation; set augmentation, or leave views out")
+    if recipe.method.components == 1:
+        raise BadSpec("Recipe.views: got 'own' for a method of one component; 'own' needs at least two components")
+    if recipe.teacher is not None:
+        raise BadSpec("Recipe.views: a teacher sees one view, so the components of a student share it; leave views out")
+    if recipe.own_batches is not None and recipe.own_batches.size(recipe.batch_size) == 0:
+        raise BadSpec("Recipe.views: with own batches and no shared part every view is a component's own; leave views out")
+
+
+def _check_alike(recipe: Recipe) -> None:
+    alike = recipe.alike
+    if alike is None:
+        return
+    if not alike or not {"initialisation", "dropout"}.issuperset(alike):
+        raise BadSpec(f"Recipe.alike: got {alike!r}, expected some of 'initialisation' and 'dropout', or None")
+    if recipe.method.components == 1:
+        raise BadSpec("Recipe.alike: got sources for a method of one component; sharing needs at least two components")
+    own_losses = any(isinstance(term.loss, Only) for term in recipe.method.terms)
+    differ = recipe.own_batches is not None or recipe.views == "own" or recipe.components or own_losses
+    may_drop = isinstance(recipe.network, Factory) or getattr(recipe.network, "dropout", 0.0) > 0
+    if "initialisation" in alike and not differ and not (may_drop and "dropout" not in alike):
+        raise BadSpec(
+            "Recipe.alike: components with the same initial weights and the same inputs stay identical; give them own batches, own "
+            "views, dropout or settings of their own"
+        )
+
+
+def _check_shared_part(recipe: Recipe) -> None:
+    """Losses that read shared examples need some."""
+    own_batches, reads = recipe.own_batches, recipe.method.reads_shared
+    if own_batches is not None and reads and own_batches.size(recipe.batch_size) == 0:
+        raise BadSpec(
+            f"Recipe.own_batches: a share of {own_batches.share:g} of {recipe.batch_size} rounds to 0 examples, but "
+            f"{', '.join(reads)} {'reads' if len(reads) == 1 else 'read'} examples that all components see; give a larger share"
+        )
+
+
+def _check_progressive(recipe: Recipe) -> None:
+    """A progressive training is one pass of new components."""
+    if recipe.progressive is None:
+        return
+    if recipe.epochs != 1:
+        raise BadSpec(
+            f"Recipe.epochs: got {recipe.epochs}, expected 1: a progressive training predicts every example before it is seen"
+        )
+    if recipe.start is not None or recipe.teacher is not None:
+        raise BadSpec("Recipe.progressive: an earlier model was trained on the same examples; leave start and teacher out")
+    if recipe.own_batches is not None or recipe.averaging is not None or recipe.method.keep == "gate":
+        raise BadSpec(
+            "Recipe.progressive: predictions are those of the components in training, all on the same mini-batches; leave "
+            "own_batches and averaging out, and keep another output than 'gate'"
+        )
+
+
+def _check_sparse(recipe: Recipe) -> None:
+    """Sparse gradients work with AdaGrad and plain SGD only."""
+    for component in range(recipe.method.components):
+        if getattr(recipe.network_of(component), "sparse", False):
+            optimizer = recipe.optimizer_of(component)
+            plain = AdaGrad(optimizer.lr, optimizer.accumulator) if isinstance(optimizer, AdaGrad) else SGD(optimizer.lr)
+            if optimizer != plain or recipe.clip_norm is not None or recipe.sharpness:
+                raise BadSpec(
+                    "Recipe.network: sparse gradients need AdaGrad, or SGD without momentum, and no weight_decay, clip_norm or "
+                    "sharpness; set sparse = false"
+                )
+
+
+_CHECKS = (
+    *(_check_ranges, _check_components, _check_teacher, _check_views, _check_alike),
+    *(_check_shared_part, _check_progressive, _check_sparse),
+)
+"""Checks of settings, most of which depend on each other; each raises `BadSpec`."""
