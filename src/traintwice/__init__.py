@@ -29,84 +29,33 @@ if TYPE_CHECKING:
         tables,
     )
     from traintwice._versions import __version__ as __version__
-    from traintwice.compare import Diff, Measures, Plan
-    from traintwice.compare._diff import diff
-    from traintwice.compare._ledger import history
-    from traintwice.compare._measure import measure
-    from traintwice.compare._plan import plan
-    from traintwice.compare._quantised import diff_tokens
-    from traintwice.compare._recipes import compare_recipes
+    from traintwice.compare import Diff, Measures, Plan, compare_recipes, diff, diff_tokens, history, measure, plan
     from traintwice.engine import Execution
-    from traintwice.gates import Budget, GateResult
-    from traintwice.gates._gate import gate, gate_file
-    from traintwice.gates._self_test import self_test
+    from traintwice.gates import Budget, GateResult, gate, gate_file, self_test
     from traintwice.predictions import Predictions, open_predictions, write_predictions
     from traintwice.recipes import Recipe
     from traintwice.replication import Replication, Run, check_same_seed, replicate
     from traintwice.served import Logged, Weights
     from traintwice.study import Chain, ChainResults, Experiment, Results, Store, Tuned, Tuning, chain, run, tune
 
-_COMPARE = (
-    "Diff",
-    "Measures",
-    "Plan",
-    "compare_recipes",
-    "diff",
-    "diff_tokens",
-    "history",
-    "measure",
-    "plan",
-)
-_PLACES = {
-    **dict.fromkeys(_COMPARE, "traintwice.compare"),
-    **dict.fromkeys(["Budget", "GateResult", "gate", "gate_file", "self_test"], "traintwice.gates"),
-    **dict.fromkeys(["Predictions", "open_predictions", "write_predictions"], "traintwice.predictions"),
-    **dict.fromkeys(["Replication", "Run", "check_same_seed", "replicate"], "traintwice.replication"),
-    **dict.fromkeys(["Logged", "Weights"], "traintwice.served"),
+_NAMES = {
+    "_versions": "__version__",
+    "compare": "Diff Measures Plan compare_recipes diff diff_tokens history measure plan",
+    "engine": "Execution",
+    "gates": "Budget GateResult gate gate_file self_test",
+    "predictions": "Predictions open_predictions write_predictions",
+    "recipes": "Recipe",
+    "replication": "Replication Run check_same_seed replicate",
+    "served": "Logged Weights",
+    "study": "Chain ChainResults Experiment Results Store Tuned Tuning chain run tune",
 }
+"""Module to the names that are loaded from it on first use."""
 
-_ROOMS: tuple[str, ...] = (
-    "augmentation",
-    "averaging",
-    "bank",
-    "compare",
-    "data",
-    "errors",
-    "gates",
-    "integrations",
-    "logs",
-    "metrics",
-    "optimizers",
+_WITHOUT_TORCH = (
+    "augmentation averaging bank compare data errors gates integrations logs metrics optimizers predictions presets progress "
+    "progressive randomness replication report schedules sums tables types"
 )
-_ROOMS += (
-    "predictions",
-    "presets",
-    "progress",
-    "progressive",
-    "randomness",
-    "replication",
-    "report",
-    "schedules",
-    "sums",
-    "tables",
-    "types",
-)
-_ROOMS_WITH_TORCH = ("components", "controls", "engine", "losses", "methods", "nets", "recipes", "specs", "study")
-
-_NEEDS_TORCH = {
-    "Chain": "traintwice.study",
-    "ChainResults": "traintwice.study",
-    "Execution": "traintwice.engine",
-    "Experiment": "traintwice.study",
-    "Recipe": "traintwice.recipes",
-    "Results": "traintwice.study",
-    "Store": "traintwice.study",
-    "Tuned": "traintwice.study",
-    "Tuning": "traintwice.study",
-    "chain": "traintwice.study",
-    "run": "traintwice.study",
-    "tune": "traintwice.study",
-}
+_WITH_TORCH = "components controls engine losses methods nets recipes specs study"
 
 __all__ = [
     "Budget",
@@ -149,6 +98,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    _PLACES |= _NEEDS_TORCH | {"__version__": "traintwice._versions"}
-    _PLACES |= {room: f"traintwice.{room}" for room in (*_ROOMS, *_ROOMS_WITH_TORCH)}
-    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES, (*_NEEDS_TORCH, *_ROOMS_WITH_TORCH))
+    _PLACES = {name: f"traintwice.{module}" for module, names in _NAMES.items() for name in names.split()}
+    _PLACES |= {module: f"traintwice.{module}" for module in f"{_WITHOUT_TORCH} {_WITH_TORCH}".split()}
+    _TORCH_PLACES = {f"traintwice.{module}" for module in _WITH_TORCH.split()}
+    __getattr__, __dir__ = lazy(__name__, __all__, _PLACES, [name for name, place in _PLACES.items() if place in _TORCH_PLACES])

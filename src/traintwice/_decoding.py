@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from traintwice._typed import PLAIN, hints_of
 from traintwice.errors import BadSpec, TraintwiceError, unknown
-
-T = TypeVar("T")
 
 LARGEST = 1e15
 """Larger numbers are mistakes: no setting has such a value, and arithmetic with them overflows."""
@@ -31,21 +29,17 @@ class Decoder:
         self.families = families or {}
         self._expand = expand
 
-    def decode(self, cls: type[T], value: Any, path: str = "") -> T:
+    def decode(self, kind: Any, value: Any, path: str = "") -> Any:
         """The object that plain values describe.
 
         Args:
-            cls: a dataclass, a family, or a plain type.
+            kind: a dataclass, a family, or another type hint.
             value: from TOML or JSON.
             path: of the value in its file, for messages.
         Raises:
             BadSpec: an unknown or missing key, a wrong type or a value out of range; the message starts with the path.
             UnknownName: no such ``type``, or no such key and one like it.
         """
-        return self.read(cls, value, path)  # type: ignore[no-any-return]
-
-    def read(self, kind: Any, value: Any, path: str) -> Any:
-        """As `decode`, for any type hint."""
         origin, args = get_origin(kind), get_args(kind)
         if kind in self.families:
             return self._member(kind, value, path)
@@ -60,7 +54,7 @@ class Decoder:
         if origin is tuple:
             if not isinstance(value, list | tuple):
                 raise _wrong(path, value, "a list")
-            return tuple(self.read(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+            return tuple(self.decode(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
         if origin is Mapping:  # settings that their reader checks
             if not isinstance(value, Mapping):
                 raise _wrong(path, value, "a table")
@@ -68,16 +62,12 @@ class Decoder:
         return _plain(kind, value, path)
 
     def settings(self, what: str, hints: Mapping[str, Any], value: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """Every setting read by its hint.
-
-        Raises:
-            UnknownName: an unknown key.
-        """
+        """Every setting read by its hint; an unknown key raises `UnknownName`."""
         at = f"{path}." if path else ""
         for key in value:
             if key not in hints:
                 raise unknown(f"setting of {what}", str(key), hints, hint=f"(at {at}{key})", listed="")
-        return {key: self.read(hints[key], item, f"{at}{key}") for key, item in value.items()}
+        return {key: self.decode(hints[key], item, f"{at}{key}") for key, item in value.items()}
 
     def _union(self, options: tuple[Any, ...], value: Any, path: str) -> Any:
         if value is None and NoneType in options:
@@ -86,8 +76,8 @@ class Decoder:
         plain = [o for o in options if o is not NoneType and o is not family]
         tables = any(map(dataclasses.is_dataclass, plain))
         if family is not None and (not plain or (isinstance(value, Mapping) and ("type" in value or not tables))):
-            return self.read(family, value, path)
-        return self.read(plain[0], value, path)
+            return self.decode(family, value, path)
+        return self.decode(plain[0], value, path)
 
     def _member(self, family: Any, value: Any, path: str) -> Any:
         members = self.families[family]

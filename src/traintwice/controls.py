@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import TypeVar
 
 from traintwice._typed import typed
 from traintwice.averaging import EMA, SWA, Snapshots, StartInterpolation
@@ -47,57 +48,69 @@ __all__ = [
     "with_activation",
 ]
 
+Control = TypeVar("Control", bound=Callable[..., Recipe])
 
-@typed
+CONTROLS: dict[str, Callable[..., Recipe]] = {}
+"""Every control; `traintwice list` shows them and the tests loop over them."""
+
+
+def _control(function: Control) -> Control:
+    """A control with checked arguments, which is added to `CONTROLS`."""
+    made = typed(function)
+    CONTROLS[function.__name__] = made
+    return made
+
+
+@_control
 def linear_decay(base: Recipe) -> Recipe:
     """Linear decay of the learning rate to 0."""
     return base.change(lr_schedule=LinearDecay())
 
 
-@typed
+@_control
 def cosine_decay(base: Recipe) -> Recipe:
     """Cosine decay of the learning rate to 0."""
     return base.change(lr_schedule=CosineDecay())
 
 
-@typed
+@_control
 def step_decay(base: Recipe) -> Recipe:
     """Learning rate divided by 10 after half and after three quarters of the epochs, as in CH on CIFAR."""
     moments = (max(base.epochs // 2, 1), max(3 * base.epochs // 4, 2))
     return base.change(lr_schedule=StepDecay(0.1, epochs=(float(moments[0]), float(moments[1]))))
 
 
-@typed
+@_control
 def ema(base: Recipe, decay: float | None = None) -> Recipe:
     """Predictions of an exponential moving average of the weights, at no cost."""
     return base.change(averaging=EMA(decay))
 
 
-@typed
+@_control
 def swa(base: Recipe) -> Recipe:
     """Predictions of the mean of the weights over the last quarter of the epochs, at no cost."""
     return base.change(averaging=SWA())
 
 
-@typed
+@_control
 def snapshot_ensemble(base: Recipe, count: int = 3) -> Recipe:
     """Snapshot ensemble: weights at the end of each cosine cycle of the learning rate, outputs averaged at inference."""
     return base.change(averaging=Snapshots(count), lr_schedule=CyclicCosine(count))
 
 
-@typed
+@_control
 def sharpness_aware(base: Recipe, size: float = 0.05) -> Recipe:
     """Sharpness-aware minimisation with the gradient at the worst point within ρ; twice the cost of training."""
     return base.change(sharpness=size)
 
 
-@typed
+@_control
 def twice_the_epochs(base: Recipe) -> Recipe:
     """Twice the epochs: the control for methods that cost twice the training."""
     return base.change(epochs=2 * base.epochs)
 
 
-@typed
+@_control
 def wider(base: Recipe, times: float, shape: tuple[int, ...], classes: int) -> Recipe:
     """One network with ``times`` the multiplications, every hidden layer wider by one factor: the control for ensembles.
 
@@ -114,31 +127,31 @@ def wider(base: Recipe, times: float, shape: tuple[int, ...], classes: int) -> R
     return base.change(network=_scaled(network, low))
 
 
-@typed
+@_control
 def narrow_ensemble(base: Recipe, components: int, shape: tuple[int, ...], classes: int) -> Recipe:
     """An ensemble of narrower networks that together cost one base network (AD section 1)."""
     return wider(base, 1.0 / components, shape, classes).change(method=ensemble(components))
 
 
-@typed
+@_control
 def independent_ensemble(base: Recipe, components: int = 2) -> Recipe:
     """An ensemble whose components each have an own order of mini-batches."""
     return base.change(method=ensemble(components), own_batches=OwnBatches())
 
 
-@typed
+@_control
 def warm_start(base: Recipe) -> Recipe:
     """Start from the weights of one deployed model, as in daily retraining (AD section 1)."""
     return base.change(start=Earlier(base, replica="first"))
 
 
-@typed
+@_control
 def weight_interpolation(base: Recipe, old: float = 0.5) -> Recipe:
     """Weights between those of one deployed model and those of the model fine-tuned from it: BCWI of Schumann et al. 2023."""
     return warm_start(base).change(averaging=StartInterpolation(old))
 
 
-@typed
+@_control
 def gated_fusion(base: Recipe) -> Recipe:
     """One deployed model and a new one, mixed for each example by a gate; both are served.
 
@@ -153,13 +166,13 @@ def gated_fusion(base: Recipe) -> Recipe:
     return warm_start(base).change(method=method, components=(Component(optimizer=SGD(1.0)), Component()))
 
 
-@typed
+@_control
 def bagging(base: Recipe, components: int = 5) -> Recipe:
     """An ensemble whose components each train on a bootstrap sample of the replica's examples (Breiman 1996)."""
     return base.change(method=ensemble(components), own_batches=OwnBatches(sample=Sample()))
 
 
-@typed
+@_control
 def twin_bootstrap(base: Recipe, weight: Weight = 1.0, share: float = 1.0) -> Recipe:
     """Two networks that learn the labels of a bootstrap sample each, and agree on examples that both see; both are served.
 
@@ -177,7 +190,7 @@ def twin_bootstrap(base: Recipe, weight: Weight = 1.0, share: float = 1.0) -> Re
     return base.change(method=method, own_batches=OwnBatches(share, Sample()))
 
 
-@typed
+@_control
 def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe:
     """A training sample of its own for each replica, so that churn is that of retraining on other data; by default the bootstrap.
 
@@ -196,13 +209,13 @@ def data_draws(base: Recipe, share: float = 1.0, replace: bool = True) -> Recipe
     return base.change(sample=Sample(share, replace), start=drawn(base.start), teacher=drawn(base.teacher))
 
 
-@typed
+@_control
 def shared_initialisation(base: Recipe) -> Recipe:
     """The same initial weights for all replicas; the order of mini-batches differs."""
     return base.change(fixed=("initialisation",))
 
 
-@typed
+@_control
 def small_initialisation(base: Recipe, scale: float = 0.3) -> Recipe:
     """Smaller initial weights.
 
@@ -212,13 +225,13 @@ def small_initialisation(base: Recipe, scale: float = 0.3) -> Recipe:
     return base.change(network=_with(base, scale=scale))
 
 
-@typed
+@_control
 def weight_decay(base: Recipe, amount: float = 1e-4) -> Recipe:
     """L2 on the weights, as in CH Table 3."""
     return base.change(optimizer=replace(base.optimizer, weight_decay=amount))  # type: ignore[type-var]
 
 
-@typed
+@_control
 def with_activation(base: Recipe, activation: Activation) -> Recipe:
     """Another activation. Lin & Shamir 2022 report less churn with smooth activations ("smelu", "gelu", "silu").
 
@@ -228,7 +241,7 @@ def with_activation(base: Recipe, activation: Activation) -> Recipe:
     return base.change(network=_with(base, activation=activation))
 
 
-@typed
+@_control
 def steady(base: Recipe) -> Recipe:
     """A recipe with little influence of the initialisation: high rate decayed to 0, strong weight decay, small initial weights, EMA.
 
@@ -246,41 +259,10 @@ def steady(base: Recipe) -> Recipe:
     return base.change(optimizer=Adam(lr=5e-3, weight_decay=1.0, decoupled=True), lr_schedule=LinearDecay(), averaging=EMA())
 
 
-@typed
+@_control
 def steady_with_peer(base: Recipe) -> Recipe:
     """`steady` with a co-distilled peer (symmetric KL, weight 1); one network is kept."""
     return steady(base).change(method=co_distillation(1.0))
-
-
-CONTROLS: dict[str, Callable[..., Recipe]] = {
-    f.__name__: f
-    for f in (
-        linear_decay,
-        cosine_decay,
-        step_decay,
-        ema,
-        swa,
-        snapshot_ensemble,
-        sharpness_aware,
-        twice_the_epochs,
-        wider,
-        narrow_ensemble,
-        independent_ensemble,
-        warm_start,
-        weight_interpolation,
-        gated_fusion,
-        bagging,
-        twin_bootstrap,
-        data_draws,
-        shared_initialisation,
-        small_initialisation,
-        weight_decay,
-        with_activation,
-        steady,
-        steady_with_peer,
-    )
-}
-"""Every control; `traintwice list` shows them and the tests loop over them."""
 
 
 def _mlp(recipe: Recipe) -> MLP:

@@ -27,16 +27,17 @@ __all__ = ["controlled", "decode", "digest", "encode", "identity", "key_of"]
 T = TypeVar("T")
 
 FAMILIES: dict[Any, dict[str, type]] = {
-    losses.Loss: {c.__name__: c for c in losses.ALL},
-    schedules.Schedule: {c.__name__: c for c in schedules.ALL},
-    nets.Network: {c.__name__: c for c in nets.ALL},
-    optimizers.Optimizer: {
-        c.__name__: c for c in (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam, optimizers.ParameterGroups)
-    },
-    augmentation.Augmentation: {c.__name__: c for c in augmentation.ALL},
-    averaging.Averaging: {c.__name__: c for c in averaging.ALL},
-    data.Source: {c.__name__: c for c in data.ALL},
-    Served: {c.__name__: c for c in (Logged, Weights, Stored)},
+    family: {member.__name__: member for member in members}
+    for family, members in {
+        losses.Loss: losses.ALL,
+        schedules.Schedule: schedules.ALL,
+        nets.Network: nets.ALL,
+        optimizers.Optimizer: (optimizers.SGD, optimizers.AdaGrad, optimizers.Adam, optimizers.ParameterGroups),
+        augmentation.Augmentation: augmentation.ALL,
+        averaging.Averaging: averaging.ALL,
+        data.Source: data.ALL,
+        Served: (Logged, Weights, Stored),
+    }.items()
 }
 """Type of a field to the classes of its values, by their names in files."""
 
@@ -123,7 +124,7 @@ def decode(cls: type[T], value: Any, path: str = "") -> T:
     hint: Any = cls
     if not isinstance(hint, type) and get_origin(hint) is None:
         raise BadSpec(f"cls: got a {type(cls).__name__}, expected a class: a dataclass, a family or a plain type")
-    return _DECODER.decode(cls, value, path)
+    return _DECODER.decode(hint, value, path)  # type: ignore[no-any-return]
 
 
 @typed

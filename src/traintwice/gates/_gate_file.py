@@ -96,7 +96,7 @@ def gate_from(said: Mapping[str, Any]) -> GateFile:
     }
     if isinstance(plain.get("budgets"), list):
         plain["budgets"] = [_with_limits(i, b) if isinstance(b, dict) else b for i, b in enumerate(plain["budgets"])]
-    found = Decoder().decode(GateFile, plain)
+    found: GateFile = Decoder().decode(GateFile, plain)
     if not found.budgets:
         raise BadSpec("budgets: missing; give at least one [[budgets]] with a measure and a max or min")
     reading = {key: _option(key, OPTIONS[key], value) for key, value in said.items() if key in OPTIONS}
