@@ -88,12 +88,11 @@ def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> N
 
 
 def _check_first(cls: type) -> None:
-    own = cls.__dict__.get("__post_init__")
-    inherited = getattr(cls, "__post_init__", None)
+    then = getattr(cls, "__post_init__", None)
 
     def __post_init__(self: Any) -> None:  # noqa: N807
         check_types(self)
-        if (then := own or inherited) is not None:
+        if then is not None:
             then(self)
 
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]

@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from traintwice._importing import imports_refused
 from traintwice._processes import started_early
+from traintwice._user_code import imports_refused
 from traintwice._versions import diagnostic
 from traintwice.cli._answering import selective, update
 from traintwice.cli._bank import bank

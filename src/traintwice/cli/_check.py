@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from traintwice._importing import allow_imports, names_a_function
+from traintwice._user_code import allow_imports, names_a_function
 from traintwice.cli._ending import Outcome
 from traintwice.cli._options import DeviceName, EngineName, PrecisionName
 from traintwice.errors import require, unknown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from traintwice._importing import allow_imports, names_a_function
+from traintwice._user_code import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli._reading import NOTHING_SAID, reads_files, split
 from traintwice.errors import BadInput, BadSpec

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._files import TEMPORARY, write_whole
-from traintwice._importing import allow_imports, named_code
 from traintwice._processes import Started
+from traintwice._user_code import allow_imports, named_code
 from traintwice.cli._progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from traintwice._importing import as_from_a_file, imported, names_a_function
 from traintwice._typed import typed
+from traintwice._user_code import as_from_a_file, imported, names_a_function
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._packed import Part, packed
 from traintwice.errors import BadInput, BadSpec

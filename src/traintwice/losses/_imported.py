@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from traintwice._importing import as_from_a_file, imported, names_a_function
 from traintwice._typed import typed
+from traintwice._user_code import as_from_a_file, imported, names_a_function
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from traintwice._importing import as_from_a_file, imported, names_a_function
 from traintwice._typed import typed
+from traintwice._user_code import as_from_a_file, imported, names_a_function
 from traintwice.data import PackedShape
 from traintwice.errors import BadSpec
 from traintwice.nets._network import SeededDraws, enter_dropout

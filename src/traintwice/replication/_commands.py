@@ -17,7 +17,7 @@ from typing import Any
 
 from traintwice._code import Code, code_of_command
 from traintwice._formatting import cut
-from traintwice._user_errors import MOST_OF_REASON
+from traintwice._user_code import MOST_OF_REASON
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._replica_run import Run
 

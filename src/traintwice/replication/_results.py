@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from traintwice._files import write_whole
-from traintwice._user_errors import together
+from traintwice._user_code import together
 from traintwice.compare import Against, Measures, RecipeComparison, compare_recipes, compare_with_served, measure
 from traintwice.compare._floor import MARGIN
 from traintwice.compare._recipes import holm_adjusted

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from traintwice._user_errors import reason_of, traceback_of
+from traintwice._user_code import reason_of, traceback_of
 from traintwice.replication._answers import Answers, KnownRows, answers_of
 from traintwice.replication._generators import drawn_generators
 from traintwice.replication._replica_run import Run

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._code import Code, code_of_function, trainer_name
-from traintwice._importing import imported, names_a_function
 from traintwice._typed import shown
+from traintwice._user_code import imported, names_a_function
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.replication._commands import CommandTrainer
 from traintwice.replication._replica_run import SEED, Run

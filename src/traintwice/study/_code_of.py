@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from traintwice._code import Code, code_of_function
-from traintwice._importing import imported, names_a_function
+from traintwice._user_code import imported, names_a_function
 from traintwice.data import Source
 from traintwice.recipes import Recipe
 from traintwice.specs import encode

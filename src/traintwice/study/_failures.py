@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from traintwice._user_errors import together
+from traintwice._user_code import together
 from traintwice.study._plan import Plan, Task
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from filelock import Timeout
 
-from traintwice._user_errors import reason_of, traceback_of
+from traintwice._user_code import reason_of, traceback_of
 from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution, numerics_of, train_group, training_rows, with_chosen_engine

@@ -1,14 +1,23 @@
-"""User functions given by the place they are imported from, and the settings passed to them."""
+"""Code of the user: functions given by the place they are imported from, their settings, and their errors in words."""
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from traintwice.errors import BadInput, BadSpec
+from traintwice._formatting import cut, listed
+from traintwice.errors import BadInput, BadSpec, TraintwiceError
+
+OURS = str(Path(__file__).parent)
+"""The folder of this package."""
+
+MOST_OF_REASON = 300
+"""Characters of the message of a user's error that are shown as its reason; the traceback has all."""
 
 _allowed = True
 
@@ -59,14 +68,7 @@ def names_a_function(maker: str) -> bool:
 
 
 def imported(maker: str, where: str) -> Callable[..., Any]:
-    """The function that "package.module:function" names.
-
-    Args:
-        maker: a text of that form.
-        where: name of the setting, with which messages start.
-    Raises:
-        BadSpec: the function cannot be imported. BadInput: imports are refused, see `imports_refused`.
-    """
+    """The function that "package.module:function" names; messages start with ``where``, the name of the setting."""
     if not _allowed:
         raise BadInput(
             f"{where}: the study names the code {maker!r}, which is imported only by `traintwice run`, `traintwice check`, and "
@@ -85,16 +87,44 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
 
 
 def as_from_a_file(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings as a file returns them, so that an object with these settings equals its copy from a file.
-
-    Args:
-        settings: by name.
-        where: name of the setting, with which messages start.
-    Raises:
-        BadSpec: a file cannot hold them.
-    """
+    """Settings as a file returns them, so that an object with these settings equals its copy from a file."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(settings), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise BadSpec(f"{where}: {error}; expected numbers, strings, booleans, lists and tables") from None
     return plain
+
+
+def reason_of(error: BaseException) -> str:
+    """The error in one line."""
+    if isinstance(error, TraintwiceError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"the training ended its process with sys.exit({error.code!r})"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {cut(lines[0], MOST_OF_REASON)}" if lines else type(error).__name__
+
+
+def together(failures: Iterable[tuple[str, int, str]]) -> Iterator[tuple[str, str]]:
+    """Replicas that failed for the same reason, in words, and the reason; ``failures`` are (recipe, replica, reason).
+
+    >>> list(together([("base", 0, "no data"), ("ema", 0, "no data"), ("base", 1, "no data")]))
+    [('base, replicas 0, 1; ema, replica 0', 'no data')]
+    """
+    replicas: dict[str, dict[str, list[str]]] = {}
+    for recipe, replica, reason in failures:
+        replicas.setdefault(reason, {}).setdefault(recipe, []).append(str(replica))
+    for reason, of_recipe in replicas.items():
+        yield "; ".join(f"{name}, replica{'s' * (len(some) > 1)} {listed(some)}" for name, some in of_recipe.items()), reason
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of user code: frames of this package before the user's are left out; a user's error of data has none."""
+    part = error.__traceback__
+    while part is not None and (
+        part.tb_frame.f_code.co_filename.startswith(OURS) or "importlib" in part.tb_frame.f_code.co_filename
+    ):
+        part = part.tb_next
+    if part is None:
+        return "".join(getattr(error, "__notes__", ())) or f"{reason_of(error)}\n"
+    return "".join(traceback.format_exception(type(error), error, part))
