@@ -15,7 +15,7 @@ from traintwice._typed import typed
 from traintwice.compare._estimates import interval
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
-from traintwice.logs._quantised import TokenComparison, compare_tokens
+from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
 from traintwice.statistics._intervals import Bounds, effective_units, wilson

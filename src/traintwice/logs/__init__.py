@@ -8,12 +8,10 @@ of llama.cpp, or log probabilities as servers return them.
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.logs._columns import read_columns
 from traintwice.logs._outcomes import Outcomes
 from traintwice.logs._pairing import STEPS, Pairing, normalise, pair_check
-from traintwice.logs._quantised import TokenComparison, compare_tokens
-from traintwice.logs._reading import FORMATS, is_log, read_log, recognise
-from traintwice.logs._recognition import LogFormat
+from traintwice.logs._reading import FORMATS, LogFormat, is_log, read_columns, read_log, recognise
+from traintwice.logs._tokens import TokenComparison, compare_tokens
 
 __all__ = [
     "FORMATS",

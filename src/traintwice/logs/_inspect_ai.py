@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from traintwice.errors import BadInput
-from traintwice.logs._json_text import document, elements, text_of
-from traintwice.logs._outcomes import Choice, Outcomes, Rows, number_of
-from traintwice.logs._recognition import Head, LogFormat, digest_of
+from traintwice.logs._files import Head, elements, text_of
+from traintwice.logs._outcomes import Outcomes, Row, Rows, number_of
 
 _SAMPLE = re.compile(r"samples/.+_epoch_\d+(\.json|/sample\.json)")
 
 _HEADERS = ("header.json", "_journal/start.json")
 
 ZSTANDARD = 93
+
+DAMAGED = (zipfile.BadZipFile, struct.error, ValueError, RuntimeError)
+"""What a damaged zip file raises when it is opened."""
 
 MOST_BYTES = 1 << 30
 """Largest unpacked size of one file in a zip file."""
@@ -36,42 +38,40 @@ MOST_TIMES, FREE_BYTES = 200, 1 << 28
 """A zip file is refused that unpacks to more than this many times its size, and to more than this many bytes."""
 
 
-def _matches(head: Head) -> bool:
+def is_inspect_ai(head: Head) -> bool:
+    """Whether a file is a log of inspect_ai."""
     if head.kind == "zip":
         return bool(head.names & set(_HEADERS))
     run = head.first.get("eval")
     return isinstance(run, dict) and "task" in run and "version" in head.first
 
 
-def _read(path: Path, files: Sequence[Path], choice: Choice) -> Outcomes:
-    rows = Rows(path, FORMAT.name, choice)
-    models: dict[str, None] = {}
-    versions: dict[str, str] = {}
-    warnings: list[str] = []
+def read_inspect_ai(rows: Rows, files: Sequence[Path]) -> Outcomes:
+    """Outcomes of inspect_ai."""
     for file in files:
         header: dict[str, Any] = {}
-        samples = _zip_samples(file, header) if _starts_as_zip(file) else _json_samples(file, header)
+        with file.open("rb") as content:
+            is_zip = content.read(2) == b"PK"
+        samples = _zip_samples(file, header) if is_zip else elements(file, "samples", rest=header)
         task = ""
         for place, sample in enumerate(samples):
             if place == 0:
                 task = str(header.get("eval", {}).get("task", ""))
                 if not rows.wants(task, file):
                     break
-            _add(rows, file, task, sample)
+            rows.add(_row(file, task, sample))
         run = header.get("eval", {})
-        models[str(run.get("model"))] = None
-        versions[task] = str(run.get("task_version", 0))
+        rows.describe(run.get("model"), {task: run.get("task_version", 0)})
         if header.get("status", "started") != "success":
-            warnings.append(f"{file.name}: the status of the run is {header.get('status', 'started')!r}; samples may be missing.")
+            status = header.get("status", "started")
+            rows.warnings.append(f"{file.name}: the status of the run is {status!r}; samples may be missing.")
         if header.get("invalidated"):
-            warnings.append(f"{file.name}: samples of the run were marked invalid.")
-    return rows.outcomes(
-        digest_of(files), model=next(iter(models)) if len(models) == 1 else None, versions=versions, warnings=warnings
-    )
+            rows.warnings.append(f"{file.name}: samples of the run were marked invalid.")
+    return rows.outcomes(files)
 
 
-def _add(rows: Rows, file: Path, task: str, sample: dict[str, Any]) -> None:
-    """Adds a sample; scores with several values are named SCORER.KEY."""
+def _row(file: Path, task: str, sample: dict[str, Any]) -> Row:
+    """The row of a sample; scores with several values are named SCORER.KEY."""
     if not isinstance(sample, dict) or "id" not in sample:
         raise BadInput(f"{file}: a sample without an id. Expected samples of an inspect_ai log.")
     scores: dict[str, float] = {}
@@ -85,7 +85,7 @@ def _add(rows: Rows, file: Path, task: str, sample: dict[str, Any]) -> None:
             if number is not None:
                 scores[full] = number
                 answers[full] = text_of(score.get("answer")) or _completion(output)
-    rows.add(
+    return Row(
         sample["id"],
         scores,
         task=task,
@@ -115,26 +115,13 @@ def _prompt(sample: Mapping[str, Any]) -> str | None:
     return text
 
 
-def _json_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Samples of a ``.json`` log, one at a time."""
-    yield from elements(file, document(file), "samples", rest=header)
-
-
-def _starts_as_zip(file: Path) -> bool:
-    with file.open("rb") as content:
-        return content.read(2) == b"PK"
-
-
-def _opened(file: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError) as reason:
-        raise BadInput(f"{file}: cannot be read as a zip file ({reason}); it may be cut short") from None
-
-
 def _zip_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Samples of an ``.eval`` log, one at a time; of two files with one name the last is used."""
-    with _opened(file) as archive:
+    try:
+        opened = zipfile.ZipFile(file)
+    except DAMAGED as reason:
+        raise BadInput(f"{file}: cannot be read as a zip file ({reason}); it may be cut short") from None
+    with opened as archive:
         by_name = {info.filename: info for info in archive.infolist()}
         head = next((by_name[name] for name in _HEADERS if name in by_name), None)
         if head is None:
@@ -144,16 +131,7 @@ def _zip_samples(file: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]
         for place, info in enumerate(wanted):
             try:
                 value = json.loads(_unpack(file, archive, info))
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                EOFError,
-                OSError,
-                struct.error,
-                ValueError,
-                RuntimeError,
-                LZMAError,
-            ) as error:
+            except (*DAMAGED, zlib.error, EOFError, OSError, LZMAError) as error:
                 raise BadInput(
                     f"{file}: {info.filename} inside the zip file is damaged ({error}). Copy the file again, or repeat the run.",
                     without_cells=f"{file}: a file inside the zip file is damaged",
@@ -211,6 +189,3 @@ def _zstandard(packed: bytes, size: int) -> bytes:
         except duckdb.Error as error:
             raise zipfile.BadZipFile(str(error).splitlines()[0]) from None
     return "\n".join(line or "" for (line,) in found).encode()
-
-
-FORMAT = LogFormat("inspect_ai", "logs of inspect_ai (.eval, .json)", _matches, _read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections import Counter
@@ -16,6 +17,9 @@ from traintwice.errors import BadInput, unknown
 
 Texts = list[str | None]
 """A column of texts; None where the log has none."""
+
+Item = tuple[str, str]
+"""Task and item id."""
 
 NO_FILTER = ("", "none")
 """Names of answers that no filter changed; a task with these alone needs no choice."""
@@ -38,7 +42,7 @@ class Outcomes:
         correct: correctness or score, float64 in [0, 1]; NaN where the log has no score.
         answers, targets, prompts: texts; None where the log has none at all.
         input_hashes: hashes of the item's input that the log holds, "name=value" joined by spaces; None where the log has none.
-        model: name of the model, where the log has it.
+        model: name of the model, where the log has one.
         scorers, filters: scorer (metric) and filter that were read, by task.
         versions: version of each task, where the log has it.
         warnings: sentences on what is missing or unusual.
@@ -67,69 +71,72 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def keys(self) -> list[Item]:
+        """Task and item of every row."""
+        return list(zip(self.tasks, self.items, strict=True))
+
     def columns(self) -> dict[str, Any]:
         """The columns that the log has, by name: item, task, draw, correct, answer, target, prompt."""
-        all_of_them = {
-            "item": self.items,
-            "task": self.tasks,
-            "draw": self.draws,
-            "correct": self.correct,
-            "answer": self.answers,
-            "target": self.targets,
-            "prompt": self.prompts,
-        }
-        return {name: column for name, column in all_of_them.items() if column is not None}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which scorer, filter and tasks to read; several names are separated by commas, and each task uses those that it has."""
-
-    scorer: str | None = None
-    filter: str | None = None
-    task: str | None = None
+        names = {"item": "items", "task": "tasks", "draw": "draws", "correct": "correct", "answer": "answers"}
+        names |= {"target": "targets", "prompt": "prompts"}
+        return {name: column for name, of in names.items() if (column := getattr(self, of)) is not None}
 
 
 @dataclass(slots=True)
-class _Row:
-    item: str
-    task: str
-    draw: int | None
-    filter: str
-    scores: dict[str, float]
-    answer: str | Mapping[str, str | None] | None
-    target: str | None
-    prompt: str | None
-    input_hash: str | None
+class Row:
+    """One answer: scores that are not numbers are left out, and ``answer`` may differ by scorer."""
+
+    item: Any
+    scores: Mapping[str, Any]
+    task: str = ""
+    draw: int | None = None
+    filter: str = ""
+    answer: str | Mapping[str, str | None] | None = None
+    target: str | None = None
+    prompt: str | None = None
+    input_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        self.item = str(self.item)
+        self.scores = {name: number for name, value in self.scores.items() if (number := number_of(value)) is not None}
+
+    def __str__(self) -> str:
+        return named_item(self.task, self.item) + ("" if self.draw is None else f", draw {self.draw}")
 
 
 @dataclass
 class Rows:
     """Collects the rows of a log, then chooses scorer and filter and checks the result.
 
-    Args:
+    Attributes:
         path: the file or folder that is read, for messages.
         layout: name of the layout.
-        choice: what to read.
+        scorer, filter, task: what to read; several names are separated by commas, and each task uses those that it has.
+        warnings: sentences on what is missing or unusual.
     """
 
     path: Path
     layout: str
-    choice: Choice
-    _rows: list[_Row] = field(default_factory=list)
-    _names: dict[str, Counter[str]] = field(default_factory=dict)
+    scorer: str | None = None
+    filter: str | None = None
+    task: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    _rows: list[Row] = field(default_factory=list)
+    _filters: dict[str, Counter[str]] = field(default_factory=dict)
     _sources: dict[str, Path] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+    _models: set[str] = field(default_factory=set)
+    _versions: dict[str, str] = field(default_factory=dict)
 
     def wants(self, task: str, source: Path) -> bool:
         """Notes a task of a file; False where the task is not to be read."""
         first = self._sources.setdefault(task, source)
-        wanted = self.choice.task is None or task in _names(self.choice.task, [task])
+        wanted = self.task is None or task in _names(self.task, [task])
         if wanted and first != source:
             raise BadInput(
                 f"{self.path}: {f'task {task!r}' if task else 'one task'} is in two files, {first.name} and {source.name}. Expected one "
-                "run of each task. "
-                "Pass one of the files, or move the other run away."
+                "run of each task. Pass one of the files, or move the other run away."
             )
         return wanted
 
@@ -141,126 +148,93 @@ class Rows:
             if self.wants(task, file):
                 yield task, date, file
 
-    def add(
-        self,
-        item: Any,
-        scores: Mapping[str, Any],
-        *,
-        task: str = "",
-        draw: int | None = None,
-        filter: str = "",
-        answer: str | Mapping[str, str | None] | None = None,
-        target: str | None = None,
-        prompt: str | None = None,
-        input_hash: str | None = None,
-    ) -> None:
-        """Adds a row. Scores that are not numbers are left out; ``answer`` may differ by scorer."""
-        self._names.setdefault(task, Counter())[filter] += 1
-        if filter not in NO_FILTER and self.choice.filter is not None and filter not in _names(self.choice.filter, [filter]):
-            return
-        numbers = {name: number for name, value in scores.items() if (number := number_of(value)) is not None}
-        target, prompt = self._once(target), self._once(prompt)
-        self._rows.append(_Row(str(item), task, draw, filter, numbers, answer, target, prompt, input_hash))
+    def describe(self, model: Any, versions: Mapping[str, Any] | None = None) -> None:
+        """Notes the model of a file, None where it names none, and the versions of its tasks."""
+        if model is not None:
+            self._models.add(str(model))
+        self._versions |= {task: str(version) for task, version in (versions or {}).items()}
 
-    def outcomes(
-        self,
-        digest: str,
-        *,
-        model: str | None = None,
-        versions: Mapping[str, str] | None = None,
-        warnings: Sequence[str] = (),
-    ) -> Outcomes:
-        """The rows of the chosen scorer and filter."""
-        self._check_tasks()
-        filters = {task: self._one("filter", task, self.choice.filter, names) for task, names in self._names.items()}
-        rows = [row for row in self._rows if row.filter == filters[row.task]]
-        scored: dict[str, Counter[str]] = {task: Counter() for task in self._names}
-        for row in rows:
-            scored[row.task].update(row.scores.keys())
-        scorers = {task: self._one("scorer", task, self.choice.scorer, names, warnings) for task, names in scored.items()}
-        correct = np.array([row.scores.get(scorers[row.task], math.nan) for row in rows], dtype=np.float64)
-        self._check(rows, correct, scorers)
-        repeated = Counter((row.task, row.item) for row in rows).most_common(1)[0][1] > 1
-        missing = int(np.isnan(correct).sum())
-        notes = [*warnings, *([f"{missing:,} of {len(rows):,} rows have no score."] if missing else [])]
-        return Outcomes(
-            str(self.path),
-            self.layout,
-            [row.item for row in rows],
-            [row.task for row in rows],
-            np.array([row.draw or 0 for row in rows], dtype=np.int64) if repeated else None,
-            correct,
-            _column(r.answer.get(scorers[r.task]) if isinstance(r.answer, Mapping) else r.answer for r in rows),
-            _column(row.target for row in rows),
-            _column(row.prompt for row in rows),
-            _column(row.input_hash for row in rows),
-            model,
-            scorers,
-            {task: name for task, name in filters.items() if name},
-            {task: version for task, version in (versions or {}).items() if task in self._names},
-            tuple(notes),
-            digest,
-        )
+    def add(self, row: Row) -> None:
+        """Adds a row, unless another filter is to be read."""
+        self._filters.setdefault(row.task, Counter())[row.filter] += 1
+        if row.filter in NO_FILTER or self.filter is None or row.filter in _names(self.filter, [row.filter]):
+            row.target, row.prompt = (t if t is None else self._texts.setdefault(t, t) for t in (row.target, row.prompt))
+            self._rows.append(row)
 
-    def _once(self, text: str | None) -> str | None:
-        """Equal texts as one object."""
-        return None if text is None else self._texts.setdefault(text, text)
-
-    def _check_tasks(self) -> None:
-        """Every named task exists, and there are rows."""
-        for name in _names(self.choice.task or "", self._sources):
+    def outcomes(self, files: Sequence[Path]) -> Outcomes:
+        """The rows of the chosen scorer and filter; ``files`` are all that were read."""
+        for name in _names(self.task or "", self._sources):
             if name not in self._sources:
                 raise unknown("task", name, self._sources, listed=str(self.path))
-        if not self._names:
+        if not self._filters:
             raise BadInput(f"{self.path}: the log has no results of items. Expected at least one; did the run finish?")
+        filters = {task: self._one("filter", task, self.filter, names) for task, names in self._filters.items()}
+        rows = [row for row in self._rows if row.filter == filters[row.task]]
+        scored: dict[str, Counter[str]] = {task: Counter() for task in self._filters}
+        for row in rows:
+            scored[row.task].update(row.scores.keys())
+        scorers = {task: self._one("scorer", task, self.scorer, names) for task, names in scored.items()}
+        correct = np.array([row.scores.get(scorers[row.task], math.nan) for row in rows], dtype=np.float64)
+        self._check(rows, correct, scorers)
+        repeated = len({(row.task, row.item) for row in rows}) < len(rows)
+        missing = int(np.isnan(correct).sum())
+        return Outcomes(
+            path=str(self.path),
+            layout=self.layout,
+            items=[row.item for row in rows],
+            tasks=[row.task for row in rows],
+            draws=np.array([row.draw or 0 for row in rows], dtype=np.int64) if repeated else None,
+            correct=correct,
+            answers=_column(r.answer.get(scorers[r.task]) if isinstance(r.answer, Mapping) else r.answer for r in rows),
+            targets=_column(row.target for row in rows),
+            prompts=_column(row.prompt for row in rows),
+            input_hashes=_column(row.input_hash for row in rows),
+            model=next(iter(self._models)) if len(self._models) == 1 else None,
+            scorers=scorers,
+            filters={task: name for task, name in filters.items() if name},
+            versions={task: version for task, version in self._versions.items() if task in self._filters},
+            warnings=(*self.warnings, *([f"{missing:,} of {len(rows):,} rows have no score."] if missing else [])),
+            digest=_digest_of(files),
+        )
 
-    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int], warnings: Sequence[str] = ()) -> str:
+    def _one(self, kind: str, task: str, asked: str | None, available: Mapping[str, int]) -> str:
         """The one scorer or filter of a task."""
         where = f"{self.path}{f', task {task!r}' if task else ''}"
+        of_each = f"; for tasks with different {kind}s one of each: --{kind} NAME,NAME" if len(self._filters) > 1 else ""
         if not available:
-            raise BadInput(
-                " ".join(
-                    [
-                        f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}.",
-                        *warnings,
-                    ]
-                )
-            )
+            told = f"{where}: no row has a score that is a number, truth value or C, I, P, N. Expected at least one {kind}."
+            raise BadInput(" ".join([told, *self.warnings]))
         if len(available) == 1 and (asked is None or (kind == "filter" and next(iter(available)) in NO_FILTER)):
             return next(iter(available))
         if asked is None:
             raise BadInput(
                 f"{where}: {len(available)} {kind}s ({', '.join(sorted(available))}). "
-                f"Expected one; name it: --{kind} {sorted(available)[0]}{self._of_each(kind)}."
+                f"Expected one; name it: --{kind} {min(available)}{of_each}."
             )
         found = [name for name in _names(asked, available) if name in available]
         if not found:
-            raise unknown(kind, asked, available, hint=f"({where}{self._of_each(kind)})", listed=where)
+            raise unknown(kind, asked, available, hint=f"({where}{of_each})", listed=where)
         if len(found) > 1:
             raise BadInput(
                 f"{where}: {kind}={asked!r} names {len(found)} {kind}s that are here ({', '.join(found)}). Expected one."
             )
         return found[0]
 
-    def _of_each(self, kind: str) -> str:
-        """How to name a scorer or filter for several tasks."""
-        return f"; for tasks with different {kind}s one of each: --{kind} NAME,NAME" if len(self._names) > 1 else ""
-
-    def _check(self, rows: list[_Row], correct: np.ndarray, scorers: Mapping[str, str]) -> None:
+    def _check(self, rows: list[Row], correct: np.ndarray, scorers: Mapping[str, str]) -> None:
         """Scores are in [0, 1], and rows are unique."""
         outside = np.flatnonzero((correct < 0) | (correct > 1))
         if len(outside):
             row = rows[outside[0]]
             raise BadInput(
                 f"{self.path}: {len(outside):,} of {len(rows):,} scores of {scorers[row.task]!r} are outside [0, 1] "
-                f"(first: {correct[outside[0]]:g} of {_name(row)}). Choose another scorer, or divide the scores by their maximum."
+                f"(first: {correct[outside[0]]:g} of {row}). Choose another scorer, or divide the scores by their maximum."
             )
         seen: set[tuple[str, str, int | None]] = set()
         for row in rows:
             key = (row.task, row.item, row.draw)
             if key in seen:
                 raise BadInput(
-                    f"{self.path}: the log holds the same item more than once (first: {_name(row)}). Expected one row for each item, "
+                    f"{self.path}: the log holds the same item more than once (first: {row}). Expected one row for each item, "
                     "or repeats with a number (epochs). Keep one run, or name the columns that distinguish the rows: correct=, id=, draw=."
                 )
             seen.add(key)
@@ -292,11 +266,19 @@ def _names(text: str, known: Iterable[str] = ()) -> list[str]:
     return [text] if text in known else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _name(row: _Row) -> str:
+def named_item(task: str, item: str) -> str:
     """An item, for messages."""
-    shown = row.item if len(row.item) <= 60 else row.item[:60] + "…"
-    draw = "" if row.draw is None else f", draw {row.draw}"
-    return f"item {shown!r}{f' of task {row.task!r}' if row.task else ''}{draw}"
+    shown = item if len(item) <= 60 else item[:60] + "…"
+    return f"item {shown!r}{f' of task {task!r}' if task else ''}"
+
+
+def _digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 of a file; of several files, that of their digests in order."""
+    found = []
+    for path in files:
+        with path.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256"))
+    return found[0].hexdigest() if len(found) == 1 else hashlib.sha256(b"".join(d.digest() for d in found)).hexdigest()
 
 
 def _column(texts: Iterable[str | None]) -> Texts | None:

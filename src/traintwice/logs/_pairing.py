@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, unknown
-from traintwice.logs._outcomes import Outcomes
+from traintwice.logs._outcomes import Item, Outcomes, Texts, named_item
 
 STEPS = ("strip", "casefold", "number", "punctuation")
 """Steps of `normalise`, in the order in which they are applied."""
@@ -17,9 +17,6 @@ STEPS = ("strip", "casefold", "number", "punctuation")
 _NUMBER = re.compile(r"(?<![\w.,])([+-]?)(\d{1,3}(?:,\d{3})+|0|[1-9]\d*)(?:\.(\d+))?(?![\w]|[.,]\d)")
 
 _KEPT_SIGN = re.compile(r"(?<=\d)\.(?=\d)|(?<!\w)-(?=\d)")
-
-Item = tuple[str, str]
-"""Task and item id."""
 
 
 @dataclass(frozen=True)
@@ -65,21 +62,19 @@ def pair_check(old: Outcomes, new: Outcomes) -> Pairing:
         rows_new = {("", item): row for (_, item), row in rows_new.items()}
     else:
         for kind, of_old, of_new, what in (
-            ("versions", old.versions, new.versions, "compare runs of one version"),
-            ("scorers", old.scorers, new.scorers, "read both logs with the same scorer="),
-            ("filters", old.filters, new.filters, "read both logs with the same filter="),
+            ("version", old.versions, new.versions, "compare runs of one version"),
+            ("scorer", old.scorers, new.scorers, "read both logs with the same scorer="),
+            ("filter", old.filters, new.filters, "read both logs with the same filter="),
         ):
             for task in of_old.keys() & of_new.keys():
                 if of_old[task] != of_new[task]:
-                    raise BadInput(
-                        f"{new.path}: {kind[:-1]} of task {task!r} is {of_new[task]!r}, and {of_old[task]!r} in {old.path}. "
-                        f"Expected the same; {what}."
-                    )
+                    told = f"{new.path}: {kind} of task {task!r} is {of_new[task]!r}, and {of_old[task]!r} in {old.path}"
+                    raise BadInput(f"{told}. Expected the same; {what}.")
     shared = [key for key in rows_old if key in rows_new]
     if not shared:
         raise BadInput(
             f"{new.path}: none of its {len(rows_new):,} items is among the {len(rows_old):,} of {old.path} "
-            f"(first: {_shown(next(iter(rows_new)))} and {_shown(next(iter(rows_old)))}). Expected two runs of the same items."
+            f"(first: {named_item(*next(iter(rows_new)))} and {named_item(*next(iter(rows_old)))}). Expected two runs of the same items."
         )
     differing: dict[str, list[Item]] = {}
     for key in shared:
@@ -89,14 +84,11 @@ def pair_check(old: Outcomes, new: Outcomes) -> Pairing:
     for what, keys in differing.items():
         raise BadInput(
             f"{new.path}: {len(keys):,} of {len(shared):,} shared items have another {what} than in {old.path} "
-            f"(first: {_shown(keys[0])}). Expected the same inputs; evaluate both models on the same version of the task and with "
+            f"(first: {named_item(*keys[0])}). Expected the same inputs; evaluate both models on the same version of the task and with "
             "the same prompt."
         )
-    return Pairing(
-        len(shared),
-        tuple(key for key in rows_old if key not in rows_new),
-        tuple(key for key in rows_new if key not in rows_old),
-    )
+    only_old, only_new = (tuple(k for k in a if k not in b) for a, b in ((rows_old, rows_new), (rows_new, rows_old)))
+    return Pairing(len(shared), only_old, only_new)
 
 
 @typed
@@ -154,7 +146,7 @@ def _plain_number(match: re.Match[str]) -> str:
 def _first_rows(outcomes: Outcomes) -> dict[Item, int]:
     """The first row of each item."""
     rows: dict[Item, int] = {}
-    for row, key in enumerate(zip(outcomes.tasks, outcomes.items, strict=True)):
+    for row, key in enumerate(outcomes.keys):
         rows.setdefault(key, row)
     return rows
 
@@ -166,33 +158,20 @@ def _unnamed(first: Outcomes, second: Outcomes) -> bool:
 
 def _difference(old: Outcomes, row_old: int, new: Outcomes, row_new: int) -> str:
     """What differs between the inputs of one item; empty where nothing does."""
+    common: set[str] = set()
     if old.layout == new.layout and old.input_hashes and new.input_hashes:
         hashes_old, hashes_new = _hashes(old.input_hashes[row_old]), _hashes(new.input_hashes[row_new])
-        common = [name for name in hashes_old if name in hashes_new]
-        for name in common:
-            if hashes_old[name] != hashes_new[name]:
-                return name
-    else:
-        common = []
-    columns: Sequence[tuple[str, list[str | None] | None, list[str | None] | None]] = (
-        ("prompt", None if common else old.prompts, new.prompts),
-        ("target", old.targets, new.targets),
-    )
-    for name, column_old, column_new in columns:
-        if column_old and column_new:
-            text_old, text_new = column_old[row_old], column_new[row_new]
-            if text_old is not None and text_new is not None and text_old != text_new:
-                return name
+        common = hashes_old.keys() & hashes_new.keys()
+        if differing := [name for name in hashes_old if name in common and hashes_old[name] != hashes_new[name]]:
+            return differing[0]
+    columns: list[tuple[str, Texts | None, Texts | None]] = [("target", old.targets, new.targets)]
+    for name, column_old, column_new in columns if common else [("prompt", old.prompts, new.prompts), *columns]:
+        texts = {column[row] for column, row in ((column_old, row_old), (column_new, row_new)) if column}
+        if len(texts - {None}) > 1:
+            return name
     return ""
 
 
 def _hashes(text: str | None) -> dict[str, str]:
     """Hashes by name."""
     return dict(part.split("=", 1) for part in (text or "").split() if "=" in part)
-
-
-def _shown(key: Item) -> str:
-    """An item, for messages."""
-    task, item = key
-    item = item if len(item) <= 60 else item[:60] + "…"
-    return f"item {item!r}{f' of task {task!r}' if task else ''}"

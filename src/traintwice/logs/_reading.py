@@ -1,31 +1,54 @@
-"""Entry points: which layout a log has, and its outcomes."""
+"""Outcomes of a log in any known layout, or of any JSONL, CSV or Parquet file by the names of its columns."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from traintwice._typed import typed
-from traintwice.errors import BadInput
-from traintwice.logs import _columns as columns
-from traintwice.logs import _inspect_ai as inspect_ai
-from traintwice.logs import _lighteval as lighteval
-from traintwice.logs import _lm_eval as lm_eval
-from traintwice.logs import _openai_evals as openai_evals
-from traintwice.logs import _promptfoo as promptfoo
-from traintwice.logs import _rollouts as rollouts
-from traintwice.logs._outcomes import Choice, Outcomes
-from traintwice.logs._recognition import LogFormat, foreign_records, head_of
+from traintwice.errors import BadInput, unknown
+from traintwice.logs._files import MISSING, Head, at, foreign_records, head_of, lines, text_of
+from traintwice.logs._harnesses import is_lighteval, is_lm_eval, read_lighteval, read_lm_eval
+from traintwice.logs._inspect_ai import is_inspect_ai, read_inspect_ai
+from traintwice.logs._json_logs import (
+    is_openai_evals,
+    is_promptfoo,
+    is_rollouts,
+    read_openai_evals,
+    read_promptfoo,
+    read_rollouts,
+)
+from traintwice.logs._outcomes import Outcomes, Row, Rows, Texts, number_of
+
+
+@dataclass(frozen=True)
+class LogFormat:
+    """A layout of evaluation logs.
+
+    Attributes:
+        name: short name, such as "lm-evaluation-harness".
+        title: what writes such logs.
+        matches: whether a file has the layout, by its start.
+        read: collects the rows of the files of one log.
+    """
+
+    name: str
+    title: str
+    matches: Callable[[Head], bool]
+    read: Callable[[Rows, Sequence[Path]], Outcomes]
+
 
 FORMATS: tuple[LogFormat, ...] = (
-    lm_eval.FORMAT,
-    inspect_ai.FORMAT,
-    openai_evals.FORMAT,
-    promptfoo.FORMAT,
-    lighteval.FORMAT,
-    rollouts.FORMAT,
+    LogFormat("lm-evaluation-harness", "samples of lm-evaluation-harness (--log_samples)", is_lm_eval, read_lm_eval),
+    LogFormat("inspect_ai", "logs of inspect_ai (.eval, .json)", is_inspect_ai, read_inspect_ai),
+    LogFormat("openai-evals", "logs of OpenAI evals (oaieval)", is_openai_evals, read_openai_evals),
+    LogFormat("promptfoo", "results of promptfoo (eval --output)", is_promptfoo, read_promptfoo),
+    LogFormat("lighteval", "details of lighteval (--save-details)", is_lighteval, read_lighteval),
+    LogFormat("rollouts", "rollouts with a reward (NeMo RL, JSONL)", is_rollouts, read_rollouts),
 )
 """Every layout; the first that matches is used."""
 
@@ -34,6 +57,12 @@ TABLES = (".csv", ".tsv", ".npz", ".npy", ".safetensors")
 
 FIRST_FILES = 100
 """A folder is not a log where none of this many files, in the order of their names, is one."""
+
+ID_COLUMNS = ("id", "item_id", "doc_id", "sample_id", "example_id", "question_id", "idx")
+"""Columns that are taken for the id, the first that exists, where none is named."""
+
+BATCH = 1024
+"""Rows of a table that are held as Python values."""
 
 
 @typed
@@ -90,7 +119,7 @@ def read_log(
         correct: column of the correctness or score; columns are then read by name instead of by layout. A dotted path leads into
             nested values: ``filtered_resps.0.0``.
         answer, id, draw, target, prompt: further columns by name; only with ``correct``. Several names for ``id`` are joined. Where
-            ``id`` is None, the first of `columns.ID_COLUMNS` that exists is used.
+            ``id`` is None, the first of `ID_COLUMNS` that exists is used.
         further: columns to keep as text; only with ``correct``.
     Returns:
         One row for each answer.
@@ -108,13 +137,12 @@ def read_log(
         (['a'], array([1.]), ['4'])
     """
     path = Path(path)
-    choice = Choice(scorer, filter, task)
     if correct is not None:
-        if choice != Choice():
+        if any(name is not None for name in (scorer, filter, task)):
             raise BadInput(
                 f"correct={correct!r} with scorer, filter or task. Pass one or the other: with correct, columns are read by name."
             )
-        return columns.read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt, further=further)
+        return read_columns(path, correct, answer=answer, id=id, draw=draw, target=target, prompt=prompt, further=further)
     if further or any(column is not None for column in (answer, id, draw, target, prompt)):
         raise BadInput(
             "answer, id, draw, target or prompt without correct. Columns are read by name only where correct names the score."
@@ -126,7 +154,7 @@ def read_log(
             "Pass correct=COLUMN to read the columns of a JSONL, CSV or Parquet file by name."
         )
     with foreign_records(path, f"of {layout.title}"):
-        return layout.read(path, files, choice)
+        return layout.read(Rows(path, layout.name, scorer, filter, task), files)
 
 
 def _found(path: Path) -> tuple[LogFormat | None, list[Path]]:
@@ -135,24 +163,19 @@ def _found(path: Path) -> tuple[LogFormat | None, list[Path]]:
         raise BadInput(f"{path}: no such file or folder.")
     if not path.is_dir():
         return _layout_of(path), [path]
-    by_layout: dict[str, list[Path]] = {}
-    layouts: dict[str, LogFormat] = {}
-    for place, file in enumerate(sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))):
-        if place == FIRST_FILES and not layouts:
+    found: dict[str, tuple[LogFormat, list[Path]]] = {}
+    inside = (p for p in path.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts))
+    for place, file in enumerate(sorted(inside)):
+        if place == FIRST_FILES and not found:
             break
-        layout = _layout_of(file)
-        if layout is not None:
-            layouts[layout.name] = layout
-            by_layout.setdefault(layout.name, []).append(file)
-    if len(layouts) > 1:
-        shown = "; ".join(f"{name}: {files[0].relative_to(path)}" for name, files in by_layout.items())
+        if (layout := _layout_of(file)) is not None:
+            found.setdefault(layout.name, (layout, []))[1].append(file)
+    if len(found) > 1:
+        shown = "; ".join(f"{name}: {files[0].relative_to(path)}" for name, (_, files) in found.items())
         raise BadInput(
-            f"{path}: the folder holds logs of {len(layouts)} layouts ({shown}). Pass one file, or a folder of one layout."
+            f"{path}: the folder holds logs of {len(found)} layouts ({shown}). Pass one file, or a folder of one layout."
         )
-    if not layouts:
-        return None, []
-    name = next(iter(layouts))
-    return layouts[name], by_layout[name]
+    return next(iter(found.values()), (None, []))
 
 
 def _layout_of(file: Path) -> LogFormat | None:
@@ -161,5 +184,104 @@ def _layout_of(file: Path) -> LogFormat | None:
     return next((layout for layout in FORMATS if layout.matches(head)), None)
 
 
-def _hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+@typed
+def read_columns(
+    path: Path,
+    correct: str,
+    *,
+    answer: str | None = None,
+    id: str | Sequence[str] | None = None,
+    draw: str | None = None,
+    target: str | None = None,
+    prompt: str | None = None,
+    further: Sequence[str] = (),
+) -> Outcomes:
+    """Outcomes from named columns; see `read_log` for the arguments. ``further`` names columns to keep as text.
+
+    The score may be a truth value, a number, one of C, I, P, N, yes, no, true, false, or a numeral; empty values are not scored.
+
+    Raises:
+        BadInput: a score that is none of these; an item without an id; a file of another kind.
+        UnknownName: a column does not exist in any row.
+    """
+    rows = Rows(path, "columns")
+    if not path.is_file():
+        raise BadInput(f"{path}: {'a folder' if path.is_dir() else 'no such file'}. Expected one JSONL, CSV or Parquet file.")
+    wanted = {"correct": correct, "answer": answer, "draw": draw, "target": target, "prompt": prompt}
+    wanted |= {f"further {column}": column for column in further}
+    kept: dict[str, Texts] = {column: [] for column in further}
+    ids: list[str] | None = None if id is None else [id] if isinstance(id, str) else list(id)
+    known: dict[str, None] = {}
+    seen: set[str] = set()
+    for number, record in _records(path):
+        known |= dict.fromkeys(record)
+        if ids is None:
+            ids = [next((name for name in ID_COLUMNS if name in record), "")]
+            if not ids[0]:
+                raise BadInput(f"{path}: no column for the id of an item. Pass id=; columns: {', '.join(record)}.")
+        values = {name: at(record, column) if column is not None else None for name, column in wanted.items()}
+        seen |= {name for name, value in values.items() if value is not MISSING}
+        values = {name: None if value is MISSING else value for name, value in values.items()}
+        score = number_of(_scalar(values["correct"]), verdicts=True)
+        if score is None:
+            raise BadInput(
+                f"{path}: {correct} is not a score (first: {values['correct']!r} in {number}). "
+                "Expected a number in [0, 1], a truth value, or C, I, P, N."
+            )
+        parts = [at(record, column) for column in ids]
+        lacking = [column for column, part in zip(ids, parts, strict=True) if part is MISSING or part is None]
+        if lacking:
+            raise BadInput(f"{path}: {number} has no {lacking[0]}. Every item needs an id; columns: {', '.join(record)}.")
+        texts: dict[str, Any] = {name: text_of(values[name]) for name in ("answer", "target", "prompt")}
+        item = parts[0] if len(parts) == 1 else text_of(parts)
+        rows.add(Row(item, {correct: score}, draw=_whole(path, number, draw, values["draw"]), **texts))
+        for column, cells in kept.items():
+            cells.append(text_of(values[f"further {column}"]))
+    for name, missing in wanted.items():
+        if known and name not in seen:
+            raise unknown("column", str(missing), known, hint=f"({name.split()[0]} in {path})", listed=str(path))
+    return replace(rows.outcomes([path]), further=kept)
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of a file as objects, with their place in words."""
+    head = head_of(path)
+    if head.kind == "json":
+        for number, record in lines(path):
+            yield f"line {number}", record
+        return
+    if head.kind not in ("parquet", "other"):
+        raise BadInput(f"{path}: a {head.kind} file. Expected JSONL, CSV or Parquet.")
+    import duckdb
+
+    source = "read_parquet(?)" if head.kind == "parquet" else "read_csv(?, all_varchar=true, header=true)"
+    with duckdb.connect() as connection:
+        try:
+            cursor = connection.execute(f"SELECT * FROM {source}", [str(path)])  # noqa: S608 - one of two texts
+            names = [column[0] for column in cursor.description or ()]
+            number = 0
+            while batch := cursor.fetchmany(BATCH):
+                for row in batch:
+                    number += 1
+                    yield f"row {number}", dict(zip(names, row, strict=True))
+        except (duckdb.Error, RuntimeError) as error:  # RuntimeError: a name that is not UTF-8
+            raise BadInput(f"{path}: cannot be read ({str(error).splitlines()[0]}). Expected JSONL, CSV or Parquet.") from None
+
+
+def _scalar(value: Any) -> Any:
+    """A list of one value as the value; decimals as floats."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value == "":
+        return None
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _whole(path: Path, number: str, column: str | None, value: Any) -> int | None:
+    """The number of a draw."""
+    if column is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise BadInput(f"{path}: {column} is {value!r} in {number}. Expected a whole number for each draw.") from None

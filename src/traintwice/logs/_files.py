@@ -1,20 +1,115 @@
-"""JSON as evaluation logs hold it: lines, documents with one long array, and paths into nested values."""
+"""Files of logs: what their first bytes show, and JSON as lines, as documents with one long array, and as nested values."""
 
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from traintwice.errors import BadInput
+from traintwice.errors import BadInput, TraintwiceError
+
+LOOKED_AT = 1 << 20
+"""Bytes of a file that are read to recognise it."""
+
+LOGITS = b"_logits_"
+"""How a file of llama.cpp's ``--kl-divergence-base`` begins."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 MISSING: Any = object()
 """What `at` returns where a path leads to nothing."""
 
 _DECODER = json.JSONDecoder()
 
-_SPACE = " \t\n\r"
+_JSON_KINDS = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """The start of a file.
+
+    Attributes:
+        path: of the file.
+        kind: by the first bytes.
+        names: names in a zip file.
+        first: members of the first JSON object, as far as the start of the file holds them.
+        footer: metadata of a Parquet file.
+    """
+
+    path: Path
+    kind: Literal["zip", "parquet", "logits", "json", "other"]
+    names: frozenset[str] = frozenset()
+    first: dict[str, Any] = field(default_factory=dict)
+    footer: bytes = b""
+
+
+def head_of(path: Path) -> Head:
+    """The start of a file."""
+    with path.open("rb") as file:
+        start = file.read(LOOKED_AT)
+    if start.startswith(b"PK\x03\x04"):
+        return Head(path, "zip", _zip_names(path, start))
+    if start.startswith(b"PAR1"):
+        return Head(path, "parquet", footer=_footer(path))
+    if start.startswith(LOGITS):
+        return Head(path, "logits")
+    first = _beginning(start.removeprefix(BYTE_ORDER_MARK).decode(errors="ignore"))
+    return Head(path, "json" if first else "other", first=first)
+
+
+def _zip_names(path: Path, start: bytes) -> frozenset[str]:
+    """Names in a zip file; empty where it cannot be read and does not begin as a log."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return frozenset(archive.namelist())
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError):
+        if not start[30:].startswith((b"_journal/", b"samples/", b"header.json")):
+            return frozenset()
+        raise BadInput(
+            f"{path}: begins as an .eval log of inspect_ai, and has no list of contents at its end: it is cut short. "
+            "Copy the file again, or repeat the run."
+        ) from None
+
+
+def _footer(path: Path) -> bytes:
+    """The metadata of a Parquet file, in which names of columns stand as text; empty where it is cut short."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 8, 0))
+        length = int.from_bytes(file.read(4), "little")
+        if length > size - 8:
+            return b""
+        file.seek(size - 8 - length)
+        return file.read(length)
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The object in a small JSON file next to a log; empty where the file is missing or is not a JSON object."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@contextmanager
+def foreign_records(path: Path, whose: str) -> Iterator[None]:
+    """Turns what records of an unexpected shape raise into one error."""
+    try:
+        yield
+    except TraintwiceError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
+        raise BadInput(
+            f"{path}: a record does not have the layout {whose} ({type(error).__name__}: {error}). Expected records as that project "
+            "writes them; name the columns (correct=, answer=, id=) to read a file of another layout.",
+            without_cells=f"{path}: a record does not have the layout {whose}",
+        ) from error
 
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -25,7 +120,7 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip()
+            text = line.removeprefix(BYTE_ORDER_MARK).strip()
             if not text:
                 continue
             try:
@@ -37,41 +132,36 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     without_cells=f"{path}: line {number} is not valid JSON",
                 ) from None
             if not isinstance(record, dict):
-                raise BadInput(f"{path}: line {number} is a JSON {_kind(record)}. Expected one JSON object a line.")
+                kind = _JSON_KINDS.get(type(record), "null")
+                raise BadInput(f"{path}: line {number} is a JSON {kind}. Expected one JSON object a line.")
             yield number, record
 
 
-def document(path: Path) -> str:
-    """The text of a JSON file."""
-    try:
-        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: byte {error.start} is not UTF-8. Expected a JSON file.") from None
-
-
-def elements(path: Path, text: str, *keys: str, rest: dict[str, Any]) -> Iterator[Any]:
+def elements(path: Path, *keys: str, rest: dict[str, Any] | None = None) -> Iterator[Any]:
     """The elements of one array of a JSON document, decoded one at a time.
 
     Args:
-        path: of the file, for messages.
-        text: the document.
+        path: of the file.
         keys: the keys that lead to the array from the outermost object.
         rest: receives all other members on the way to the array, complete once the last element is read.
     Raises:
-        BadInput: the document is cut short or is not valid JSON.
+        BadInput: the document is cut short, is not valid JSON, or not UTF-8.
     """
     try:
-        yield from _object(text, _space(text, 0), keys, rest)
+        text = path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode()
+        yield from _object(text, _space(text, 0), keys, {} if rest is None else rest)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: byte {error.start} is not UTF-8. Expected a JSON file.") from None
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}: {error.msg} at line {error.lineno}. Expected a complete JSON document.") from None
     except (IndexError, RecursionError):
         raise BadInput(f"{path}: the JSON document is cut short. Copy the file again, or repeat the run.") from None
 
 
-def beginning(text: str) -> dict[str, Any]:
+def _beginning(text: str) -> dict[str, Any]:
     """Members of the first JSON object of a text that may end anywhere; unfinished values hold the members they have.
 
-    >>> beginning('{"a": 1, "b": {"c": [{"d": 2}, {"e": ')
+    >>> _beginning('{"a": 1, "b": {"c": [{"d": 2}, {"e": ')
     {'a': 1, 'b': {'c': [{'d': 2}]}}
     """
     found: dict[str, Any] = {}
@@ -87,9 +177,9 @@ def beginning(text: str) -> dict[str, Any]:
                 found[key], place = _DECODER.raw_decode(text, place)
             except (ValueError, RecursionError):
                 if text[place] == "{":
-                    found[key] = beginning(text[place:])
+                    found[key] = _beginning(text[place:])
                 elif text[place] == "[":
-                    found[key] = [beginning(text[place + 1 :])]
+                    found[key] = [_beginning(text[place + 1 :])]
                 break
             place = _space(text, place)
             if text[place] != ",":
@@ -175,12 +265,6 @@ def _after(text: str, place: int, sign: str) -> int:
 
 def _space(text: str, place: int) -> int:
     """The place of the next character that is not white space."""
-    while text[place : place + 1] and text[place] in _SPACE:
+    while text[place : place + 1] in (" ", "\t", "\n", "\r"):
         place += 1
     return place
-
-
-def _kind(value: Any) -> str:
-    """The JSON name of a value's type."""
-    names = {list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), "null")
