@@ -99,7 +99,7 @@ def _check_first(cls: type) -> None:
 
 
 def check_types(made: Any, *names: str) -> None:
-    """Raise `BadSpec` for a field of a dataclass of another type than its hint.
+    """Raise `BadSpec` for a field of a dataclass of another type than its hint, or with a value that its `Literal` does not list.
 
     Args:
         made: the dataclass.
@@ -109,6 +109,9 @@ def check_types(made: Any, *names: str) -> None:
         return
     cls: Any = type(made)
     names = names or _fields_of(cls)
+    for name, choices in _choices_of(cls).items():
+        if name in names and isinstance(value := getattr(made, name), str) and value not in choices:
+            raise BadSpec(_wrong(f"{cls.__name__}.{name}", value, hints_of(cls)[name]))
     seen = (cls, names, *(type(getattr(made, name)) for name in names))
     if seen in _fitting:
         return
@@ -137,6 +140,12 @@ def _is_setting(value: Any) -> bool:
 @cache
 def _fields_of(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(cls))
+
+
+@cache
+def _choices_of(cls: Any) -> dict[str, tuple[Any, ...]]:
+    """The values of each field that takes one of several."""
+    return {name: get_args(hint) for name, hint in hints_of(cls).items() if get_origin(hint) is Literal}
 
 
 @cache
@@ -190,7 +199,7 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is str:
         return isinstance(value, str)
     if origin is Literal:
-        return isinstance(value, tuple({type(arg) for arg in args}))  # the reader says which of them there are
+        return isinstance(value, tuple({type(arg) for arg in args}))  # of an argument, the reader reports which there are
     if origin is tuple:
         items = value if isinstance(value, tuple | list) else None
         if items is None or (args and args[-1] is not Ellipsis and len(items) != len(args)):

@@ -29,7 +29,7 @@ from traintwice.losses import (
     RunningDecorrelation,
     SymmetricKLToUniform,
 )
-from traintwice.losses._probabilities import at_least_single
+from traintwice.losses._outputs import at_least_single
 
 
 def of_the_user(out, scale):

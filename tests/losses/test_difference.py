@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
-from by_hand import close, softmax, value
+from by_hand import close, cross_entropy, softmax, value
 
-from traintwice.losses import (
-    Difference,
-)
+from traintwice.losses import CrossEntropyDifference, Difference
 
 
 @pytest.mark.parametrize("form", ["negative", "inverse"])
@@ -24,3 +22,15 @@ def test_difference(batch, form, power, signal, center):
                     of_class -= np.mean(np.abs(s[i, :, k] - s[j, :, k]) ** power) / (components**2 - components)
         total += of_class if form == "negative" else 1 / (abs(of_class) + 0.05)
     assert value(Difference(form, power, signal, center, 0.05), logits, labels) == close(total)
+
+
+@pytest.mark.parametrize("form", ["negative", "inverse"])
+def test_cross_entropy_difference(batch, form):
+    logits, labels = batch
+    f, components, total = softmax(logits), len(logits), 0.0
+    for i in range(components):
+        for j in range(components):
+            if j != i:
+                total += np.mean([cross_entropy(f[i, b], f[j, b]) for b in range(f.shape[1])]) / (components**2 - components)
+    by_hand = 0.0 if components == 1 else -total if form == "negative" else 1 / (total + 0.05)
+    assert value(CrossEntropyDifference(form, 0.05), logits, labels) == close(by_hand)

@@ -1,13 +1,21 @@
 import numpy as np
 import pytest
-from by_hand import close, components_and_examples, kl, softmax, value
+import torch
+from by_hand import close, components_and_examples, cross_entropy, kl, softmax, value
 
+from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import (
     Anchor,
+    CrossEntropy,
     Distillation,
     FocalDistillation,
+    LabelSmoothing,
     LoggedDistillation,
+    LogitDifference,
+    NeighbourSmoothing,
+    Outputs,
 )
+from traintwice.methods import elodi
 
 
 def averaged(teachers, temperature, average):
@@ -30,3 +38,82 @@ def test_one_teacher_needs_no_axis(batch):
     teachers = np.random.default_rng(9).normal(size=(1, *logits.shape[1:]))
     for loss in (Distillation(), LoggedDistillation(), Anchor(), FocalDistillation()):
         assert value(loss, logits, labels, teacher=teachers) == close(value(loss, logits, labels, teacher=teachers[0]))
+
+
+def by_loops(logits, reference, top_k, margin, power):
+    total, gradient = 0.0, np.zeros_like(logits)
+    for j, b in components_and_examples(logits):
+        highest = sorted(range(logits.shape[2]), key=lambda k: -reference[b, k])[: top_k or logits.shape[2]]
+        for k in highest:
+            gap = logits[j, b, k] - reference[b, k]
+            if abs(gap) > margin:
+                total += (abs(gap) - margin) ** power / logits.shape[1]
+                gradient[j, b, k] = power * (abs(gap) - margin) ** (power - 1) * np.sign(gap) / logits.shape[1]
+    return total, gradient
+
+
+@pytest.mark.parametrize(("top_k", "margin", "power"), [(None, 0.0, 2.0), (2, 0.0, 2.0), (1, 0.4, 1.0), (2, 0.3, 3.0)])
+def test_value_and_gradient(batch, top_k, margin, power):
+    logits, labels = batch
+    top_k = top_k and min(top_k, logits.shape[2] - 1)
+    teachers = np.random.default_rng(1).normal(size=(4, *logits.shape[1:]))
+    loss = LogitDifference(top_k, margin, power)
+    total, gradient = by_loops(logits, teachers.mean(0), top_k, margin, power)
+    assert value(loss, logits, labels, teacher=teachers) == close(total)
+    z = torch.from_numpy(logits).requires_grad_()
+    loss(Outputs(z, torch.from_numpy(labels), teacher=torch.from_numpy(teachers))).backward()
+    np.testing.assert_allclose(z.grad.numpy(), gradient, atol=1e-12)
+    one = np.random.default_rng(2).normal(size=logits.shape[1:])
+    assert value(loss, logits, labels, teacher=one) == close(by_loops(logits, one, top_k, margin, power)[0])
+
+
+def test_settings_and_inputs_are_checked(batch):
+    logits, labels = batch
+    with pytest.raises(BadSpec, match=r"LogitDifference.top_k: got 0, expected at least 1"):
+        LogitDifference(top_k=0)
+    with pytest.raises(BadSpec, match=r"LogitDifference.margin: got -1.0"):
+        LogitDifference(margin=-1.0)
+    with pytest.raises(BadSpec, match=r"LogitDifference.power: got 0.5, expected a number of at least 1"):
+        LogitDifference(power=0.5)
+    with pytest.raises(BadInput, match="LogitDifference needs the logits of a teacher"):
+        value(LogitDifference(), logits, labels)
+    classes = logits.shape[2]
+    with pytest.raises(BadSpec, match=f"got {classes} for {classes} classes, expected fewer"):
+        value(LogitDifference(classes), logits, labels, teacher=logits[0])
+    assert "raises an error at the first step" in elodi(top_k=classes).warnings(classes=classes)[0]
+
+
+def test_value_and_gradient_of_neighbour_smoothing(batch):
+    logits, labels = batch
+    f, classes = softmax(logits), logits.shape[2]
+    shares = np.random.default_rng(0).dirichlet(np.ones(classes), logits.shape[1])
+    total, gradient = 0.0, np.zeros_like(logits)
+    for j, b in components_and_examples(f):
+        target = 0.3 * (0.6 * shares[b] + 0.4 / classes)
+        target[labels[b]] += 0.7
+        total += cross_entropy(target, f[j, b]) / f.shape[1]
+        gradient[j, b] = (f[j, b] - target) / f.shape[1]
+    loss = NeighbourSmoothing(0.3, uniform=0.4)
+    assert value(loss, logits, labels, teacher=np.log(shares)) == close(total)
+    z = torch.from_numpy(logits).requires_grad_()
+    loss(Outputs(z, torch.from_numpy(labels), teacher=torch.from_numpy(np.log(shares)))).backward()
+    np.testing.assert_allclose(z.grad.numpy(), gradient, atol=1e-12)
+
+
+def test_its_ends_are_other_losses(batch):
+    logits, labels = batch
+    one_hot = (
+        torch.eye(logits.shape[2], dtype=torch.float64)[torch.from_numpy(labels)].log().numpy()
+    )  # all neighbours have the label
+    assert value(NeighbourSmoothing(0.3, 1.0), logits, labels, teacher=one_hot) == close(
+        value(LabelSmoothing(0.3), logits, labels)
+    )
+    for loss in (NeighbourSmoothing(0.0), NeighbourSmoothing(0.5, 0.0)):
+        assert value(loss, logits, labels, teacher=one_hot) == close(value(CrossEntropy(), logits, labels))
+
+
+def test_settings_are_checked():
+    with pytest.raises(BadSpec, match=r"NeighbourSmoothing.neighbours: got 0, expected at least 1"):
+        NeighbourSmoothing(neighbours=0)
+    with pytest.raises(BadSpec, match=r"NeighbourSmoothing.uniform: got 1.5"):
+        NeighbourSmoothing(uniform=1.5)

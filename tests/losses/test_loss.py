@@ -1,7 +1,8 @@
 import pytest
 import torch
+from by_hand import close, value
 
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.losses import (
     Agreement,
     Anchor,
@@ -62,8 +63,12 @@ def test_bad_settings(make, message):
 def test_unknown_options():
     with pytest.raises(BadSpec, match="got 'cov', expected one of 'second-moment', 'covariance', 'residue'"):
         Decorrelation("cov")
-    with pytest.raises(BadSpec, match="expected 'skl', 'l1' or 'ce'"):
-        Agreement("kl")
+    for _ in range(2):  # types that fit are remembered, values are not
+        with pytest.raises(BadSpec, match="expected one of 'skl', 'l1', 'ce'"):
+            Agreement("kl")
+        assert Agreement("l1").kind == "l1"
+    with pytest.raises(BadSpec, match=r"Outputs.task: got 'ranks', expected one of 'classes', 'multi-label', 'numbers'"):
+        Outputs(torch.zeros(1, 2, 3), torch.zeros(2), task="ranks")
 
 
 def normal(*shape, seed=0):
@@ -124,3 +129,11 @@ def test_one_example_repeated_is_one_example(loss):
     logits = normal(2, 1, 3)
     many = Outputs(logits.expand(2, 8, 3), torch.zeros(8, dtype=torch.int64))
     torch.testing.assert_close(loss(many), loss(Outputs(logits, torch.zeros(1, dtype=torch.int64))))
+
+
+def test_only_some_components(batch):
+    logits, labels = batch
+    last = len(logits) - 1
+    assert value(Only(CrossEntropy(), (last,)), logits, labels) == close(value(CrossEntropy(), logits[last:], labels))
+    with pytest.raises(BadInput, match="counted from 0"):
+        value(Only(CrossEntropy(), (last + 1,)), logits, labels)

@@ -28,7 +28,7 @@ from traintwice.engine._state import (
 )
 from traintwice.engine._training import Training, TrainingSpec
 from traintwice.losses import Outputs
-from traintwice.losses._probabilities import at_least_single
+from traintwice.losses._outputs import at_least_single
 from traintwice.methods import Memories
 from traintwice.optimizers import ParameterGroups
 from traintwice.schedules import at_step

@@ -7,28 +7,15 @@ import torch
 from traintwice import _typed
 from traintwice._names import lazy
 from traintwice.losses._agreement import Agreement, PeerCrossEntropy
-from traintwice.losses._anchor import Anchor
-from traintwice.losses._cross_entropy import CrossEntropy
-from traintwice.losses._cross_entropy_difference import CrossEntropyDifference
-from traintwice.losses._decorrelation import Decorrelation, RunningDecorrelation
-from traintwice.losses._difference import Difference
-from traintwice.losses._distillation import Distillation
-from traintwice.losses._ensemble import EnsembleCrossEntropy
-from traintwice.losses._entropy import Entropy
-from traintwice.losses._focal import FocalDistillation
-from traintwice.losses._gate import GateCrossEntropy
-from traintwice.losses._gram_schmidt import GramSchmidt
+from traintwice.losses._confidence import Entropy, LogitL2, SymmetricKLToUniform
+from traintwice.losses._decorrelation import Decorrelation, GramSchmidt, RunningDecorrelation
+from traintwice.losses._difference import CrossEntropyDifference, Difference
+from traintwice.losses._distillation import Distillation, LogitDifference, NeighbourSmoothing
 from traintwice.losses._imported import ImportedLoss
-from traintwice.losses._label_smoothing import LabelSmoothing
-from traintwice.losses._logged import LoggedDistillation
-from traintwice.losses._logit_difference import LogitDifference
-from traintwice.losses._logit_l2 import LogitL2
-from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need
-from traintwice.losses._neighbour_smoothing import NeighbourSmoothing
-from traintwice.losses._only import Only
+from traintwice.losses._labels import CrossEntropy, EnsembleCrossEntropy, GateCrossEntropy, LabelSmoothing, OwnCrossEntropy
+from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need, Only
+from traintwice.losses._old_model import Anchor, FocalDistillation, LoggedDistillation
 from traintwice.losses._outputs import Outputs
-from traintwice.losses._own_cross_entropy import OwnCrossEntropy
-from traintwice.losses._uniform import SymmetricKLToUniform
 
 ALL: tuple[type, ...] = (
     CrossEntropy,

@@ -11,8 +11,7 @@ from torch import Tensor
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs, pairs
-from traintwice.losses._probabilities import at_least_single, probs_of
+from traintwice.losses._outputs import Outputs, at_least_single, pairs, probs_of
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,15 @@ class Agreement:
 
     couples: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if self.kind not in ("skl", "l1", "ce"):
-            raise BadSpec(f"Agreement.kind: got {self.kind!r}, expected 'skl', 'l1' or 'ce'")
-
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
-        components = out.components
-        if out.task == "numbers":
-            return self._between_numbers(out)
-        probs, log_probs = out.probs, out.log_probs
+        numbers = out.task == "numbers"  # normal distributions with these means, whose logarithms have this difference
+        if numbers and self.kind == "ce":
+            raise BadInput("Agreement('ce'): the numbers of a regression have no cross entropy; take 'skl' (squared) or 'l1'")
+        probs, log_probs = (at_least_single(out.logits),) * 2 if numbers else (out.probs, out.log_probs)
         total = torch.zeros_like(log_probs[..., 0, 0, 0])
-        for i, j in pairs(components):
-            p, q, log_p, log_q = probs[..., i, :, :], probs[..., j, :, :], log_probs[..., i, :, :], log_probs[..., j, :, :]
+        for i, j in pairs(out.components):
+            p, q, log_p, log_q = (x[..., k, :, :] for x in (probs, log_probs) for k in (i, j))
             if self.kind == "l1":
                 distance = (p - q).abs()
             elif self.kind == "skl":
@@ -67,17 +62,6 @@ class Agreement:
             else:
                 distance = -(p * log_q + q * log_p)
             total = total + out.mean(distance.sum(-1))
-        return total / max(components - 1, 1)
-
-    def _between_numbers(self, out: Outputs) -> Tensor:
-        """The distance between the numbers of a regression, those of unit-variance normal distributions for skl."""
-        if self.kind == "ce":
-            raise BadInput("Agreement('ce'): the numbers of a regression have no cross entropy; take 'skl' (squared) or 'l1'")
-        numbers = at_least_single(out.logits)
-        total = torch.zeros_like(numbers[..., 0, 0, 0])
-        for i, j in pairs(out.components):
-            apart = numbers[..., i, :, :] - numbers[..., j, :, :]
-            total = total + out.mean((apart.square() if self.kind == "skl" else apart.abs()).sum(-1))
         return total / max(out.components - 1, 1)
 
 

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from traintwice._typed import typed
-from traintwice.errors import BadSpec
-from traintwice.losses._inputs import GAUGE, Center, check_signal, in_words, needs_of, read_signal, without_masked
-from traintwice.losses._loss import Memory, Need
+from traintwice.errors import BadInput, BadSpec
+from traintwice.losses._inputs import OUTPUTS, Center, SignalLoss
+from traintwice.losses._loss import Memory
 from traintwice.losses._outputs import Outputs
+from traintwice.losses._prepare import looked_at
 
 Matrix: TypeAlias = Literal["second-moment", "covariance", "residue"]
-MATRICES = ("second-moment", "covariance", "residue")
 
 
 @dataclass(frozen=True)
 @typed
-class Decorrelation:
+class Decorrelation(SignalLoss):
     r"""Sum of the squared off-diagonal entries of a matrix of the components' outputs, one matrix for each class.
 
         L = Σ_k ½(‖A_k‖²_F − ‖diag A_k‖²_F) = Σ_k Σ_{i<j} A_k,ij²,   A_k,ij = mean_b s_ibk s_jbk
@@ -55,18 +55,7 @@ class Decorrelation:
     center: Center = "none"
     normalize: bool = False
 
-    couples: ClassVar[bool] = True
     per_batch: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.matrix not in MATRICES:
-            raise BadSpec(f"Decorrelation.matrix: got {self.matrix!r}, expected one of {', '.join(map(repr, MATRICES))}")
-        check_signal("Decorrelation", self.signal, self.center)
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The outputs of the named sub-network, if any."""
-        return needs_of(self.signal)
 
     def __call__(self, out: Outputs) -> Tensor:
         return self.of_moments(self.moments(out))
@@ -74,9 +63,16 @@ class Decorrelation:
     def moments(self, out: Outputs) -> Tensor:
         """The matrix A of (2), (3) or (4), ``*M K J J``."""
         out = out.coupled
-        signal = read_signal(out, self.signal, self.center)
+        signal = self.signal_of(out)
         if self.matrix == "covariance":
-            signal = without_masked(out, signal - out.mean(signal, -2).unsqueeze(-2), self.signal, "Decorrelation('covariance')")
+            signal = signal - out.mean(signal, -2).unsqueeze(-2)
+            if out.masked is not None and self.signal in OUTPUTS:
+                if looked_at(out.masked) and bool((out.masked != out.masked[..., :1, :]).any()):
+                    raise BadInput(
+                        "Decorrelation('covariance'): got other masked classes in other examples, expected the same; take "
+                        "matrix='second-moment'"
+                    )
+                signal = signal.masked_fill(out.masked, 0.0)
         elif self.matrix == "residue":
             signal = signal - signal.mean(-3, keepdim=True)
         return second_moments(out, signal)
@@ -100,11 +96,10 @@ class Decorrelation:
                     "Decorrelation('residue', normalize=True) of two components is constant: the residue of one component is minus "
                     "that of the other"
                 )
-        if self.signal == "logits" and self.center == "none":
-            found.append(f"Decorrelation: {GAUGE}")
+        found += self._gauge_cautions()
         if self.signal != "probabilities" and not self.normalize:
             found.append(
-                f"Decorrelation scales with the fourth power of {in_words(self.signal)}, which rewards smaller ones; normalize=True "
+                f"Decorrelation scales with the fourth power of {self._signal_in_words}, which rewards smaller ones; normalize=True "
                 f"removes this effect{', and logit_l2 is the control with this effect alone' if self.signal == 'logits' else ''}"
             )
         return tuple(found)
@@ -121,7 +116,7 @@ def second_moments(out: Outputs, signal: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 @typed
-class RunningDecorrelation:
+class RunningDecorrelation(SignalLoss):
     r"""`Decorrelation` of a running estimate of its matrix, for small mini-batches.
 
         S_t = ρ S_{t−1} + (1 − ρ) C_t,   C̄_t = S_t / (1 − ρ^t),   L = ½(‖A‖²_F − ‖diag A‖²_F),   A = C_t + stopgrad(C̄_t − C_t)
@@ -155,27 +150,17 @@ class RunningDecorrelation:
     center: Center = "none"
     normalize: bool = False
 
-    couples: ClassVar[bool] = True
     per_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.rho < 1:
             raise BadSpec(f"RunningDecorrelation.rho: got {self.rho}, expected a number in [0, 1)")
-        _ = self.plain
 
     @property
     def plain(self) -> Decorrelation:
         """The same loss without memory."""
         return Decorrelation(self.matrix, self.signal, self.center, self.normalize)
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The outputs of the named sub-network, if any."""
-        return self.plain.needs
-
-    def signal_of(self, out: Outputs) -> Tensor:
-        """The signal that the loss reads, ``*M J B D``."""
-        return read_signal(out, self.signal, "none")
 
     def init(self, shape: tuple[int, ...]) -> Memory:
         """The memory before the first step, for a signal of shape ``*M J B D``."""
@@ -194,3 +179,66 @@ class RunningDecorrelation:
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
         """Warnings for the user."""
         return self.plain.cautions(components, classes)
+
+
+@dataclass(frozen=True)
+@typed
+class GramSchmidt(SignalLoss):
+    r"""Squared projections of each component's outputs on the residuals of the earlier components.
+
+        e_i = z_i − Σ_{j<i} ⟨z_i, e_j⟩ / (⟨e_j, e_j⟩ + ε) · e_j,   L = Σ_k Σ_i Σ_{j<i} ((1/B) ⟨z_i, e_j⟩)²
+
+    with ⟨a, b⟩ = Σ_b a_b b_b over the mini-batch, for each class.
+
+    Args:
+        signal: "logits", "probabilities" or the name of a sub-network's output, ``*M J B D``.
+        center: see `Decorrelation`.
+        epsilon: ε > 0.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: fourth power of the signal's, >= 0. J = 1 gives 0; J = 2 gives `Decorrelation` of second
+    moments. With three components or more the value depends on their order.
+    The loss differs from the mean of its values on parts of a batch: with gradient accumulation, moments are those of a micro-batch.
+
+    Source: AD section 4 ("techniques like Gram-Schmidt orthogonalization"). Ours: this formula. Literally, the decorrelation loss of
+    orthogonalised vectors is 0 for every network.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]]]), torch.tensor([0]))
+        >>> GramSchmidt()(out).item()
+        4.0
+    """
+
+    signal: str = "logits"
+    center: Center = "none"
+    epsilon: float = 1e-6
+
+    per_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.epsilon > 0:
+            raise BadSpec(f"GramSchmidt.epsilon: got {self.epsilon}, expected a number greater than 0")
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        signal = self.signal_of(out)
+        value = torch.zeros_like(signal[..., 0, 0, 0])
+        new: list[Tensor] = []  # e_j, *M B K
+        sizes: list[Tensor] = []  # <e_j, e_j> + ε, *M K
+        for i in range(out.components):
+            own = signal[..., i, :, :]
+            rest = own
+            for e, size in zip(new, sizes, strict=True):
+                product = out.sum(own * e, -2)
+                value = value + out.per_example(product).square().sum(-1)
+                rest = rest - (product / size).unsqueeze(-2) * e
+            new.append(rest)
+            sizes.append(out.sum(rest.square(), -2) + self.epsilon)
+        return value
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """Warnings for the user."""
+        if self.signal == "probabilities":
+            return ()
+        scales = f"GramSchmidt scales with the fourth power of {self._signal_in_words}, which rewards smaller ones"
+        return (*self._gauge_cautions(), scales)

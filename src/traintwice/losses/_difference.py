@@ -10,8 +10,7 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._inputs import GAUGE, OUTPUTS, Center, check_signal, in_words, needs_of, read_signal
-from traintwice.losses._loss import Need
+from traintwice.losses._inputs import OUTPUTS, Center, SignalLoss
 from traintwice.losses._outputs import Outputs, pairs
 from traintwice.losses._prepare import looked_at
 
@@ -20,7 +19,7 @@ Form: TypeAlias = Literal["negative", "inverse"]
 
 @dataclass(frozen=True)
 @typed
-class Difference:
+class Difference(SignalLoss):
     r"""Minus the mean distance between components, summed over classes.
 
     ``form="negative"``:  L = Σ_k L_k,   L_k = −1/(J² − J) Σ_i Σ_{j≠i} mean_b |s_ibk − s_jbk|^p
@@ -52,20 +51,13 @@ class Difference:
     center: Center = "none"
     epsilon: float = 1e-3
 
-    couples: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
-        check_form("Difference", self.form, self.epsilon)
-        check_signal("Difference", self.signal, self.center)
+        super().__post_init__()
+        _check_epsilon(self)
         if not self.power >= 1:
             raise BadSpec(
                 f"Difference.power: got {self.power}, expected at least 1: below 1 the gradient at equal outputs is infinite"
             )
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """The outputs of the named sub-network, if any."""
-        return needs_of(self.signal)
 
     @property
     def per_batch(self) -> bool:
@@ -76,7 +68,7 @@ class Difference:
         out = out.coupled
         if self.form == "inverse" and out.masked is not None and looked_at(out.masked) and self.signal in OUTPUTS:
             raise BadInput("Difference('inverse'): got masked classes (logit -inf), whose distance is 0; take form='negative'")
-        signal = read_signal(out, self.signal, self.center)
+        signal = self.signal_of(out)
         if out.components == 1:
             return torch.zeros_like(signal[..., 0, 0, 0])
         distance = torch.zeros_like(signal[..., 0, 0, :])
@@ -88,20 +80,74 @@ class Difference:
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
         """Warnings for the user."""
-        found = []
-        if self.form == "negative" and self.signal != "probabilities":
-            found.append(
-                f"Difference on {in_words(self.signal)} is unbounded below: components may move apart until the loss is not finite; "
-                "use signal='probabilities' or form='inverse'"
-            )
-        if self.signal == "logits" and self.center == "none":
-            found.append(f"Difference: {GAUGE}")
-        return tuple(found)
+        if self.form == "inverse" or self.signal == "probabilities":
+            return self._gauge_cautions()
+        unbounded = (
+            f"Difference on {self._signal_in_words} is unbounded below: components may move apart until the loss is not finite; use "
+            "signal='probabilities' or form='inverse'"
+        )
+        return (unbounded, *self._gauge_cautions())
 
 
-def check_form(loss: str, form: str, epsilon: float) -> None:
-    """Raise `BadSpec` for an unknown form or an ε that is not positive."""
-    if form not in ("negative", "inverse"):
-        raise BadSpec(f"{loss}.form: got {form!r}, expected one of 'negative', 'inverse'")
-    if not epsilon > 0:
-        raise BadSpec(f"{loss}.epsilon: got {epsilon}, expected a number greater than 0")
+@dataclass(frozen=True)
+@typed
+class CrossEntropyDifference:
+    r"""Minus the mean cross entropy between components, or its reciprocal.
+
+        D = 1/(J² − J) Σ_i Σ_{j≠i} mean_b H(f_ib, f_jb),   H(p, q) = −Σ_k p_k log q_k
+
+    ``form="negative"``:  L = −D
+    ``form="inverse"``:   L = 1/(D + ε)
+
+    Args:
+        form: the negative mean, or its reciprocal.
+        epsilon: ε > 0 of the inverse form.
+
+    Shapes: logits ``*M J B K`` -> ``*M``. Units: nats, <= 0, unbounded below; or one over nats. J = 1 gives 0. H also grows with
+    the entropies of the components: the loss pushes components apart and flattens their predictions.
+    The inverse form differs from the mean of its values on parts of a batch: with gradient accumulation, D is that of a micro-batch.
+
+    Source: AD section 4, in words ("as well as cross entropy losses"). Ours: this formula, with the factor of eq. (7); gradient into both.
+
+    Example:
+        >>> out = Outputs(torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([0]))
+        >>> round(CrossEntropyDifference()(out).item(), 4)
+        -0.7532
+    """
+
+    form: Form = "negative"
+    epsilon: float = 1e-3
+
+    couples: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_epsilon(self)
+
+    @property
+    def per_batch(self) -> bool:
+        """True for the inverse form: the reciprocal of a mean differs from the mean of reciprocals."""
+        return self.form == "inverse"
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        value = torch.zeros_like(out.log_probs[..., 0, 0, 0])
+        if out.components == 1:
+            return value
+        for i, j in pairs(out.components):
+            p, q, log_p, log_q = (x[..., k, :, :] for x in (out.probs, out.log_probs) for k in (i, j))
+            value = value - out.mean((p * log_q + q * log_p).sum(-1))
+        value = value / (out.components**2 - out.components)
+        return -value if self.form == "negative" else 1 / (value + self.epsilon)
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """Warnings for the user."""
+        if self.form == "inverse":
+            return ()
+        return (
+            "CrossEntropyDifference is unbounded below: components may move apart until the loss is not finite; use form='inverse'",
+        )
+
+
+def _check_epsilon(loss: Difference | CrossEntropyDifference) -> None:
+    if not loss.epsilon > 0:
+        raise BadSpec(f"{type(loss).__name__}.epsilon: got {loss.epsilon}, expected a number greater than 0")

@@ -1,17 +1,20 @@
-"""Distillation: a student learns the softened predictions of trained models."""
+"""Losses that learn from a teacher: its probabilities, its logits, or the labels of near examples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from traintwice._typed import typed
-from traintwice.losses._inputs import Average, check_average, check_temperature, kl_from, mean_of_teachers, teacher_probs
-from traintwice.losses._loss import Need
-from traintwice.losses._outputs import Outputs
-from traintwice.losses._probabilities import at_least_single
+from traintwice.errors import BadInput, BadSpec
+from traintwice.losses._confidence import check_below_classes, top_k_cautions
+from traintwice.losses._inputs import Average, mean_over_classes
+from traintwice.losses._loss import Loss, Need, ScheduledLoss, ends
+from traintwice.losses._outputs import Outputs, at_least_single, probs_of
+from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,168 @@ class Distillation:
     reads_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_temperature("Distillation", self.temperature)
-        check_average("Distillation", self.average)
+        check_temperature(self)
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         if out.task == "numbers":
-            return out.mean((at_least_single(out.logits) - mean_of_teachers("Distillation", out)).square().sum(-1) / 2).sum(-1)
+            return out.mean((at_least_single(out.logits) - _mean_of_teachers(self, out)).square().sum(-1) / 2).sum(-1)
         student = out.log_probs_at(self.temperature)
-        teacher = teacher_probs("Distillation", out, self.temperature, self.average)
+        teacher = teacher_probs(self, out, self.temperature, self.average)
         return self.temperature**2 * out.mean(kl_from(teacher, student, out)).sum(-1)
+
+
+@dataclass(frozen=True)
+@typed
+class LogitDifference:
+    r"""Difference between the logits of a network and of a reference, for the reference's highest classes: mean over the batch, sum over
+    components.
+
+        L = Σ_j mean_b Σ_{k in top(r_b)} max(|z_jbk − r_bk| − ξ, 0)^p,   r = mean of the teachers' logits
+
+    Args:
+        top_k: number of classes with the highest logits of the reference; None is all classes.
+        margin: ξ >= 0, difference that costs nothing.
+        power: p >= 1.
+    Raises:
+        BadSpec: a setting outside its range, or a ``top_k`` that is not below the number of classes. BadInput: no teacher.
+
+    Shapes: logits ``*M J B K``, teacher ``*M B K`` or ``*M T B K`` -> ``*M``. Units: logits to the power p, >= 0; 0 where all differences
+    are within the margin. Logits are compared as they are: a number added to all logits of an example counts, although softmax ignores it.
+    Source: Zhao et al. 2022 (ELODI), logit difference inhibition; the reference is the mean of the logits of a homogeneous ensemble. Ours:
+    p = 2, no margin, all classes by default; the mean over the batch, sum over components.
+
+    Example:
+        >>> import torch
+        >>> out = Outputs(torch.tensor([[[3.0, 0.0, 0.0]]]), torch.tensor([0]), teacher=torch.tensor([[2.0, 1.0, -1.0]]))
+        >>> LogitDifference()(out).item(), LogitDifference(top_k=1)(out).item()
+        (3.0, 1.0)
+    """
+
+    top_k: int | None = None
+    margin: float = 0.0
+    power: float = 2.0
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None and self.top_k < 1:
+            raise BadSpec(f"LogitDifference.top_k: got {self.top_k}, expected at least 1, or None for all classes")
+        if not self.margin >= 0:
+            raise BadSpec(f"LogitDifference.margin: got {self.margin}, expected a number of at least 0")
+        if not self.power >= 1:
+            raise BadSpec(f"LogitDifference.power: got {self.power}, expected a number of at least 1")
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        reference, logits = _mean_of_teachers(self, out), at_least_single(out.logits)
+        if self.top_k is not None:
+            check_below_classes("LogitDifference", self.top_k, out)
+        if out.masked is not None:
+            reference = torch.where(out.masked, logits.detach(), reference)
+        beyond = ((logits - reference).abs() - self.margin).clamp(min=0) ** self.power
+        if self.top_k is not None:
+            highest = reference.topk(self.top_k, dim=-1).indices
+            beyond = beyond.gather(-1, highest.expand(*beyond.shape[:-1], self.top_k))
+        return out.mean(beyond.sum(-1)).sum(-1)
+
+    def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
+        """Warnings for the user."""
+        return top_k_cautions(self, classes)
+
+
+@dataclass(frozen=True)
+@typed
+class NeighbourSmoothing(ScheduledLoss):
+    r"""Cross entropy with locally adaptive label smoothing: mean over the batch, sum over components.
+
+        L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = (1 − a)·label + a·[(1 − u)·η + u/K]
+
+    η_bk is the share of class k among the labels of the example's nearest training examples, by the Euclidean distance of the teacher's
+    logits. The trainer computes it once and passes log η in the place of the teacher's logits.
+
+    Args:
+        smoothing: a in [0, 1], or a schedule; 0 is the plain cross entropy.
+        uniform: u in [0, 1], the uniform part of the smoothing; 1 is label smoothing.
+        neighbours: number of nearest examples, at least 1; the example itself is one of them.
+    Raises:
+        BadSpec: a setting outside its range.
+
+    Shapes: logits ``*M J B K``, teacher ``*M B K`` (log η, -inf where η is 0) -> ``*M``. Units: nats, at least the entropy of t.
+    Source: Bahri & Jiang 2021 (locally adaptive label smoothing); their a and b are a and u here. Ours: the mean over the batch, sum over
+    components.
+
+    Example:
+        >>> import torch
+        >>> shares = torch.tensor([[0.5, 0.5]])
+        >>> out = Outputs(torch.tensor([[[2.0, 0.0]]]), torch.tensor([0]), teacher=shares.log())
+        >>> round(NeighbourSmoothing(0.2, uniform=0.0)(out).item(), 4)
+        0.3269
+    """
+
+    smoothing: Weight = 0.2
+    uniform: float = 0.1
+    neighbours: int = 10
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
+
+    weights: ClassVar[tuple[str, ...]] = ("smoothing",)
+
+    def __post_init__(self) -> None:
+        check_fraction("NeighbourSmoothing.smoothing", self.smoothing)
+        check_fraction("NeighbourSmoothing.uniform", self.uniform)
+        if self.neighbours < 1:
+            raise BadSpec(f"NeighbourSmoothing.neighbours: got {self.neighbours}, expected at least 1")
+
+    def __call__(self, out: Outputs) -> Tensor:
+        out = out.coupled
+        smoothing = self.number("smoothing")
+        near = (teacher_probs(self, out) * out.log_probs).sum(-1)
+        smooth = (1 - self.uniform) * near + self.uniform * mean_over_classes(out, out.log_probs)
+        return -out.mean((1 - smoothing) * out.of_label(out.log_probs) + smoothing * smooth).sum(-1)
+
+
+def check_fraction(name: str, weight: Weight) -> None:
+    """Raise `BadSpec` for a weight outside [0, 1]."""
+    if not all(0 <= value <= 1 for value in ends(weight)):
+        raise BadSpec(f"{name}: got {weight}, expected a number from 0 to 1, or a schedule within that range")
+
+
+def check_temperature(loss: Any) -> None:
+    """Raise `BadSpec` for a loss whose temperature is not positive."""
+    if not loss.temperature > 0:
+        raise BadSpec(f"{type(loss).__name__}.temperature: got {loss.temperature}, expected a number greater than 0")
+
+
+def teacher_probs(loss: Loss, out: Outputs, temperature: float = 1.0, average: Average = "prob") -> Tensor:
+    """Probabilities of the teacher at a temperature, ``*M 1 B K``; a constant."""
+    logits = _teacher(loss, out) / temperature
+    if average == "logit":
+        return probs_of(logits.mean(-3, keepdim=True), out.task)
+    return probs_of(logits, out.task).mean(-3, keepdim=True)
+
+
+def _mean_of_teachers(loss: Loss, out: Outputs) -> Tensor:
+    """Mean of the logits of the teachers, or of their numbers, ``*M 1 B K``; a constant."""
+    return _teacher(loss, out).mean(-3, keepdim=True)
+
+
+def _teacher(loss: Loss, out: Outputs) -> Tensor:
+    """Logits of all teachers, ``*M T B K``."""
+    if out.teacher is None:
+        raise BadInput(
+            f"Outputs.teacher: got none, and {type(loss).__name__} needs the logits of a teacher, *M B K; pass probabilities as "
+            "teacher_probs="
+        )
+    logits = at_least_single(out.teacher.detach())
+    return logits.unsqueeze(-3) if logits.ndim < out.logits.ndim else logits
+
+
+def kl_from(teacher: Tensor, log_student: Tensor, out: Outputs) -> Tensor:
+    """KL(teacher ‖ student) of each example; classes with teacher probability 0 add 0, masked ones without it are infinite."""
+    entropies: Tensor = torch.special.entr(teacher)
+    if out.masked is not None:
+        log_student = log_student.masked_fill(out.masked & (teacher > 0), -torch.inf)
+    return -(entropies + teacher * log_student).sum(-1)

@@ -4,25 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
-from torch import Tensor
-from torch.distributed import ProcessGroup
+from torch import Tensor, nn
+from torch.distributed import ProcessGroup, all_reduce
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.losses._over_processes import sum_over_processes
-from traintwice.losses._parts import IGNORED, not_zero, parts_of_components, positions, shared_part, weights_like
-from traintwice.losses._prepare import prepared
-from traintwice.losses._probabilities import Task, at_least_single, log_probs_of
+from traintwice.losses._prepare import IGNORED, not_zero, parts_of_components, positions, prepared, shared_part, weights_like
+
+Task: TypeAlias = Literal["classes", "multi-label", "numbers"]
+"""What the outputs of a network are: logits of classes, one logit for each of several labels, or the numbers of a regression."""
 
 T = TypeVar("T")
 
 
+class _OverBatch:
+    """Sums and means over the batch of `Outputs`, by the weights of its examples and over all processes."""
+
+    logits: Tensor
+    weights: Tensor | None
+    group: ProcessGroup | None
+
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        """A value that is computed once. (torch.compile cannot trace functools.cached_property, which holds a lock.)"""
+        if name not in self.__dict__:
+            object.__setattr__(self, name, make())
+        return self.__dict__[name]  # type: ignore[no-any-return]
+
+    @property
+    def examples(self) -> int | Tensor:
+        """Number of examples in a mean over the batch, or the sum of their weights, over all processes."""
+        batch, weights = self.logits.shape[-2], self.weights
+        if weights is not None:
+            return self._once("_examples", lambda: self.total(weights[..., 0, :].sum(-1)))
+        if self.group is None:
+            return batch
+        return self._once("_examples", lambda: self.total(self.logits.new_tensor(float(batch), dtype=torch.float32)))
+
+    def total(self, part: Tensor) -> Tensor:
+        """The sum over all processes of a sum over the examples of this process."""
+        return part if self.group is None else _SumOverProcesses.apply(part, self.group)  # type: ignore[no-untyped-call]
+
+    def weighted(self, values: Tensor, dim: int = -1) -> Tensor:
+        """Values times the weights of their examples, which are on axis ``dim``."""
+        return values if self.weights is None else values * weights_like(self.weights, values, dim)
+
+    def sum(self, values: Tensor, dim: int = -1) -> Tensor:
+        """Weighted sum over the batch, which is axis ``dim`` of ``values``, and over all processes."""
+        return self.total(self.weighted(values, dim).sum(dim))
+
+    def per_example(self, total: Tensor) -> Tensor:
+        """A sum over the batch ``*M ...`` divided by the number, or the sum of the weights, of its examples."""
+        examples = self.examples
+        if self.weights is None or not isinstance(examples, Tensor):
+            return total / examples
+        return total / not_zero(examples)[(..., *[None] * (total.ndim - examples.ndim))]
+
+    def mean(self, values: Tensor, dim: int = -1) -> Tensor:
+        """Mean over the batch, which is axis ``dim`` of ``values``."""
+        if self.weights is not None:
+            return self.sum(values, dim) / not_zero(self.total(weights_like(self.weights, values, dim).sum(dim)))
+        return values.mean(dim) if self.group is None else self.total(values.sum(dim)) / self.examples
+
+
 @dataclass(frozen=True)
 @typed
-class Outputs:
+class Outputs(_OverBatch):
     """The outputs of the components of one replica (or of several at once) on one mini-batch.
 
     Args:
@@ -80,8 +129,6 @@ class Outputs:
                 f"Outputs: got logits of shape {tuple(self.logits.shape)}, expected (..., components, batch, classes); a single "
                 "network's logits become logits.unsqueeze(0)"
             )
-        if self.task not in get_args(Task):
-            raise BadInput(f"Outputs.task: got {self.task!r}, expected one of {', '.join(map(repr, get_args(Task)))}")
         *leading, components, batch, classes = self.logits.shape
         self.check_shape("peers", self.peers, (*leading, components, batch, classes))
         several = self.teacher.shape[-3] if self.teacher is not None and self.teacher.ndim == self.logits.ndim else 1
@@ -123,12 +170,6 @@ class Outputs:
                 f"{' or '.join(dict.fromkeys(map(str, expected)))}"
             )
 
-    def _once(self, name: str, make: Callable[[], T]) -> T:
-        """A value that is computed once. (torch.compile cannot trace functools.cached_property, which holds a lock.)"""
-        if name not in self.__dict__:
-            object.__setattr__(self, name, make())
-        return self.__dict__[name]  # type: ignore[no-any-return]
-
     @property
     def components(self) -> int:
         """J."""
@@ -145,17 +186,13 @@ class Outputs:
 
     def log_probs_at(self, temperature: float = 1.0) -> Tensor:
         """`log_probs` at a temperature."""
-        return log_probs_of(
-            at_least_single(self.logits) / temperature if temperature != 1 else self.logits, self.task, self.masked
-        )
+        logits = at_least_single(self.logits)
+        return log_probs_of(logits / temperature if temperature != 1 else logits, self.task, self.masked)
 
     @property
     def probs(self) -> Tensor:
         """Softmax of the logits, ``*M J B K``, 0 for masked classes; for several labels the probabilities of 0, then of 1."""
-        return self._once("_probs", self._exp)
-
-    def _exp(self) -> Tensor:
-        return self.log_probs.exp() if self.masked is None else self.log_probs.exp().masked_fill(self.masked, 0.0)
+        return self._once("_probs", lambda: _without(self.masked, self.log_probs.exp()))
 
     @property
     def soft(self) -> bool:
@@ -211,45 +248,6 @@ class Outputs:
         """
         return replace(self, **parts_of_components(self, components))
 
-    @property
-    def examples(self) -> int | Tensor:
-        """Number of examples in a mean over the batch, or the sum of their weights, over all processes."""
-        if self.weights is not None:
-            weights = self.weights
-            return self._once("_examples", lambda: self.total(weights[..., 0, :].sum(-1)))
-        if self.group is None:
-            return self.logits.shape[-2]
-        group = self.group
-        return self._once(
-            "_examples",
-            lambda: sum_over_processes(self.logits.new_tensor(float(self.logits.shape[-2]), dtype=torch.float32), group),
-        )
-
-    def total(self, part: Tensor) -> Tensor:
-        """The sum over all processes of a sum over the examples of this process."""
-        return part if self.group is None else sum_over_processes(part, self.group)
-
-    def weighted(self, values: Tensor, dim: int = -1) -> Tensor:
-        """Values times the weights of their examples, which are on axis ``dim``."""
-        return values if self.weights is None else values * weights_like(self.weights, values, dim)
-
-    def sum(self, values: Tensor, dim: int = -1) -> Tensor:
-        """Weighted sum over the batch, which is axis ``dim`` of ``values``, and over all processes."""
-        return self.total(self.weighted(values, dim).sum(dim))
-
-    def per_example(self, total: Tensor) -> Tensor:
-        """A sum over the batch ``*M ...`` divided by the number, or the sum of the weights, of its examples."""
-        examples = self.examples
-        if self.weights is None or not isinstance(examples, Tensor):
-            return total / examples
-        return total / not_zero(examples)[(..., *[None] * (total.ndim - examples.ndim))]
-
-    def mean(self, values: Tensor, dim: int = -1) -> Tensor:
-        """Mean over the batch, which is axis ``dim`` of ``values``."""
-        if self.weights is not None:
-            return self.sum(values, dim) / not_zero(self.total(weights_like(self.weights, values, dim).sum(dim)))
-        return values.mean(dim) if self.group is None else self.total(values.sum(dim)) / self.examples
-
 
 def pairs(components: int) -> list[tuple[int, int]]:
     """All i < j.
@@ -258,3 +256,55 @@ def pairs(components: int) -> list[tuple[int, int]]:
     [(0, 1), (0, 2), (1, 2)]
     """
     return [(i, j) for i in range(components) for j in range(i + 1, components)]
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Half precision becomes float32; float32 and float64 are unchanged."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def log_probs_of(logits: Tensor, task: Task, masked: Tensor | None = None) -> Tensor:
+    """Log probabilities ``... K`` in at least float32: of classes (0 for masked ones), or ``... 2K`` of 0 and 1 for each label."""
+    logits = at_least_single(logits)
+    if task == "numbers":
+        raise BadInput(
+            "Outputs: the numbers of a regression have no probabilities; Agreement (skl, l1), Difference, Decorrelation, GramSchmidt, "
+            "LogitL2 and Distillation take numbers"
+        )
+    if task == "multi-label":
+        return torch.cat([nn.functional.logsigmoid(-logits), nn.functional.logsigmoid(logits)], dim=-1)
+    if masked is None:
+        return torch.log_softmax(logits, dim=-1)
+    return _without(masked, torch.log_softmax(logits.masked_fill(masked, -torch.inf), dim=-1))
+
+
+def _without(masked: Tensor | None, values: Tensor) -> Tensor:
+    """Values with 0 in the places of masked classes."""
+    return values if masked is None else values.masked_fill(masked, 0.0)
+
+
+def probs_of(logits: Tensor, task: Task) -> Tensor:
+    """Probabilities of classes, or of 0 and 1 for each label; of logits without masked classes."""
+    return torch.softmax(logits, dim=-1) if task == "classes" else log_probs_of(logits, task).exp()
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a part over all processes; every process gets the same sum, and must ask for the same sums in the same order.
+
+    The loss of each process is then the loss of the whole batch. The backward pass also sums over the W processes, which gives W times
+    the derivative; DistributedDataParallel then takes the mean over W processes. The result is the gradient of one process with the
+    whole batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = part.clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        all_reduce(total, group=ctx.group)
+        return total, None

@@ -1,7 +1,8 @@
-"""Checks of what a training loop gives to `Outputs`, and its one form inside: labels, teachers, weights, masked classes."""
+"""Checks of what a training loop gives to `Outputs`, its one form inside, and parts of it: examples, components, positions."""
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from traintwice.errors import BadInput
 
 if TYPE_CHECKING:
     from traintwice.losses._outputs import Outputs
+
 
 SUM_TOLERANCE = 1e-2
 """Largest distance from 1 of a sum of probabilities, which may be in half precision."""
@@ -39,7 +41,8 @@ def prepared(out: Outputs) -> dict[str, Any]:
             made["labels"] = torch.where(labels == out.ignored, 0, labels)
         if looks:
             _check_classes(made["labels"], max(out.logits.shape[-1], 2))
-    if out.task == "classes" and out.logits.shape[-1] > 1 and not (looks and _all_finite(out.logits)):
+    unmasked = looks and (not out.logits.numel() or out.logits.detach().min().item() != -torch.inf)
+    if out.task == "classes" and out.logits.shape[-1] > 1 and not unmasked:
         made |= _masked(out, made["labels"], weights, looks)
     if weights is not None:
         made |= _without_left_out(out, made, weights)
@@ -122,8 +125,7 @@ def _probabilities(out: Outputs, name: str, probs: Tensor) -> Tensor:
     out.check_shape(name, probs, (*leading, batch, classes), (*leading, several, batch, classes))
     binary = out.task == "multi-label" or classes == 1
     if not torch.compiler.is_compiling():
-        hint = "probabilities; logits are passed as teacher="
-        _check_fractions(name, probs, hint)
+        _check_fractions(name, probs, "probabilities; logits are passed as teacher=")
         if not binary:
             _check_distribution(name, probs)
     return torch.cat([1 - probs, probs], dim=-1) if binary else probs
@@ -145,13 +147,12 @@ def _weights(out: Outputs, labels: Tensor, looks: bool) -> Tensor | None:
     def with_components(values: Tensor) -> Tensor:
         return values if tuple(values.shape) == own else values.unsqueeze(-2)
 
-    found: Tensor | None = None
+    parts = []
     if out.weights is not None:
         out.check_shape("weights", out.weights, shared, own)
-        found = with_components(out.weights).to(out.logits.dtype)
-        if looks and found.numel() and not bool(((found >= 0) & (found < torch.inf)).all()):
+        parts.append(with_components(out.weights).to(out.logits.dtype))
+        if looks and not bool(((parts[0] >= 0) & (parts[0] < torch.inf)).all()):
             raise BadInput("Outputs: got weights that are negative or not finite, expected numbers of at least 0")
-    parts = []
     if out.mask is not None:
         out.check_shape("mask", out.mask, shared, own)
         if out.mask.is_floating_point():
@@ -161,16 +162,9 @@ def _weights(out: Outputs, labels: Tensor, looks: bool) -> Tensor | None:
         counts = labels != out.ignored
         if not looks or not bool(counts.all()):
             parts.append(with_components(counts))
-    if found is None and not parts and out.group is not None:  # processes must take the same sums
+    if not parts and out.group is not None:  # processes must take the same sums
         parts.append(torch.ones(shared, dtype=torch.bool, device=labels.device).unsqueeze(-2))
-    for part in parts:
-        found = part.to(out.logits.dtype) if found is None else found * part
-    return found
-
-
-def _all_finite(logits: Tensor) -> bool:
-    """Whether no logit is -inf."""
-    return not logits.numel() or logits.detach().min().item() != -torch.inf
+    return reduce(torch.mul, parts[1:], parts[0].to(out.logits.dtype)) if parts else None
 
 
 def _masked(out: Outputs, labels: Tensor, weights: Tensor | None, looks: bool) -> dict[str, Tensor]:
@@ -210,3 +204,115 @@ def _without_left_out(out: Outputs, made: dict[str, Any], weights: Tensor) -> di
             own = of_all.unsqueeze(-3) if values.ndim == out.logits.ndim else of_all
             found[name] = values.masked_fill(own, 0.0)
     return found
+
+
+IGNORED = -100
+"""Label of examples that no loss reads, as in PyTorch."""
+
+
+def of_examples(out: Outputs, rows: slice | Tensor) -> dict[str, Any]:
+    """Fields of `Outputs` on some examples of the batch."""
+
+    def cut(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[..., rows, :]
+
+    return {
+        **{name: cut(getattr(out, name)) for name in ("logits", "peers", "teacher", "gate", "logged", "masked")},
+        "labels": out.labels[..., rows, :] if out.soft else out.labels[..., rows],
+        "signals": None if out.signals is None else {name: cut(signal) for name, signal in out.signals.items()},
+        "weights": None if out.weights is None else out.weights[..., rows],
+        "shared": None,
+    }
+
+
+def shared_part(out: Outputs) -> dict[str, Any] | None:
+    """Fields of `Outputs` on the examples that all components see; None where these are all examples."""
+    if out.shared is None:
+        if out.own_labels and out.components > 1:
+            raise BadInput(
+                "Outputs: got labels per component and no `shared`; a loss between components needs the slice of the batch that "
+                "all components see (slice(None) where they see the same examples)"
+            )
+        return None
+    found = of_examples(out, out.shared)
+    if found["logits"].shape[-2] == 0:
+        raise BadInput(f"Outputs.shared: {out.shared} leaves none of {out.logits.shape[-2]} examples, expected at least one")
+    if out.own_labels:
+        found["labels"] = found["labels"].select(-3 if out.soft else -2, 0)
+    if out.weights is not None:
+        found["weights"] = found["weights"][..., :1, :]
+    return found
+
+
+def parts_of_components(out: Outputs, components: tuple[int, ...]) -> dict[str, Any]:
+    """Fields of `Outputs` that differ between components, of some of them."""
+    if not set(components) <= set(range(out.components)):
+        raise BadInput(f"Outputs.select: got components {components} of {out.components}, counted from 0")
+    which = list(components)
+
+    def chosen(values: Tensor | None) -> Tensor | None:
+        return None if values is None else values[..., which, :, :]
+
+    labels, weights = out.labels, out.weights
+    if out.own_labels:
+        labels = labels[..., which, :, :] if out.soft else labels[..., which, :]
+    return {
+        **{name: chosen(getattr(out, name)) for name in ("logits", "peers", "masked")},
+        "labels": labels,
+        "gate": None if out.gate is None else out.gate[..., which],
+        "signals": None if out.signals is None else {name: chosen(signal) for name, signal in out.signals.items()},
+        "weights": weights if weights is None or weights.shape[-2] == 1 else weights[..., which, :],
+    }
+
+
+def weights_like(weights: Tensor, values: Tensor, dim: int) -> Tensor:
+    """Weights ``*M 1 B`` or ``*M J B`` with the axes of values whose axis ``dim`` is the batch, with or without components."""
+    like = weights if values.ndim + dim == weights.ndim - 1 else weights[..., 0, :]
+    return like.to(values.dtype)[(..., *[None] * (-1 - dim))]
+
+
+def not_zero(weights: Tensor) -> Tensor:
+    """Sums of weights, with 1 for 0."""
+    return torch.where(weights == 0, 1, weights)
+
+
+def positions(logits: Tensor, labels: Tensor, **others: Any) -> dict[str, Any]:
+    """Fields of `Outputs` with an example for each position of sequences that counts, see `Outputs.of_sequences`.
+
+    Without any such position one is kept, with weight 0.
+    """
+    batch, (*_, classes) = tuple(logits.shape[1:-1]), logits.shape
+    soft = labels.ndim == logits.ndim - 1
+    if logits.ndim < 4 or tuple(labels.shape) not in (batch, (*batch, classes)):
+        raise BadInput(
+            f"Outputs.of_sequences: got logits {tuple(logits.shape)} with labels {tuple(labels.shape)}, expected (J, B, T, K) with labels "
+            "(B, T), one for each position"
+        )
+    for name in ("gate", "signals", "shared"):
+        if others.get(name) is not None:
+            raise BadInput(f"Outputs.of_sequences: got {name}, which the positions of sequences do not have")
+    kept = torch.ones(batch, dtype=torch.bool, device=logits.device)
+    for name in ("mask", "weights"):
+        values = others.get(name)
+        if values is not None:
+            values = values.view(-1, *[1] * (len(batch) - 1)) if values.ndim == 1 else values
+            others[name] = values.expand(batch)
+            if name == "mask":
+                kept = kept & values.bool()
+    others.pop("mask", None)
+    ignored = others.get("ignored", IGNORED)
+    if ignored is not None and not soft:
+        kept = kept & (labels != ignored)
+    if not bool(kept.any()):
+        kept = torch.zeros_like(kept)
+        kept.view(-1)[0] = True
+        others["mask"] = torch.zeros(batch, dtype=torch.bool, device=logits.device)
+    for name in ("mask", "weights"):
+        if others.get(name) is not None:
+            others[name] = others[name][kept]
+    for name in ("peers", "teacher", "teacher_probs", "logged"):
+        values = others.get(name)
+        if values is not None:
+            several = values.ndim - logits.ndim + 1
+            others[name] = values[(slice(None),) * several + (kept,)]
+    return {**others, "logits": logits[:, kept], "labels": labels[kept]}
