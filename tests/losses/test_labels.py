@@ -86,3 +86,20 @@ def test_gate_gives_no_gradient_to_the_components():
     GateCrossEntropy()(Outputs(logits, torch.zeros(5, dtype=torch.int64), gate=gate)).backward()
     assert logits.grad is None
     assert gate.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("kind", ["weights", "ignored", "masked", "soft"])
+def test_own_examples_of_every_kind(kind):
+    rng = torch.Generator().manual_seed(0)
+    logits, labels, others = torch.randn(2, 7, 3, generator=rng), torch.randint(2, (2, 7), generator=rng), {}
+    if kind == "weights":
+        others = {"weights": torch.rand(2, 7, generator=rng)}
+    elif kind == "ignored":
+        labels[:, 1] = -100
+    elif kind == "masked":
+        logits[..., 2] = -torch.inf
+    else:
+        labels = torch.softmax(torch.randn(2, 7, 3, generator=rng), -1)
+    own = [0, 1, 2, 6]
+    expected = CrossEntropy()(Outputs(logits[:, own], labels[:, own], **{name: value[:, own] for name, value in others.items()}))
+    torch.testing.assert_close(OwnCrossEntropy()(Outputs(logits, labels, shared=slice(3, 6), **others)), expected)

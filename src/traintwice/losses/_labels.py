@@ -14,6 +14,7 @@ from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._inputs import Average, mean_over_classes
 from traintwice.losses._loss import Need, ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs, at_least_single, log_probs_of
+from traintwice.losses._prepare import of_examples
 from traintwice.schedules import Weight
 
 
@@ -66,12 +67,8 @@ class OwnCrossEntropy:
         start, stop, _ = out.shared.indices(batch)
         if stop - start >= batch:
             raise BadInput(f"Outputs.shared: {out.shared} has all {batch} examples, and OwnCrossEntropy reads the others")
-        labels = out.label_of_component
-        logits = torch.cat([out.logits[..., :start, :], out.logits[..., stop:, :]], dim=-2)
-        own = torch.cat([labels[..., :start], labels[..., stop:]], dim=-1)
-        return CrossEntropy()(
-            replace(out, logits=logits, labels=own, peers=None, teacher=None, gate=None, signals=None, shared=None)
-        )
+        rows = torch.arange(batch, device=out.logits.device)
+        return CrossEntropy()(replace(out, **of_examples(out, torch.cat([rows[:start], rows[stop:]]))))
 
 
 @dataclass(frozen=True)
