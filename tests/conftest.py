@@ -11,10 +11,23 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from traintwice.compare._answer_types import Answer, NoiseFloor
-from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, FlowCell, Joint, Movement, Review, SwapSet
+from traintwice.compare._parts import (
+    PREDICTED,
+    Answer,
+    Band,
+    ChangedRow,
+    Decisions,
+    Flow,
+    FlowCell,
+    Joint,
+    Movement,
+    NoiseFloor,
+    Review,
+    Slice,
+    SliceTest,
+    SwapSet,
+)
 from traintwice.compare._results import Calibration, Diff, Measured, Quality
-from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
 from traintwice.predictions import Summary
 from traintwice.types import Estimate
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from traintwice.compare import diff
-from traintwice.compare._answer_types import Answer
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer, with_interval
-from traintwice.compare._change_types import Decisions, SwapSet
+from traintwice.compare._parts import Answer, Decisions, SwapSet
 from traintwice.compare._results import Measured, Quality, worst
 from traintwice.types import Estimate
 

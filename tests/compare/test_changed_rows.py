@@ -4,7 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import diff, instability
-from traintwice.compare._changed_rows import Reviews, name_of, row_columns
+from traintwice.compare._changed_rows import name_of, row_columns
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, open_predictions
 
@@ -27,36 +27,6 @@ class TestInstability:
             instability(np.zeros((1, 3), int))
         with pytest.raises(BadInput, match="numbers have no classes"):
             instability(Predictions.from_scores(np.zeros((2, 3))))
-
-
-class TestReviews:
-    @pytest.mark.parametrize("retrains", [0, 3])
-    def test_share_of_flips_among_the_least_stable_rows(self, draw, retrains):
-        probs, _ = draw(2 + retrains, 3000, 3)
-        d = diff(probs[0], probs[1], floor=list(probs[2:]))
-        changed = probs[0].argmax(axis=1) != probs[1].argmax(axis=1)
-        least_stable = np.argsort(-instability(probs[[0, *range(2, 2 + retrains)]]))
-        for review in d.reviews:
-            assert review.rows == round(review.share * 3000)
-            assert_allclose(review.caught, changed[least_stable[: review.rows]].sum() / changed.sum(), atol=0.005)
-
-    def test_ties_catch_their_expectation(self):
-        votes = np.array([[0] * 100, [1] * 50 + [0] * 50, [0] * 100])
-        (review, *_) = diff(votes[0], votes[1], floor=[votes[2]]).reviews
-        assert (review.rows, review.caught) == (1, 0.01)
-
-    @pytest.mark.parametrize(("apart", "caught"), [(1, 1.0), (1 / 2, 0.5)])
-    def test_scores_closer_than_a_65_536th_count_as_equal(self, apart, caught):
-        reviews = Reviews()
-        scores = (1000.25 + apart * np.arange(100)) / 65_536
-        reviews.add(scores, scores == scores.max())
-        (review, *_) = reviews.result()
-        assert (review.rows, review.caught) == (1, caught)
-
-    def test_reasons_for_none(self, draw):
-        probs, _ = draw(2, 30, 3)
-        assert diff(probs[0], probs[0]).left_out["reviews"] == "no label changed"
-        assert "do not say how close" in diff(probs[0].argmax(1), probs[1].argmax(1)).left_out["reviews"]
 
 
 class TestLists:

@@ -5,12 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from traintwice.compare import diff
-from traintwice.compare._distributions import (
-    JOINT_BINS,
-    FlowCounts,
-    JointCounts,
-)
+from traintwice.compare import diff, instability
+from traintwice.compare._distributions import JOINT_BINS, FlowCounts, JointCounts, RankCounts, Reviews, TopSets
+from traintwice.compare._expressions import Expression, RowValues
+from traintwice.metrics import auc
+from traintwice.predictions import Predictions
 
 
 class TestFlow:
@@ -36,22 +35,23 @@ class TestFlow:
         assert [c.rows for c in found.cells] == sorted(counts.values(), reverse=True)[:20]
         assert all(counts[int(c.old), int(c.new)] == c.rows for c in found.cells)
 
-    def test_blocks_and_counts_add(self):
-        rng = np.random.default_rng(0)
-        old, new = rng.integers(0, 5, (2, 100))
-        whole, parts, counted = FlowCounts(), FlowCounts(), FlowCounts()
-        whole.add(old, new)
+    def test_blocks_add(self):
+        votes = np.random.default_rng(0).integers(0, 5, (2, 100))
+        whole, parts = FlowCounts(5, None), FlowCounts(5, None)
+        whole.add(RowValues(Predictions(votes)))
         for i in range(0, 100, 7):
-            parts.add(old[i : i + 7], new[i : i + 7])
-        pairs, counts = np.unique(np.stack([old, new]), axis=1, return_counts=True)
-        counted.add(pairs[0], pairs[1], counts.astype(float))
-        assert whole.result(5, None) == parts.result(5, None) == counted.result(5, None)
+            parts.add(RowValues(Predictions(votes[:, i : i + 7])))
+        assert whole.result() == parts.result()
 
-    def test_classes_that_nobody_predicts_are_in_the_matrix(self):
-        flow = FlowCounts()
-        flow.add(np.array([0]), np.array([1]))
-        assert flow.result(3, ["a", "b", "c"]).counts == ((0, 1, 0), (0, 0, 0), (0, 0, 0))
-        assert flow.result(None, None).classes == ("0", "1")
+    @pytest.mark.parametrize(
+        ("classes", "names", "counts"),
+        [(3, ("a", "b", "c"), ((0, 1, 0), (0, 0, 0), (0, 0, 0))), (None, None, ((0, 1), (0, 0)))],
+    )
+    def test_classes_that_nobody_predicts_are_in_the_matrix(self, classes, names, counts):
+        flow = FlowCounts(classes, names)
+        flow.add(RowValues(Predictions(np.array([[0], [1]]))))
+        found = flow.result()
+        assert (found.classes, found.counts) == (names or ("0", "1"), counts)
 
 
 class TestBands:
@@ -118,7 +118,7 @@ class TestJoint:
         x = x[:, {"as drawn": slice(None), "growing": np.argsort(size), "shrinking": np.argsort(-size)}[order]]
         joint = JointCounts("number")
         for i in range(0, 4000, 100):
-            joint.add(x[0, i : i + 100], x[1, i : i + 100], None)
+            joint.add(RowValues(Predictions.from_scores(x[:, i : i + 100])))
         found = joint.result()
         assert sum(c[2] for c in found.cells) == 4000
         assert found.low <= x.min() < x.max() <= found.high
@@ -131,7 +131,7 @@ class TestJoint:
 
     def test_of_numbers_that_are_all_equal(self):
         joint = JointCounts("number")
-        joint.add(np.full(5, 7.0), np.full(5, 7.0), None)
+        joint.add(RowValues(Predictions.from_scores(np.full((2, 5), 7.0))))
         found = joint.result()
         assert [c[2] for c in found.cells] == [5]
         assert found.low < 7 < found.high
@@ -173,3 +173,97 @@ class TestMovement:
         assert found.kl_old_new["mean"] == found.kl_old_new["0.9"] == math.inf
         assert_allclose(found.kl_new_old["mean"], math.log(2) / 3)
         assert (found.kl_old_new["0.5"], found.quantiles["0.5"], found.quantiles["0.99"]) == (0.0, 0.0, 0.5)
+
+
+class TestSwapSets:
+    def test_by_their_definition(self, draw):
+        probs, y = draw(2, 90_000, 2)
+        probs = np.round(probs, 3)  # many ties, over several blocks
+        probs[:, :, 0] = 1 - probs[:, :, 1]
+        for found in diff(probs[0], probs[1], label=y, top_k=[100, 0.01], listed=0).swap_sets:
+            k = 100 if found.asked == 100 else 900
+            old, new = (set(np.argsort(-p, kind="stable")[:k].tolist()) for p in probs[:, :, 1])
+            assert (found.rows, found.swapped) == (k, len(new - old))
+            assert_allclose(found.overlap.value, len(new & old) / k)
+            expected = stats.binomtest(len(new & old), k).proportion_ci(0.95, method="wilson")
+            assert_allclose([found.overlap.low, found.overlap.high], [expected.low, expected.high])
+            assert_allclose(found.entered_positive, y[list(new - old)].mean())
+            assert_allclose(found.left_positive, y[list(old - new)].mean())
+
+    def test_the_same_model_swaps_nothing(self, draw):
+        probs, _ = draw(1, 50, 2)
+        (found,) = diff(probs[0], probs[0], top_k=[1000]).swap_sets
+        assert (found.rows, found.overlap.value, found.swapped, found.entered_positive) == (50, 1.0, 0, None)
+
+    def test_rows_without_a_label_are_no_part_of_the_share(self):
+        top = TopSets([2], 4, 2)
+        scores = np.array([[0.9, 0.8, 0.1, 0.2], [0.1, 0.2, 0.9, 0.8]])
+        probs = np.stack([1 - scores, scores], axis=2)
+        top.add(RowValues(Predictions(probs[:, :3], np.array([1, 0, 1]))))
+        top.add(RowValues(Predictions(probs[:, 3:])))
+        assert top.swapped(2, 0, 1) == (2, 1.0, 0.5)
+
+
+def test_decisions_by_their_definition(draw):
+    probs, _ = draw(2, 500, 2)
+    probs[0, 0] = [0.7, 0.3]
+    old, new = probs[:, :, 1]
+    for found in diff(probs[0], probs[1], thresholds=[probs[0, 0, 1], 0.7]).decisions:
+        before, after = old >= found.threshold, new >= found.threshold
+        assert_allclose([found.old_positive.value, found.new_positive.value], [before.mean(), after.mean()])
+        assert_allclose([found.to_positive.value, found.to_negative.value], [(~before & after).mean(), (before & ~after).mean()])
+        count = int((before != after).sum())
+        expected = stats.binomtest(count, 500).proportion_ci(0.95, method="wilson")
+        assert_allclose([found.changed.low, found.changed.high], [expected.low, expected.high])
+        expected = stats.binomtest(int(before.sum()), 500).proportion_ci(0.95, method="wilson")
+        assert_allclose([found.old_positive.low, found.old_positive.high], [expected.low, expected.high])
+
+
+def test_more_classes_have_no_thresholds(draw):
+    probs, _ = draw(2, 50, 3)
+    d = diff(probs[0], probs[1], thresholds=[0.5], top_k=[5])
+    assert d.decisions == d.swap_sets == ()
+    assert {"thresholds", "top_k"} <= set(d.left_out)
+
+
+class TestReviews:
+    @pytest.mark.parametrize("retrains", [0, 3])
+    def test_share_of_flips_among_the_least_stable_rows(self, draw, retrains):
+        probs, _ = draw(2 + retrains, 3000, 3)
+        d = diff(probs[0], probs[1], floor=list(probs[2:]))
+        changed = probs[0].argmax(axis=1) != probs[1].argmax(axis=1)
+        least_stable = np.argsort(-instability(probs[[0, *range(2, 2 + retrains)]]))
+        for review in d.reviews:
+            assert review.rows == round(review.share * 3000)
+            assert_allclose(review.caught, changed[least_stable[: review.rows]].sum() / changed.sum(), atol=0.005)
+
+    def test_ties_catch_their_expectation(self):
+        votes = np.array([[0] * 100, [1] * 50 + [0] * 50, [0] * 100])
+        (review, *_) = diff(votes[0], votes[1], floor=[votes[2]]).reviews
+        assert (review.rows, review.caught) == (1, 0.01)
+
+    @pytest.mark.parametrize(("apart", "caught"), [(1, 1.0), (1 / 2, 0.5)])
+    def test_scores_closer_than_a_65_536th_count_as_equal(self, apart, caught):
+        scores = (1000.25 + apart * np.arange(100)) / 65_536
+        reviews = Reviews(Expression("s", lambda rows: scores, is_truth=False))
+        reviews.add(RowValues(Predictions(np.stack([np.zeros(100, int), scores == scores.max()]))))
+        (review, *_) = reviews.result()
+        assert (review.rows, review.caught) == (1, caught)
+
+    def test_reasons_for_none(self, draw):
+        probs, _ = draw(2, 30, 3)
+        assert diff(probs[0], probs[0]).left_out["reviews"] == "no label changed"
+        assert "do not say how close" in diff(probs[0].argmax(1), probs[1].argmax(1)).left_out["reviews"]
+
+
+def test_ranks_give_the_auc():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    scores = np.round(np.clip(0.2 * y + rng.random((2, 300)) * 0.8, 0, 1) * 4096) / 4096
+    probs = np.stack([1 - scores, scores], axis=2)
+    ranks = RankCounts()
+    ranks.add(RowValues(Predictions(probs[:, :250], y[:250])))
+    ranks.add(RowValues(Predictions(probs[:, 250:])))
+    for m in (0, 1):
+        assert_allclose(ranks.auc(m), auc(probs[m : m + 1, :250], y[:250]))
+    assert RankCounts().auc(0) is None

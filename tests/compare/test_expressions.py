@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from traintwice.compare._changed_rows import unstable
 from traintwice.compare._expressions import (
     RowValues,
     changed,
     decided,
     distance,
+    grown,
     labelled,
     lost,
     number,
@@ -16,7 +18,6 @@ from traintwice.compare._expressions import (
     predicts_positive,
     right,
     score,
-    unstable,
 )
 from traintwice.predictions import open_predictions
 
@@ -67,7 +68,7 @@ def test_truth_values(case):
         (lost(0, 1), ok[0] & ~ok[1]),
         (positive(), known & (y == 1)),
         (predicts_positive(3), votes[3] == 1),
-        (changed(0, 1) & ~right(0), (votes[0] != votes[1]) & ~ok[0]),
+        (changed(0, 1) & right(0), (votes[0] != votes[1]) & ok[0]),
         (right(0).differs(right(1)), ok[0] != ok[1]),
     ):
         assert both_ways(files, expression).astype(bool).tolist() == expected.tolist(), expression.sql
@@ -113,9 +114,10 @@ def test_scores_and_decisions(draw):
 
 def test_numbers_of_a_regression():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 30))
-    with open_predictions(list(tables(x, probs=False)), probs="x", regression=True) as files:
+    x, y = rng.normal(size=(2, 30)), rng.normal(size=30)
+    with open_predictions(list(tables(x, y, probs=False)), probs="x", regression=True) as files:
         assert_allclose(both_ways(files, (number(0) - number(1)).size()), np.abs(x[0] - x[1]))
+        assert_allclose(both_ways(files, grown()), np.abs(x[1] - y) - np.abs(x[0] - y))
 
 
 def test_each_expression_is_computed_once(draw):

@@ -111,7 +111,7 @@ def test_files_give_what_the_array_gives(draw, write, monkeypatch):
     assert of_files.read.order == "same order"
     assert json.dumps(of_files.to_dict())
     assert_allclose(measure(list(probs))["churn"].low, of_array["churn"].low)
-    monkeypatch.setattr(sys.modules["traintwice.compare._replicas"], "MOST_IN_MEMORY", 10)
+    monkeypatch.setattr(sys.modules["traintwice.compare._inputs"], "MOST_IN_MEMORY", 10)
     assert "needs all rows together: 480 numbers" in measure(paths, which=(fleiss_kappa,)).left_out["fleiss_kappa"]
 
 
@@ -266,7 +266,7 @@ class TestMultiplicity:
                 measure(given, y, within_loss=0.0)
 
     def test_too_many_rows_for_memory_are_refused(self, draw, monkeypatch):
-        monkeypatch.setattr(sys.modules["traintwice.compare._replicas"], "MOST_IN_MEMORY", 10)
+        monkeypatch.setattr(sys.modules["traintwice.compare._inputs"], "MOST_IN_MEMORY", 10)
         with pytest.raises(BadInput, match="multiplicity and within_loss read all rows together: 480 numbers"):
             measure(*draw(), multiplicity=True)
 

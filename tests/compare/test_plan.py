@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import compare_recipes, plan
-from traintwice.compare._power import VarianceParts, pair_components, power_of
+from traintwice.compare._plan import VarianceParts, pair_components, power_of
 from traintwice.errors import BadInput
 
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from traintwice import metrics
 from traintwice.compare import benjamini_hochberg, diff, interval
-from traintwice.compare._slice_types import PREDICTED
+from traintwice.compare._parts import PREDICTED
 from traintwice.compare._slices import restless_slices, worse_slices
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions

@@ -5,9 +5,11 @@ from numpy.testing import assert_allclose
 from traintwice import metrics
 from traintwice.compare import _tally as module
 from traintwice.compare import interval
-from traintwice.compare._expressions import RowValues, changed
-from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Axis, Ratio, Tally, base_quantities
+from traintwice.compare._expressions import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio, RowValues, base_quantities, changed
+from traintwice.compare._tally import Axis, PatternCounts, Tally
 from traintwice.predictions import Predictions
+
+BITS = 3
 
 RATIOS = (*BETWEEN, *ACCURACY[:2], *RECALL[:2], *PRECISION[:2])
 
@@ -100,16 +102,6 @@ def test_cells_and_rows_give_the_same(rows, monkeypatch):
             assert t.total(name).tolist() == counted.total(name).tolist()
 
 
-def test_counts_stand_for_rows(rows):
-    votes, y = np.array([[0, 1, 1], [1, 1, 0]]), np.array([0, 1, 1])
-    t = Tally(base_quantities(binary=True))
-    t.add(RowValues(Predictions(votes, y)), counts=np.array([5.0, 7.0, 2.0]))
-    again = tallied(votes.repeat([5, 7, 2], axis=1), y.repeat([5, 7, 2]))
-    assert t.rows.tolist() == again.rows.tolist() == [14]
-    for ratio in BETWEEN:
-        assert_allclose(t.variance(ratio), again.variance(ratio))
-
-
 def test_rows_with_and_without_labels_are_counted_apart(rows):
     votes, y, _, _, _ = rows
     t = Tally(base_quantities(binary=True))
@@ -160,3 +152,44 @@ def test_axis_numbers_values_as_they_come(values):
     names = {number: value for value, number in axis.numbers.items()}
     assert [names[c] for c in [*first, *second]] == values
     assert sorted(names) == list(range(len(set(values))))
+
+
+@pytest.fixture
+def patterns():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 1 << BITS, 500), rng.integers(0, 4, 500), rng.integers(0, 60, 500)
+
+
+def by_hand(codes, groups, clusters, group):
+    """Rows, clusters, sums and second moments of one group, cluster by cluster."""
+    x = np.array([[1, *[code >> bit & 1 for bit in range(BITS)]] for code in codes], dtype=float)
+    totals = [x[(groups == group) & (clusters == c)].sum(axis=0) for c in np.unique(clusters[groups == group])]
+    return (groups == group).sum(), len(totals), sum(totals), sum(np.outer(t, t) for t in totals)
+
+
+@pytest.mark.parametrize("most_empty", [0, 8], ids=["sorted", "table"])
+@pytest.mark.parametrize("chunk", [1, 1 << 20])
+def test_sums_of_patterns_are_those_of_a_loop_over_clusters(patterns, monkeypatch, most_empty, chunk):
+    monkeypatch.setattr(module, "MOST_EMPTY", most_empty)
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    codes, groups, clusters = patterns
+    counts = PatternCounts(BITS)
+    for part in (slice(0, 1), slice(1, 350), slice(350, 500)):
+        counts.add(codes[part].astype(np.int32), groups[part], clusters[part])
+        if part.stop == 350:
+            assert list(counts.sums())  # rows may come after the sums were asked for
+    assert counts.changed
+    found = list(counts.sums())
+    assert not counts.changed
+    assert [group for group, *_ in found] == [0, 1, 2, 3]
+    for group, *sums in found:
+        for one, other in zip(sums, by_hand(codes, groups, clusters, group), strict=True):
+            assert_allclose(one, other)
+
+
+def test_without_groups_and_clusters_all_rows_are_one_unit(patterns):
+    counts = PatternCounts(BITS)
+    counts.add(patterns[0].astype(np.int32), None, None)
+    ((group, n, units, linear, second),) = counts.sums()
+    assert (group, n, units) == (0, 500, 1)
+    assert_allclose(second, np.outer(linear, linear))

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from traintwice.compare._answer_types import Answer
+from traintwice.compare._parts import Answer
 from traintwice.errors import MissingExtra, StoreError
 from traintwice.gates._gate_types import Budget, Check, GateResult
 from traintwice.report import diff_page, write_diff

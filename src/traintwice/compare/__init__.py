@@ -4,8 +4,14 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.compare._against import Against, RecipeAgainst, compare_with_served
-from traintwice.compare._answer_types import Answer, NoiseFloor
-from traintwice.compare._change_types import Band, ChangedRow, Decisions, Flow, FlowCell, Joint, Movement, Review, SwapSet
+from traintwice.compare._answering import (
+    PredictionUpdate,
+    SelectiveAgreement,
+    SelectiveEnsemble,
+    selective_agreement,
+    selective_ensemble,
+    update_predictions,
+)
 from traintwice.compare._changed_rows import instability
 from traintwice.compare._diff import diff
 from traintwice.compare._estimates import (
@@ -19,15 +25,26 @@ from traintwice.compare._estimates import (
 )
 from traintwice.compare._ledger import History, Launch, history
 from traintwice.compare._measure import Measures, Multiplicity, measure
-from traintwice.compare._plan import Plan, PlanRow, plan
-from traintwice.compare._power import VarianceParts
+from traintwice.compare._parts import (
+    Answer,
+    Band,
+    ChangedRow,
+    Decisions,
+    Flow,
+    FlowCell,
+    Joint,
+    Movement,
+    NoiseFloor,
+    Review,
+    Slice,
+    SliceTest,
+    SwapSet,
+)
+from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched
-from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble, selective_agreement, selective_ensemble
-from traintwice.compare._slice_types import Slice, SliceTest
 from traintwice.compare._temperature import at_temperature, fit_temperature
-from traintwice.compare._updating import PredictionUpdate, update_predictions
 from traintwice.statistics._significance import benjamini_hochberg, holm
 
 __all__ = [

@@ -10,12 +10,12 @@ import numpy as np
 from traintwice import metrics
 from traintwice._names import no_entry
 from traintwice._typed import typed
-from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._estimates import Difference, compare_with_baseline, interval
 from traintwice.compare._floor import LEAST, MARGIN, Pairs, noise_floor
-from traintwice.compare._options import check_level
+from traintwice.compare._inputs import check_level
+from traintwice.compare._parts import NoiseFloor
+from traintwice.compare._results import REPLICAS
 from traintwice.compare._shown import Shown
-from traintwice.compare._wording import REPLICAS
 from traintwice.errors import BadInput
 from traintwice.metrics import Measurement
 from traintwice.metrics._definition import influence_variance, leave_one_out, to_numpy

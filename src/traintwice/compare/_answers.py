@@ -6,13 +6,10 @@ import math
 from collections.abc import Sequence
 
 from traintwice._formatting import between, change, cut, decimals_for, probability, times, value_of, visible
-from traintwice.compare._answer_types import Answer, Concern, NoiseFloor, Question
-from traintwice.compare._change_types import Decisions, SwapSet
 from traintwice.compare._floor import NO_VERDICT, advice
-from traintwice.compare._results import Measured, Quality
-from traintwice.compare._slice_types import Slice, SliceTest
+from traintwice.compare._parts import Answer, Concern, Decisions, NoiseFloor, Question, Slice, SliceTest, SwapSet
+from traintwice.compare._results import RETRAINS, Measured, Quality, Wording
 from traintwice.compare._slices import restless_slices, worse_slices
-from traintwice.compare._wording import RETRAINS, Wording
 from traintwice.statistics._significance import holm
 
 SAME_WITHIN = 0.005

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from traintwice._files import check_name
 from traintwice._typed import typed
-from traintwice.compare._change_types import ChangedRow, Review
-from traintwice.compare._expressions import changed, distance, unstable
+from traintwice.compare._expressions import Expression, RowValues, changed, distance
+from traintwice.compare._parts import ChangedRow
 from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
+from traintwice.predictions._columns import WIDE
 from traintwice.predictions._derived import top_two
 from traintwice.predictions._session import literal
 from traintwice.types import Array
-
-BINS = 1 << 16
-"""Scores closer than 1/65,536 count as equal when the least stable rows are chosen."""
-
-SHARES = (0.01, 0.05, 0.1)
-"""Shares of rows whose review is reported."""
 
 
 @typed
@@ -70,30 +66,30 @@ def no_instability(has_probs: bool, has_scores: bool, models: int) -> str | None
     return None
 
 
-class Reviews:
-    """Rows and changed labels by instability."""
+@cache
+def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
+    """The instability of a row, see `traintwice.compare.instability`, of the old recipe's models."""
+    if classes is None:
+        votes = f"[{', '.join(f'v{m}' for m in models)}]"
+        counts = (
+            f"list_reverse_sort(list_transform(list_distinct({votes}), lambda c: len(list_filter({votes}, lambda v: v = c))))"
+        )
+        sql = f"(1 - (({counts})[1] - coalesce(({counts})[2], 0)) / {len(models)})"
+    else:
+        means = [f"({' + '.join(f'p{m}_{k}' for m in models)}) / {len(models)}" for k in range(classes)]
+        ordered = f"list_reverse_sort([{', '.join(means)}])"
+        if classes > WIDE:
+            summed = " + ".join(f"p{m}[k]::DOUBLE" for m in models)
+            ordered = f"list_reverse_sort(list_transform(range(1, {classes + 1}), lambda k: ({summed}) / {len(models)}))"
+        sql = f"(1 - abs({means[1]} - {means[0]}))" if classes == 2 else f"(1 - (({ordered})[1] - ({ordered})[2]))"
 
-    def __init__(self) -> None:
-        self._rows, self._flips = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
+    def compute(rows: RowValues) -> np.ndarray:
+        block = rows.block
+        if len(models) == 1:
+            return instability(block.models(models[0], models[0] + 1))
+        return instability(Predictions.trusted(to_numpy(block.probs if block.has_probs else block.votes)[list(models)]))
 
-    def add(self, scores: np.ndarray, flipped: np.ndarray) -> None:
-        """Add rows."""
-        bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
-        self._rows += np.bincount(bins, minlength=BINS)
-        self._flips += np.bincount(bins[flipped], minlength=BINS)
-
-    def result(self) -> tuple[Review, ...]:
-        """Share of changed labels among the least stable rows; an expectation where scores tie. Empty without flips."""
-        total, flips = int(self._rows.sum()), int(self._flips.sum())
-        if not flips:
-            return ()
-        rows_above, flips_above = np.cumsum(self._rows[::-1]), np.cumsum(self._flips[::-1])
-        found = []
-        for share in SHARES:
-            wanted = max(round(share * total), 1)
-            caught = np.interp(wanted, np.concatenate([[0], rows_above]), np.concatenate([[0], flips_above]))
-            found.append(Review(share, wanted, float(caught / flips)))
-        return tuple(found)
+    return Expression(sql, compute, is_truth=False)
 
 
 class TopRows:
@@ -101,31 +97,41 @@ class TopRows:
 
     Args:
         wanted: n.
+        rank: of a row; rows of rank 0 or less are skipped.
+        far: the distance of a row.
+        shaky: its instability; None where rows have none.
         names: of the classes.
+
+    Attributes:
+        seen: how many rows have a rank above 0.
     """
 
-    def __init__(self, wanted: int, names: Sequence[str] | None) -> None:
-        self._wanted, self._names = wanted, names
-        self._rows: list[tuple[float, ChangedRow]] = []
-
-    def add(
-        self, block: Predictions, places: np.ndarray, rank: np.ndarray, far: np.ndarray, unstable_by: np.ndarray | None
+    def __init__(
+        self, wanted: int, rank: Expression, far: Expression, shaky: Expression | None, names: Sequence[str] | None
     ) -> None:
-        """Add rows, with their places among the rows read, their rank (rows of rank 0 or less are skipped),
-        distance and instability.
-        """
+        self._wanted, self._rank, self._far, self._shaky, self._names = wanted, rank, far, shaky, names
+        self._rows: list[tuple[float, ChangedRow]] = []
+        self.seen = 0
+
+    def add(self, rows: RowValues) -> None:
+        """Add rows."""
+        rank = rows(self._rank).astype(np.float64)
+        self.seen += int((rank > 0).sum())
+        if not self._wanted:
+            return
         least = self._rows[-1][0] if len(self._rows) == self._wanted else 0.0
-        better = np.flatnonzero(rank > max(least, 0.0))
+        better = np.flatnonzero(rank > least)
         best = better[np.argsort(-rank[better], kind="stable")[: self._wanted]]
-        fresh = [(float(rank[n]), self._row(block, int(n), int(places[n]), float(far[n]), unstable_by)) for n in best]
+        fresh = [(float(rank[n]), self._row(rows, int(n))) for n in best]
         self._rows = sorted([*self._rows, *fresh], key=lambda item: (-item[0], item[1].position))[: self._wanted]
 
     def result(self) -> tuple[ChangedRow, ...]:
         """Largest first."""
         return tuple(row for _, row in self._rows)
 
-    def _row(self, block: Predictions, n: int, place: int, far: float, unstable_by: np.ndarray | None) -> ChangedRow:
-        before = after = label = None
+    def _row(self, rows: RowValues, n: int) -> ChangedRow:
+        block, label = rows.block, None
+        before = after = None
         if block.has_scores:
             old, new = (f"{float(block.scores[m, n]):.6g}" for m in (0, 1))
             if block.targets is not None and not np.isnan(block.targets[n]):
@@ -135,18 +141,17 @@ class TopRows:
             label = name_of(int(block.labels[n]), self._names) if block.has_labels and not block.has_outcomes else None
         if block.has_probs:
             before, after = (float(block.probs[m, n, int(block.votes[0, n])]) for m in (0, 1))
-        shown = {name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()}
         return ChangedRow(
-            plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
-            place,
-            old,
-            new,
-            before,
-            after,
-            label,
-            far,
-            None if unstable_by is None else float(unstable_by[n]),
-            shown,
+            id=plain_id(None if block.ids is None else to_numpy(block.ids)[n]),
+            position=int(rows.places[n]),
+            old=old,
+            new=new,
+            old_probability=before,
+            new_probability=after,
+            label=label,
+            distance=float(rows(self._far)[n]),
+            instability=None if self._shaky is None else float(rows(self._shaky)[n]),
+            shown={name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()},
         )
 
 

@@ -7,26 +7,29 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from traintwice import metrics
 from traintwice._files import refuse_overwriting
 from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
 from traintwice.compare._changed_rows import check_rows_file, write_rows
-from traintwice.compare._collect import DiffAccumulator
+from traintwice.compare._collect import DiffAccumulator, DiffOptions
 from traintwice.compare._diff_result import result_of
-from traintwice.compare._diff_sql import DiffSQL, can_be_left_to_sql
 from traintwice.compare._draws import compare_draws
+from traintwice.compare._expressions import BETWEEN
 from traintwice.compare._floor import MARGIN, Pairs
+from traintwice.compare._inputs import check_level, check_thresholds, check_top_k, distinct
 from traintwice.compare._ledger import LAST, Ledger
 from traintwice.compare._ledger_floor import opened_for, with_usual_changes
-from traintwice.compare._operating import check_thresholds, check_top_k
-from traintwice.compare._options import RANKED, DiffOptions, check_level, distinct
 from traintwice.compare._results import Diff
-from traintwice.compare._tally import BETWEEN
+from traintwice.compare._summed import DiffSQL, can_be_left_to_sql
 from traintwice.errors import BadInput, cells_kept_out
 from traintwice.metrics import Metric
 from traintwice.predictions._items import items_of, one_item
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._rows import Rows, open_rows
+
+RANKED: tuple[Metric, ...] = (metrics.auc, metrics.kendall_tau, metrics.top_k_overlap)
+"""Measures that need an order of all rows: given with ``rank=True``."""
 
 
 @typed

@@ -5,93 +5,90 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from traintwice.compare._answer_types import Answer, NoiseFloor
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer
-from traintwice.compare._collect import DiffAccumulator
+from traintwice.compare._collect import DiffAccumulator, DiffOptions
 from traintwice.compare._estimates import interval
-from traintwice.compare._options import DiffOptions
+from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, PRECISION, RECALL, Form, Ratio
+from traintwice.compare._floor import floors_of
 from traintwice.compare._pair_measures import higher_is_better, measured, non_streaming
-from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched
-from traintwice.compare._slice_types import PREDICTED, Slice
-from traintwice.compare._slices import SliceOptions, change_estimate
-from traintwice.compare._tally import ACCURACY, BETWEEN, PRECISION, RECALL, Ratio
+from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice, SwapSet
+from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
+from traintwice.compare._slices import change_estimate
+from traintwice.compare._tally import Tally
 from traintwice.compare._temperature import SOFT
-from traintwice.compare._wording import wording
 from traintwice.errors import TraintwiceError
 from traintwice.metrics._identical import are_identical, identical_in_words
 from traintwice.predictions._rows import Rows
-from traintwice.statistics._significance import p_of_zero
 from traintwice.types import Estimate
 
 FEW_EFFECTIVE_ROWS = 100
 """Below so many effective rows, weights leave too little to rely on."""
 
+LISTS = ("confidence", "scores", "regressed", "largest_changes", "reviews")
+"""Parts that are empty where they were not gathered."""
+
 
 def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     """The result of a comparison whose rows were seen."""
-    level, names, words = options.level, rows.class_names, wording(rows.outcomes)
-    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in g.copies())
-    copies = _copies_in_words(g.copies(), rows.summary.files)
-    quality = [*_counted_quality(g, level), *g.measures.quality()]
-    between = [*_counted_measures(g, level), *g.measures.measures()]
+    level, names, words, copies = options.level, rows.class_names, wording(rows.outcomes), g.copies()
+    identical = tuple(tuple(rows.summary.files[m] for m in group) for group in copies)
+    of_retrains = [files for files, group in zip(identical, copies, strict=True) if max(group) > 1]
+    repeated = "; ".join(map(are_identical, of_retrains)) or None
+    quality = [*_counted_quality(g, level), *g.measures.quality(), *g.further_quality]
+    between = [*_counted_measures(g, level), *g.measures.measures(), *g.further]
     left_out = g.left_out
     if options.whole:
         more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
         quality, between, left_out = quality + more_quality, between + more, left_out | without
-    bounds = g.measures.bounds()
-    if not rows.regression and g.base.has(ACCURACY[0]) and g.base.total("labelled").sum() == g.base.total("one").sum():
-        bounds["lemma_1"] = 2.0 - float(g.base.value(ACCURACY[0])[0]) - float(g.base.value(ACCURACY[1])[0])
+    bounds, labelled = g.measures.bounds(), 0.0
+    if not rows.regression:
+        labelled = float(g.base.total("labelled").sum())
+        if g.base.has(ACCURACY[0]) and labelled == g.base.total(ONE).sum():
+            bounds["lemma_1"] = 2.0 - sum(float(g.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
     slices: dict[str, tuple[Slice, ...]] = {}
     few = 0
     if g.slices is not None:
-        slices, few = g.slices.result(SliceOptions(options.min_support, level, names))
+        slices, few = g.slices.result(options.min_support, level, names)
     floors: dict[str, NoiseFloor] = {}
-    if g.floors is not None:
-        labelled = 0.0 if rows.regression else float(g.base.total("labelled").sum())
-        floors = g.floors.result(labelled, g.weight / g.rows, level, options.margin, copies, words)
+    swap_sets: tuple[SwapSet, ...] = ()
+    if options.pairs is not None:
+        floors = floors_of(g.floors, options.pairs, labelled, g.weight / g.rows, level, options.margin, repeated, words)
+    if g.top is not None:
+        swap_sets = g.top.result(options.pairs, level, options.margin, repeated, words)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
-    reviews = () if g.reviews is None else g.reviews.result()
-    if g.reviews is not None and not reviews:
+    parts = {name: part.result() for name, part in g.parts.items()}
+    if parts.get("reviews") == ():
         left_out["reviews"] = "no label changed"
     matched = _matched(g, level, left_out)
-    shown_floors = tuple(f for name, f in floors.items() if not name.startswith("decisions"))
+    effective = g.weight**2 / g.squares if g.squares != g.rows and g.squares else None
     found = Diff(
         alignment=rows.summary,
         level=level,
-        effective_rows=g.weight**2 / g.squares if g.squares != g.rows and g.squares else None,
+        effective_rows=effective,
         regression=rows.regression,
         answers=(),
         quality=tuple(quality),
         measures=tuple(between),
         bounds=bounds,
         calibration=g.measures.calibration(),
-        floors=shown_floors,
+        floors=tuple(floor for name, floor in floors.items() if not name.startswith("decisions")),
         identical=identical,
-        flow=None if g.flow is None else g.flow.result(rows.classes, names),
-        confidence=() if g.confidence is None else g.confidence.result(),
-        scores=() if g.scores is None else g.scores.result(),
-        joint=None if g.joint is None else g.joint.result(),
-        movement=None if g.movement is None else g.movement.result(_beyond(g, level)),
-        decisions=g.decisions.result(level, floors),
-        swap_sets=() if g.top is None else g.top.result(options.pairs, level, options.margin, copies, words),
+        decisions=_decisions(g, level, floors),
+        swap_sets=swap_sets,
         slices=tuple(s for column in by.values() for s in column),
         predicted=slices.get(PREDICTED, ()),
         periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),
         slices_left_out=few,
         min_support=options.min_support,
-        regressed=g.regressed.result(),
-        regressed_rows=g.regressed_rows,
-        largest_changes=g.largest.result(),
-        reviews=reviews,
+        regressed_rows=g.regressed.seen,
         matched=matched,
         no_rows=options.no_rows,
-        warnings=tuple(_warnings(g, identical)),
+        warnings=tuple(_warnings(g, identical, effective)),
         left_out=g.measures.left_out | left_out,
-        infinite=g.measures.infinite(name_rows=not options.no_rows),
+        infinite=g.measures.infinite(name_rows=not options.no_rows) | g.infinite,
         waived=rows.waived,
         outcomes=rows.outcomes,
+        **{"flow": None, "joint": None, "movement": None, **dict.fromkeys(LISTS, ()), **parts},
     )
     return replace(found, answers=_answers(found, options, by))
 
@@ -121,34 +118,27 @@ def _counted_quality(g: DiffAccumulator, level: float) -> list[Quality]:
     t, found = g.base, []
     if g.regression:
         return []
-    wanted = [(ACCURACY, "lost", "won")]
+    wanted = [ACCURACY]
     if not t.has(ACCURACY[0]):
         wanted, g.left_out["accuracy"] = [], "answers have scores between 0 and 1"
-    if "positive" not in t.quantities:
+    if "positive" in t.quantities:
+        wanted += [RECALL, PRECISION]
+    else:
         reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
         g.left_out |= dict.fromkeys(("recall", "precision"), reason)
-    else:
-        wanted += [(RECALL, "hit_lost", "hit_won"), (PRECISION, "", "")]
-    for (old, new, change), lost, won in wanted:
+    for old, new, change in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
             g.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
             continue
-        (summary,) = t.summaries(change)
-        if lost:
-            estimate, p = change_estimate(change, t, 0, level, lost, won, summary)
-        else:
-            estimate = interval(replace(summary, rows=np.full(2, summary.value)), level=level)
-            p = p_of_zero(summary.value, summary.example_variance, max((summary.units or 2) - 1, 1))
+        estimate, p = change_estimate(change, t, 0, level, t.summaries(change)[0])
         both = [interval(t.summaries(r)[0], level=level) for r in (old, new)]
         found.append(Quality(old.name, old.title, old.unit, both[0], both[1], estimate, p, higher_is_better(old.name)))
     return found
 
 
 def _counted_measures(g: DiffAccumulator, level: float) -> list[Measured]:
-    if g.base.rows.sum() == 0:
-        return []
-    found = []
-    for ratio in (r for r in BETWEEN if g.base.has(r)):
+    found: list[Measured] = []
+    for ratio in () if g.regression else (r for r in BETWEEN if g.base.has(r)):
         if not g.base.total(ratio.bottom).sum() > 0:
             g.left_out[ratio.name] = "needs labels" if not g.base.total("labelled").sum() else "its denominator is zero here"
             continue
@@ -170,25 +160,32 @@ def _matched(g: DiffAccumulator, level: float, left_out: dict[str, str]) -> Temp
     return TemperatureMatched(old, new, found.held_out, found.rows, of_measures)
 
 
-def _beyond(g: DiffAccumulator, level: float) -> dict[str, Estimate]:
-    t = g.tolerances
-    return {name: interval(t.summaries(Ratio(name, name, {name: 1.0}, {"one": 1.0}))[0], level=level) for name in t.quantities}
+def _decisions(g: DiffAccumulator, level: float, floors: Mapping[str, NoiseFloor]) -> tuple[Decisions, ...]:
+    """Shares of decisions at every threshold; the floors are those named ``decisions(THRESHOLD)``."""
+
+    def share(tally: Tally, form: Form, models: int = 2) -> Estimate:
+        return interval(tally.summaries(Ratio("", "", form, {ONE: 1.0}, models=models))[0], level=level)
+
+    return tuple(
+        Decisions(
+            threshold=t,
+            old_positive=share(tally, {"old": 1.0}, 1),
+            new_positive=share(tally, {"new": 1.0}, 1),
+            changed=share(tally, {"new": 1.0, "old": 1.0, "both": -2.0}),
+            to_positive=share(tally, {"new": 1.0, "both": -1.0}),
+            to_negative=share(tally, {"old": 1.0, "both": -1.0}),
+            floor=floors.get(f"decisions({t:g})"),
+        )
+        for t, tally in g.decisions.items()
+    )
 
 
-def _copies_in_words(groups: list[list[int]], names: Sequence[str]) -> str | None:
-    """Which retrains are copies, in words; None where none are."""
-    copies = [group for group in groups if any(m > 1 for m in group)]
-    if not copies:
-        return None
-    return "; ".join(are_identical([names[m] for m in group]) for group in copies)
-
-
-def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]]) -> list[str]:
+def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]], effective: float | None) -> list[str]:
     found = identical_in_words(identical)
-    if g.squares != g.rows and g.squares and g.weight**2 / g.squares < FEW_EFFECTIVE_ROWS:
-        found.append(f"the weights leave {g.weight**2 / g.squares:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
+    if effective is not None and effective < FEW_EFFECTIVE_ROWS:
+        found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):
-        auc = g.auc(m)
+        auc = None if g.ranks is None else g.ranks.auc(m)
         if auc is not None and auc < 0.5:
             found.append(
                 f"the score of the {model} model ranks against the labels (AUC {auc:.2f}); is --positive the right class?"

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._answers import floor_answer, quality_answer, slices_answer
-from traintwice.compare._change_types import ChangedRow
 from traintwice.compare._changed_rows import plain_id
+from traintwice.compare._collect import DiffOptions
 from traintwice.compare._estimates import interval
+from traintwice.compare._expressions import ACCURACY, ONE, Form, Ratio
 from traintwice.compare._floor import judged
-from traintwice.compare._options import DiffOptions
-from traintwice.compare._results import Diff, Measured, Quality
-from traintwice.compare._slice_types import Slice, SliceTest
+from traintwice.compare._parts import ChangedRow, NoiseFloor, Slice, SliceTest
+from traintwice.compare._results import Diff, Measured, Quality, wording
 from traintwice.compare._slices import with_q_values
-from traintwice.compare._tally import ACCURACY, ONE, Axis, Form, Ratio, Tally
-from traintwice.compare._wording import wording
+from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.predictions import DrawBlock, Rows
 from traintwice.statistics._intervals import Part, half_width
@@ -187,7 +185,7 @@ def _floor(t: Tally, ratio: Ratio, cross: str, within: str, items: str, options:
     n, between, own = (float(t.total(name)[g]) for name in (items, cross, within))
     units = int(t.moments.units[g])
     gradient: Form = {cross: 1 / between, within: -1 / own} if between > 0 and own > 0 else {}
-    variance = float(t.variance_of(t.vector(gradient))[g]) if gradient else math.nan
+    variance = float(t.moments.variance(t.vector(gradient))[g]) if gradient else math.nan
     half = half_width((Part(variance, max(units - 1, 1)),), options.level) if not math.isnan(variance) else math.nan
     value = between / own if own > 0 else math.nan if between == 0 else math.inf
     low, high = (value * math.exp(-half), value * math.exp(half)) if math.isfinite(half) else (math.nan, math.nan)

@@ -134,6 +134,11 @@ def whole_estimate(metric: Metric, predictions: Predictions, level: float) -> Es
     return interval(metric.measure(predictions), level=level)
 
 
+def p_of_no_change(change: Estimate) -> float:
+    """Two-sided p-value of a change being zero, by a t test over its units."""
+    return p_of_zero(change.value, change.standard_error**2, max((change.units or 2) - 1, 1))
+
+
 def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:
     if s.scale == "none" or not math.isfinite(s.value):
         return NO_BOUNDS

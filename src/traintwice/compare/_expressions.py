@@ -1,24 +1,34 @@
-"""Numbers and truth values of a row, each defined once and rendered to SQL or computed with NumPy."""
+"""Numbers and truth values of a row, each defined once and rendered to SQL or computed with NumPy, and the measures of their sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, Literal
 
 import numpy as np
 
-from traintwice.metrics._definition import to_numpy
+from traintwice.metrics._definition import Scale, Unit, to_numpy
+from traintwice.metrics._means import weights_of
 from traintwice.predictions import Predictions
 from traintwice.predictions._columns import WIDE
 
+Number = Literal["score", "confidence", "number"]
+"""What a model gives for a row: the probability of class 1, the largest minus the second largest probability, or a number."""
+
 
 class RowValues:
-    """RowValues of all models, over which each expression is computed once."""
+    """Rows of all models, over which each expression is computed once.
 
-    def __init__(self, block: Predictions) -> None:
+    Args:
+        block: the rows.
+        places: of the rows among all rows read.
+    """
+
+    def __init__(self, block: Predictions, places: np.ndarray | None = None) -> None:
         self.block = block
+        self.places = np.arange(block.examples) if places is None else places
         self._known: dict[str, np.ndarray] = {}
 
     def __call__(self, expression: Expression) -> np.ndarray:
@@ -26,6 +36,23 @@ class RowValues:
         if expression.sql not in self._known:
             self._known[expression.sql] = expression.compute(self)
         return self._known[expression.sql]
+
+    @cached_property
+    def pair(self) -> Predictions:
+        """The old and the new model alone."""
+        return self.block.models(0, 2)
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """Weights of the rows."""
+        return weights_of(self.block)
+
+    def old_and_new(self, kind: Number) -> np.ndarray:
+        """What the old and the new model give for every row, shape ``2 N``."""
+        if kind == "confidence":
+            return to_numpy(self.pair.confidence)
+        of = score if kind == "score" else number
+        return np.stack([self(of(0)), self(of(1))])
 
 
 @dataclass(frozen=True)
@@ -43,24 +70,26 @@ class Expression:
     is_truth: bool = True
 
     def __and__(self, other: Expression) -> Expression:
-        return Expression(f"({self.sql} AND {other.sql})", lambda rows: rows(self) & rows(other))
-
-    def __invert__(self) -> Expression:
-        return Expression(f"(NOT {self.sql})", lambda rows: ~rows(self))
+        return _combined("({} AND {})", np.logical_and, self, other)
 
     def __sub__(self, other: Expression) -> Expression:
-        return Expression(f"({self.sql} - {other.sql})", lambda rows: rows(self) - rows(other), is_truth=False)
+        return _combined("({} - {})", np.subtract, self, other, is_truth=False)
 
     def __gt__(self, number: float) -> Expression:
-        return Expression(f"({self.sql} > {float(number)!r})", lambda rows: rows(self) > number)
+        return _combined(f"({{}} > {float(number)!r})", lambda values: values > number, self)
 
     def size(self) -> Expression:
         """Its absolute value."""
-        return Expression(f"abs({self.sql})", lambda rows: np.abs(rows(self)), is_truth=False)
+        return _combined("abs({})", np.abs, self, is_truth=False)
 
     def differs(self, other: Expression) -> Expression:
         """Whether two expressions have different values."""
-        return Expression(f"({self.sql} <> {other.sql})", lambda rows: rows(self) != rows(other))
+        return _combined("({} <> {})", np.not_equal, self, other)
+
+
+def _combined(sql: str, compute: Callable[..., np.ndarray], *parts: Expression, is_truth: bool = True) -> Expression:
+    """An expression of others, whose SQL takes the places of {}."""
+    return Expression(sql.format(*(part.sql for part in parts)), lambda rows: compute(*map(rows, parts)), is_truth)
 
 
 def changed(a: int, b: int) -> Expression:
@@ -84,7 +113,7 @@ def lost(a: int, b: int) -> Expression:
     def compute(block: Predictions) -> Any:
         return block.outcomes[a] > block.outcomes[b] if block.has_outcomes else block.correct[a] & ~block.correct[b]
 
-    return Expression((right(a) & ~right(b)).sql, lambda rows: _if_labelled(rows, compute))
+    return Expression(f"({right(a).sql} AND NOT {right(b).sql})", lambda rows: _if_labelled(rows, compute))
 
 
 def positive() -> Expression:
@@ -94,7 +123,7 @@ def positive() -> Expression:
 
 def predicts_positive(m: int) -> Expression:
     """Whether model m predicts class 1."""
-    return Expression(f"(v{m} = 1)", lambda rows: rows(_vote(m)) == 1)
+    return _combined("({} = 1)", lambda votes: votes == 1, _vote(m))
 
 
 def score(m: int) -> Expression:
@@ -104,7 +133,7 @@ def score(m: int) -> Expression:
 
 def decided(m: int, threshold: float) -> Expression:
     """Whether the probability of class 1 is at least a threshold."""
-    return Expression(f"(p{m}_1 >= {float(threshold)!r})", lambda rows: rows(score(m)) >= threshold)
+    return _combined(f"({{}} >= {float(threshold)!r})", lambda scores: scores >= threshold, score(m))
 
 
 def number(m: int) -> Expression:
@@ -112,12 +141,23 @@ def number(m: int) -> Expression:
     return Expression(f"x{m}", lambda rows: to_numpy(rows.block.scores[m]), is_truth=False)
 
 
+def grown() -> Expression:
+    """By how much the new model of a regression misses the label more than the old one does; 0 without a label."""
+
+    def compute(rows: RowValues) -> np.ndarray:
+        if rows.block.targets is None:
+            return np.zeros(rows.block.examples)
+        errors = np.abs(to_numpy(rows.block.scores)[:2] - rows.block.targets)
+        return np.asarray(np.nan_to_num(errors[1] - errors[0]))
+
+    return Expression("coalesce(abs(x1 - y) - abs(x0 - y), 0)", compute, is_truth=False)
+
+
 @cache
 def distance(a: int, b: int, classes: int | None) -> Expression:
     """Distance between the predictions of models a and b: total variation; 0 or 1 for labels only (``classes`` None)."""
     if classes is None:
-        one = changed(a, b)
-        return Expression(f"CAST({one.sql} AS DOUBLE)", lambda rows: rows(one).astype(np.float64), is_truth=False)
+        return _combined("CAST({} AS DOUBLE)", lambda moved: moved.astype(np.float64), changed(a, b), is_truth=False)
     if classes == 2:
         return (score(a) - score(b)).size()
     sql = " + ".join(f"abs(p{a}_{k} - p{b}_{k})" for k in range(classes))
@@ -131,37 +171,108 @@ def distance(a: int, b: int, classes: int | None) -> Expression:
     return Expression(f"(({sql}) / 2)", compute, is_truth=False)
 
 
-@cache
-def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
-    """The instability of a row, see `traintwice.compare.instability`, of the old recipe's models."""
-    from traintwice.compare._changed_rows import instability
-
-    if classes is None:
-        votes = f"[{', '.join(f'v{m}' for m in models)}]"
-        counts = (
-            f"list_reverse_sort(list_transform(list_distinct({votes}), lambda c: len(list_filter({votes}, lambda v: v = c))))"
-        )
-        sql = f"(1 - (({counts})[1] - coalesce(({counts})[2], 0)) / {len(models)})"
-    else:
-        means = [f"({' + '.join(f'p{m}_{k}' for m in models)}) / {len(models)}" for k in range(classes)]
-        ordered = f"list_reverse_sort([{', '.join(means)}])"
-        if classes > WIDE:
-            summed = " + ".join(f"p{m}[k]::DOUBLE" for m in models)
-            ordered = f"list_reverse_sort(list_transform(range(1, {classes + 1}), lambda k: ({summed}) / {len(models)}))"
-        sql = f"(1 - abs({means[1]} - {means[0]}))" if classes == 2 else f"(1 - (({ordered})[1] - ({ordered})[2]))"
-
-    def compute(rows: RowValues) -> np.ndarray:
-        block = rows.block
-        if len(models) == 1:
-            return instability(block.models(models[0], models[0] + 1))
-        return instability(Predictions.trusted(to_numpy(block.probs if block.has_probs else block.votes)[list(models)]))
-
-    return Expression(sql, compute, is_truth=False)
-
-
 def _vote(m: int) -> Expression:
     return Expression(f"v{m}", lambda rows: to_numpy(rows.block.votes[m]), is_truth=False)
 
 
 def _if_labelled(rows: RowValues, of: Callable[[Predictions], Any]) -> np.ndarray:
     return to_numpy(of(rows.block)) if rows.block.has_labels else np.zeros(rows.block.examples, dtype=bool)
+
+
+ONE = "one"
+"""The quantity that is 1 on every row."""
+
+Form = Mapping[str, float]
+"""A linear form of the sums of quantities, by name."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A measure that is one linear form of sums divided by another, or the difference of two such quotients.
+
+    Attributes:
+        name, title, unit, scale: as in `traintwice.metrics.Definition`.
+        top, bottom: the quotient.
+        less: a second quotient that is subtracted; None where there is none.
+        share: it is a share of rows.
+        models: how many models it is about.
+        limit: the largest value; None means 1 for a fraction, and none for a number.
+        flips: of a change, the quantities of rows that became wrong, and right, where these determine it.
+    """
+
+    name: str
+    title: str
+    top: Form
+    bottom: Form
+    less: tuple[Form, Form] | None = None
+    unit: Unit = "fraction"
+    scale: Scale = "log"
+    share: bool = True
+    models: int = 2
+    limit: float | None = None
+    flips: tuple[str, str] | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest value that the measure may have."""
+        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else np.inf
+
+    @property
+    def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
+        """Each quotient with its sign."""
+        first = (1.0, self.top, self.bottom)
+        return (first,) if self.less is None else (first, (-1.0, *self.less))
+
+
+def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expression]:
+    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/concepts/definitions.md, "Measures".
+
+    Args:
+        binary: also rows of the positive class.
+        graded: rows have scores between 0 and 1, and are not right or wrong.
+    """
+    found = {
+        "changed": changed(0, 1),
+        "labelled": labelled(),
+        "changed_labelled": changed(0, 1) & labelled(),
+        "lost": lost(0, 1),
+        "won": lost(1, 0),
+    }
+    if not graded:
+        found |= {"right_0": right(0), "right_1": right(1)}
+    if binary:
+        found |= {"positive": positive(), "hit_0": positive() & right(0), "hit_1": positive() & right(1)}
+        found |= {"hit_lost": positive() & lost(0, 1), "hit_won": positive() & lost(1, 0)}
+        found |= {f"said_{m}": predicts_positive(m) & labelled() for m in (0, 1)}
+    return found
+
+
+LABELLED: Form = {"labelled": 1.0}
+RIGHTS: Form = {"right_0": 1.0, "right_1": 1.0}
+ERRORS: Form = {"labelled": 2.0, "right_0": -1.0, "right_1": -1.0}
+
+BETWEEN: tuple[Ratio, ...] = (
+    Ratio("churn", "churn", {"changed": 1.0}, {ONE: 1.0}),
+    Ratio("negative_flips", "negative flips", {"lost": 1.0}, LABELLED),
+    Ratio("positive_flips", "positive flips", {"won": 1.0}, LABELLED),
+    Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, LABELLED),
+    Ratio("win_loss_ratio", "wins / losses", {"won": 1.0}, {"lost": 1.0}, unit="number", share=False),
+    Ratio(
+        "churn_to_error", "churn / error", {"changed_labelled": 2.0}, ERRORS, unit="number", scale="logit", share=False, limit=2.0
+    ),
+    Ratio("churn_correct", "churn correct", {"lost": 1.0, "won": 1.0}, RIGHTS),
+    Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, "lost": -1.0, "won": -1.0}, ERRORS, scale="logit"),
+)
+"""Measures between the old and the new model that follow from the counts; titles as in `traintwice.metrics`."""
+
+
+def _of_each(name: str, top: str, bottom: str, flips: tuple[str, str] | None = None) -> tuple[Ratio, Ratio, Ratio]:
+    """A share of each model (names with {} for the model), and its change from old to new."""
+    quotients: list[tuple[Form, Form]] = [({top.format(m): 1.0}, {bottom.format(m): 1.0}) for m in (0, 1)]
+    old, new = (Ratio(name, name, *quotient, scale="logit", models=1) for quotient in quotients)
+    return old, new, Ratio(name, name, *quotients[1], quotients[0], scale="plain", share=False, flips=flips)
+
+
+ACCURACY = _of_each("accuracy", "right_{}", "labelled", ("lost", "won"))
+RECALL = _of_each("recall", "hit_{}", "positive", ("hit_lost", "hit_won"))
+PRECISION = _of_each("precision", "hit_{}", "said_{}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from traintwice._formatting import times
-from traintwice.compare._answer_types import Judgement, NoiseFloor
-from traintwice.compare._wording import RETRAINS, Wording
+from traintwice.compare._expressions import ONE, Expression, changed, decided, lost, number
+from traintwice.compare._parts import Judgement, NoiseFloor
+from traintwice.compare._results import RETRAINS, Wording
+from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import Unit
 from traintwice.statistics._intervals import t_quantile
 from traintwice.statistics._significance import least_that
@@ -108,68 +111,57 @@ def noise_floor(
     Source:
         docs/concepts/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
-    shape = _Shape(
-        pairs,
-        counts.astype(np.float64),
-        variance_of,
-        t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf),
-        level,
-    )
-    change, floor = (
-        float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows,
-        float(pairs.floor(pairs.olds, pairs.news) @ counts) / rows,
-    )
-    half = shape.half()
-    log_ratio = shape.log_ratio(pairs.olds, pairs.news)
+    edge = t_quantile(0.5 + level / 2, units - 1 if clustered and units > 1 else math.inf)
+    shape = _Shape(pairs, counts.astype(np.float64), variance_of, edge, level)
+    of_floor = pairs.floor(pairs.olds, pairs.news)
+    change, floor = float(pairs.cross(pairs.olds, pairs.news) @ counts) / rows, float(of_floor @ counts) / rows
     value = change / floor if floor > 0 else math.nan if change == 0 else math.inf
-    low, high = (
-        (math.exp(log_ratio - half), math.exp(min(log_ratio + half, 700.0))) if math.isfinite(half) else (math.nan, math.nan)
-    )
+    half, log_ratio, low, high, error = shape.half(), shape.log_ratio(pairs.olds, pairs.news), math.nan, math.nan, math.nan
+    known = math.isfinite(half)
+    if known:
+        low, high = math.exp(log_ratio - half), math.exp(min(log_ratio + half, 700.0))
+    if known and math.isfinite(value):
+        error = half / t_quantile(0.5 + level / 2, math.inf) * value
     models = 2 + pairs.retrains + pairs.new_retrains
-    error = half / t_quantile(0.5 + level / 2, math.inf) * value if math.isfinite(half) and math.isfinite(value) else math.nan
-    ends = (0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high)
-    ratio = Estimate(value, *ends, error, models, round(rows), level, "both", units)
+    estimate = partial(Estimate, replicas=models, examples=round(rows), level=level, target="both", units=units)
+    ratio = estimate(value, 0.0 if change == 0 < floor else low, math.inf if floor == 0 < change else high, error)
     # Where ½ was added to each count, it cancels in the excess, and its bounds are those of the counts with ½ added.
-    base = float(pairs.floor(pairs.olds, pairs.news) @ shape.counts) / rows
-    excess = Estimate(
-        change - floor, base * (low - 1), base * (high - 1), error * floor, models, round(rows), level, "both", units
-    )
+    base = float(of_floor @ shape.counts) / rows
+    excess = estimate(change - floor, base * (low - 1), base * (high - 1), error * floor)
     alike = not pairs.new_retrains and pairs.retrains > 1 and len(set(counts[1:].tolist())) == 1
-    copies = identical is not None
-    if alike and not copies:
-        identical = words.alike
-        if not counts.any():
-            identical = "no row changes between the old model and any other"
-    if copies or (alike and counts[1:].any()):
+    if identical is not None or (alike and counts[1:].any()):
         ratio, excess = (replace(e, low=math.nan, high=math.nan) for e in (ratio, excess))
+    if alike and identical is None:
+        identical = words.alike if counts.any() else "no row changes between the old model and any other"
     few = min(pairs.retrains, pairs.new_retrains or pairs.retrains)
     verdict: Judgement = "inconclusive"
-    if identical is None and few >= LEAST and math.isfinite(half):
-        verdict = judged(low, high, margin)
-    more: int | None = 0 if identical is None else ASK_FOR
-    if identical is None and verdict == "inconclusive":
-        more = max(ASK_FOR - few, 1) if few < LEAST or not math.isfinite(half) else shape.more(log_ratio, margin)
-    each = tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds)
+    more: int | None = 0
+    if identical is not None:
+        more = ASK_FOR
+    elif few < LEAST or not known:
+        more = max(ASK_FOR - few, 1)
+    elif (verdict := judged(low, high, margin)) == "inconclusive":
+        more = shape.more(log_ratio, margin)
     inside = [float(pairs.mean_within(m) @ counts) / rows if pairs.new_retrains else None for m in (pairs.olds, pairs.news)]
     found = NoiseFloor(
-        name,
-        title,
-        unit,
-        pairs.retrains,
-        pairs.new_retrains,
-        change,
-        floor,
-        ratio,
-        excess,
-        each,
-        inside[0],
-        inside[1],
-        verdict,
-        margin,
-        more,
-        "",
+        name=name,
+        title=title,
+        unit=unit,
+        retrains=pairs.retrains,
+        new_retrains=pairs.new_retrains,
+        value=change,
+        floor=floor,
+        ratio=ratio,
+        excess=excess,
+        each=tuple(float(counts[i] / rows) for i, (a, b) in enumerate(pairs.pairs) if a == 0 and b in pairs.olds),
+        within_old=inside[0],
+        within_new=inside[1],
+        verdict=verdict,
+        margin=margin,
+        more_retrains=more,
+        reason="",
     )
-    return NoiseFloor(**{**vars(found), "reason": _reason(found, identical, few, words)})
+    return replace(found, reason=_reason(found, identical, few, words))
 
 
 def judged(low: float, high: float, margin: float) -> Judgement:
@@ -184,17 +176,16 @@ class _Shape:
         self, pairs: Pairs, counts: np.ndarray, variance_of: Callable[[np.ndarray], float] | None, edge: float, level: float
     ) -> None:
         self.pairs, self.level, self._edge = pairs, level, edge
-        relevant = (
-            counts
-            if not pairs.new_retrains
-            else np.array([pairs.cross(pairs.olds, pairs.news) @ counts, *_withins(pairs, counts)])
-        )
-        self.counts = counts + 0.5 if (relevant <= 0).any() else counts
+        relevant = counts
+        if pairs.new_retrains:
+            means = (pairs.cross(pairs.olds, pairs.news), pairs.mean_within(pairs.olds), pairs.mean_within(pairs.news))
+            relevant = np.array([mean @ counts for mean in means])
+        few = bool((relevant <= 0).any())
+        self.counts = counts + 0.5 if few else counts
         gradient = self._gradient()
         poisson = float(np.sum(gradient**2 * self.counts))
-        self.of_rows = poisson if variance_of is None else variance_of(gradient)
-        if (relevant <= 0).any() or math.isnan(self.of_rows):
-            self.of_rows = max(self.of_rows, poisson) if not math.isnan(self.of_rows) else poisson
+        of_rows = math.nan if variance_of is None else variance_of(gradient)
+        self.of_rows = float(np.fmax(of_rows, poisson)) if few or math.isnan(of_rows) else of_rows
 
     def log_ratio(self, olds: Sequence[int], news: Sequence[int]) -> float:
         """Log of the mean change of old against new over the floor."""
@@ -244,19 +235,15 @@ class _Shape:
         return float((n - 1) / n * np.sum((values - values.mean()) ** 2))
 
 
-def _withins(pairs: Pairs, counts: np.ndarray) -> list[float]:
-    return [float(pairs.mean_within(m) @ counts) for m in (pairs.olds, pairs.news)]
-
-
 def advice(found: NoiseFloor, words: Wording = RETRAINS) -> str:
     """What would decide an inconclusive verdict; "" where there is nothing to decide."""
-    if found.verdict != "inconclusive" or not found.more_retrains:
-        if found.verdict != "inconclusive" or found.more_retrains == 0:
-            return ""
-        if found.new_retrains:
-            return f"; more {words.many} cannot resolve this, more rows may"
-        return f"; {words.useless}"
-    return f"; about {found.more_retrains} more {words.one if found.more_retrains == 1 else words.many} would decide"
+    if found.verdict != "inconclusive" or found.more_retrains == 0:
+        return ""
+    if found.more_retrains is not None:
+        return f"; about {found.more_retrains} more {words.one if found.more_retrains == 1 else words.many} would decide"
+    if found.new_retrains:
+        return f"; more {words.many} cannot resolve this, more rows may"
+    return f"; {words.useless}"
 
 
 def _reason(found: NoiseFloor, identical: str | None, few: int, words: Wording) -> str:
@@ -279,3 +266,78 @@ def _reason(found: NoiseFloor, identical: str | None, few: int, words: Wording) 
         above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
         return f"within noise: {ratio}, below {found.margin:g} times{above}"
     return f"inconclusive: {ratio}{advice(found, words)}"
+
+
+TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
+
+
+def floor_tallies(pairs: Pairs | None, *, regression: bool, thresholds: Sequence[float], clustered: bool) -> dict[str, Tally]:
+    """Sums over rows of what changes between the models of each pair, by floor: churn, negative flips, decisions at thresholds.
+
+    The numbers of a regression have one floor, that of their difference.
+    """
+    if pairs is None:
+        return {}
+    of: dict[str, Callable[[int, int], Expression]] = {"churn": changed, "negative_flips": partial(_lost, pairs)}
+    of |= {f"decisions({t:g})": partial(_decides_otherwise, t) for t in thresholds}
+    if regression:
+        of = {"regression_difference": lambda a, b: (number(a) - number(b)).size()}
+    return {name: Tally(pair_quantities(pairs, expression), clustered=clustered) for name, expression in of.items()}
+
+
+def floors_of(
+    tallies: Mapping[str, Tally],
+    pairs: Pairs,
+    labelled: float,
+    scale: float,
+    level: float,
+    margin: float,
+    copies: str | None,
+    words: Wording,
+) -> dict[str, NoiseFloor]:
+    """The floors by name, from the sums of `floor_tallies`.
+
+    Args:
+        labelled: weight of the rows with a label, which negative flips are a share of.
+        scale: mean weight of a row.
+        pairs, level, margin, copies, words: see `noise_floor`.
+    """
+    found = {}
+    for name, tally in tallies.items():
+        rows = labelled if name == "negative_flips" else float(tally.total(ONE).sum())
+        if not rows:
+            continue
+        counts = np.array([tally.total(q)[0] for q in tally.quantities])
+
+        def variance(form: np.ndarray, tally: Tally = tally) -> float:
+            return float(tally.moments.variance(np.concatenate([[0.0], form / scale]))[0])
+
+        unit: Unit = "number" if name == "regression_difference" else "fraction"
+        found[name] = noise_floor(
+            pairs, counts / scale, rows / scale, variance, name=name, title=TITLES.get(name, name), unit=unit, level=level,
+            margin=margin, units=int(tally.moments.units[0]), clustered=tally.clustered, identical=copies, words=words,
+        )  # fmt: skip
+    return found
+
+
+def pair_quantities(pairs: Pairs, of: Callable[[int, int], Expression]) -> Mapping[str, Expression]:
+    """A quantity of every pair of models, by name."""
+    return {f"{a}-{b}": of(a, b) for a, b in pairs.pairs}
+
+
+def _lost(pairs: Pairs, a: int, b: int) -> Expression:
+    """Whether the later model loses a row that the earlier has right; within a recipe, where neither is earlier, half of each."""
+    if a in pairs.news and b in pairs.olds:
+        a, b = b, a
+    one, other = lost(a, b), lost(b, a)
+    if not pairs.new_retrains or not pairs.within(a, b):
+        return one
+    return Expression(
+        f"((CAST({one.sql} AS DOUBLE) + CAST({other.sql} AS DOUBLE)) / 2)",
+        lambda rows: (rows(one).astype(np.float64) + rows(other)) / 2,
+        is_truth=False,
+    )
+
+
+def _decides_otherwise(threshold: float, a: int, b: int) -> Expression:
+    return decided(a, threshold).differs(decided(b, threshold))

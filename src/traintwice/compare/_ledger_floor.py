@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from traintwice.compare._answer_types import NoiseFloor
 from traintwice.compare._answers import floor_answer, operating_answer
 from traintwice.compare._floor import Pairs, noise_floor
 from traintwice.compare._ledger import LAST, Launch, Ledger, kind_of, numbers_of, open_ledger
-from traintwice.compare._results import Diff
-from traintwice.compare._wording import Wording, wording
+from traintwice.compare._parts import NoiseFloor
+from traintwice.compare._results import Diff, Wording, wording
 from traintwice.errors import BadInput
 from traintwice.types import Estimate
 

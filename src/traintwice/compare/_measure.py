@@ -11,10 +11,8 @@ from traintwice import metrics
 from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval, whole_estimate
-from traintwice.compare._operating import check_thresholds
-from traintwice.compare._options import check_level, distinct
+from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
 from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
-from traintwice.compare._replicas import in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._temperature import Matched, MatchedTemperature
 from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined

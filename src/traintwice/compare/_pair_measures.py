@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare._estimates import interval, whole_estimate
+from traintwice.compare._estimates import interval, p_of_no_change, whole_estimate
 from traintwice.compare._results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Metric
@@ -17,7 +17,6 @@ from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition
 from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Predictions
-from traintwice.statistics._significance import p_of_zero
 from traintwice.types import Estimate
 
 LOSSES: tuple[Metric, ...] = (metrics.log_loss, metrics.brier, metrics.calibration_error)
@@ -105,7 +104,7 @@ class PairMeasures:
             if d.scale != "none":
                 change = interval(both.difference(), level=self.level)
             if not math.isnan(change.standard_error):
-                p_value = p_of_zero(change.value, change.standard_error**2, max((change.units or 2) - 1, 1))
+                p_value = p_of_no_change(change)
             found.append(Quality(name, d.title, d.unit, old, new, change, p_value, higher_is_better(name)))
         return tuple(found)
 

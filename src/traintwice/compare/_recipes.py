@@ -12,7 +12,7 @@ from traintwice._formatting import points
 from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import Difference, gap, interval
-from traintwice.compare._options import check_level, distinct
+from traintwice.compare._inputs import check_level, distinct
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from traintwice.compare._changed_rows import name_of
-from traintwice.compare._estimates import interval
-from traintwice.compare._expressions import Expression, RowValues
-from traintwice.compare._floor import Pairs
-from traintwice.compare._slice_types import PREDICTED, Slice, SliceTest
-from traintwice.compare._tally import ACCURACY, BETWEEN, ONE, RECALL, Axis, Ratio, Tally
+from traintwice.compare._estimates import interval, p_of_no_change
+from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, RECALL, Expression, Ratio, RowValues, changed
+from traintwice.compare._floor import Pairs, pair_quantities
+from traintwice.compare._parts import PREDICTED, Slice, SliceTest
+from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import Summary, to_numpy
@@ -32,36 +32,24 @@ CHURN, NEGATIVE = BETWEEN[0], BETWEEN[1]
 
 
 def change_estimate(
-    ratio: Ratio, tally: Tally, g: int, level: float, lost: str, won: str, summary: Summary, *, mid: bool = False
+    ratio: Ratio, tally: Tally, g: int, level: float, summary: Summary, *, mid: bool = False
 ) -> tuple[Estimate, float]:
     """The change of a share of a group from old to new, and its p-value of no change.
 
-    Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p; else the cluster-robust
-    variance with t.
-
-    Args:
-        lost, won: names of the quantities of rows that became wrong, and right.
-        mid: McNemar's mid-p, for slices.
+    Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p (with ``mid`` its mid-p, for
+    slices); else the cluster-robust variance with t.
     """
-    worse, better = (float(tally.total(name)[g]) for name in (lost, won))
-    found = interval(replace(summary, rows=np.full(2, summary.value)), level=level)
-    if tally.clustered or tally.weighted:
-        freedom = max((summary.units or 2) - 1, 1)
-        if worse == better == 0 and summary.units:
-            low, high = change_of_share(0, 0, summary.units, level)
-            return replace(found, low=low, high=high), 1.0
-        return found, p_of_zero(summary.value, summary.example_variance, freedom)
-    low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
-    return replace(found, low=low, high=high), mcnemar(round(worse), round(better), mid=mid)
-
-
-@dataclass
-class SliceOptions:
-    """Options of slices: the least rows of one, the level of intervals, names of the classes."""
-
-    min_support: int
-    level: float
-    class_names: Sequence[str] | None
+    found = interval(summary, level=level)
+    if ratio.flips is None:
+        return found, p_of_no_change(found)
+    worse, better = (float(tally.total(name)[g]) for name in ratio.flips)
+    if not (tally.clustered or tally.weighted):
+        low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
+        return replace(found, low=low, high=high), mcnemar(round(worse), round(better), mid=mid)
+    if worse == better == 0 and summary.units:
+        low, high = change_of_share(0, 0, summary.units, level)
+        return replace(found, low=low, high=high), 1.0
+    return found, p_of_no_change(found)
 
 
 class Slices:
@@ -70,7 +58,7 @@ class Slices:
     Args:
         columns: the group columns.
         quantities: of an old and a new model, see `base_quantities`.
-        pairs: of models, where there are retrains, and whether each pair changes a row.
+        pairs: of models, where there are retrains.
         which: further measures wanted for every slice.
         clustered: units are clusters.
         predicted: also slices by predicted class.
@@ -80,7 +68,7 @@ class Slices:
         self,
         columns: Sequence[str],
         quantities: Mapping[str, Expression],
-        pairs: tuple[Pairs, Mapping[str, Expression]] | None,
+        pairs: Pairs | None,
         which: Sequence[Metric],
         *,
         clustered: bool,
@@ -95,9 +83,11 @@ class Slices:
             values = rows.block.votes[0] if name == PREDICTED else rows.block.groups[name]
             column.add(rows, column.axis.codes(to_numpy(values)))
 
-    def result(self, options: SliceOptions) -> tuple[dict[str, tuple[Slice, ...]], int]:
+    def result(
+        self, min_support: int, level: float, class_names: Sequence[str] | None
+    ) -> tuple[dict[str, tuple[Slice, ...]], int]:
         """Slices of at least ``min_support`` rows by column, significant ones first by size of effect; how many have fewer rows."""
-        found = {name: list(column.slices(name, options)) for name, column in self.columns.items()}
+        found = {name: list(column.slices(name, min_support, level, class_names)) for name, column in self.columns.items()}
         few = sum(len(column.axis.numbers) - len(found[name]) for name, column in self.columns.items())
         return with_q_values(found), few
 
@@ -123,14 +113,14 @@ class _Column:
     def __init__(
         self,
         quantities: Mapping[str, Expression],
-        pairs: tuple[Pairs, Mapping[str, Expression]] | None,
+        pairs: Pairs | None,
         which: Sequence[Metric],
         *,
         clustered: bool,
     ) -> None:
         self.axis = Axis()
         self.base = Tally(quantities, clustered=clustered)
-        self.pairs = None if pairs is None else (pairs[0], Tally(pairs[1], clustered=clustered))
+        self.pairs = None if pairs is None else (pairs, Tally(pair_quantities(pairs, changed), clustered=clustered))
         self._which = {m.__name__: _summed(m, clustered=clustered) for m in which}
 
     def add(self, rows: RowValues, codes: np.ndarray) -> None:
@@ -143,8 +133,8 @@ class _Column:
             else:
                 accumulator.add(rows.block.models(0, 2), groups=codes)
 
-    def slices(self, name: str, options: SliceOptions) -> Iterator[Slice]:
-        t, level = self.base, options.level
+    def slices(self, name: str, min_support: int, level: float, class_names: Sequence[str] | None) -> Iterator[Slice]:
+        t = self.base
         if not len(t.rows):
             return
         total, per_slice = float(t.total(ONE).sum()), {r.name: t.summaries(r) for r in (CHURN, NEGATIVE, ACCURACY[2]) if t.has(r)}
@@ -154,7 +144,7 @@ class _Column:
         old_new = {of[0].name: [t.value(r) for r in of[:2]] for of in (ACCURACY, RECALL) if t.has(of[0])}
         spread = _Spread(t)
         for value, g in self.axis.numbers.items():
-            if t.rows[g] < options.min_support or not t.total(ONE)[g] > 0:
+            if t.rows[g] < min_support or not t.total(ONE)[g] > 0:
                 continue
             churn = interval(per_slice["churn"][g], level=level)
             floor = self._floor(g, level)
@@ -162,19 +152,15 @@ class _Column:
             tests = [SliceTest("churn", spread.rest(g) if floor is None else floor[0], churn.value, churn, p, 1.0)]
             accuracy = None
             if t.total("labelled")[g] > 0 and "accuracy" in old_new:
-                accuracy, p = change_estimate(ACCURACY[2], t, g, level, "lost", "won", per_slice["accuracy"][g], mid=True)
+                accuracy, p = change_estimate(ACCURACY[2], t, g, level, per_slice["accuracy"][g], mid=True)
             if accuracy is not None and name != PREDICTED:  # rows chosen by the old model's answer favour the old model
                 tests.append(SliceTest("accuracy", *_pair(old_new["accuracy"], g), accuracy, p, 1.0))
                 if recall is not None and t.total("positive")[g] > 0:
-                    change, p = change_estimate(RECALL[2], t, g, level, "hit_lost", "hit_won", recall[g], mid=True)
+                    change, p = change_estimate(RECALL[2], t, g, level, recall[g], mid=True)
                     tests.append(SliceTest("recall", *_pair(old_new["recall"], g), change, p, 1.0))
             yield Slice(
                 column=name,
-                value=name_of(int(str(value)), options.class_names)
-                if name == PREDICTED
-                else None
-                if value is None
-                else str(value),
+                value=name_of(int(str(value)), class_names) if name == PREDICTED else None if value is None else str(value),
                 rows=int(t.rows[g]),
                 share=float(t.total(ONE)[g] / total),
                 churn=churn,
@@ -200,7 +186,7 @@ class _Column:
         value = float(form @ counts)
         if abs(value) < 1e-12:  # equal counts, but for rounding
             value = 0.0
-        variance = float(tally.variance_of(np.concatenate([[-value / rows], form]))[g])
+        variance = float(tally.moments.variance(np.concatenate([[-value / rows], form]))[g])
         if pairs.retrains > 1:
             variance += float(np.var(counts[1 : 1 + pairs.retrains] / rows, ddof=1)) * (1 + 1 / pairs.retrains)
         summary = Summary(value, np.full(2, value), None, variance, int(rows), units=int(tally.moments.units[g]))

@@ -1,34 +1,42 @@
-"""The finish of a comparison of two models from sums that another engine made."""
+"""A comparison of two models from sums that another engine made, and the sums that DuckDB makes of very many rows."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare._collect import DiffAccumulator
-from traintwice.compare._estimates import interval
-from traintwice.compare._options import DiffOptions
+from traintwice.compare._collect import DiffAccumulator, DiffOptions
+from traintwice.compare._estimates import interval, p_of_no_change
+from traintwice.compare._expressions import ONE
 from traintwice.compare._pair_measures import PairMeasures, measured, unpaired_change
-from traintwice.compare._results import Measured, Quality
-from traintwice.compare._slice_types import PREDICTED
+from traintwice.compare._parts import PREDICTED
+from traintwice.compare._results import Quality
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Scale, Summary
 from traintwice.metrics._moments import Moments
+from traintwice.predictions import AlignedPredictions
 from traintwice.predictions._rows import Rows
-from traintwice.statistics._significance import p_of_zero
 from traintwice.types import Estimate
 
 UNCOUNTED = (
     *("brier", "calibration_error", "surrogate_churn", "delta_label", "relative_delta_1", "relative_delta_positive"),
     *("lemma_2", "tight_lemma_2", "confidence", "scores", "joint", "movement", "regressed", "largest_changes", "reviews"),
 )
+
+FROM_ROWS = 2_000_000
+"""Rows from which DuckDB makes the sums unless details are asked for."""
+
+NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--details) brings it"
+
+LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class GroupSums:
         rows, squares: number of rows, and Σ w².
         units: number of rows, or of clusters.
         linear, second: Σ w (1, u), and Σ a aᵀ over the units.
+        infinite: number of rows on which u is infinite, which the sums leave out.
     """
 
     value: Any
@@ -48,26 +57,6 @@ class GroupSums:
     units: float
     linear: np.ndarray
     second: np.ndarray
-
-
-@dataclass(frozen=True)
-class MeanSums:
-    """Sums for the mean of a number t over some rows, of weight w: Σ over rows, then Σ of products over units.
-
-    Attributes:
-        rows, units: numbers of rows and of units.
-        squares: Σ w² over rows.
-        infinite: number of rows on which t is infinite, which the sums leave out.
-    """
-
-    rows: float
-    units: float
-    w: float
-    t: float
-    ww: float
-    wt: float
-    tt: float
-    squares: float
     infinite: int = 0
 
 
@@ -76,11 +65,9 @@ class SummedDiff(DiffAccumulator):
 
     def __init__(self, source: Rows, options: DiffOptions, *, reason: str) -> None:
         super().__init__(source, replace(options, listed=0, temperature_matched=False))
-        self._level = options.level
         self.left_out |= dict.fromkeys(UNCOUNTED, reason)
-        self.confidence = self.scores = self.joint = self.movement = self.reviews = self.ranks = None
-        self.tolerances = Tally({})
-        self.measures = self.summed = _SummedMeasures(options.level, clustered=self.clustered)
+        self.parts = {} if self.flow is None else {"flow": self.flow}
+        self.measures, self.ranks = PairMeasures((), (), options.level, clustered=self.clustered, bounds=False), None
 
     def fill(self, source: Rows) -> None:
         """Take the sums.
@@ -91,15 +78,15 @@ class SummedDiff(DiffAccumulator):
         if not self.rows:
             raise BadInput("no rows are left to compare")
         self._take(self.base)
-        for threshold, tally in self.decisions.tallies.items():
+        for threshold, tally in self.decisions.items():
             self._take(tally, threshold=threshold)
         for name, column in self.slices.columns.items() if self.slices is not None else ():
             self._take(column.base, "v0" if name == PREDICTED else f"g{source.groups.index(name)}", column.axis)
         if self.flow is not None:
-            counted = list(self.flow_counts())
-            self.flow.add(*(np.array([cell[j] for cell in counted], dtype=np.float64) for j in range(3)))
-        self.weight, self.squares = float(self.base.total("one").sum()), float(self.base.moments.squares.sum())
-        self.regressed_rows = self.count_regressed()
+            for old, new, rows in self.flow_counts():
+                self.flow.counts[old, new] += rows
+        self.weight, self.squares = float(self.base.total(ONE).sum()), float(self.base.moments.squares.sum())
+        self.regressed.seen = self.count_regressed()
 
     @abstractmethod
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterable[GroupSums]:
@@ -113,63 +100,147 @@ class SummedDiff(DiffAccumulator):
     def count_regressed(self) -> int:
         """Number of rows that only the old model has right."""
 
-    def add_means(self, total_variation: MeanSums, losses: tuple[MeanSums, MeanSums, MeanSums] | None) -> None:
+    def add_means(self, total_variation: GroupSums, losses: tuple[GroupSums, GroupSums, GroupSums] | None) -> None:
         """Take the sums of the soft measures.
 
         Args:
             losses: log loss of the old model, of the new one, and its change; None where it is left out.
         """
-        self.summed.found.append(measured(metrics.total_variation.definition, self._mean(total_variation, 2, "log", 1.0)))
+        self.further.append(measured(metrics.total_variation.definition, self._mean(total_variation, 2, "log", 1.0)))
         if losses is None:
             return
         old, new = (self._mean(loss, 1, "log", math.inf) for loss in losses[:2])
-        zeros = [loss.infinite for loss in losses[:2]]
         change = self._mean(losses[2], 2, "plain", math.inf)
-        p_value: float | None = p_of_zero(change.value, change.standard_error**2, (change.units or 2) - 1)
-        if any(zeros):
-            change, p_value = unpaired_change(old, new), None
+        p_value: float | None = p_of_no_change(change)
+        infinite = [(loss.infinite, name) for loss, name in zip(losses, ("old", "new"), strict=False) if loss.infinite]
         d = metrics.log_loss.definition
-        self.summed.losses.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
-        which = [
-            f"in {z:,.0f} row{'' if z == 1 else 's'} of the {name} model"
-            for name, z in zip(("old", "new"), zeros, strict=True)
-            if z
-        ]
-        if which:
-            self.summed.at[d.name] = " and ".join(which)
+        if infinite:
+            change, p_value = unpaired_change(old, new), None
+            where = [f"in {rows:,.0f} row{'' if rows == 1 else 's'} of the {name} model" for rows, name in infinite]
+            self.infinite[d.name] = " and ".join(where)
+        self.further_quality.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
 
     def _take(self, tally: Tally, by: str | None = None, axis: Axis | None = None, threshold: float | None = None) -> None:
         for found in self.group_sums(tally, by, threshold):
             group = 0 if axis is None else axis.numbers.setdefault(found.value, len(axis.numbers))
             tally.moments.add_sums(group, found.rows, found.units, found.linear, found.second, found.squares)
 
-    def _mean(self, s: MeanSums, models: int, scale: Scale, most: float) -> Estimate:
-        value, variance = math.inf if s.infinite else s.t / s.w, math.nan
+    def _mean(self, s: GroupSums, models: int, scale: Scale, most: float) -> Estimate:
+        """The mean of one number, given its sums over all rows."""
+        weight, total = s.linear.tolist()
+        value, variance = math.inf, math.nan
         if not s.infinite:
-            moments, second = Moments(1), np.array([[s.ww, s.wt], [s.wt, s.tt]])
-            moments.add_sums(0, s.rows, s.units, np.array([s.w, s.t]), second, s.squares)
-            variance = float(moments.variance(np.array([-value, 1.0]) / s.w)[0])
+            value, moments = total / weight, Moments(1)
+            moments.add_sums(0, s.rows, s.units, s.linear, s.second, s.squares)
+            variance = float(moments.variance(np.array([-value, 1.0]) / weight)[0])
         summary = Summary(
-            value, np.full(models, value), None, variance, round(s.rows), units=round(s.units),
-            effective=s.w**2 / s.squares, scale=scale, most=most,
+            value, np.full(models, value), None, variance, round(s.rows), units=round(s.units), effective=weight**2 / s.squares,
+            scale=scale, most=most,
         )  # fmt: skip
-        return interval(summary, level=self._level)
+        return interval(summary, level=self.options.level)
 
 
-class _SummedMeasures(PairMeasures):
-    """Measures whose sums another engine made."""
+def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptions, details: bool | None) -> bool:
+    """Whether DuckDB makes the sums: very many rows of two models, and nothing asked for that needs the rows."""
+    if details or rows.regression or rows.waive or options.pairs is not None or files.has_weights:
+        return False
+    if options.which or set(options.quality) - {metrics.log_loss} or options.whole or options.by_slice or options.top_k:
+        return False
+    if options.temperature_matched or rows.shown or (rows.has_probs and rows.classes != 2):
+        return False
+    return details is False or files.most_rows >= FROM_ROWS
 
-    def __init__(self, level: float, *, clustered: bool) -> None:
-        super().__init__((), (), level, clustered=clustered, bounds=False)
-        self.found: list[Measured] = []
-        self.losses: list[Quality] = []
-        self.at: dict[str, str] = {}
 
-    def measures(self) -> tuple[Measured, ...]:
-        return tuple(self.found)
+class DiffSQL(SummedDiff):
+    """The sums of `DiffAccumulator` from DuckDB.
 
-    def quality(self) -> tuple[Quality, ...]:
-        return tuple(self.losses)
+    DuckDB makes one table of cells in the pass that matches the rows: counts of rows, and sums of scores and losses, by old class, new
+    class, label, groups and cluster. Everything else are queries over the cells.
+    """
 
-    def infinite(self, *, name_rows: bool) -> dict[str, str]:
-        return dict(self.at)
+    def __init__(self, source: Rows, files: AlignedPredictions, options: DiffOptions) -> None:
+        super().__init__(source, options, reason=NOT_COUNTED)
+        self._files = files
+        self._cells = files.cells(*self._wanted(options))
+        self.rows = files.alignment.rows
+        self.fill(source)
+        if not self.binary:
+            self.left_out |= dict.fromkeys(("log_loss", "total_variation"), "needs probabilities")
+            return
+        losses = None
+        if not files.alignment.labelled:
+            self.left_out["log_loss"] = "needs labels"
+        elif metrics.log_loss not in options.quality:
+            self.left_out["log_loss"] = LOGARITHMS
+        else:
+            losses = (self._sums("l0", "l00", "zero0"), self._sums("l1", "l11", "zero1"), self._sums("gain", "gain2"))
+        self.add_means(self._sums("tv", "tv2"), losses)
+
+    def copies(self) -> list[list[int]]:
+        """The two models, where no prediction differs."""
+        if not self.binary:
+            return [] if self.base.total("changed").sum() else [[0, 1]]
+        ((moved,),) = (record.values() for record in self._query("SELECT sum(tv) AS moved FROM {cells}"))
+        return [] if moved else [[0, 1]]
+
+    def _wanted(self, options: DiffOptions) -> tuple[dict[str, str], dict[str, str], list[Mapping[str, str]]]:
+        """The keys and sums of the cells, and what is computed for them first."""
+        keys = ["v0", "v1", "y", *(f"g{j}" for j in range(len(self._files.groups))), *(["c"] if self.clustered else [])]
+        cells = {key: key for key in keys}
+        for m in (0, 1) if self.decisions else ():  # in place of a score: the highest threshold that it reaches
+            reached = ", ".join(f"CASE WHEN p{m}_1 >= {t!r} THEN {t!r} ELSE -1.0 END" for t in self.decisions)
+            cells[f"p{m}_1"] = f"greatest({reached})"
+        if not self.binary:
+            return cells, {}, []
+        sums = {"tv": "abs(d)", "tv2": "d * d"}
+        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"}]
+        if self._files.has_labels and metrics.log_loss in options.quality:
+            steps += [{f"q{m}": f"CAST(y AS DOUBLE) * p{m}_1 + (1 - CAST(y AS DOUBLE)) * p{m}_0" for m in (0, 1)}]
+            steps += [{f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}]
+            sums |= {"l0": "l0", "l1": "l1", "l00": "l0 * l0", "l11": "l1 * l1", "gain": "l1 - l0"}
+            sums |= {"gain2": "(l1 - l0) * (l1 - l0)", "zero0": "q0 = 0", "zero1": "q1 = 0"}
+        return cells, sums, steps
+
+    def _query(self, sql: str) -> list[dict[str, Any]]:
+        return self._files.query(sql.replace("{cells}", self._cells))
+
+    def flow_counts(self) -> list[tuple[int, int, int]]:
+        """Old class, new class, number of rows."""
+        counted = self._query("SELECT v0, v1, sum(rows) AS n FROM {cells} GROUP BY ALL")
+        return [(int(cell["v0"]), int(cell["v1"]), int(cell["n"])) for cell in counted]
+
+    def count_regressed(self) -> int:
+        """Number of rows that only the old model has right."""
+        return round(float(self.base.total("lost").sum()))
+
+    def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
+        """Sums of the quantities in every group, and of their products over units: rows, or clusters."""
+        key = by or "NULL"
+        values = ["1::DOUBLE", *(f"CAST({q.sql} AS DOUBLE)" for q in tally.quantities.values())]
+        if self.clustered:
+            of_units = ", ".join(f"sum(rows * {value}) AS q{i}" for i, value in enumerate(values))
+            units = f"SELECT {key} AS g, 1 AS k, {of_units} FROM {{cells}} GROUP BY c, g"
+        else:
+            each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
+            units = f"SELECT {key} AS g, rows AS k, {each} FROM {{cells}}"
+        pairs = list(combinations_with_replacement(range(len(values)), 2))
+        linear = ", ".join(f"sum(k * q{i}) AS t{i}" for i in range(len(values)))
+        products = ", ".join(f"sum(k * q{i} * q{j}) AS s{i}_{j}" for i, j in pairs)
+        for record in self._query(f"SELECT g, sum(k) AS units, {linear}, {products} FROM ({units}) GROUP BY g ORDER BY g"):
+            totals, second = np.array([record[f"t{i}"] for i in range(len(values))]), np.zeros((len(values), len(values)))
+            for i, j in pairs:
+                second[i, j] = second[j, i] = record[f"s{i}_{j}"]
+            yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)
+
+    def _sums(self, total: str, squares: str, zeros: str = "0") -> GroupSums:
+        """Sums for a mean over the rows (those with a label, for a loss); two columns of the cells have sums of values and squares."""
+        rows = f"FROM {{cells}} WHERE {'TRUE' if total == 'tv' else 'y IS NOT NULL'}"
+        units = f"SELECT 1 AS k, sum(rows) AS n, sum({total}) AS t, sum({zeros}) AS z {rows} GROUP BY c"
+        sums = "sum(k) AS units, sum(n) AS n, fsum(t) AS t, sum(n * n) AS nn, fsum(n * t) AS nt, fsum(t * t) AS tt"
+        if not self.clustered:
+            units = f"SELECT rows AS n, {total} AS t, {squares} AS tt, {zeros} AS z {rows}"
+            sums = "sum(n) AS units, sum(n) AS n, fsum(t) AS t, sum(n) AS nn, fsum(t) AS nt, fsum(tt) AS tt"
+        (found,) = self._query(f"SELECT {sums}, sum(z) AS z FROM ({units})")
+        s = {name: float(value) for name, value in found.items()}
+        second = np.array([[s["nn"], s["nt"]], [s["nt"], s["tt"]]])
+        return GroupSums(None, s["n"], s["n"], s["units"], np.array([s["n"], s["t"]]), second, int(s["z"]))

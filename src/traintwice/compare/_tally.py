@@ -1,29 +1,15 @@
-"""Counts of rows by kind, and the measures that follow from these counts, for all rows and by group."""
+"""Sums of quantities over rows, for all rows and by group."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from traintwice.compare._expressions import (
-    Expression,
-    RowValues,
-    changed,
-    labelled,
-    lost,
-    positive,
-    predicts_positive,
-    right,
-)
-from traintwice.compare._pattern_counts import PatternCounts
-from traintwice.metrics._definition import Scale, Summary, Unit
-from traintwice.metrics._means import weights_of
+from traintwice.compare._expressions import ERRORS, LABELLED, ONE, RIGHTS, Expression, Form, Ratio, RowValues
+from traintwice.metrics._definition import Summary
 from traintwice.metrics._moments import Moments
-
-ONE = "one"
-"""The quantity that is 1 on every row."""
 
 MOST_BITS, MOST_CELLS = 14, 1 << 20
 """So many truth values, and so many cells of groups and truth values, are counted as whole numbers before they become sums."""
@@ -31,114 +17,11 @@ MOST_BITS, MOST_CELLS = 14, 1 << 20
 TINY = 1e-12
 """A share below this is what rounding leaves of none."""
 
-Form = Mapping[str, float]
-"""A linear form of the sums of quantities, by name."""
+MOST_EMPTY = 8
+"""Counts are made in a table, without sorting, where it has at most so many places for each row."""
 
-
-@dataclass(frozen=True)
-class Ratio:
-    """A measure that is one linear form of sums divided by another, or the difference of two such quotients.
-
-    Attributes:
-        name, title, unit, scale: as in `traintwice.metrics.Definition`.
-        top, bottom: the quotient.
-        less: a second quotient that is subtracted; None where there is none.
-        share: it is a share of rows.
-        models: how many models it is about.
-        limit: the largest value; None means 1 for a fraction, and none for a number.
-    """
-
-    name: str
-    title: str
-    top: Form
-    bottom: Form
-    less: tuple[Form, Form] | None = None
-    unit: Unit = "fraction"
-    scale: Scale = "log"
-    share: bool = True
-    models: int = 2
-    limit: float | None = None
-
-    @property
-    def most(self) -> float:
-        """The largest value that the measure may have."""
-        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else np.inf
-
-    @property
-    def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
-        """Each quotient with its sign."""
-        return ((1.0, self.top, self.bottom), *(((-1.0, *self.less),) if self.less else ()))
-
-
-def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expression]:
-    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/concepts/definitions.md, "Measures".
-
-    Args:
-        binary: also rows of the positive class.
-        graded: rows have scores between 0 and 1, and are not right or wrong.
-    """
-    found = {
-        "changed": changed(0, 1),
-        "labelled": labelled(),
-        "changed_labelled": changed(0, 1) & labelled(),
-        "lost": lost(0, 1),
-        "won": lost(1, 0),
-    }
-    if not graded:
-        found |= {"right_0": right(0), "right_1": right(1)}
-    if binary:
-        found |= {"positive": positive(), "hit_0": positive() & right(0), "hit_1": positive() & right(1)}
-        found |= {"hit_lost": positive() & lost(0, 1), "hit_won": positive() & lost(1, 0)}
-        found |= {f"said_{m}": predicts_positive(m) & labelled() for m in (0, 1)}
-    return found
-
-
-_LOST, _WON, _EITHER = {"lost": 1.0}, {"won": 1.0}, {"lost": 1.0, "won": 1.0}
-_LABELLED = {"labelled": 1.0}
-_RIGHTS, _ERRORS = {"right_0": 1.0, "right_1": 1.0}, {"labelled": 2.0, "right_0": -1.0, "right_1": -1.0}
-
-BETWEEN: tuple[Ratio, ...] = (
-    Ratio("churn", "churn", {"changed": 1.0}, {ONE: 1.0}),
-    Ratio("negative_flips", "negative flips", _LOST, _LABELLED),
-    Ratio("positive_flips", "positive flips", _WON, _LABELLED),
-    Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, _LABELLED),
-    Ratio("win_loss_ratio", "wins / losses", _WON, _LOST, unit="number", share=False),
-    Ratio(
-        "churn_to_error",
-        "churn / error",
-        {"changed_labelled": 2.0},
-        _ERRORS,
-        unit="number",
-        scale="logit",
-        share=False,
-        limit=2.0,
-    ),
-    Ratio("churn_correct", "churn correct", _EITHER, _RIGHTS),
-    Ratio(
-        "churn_incorrect",
-        "churn incorrect",
-        {"changed_labelled": 2.0, "lost": -1.0, "won": -1.0},
-        _ERRORS,
-        scale="logit",
-    ),
-)
-"""Measures between the old and the new model that follow from the counts; titles as in `traintwice.metrics`."""
-
-
-def _of_each(name: str, title: str, top: str, bottom: str) -> tuple[Ratio, Ratio, Ratio]:
-    """A share of each model (names with {} for the model), and its change from old to new."""
-
-    def quotient(m: int) -> tuple[Form, Form]:
-        return {top.format(m): 1.0}, {bottom.format(m): 1.0}
-
-    old, new = (Ratio(name, title, *quotient(m), scale="logit", models=1) for m in (0, 1))
-    change = Ratio(name, title, *quotient(1), quotient(0), scale="plain", share=False)
-    return old, new, change
-
-
-ACCURACY = _of_each("accuracy", "accuracy", "right_{}", "labelled")
-RECALL = _of_each("recall", "recall", "hit_{}", "positive")
-PRECISION = _of_each("precision", "precision", "hit_{}", "said_{}")
+CHUNK = 1 << 20
+"""Places of a table of clusters and patterns that is multiplied with itself at once."""
 
 
 class Tally:
@@ -152,64 +35,81 @@ class Tally:
     def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
         self.quantities = {name: q for name, q in quantities.items() if q is not None}
         self.clustered = clustered
-        self.moments = Moments(len(quantities), clustered=clustered, centred=False)
+        self._moments = Moments(len(quantities), clustered=clustered, centred=False)
         self._place = {name: i for i, name in enumerate([ONE, *quantities])}
-        self._bits = (
-            bool(self.quantities) and all(q.is_truth for q in self.quantities.values()) and len(self.quantities) <= MOST_BITS
-        )
+        truths = [q.is_truth for q in self.quantities.values()]
+        self._countable = 0 < len(truths) <= MOST_BITS and all(truths)
         self._cells = np.zeros(0, dtype=np.int64)
-        self._patterns = PatternCounts(len(self.quantities))
+        self._patterns = PatternCounts(len(truths))
 
-    def add(self, rows: RowValues, *, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> None:
-        """Add rows: the number of each row's group, and the number of rows that each row represents.
-
-        Either all rows have weights, or none has.
-        """
+    def add(self, rows: RowValues, *, groups: np.ndarray | None = None) -> None:
+        """Add rows, with the number of each row's group. Either all rows have weights, or none has."""
         values = [rows(q) for q in self.quantities.values()]
-        weights = weights_of(rows.block)
         clusters = rows.block.clusters if self.clustered else None
-        if self._bits and weights is None and counts is None:
+        if self._countable and rows.weights is None:
+            codes = _codes(values)
             if self.clustered:
-                self._patterns.add(_codes(values), groups, clusters)
+                self._patterns.add(codes, groups, clusters)
                 return
-            if self._count(values, groups):
+            size = (1 if groups is None else int(groups.max(initial=0)) + 1) << len(values)
+            if size <= MOST_CELLS:
+                cells = codes if groups is None else codes | groups.astype(np.int64) << len(values)
+                counted = np.bincount(cells, minlength=max(size, len(self._cells)))
+                counted[: len(self._cells)] += self._cells
+                self._cells = counted
                 return
-        self.put(values, weights, counts=counts, groups=groups, clusters=clusters)
+        self.put(values, rows.weights, groups=groups, clusters=clusters)
 
     def put(
         self,
         values: Sequence[np.ndarray],
         weights: np.ndarray | None,
         *,
-        counts: np.ndarray | None = None,
         groups: np.ndarray | None = None,
         clusters: np.ndarray | None = None,
     ) -> None:
         """Add rows by their quantities, in the order of the names; see `Moments.add`."""
-        self.moments.add(
-            np.stack([v.astype(np.float64) for v in values]), weights, counts=counts, groups=groups, clusters=clusters
-        )
+        self._moments.add(np.stack([v.astype(np.float64) for v in values]), weights, groups=groups, clusters=clusters)
 
     def has(self, ratio: Ratio) -> bool:
         """Whether the quantities of a measure are summed."""
         return all(name in self._place for _, *forms in ratio.quotients for form in forms for name in form)
 
-    def total(self, form: Form | str) -> np.ndarray:
-        """The sum of a linear form of quantities, by group."""
-        self._settle()
-        return self.moments.linear(self.vector({form: 1.0} if isinstance(form, str) else form))
+    @property
+    def moments(self) -> Moments:
+        """The sums of all rows added."""
+        if self._patterns.changed:
+            self._moments = Moments(self._moments.quantities, clustered=True, centred=False)
+            for group, rows, units, linear, second in self._patterns.sums():
+                self._moments.add_sums(group, rows, units, linear, second, rows)
+        filled = np.flatnonzero(self._cells)
+        if len(filled):
+            bits = len(self.quantities)
+            values = (filled[None, :] >> np.arange(bits)[:, None]) & 1
+            self._moments.add(values.astype(np.float64), counts=self._cells[filled].astype(np.float64), groups=filled >> bits)
+            self._cells = np.zeros(0, dtype=np.int64)
+        return self._moments
 
     @property
     def rows(self) -> np.ndarray:
         """Number of rows, by group."""
-        self._settle()
         return self.moments.rows
 
     @property
     def weighted(self) -> bool:
         """Whether rows have weights that differ from 1."""
-        self._settle()
         return bool((self.moments.squares != self.moments.rows).any())
+
+    def vector(self, form: Form) -> np.ndarray:
+        """The coefficients of a linear form, in the order of the sums."""
+        found = np.zeros(len(self._place))
+        for name, coefficient in form.items():
+            found[self._place[name]] = coefficient
+        return found
+
+    def total(self, form: Form | str) -> np.ndarray:
+        """The sum of a linear form of quantities, by group."""
+        return self.moments.linear(self.vector({form: 1.0} if isinstance(form, str) else form))
 
     def value(self, ratio: Ratio) -> np.ndarray:
         """The measure, by group; nan where its denominator is zero."""
@@ -218,7 +118,7 @@ class Tally:
 
     def variance(self, ratio: Ratio) -> np.ndarray:
         """The example part of its variance, by group."""
-        gradient = np.zeros((self.moments.quantities + 1, len(self.rows)))
+        gradient = np.zeros((len(self._place), len(self.rows)))
         with np.errstate(invalid="ignore", divide="ignore"):
             for sign, top, bottom in ratio.quotients:
                 below = _nonzero(self.total(bottom))
@@ -226,22 +126,17 @@ class Tally:
                 gradient += sign * (self.vector(top)[:, None] - quotient * self.vector(bottom)[:, None]) / below
         return self.moments.variance(np.nan_to_num(gradient))
 
-    def variance_of(self, form: np.ndarray) -> np.ndarray:
-        """The example part of the variance of a linear form of the sums, by group; see `Moments.variance`."""
-        self._settle()
-        return self.moments.variance(form)
-
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
         if ratio.share:
             none = np.abs(values) < TINY
             values, variances = np.where(none, 0.0, values), np.where(none & ~np.isnan(variances), 0.0, variances)
-        pooled = 2.0 if ratio.bottom in (_RIGHTS, _ERRORS) else 1.0
+        pooled = 2.0 if ratio.bottom in (RIGHTS, ERRORS) else 1.0
         share = np.minimum(self.total(ratio.bottom) / np.maximum(self.total(ONE), 1e-300) / pooled, 1.0)
         effective = self.total(ONE) ** 2 / np.maximum(self.moments.squares, 1e-300)
         # A measure of labelled rows is one of those rows alone: they are its examples, and its denominator is all of them.
-        of_labelled = ratio.bottom == _LABELLED
+        of_labelled = ratio.bottom == LABELLED
         rows = self.rows * share if of_labelled else self.rows
         return [
             Summary(
@@ -260,41 +155,6 @@ class Tally:
             )
             for g in range(len(values))
         ]
-
-    def vector(self, form: Form) -> np.ndarray:
-        """The coefficients of a linear form, in the order of the sums."""
-        found = np.zeros(len(self._place))
-        for name, coefficient in form.items():
-            found[self._place[name]] = coefficient
-        return found
-
-    def _count(self, values: Sequence[np.ndarray], groups: np.ndarray | None) -> bool:
-        """Count the rows of each combination of truth values in each group; False where there are too many of them."""
-        bits = len(values)
-        size = (1 if groups is None else int(groups.max(initial=0)) + 1) << bits
-        if size > MOST_CELLS:
-            return False
-        code = _codes(values).astype(np.int64)
-        if groups is not None:
-            code |= groups.astype(np.int64) << bits
-        counted = np.bincount(code, minlength=max(size, len(self._cells)))
-        counted[: len(self._cells)] += self._cells
-        self._cells = counted
-        return True
-
-    def _settle(self) -> None:
-        """Bring the sums up to date with the cells and patterns counted."""
-        if self._patterns.changed:
-            self.moments = Moments(self.moments.quantities, clustered=True, centred=False)
-            for group, rows, units, linear, second in self._patterns.sums():
-                self.moments.add_sums(group, rows, units, linear, second, rows)
-        filled = np.flatnonzero(self._cells)
-        if not len(filled):
-            return
-        bits = len(self.quantities)
-        values = (filled[None, :] >> np.arange(bits)[:, None]) & 1
-        self.moments.add(values.astype(np.float64), counts=self._cells[filled].astype(np.float64), groups=filled >> bits)
-        self._cells = np.zeros(0, dtype=np.int64)
 
 
 @dataclass
@@ -325,3 +185,75 @@ def _codes(values: Sequence[np.ndarray]) -> np.ndarray:
 
 def _nonzero(values: np.ndarray) -> np.ndarray:
     return np.where(values > 0, values, np.nan)
+
+
+class PatternCounts:
+    """Counts of rows by group, cluster and pattern of truth values; memory grows with these combinations, not with rows.
+
+    All sums of truth values over clusters, and of their products, follow from these counts. There are few patterns, so this is much
+    faster than summing every quantity by cluster.
+
+    Args:
+        bits: number of truth values.
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        none = np.zeros(0, dtype=np.int64)
+        self._counted = (none, none, none, none)
+        self._pending: list[tuple[np.ndarray, ...]] = []
+        self.changed = False
+
+    def add(self, codes: np.ndarray, groups: np.ndarray | None, clusters: np.ndarray | None) -> None:
+        """Add rows by their pattern (bit i: truth value i), the number of their group and of their cluster."""
+        none = np.zeros(len(codes), dtype=np.int32)
+        of_rows = [none if a is None else np.asarray(a).astype(np.int32) for a in (groups, clusters)]
+        self._pending.append((*of_rows, codes, np.ones(len(codes), dtype=np.int8)))
+        self.changed = True
+        if sum(len(p[0]) for p in self._pending) > 4 * len(self._counted[0]) + (1 << 18):
+            self._count()
+
+    def sums(self) -> Iterator[tuple[int, float, int, np.ndarray, np.ndarray]]:
+        """Each group: rows, clusters, Σ (1, u) and Σ_g a_g a_gᵀ, with u the truth values and a_g the sum of (1, u) over a cluster."""
+        self._count()
+        self.changed = False
+        groups, clusters, codes, counts = self._counted
+        patterns, column = np.unique(codes, return_inverse=True)
+        x = np.concatenate([np.ones((1, len(patterns))), (patterns[None, :] >> np.arange(self._bits)[:, None]) & 1])
+        fresh = (np.diff(groups, prepend=-1) != 0) | (np.diff(clusters, prepend=-1) != 0)
+        unit = np.cumsum(fresh) - 1
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        many = max(CHUNK // max(len(patterns), 1), 1)
+        for start, stop in zip(starts, [*starts[1:], len(groups)], strict=True):
+            of_pattern = np.bincount(column[start:stop], counts[start:stop], len(patterns))
+            products = np.zeros((len(patterns), len(patterns)))
+            first, last = unit[start], unit[stop - 1] + 1
+            for low in range(first, last, many):
+                a, b = np.searchsorted(unit[start:stop], (low, low + many)) + start
+                table = np.zeros((min(low + many, last) - low, len(patterns)))
+                table[unit[a:b] - low, column[a:b]] = counts[a:b]
+                products += np.einsum("up,uq->pq", table, table)  # not a product of BLAS, whose threads cost more than it takes
+            yield int(groups[start]), float(of_pattern.sum()), int(last - first), x @ of_pattern, x @ products @ x.T
+
+    def _count(self) -> None:
+        if not self._pending:
+            return
+        groups, clusters, codes, counts = (
+            np.concatenate(parts).astype(np.int64) for parts in zip(self._counted, *self._pending, strict=True)
+        )
+        self._pending = []
+        patterns = np.flatnonzero(np.bincount(codes, minlength=1 << self._bits))
+        place = np.zeros(1 << self._bits, dtype=np.int64)
+        place[patterns] = np.arange(len(patterns))
+        width = int(clusters.max(initial=-1)) + 1
+        cell = (groups * width + clusters) * len(patterns) + place[codes]
+        cells = width * (int(groups.max(initial=-1)) + 1) * len(patterns)
+        if cells > MOST_EMPTY * len(cell):
+            filled, inverse = np.unique(cell, return_inverse=True)
+            found = np.bincount(inverse, counts, len(filled))
+        else:
+            found = np.bincount(cell, counts, cells)
+            filled = np.flatnonzero(found)
+            found = found[filled]
+        of_unit = filled // len(patterns)
+        self._counted = (of_unit // width, of_unit % width, patterns[filled % len(patterns)], found.astype(np.int64))

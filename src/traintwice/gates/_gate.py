@@ -15,11 +15,11 @@ from traintwice._formatting import between, limits_in_words, value_of
 from traintwice._typed import check_arguments, typed
 from traintwice.compare import _ledger as ledger_lines
 from traintwice.compare._diff import diff
+from traintwice.compare._inputs import named, with_groups
 from traintwice.compare._ledger import LAST
 from traintwice.compare._ledger_floor import opened_for
-from traintwice.compare._options import named, with_groups
+from traintwice.compare._parts import PREDICTED, Slice
 from traintwice.compare._results import Diff
-from traintwice.compare._slice_types import PREDICTED, Slice
 from traintwice.errors import BadInput, unknown
 from traintwice.gates._gate_file import read_gate
 from traintwice.gates._gate_types import Budget, Check, GateResult, Outcome, Rule

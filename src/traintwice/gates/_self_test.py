@@ -12,9 +12,8 @@ import numpy as np
 
 from traintwice._typed import typed
 from traintwice.compare._floor import LEAST
-from traintwice.compare._options import with_groups
-from traintwice.compare._replicas import open_replicas
-from traintwice.compare._slice_types import PREDICTED
+from traintwice.compare._inputs import open_replicas, with_groups
+from traintwice.compare._parts import PREDICTED
 from traintwice.errors import BadInput
 from traintwice.gates._gate import gate, in_words
 from traintwice.gates._gate_types import EXIT_STATUS, Budget, Outcome, SelfTest

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare._estimates import interval
-from traintwice.compare._options import named
+from traintwice.compare._inputs import named
 from traintwice.errors import BadInput, require
 from traintwice.metrics import Accumulator, Metric
 from traintwice.types import Estimate

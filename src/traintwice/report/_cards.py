@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from traintwice._formatting import change, value_of, visible, with_interval
-from traintwice.compare._answer_types import Answer
 from traintwice.compare._estimates import Difference
 from traintwice.compare._ledger import Launch
+from traintwice.compare._parts import Answer
 from traintwice.compare._results import Diff
 from traintwice.tables._gate import CONCERNS
 

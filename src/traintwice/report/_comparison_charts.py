@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from traintwice._formatting import cut, visible
-from traintwice.compare._change_types import Joint
+from traintwice.compare._parts import Joint
 from traintwice.compare._results import Diff
 from traintwice.report._style import PALETTE, QUIET, Figure, finish
 

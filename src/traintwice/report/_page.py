@@ -6,7 +6,7 @@ from traintwice import metrics
 from traintwice._formatting import decimals_for, with_interval
 from traintwice._versions import made_by
 from traintwice.compare import Against, interval
-from traintwice.compare._answer_types import Concern
+from traintwice.compare._parts import Concern
 from traintwice.report import _facts as facts
 from traintwice.report._accuracy_churn import accuracy_churn, accuracy_churn_of_many
 from traintwice.report._cards import Card

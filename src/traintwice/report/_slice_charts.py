@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 
 from traintwice._formatting import cut
+from traintwice.compare._parts import Slice
 from traintwice.compare._results import Diff
-from traintwice.compare._slice_types import Slice
 from traintwice.report._comparison_charts import BLUE, MOST_NAME, ORANGE, unique
 from traintwice.report._style import INK, QUIET, Figure, finish
 from traintwice.tables._words import findings, slice_name

@@ -11,12 +11,13 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
+from traintwice.compare._collect import DiffOptions
 from traintwice.compare._diff_result import result_of
 from traintwice.compare._expressions import RowValues
 from traintwice.compare._floor import MARGIN
-from traintwice.compare._options import DiffOptions, check_level
+from traintwice.compare._inputs import check_level
 from traintwice.compare._results import Diff
-from traintwice.compare._summed import GroupSums, MeanSums, SummedDiff
+from traintwice.compare._summed import GroupSums, SummedDiff
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.gates._gate import check_budgets, checked, metric_of_slice
@@ -263,13 +264,13 @@ class DiffOfSums(SummedDiff):
         kind, part, name, value, state, other = (*key, *[""] * (6 - len(key)))
         return self._sums.lines.get((kind, part, name, value, state, other), (0, 0.0, 0.0))
 
-    def _mean_sums(self, name: str) -> MeanSums:
+    def _mean_sums(self, name: str) -> GroupSums:
         n, w, squares = self._line("sum", "mean", name, "", "weight")
         t = self._line("sum", "mean", name, "", "value")[1]
         ww, wt, tt = (self._line("product", "mean", name, "", a, b)[1] for a, b in _PRODUCTS)
         units = self._line("units", "mean", name)[0] if self.clustered else n
         infinite = self._line("infinite", "mean", name)[0]
-        return MeanSums(n, units, w, t, ww, wt, tt, squares, infinite)
+        return GroupSums(None, n, squares, units, np.array([w, t]), np.array([[ww, wt], [wt, tt]]), infinite)
 
 
 _PRODUCTS = (("weight", "weight"), ("weight", "value"), ("value", "value"))

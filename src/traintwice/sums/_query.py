@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from traintwice._typed import typed
-from traintwice.compare._operating import check_thresholds
+from traintwice.compare._inputs import check_thresholds
 from traintwice.errors import BadInput, require, unknown
 from traintwice.predictions._session import literal
 from traintwice.sums._format import COLUMNS, VERSION, Description, Kind

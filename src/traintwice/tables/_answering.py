@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from traintwice._formatting import value_of
-from traintwice.compare._selective import SelectiveAgreement, SelectiveEnsemble
-from traintwice.compare._updating import PredictionUpdate
+from traintwice.compare._answering import PredictionUpdate, SelectiveAgreement, SelectiveEnsemble
 from traintwice.tables._sheet import Sheet
 from traintwice.tables._table import Column, Row, Table
 from traintwice.types import Estimate

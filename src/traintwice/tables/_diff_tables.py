@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from traintwice._formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
-from traintwice.compare._change_types import ChangedRow
+from traintwice.compare._parts import ChangedRow, Slice
 from traintwice.compare._results import Diff
-from traintwice.compare._slice_types import Slice
 from traintwice.metrics import ALL
 from traintwice.tables._table import Cell, Column, Row, Table
 from traintwice.tables._words import findings, plain_title, slice_name

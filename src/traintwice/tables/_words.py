@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from traintwice._formatting import times, value_of, visible
-from traintwice.compare._answer_types import NoiseFloor
-from traintwice.compare._slice_types import PREDICTED, Slice
-from traintwice.compare._wording import Wording
+from traintwice.compare._parts import PREDICTED, NoiseFloor, Slice
+from traintwice.compare._results import Wording
 from traintwice.predictions import Summary
 
 ORDER = {

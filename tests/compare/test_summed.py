@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from traintwice.compare import diff
-from traintwice.compare._diff_sql import NOT_COUNTED
+from traintwice.compare._summed import NOT_COUNTED
 from traintwice.errors import BadInput
 
 COUNTED = {"churn", "negative_flips", "positive_flips", "lateral_flips", "win_loss_ratio", "churn_correct", "total_variation"}
@@ -126,7 +126,7 @@ def test_nor_are_arrays_more_classes_retrains_and_regressions(draw, write):
 
 
 def test_very_many_rows_are(draw, write, monkeypatch):
-    monkeypatch.setattr("traintwice.compare._diff_sql.FROM_ROWS", 60)
+    monkeypatch.setattr("traintwice.compare._summed.FROM_ROWS", 60)
     paths = write(draw(2, 60, 2)[0])
     assert left_to_sql(diff(*paths))
     assert not left_to_sql(diff(*paths, details=True))

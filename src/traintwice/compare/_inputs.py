@@ -1,0 +1,130 @@
+"""What comes in, checked: metrics by name, levels, thresholds, and the replicas of one recipe from arrays, files or tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from traintwice import metrics
+from traintwice.errors import BadInput, unknown
+from traintwice.metrics import Metric
+from traintwice.metrics._definition import to_numpy
+from traintwice.predictions import Predictions, Reading, Rows, is_array, items_of, open_rows, reading_of, replicas_of
+from traintwice.predictions._classes import Classes
+
+MOST_IN_MEMORY = 200_000_000
+"""Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
+
+
+def with_groups(by: Any, columns: Iterable[str]) -> Any:
+    """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
+    by = reading_of({"by": by})["by"]
+    return by if isinstance(by, Mapping) else list(dict.fromkeys([*by, *columns]))
+
+
+def named(metric: Metric | str) -> Metric:
+    """A metric by its name.
+
+    Raises:
+        UnknownName: unknown name; the message offers the nearest.
+    """
+    if not isinstance(metric, str):
+        if not hasattr(metric, "definition"):
+            raise BadInput(f"which: got {type(metric).__name__}, expected a measure of traintwice.metrics or its name")
+        return metric
+    known = {m.__name__: m for m in metrics.ALL}
+    if metric not in known:
+        raise unknown("measure", metric, known)
+    return known[metric]
+
+
+def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
+    """Metrics by their names, each once.
+
+    Raises:
+        BadInput: no metric. UnknownName: unknown name.
+    """
+    return tuple(dict.fromkeys(named(metric) for metric in given))
+
+
+def check_level(level: float) -> None:
+    """Raise `BadInput` unless a nominal coverage is between 0 and 1."""
+    if not 0 < level < 1:
+        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
+
+
+def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
+    """Check thresholds on a probability; raise `BadInput` for others."""
+    for threshold in thresholds:
+        if not 0 <= threshold <= 1:
+            raise BadInput(f"thresholds: got {threshold}, expected probabilities between 0 and 1")
+    return tuple(float(t) for t in thresholds)
+
+
+def check_top_k(top_k: Sequence[float]) -> tuple[float, ...]:
+    """Check numbers of rows from 1, or shares of the rows below 1; raise `BadInput` for others."""
+    for k in top_k:
+        if not (0 < k < 1 or (1 <= k < math.inf and k == int(k))):
+            raise BadInput(f"top_k: got {k}, expected a whole number of rows, or a share of the rows between 0 and 1")
+    return tuple(float(k) for k in top_k)
+
+
+def count_of(asked: float, rows: int) -> int:
+    """The number of rows that a number or a share means."""
+    return max(math.ceil(asked * rows), 1) if asked < 1 else int(asked)
+
+
+@contextmanager
+def open_replicas(predictions: Any, label: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
+    """The rows of replicas that are one array, arrays, files or tables; the label may be given apart from the other options.
+
+    Raises:
+        BadInput: the label is given twice, arrays of labels or weights next to files, see `open_rows`.
+    """
+    given: Reading = {**(reading or {})}
+    if label is not None and given.get("label") is not None:
+        raise BadInput("label: given twice, as the second argument and by its name; give it once")
+    if label is not None:
+        given["label"] = label
+    reading_of(given)
+    items = items_of(predictions)
+    changes = any(
+        _is_given(given.get(name)) for name in ("classes", "positive", "logits", "regression", "by", "time", "draws", "cluster")
+    )
+    whole = items[0] if len(items) == 1 and is_array(items[0]) and not changes else None
+    if isinstance(whole, Predictions) or (whole is not None and not (whole.ndim == 2 and to_numpy(whole).dtype.kind == "f")):
+        p = Predictions.of(whole, given.get("label"), given.get("weight"))
+        yield Rows(
+            p,
+            [f"replica {m}" for m in range(p.replicas)],
+            named=Classes(p.class_names),
+            clusters=None if p.clusters is None else "clusters",
+        )
+        return
+    models = replicas_of(predictions)
+    with open_rows(models, [f"replica {m}" for m in range(len(models))], **given) as rows:
+        yield rows
+
+
+def in_memory(rows: Rows, what: str) -> Predictions:
+    """All rows of all models.
+
+    Raises:
+        BadInput: they are too many for ``what``.
+    """
+    size = rows.summary.rows * rows.replicas * (rows.classes or 1)
+    if size > MOST_IN_MEMORY:
+        raise BadInput(f"{what} all rows together: {size:,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory")
+    return rows.read()
+
+
+def some_of(rows: Rows, whole: Predictions, chosen: Sequence[int]) -> Rows:
+    """The rows of some of the models."""
+    part = whole.change_replicas(lambda array: to_numpy(array)[list(chosen)])
+    return Rows(part, [rows.summary.files[m] for m in chosen], named=Classes(whole.class_names), clusters=rows.clusters)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and (hasattr(value, "shape") or bool(value))
