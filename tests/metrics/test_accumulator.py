@@ -14,6 +14,7 @@ from traintwice.metrics import (
     churn_correct,
     churn_to_error,
     fleiss_kappa,
+    kl_divergence,
     log_loss,
     mean_absolute_error,
     negative_flips,
@@ -120,6 +121,9 @@ def test_an_infinite_part_stays_infinite_and_is_named(draw):
     assert np.isnan(a.compute().example_variance)
     assert np.isnan(interval(a.compute()).half_width)
     assert (a.infinite.row, a.infinite.replica, a.infinite.id) == (3, 0, "r3")
+    b = Accumulator(kl_divergence)
+    b.add(Predictions(np.array([[[0.5, 0.5], [1.0, 0.0]], [[0.2, 0.8], [0.5, 0.5]]])))
+    assert (b.infinite.row, b.infinite.replica, b.infinite.id) == (1, 0, None)
 
 
 def test_what_rows_lack_is_named_and_the_others_count(draw):

@@ -7,8 +7,16 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from traintwice.errors import BadInput
-from traintwice.metrics import jensen_shannon, kl_divergence, pairwise_l1, symmetric_kl
-from traintwice.predictions import Predictions
+from traintwice.metrics import (
+    hellinger,
+    jensen_shannon,
+    kl_divergence,
+    pairwise_l1,
+    squared_hellinger,
+    squared_l2,
+    symmetric_kl,
+    total_variation,
+)
 
 
 @pytest.mark.parametrize("M", [2, 3, 10, 25])
@@ -43,8 +51,6 @@ def test_zeros():
     assert_allclose(values[:, 0], 0.3 * np.log(0.5 / 0.2) + 0.3 * np.log(0.8 / 0.5), rtol=1e-12)  # a zero shared is no difference
     assert values[:, 1].tolist() == [np.inf, np.inf]
     assert kl_divergence(p) == np.inf
-    assert kl_divergence.definition.infinite(Predictions(p)) == "first at replica 0, example 1; 2 of 4 contributions"
-    assert symmetric_kl.definition.infinite(Predictions(p[:, :1])) is None
     assert jensen_shannon(p[:, 1:]) == pytest.approx(jensenshannon(p[0, 1], p[1, 1]) ** 2)
 
 
@@ -60,3 +66,30 @@ def test_clip_is_explicit_and_renormalises():
 def test_close_distributions_keep_their_digits():
     p = np.array([[[0.5, 0.5]], [[0.5 + 1e-9, 0.5 - 1e-9]]])
     assert_allclose(symmetric_kl(p), 4e-18, rtol=1e-6)
+
+
+@pytest.mark.parametrize("M", [2, 3, 10, 25])
+@pytest.mark.parametrize("K", [2, 5])
+def test_distances_equal_the_definitions(draw, M, K):
+    p, _ = draw(M, 10, K)
+    pairs = list(combinations(range(M), 2))
+    assert_allclose(squared_l2(p), np.mean([np.sum((p[a] - p[b]) ** 2, axis=1) for a, b in pairs]), rtol=1e-11)
+    squared = [1 - np.sum(np.sqrt(p[a] * p[b]), axis=1) for a, b in pairs]  # the affinity form
+    assert_allclose(squared_hellinger(p), np.mean(squared), rtol=1e-10)
+    assert_allclose(hellinger(p), np.mean(np.sqrt(squared)), rtol=1e-10)
+    if K == 2:
+        assert_allclose(total_variation(p), np.mean([np.abs(p[a, :, 0] - p[b, :, 0]) for a, b in pairs]), rtol=1e-11)
+    assert_allclose(total_variation(p), pairwise_l1(p) / 2, rtol=1e-14)
+
+
+def test_squared_l2_is_twice_the_variance_over_replicas(draw):
+    p, _ = draw(7, 30, 3)
+    assert_allclose(squared_l2(p), 2 * p.var(axis=0, ddof=1).sum(axis=1).mean(), rtol=1e-12)
+
+
+def test_total_variation_lies_between_the_hellinger_bounds(draw):
+    p, _ = draw(2, 100, 4)
+    tv, h2 = total_variation.values(p)[0], squared_hellinger.values(p)[0]
+    assert (h2 <= tv + 1e-12).all()
+    assert (tv <= np.sqrt(2 * h2) + 1e-12).all()
+    assert_allclose(hellinger.values(p)[0] ** 2, h2, rtol=1e-12)

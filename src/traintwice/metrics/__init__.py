@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 from traintwice.metrics._accumulator import Accumulator
 from traintwice.metrics._agreement import ambiguity, churn_matrix, discrepancy, fleiss_kappa, vote_entropy
-from traintwice.metrics._calibration import calibration_error, calibration_error_equal_mass
-from traintwice.metrics._churn import churn, churn_correct, churn_incorrect, churn_to_error
-from traintwice.metrics._confidence import ConfidenceBins, confidence_bins
-from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
-from traintwice.metrics._definition import Definition, Measurement, Summary
-from traintwice.metrics._divergences import jensen_shannon, kl_divergence, symmetric_kl
-from traintwice.metrics._flips import (
+from traintwice.metrics._calibration import ConfidenceBins, calibration_error, calibration_error_equal_mass, confidence_bins
+from traintwice.metrics._churn import (
     bad_churn,
+    churn,
+    churn_correct,
+    churn_incorrect,
+    churn_to_error,
     good_churn,
     lateral_churn,
     lateral_flips,
@@ -20,9 +19,30 @@ from traintwice.metrics._flips import (
     positive_flips,
     win_loss_ratio,
 )
-from traintwice.metrics._functions import Metric, mean_metric, non_streaming_metric, ratio_metric
+from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
+from traintwice.metrics._definition import Definition, Measurement, Summary
+from traintwice.metrics._differences import (
+    delta_1,
+    delta_2,
+    delta_label,
+    prediction_difference,
+    regression_difference,
+    relative_delta_1,
+    relative_delta_positive,
+    relative_pairwise,
+    relative_regression_difference,
+    score_difference,
+)
+from traintwice.metrics._divergences import (
+    hellinger,
+    jensen_shannon,
+    kl_divergence,
+    squared_hellinger,
+    squared_l2,
+    symmetric_kl,
+)
+from traintwice.metrics._functions import Metric, NonStreaming, WholeResult, mean_metric, non_streaming_metric, ratio_metric
 from traintwice.metrics._identical import IdenticalReplicas, identical_replicas
-from traintwice.metrics._lemma_bounds import lemma_2_bound, tight_lemma_2_bound
 from traintwice.metrics._means import MeanOf, RatioOf
 from traintwice.metrics._multiplicity import (
     RangeAtQuantile,
@@ -36,76 +56,48 @@ from traintwice.metrics._multiplicity import (
     viable_range,
     viable_range_distribution,
 )
-from traintwice.metrics._non_streaming import NonStreaming, WholeResult
-from traintwice.metrics._pairwise import pairwise_l1, total_variation
-from traintwice.metrics._prediction_difference import delta_1, delta_2, delta_label, prediction_difference
-from traintwice.metrics._quality import accuracy, brier, error, log_loss, mean_score, prediction_entropy
+from traintwice.metrics._pairwise import lemma_2_bound, pairwise_l1, surrogate_churn, tight_lemma_2_bound, total_variation
+from traintwice.metrics._quality import (
+    accuracy,
+    brier,
+    error,
+    log_loss,
+    mean_absolute_error,
+    mean_error,
+    mean_score,
+    prediction_entropy,
+    root_mean_squared_error,
+)
 from traintwice.metrics._ranking import auc, kendall_tau, rank_loss, top_k_overlap
-from traintwice.metrics._regression_errors import mean_absolute_error, mean_error, root_mean_squared_error
-from traintwice.metrics._relative_difference import relative_delta_1, relative_delta_positive, relative_pairwise
-from traintwice.metrics._score_difference import regression_difference, relative_regression_difference, score_difference
-from traintwice.metrics._squared_distances import hellinger, squared_hellinger, squared_l2
-from traintwice.metrics._surrogate_churn import surrogate_churn
+
+_QUALITY = (accuracy, error, precision, recall, log_loss, mean_score, brier, mean_bias)
+_CALIBRATION = (calibration_error, calibration_error_equal_mass, prediction_entropy)
+_ERRORS = (auc, rank_loss, mean_absolute_error, root_mean_squared_error, mean_error)
+_CHURN = (churn, churn_to_error, churn_correct, churn_incorrect, decision_flips, self_consistency)
+_AGREEMENT = (discrepancy, ambiguity, vote_entropy, fleiss_kappa)
+_FLIPS = (negative_flips, positive_flips, lateral_flips, bad_churn, good_churn, lateral_churn, win_loss_ratio)
+_PROBABILITIES = (surrogate_churn, pairwise_l1, total_variation, delta_1, delta_2, delta_label, prediction_difference)
+_RANGES = (viable_range, percentile_width)
+_RELATIVE = (relative_delta_1, relative_delta_positive, relative_pairwise)
+_DIVERGENCES = (kl_divergence, symmetric_kl, jensen_shannon, hellinger, squared_hellinger, squared_l2)
+_BOUNDS = (lemma_2_bound, tight_lemma_2_bound)
+_ORDER = (kendall_tau, top_k_overlap)
+_SCORES = (regression_difference, relative_regression_difference, score_difference)
 
 ALL: tuple[Metric, ...] = (
-    accuracy,
-    error,
-    precision,
-    recall,
-    log_loss,
-    mean_score,
-    brier,
-    mean_bias,
-    calibration_error,
-    calibration_error_equal_mass,
-    prediction_entropy,
-    auc,
-    rank_loss,
-    mean_absolute_error,
-    root_mean_squared_error,
-    mean_error,
-    churn,
-    churn_to_error,
-    churn_correct,
-    churn_incorrect,
-    decision_flips,
-    self_consistency,
-    discrepancy,
-    ambiguity,
-    vote_entropy,
-    fleiss_kappa,
-    negative_flips,
-    positive_flips,
-    lateral_flips,
-    bad_churn,
-    good_churn,
-    lateral_churn,
-    win_loss_ratio,
-    surrogate_churn,
-    pairwise_l1,
-    total_variation,
-    delta_1,
-    delta_2,
-    delta_label,
-    prediction_difference,
-    viable_range,
-    percentile_width,
-    relative_delta_1,
-    relative_delta_positive,
-    relative_pairwise,
-    kl_divergence,
-    symmetric_kl,
-    jensen_shannon,
-    hellinger,
-    squared_hellinger,
-    squared_l2,
-    lemma_2_bound,
-    tight_lemma_2_bound,
-    kendall_tau,
-    top_k_overlap,
-    regression_difference,
-    relative_regression_difference,
-    score_difference,
+    *_QUALITY,
+    *_CALIBRATION,
+    *_ERRORS,
+    *_CHURN,
+    *_AGREEMENT,
+    *_FLIPS,
+    *_PROBABILITIES,
+    *_RANGES,
+    *_RELATIVE,
+    *_DIVERGENCES,
+    *_BOUNDS,
+    *_ORDER,
+    *_SCORES,
 )
 """Every metric, in the order in which tables show them; the contract tests loop over it."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
-from traintwice.metrics._definition import OnePass, Summary, to_numpy
+from traintwice.metrics._definition import Summary, to_numpy
 from traintwice.metrics._functions import Metric
-from traintwice.metrics._means import MeanOf, total_weight, weights_of
+from traintwice.metrics._means import MeanOf, OnePass, Sums, added, total_weight, weights_of
 from traintwice.metrics._moments import Moments
-from traintwice.metrics._packing import Unpacking, packed
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -39,6 +39,8 @@ class Accumulator:
         examples: how many rows have been seen on which the metric has a value.
         missing: what other rows lacked for it.
         infinite: the first row at which it became infinite; None where it is finite.
+        sums: of the metric over all rows seen, as its definition makes them.
+        weight: the sum of the weights of the rows seen.
 
     Raises:
         BadInput: the metric needs all examples together.
@@ -52,15 +54,19 @@ class Accumulator:
     """
 
     def __init__(self, metric: Metric, *, clustered: bool = False, **options: Any) -> None:
-        self._metric, self._options = metric, options
-        self.definition = _one_pass(metric, options)
-        self.examples = 0
+        self._metric, self._options, self.clustered = metric, options, clustered
         self.missing: str | None = None
         self.infinite: InfiniteAt | None = None
+        self.sums: Sums = ()
+        self.examples, self.weight, self._seen, self._replicas = 0, 0.0, 0, 0
         self._refused: str | None = None
-        self.clustered, self._seen, self._replicas, self._weight = clustered, 0, 0, 0.0
-        self._sums: tuple[Any, ...] = ()
         self._moments: Moments | None = None
+        _one_pass(metric, options)
+
+    @property
+    def definition(self) -> OnePass:
+        """The metric with its options; not kept, as processes to which an accumulator travels find it by the name of the metric."""
+        return _one_pass(self._metric, self._options)
 
     def update(self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Accumulator:
         """Add examples: predictions of the same replicas, as the metric takes them. Returns itself.
@@ -96,8 +102,8 @@ class Accumulator:
                 lacks = self._refused = str(reason)
         if lacks is not None:
             self.missing = lacks
-        elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self._sums[0].rows).all():
-            self.infinite = self._first_infinite(block)
+        elif self.infinite is None and isinstance(self.definition, MeanOf) and not np.isfinite(self.sums[0][0]).all():
+            self.infinite = _first_infinite(self.definition, block, self._seen)
         self._seen += block.examples
         return means
 
@@ -111,7 +117,7 @@ class Accumulator:
             raise BadInput(f"merge: got {_named(other.definition)}, expected {_named(self.definition)}")
         if other._moments is not None:
             self._expect(other._replicas)
-            self._put(other._sums, other.examples, other._weight, other._moments)
+            self._put(other.sums, other.examples, other.weight, other._moments)
 
     def pack(self) -> np.ndarray:
         """What has been seen as one row of float64 numbers, for `merge_packed` in another process; empty before any example.
@@ -120,8 +126,7 @@ class Accumulator:
         """
         if self._moments is None:
             return np.zeros(0)
-        parts = self._moments.pack()
-        return packed([self._replicas, self.examples, self._weight, len(parts[1])], self._replicas, parts, self._sums)
+        return _packed([self._replicas, self.examples, self.weight], [*self._moments.pack(), *self.sums])
 
     def merge_packed(self, numbers: np.ndarray) -> Accumulator:
         """Add what an accumulator of the same metric packed. Returns itself.
@@ -129,16 +134,10 @@ class Accumulator:
         Raises:
             BadInput: another number of replicas, or numbers that were cut short.
         """
-        if not len(numbers):
-            return self
-        parts = Unpacking(numbers)
-        replicas, examples, weight, size = parts.take(4).tolist()
-        wide = int(size) + 1
-        moments = Moments.unpack(
-            [parts.take(3), parts.take(int(size)), parts.take(wide), parts.take(wide**2).reshape(wide, wide)]
-        )
-        self._expect(int(replicas))
-        self._put(tuple(parts.sums(int(replicas))), int(examples), weight, moments)
+        if len(numbers):
+            (replicas, examples, weight), arrays = _unpacked(numbers)
+            self._expect(int(replicas))
+            self._put(tuple(arrays[4:]), int(examples), weight, Moments.unpack(arrays[:4]))
         return self
 
     def compute(self) -> Summary:
@@ -149,48 +148,27 @@ class Accumulator:
         """
         if self.missing is not None and (self._refused or not self.examples):
             raise Undefined(self.missing)
-        if self._moments is None or self._weight == 0:
+        if self._moments is None or self.weight == 0:
             raise BadInput(f"{self.definition.title}: no examples of positive weight have been added yet")
         with np.errstate(invalid="ignore"):
-            done = self.definition.conclude(self._sums, self._replicas, self._weight)
+            done = self.definition.conclude(self.sums, self._replicas, self.weight)
         variance = float("nan")
         if np.isfinite(done.value) and self.definition.scale != "none":
             variance = float(self._moments.variance(self.gradient()).sum())
-        units, squares = float(self._moments.units.sum()), float(self._moments.squares.sum())
-        return Summary(
-            done.value,
-            done.rows,
-            done.jackknife_values,
-            variance,
-            self.examples,
-            units=int(units),
-            effective=self._weight**2 / squares if squares else 0.0,
-            clustered=self.clustered,
-            base=done.base,
-            scale=self.definition.scale,
-            share=self.definition.is_share,
-            most=self.definition.most,
-        )
-
-    @property
-    def sums(self) -> tuple[Any, ...]:
-        """The sums of the metric over all rows seen, as its definition makes them."""
-        return self._sums
-
-    @property
-    def weight(self) -> float:
-        """The sum of the weights of the rows seen."""
-        return self._weight
+        units, squares = int(self._moments.units.sum()), float(self._moments.squares.sum())
+        effective = self.weight**2 / squares if squares else 0.0
+        about = {"units": units, "effective": effective, "clustered": self.clustered, "base": done.base}
+        return self.definition.summary(done.value, done.rows, done.jackknife_values, variance, self.examples, **about)
 
     def gradient(self) -> np.ndarray:
         """The change of the value with the sums of 1 and of each quantity over all rows, shape ``C+1``."""
-        done = self.definition.conclude(self._sums, self._replicas, self._weight)
+        done = self.definition.conclude(self.sums, self._replicas, self.weight)
         with np.errstate(invalid="ignore"):
-            return np.concatenate([[-float(done.slopes @ done.centre)], done.slopes]) / self._weight
+            return np.concatenate([[-float(done.slopes @ done.centre)], done.slopes]) / self.weight
 
     def gradients(self) -> np.ndarray:
         """The change of the value of each group with its sums of 1 and of each quantity, shape ``C+1 G``; nan without a value."""
-        (top, bottom), moments = self._forms(), self._moments
+        (top, bottom), moments = self.definition.forms, self._moments
         if moments is None:
             return np.zeros((len(top), 0))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -204,7 +182,7 @@ class Accumulator:
         Raises:
             BadInput: the metric is neither.
         """
-        (top, bottom), moments, d = self._forms(), self._moments, self.definition
+        (top, bottom), moments, d = self.definition.forms, self._moments, self.definition
         if moments is None:
             return []
         weight = moments.linear(np.eye(1, len(top))[0])
@@ -214,75 +192,40 @@ class Accumulator:
             variances = np.where(np.isfinite(values), moments.variance(np.nan_to_num(self.gradients())), np.nan)
             effective = weight**2 / moments.squares
             base = np.minimum(below / weight, 1.0) if d.is_share else np.ones(len(weight))
+        columns = (values, variances, moments.rows.astype(int), moments.units.astype(int), effective, base)
         return [
-            Summary(
-                float(values[g]),
-                np.full(self._replicas, values[g]),
-                None,
-                float(variances[g]),
-                int(moments.rows[g]),
-                units=int(moments.units[g]),
-                effective=float(effective[g]),
-                clustered=self.clustered,
-                base=float(base[g]),
-                scale=d.scale,
-                share=d.is_share,
-                most=d.most,
+            d.summary(
+                v, np.full(self._replicas, v), None, variance, rows, units=units, effective=w, clustered=self.clustered, base=b
             )
-            for g in range(len(values))
+            for v, variance, rows, units, w, b in zip(*(column.tolist() for column in columns), strict=True)
         ]
-
-    def _forms(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.definition.forms is None:
-            title = self.definition.title
-            raise BadInput(f"{title} has no value by group: it is neither a mean over rows nor a ratio of two such means")
-        return self.definition.forms
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process: the metric is named and found again there."""
-        return {key: value for key, value in vars(self).items() if key != "definition"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.definition = _one_pass(self._metric, self._options)
 
     def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
         with np.errstate(invalid="ignore"):  # infinite minus infinite
             sums, means = self.definition.add(block, weight if counts is None else counts)
-        if self._moments is None:
-            self._moments = Moments(len(means), clustered=self.clustered)
+        self._moments = self._moments or Moments(len(means), clustered=self.clustered)
         clusters = block.clusters if self.clustered else None
         self._moments.add(means, weight, counts=counts, groups=groups, clusters=clusters)
-        self._expect(block.replicas)
         examples = block.examples if counts is None else int(counts.sum())
-        self._put(sums, examples, total_weight(block, weight) if counts is None else float(counts.sum()), None)
+        self._put(sums, examples, total_weight(block, weight) if counts is None else float(counts.sum()))
         return means
 
     def _expect(self, replicas: int) -> None:
-        if self._sums and replicas != self._replicas:
+        if self.sums and replicas != self._replicas:
             raise BadInput(
                 f"{self.definition.title}: got {replicas} replicas, expected {self._replicas} as before; parts are examples, and "
                 "all replicas must predict each of them"
             )
         self._replicas = replicas
 
-    def _put(self, sums: tuple[Any, ...], examples: int, weight: float, moments: Moments | None) -> None:
-        self._sums = sums if not self._sums else tuple(old + new for old, new in zip(self._sums, sums, strict=True))
+    def _put(self, sums: Sums, examples: int, weight: float, moments: Moments | None = None) -> None:
+        self.sums = added(self.sums, sums) if self.sums else sums
         if moments is not None:
-            if self._moments is None:
-                self._moments = Moments(moments.quantities, clustered=self.clustered)
+            self._moments = self._moments or Moments(moments.quantities, clustered=self.clustered)
             self._moments.merge(moments)
         self.examples += examples
-        self._weight += weight
-
-    def _first_infinite(self, block: Predictions) -> InfiniteAt:
-        replicas, rows = np.nonzero(~np.isfinite(to_numpy(self.definition.values(block))))
-        first = int(rows.argmin())
-        row = int(rows[first])
-        id_of = None if block.ids is None else str(to_numpy(block.ids)[row])
-        known = block.known.positions
-        return InfiniteAt(self._seen + row if known is None else int(known[row]), int(replicas[first]), id_of)
+        self.weight += weight
 
 
 def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
@@ -297,3 +240,30 @@ def _one_pass(metric: Metric, options: dict[str, Any]) -> OnePass:
 def _named(definition: OnePass) -> str:
     options = ", ".join(f"{key}={value!r}" for key, value in getattr(definition, "options", ()))
     return f"{definition.name}({options})"
+
+
+def _first_infinite(definition: OnePass, block: Predictions, seen: int) -> InfiniteAt:
+    replicas, rows = np.nonzero(~np.isfinite(to_numpy(definition.values(block))))
+    first = int(rows.argmin())
+    row = int(rows[first])
+    id_of = None if block.ids is None else str(to_numpy(block.ids)[row])
+    known = block.known.positions
+    return InfiniteAt(seen + row if known is None else int(known[row]), int(replicas[first]), id_of)
+
+
+def _packed(head: Sequence[float], arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """All numbers in a row: their count, the head of three numbers, and each array after (whether it holds integers, its shape)."""
+    parts = [part for a in arrays for part in ((a.dtype.kind in "iu", *a.shape), a.ravel())]
+    return np.concatenate([[1 + len(head) + sum(map(len, parts))], head, *parts], dtype=np.float64)
+
+
+def _unpacked(numbers: np.ndarray) -> tuple[list[float], list[np.ndarray]]:
+    """The head and the arrays that `_packed` put in a row."""
+    if len(numbers) != numbers[0]:
+        raise BadInput(f"packed sums: {len(numbers)} numbers are too few; they were cut short, or are of another metric")
+    arrays, rest = [], numbers[4:]
+    while len(rest):
+        integers, rows, columns = map(int, rest[:3])
+        array, rest = np.split(rest[3:], [rows * columns])
+        arrays.append(array.reshape(rows, columns).astype(np.int64 if integers else np.float64))
+    return numbers[1:4].tolist(), arrays

@@ -10,9 +10,8 @@ import numpy as np
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
-from traintwice.metrics._functions import mean_metric, non_streaming_metric
-from traintwice.metrics._means import total_weight, weights_of
-from traintwice.metrics._non_streaming import WholeResult
+from traintwice.metrics._functions import WholeResult, mean_metric, non_streaming_metric
+from traintwice.metrics._means import each_weight, total_weight, weights_of
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -96,8 +95,7 @@ def fleiss_kappa(predictions: Predictions) -> WholeResult:
         >>> round(fleiss_kappa(np.array([[0, 1, 0, 1], [0, 1, 1, 1]])), 12)
         0.466666666667
     """
-    votes, weights, replicas = to_numpy(predictions.votes), weights_of(predictions), predictions.replicas
-    weights = np.ones(predictions.examples) if weights is None else weights
+    votes, weights, replicas = to_numpy(predictions.votes), each_weight(predictions), predictions.replicas
     total = weights.sum()
     place = votes if votes.dtype == np.uint8 else np.unique(votes, return_inverse=True)[1].reshape(votes.shape)
     share = sum(np.bincount(of_replica, weights=weights, minlength=int(place.max()) + 1) for of_replica in place) / (

@@ -1,24 +1,25 @@
-"""Expected calibration error, in bins of equal width or of equal mass."""
+"""Bins of confidence: expected calibration error, in bins of equal width or of equal mass, and churn by confidence (CH Fig. 2)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
 
+from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.metrics._definition import Conclusion, Measurement, OnePass, leave_one_out, to_numpy
-from traintwice.metrics._functions import Metric, as_function, non_streaming_metric
-from traintwice.metrics._means import total_weight, weights_of
-from traintwice.metrics._non_streaming import WholeResult
+from traintwice.metrics._churn import same_vote
+from traintwice.metrics._definition import leave_one_out, to_numpy
+from traintwice.metrics._functions import WholeResult, as_function, non_streaming_metric
+from traintwice.metrics._means import Conclusion, OnePass, Sums, each_weight, total_weight, weights_of
 from traintwice.predictions import Predictions
 from traintwice.statistics._special import erf
 from traintwice.types import Array
+
+MOST_BINS = 10**6
+"""More bins than this say no more and take memory."""
 
 
 @dataclass(frozen=True)
@@ -32,30 +33,13 @@ class CalibrationError(OnePass):
         """Bound options, by name."""
         return (("bins", self.bins),)
 
-    @property
-    def between_replicas(self) -> bool:
-        return False
-
     def bind(self, **options: Any) -> CalibrationError:
-        return _checked(replace(self, **options))
+        found = replace(self, **options)
+        if found.bins < 1:
+            raise BadInput(f"{self.name}: got {found.bins} bins, expected at least 1")
+        return found
 
-    def values(self, predictions: Predictions) -> Array:
-        raise BadInput(
-            f"{self.title} is not a mean of contributions of single examples; `measure` gives the rows of the replicas"
-        )
-
-    def value(self, predictions: Predictions) -> float:
-        return self.measure(predictions).value
-
-    def measure(self, predictions: Predictions) -> Measurement:
-        weights = weights_of(predictions)
-        parts = (self.add(b, None if weights is None else weights[i:j])[0][0] for i, j, b in predictions.blocks())
-        done = self.conclude((reduce(add, parts),), predictions.replicas, total_weight(predictions, weights))
-        return Measurement.of(
-            self, done.value, done.rows, done.jackknife_values, np.full(predictions.examples, np.nan), predictions
-        )
-
-    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[Sums, np.ndarray]:
         correct, confidence = _correct_and_confidence(block)
         edges = np.arange(1, self.bins) / self.bins
         bin_of = np.searchsorted(edges, confidence, side="left")  # an edge belongs to the bin below it: (l, u]
@@ -64,12 +48,12 @@ class CalibrationError(OnePass):
         by_chance = _totals(bin_of, confidence * (1 - confidence), w * w, self.bins)
         return (np.concatenate([gaps, by_chance], axis=1),), np.zeros((0, block.examples))
 
-    def conclude(self, sums: tuple[np.ndarray, ...], replicas: int, weight: float) -> Conclusion:
+    def conclude(self, sums: Sums, replicas: int, weight: float) -> Conclusion:
         rows = np.abs(sums[0][:, : self.bins]).sum(axis=1) / weight
         value = float(rows.mean())
         return Conclusion(value, rows, leave_one_out("replica", value, rows), np.zeros(0), np.zeros(0))
 
-    def chance(self, sums: tuple[np.ndarray, ...], weight: float) -> tuple[float, float]:
+    def chance(self, sums: Sums, weight: float) -> tuple[float, float]:
         r"""The error that perfect calibration would show on average, and the error less what chance adds to it.
 
             expected = Σ_b sqrt(2/π) s_b / N,   s_b² = Σ_{n in b} conf_n (1 − conf_n);   debiased = max(Σ_b 2|g_b| − E|g_b + s_b Z|, 0) / N,
@@ -101,24 +85,10 @@ def _signed(totals: np.ndarray, bin_of: np.ndarray, gap: np.ndarray) -> np.ndarr
     return np.asarray((np.take_along_axis(np.sign(totals), bin_of, axis=1) * gap).mean(axis=0))
 
 
-def _checked(definition: CalibrationError) -> CalibrationError:
-    if definition.bins < 1:
-        raise BadInput(f"{definition.name}: got {definition.bins} bins, expected at least 1")
-    return definition
+_READS: dict[str, Any] = {"scale": "none", "needs_labels": True, "needs_probs": True, "or_top": True}
 
 
-def _binned(title: str) -> Callable[[Callable[..., None]], Metric]:
-    """Decorate a function that only carries a docstring."""
-
-    def decorate(described: Callable[..., None]) -> Metric:
-        return as_function(
-            CalibrationError(described.__name__, title, scale="none", needs_labels=True, needs_probs=True, or_top=True), described
-        )
-
-    return decorate
-
-
-@_binned("ECE")
+@as_function(CalibrationError("calibration_error", "ECE", **_READS))
 def calibration_error() -> None:
     r"""Expected calibration error: difference between confidence and accuracy, over bins of confidence, mean over replicas.
 
@@ -142,7 +112,7 @@ def calibration_error() -> None:
     """
 
 
-@non_streaming_metric("ECE, equal mass", "replica", scale="none", needs_labels=True, needs_probs=True, or_top=True)
+@non_streaming_metric("ECE, equal mass", "replica", **_READS)
 def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) -> WholeResult:
     r"""Expected calibration error over bins that hold the same share of the examples, mean over replicas.
 
@@ -180,3 +150,54 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray | None, shares: n
     order = np.argsort(values, kind="stable")
     below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])
     return np.asarray(values[order][np.searchsorted(below, shares * below[-1], side="left")])
+
+
+@dataclass(frozen=True)
+class ConfidenceBins:
+    """Predictions by confidence γ, in bins (l, u]; γ = 0 belongs to the first.
+
+    Attributes:
+        edges: of the bins, shape ``B + 1``.
+        share: share of all predictions in each bin, shape ``B``; they sum to 1.
+        churn: how often another replica gives another label than a prediction in the bin; nan where the bin is empty.
+    """
+
+    edges: np.ndarray
+    share: np.ndarray
+    churn: np.ndarray
+
+
+@typed
+def confidence_bins(predictions: Predictions | Array, *, bins: int = 10) -> ConfidenceBins:
+    r"""Distribution of the confidence γ over predictions, and churn within each bin of it.
+
+        γ_mn = largest minus second largest of P_mn;   churn of a bin = mean over its (m, n) of the share of others that disagree
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
+        bins: how many, of equal width over [0, 1].
+    Returns:
+        `ConfidenceBins`; share · churn summed over bins is `churn`.
+    Raises:
+        TooFewReplicas: one replica. BadInput: fewer than one bin or more than a million, or predicted labels instead of probabilities.
+    Source:
+        CH eq. (5) and Fig. 2 left. Ours: churn by bin.
+    Example:
+        >>> by_confidence = confidence_bins(np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.9, 0.1], [0.4, 0.6]]]), bins=2)
+        >>> by_confidence.share.tolist(), by_confidence.churn.tolist()
+        ([0.5, 0.5], [1.0, 0.0])
+    """
+    p = Predictions.of(predictions)
+    p.require_pairs("confidence bins")
+    if not 1 <= bins <= MOST_BINS:
+        raise BadInput(f"confidence_bins: got {bins} bins, expected 1 to {MOST_BINS:,}")
+    edges, weights = np.arange(bins + 1) / bins, each_weight(p)
+    count, changed = np.zeros(bins), np.zeros(bins)
+    for start, stop, block in p.blocks():
+        bin_of = np.searchsorted(edges[1:-1], to_numpy(block.confidence), side="left").ravel()
+        weight = np.broadcast_to(weights[start:stop], (p.replicas, stop - start)).ravel()
+        differs = (p.replicas - to_numpy(same_vote(block.xp, block.votes)).astype(np.float64).ravel()) / (p.replicas - 1)
+        count += np.bincount(bin_of, weights=weight, minlength=bins)
+        changed += np.bincount(bin_of, weights=weight * differs, minlength=bins)
+    churn = np.divide(changed, count, out=np.full(bins, np.nan), where=count > 0)
+    return ConfidenceBins(edges, count / count.sum(), churn)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from traintwice.errors import BadInput
-from traintwice.metrics._functions import Metric, as_function, mean_metric
+from traintwice.metrics._functions import as_function, mean_metric
 from traintwice.metrics._means import MeanOf, RatioOf
 from traintwice.metrics._ranking import positive_scores
 from traintwice.predictions import Predictions
@@ -17,7 +17,7 @@ from traintwice.types import Array
 
 def _at_threshold(predictions: Predictions, threshold: float) -> Array:
     """True where the score of the positive class is at least the threshold, ``M N``."""
-    if not (isfinite(threshold) if predictions.has_scores else 0 <= threshold <= 1):
+    if not (math.isfinite(threshold) if predictions.has_scores else 0 <= threshold <= 1):
         expected = "a finite number" if predictions.has_scores else "a probability, from 0 to 1"
         raise BadInput(f"threshold: got {threshold}, expected {expected}")
     return positive_scores(predictions) >= threshold
@@ -79,28 +79,17 @@ class RatioOfDecisions(RatioOf):
         )
 
 
-def _ratio_of_decisions(title: str, numerator: MeanOf, denominator: MeanOf) -> Callable[[Callable[..., None]], Metric]:
-    """Decorate a function that only carries a docstring."""
-
-    def decorate(described: Callable[..., None]) -> Metric:
-        definition = RatioOfDecisions(
-            name=described.__name__,
-            title=title,
-            scale="logit",
-            needs_labels=True,
-            binary=True,
-            numerator=numerator,
-            denominator=denominator,
-        )
-        return as_function(definition, described)
-
-    return decorate
+_OF_DECISIONS: dict[str, Any] = {"scale": "logit", "needs_labels": True, "binary": True}
+_TRUE_POSITIVES, _PREDICTED_POSITIVES, _POSITIVES = (
+    _share("true positives", _rightly_positive),
+    _share("predicted positives", _decided_positive),
+    _share("positives", _truly_positive),
+)
 
 
-_TRUE_POSITIVES = _share("true positives", _rightly_positive)
-
-
-@_ratio_of_decisions("precision", _TRUE_POSITIVES, _share("predicted positives", _decided_positive))
+@as_function(
+    RatioOfDecisions("precision", "precision", **_OF_DECISIONS, numerator=_TRUE_POSITIVES, denominator=_PREDICTED_POSITIVES)
+)
 def precision() -> None:
     r"""Share of the examples predicted positive whose label is positive, over all replicas.
 
@@ -128,7 +117,7 @@ def precision() -> None:
     """
 
 
-@_ratio_of_decisions("recall", _TRUE_POSITIVES, _share("positives", _truly_positive))
+@as_function(RatioOfDecisions("recall", "recall", **_OF_DECISIONS, numerator=_TRUE_POSITIVES, denominator=_POSITIVES))
 def recall() -> None:
     r"""Share of the positive examples that are predicted positive, mean over replicas.
 

@@ -1,7 +1,7 @@
 """Metrics: a number, the number of each replica, the number without each replica, the influence of each example.
 
 Most metrics are means of contributions ``[M, N]``, or ratios of such means (`traintwice.metrics._means`): they need one pass
-over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics._non_streaming`).
+over the examples and can be summed in parts. The others read all examples together (`traintwice.metrics._functions`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -106,21 +106,9 @@ class Measurement:
         clusters, weights = predictions.clusters, predictions.weights
         variance, units = influence_variance(influence, None if clusters is None else to_numpy(clusters))
         squares = None if weights is None else to_numpy(weights)
-        summary = Summary(
-            value,
-            rows,
-            jackknife_values,
-            variance,
-            len(influence),
-            units=units,
-            effective=None if squares is None else float(squares.sum() ** 2 / (squares**2).sum()),
-            clustered=clusters is not None,
-            base=base,
-            scale=definition.scale,
-            share=definition.is_share,
-            most=definition.most,
-        )
-        return cls(summary, influence)
+        effective = None if squares is None else float(squares.sum() ** 2 / (squares**2).sum())
+        about = {"units": units, "effective": effective, "clustered": clusters is not None, "base": base}
+        return cls(definition.summary(value, rows, jackknife_values, variance, len(influence), **about), influence)
 
     @property
     def value(self) -> float:
@@ -202,6 +190,7 @@ class Definition(ABC):
         or_scores: scores ``M N`` serve it as well as probabilities.
         binary: it reads the probability of one positive class, so there must be two classes.
         old_vs_new: it compares one old model (replica 0) with one new model (replica 1), so M is 2 and their order matters.
+        kind: see `Kind`.
     """
 
     name: str
@@ -219,6 +208,7 @@ class Definition(ABC):
     or_scores: bool = False
     binary: bool = False
     old_vs_new: bool = False
+    kind: Kind = "replica"
 
     @property
     def most(self) -> float:
@@ -231,9 +221,9 @@ class Definition(ABC):
         return False
 
     @property
-    @abstractmethod
     def between_replicas(self) -> bool:
         """True where one replica is not enough."""
+        return self.kind != "replica"
 
     @property
     @abstractmethod
@@ -248,13 +238,24 @@ class Definition(ABC):
     def measure(self, predictions: Predictions) -> Measurement:
         """The number with its rows, leave-one-out values and influences."""
 
-    @abstractmethod
     def values(self, predictions: Predictions) -> Array:
         """Contributions ``[M, N]``; for a ratio the pair (numerator, denominator)."""
+        raise BadInput(
+            f"{self.title} is not a mean of contributions of single examples; `measure` gives the rows of the replicas"
+        )
 
-    @abstractmethod
-    def bind(self, **options: Any) -> Definition:
+    def bind(self, **options: Any) -> Self:
         """The same metric with options fixed."""
+        if options:
+            raise BadInput(f"{self.name} takes no options, got {', '.join(options)}")
+        return self
+
+    def summary(
+        self, value: float, rows: np.ndarray, left_out: np.ndarray | None, variance: float, examples: int, **units: Any
+    ) -> Summary:
+        """The summary of a number of this metric; ``units`` and the like as in `Summary`."""
+        about: Any = {"scale": self.scale, "share": self.is_share, "most": self.most, **units}
+        return Summary(value, rows, left_out, variance, examples, **about)
 
     def predictions_of(
         self, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None
@@ -311,47 +312,3 @@ class Definition(ABC):
                 f"{self.title}: got {predictions.classes} classes, expected 2; for one class against the rest pass the columns "
                 "1 − p, p of that class"
             )
-
-    def infinite(self, predictions: Predictions) -> str | None:
-        """Where the number becomes infinite, for a report; None where it is finite."""
-        return None
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """Result of the sums over all examples.
-
-    Attributes:
-        value, rows, jackknife_values: as in `Measurement`.
-        slopes: change of the value with each of the C means over examples, shape ``C``.
-        centre: those means, shape ``C``.
-        base: as in `Summary`.
-    """
-
-    value: float
-    rows: np.ndarray
-    jackknife_values: np.ndarray | None
-    slopes: np.ndarray
-    centre: np.ndarray
-    base: float = 1.0
-
-
-class OnePass(Definition):
-    """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
-
-    @property
-    def one_pass(self) -> bool:
-        return True
-
-    @abstractmethod
-    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[tuple[Any, ...], np.ndarray]:
-        """Sums over a block, which add to those of other blocks, and the quantities of each example, shape ``C N``."""
-
-    @property
-    def forms(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The number as two linear forms, numerator and denominator, of the sums of (1, u_n); None if it is not such a quotient."""
-        return None
-
-    @abstractmethod
-    def conclude(self, sums: tuple[Any, ...], replicas: int, weight: float) -> Conclusion:
-        """The result of the sums over all examples; ``weight`` is their total weight."""

@@ -1,26 +1,51 @@
-"""Divergences between the probabilities of two replicas: Kullback-Leibler, symmetric, Jensen-Shannon."""
+"""Divergences and distances between the probabilities of two replicas: Kullback-Leibler, Jensen-Shannon, squared L2, Hellinger."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from traintwice.errors import BadInput
 from traintwice.metrics._functions import mean_metric
-from traintwice.metrics._logarithms import clipped, x_log_x
-from traintwice.metrics._pairwise import sum_over_others
+from traintwice.metrics._pairwise import mean_over_others
 from traintwice.predictions import Predictions
 from traintwice.types import Array
+
+
+def x_log_x(xp: Any, values: Array) -> Array:
+    """x·log x with 0·log 0 = 0."""
+    return values * xp.log(xp.where(values > 0, values, xp.ones_like(values)))
+
+
+def clipped(predictions: Predictions, clip: float | None) -> Array:
+    """Probabilities ``M K N``, none below ``clip`` before they are divided by their sum; as they are for None."""
+    if clip is None:
+        return predictions.by_class
+    if not 0 < clip < 1:
+        raise BadInput(f"clip: got {clip}, expected a small probability such as 1e-7, or None to leave zeros as they are")
+    xp, probs = predictions.xp, predictions.by_class
+    raised = xp.where(probs > clip, probs, xp.full_like(probs, clip))
+    return raised / xp.sum(raised, axis=1, keepdims=True)
+
+
+def _over_others(xp: Any, own: Array) -> Array:
+    """Mean over the other replicas of Σ_k (x_mk − x_bk)(y_mk − y_bk), ``M N``, without forming pairs.
+
+    ``own`` is the same about the means over replicas, (x_m − x̄)·(y_m − ȳ): summed over b it is M·own_m + Σ_b own_b.
+    """
+    replicas = int(own.shape[0])
+    return (replicas * own + xp.sum(own, axis=0)[None, :]) / (replicas - 1)
 
 
 def _symmetric(predictions: Predictions, clip: float | None) -> Array:
     """Mean over the other replicas of Σ_k (p_m − p_b)(log p_m − log p_b), ``M N``.
 
-    Summed over b this is M·(dp·dl)_m + Σ_b (dp·dl)_b with dp, dl the deviations from the mean over replicas: no pairs are
-    needed. A class to which some replicas give zero and others do not is infinitely far for each of them.
+    A class to which some replicas give zero and others do not is infinitely far for each of them.
     """
-    xp, replicas = predictions.xp, predictions.replicas
-    probs = clipped(predictions, clip)
+    xp, probs = predictions.xp, clipped(predictions, clip)
     positive = probs > 0
     logs = xp.log(xp.where(positive, probs, xp.ones_like(probs)))
     own = xp.sum((probs - xp.mean(probs, axis=0)[None, ...]) * (logs - xp.mean(logs, axis=0)[None, ...]), axis=1)
-    rows = (replicas * own + xp.sum(own, axis=0)[None, :]) / (replicas - 1)
+    rows = _over_others(xp, own)
     torn = xp.any(xp.any(positive, axis=0) & ~xp.all(positive, axis=0), axis=0)
     return xp.where(torn[None, :], xp.full_like(rows, xp.inf), rows)
 
@@ -101,4 +126,83 @@ def jensen_shannon(predictions: Predictions) -> Array:
         middle = xp.sum(x_log_x(xp, (probs[a, ...] + probs[b, ...]) / 2), axis=0)
         return (negative_entropy[a, :] + negative_entropy[b, :]) / 2 - middle
 
-    return sum_over_others(xp, predictions.replicas, between) / (predictions.replicas - 1)
+    return mean_over_others(xp, predictions.replicas, between)
+
+
+def _squared_distance(xp: Any, values: Array) -> Array:
+    """Mean over the other replicas of Σ_k (x_mkn − x_bkn)², ``M N``, from values ``M K N``."""
+    return _over_others(xp, xp.sum((values - xp.mean(values, axis=0)[None, ...]) ** 2, axis=1))
+
+
+@mean_metric("squared L2", "pair", unit="number", soft=True, needs_probs=True)
+def squared_l2(predictions: Predictions) -> Array:
+    r"""Squared Euclidean distance between the probabilities of two replicas, mean over pairs and examples.
+
+        mean over pairs a < b and n of Σ_k (P_ank − P_bnk)²
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 2], twice the variance over replicas summed over classes; ``values`` gives the contributions ``M N``.
+        0.005 reads: with two classes, two trainings typically differ by sqrt(0.005 / 2) = 0.05 in a probability.
+    Raises:
+        TooFewReplicas: one replica has nothing to differ from.
+    Source:
+        Ours: the pairwise form of AD's Δ with p = 2, squared; computed without forming pairs.
+    Example:
+        >>> round(squared_l2(np.array([[[0.9, 0.1]], [[0.6, 0.4]]])), 12)
+        0.18
+    """
+    return _squared_distance(predictions.xp, predictions.by_class)
+
+
+@mean_metric("Hellinger²", "pair", soft=True, needs_probs=True)
+def squared_hellinger(predictions: Predictions) -> Array:
+    r"""Squared Hellinger distance between the probabilities of two replicas, mean over pairs and examples.
+
+        mean over pairs a < b and n of ½ · Σ_k (√P_ank − √P_bnk)²
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 1]; ``values`` gives the contributions ``M N``. 0.05 reads: the total variation of two trainings lies
+        between 0.05 and sqrt(2 · 0.05) = 0.32 on such an example.
+    Raises:
+        TooFewReplicas: one replica has nothing to differ from.
+    Source:
+        The usual definition. Ours: the mean over all pairs, computed without forming them.
+    Example:
+        >>> round(squared_hellinger(np.array([[[1.0, 0.0]], [[0.64, 0.36]]])), 12)
+        0.2
+    """
+    return _squared_distance(predictions.xp, predictions.xp.sqrt(predictions.by_class)) / 2
+
+
+@mean_metric("Hellinger", "pair", soft=True, needs_probs=True)
+def hellinger(predictions: Predictions) -> Array:
+    r"""Hellinger distance between the probabilities of two replicas, mean over pairs and examples.
+
+        mean over pairs a < b and n of sqrt(½ · Σ_k (√P_ank − √P_bnk)²)
+
+    Args:
+        predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
+        labels: not used.
+    Returns:
+        A number in [0, 1]; ``values`` gives the contributions ``M N``. 0.05 reads: the total variation of two trainings is at
+        most sqrt(2) · 0.05 = 0.07 on such an example.
+    Raises:
+        TooFewReplicas: one replica has nothing to differ from.
+    Source:
+        The usual definition. Ours: the root is taken of each pair and example, before the means.
+    Example:
+        >>> round(hellinger(np.array([[[1.0, 0.0]], [[0.64, 0.36]]])), 12)
+        0.4472135955
+    """
+    xp, roots = predictions.xp, predictions.xp.sqrt(predictions.by_class)
+
+    def between(a: int, b: int) -> Array:
+        return xp.sqrt(xp.sum((roots[a, ...] - roots[b, ...]) ** 2, axis=0) / 2)
+
+    return mean_over_others(xp, predictions.replicas, between)

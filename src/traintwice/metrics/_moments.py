@@ -152,13 +152,15 @@ class Moments:
 
     def pack(self) -> list[np.ndarray]:
         """Everything but clusters as arrays, for another process; only without groups and clusters."""
+        head, linear = np.array([[self.rows[0], self.squares[0], self._units[0]]]), self._linear[:, 0]
         centre = np.zeros(self.quantities) if self._centre is None else self._centre
-        return [np.array([self.rows[0], self.squares[0], self._units[0]]), centre, self._linear[:, 0], self._second[:, :, 0]]
+        return [head, centre[None], linear[None], self._second[:, :, 0]]
 
     @classmethod
     def unpack(cls, parts: list[np.ndarray]) -> Moments:
         """The object that `pack` wrote."""
-        (head, centre, linear, second), made = parts, cls(len(parts[1]))
+        (head,), (centre,), (linear,), second = parts
+        made = cls(len(centre))
         made._grow(1)
         made.rows[0], made.squares[0], made._units[0] = head
         made._centre, made._linear[:, 0], made._second[:, :, 0] = centre, linear, second

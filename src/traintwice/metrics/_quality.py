@@ -1,9 +1,17 @@
-"""Quality and entropy of single predictions: accuracy, error, log loss, Brier score, entropy."""
+"""Quality and entropy of single predictions, and errors of regressions against true values."""
 
 from __future__ import annotations
 
-from traintwice.metrics._functions import mean_metric
-from traintwice.metrics._logarithms import clipped, log, x_log_x
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from traintwice.errors import BadInput
+from traintwice.metrics._differences import one_score
+from traintwice.metrics._divergences import clipped, x_log_x
+from traintwice.metrics._functions import as_function, mean_metric
+from traintwice.metrics._means import Conclusion, MeanOf, OnePass, Sums
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
@@ -100,8 +108,9 @@ def log_loss(predictions: Predictions, *, clip: float | None = None) -> Array:
     else:
         index = xp.broadcast_to(predictions.labels[None, None, :], (predictions.replicas, 1, predictions.examples))
         of_label = xp.take_along_axis(clipped(predictions, clip), index, axis=1)[:, 0, :]
-    # The sign is taken of the difference so that a certain and right prediction costs 0.0, not -0.0.
-    return 0.0 - log(xp, of_label)
+    positive = of_label > 0
+    logs = xp.where(positive, xp.log(xp.where(positive, of_label, xp.ones_like(of_label))), -xp.inf)  # log 0 without a warning
+    return 0.0 - logs  # a difference, so that a certain and right prediction costs 0.0, not -0.0
 
 
 @mean_metric("Brier score", "replica", unit="number", needs_labels=True, needs_probs=True)
@@ -151,3 +160,108 @@ def prediction_entropy(predictions: Predictions) -> Array:
     """
     xp = predictions.xp
     return 0.0 - xp.sum(x_log_x(xp, predictions.by_class), axis=1)
+
+
+def _errors(predictions: Predictions) -> Array:
+    """Predicted minus true value, ``M N``."""
+    xp, targets = predictions.xp, predictions.targets
+    if targets is None:
+        raise BadInput("this measure compares with true values and none were given; pass targets of shape (examples,)")
+    if bool(xp.any(xp.isnan(targets))):
+        raise BadInput(
+            "targets: some examples have no true value (nan), expected one for each example; leave those examples out "
+            "(predictions.where(~numpy.isnan(predictions.targets)))"
+        )
+    return one_score(predictions) - targets[None, :]
+
+
+@mean_metric("mean absolute error", "replica", unit="number", needs_scores=True, needs_targets=True)
+def mean_absolute_error(predictions: Predictions) -> Array:
+    r"""Mean absolute difference between predicted and true value, mean over replicas.
+
+        mean absolute error = mean over m and n of |f_mn − t_n|
+
+    Args:
+        predictions: predicted numbers ``M N``, or `Predictions.from_scores` with targets; M >= 1.
+        labels: true values, shape ``N``, where ``predictions`` is an array.
+    Returns:
+        A number >= 0 in units of the true value; ``values`` gives the contributions ``M N``. 0.05 reads: a prediction misses the true
+        value by 0.05 on average.
+    Raises:
+        BadInput: no true values, a true value that is nan, or more than one number for each example.
+    Source:
+        The usual definition.
+    Example:
+        >>> mean_absolute_error(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 4.0]))
+        1.5
+    """
+    return predictions.xp.abs(_errors(predictions))
+
+
+@mean_metric("mean error", "replica", unit="number", scale="plain", needs_scores=True, needs_targets=True)
+def mean_error(predictions: Predictions) -> Array:
+    r"""Mean predicted minus mean true value, mean over replicas: the bias of a regression.
+
+        mean error = mean over m and n of f_mn − t_n
+
+    Args:
+        predictions: predicted numbers ``M N``, or `Predictions.from_scores` with targets; M >= 1.
+        labels: true values, shape ``N``, where ``predictions`` is an array.
+    Returns:
+        A number of either sign in units of the true value; ``values`` gives the contributions ``M N``. 0.05 reads: predictions are 0.05
+        too high on average. Errors of opposite sign cancel.
+    Raises:
+        BadInput: no true values, a true value that is nan, or more than one number for each example.
+    Source:
+        The usual definition.
+    Example:
+        >>> mean_error(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 4.0]))
+        -0.5
+    """
+    return _errors(predictions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootOfMean(OnePass):
+    """The square root of a mean over replicas and examples."""
+
+    mean: MeanOf
+
+    def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[Sums, np.ndarray]:
+        return self.mean.add(block, weight)
+
+    def conclude(self, sums: Sums, replicas: int, weight: float) -> Conclusion:
+        of_mean = self.mean.conclude(sums, replicas, weight)
+        value = float(np.sqrt(of_mean.value))
+        slope = 0.5 / value if value > 0 else 0.0  # at 0 every contribution is 0
+        jackknife_values = None if of_mean.jackknife_values is None else np.sqrt(of_mean.jackknife_values)
+        return Conclusion(value, np.sqrt(of_mean.rows), jackknife_values, slope * of_mean.slopes, of_mean.centre)
+
+
+_OF_REGRESSIONS: dict[str, Any] = {"unit": "number", "needs_scores": True, "needs_targets": True}
+_SQUARED = MeanOf(
+    "_squared_errors", "mean squared error", **_OF_REGRESSIONS, contributions=lambda predictions: _errors(predictions) ** 2
+)
+
+
+@as_function(RootOfMean("root_mean_squared_error", "root mean squared error", **_OF_REGRESSIONS, mean=_SQUARED))
+def root_mean_squared_error() -> None:
+    r"""Square root of the mean squared difference between predicted and true value, over all replicas.
+
+        root mean squared error = sqrt(mean over m and n of (f_mn − t_n)²)
+
+    Args:
+        predictions: predicted numbers ``M N``, or `Predictions.from_scores` with targets; M >= 1.
+        labels: true values, shape ``N``, where ``predictions`` is an array.
+    Returns:
+        A number >= 0 in units of the true value, at least `mean_absolute_error`. 0.05 reads: a prediction misses the true value by
+        about 0.05; large misses count more.
+    Raises:
+        BadInput: no true values, a true value that is nan, or more than one number for each example.
+    Source:
+        The usual definition. Ours: squared errors are averaged over replicas before the root, so the number is at least the mean of the
+        replicas' own errors.
+    Example:
+        >>> root_mean_squared_error(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([1.0, 3.0]))
+        1.224744871391589
+    """

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
 from traintwice.errors import BadInput, Undefined
 from traintwice.metrics._definition import to_numpy
-from traintwice.metrics._functions import non_streaming_metric
-from traintwice.metrics._means import weights_of
-from traintwice.metrics._non_streaming import WholeResult
+from traintwice.metrics._differences import one_score
+from traintwice.metrics._functions import WholeResult, non_streaming_metric
+from traintwice.metrics._means import each_weight
 from traintwice.predictions import Predictions
 from traintwice.types import Array
 
 
 def positive_scores(predictions: Predictions) -> Array:
     """Score of the positive class, ``M N``: the second probability of two, or the scores themselves."""
-    if not predictions.has_scores:
-        return predictions.probs[:, :, 1]
-    scores = predictions.scores
-    if scores.ndim != 2:
-        raise BadInput(
-            f"ranking: got scores of shape {tuple(scores.shape)}, expected one score for each example, (replicas, examples)"
-        )
-    return scores
+    return one_score(predictions) if predictions.has_scores else predictions.probs[:, :, 1]
 
 
 @non_streaming_metric("rank loss", "replica", unit="number", needs_labels=True, needs_probs=True, binary=True, or_scores=True)
@@ -81,8 +75,7 @@ def auc(predictions: Predictions) -> WholeResult:
 
 def _pairs_in_wrong_order(predictions: Predictions, title: str) -> tuple[np.ndarray, np.ndarray]:
     """The rank loss of each replica, ``M``, and the influence of each example, ``N``; ``title`` names the metric in errors."""
-    scores, labels, weights = to_numpy(positive_scores(predictions)), to_numpy(predictions.labels), weights_of(predictions)
-    weights = np.ones(predictions.examples) if weights is None else weights
+    scores, labels, weights = to_numpy(positive_scores(predictions)), to_numpy(predictions.labels), each_weight(predictions)
     positive, negative = weights * (labels == 1), weights * (labels == 0)
     if positive.sum() == 0 or negative.sum() == 0:
         raise Undefined(f"{title} has no value here: it needs examples of both labels")
@@ -99,10 +92,13 @@ def _pairs_in_wrong_order(predictions: Predictions, title: str) -> tuple[np.ndar
     return rows, influence * (len(weights) / predictions.replicas)
 
 
-def _over_pairs(between: np.ndarray) -> WholeResult:
-    """Mean and rows of a symmetric matrix of pairs with an empty diagonal."""
-    replicas = len(between)
-    rows = between.sum(axis=1) / (replicas - 1)
+def _over_pairs(of_replicas: np.ndarray, between: Callable[[np.ndarray, np.ndarray], float]) -> WholeResult:
+    """Mean and rows of a symmetric function of two replicas."""
+    replicas = len(of_replicas)
+    found = np.zeros((replicas, replicas))
+    for a, b in combinations(range(replicas), 2):
+        found[a, b] = found[b, a] = between(of_replicas[a], of_replicas[b])
+    rows = found.sum(axis=1) / (replicas - 1)
     return WholeResult(float(rows.mean()), rows, None)
 
 
@@ -133,10 +129,7 @@ def kendall_tau(predictions: Predictions) -> WholeResult:
     for m, of_replica in enumerate(scores):
         if (of_replica == of_replica[0]).all():
             raise Undefined(f"Kendall τ has no value here: replica {m} gives every example the same score")
-    between = np.zeros((len(scores), len(scores)))
-    for a, b in combinations(range(len(scores)), 2):
-        between[a, b] = between[b, a] = _tau_b(scores[a], scores[b])
-    return _over_pairs(between)
+    return _over_pairs(scores, _tau_b)
 
 
 def _tau_b(first: np.ndarray, second: np.ndarray) -> float:
@@ -198,7 +191,4 @@ def top_k_overlap(predictions: Predictions, *, k: int = 10) -> WholeResult:
     last = np.sort(scores, axis=1)[:, -k][:, None]
     above, tied = scores > last, scores == last
     member = above + tied * ((k - above.sum(axis=1)) / tied.sum(axis=1))[:, None]
-    between = np.zeros((len(scores), len(scores)))
-    for a, b in combinations(range(len(scores)), 2):
-        between[a, b] = between[b, a] = np.minimum(member[a], member[b]).sum() / k
-    return _over_pairs(between)
+    return _over_pairs(member, lambda a, b: float(np.minimum(a, b).sum() / k))
