@@ -10,7 +10,7 @@ import pytest
 
 from traintwice.errors import BadInput
 from traintwice.predictions import open_predictions
-from traintwice.predictions._columns import WIDE
+from traintwice.predictions._source import WIDE
 
 P = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.5, 0.25]]
 

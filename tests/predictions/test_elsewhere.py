@@ -14,7 +14,7 @@ from traintwice import diff
 from traintwice.errors import BadInput, MissingExtra, TraintwiceError
 from traintwice.predictions import _remote, open_predictions
 from traintwice.predictions._inputs import expand, one_model
-from traintwice.predictions._lakehouse import lake_table
+from traintwice.predictions._tables import lake_table
 
 
 def store(name, sql, tmp_path):

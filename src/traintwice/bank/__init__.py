@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.bank._writing import NewRecipe, write_study
-from traintwice.predictions._bank_folders import Banks, bank_study, banks
-from traintwice.predictions._bank_study import BankRecipe, BankStudy
+from traintwice.predictions._bank import BankRecipe, Banks, BankStudy, bank_study, banks
 
 __all__ = ["BankRecipe", "BankStudy", "Banks", "NewRecipe", "bank_study", "banks", "write_study"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from traintwice._files import check_name, write_whole
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._bank_study import COLUMNS, SCHEMA, BankStudy, digest_of, slug_of
+from traintwice.predictions._bank import SCHEMA, BankStudy, digest_of, slug_of
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._session import Session
@@ -22,6 +22,17 @@ __all__ = ["NewRecipe", "write_study"]
 
 LEAST = float(np.finfo(np.float16).smallest_subnormal)
 """Probabilities above 0 are kept as at least this, 6e-8, so that log loss stays finite."""
+
+COLUMNS = {
+    "recipe": "name of the recipe",
+    "replica": "0 to M − 1",
+    "example": "place in the test split, from 0",
+    "y": "true class",
+    "vote": "predicted class",
+    "top": "probability of the predicted class, rounded to float16",
+    "label": "probability of the true class, rounded to float16 and at least 6e-8; missing where it is the predicted class",
+}
+"""Columns of the Parquet file."""
 
 FORMAT = "COMPRESSION zstd, COMPRESSION_LEVEL 19, ROW_GROUP_SIZE 400000"
 

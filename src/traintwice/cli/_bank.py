@@ -65,7 +65,7 @@ def bank(
     if name == ADD:
         if study is None:
             raise BadSpec("add: expected the name of a trained study or its TOML file, such as `traintwice bank add digits`")
-        from traintwice.predictions._bank_folders import own_bank
+        from traintwice.predictions._bank import own_bank
 
         folder, of_study = to or own_bank(), {"--name": as_name}
         check_name(store)

@@ -24,7 +24,7 @@ from traintwice.compare._results import Diff
 from traintwice.compare._summed import DiffSQL, can_be_left_to_sql
 from traintwice.errors import BadInput, cells_kept_out
 from traintwice.metrics import Metric
-from traintwice.predictions._items import items_of, one_item
+from traintwice.predictions._inputs import items_of, one_item
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._rows import Rows, open_rows
 

@@ -12,7 +12,7 @@ import numpy as np
 from traintwice.metrics._definition import Scale, Unit, to_numpy
 from traintwice.metrics._means import weights_of
 from traintwice.predictions import Predictions
-from traintwice.predictions._columns import WIDE
+from traintwice.predictions._source import WIDE
 
 Number = Literal["score", "confidence", "number"]
 """What a model gives for a row: the probability of class 1, the largest minus the second largest probability, or a number."""

@@ -13,8 +13,8 @@ from traintwice._typed import typed
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
+from traintwice.predictions._file_formats import unpacked
 from traintwice.predictions._session import Session, identifier, literal
-from traintwice.predictions._text_files import unpacked
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT", "USMALLINT")
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")

@@ -6,7 +6,7 @@ from traintwice._names import lazy
 from traintwice.predictions._aligned import AlignedPredictions
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._in_memory import from_arrays
-from traintwice.predictions._items import is_array, items_of, replicas_of
+from traintwice.predictions._inputs import is_array, items_of, replicas_of
 from traintwice.predictions._layout import Layout, Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of

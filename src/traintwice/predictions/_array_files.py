@@ -7,7 +7,7 @@ import math
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, cast
@@ -18,6 +18,7 @@ from traintwice._files import copy_unpacked
 from traintwice.errors import BadInput
 from traintwice.predictions._inputs import format_of
 from traintwice.predictions._session import identifier
+from traintwice.predictions._source import Source, Table, packs, refuse_repeated, registered
 
 TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 TENSORS |= {"I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}
@@ -148,6 +149,26 @@ def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
         raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason}){room}") from reason
     except Exception as reason:  # the errors of three libraries have no common class
         raise BadInput(f"{shown}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
+
+
+def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
+    """Arrays go into their table block by block, so that memory does not grow with rows."""
+    columns = as_columns(arrays, name)
+    if not columns.names or not columns.length:
+        raise BadInput(f"{name} holds no rows")
+    lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
+    refuse_repeated(columns.names, name)
+    for at, block in enumerate(columns.blocks()):
+        with registered(table, block, name) as relation:
+            into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
+            table.session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
+    return replace(table.source(name, lists), class_names=columns.class_names)
+
+
+def array_file(table: Table, path: Path, name: str) -> Source:
+    """The arrays of a file as a table."""
+    with tempfile.TemporaryDirectory(dir=table.session.folder) as members:
+        return from_arrays(table, open_arrays(path, Path(members), name), name)
 
 
 def _plain(array: np.ndarray, name: str, source: str) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions._columns import WIDE, family
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._matching import CELLS, Matcher
 from traintwice.predictions._predictions import BLOCK_ELEMENTS, Predictions
+from traintwice.predictions._source import WIDE, family
 
 DOING = "reading the predictions"
 

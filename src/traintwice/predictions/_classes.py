@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._columns import Source, family
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session, literal
+from traintwice.predictions._source import Source, family
 
 Names = tuple[str, ...]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
-from traintwice.predictions._columns import WIDE
 from traintwice.predictions._session import Session, any_of, show_id
+from traintwice.predictions._source import WIDE
 from traintwice.predictions._views import View
 
 

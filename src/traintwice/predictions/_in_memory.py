@@ -11,13 +11,13 @@ from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
-from traintwice.predictions._columns import Source
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
 from traintwice.predictions._periods import period_of
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
+from traintwice.predictions._source import Source
 from traintwice.predictions._sources import TableWithArrays
 
 __all__ = ["from_arrays"]

@@ -1,4 +1,4 @@
-"""Which inputs are meant: files, folders, globs, tables and arrays as one item for each model."""
+"""Which models are meant: files, folders, globs, tables and arrays as one item for each model."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from urllib.parse import unquote
+
+import array_api_compat
 
 from traintwice._addresses import is_address, without_secrets
 from traintwice._files import check_name
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
-from traintwice.predictions._banked import BankReplica, is_banked, one_in_bank, replicas_in_bank
-from traintwice.predictions._database import SCHEMES as DATABASES
-from traintwice.predictions._database import DatabaseTable
-from traintwice.predictions._lakehouse import LakeTable, lake_table
+from traintwice.predictions._bank import BANK, BankReplica, replicas_in_bank
+from traintwice.predictions._checks import is_series, to_numpy
+from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._remote import RemoteFile, inside, is_remote_folder, is_remote_glob, matches
+from traintwice.predictions._tables import DATABASES, DatabaseTable, LakeTable, lake_table
 
 ENDINGS = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -35,7 +37,6 @@ COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 """First bytes of a file to its compression."""
 File: TypeAlias = Path | RemoteFile
 Place: TypeAlias = File | LakeTable | DatabaseTable | BankReplica
-FileOrPart = TypeVar("FileOrPart", Path, RemoteFile)
 PARTITION, NO_VALUE = re.compile(r"([^=]+)=(.*)", re.DOTALL), "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -77,10 +78,13 @@ def expand(inputs: Any) -> list[Any]:
     found = [part for item in items for part in (_replicas(_named(item)) if isinstance(item, str | Path) else [item])]
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
-    paths = [_identity(path) for item in found for path in _files_of(item)]
-    if len(set(paths)) < len(paths):
-        path = next(path for item in found for path in _files_of(item) if paths.count(_identity(path)) > 1)
-        raise BadInput(f"{path} is named twice: a file always agrees with itself; name each replica once")
+    places = [
+        place for item in found for place in (item.files if isinstance(item, Shards) else [item]) if isinstance(place, Place)
+    ]
+    identities = [_identity(place) for place in places]
+    if len(set(identities)) < len(identities):
+        twice = next(place for place in places if identities.count(_identity(place)) > 1)
+        raise BadInput(f"{twice} is named twice: a file always agrees with itself; name each replica once")
     return found
 
 
@@ -88,27 +92,74 @@ def one_model(given: str | Path) -> Place | Shards:
     """The file or table of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards.
 
     Raises:
-        BadInput: no file of predictions is there.
+        BadInput: no file of predictions is there, or replicas of a bank are named.
     """
     text = _named(given)
-    if is_banked(text):
-        return one_in_bank(text)
+    if text.startswith(BANK):
+        banked = replicas_in_bank(text)
+        if len(banked) > 1:
+            raise BadInput(f"{text}: names {len(banked)} replicas, expected one model; add its number, such as {text}/0")
+        return banked[0]
     if (table := _table(text)) is not None:
         return table
-    if is_address(text):
-        is_folder = is_remote_folder(text)
-        if not is_folder and (is_folder is False or not is_remote_glob(text)):
-            return RemoteFile(text)
-        of_folders = [(found, is_remote_folder(found)) for found in ([text] if is_folder else matches(text))]
-        parts = [
-            part for found, folder in of_folders for part in (_tree(found, inside(found)) if folder else [RemoteFile(found)])
-        ]
-        return _shards(text, parts)
-    if Path(text).is_dir() and is_log(text):
+    if not is_address(text) and Path(text).is_dir() and is_log(text):
         return Path(text)
-    if not (Path(text).is_dir() or (glob.has_magic(text) and not Path(text).exists())):
+    found = _places(text)
+    if found is None:
         return _file(text)
-    return _shards(text, [path for item in _matches(text) for path in (_tree_of(item) if item.is_dir() else [item])])
+    return _shards(text, [file for name, is_folder in found for file in (_tree(name) if is_folder else [_file(name)])])
+
+
+def is_array(given: Any) -> bool:
+    """True for an array or `Predictions`, False for a file or table."""
+    return isinstance(given, Predictions) or bool(array_api_compat.is_array_api_obj(given)) or is_series(given)
+
+
+def items_of(given: Any) -> list[Any]:
+    """One item for each model that was given: files of a glob or directory, tables, arrays."""
+    if is_array(given):
+        return [given]
+    if isinstance(given, list | tuple):
+        return [item for part in given for item in items_of(part)]
+    if not isinstance(given, str | Path):
+        return [given]
+    return expand([given])
+
+
+def one_item(given: Any, name: str) -> Any:
+    """The one model that was given; a directory or glob is a model in parts.
+
+    Args:
+        name: of the argument, for messages.
+    Raises:
+        BadInput: several models.
+    """
+    items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
+    if len(items) != 1:
+        raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")
+    return items[0]
+
+
+def replicas_of(given: Any) -> list[Any]:
+    """One item for each replica: an array ``M N K`` or ``M N``, or `Predictions` of M replicas, is cut into its replicas.
+
+    Raises:
+        BadInput: one array that has another shape.
+
+    >>> [item.shape for item in replicas_of(np.zeros((3, 5), dtype=int))], len(replicas_of([np.zeros(5), np.ones(5)]))
+    ([(5,), (5,), (5,)], 2)
+    """
+    items = items_of(given)
+    if len(items) != 1 or not is_array(items[0]):
+        return items
+    (whole,) = items
+    if isinstance(whole, Predictions):
+        return [whole.models(m, m + 1) for m in range(whole.replicas)]
+    if whole.ndim not in (2, 3):
+        raise BadInput(
+            f"predictions: got shape {tuple(whole.shape)}, expected (replicas, examples) or (replicas, examples, classes)"
+        )
+    return list(to_numpy(whole))
 
 
 def _named(given: str | Path) -> str:
@@ -129,77 +180,74 @@ def _table(text: str) -> LakeTable | DatabaseTable | None:
     return lake_table(text) if not is_file or text.endswith(".json") else None
 
 
-def _files_of(item: Any) -> tuple[Place, ...]:
-    return (item,) if isinstance(item, Place) else item.files if isinstance(item, Shards) else ()
-
-
-def _identity(item: Place) -> Place:
-    return item.resolve() if isinstance(item, Path) else item
+def _identity(place: Place) -> Place:
+    return place.resolve() if isinstance(place, Path) else place
 
 
 def _replicas(text: str) -> list[Place | Shards]:
-    if is_banked(text):
+    """The replicas that a name means."""
+    if text.startswith(BANK):
         return list(replicas_in_bank(text))
     if (table := _table(text)) is not None:
         return [table]
-    if is_address(text):
-        return _remote_replicas(text)
-    path = Path(text)
-    if text == "-" or (path.exists() and not path.is_dir()) or not (path.is_dir() or glob.has_magic(text)):
+    found = None if text == "-" else _places(text)
+    if found is None:
         return [_file(text)]
-    if path.is_dir():
-        if is_log(path):
-            return [path]
-        if (path / "_SUCCESS").exists() or any(PARTITION.fullmatch(p.name) for p in path.iterdir() if p.is_dir()):
-            return [one_model(path)]
-        found = [p for p in path.iterdir() if p.is_file() and _is_prediction(p)]
-        if not found:
-            raise BadInput(f"{text}: no prediction files in this directory; known endings are {', '.join(ENDINGS)}")
-    else:
-        found = _matches(text)
-    found.sort(key=lambda p: numeric_order(str(p)))
-    return [one_model(p) if p.is_dir() else _file(str(p)) for p in found]
-
-
-def _remote_replicas(text: str) -> list[Place | Shards]:
-    is_folder = is_remote_folder(text)
-    if is_folder:
-        files = inside(text)
-        if ("_SUCCESS",) in files or any(len(parts) > 1 and PARTITION.fullmatch(parts[0]) for parts in files):
-            return [_shards(text, _tree(text, files))]
-        here = [file for parts, file in files.items() if len(parts) == 1 and _is_prediction(file)]
-        if not here:
-            raise BadInput(f"{text}: no prediction files in this folder; known endings are {', '.join(ENDINGS)}")
-        return sorted(here, key=lambda file: numeric_order(str(file)))
-    if is_folder is None and is_remote_glob(text):
-        return [one_model(found) for found in sorted(matches(text), key=numeric_order)]
-    return [RemoteFile(text)]
-
-
-def _matches(text: str) -> list[Path]:
-    """A folder, or what a glob matches."""
-    if Path(text).is_dir():
+    if found[0][0] != text:
+        return [one_model(name) for name, _ in sorted(found, key=lambda place: numeric_order(place[0]))]
+    if not is_address(text) and is_log(text):
         return [Path(text)]
+    files, folders = _entries(text)
+    if any(file.name == "_SUCCESS" for file in files) or any(map(PARTITION.fullmatch, folders)):
+        return [_shards(text, _tree(text))]
+    here = [_file(file) for file in files if format_of_name(file) is not None and not file.name.startswith((".", "_"))]
+    if not here:
+        raise _none_in(text)
+    return sorted(here, key=lambda file: numeric_order(str(file)))
+
+
+def _places(text: str) -> list[tuple[str, bool]] | None:
+    """What is there under the name of a folder or a glob, and whether each is a folder; None for the name of a file."""
+    if is_address(text):
+        is_folder = is_remote_folder(text)
+        if is_folder is None and is_remote_glob(text):
+            return [(name, bool(is_remote_folder(name))) for name in matches(text)]
+        return [(text, True)] if is_folder else None
+    if Path(text).is_dir():
+        return [(text, True)]
+    if Path(text).exists() or not glob.has_magic(text):
+        return None
     found = [Path(match) for match in glob.glob(text, recursive=True)]  # noqa: PTH207
-    found = [path for path in found if not any(path in other.parents for other in found)] if "**" not in text else found
     found = [path for path in found if not path.is_dir() or "**" not in text]
+    above = {parent for path in found for parent in path.parents}
+    found = [path for path in found if path not in above]
     if not found:
         raise BadInput(f"{text}: no such file, and nothing matches it as a glob")
-    return found
+    return [(str(path), path.is_dir()) for path in found]
 
 
-def _is_prediction(file: File) -> bool:
-    return format_of_name(file) is not None and not file.name.startswith((".", "_"))
+def _entries(folder: str) -> tuple[list[File], set[str]]:
+    """The files directly in a folder, and the names of its folders."""
+    if is_address(folder):
+        within = inside(folder)
+        return [file for parts, file in within.items() if len(parts) == 1], {parts[0] for parts in within if len(parts) > 1}
+    entries = list(Path(folder).iterdir())
+    return [path for path in entries if path.is_file()], {path.name for path in entries if path.is_dir()}
 
 
-def _tree_of(folder: Path) -> list[Path]:
-    return _tree(str(folder), {path.relative_to(folder).parts: path for path in folder.rglob("*") if path.is_file()})
+def _none_in(folder: str) -> BadInput:
+    return BadInput(f"{folder}: no prediction files in this directory; known endings are {', '.join(ENDINGS)}")
 
 
-def _tree(folder: str, inside: Mapping[tuple[str, ...], FileOrPart]) -> list[FileOrPart]:
+def _tree(folder: str) -> list[File]:
     """The prediction files of a folder and of its folders; hidden files and those that start with _ are not among them."""
+    within: Mapping[tuple[str, ...], File]
+    if is_address(folder):
+        within = inside(folder)
+    else:
+        within = {path.relative_to(folder).parts: path for path in Path(folder).rglob("*") if path.is_file()}
     found = []
-    for parts, path in inside.items():
+    for parts, path in within.items():
         hidden = any(part.startswith((".", "_")) for part in parts)
         if not hidden and (format_of_name(path) or path.name.startswith("part-")):
             if not all(PARTITION.fullmatch(part) for part in parts[:-1]):
@@ -207,13 +255,13 @@ def _tree(folder: str, inside: Mapping[tuple[str, ...], FileOrPart]) -> list[Fil
                 raise BadInput(f"{told}; name the folder or the files of one model")
             found.append(path)
     if not found:
-        raise BadInput(f"{folder}: no prediction files in this directory; known endings are {', '.join(ENDINGS)}")
+        raise _none_in(folder)
     return found
 
 
 def _shards(name: str, found: Sequence[File]) -> File | Shards:
-    checked = [_file(str(path)) if isinstance(path, Path) else path for path in found]
-    files = sorted(checked, key=lambda p: numeric_order(str(p)))
+    """One model in several files."""
+    files = sorted(map(_file, found), key=lambda file: numeric_order(str(file)))
     if len({_identity(path) for path in files}) < len(files):
         raise BadInput(f"{name}: a file is in it twice, by a link; each row of a model counts once")
     partitions: list[dict[str, str]] = [
@@ -221,22 +269,19 @@ def _shards(name: str, found: Sequence[File]) -> File | Shards:
     ]
     if len({tuple(part) for part in partitions}) > 1:
         one, other = sorted({" ".join(part) or "none" for part in partitions})[:2]
-        raise BadInput(
-            f"{name}: files are in folders of different keys ({one}; {other}); the files of one model have the same keys"
-        )
+        told = f"{name}: files are in folders of different keys ({one}; {other})"
+        raise BadInput(f"{told}; the files of one model have the same keys")
     if len(files) == 1 and not partitions[0]:
         return files[0]
-    return Shards(
-        without_secrets(name),
-        tuple(files),
-        tuple({key: None if value == NO_VALUE else unquote(value) for key, value in part.items()} for part in partitions),
-    )
+    values = ({key: None if value == NO_VALUE else unquote(value) for key, value in part.items()} for part in partitions)
+    return Shards(without_secrets(name), tuple(files), tuple(values))
 
 
-def _file(text: str) -> Path:
-    if "\0" in text or not text:
-        raise BadInput(f"{text!r} is not a path")
-    path = Path(text)
+def _file(given: str | File) -> File:
+    """A file that is there; one that is not on this machine is looked at when it is opened."""
+    if isinstance(given, RemoteFile) or is_address(str(given)):
+        return given if isinstance(given, RemoteFile) else RemoteFile(str(given))
+    text, path = str(given), Path(given)
     if text == "-":
         return path
     if not path.exists():

@@ -9,9 +9,9 @@ from typing import Literal
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._columns import LOGITS, PROBABILITIES, Source, family
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session
+from traintwice.predictions._source import LOGITS, PROBABILITIES, Source, family
 
 Kind = Literal["columns", "list", "score", "votes", "regression"]
 
@@ -98,11 +98,11 @@ class Summary:
     labelled: int
     order: str
     layouts: tuple[str, ...]
-    label: str | None
-    weight: str | None
-    classes: int | None
-    class_names: tuple[str, ...] | None
-    dropped: tuple[int, ...]
+    label: str | None = None
+    weight: str | None = None
+    classes: int | None = None
+    class_names: tuple[str, ...] | None = None
+    dropped: tuple[int, ...] = ()
     positive: str | None = None
     class_rule: str | None = None
     cluster: str | None = None
@@ -129,7 +129,7 @@ class Summary:
         lines += [f"{self.clusters:,} clusters in {self.cluster}"] if self.cluster else []
         lines += [f"time {self.time} by {self.period}"] if self.period else []
         lines += [f"{n}: {count:,} draws" for n, count in zip(self.files, self.draws or (), strict=False)]
-        lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=True) if count]
+        lines += [f"{n}: {count:,} rows left out" for n, count in zip(self.files, self.dropped, strict=False) if count]
         return "\n".join(lines)
 
 
@@ -151,8 +151,15 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
     for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
-        if layout.kind == "list" and layout.classes is None:
-            layouts[m] = layout = replace(layout, classes=_length_of_first(session, source, layout.columns[0]))
+        if layout.kind == "list" and layout.classes is None:  # as many as the first list of the file has entries
+            column, cell = layout.columns[0], source.cell(layout.columns[0])
+            sql = f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1"
+            found = session.rows(sql, doing=f"{source.name}: reading")
+            if not found or found[0][0] < 2:
+                what = f"has {found[0][0]} entries in its first row" if found else "is missing in every row"
+                told = f"{source.name}: the list {column!r} {what}"
+                raise BadInput(f"{told}; expected one probability for each of two or more classes")
+            layouts[m] = layout = replace(layout, classes=int(found[0][0]))
         first, name = layouts[0], sources[0].name
         here, there = f"({first.describe()})", f"({layout.describe()})"
         words = [IN_WORDS.get(each.kind, "probabilities") for each in (first, layout)]
@@ -183,17 +190,6 @@ def is_list_of_numbers(type_name: str) -> bool:
     """
     element = re.sub(r"\[\d*\]$", "", type_name)
     return element != type_name and family(element) in ("number", "integer")
-
-
-def _length_of_first(session: Session, source: Source, column: str) -> int:
-    """Entries of the first list of a file."""
-    cell = source.cell(column)
-    sql = f"SELECT len({cell}) FROM {source.relation} WHERE {cell} IS NOT NULL LIMIT 1"
-    found = session.rows(sql, doing=f"{source.name}: reading")
-    if not found or found[0][0] < 2:
-        what = f"has {found[0][0]} entries in its first row" if found else "is missing in every row"
-        raise BadInput(f"{source.name}: the list {column!r} {what}; expected one probability for each of two or more classes")
-    return int(found[0][0])
 
 
 def recognise(source: Source, reading: Reading) -> Layout:

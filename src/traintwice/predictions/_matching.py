@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions._columns import WIDE
 from traintwice.predictions._faults import check_contents, faults, suspicious, to_be_finite
 from traintwice.predictions._session import Session, all_of, any_of
+from traintwice.predictions._source import WIDE
 from traintwice.predictions._unmatched import conflict, duplicates, repeated_in, shared_columns, unmatched_in
 from traintwice.predictions._views import View
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
-from traintwice.predictions._columns import Source, family
 from traintwice.predictions._session import Session, literal
+from traintwice.predictions._source import Source, family
 
 MOST_PERIODS, MOST_RANGES = 60, 20
 

@@ -13,23 +13,20 @@ from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.logs import is_log
 from traintwice.predictions._aligned import AlignedPredictions
-from traintwice.predictions._banked import BankReplica, read_banked
+from traintwice.predictions._bank import BankReplica, read_banked
 from traintwice.predictions._checks import is_series, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
-from traintwice.predictions._columns import with_path
-from traintwice.predictions._database import DatabaseTable
 from traintwice.predictions._draws import DrawBlock
 from traintwice.predictions._faults import check_contents
-from traintwice.predictions._inputs import Shards, expand
-from traintwice.predictions._items import is_array
-from traintwice.predictions._lakehouse import LakeTable
+from traintwice.predictions._inputs import Shards, expand, is_array
 from traintwice.predictions._layout import Summary, recognise_all
 from traintwice.predictions._outcome_rows import read_outcomes
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
-from traintwice.predictions._sources import open_source
-from traintwice.predictions._staging import filled
+from traintwice.predictions._source import with_path
+from traintwice.predictions._sources import filled, open_source
+from traintwice.predictions._tables import DatabaseTable, LakeTable
 from traintwice.predictions._views import make_views, without_unanswered
 from traintwice.progress import report
 

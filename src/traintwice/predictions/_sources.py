@@ -1,13 +1,9 @@
-"""Each input as something that DuckDB can scan: a Parquet file, or a temporary table.
-
-A new format is one function in `READERS`, or one module that such a function imports.
-"""
+"""Each input as something that DuckDB can scan: a Parquet file, or a temporary table."""
 
 from __future__ import annotations
 
-import glob
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,15 +12,16 @@ from typing import Any
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._banked import BankReplica
-from traintwice.predictions._columns import Source, family, packs, stamp_of, with_vectors
-from traintwice.predictions._database import DatabaseTable
+from traintwice.predictions._array_files import from_arrays
+from traintwice.predictions._bank import BankReplica
+from traintwice.predictions._file_formats import READERS, check_names, standard_input, typed_by_cells, unpacked
 from traintwice.predictions._inputs import File, Shards, format_of, format_of_name
-from traintwice.predictions._lakehouse import LakeTable
+from traintwice.predictions._layout import check_options, recognise
+from traintwice.predictions._reading import Reading
 from traintwice.predictions._remote import RemoteFile, State
 from traintwice.predictions._session import Session, identifier, literal
-from traintwice.predictions._staging import Table, refuse_repeated, registered, stream
-from traintwice.predictions._text_files import ends_inside_a_line, scan_of_text, standard_input, typed, unpacked
+from traintwice.predictions._source import Source, Table, family, refuse_repeated, registered, stamp_of
+from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
 
 
 def open_source(session: Session, item: Any, number: int, named: frozenset[str] = frozenset()) -> Source:
@@ -43,26 +40,26 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
     if isinstance(item, File):
         return _of_file(table, item)
     if isinstance(item, BankReplica):
-        return _from_arrays(table, item.table(), str(item))
+        return from_arrays(table, item.table(), str(item))
     if isinstance(item, LakeTable | DatabaseTable):
         return table.on_demand(partial(stream, table, str(item), item.open(named)), str(item))
     name = f"table {number + 1}"
     if isinstance(item, Mapping):
-        return _from_arrays(table, item, name)
+        return from_arrays(table, item, name)
     if hasattr(item, "collect_schema") and hasattr(item, "collect"):
         item = item.collect()  # the columns of a lazy Polars frame
     if hasattr(item, "reset_index") and (keys := [n for n in item.index.names if n is not None and n not in item.columns]):
         item = item.reset_index(level=keys)  # named index columns of pandas
     names = getattr(item, "column_names", getattr(item, "columns", None))
     if names is None and hasattr(item, "shape"):
-        return _from_arrays(table, {"": item}, name)
+        return from_arrays(table, {"": item}, name)
     if names is None and not hasattr(item, "__arrow_c_stream__"):
         raise BadInput(
             f"{name}: got {type(item).__name__}, expected a path, a pandas, Polars or Arrow table, a mapping from names to "
             "arrays, or an array"
         )
     refuse_repeated([] if names is None else [str(n) for n in names], name)
-    with registered(session, item, name, table.name) as relation:
+    with registered(table, item, name) as relation:
         return table.staged(relation, name)
 
 
@@ -76,7 +73,7 @@ class TableWithArrays:
 
 def _with_arrays(table: Table, source: Source, arrays: Mapping[str, Any]) -> Source:
     session, doing = table.session, f"{source.name}: reading"
-    added = _from_arrays(Table(session, f"arrays_{table.name}", table.named), arrays, source.name)
+    added = from_arrays(Table(session, f"arrays_{table.name}", table.named), arrays, source.name)
     ((rows, entries),) = session.rows(
         f"SELECT (SELECT count(*) FROM {source.relation}), (SELECT count(*) FROM {added.relation})", doing=doing
     )
@@ -130,7 +127,7 @@ def _of_remote_parquet(table: Table, file: RemoteFile, before: State) -> Source:
     def scan(columns: Sequence[str] | None) -> Iterator[str]:
         with scan_of(session, file, before.size or 0, table.name) as (relation, schema):
             if columns is None:
-                _check_names(session, schema, name)
+                check_names(session, schema, name)
             yield relation
         if columns is not None:
             file.check_unchanged(before)
@@ -187,109 +184,27 @@ def _of_shards(table: Table, shards: Shards) -> Source:
     fill(cells_of[0])
     if not first.untyped:
         return source
-    texts = {name: source.cell(name) for name, kind in source.columns.items() if kind == "VARCHAR"}
-    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, shards.name)})
+    return typed_by_cells(table, source)
 
 
-def _parquet(table: Table, path: Path, name: str) -> Source:
-    session, file = table.session, literal(glob.escape(str(path)))
-    names = _check_names(session, f"parquet_schema({file})", name)
-    plain = f"read_parquet({file}, hive_partitioning = false)"
-    if {"file_row_number", table.name.replace("source", "f")} & {n.lower() for n in names}:  # names that the scan below uses
-        return table.staged(plain, name)
-    relation = f"read_parquet({file}, file_row_number = true, hive_partitioning = false)"
-    described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
-    types = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
-    if packs({n: t for n, t in types.items() if family(t) in ("integer", "number")}, set(types), table.named):
-        return table.staged(plain, name)
-    return with_vectors(Source(name, relation, "file_row_number", types))
-
-
-def _check_names(session: Session, schema: str, name: str) -> list[str]:
-    """The columns of a Parquet file, from its schema.
+def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
+    """The sources with the rows of the columns that are needed; see `Source.fill`.
 
     Raises:
-        BadInput: two have the same name.
+        BadInput: what a column means is not certain, a column is in no file, or the rows cannot be read.
     """
-    names: list[str] = []
-    nested = 0
-    for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:
-        names += [column] if nested == 0 else []  # depth first, the root first
-        nested += (children or 0) - (nested > 0)
-    refuse_repeated(names, name)
-    return names
-
-
-def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> Source:
-    header, relation = scan_of_text(path, name, delimiter)
-    refuse_repeated(header, name)
-    source = table.staged(relation, name, prefix="c_", untyped=True)
-    texts = {column: source.cell(column) for column, kind in source.columns.items() if kind == "VARCHAR"}
-    note = "the last line has no line break: the file may be cut short" if ends_inside_a_line(path) else ""
-    return replace(source, untyped=True, columns={**source.columns, **typed(table.session, table.name, texts, name)}, note=note)
-
-
-def _tsv(table: Table, path: Path, name: str) -> Source:
-    return _csv(table, path, name, "\t")
-
-
-def _json(table: Table, path: Path, name: str) -> Source:
-    def scan(further: str) -> str:
-        return (
-            f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
-            "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
-            f"compression = 'uncompressed', {further})"
-        )
-
-    described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")
-    columns = ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described)
-    return table.staged(scan(f"columns = {{{columns}}}"), name)
-
-
-def _arrow(table: Table, path: Path, name: str) -> Source:
-    """Arrow IPC files, also under the name Feather."""
-    try:
-        from pyarrow import feather
-    except ImportError as reason:
-        raise BadInput(f"{name}: Arrow files need pyarrow: pip install pyarrow; or write Parquet") from reason
-    try:
-        found = feather.read_table(path)
-    except (OSError, ValueError) as reason:
-        raise BadInput(f"{name}: cannot be read as Arrow ({reason}); it may be cut short or of another format") from reason
-    refuse_repeated(found.column_names, name)
-    with registered(table.session, found, name, table.name) as relation:
-        return table.staged(relation, name)
-
-
-def _array_file(table: Table, path: Path, name: str) -> Source:
-    from traintwice.predictions._array_files import open_arrays
-
-    with tempfile.TemporaryDirectory(dir=table.session.folder) as members:
-        return _from_arrays(table, open_arrays(path, Path(members), name), name)
-
-
-READERS: dict[str, Callable[[Table, Path, str], Source]] = {
-    "parquet": _parquet,
-    "csv": _csv,
-    "tsv": _tsv,
-    "jsonl": _json,
-    "arrow": _arrow,
-    **dict.fromkeys(("npz", "npy", "safetensors"), _array_file),
-}
-"""Format (see `inputs.ENDINGS`) to the function that reads it."""
-
-
-def _from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
-    """Arrays go into their table block by block, so that memory does not grow with rows."""
-    from traintwice.predictions._array_files import as_columns
-
-    session, columns = table.session, as_columns(arrays, name)
-    if not columns.names or not columns.length:
-        raise BadInput(f"{name} holds no rows")
-    lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
-    refuse_repeated(columns.names, name)
-    for at, block in enumerate(columns.blocks()):
-        with registered(session, block, name, table.name) as relation:
-            into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
-            session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
-    return replace(table.source(name, lists), class_names=columns.class_names)
+    if all(source.fill is None for source in sources):
+        return list(sources)
+    layouts = [recognise(source, reading) for source in sources]
+    check_options(sources, reading)
+    found = []
+    for source, layout in zip(sources, layouts, strict=True):
+        if source.fill is not None:
+            one = (layout.label, layout.weight, layout.draws, layout.time)
+            several = (*layout.id, *layout.columns, *layout.by, *layout.show, *layout.cluster)
+            needed = dict.fromkeys(source.computed.get(c, ("", c, ""))[1] for c in (*several, *one) if c is not None)
+            whole = source.fill(needed)
+            computed = {name: source.columns[name] for name in source.computed}
+            source = replace(source, columns={**source.columns, **whole.columns, **computed}, fill=None)
+        found.append(source)
+    return found

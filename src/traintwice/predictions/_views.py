@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import Names
-from traintwice.predictions._columns import WIDE, Source, family
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._session import Session, all_of, identifier
+from traintwice.predictions._source import WIDE, Source, family
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceEr
 from traintwice.metrics._identical import identical_in_words
 from traintwice.predictions import Reading, is_array, open_predictions, write_predictions
 from traintwice.predictions._checks import to_numpy
-from traintwice.predictions._items import one_item
+from traintwice.predictions._inputs import one_item
 from traintwice.replication._page import logged_values, page
 from traintwice.tables import Column, Line, Row, Sheet, Table
 from traintwice.tables._table import Cell

@@ -7,7 +7,7 @@ from typing import Any
 
 from traintwice._typed import typed
 from traintwice.bank import BankStudy, NewRecipe, write_study
-from traintwice.predictions._bank_study import slug_of
+from traintwice.predictions._bank import slug_of
 from traintwice.specs import encode
 from traintwice.study._results import MEASURES, Results
 

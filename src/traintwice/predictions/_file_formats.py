@@ -1,4 +1,4 @@
-"""CSV and TSV files: the names of the columns, and the types that follow from the cells."""
+"""Formats of files: how each becomes something that DuckDB can scan. A new format is one function in `READERS`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import gzip
 import os
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, cast
 
 from traintwice._files import checking_room, copy_unpacked
 from traintwice.errors import BadInput
+from traintwice.predictions._array_files import array_file
 from traintwice.predictions._session import Session, literal
+from traintwice.predictions._source import Source, Table, family, packs, refuse_repeated, registered, with_vectors
 
 LONGEST_LINE, TYPED_TOGETHER = 32_000_000, 50
 """Longest line of a text file, in characters; columns whose cells are looked at in one query."""
@@ -66,22 +69,53 @@ def standard_input(session: Session) -> Path:
     return copy
 
 
-def scan_of_text(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str]:
-    """Names of the columns, and a FROM item with every cell as text in columns of these names after ``c_``."""
-    names, delimiter, line_end = _header(path, shown, delimiter)
-    cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in names)
-    return names, (
+def _parquet(table: Table, path: Path, name: str) -> Source:
+    session, file = table.session, literal(glob.escape(str(path)))
+    names = check_names(session, f"parquet_schema({file})", name)
+    plain = f"read_parquet({file}, hive_partitioning = false)"
+    if {"file_row_number", table.name.replace("source", "f")} & {n.lower() for n in names}:  # names that the scan below uses
+        return table.staged(plain, name)
+    relation = f"read_parquet({file}, file_row_number = true, hive_partitioning = false)"
+    described = session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{name}: reading the columns")
+    types = {row[0]: row[1] for row in described if row[0] != "file_row_number"}
+    if packs({n: t for n, t in types.items() if family(t) in ("integer", "number")}, set(types), table.named):
+        return table.staged(plain, name)
+    return with_vectors(Source(name, relation, "file_row_number", types))
+
+
+def check_names(session: Session, schema: str, name: str) -> list[str]:
+    """The columns of a Parquet file, from its schema.
+
+    Raises:
+        BadInput: two have the same name.
+    """
+    names: list[str] = []
+    nested = 0
+    for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:
+        names += [column] if nested == 0 else []  # depth first, the root first
+        nested += (children or 0) - (nested > 0)
+    refuse_repeated(names, name)
+    return names
+
+
+def _csv(table: Table, path: Path, name: str, delimiter: str | None = None) -> Source:
+    columns, delimiter, line_end = _header(path, name, delimiter)
+    refuse_repeated(columns, name)
+    cells = ", ".join(f"{literal('c_' + column)}: 'VARCHAR'" for column in columns)
+    relation = (
         f"read_csv({literal(glob.escape(str(path)))}, delim = {literal(delimiter)}, header = true, quote = '\"', escape = '\"', "
         f"auto_detect = false, columns = {{{cells}}}, {LINES}, null_padding = false, strict_mode = true, "
         f"compression = 'none', hive_partitioning = false{line_end})"
     )
-
-
-def ends_inside_a_line(path: Path) -> bool:
-    """Whether the last line of a text file has no line break, as in a file that is cut short."""
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
-        return file.read(1) not in (b"\n", b"\r")
+        ends = file.read(1) in (b"\n", b"\r")
+    note = "" if ends else "the last line has no line break: the file may be cut short"
+    return typed_by_cells(table, replace(table.staged(relation, name, untyped=True), note=note))
+
+
+def _tsv(table: Table, path: Path, name: str) -> Source:
+    return _csv(table, path, name, "\t")
 
 
 def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], str, str]:
@@ -110,38 +144,38 @@ def _header(path: Path, shown: str, delimiter: str | None) -> tuple[list[str], s
     raise BadInput(f"{told} ({text[:60]!r}){expected}", without_cells=told + expected)
 
 
-def typed(session: Session, table: str, cells: Mapping[str, str], shown: str) -> dict[str, str]:
-    """The type of each column of text in which every cell can be written without loss.
+def typed_by_cells(table: Table, source: Source) -> Source:
+    """A table of text, with each column in a type in which every cell can be written without loss.
 
     A column is of integers only where every cell is an integer in its usual spelling, so 007 stays text and differs
     from 7; of numbers where every cell is a number; of truth values where every cell is true or false; of lists where every cell
     is one. Cells that say NA among numbers become missing cells, and cells that hold lists become lists.
-
-    Args:
-        cells: name of a column to its SQL in the table.
     """
+    session, doing = table.session, f"{source.name}: reading the cells"
+    cells = {name: source.cell(name) for name, kind in source.columns.items() if kind == "VARCHAR"}
     types: dict[str, str] = {}
+    changes: list[str] = []
     names = list(cells)
-    changes: list[tuple[str, str]] = []
     for start in range(0, len(names), TYPED_TOGETHER):
         part = names[start : start + TYPED_TOGETHER]
         tests = [test for name in part for test in _tests(cells[name])]
-        (found,) = session.rows(f"SELECT {', '.join(tests)} FROM {table}", doing=f"{shown}: reading the cells")
+        (found,) = session.rows(f"SELECT {', '.join(tests)} FROM {table.name}", doing=doing)
         width = len(found) // len(part)
         for i, name in enumerate(part):
             missing, whole, small, number, truth, lists = found[width * i : width * (i + 1)]
             types[name] = (
                 ("BIGINT" if small else "HUGEINT") if whole else "DOUBLE" if number else "BOOLEAN" if truth else "VARCHAR"
             )
+            cell = cells[name]
             if lists and not number:
                 types[name] = "DOUBLE[]"
-                entries = rf"TRY_CAST(string_split_regex(trim({cells[name]}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
-                changes.append((cells[name], f"DOUBLE[] USING {entries}"))
+                entries = rf"TRY_CAST(string_split_regex(trim({cell}, E'[] \t\r\n'), '[,\s]+') AS DOUBLE[])"
+                changes.append(f"{cell} TYPE DOUBLE[] USING {entries}")
             elif missing and number:
-                changes.append((cells[name], f"VARCHAR USING CASE WHEN {_present(cells[name])} THEN {cells[name]} END"))
-    for cell, change in changes:
-        session.rows(f"ALTER TABLE {table} ALTER {cell} TYPE {change}", doing=f"{shown}: reading the cells")
-    return types
+                changes.append(f"{cell} TYPE VARCHAR USING CASE WHEN {_present(cell)} THEN {cell} END")
+    for change in changes:
+        session.rows(f"ALTER TABLE {table.name} ALTER {change}", doing=doing)
+    return replace(source, untyped=True, columns={**source.columns, **types})
 
 
 def _present(cell: str) -> str:
@@ -158,3 +192,42 @@ def _tests(cell: str) -> Sequence[str]:
         f"bool_and(lower({cell}) IN ('true', 'false'))",
         f"bool_and(regexp_full_match({cell}, '{LIST}', 's'))",
     )
+
+
+def _json(table: Table, path: Path, name: str) -> Source:
+    def scan(further: str) -> str:
+        return (
+            f"read_json({literal(glob.escape(str(path)))}, format = 'newline_delimited', records = true, "
+            "maximum_object_size = 64000000, dateformat = 'never', timestampformat = 'never', hive_partitioning = false, "
+            f"compression = 'uncompressed', {further})"
+        )
+
+    described = table.session.rows(f"DESCRIBE SELECT * FROM {scan('sample_size = -1')}", doing=f"{name}: reading")
+    columns = ", ".join(f"{literal(row[0])}: {literal(row[1])}" for row in described)
+    return table.staged(scan(f"columns = {{{columns}}}"), name)
+
+
+def _arrow(table: Table, path: Path, name: str) -> Source:
+    """Arrow IPC files, also under the name Feather."""
+    try:
+        from pyarrow import feather
+    except ImportError as reason:
+        raise BadInput(f"{name}: Arrow files need pyarrow: pip install pyarrow; or write Parquet") from reason
+    try:
+        found = feather.read_table(path)
+    except (OSError, ValueError) as reason:
+        raise BadInput(f"{name}: cannot be read as Arrow ({reason}); it may be cut short or of another format") from reason
+    refuse_repeated(found.column_names, name)
+    with registered(table, found, name) as relation:
+        return table.staged(relation, name)
+
+
+READERS: dict[str, Callable[[Table, Path, str], Source]] = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "tsv": _tsv,
+    "jsonl": _json,
+    "arrow": _arrow,
+    **dict.fromkeys(("npz", "npy", "safetensors"), array_file),
+}
+"""Format (see `_inputs.ENDINGS`) to the function that reads it."""

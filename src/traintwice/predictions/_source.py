@@ -1,12 +1,13 @@
-"""The columns of one input: their types, columns that are read as one list, and columns that are part of another."""
+"""One input: the types of its columns, columns that are read as one list or are part of another, and the table it is copied to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from traintwice.errors import BadInput
 from traintwice.predictions._session import Session, identifier, literal
@@ -23,6 +24,9 @@ VECTOR = re.compile(r'STRUCT\("?type"? \w+, "?size"? \w+, "?indices"? \w+\[\], "
 """The type of a vector of Spark."""
 
 INTEGERS = {f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")}
+
+Scan: TypeAlias = Callable[[Sequence[str] | None], AbstractContextManager[str]]
+"""From the columns that are needed, None for all columns and no rows, to a FROM item that has them."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,10 @@ def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> d
             if mark and (prefix.lower() in (*PROBABILITIES, *LOGITS) or prefix in apart) and prefix not in names:
                 found.setdefault(prefix, []).append(name)
                 break
-    wide = {prefix: columns for prefix, columns in found.items() if len(columns) > WIDE and not apart & set(columns)}
     packed = {}
-    for prefix, columns in wide.items():
+    for prefix, columns in found.items():
+        if len(columns) <= WIDE or apart & set(columns):
+            continue
         numbered = {int(m[1]): c for c in columns if (m := re.fullmatch(re.escape(prefix) + r"_([0-9]+)", c))}
         if len(numbered) == len(columns) and sorted(numbered) != list(range(len(columns))):
             continue  # a number is missing, which is reported where columns are recognised
@@ -121,7 +126,7 @@ def packs(types: Mapping[str, str], names: set[str], apart: frozenset[str]) -> d
 def with_vectors(source: Source) -> Source:
     """The source with vectors of Spark as lists."""
     vectors = [name for name, kind in source.columns.items() if VECTOR.fullmatch(kind)]
-    types = {name: "DOUBLE[]" if name in vectors else kind for name, kind in source.columns.items()}
+    types = {**source.columns, **dict.fromkeys(vectors, "DOUBLE[]")}
     return replace(source, columns=types, computed={name: ("vector_entries(", name, ")") for name in vectors})
 
 
@@ -131,22 +136,22 @@ def with_path(session: Session, source: Source, path: str) -> Source:
     base = next((start for start in reversed(starts) if start in source.columns), None)
     if path in source.columns or base is None:
         return source
-    steps, after = path[len(base) + 1 :].split("."), ""
-    plain = replace(source, computed={})
-    for step in steps:
-        sql = f"SELECT {plain.cell(base)}{after} AS c FROM {source.relation}"
-        ((_, kind, *_),) = session.rows(f"DESCRIBE {sql}", doing=f"{source.name}: reading {base!r}")
+    cell, after, doing = replace(source, computed={}).cell(base), "", f"{source.name}: no field {path!r}"
+
+    def kind_there() -> str:
+        ((_, kind, *_),) = session.rows(f"DESCRIBE SELECT {cell}{after} AS c FROM {source.relation}", doing=doing)
+        return str(kind)
+
+    for step in path[len(base) + 1 :].split("."):
+        kind = kind_there()
         is_list = kind.endswith("]")
         if is_list and not step.isdigit():
             raise BadInput(f"{source.name}: {path!r}: {base!r} holds a list there; name an entry by its number, from 0")
         if not is_list and not kind.startswith(("STRUCT(", "MAP(")):
             raise BadInput(f"{source.name}: {path!r}: {base!r} has no field {step!r}; its type there is {kind}")
         after += f"[{int(step) + 1}]" if is_list else f"[{literal(step)}]"
-    ((_, kind, *_),) = session.rows(
-        f"DESCRIBE SELECT {plain.cell(base)}{after} AS c FROM {source.relation}", doing=f"{source.name}: no field {path!r}"
-    )
     computed = {**source.computed, path: ("", base, after)}
-    return replace(source, columns={**source.columns, path: kind}, computed=computed)
+    return replace(source, columns={**source.columns, path: kind_there()}, computed=computed)
 
 
 def stamp_of(path: Path) -> tuple[int, ...]:
@@ -156,3 +161,98 @@ def stamp_of(path: Path) -> tuple[int, ...]:
     except OSError as reason:
         raise BadInput(f"{path}: cannot be read ({reason.strerror})") from reason
     return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A temporary table of DuckDB, to be filled from one input.
+
+    Attributes:
+        named: the columns that options name, which stay columns of their own.
+    """
+
+    session: Session
+    name: str
+    named: frozenset[str]
+
+    def on_demand(self, scan: Scan, source: str) -> Source:
+        """An empty table of rows that are elsewhere; `Source.fill` replaces it by a table with the rows of some columns."""
+        with scan(None) as relation:
+            empty = self.staged(relation, source, rows=False)
+
+        def fill(columns: Collection[str]) -> Source:
+            wanted = [part for column in columns for part in empty.packed.get(column, (column,))]
+            self.session.rows(f"DROP TABLE {self.name}", doing=f"{source}: reading")
+            with scan(wanted) as relation:
+                return self.staged(relation, source, only=wanted)
+
+        return replace(empty, fill=fill)
+
+    def staged(
+        self, relation: str, source: str, *, untyped: bool = False, rows: bool = True, only: Collection[str] | None = None
+    ) -> Source:
+        """The table, copied from a relation: it spills under the memory limit, and any range of its rows can be read again.
+
+        Args:
+            untyped: every cell is text; the columns of the relation are called as in the table.
+            rows: copy the rows too.
+            only: copy these columns only.
+        """
+        doing, prefix = f"{source}: reading", "c_" if untyped else ""
+        described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")
+        types = {row[0].removeprefix(prefix): row[1] for row in described if only is None or row[0] in only}
+        lists = packs({n: t for n, t in types.items() if untyped or family(t) in ("integer", "number")}, set(types), self.named)
+        inside = {column for columns in lists.values() for column in columns}
+        cells = {name: identifier(prefix + name) for name in types if name not in inside}
+        for name, columns in lists.items():
+            entries = [identifier(prefix + column) for column in columns]
+            cells[name] = f"[{', '.join(f'TRY_CAST({e} AS DOUBLE)' if untyped else e for e in entries)}]"
+        select = ", ".join(f"{cell} AS {identifier('c_' + name)}" for name, cell in cells.items())
+        limit = "" if rows else " LIMIT 0"
+        self.session.rows(f"CREATE TABLE {self.name} AS SELECT {select} FROM {relation}{limit}", doing=doing)
+        return self.source(source, lists)
+
+    def source(self, name: str, packed: Mapping[str, tuple[str, ...]] | None = None) -> Source:
+        """The filled table."""
+        described = self.session.rows(f"DESCRIBE {self.name}", doing=f"{name}: reading the columns")
+        types = {row[0].removeprefix("c_"): row[1] for row in described}
+        return with_vectors(Source(name, self.name, "rowid", types, prefix="c_", packed=packed or {}))
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The rows of a Polars or Arrow table, or of a relation of DuckDB, by the Arrow C stream."""
+
+    table: Any
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def registered(table: Table, item: Any, name: str) -> Iterator[str]:
+    """A Python object under a name that DuckDB knows."""
+    session, relation = table.session, f"object_{table.name}"
+    item = _Stream(item) if hasattr(item, "__arrow_c_stream__") and not hasattr(item, "iloc") else item
+    with session.explained(f"{name}: reading a {type(item).__name__}"):
+        try:
+            session.connection.register(relation, item)
+        except session.errors:  # a pandas view of every second row, or of all rows in reverse, must be copied
+            if not hasattr(item, "copy"):
+                raise
+            session.connection.register(relation, item.copy())
+    try:
+        yield relation
+    finally:
+        session.connection.unregister(relation)
+
+
+def refuse_repeated(names: Sequence[str], source: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        before = seen.setdefault(name.casefold(), name)
+        if before != name:
+            raise BadInput(f"{source}: the columns {before!r} and {name!r} differ only in case; rename one")
+    if len(seen) < len(names):
+        name = next(n for n in names if names.count(n) > 1)
+        raise BadInput(f"{source}: {names.count(name)} columns are named {name!r}; rename all but one")
