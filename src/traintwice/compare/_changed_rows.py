@@ -16,9 +16,9 @@ from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import AlignedPredictions, Predictions, Rows, open_predictions
-from traintwice.predictions._columns import WIDE
 from traintwice.predictions._derived import top_two
 from traintwice.predictions._session import literal
+from traintwice.predictions._source import WIDE
 from traintwice.types import Array
 
 
