@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from traintwice.data import Criteo
-from traintwice.data._criteo_text import CATEGORIES, NUMBERS
+from traintwice.data._criteo import CATEGORIES, NUMBERS
 from traintwice.engine import train
 from traintwice.methods import baseline, ensemble
 from traintwice.nets import Towers

@@ -136,7 +136,7 @@ def _pictures(path):
 
 
 def _clicks(path):
-    from traintwice.data._criteo_text import Lines
+    from traintwice.data._criteo import Lines
 
     Lines(path).block(0)
 

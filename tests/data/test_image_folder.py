@@ -1,12 +1,19 @@
 import json
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from data_formats import small_pictures
 from PIL import Image
 
 from traintwice.data import ImageFolder, ImageNet, INaturalist
+from traintwice.engine import train
+from traintwice.engine._reading import Inputs
 from traintwice.errors import BadInput, BadSpec
+from traintwice.nets import MLP
+from traintwice.recipes import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +36,7 @@ def test_pictures_belong_to_their_folders(folder):
         assert (blue == 50 * (name == "test")).all()
         seen += zip(red.tolist(), green.tolist(), blue.tolist(), strict=True)
     assert len(set(seen)) == 26
+    assert np.concatenate([split.ids for split in data.splits.values()]).sum() == sum(range(26))
 
 
 def test_folders_that_are_not_as_they_should(folder, tmp_path):
@@ -70,3 +78,51 @@ def test_inaturalist_reads_classes_from_its_annotations(tmp_path):
     (tmp_path / "val2018.json").write_text('{"images": []}')
     with pytest.raises(BadInput, match=r"val2018\.json: is not a valid annotation file .*annotations.*Get train_val2018"):
         source.load()
+
+
+def test_shorter_side_then_the_middle(tmp_path, folder):
+    """Twice as wide as high, a ramp from left to right: what is left is the ramp's middle."""
+    ramp = np.broadcast_to(np.arange(80, dtype=np.uint8)[None, :, None] * 3, (40, 80, 3))
+    for half in ("train", "val"):
+        Image.fromarray(np.ascontiguousarray(ramp)).save(folder / half / "ant" / "0.png")
+    data = replace(small_pictures(folder), resize=40, size=20).load()
+    split = next(s for s in (data.train, data.validation) if "train/ant/0.png" in s.inputs.files)
+    found = split.rows(np.array([split.inputs.files.index("train/ant/0.png")]))[0]
+    np.testing.assert_array_equal(found, ramp[10:30, 30:50].transpose(2, 0, 1))
+    Image.fromarray(np.ascontiguousarray(ramp)).resize((160, 80), Image.Resampling.NEAREST).save(folder / "val" / "ant" / "0.png")
+    half_size = replace(small_pictures(folder), resize=40, size=20).load().test.rows(np.array([0]))[0]
+    assert abs(half_size.astype(int) - ramp[10:30, 30:50].transpose(2, 0, 1)).max() <= 2
+
+
+def test_grey_and_transparent_pictures_become_three_channels(folder):
+    Image.new("L", (9, 9), 77).save(folder / "val" / "ant" / "0.png")
+    Image.new("RGBA", (9, 9), (1, 2, 3, 128)).save(folder / "val" / "ant" / "1.png")
+    found = small_pictures(folder).load().test.rows(np.array([0, 1]))
+    assert found[:, :, 4, 4].tolist() == [[77, 77, 77], [1, 2, 3]]
+
+
+def test_it_trains_and_the_number_of_decoders_changes_nothing(folder):
+    recipe = Recipe(network=MLP((4,)), epochs=2, batch_size=5)
+    first, second = (train(recipe, small_pictures(folder, decoders=n).load(), seed=0, replica=0) for n in (1, 3))
+    np.testing.assert_array_equal(first.outputs["test"], second.outputs["test"])
+    scaled = Inputs(small_pictures(folder).load().test, torch.float64).of(torch.tensor([5]))
+    expected = (np.array([100, 10, 50]) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(scaled[0, :, 0, 0], expected)
+
+
+def test_the_digest_is_of_the_content(folder, tmp_path):
+    before = small_pictures(folder).load().digest
+    os.utime(folder / "val" / "ant" / "0.png", ns=(1, 1))
+    assert small_pictures(folder).load().digest == before
+    assert replace(small_pictures(folder), size=7).load().digest != before
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert small_pictures(moved).load().digest == before
+    Image.new("RGB", (20, 14), (1, 1, 1)).save(moved / "val" / "ant" / "0.png")
+    assert small_pictures(moved).load().digest != before
+
+
+def test_a_damaged_picture_is_named(folder):
+    path = folder / "val" / "bee" / "2.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(BadInput, match=rf"{path}: cannot be read as a picture .* get it again, or remove it"):
+        small_pictures(folder).load().test.rows(np.arange(8))

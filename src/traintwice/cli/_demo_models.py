@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from traintwice._files import write_whole
-from traintwice.data._flights_sample import NAMES, flights_sample
+from traintwice.data._flights import SAMPLE_NAMES as NAMES
+from traintwice.data._flights import flights_sample
 from traintwice.errors import StoreError
 
 RETRAINS = 5

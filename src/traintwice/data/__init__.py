@@ -4,18 +4,25 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.data._arrays import Arrays
-from traintwice.data._cifar import CIFAR10, CIFAR100
 from traintwice.data._criteo import Criteo
-from traintwice.data._dataset import Columns, Dataset, LazyInputs, Scaling, Source, Split, TableShape, is_here
+from traintwice.data._dataset import (
+    Columns,
+    Dataset,
+    LazyInputs,
+    PackedShape,
+    Scaling,
+    Source,
+    Split,
+    TableShape,
+    is_here,
+)
 from traintwice.data._days import Days
-from traintwice.data._digits import Digits
 from traintwice.data._flights import Flights
 from traintwice.data._image_folder import ImageFolder, ImageNet, INaturalist
 from traintwice.data._loader import Loaded, Loader
 from traintwice.data._mnist import EMNIST, KMNIST, MNIST, FashionMNIST
-from traintwice.data._mnist_5k import MNIST5k
-from traintwice.data._packed import PackedShape
-from traintwice.data._svhn import SVHN
+from traintwice.data._official_pictures import CIFAR10, CIFAR100, SVHN
+from traintwice.data._packaged import Digits, MNIST5k
 from traintwice.data._table import Table
 
 ALL: tuple[type, ...] = (

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._data_files import reading
+from traintwice.data._data_files import digest_of_files, reading
 from traintwice.data._dataset import Dataset, Scaling, Split
-from traintwice.data._on_disk import Mapped, PictureLayout, channels_first
-from traintwice.data._splits import deal, deal_one, measured
+from traintwice.data._splits import deal, deal_one, measured, official_splits
 from traintwice.errors import BadInput, BadSpec
 
 ADVICE = "Write it with numpy.save or numpy.savez; arrays of Python objects are pickles, which are not loaded"
@@ -73,30 +75,25 @@ class Arrays:
         """Read and split the data."""
         (inputs, labels), official = self._read()
         whole = _Whole(inputs, labels, self.inputs)
-        if official is None:
-            if self.test is None:
-                raise BadSpec(f"Arrays.test: missing; {self.inputs} has no test examples; set the number of examples to test on")
-            parts = deal_one(len(labels), (self.train, self.validation, self.test), seed=self.split_seed)
-            sources = [whole, whole, whole]
-        else:
-            tests = _Whole(*official, self.test_inputs or self.inputs)
-            if tests.shape != whole.shape:
-                raise BadInput(f"{tests.file}: got test inputs of shape {tests.shape}, expected {whole.shape} as for training")
+        tests = whole if official is None else _Whole(*official, self.test_inputs or self.inputs)
+        if tests.shape != whole.shape:
+            raise BadInput(f"{tests.file}: got test inputs of shape {tests.shape}, expected {whole.shape} as for training")
+        if official is not None:
             parts = deal(len(labels), len(tests.labels), (self.train, self.validation, self.test), seed=self.split_seed)
-            sources = [whole, whole, tests]
-            if not len(parts[1]):  # validation = 0: the test examples take its place
-                parts, sources = (parts[0], parts[2], parts[2]), [whole, tests, tests]
-        chosen = [source.rows(part) for source, part in zip(sources, parts, strict=True)]
+        elif self.test is not None:
+            parts = deal_one(len(labels), (self.train, self.validation, self.test), seed=self.split_seed)
+        else:
+            raise BadSpec(f"Arrays.test: missing; {self.inputs} has no test examples; set the number of examples to test on")
         scaling = None
-        if whole.inputs.dtype == np.uint8:
-            scaling = measured(_by_channel(chosen[0])) if self.normalise else Scaling()
+        if inputs.dtype == np.uint8:
+            scaling = measured(_by_channel(whole.rows(parts[0]))) if self.normalise else Scaling()
         elif self.normalise:
-            raise BadSpec(f"Arrays.normalise: got inputs of {whole.inputs.dtype} in {self.inputs}, expected bytes")
-        train, validation, test = (
-            Split(x, source.labels[part], scaling, part if source is whole else part + len(labels))
-            for x, source, part in zip(chosen, sources, parts, strict=True)
-        )
-        classes = int(max(source.labels.max() for source in sources)) + 1
+            raise BadSpec(f"Arrays.normalise: got inputs of {inputs.dtype} in {self.inputs}, expected bytes")
+        if official is None:
+            train, validation, test = (Split(whole.rows(part), whole.labels[part], scaling, part) for part in parts)
+        else:
+            train, validation, test = official_splits((whole.rows, whole.labels), (tests.rows, tests.labels), parts, scaling)
+        classes = int(max(source.labels.max() for source in (whole, tests))) + 1
         return Dataset(self.name, max(classes, 2), train, validation, test, pixels=whole.pixels)
 
     def _read(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
@@ -111,6 +108,47 @@ class Arrays:
                 raise BadInput(f"{self.inputs}: has {', '.join(found) or 'no arrays'}, expected arrays named inputs and labels")
         both = "test_inputs" in found and "test_labels" in found
         return (found["inputs"], found["labels"]), (found["test_inputs"], found["test_labels"]) if both else None
+
+
+PictureLayout = Literal["as they are", "no channels", "channels last"]
+"""Layout of the axes of pictures after the axis of examples."""
+
+
+def channels_first(inputs: np.ndarray, layout: PictureLayout) -> np.ndarray:
+    """Inputs with channels before rows and columns."""
+    if layout == "no channels":
+        return inputs[:, None]
+    return np.ascontiguousarray(np.moveaxis(inputs, 3, 1)) if layout == "channels last" else inputs
+
+
+@dataclass(frozen=True, eq=False)
+class _Mapped:
+    """Some rows of a memory-mapped ``.npy`` file, read on request, channels first."""
+
+    file: Path
+    array: np.ndarray
+    chosen: np.ndarray
+    layout: PictureLayout = "as they are"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and the shape of one input."""
+        return (len(self.chosen), *channels_first(self.array[:1], self.layout).shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 for bytes, float32 for other numbers."""
+        return np.dtype(np.uint8 if self.array.dtype == np.uint8 else np.float32)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the file and of the chosen rows."""
+        rows = hashlib.blake2b(self.chosen.astype("<i8").tobytes(), digest_size=16).hexdigest()
+        return f"{digest_of_files([self.file])} {rows}"
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Some rows, in this order."""
+        return channels_first(np.asarray(self.array[self.chosen[rows]], dtype=self.dtype), self.layout)
 
 
 class _Whole:
@@ -134,16 +172,16 @@ class _Whole:
         if len(self.shape) == 3 and self.shape[0] in (1, 3):
             self.pixels = (*self.shape[1:], 3) if self.shape[0] == 3 else self.shape[1:]
 
-    def rows(self, chosen: np.ndarray) -> np.ndarray | Mapped:
+    def rows(self, chosen: np.ndarray) -> np.ndarray | _Mapped:
         """Some inputs, channels first."""
         if isinstance(self.inputs, np.memmap):
-            return Mapped(Path(self.file).expanduser(), self.inputs, chosen, self.layout)
+            return _Mapped(Path(self.file).expanduser(), self.inputs, chosen, self.layout)
         found = self.inputs[chosen]
         found = found if found.dtype == np.uint8 else found.astype(np.float32)
         return channels_first(found, self.layout)
 
 
-def _by_channel(inputs: np.ndarray | Mapped) -> np.ndarray:
+def _by_channel(inputs: np.ndarray | _Mapped) -> np.ndarray:
     """Bytes as ``N channels rows columns``; features become the pixels of one channel."""
     array = inputs if isinstance(inputs, np.ndarray) else inputs.array
     return array if array.ndim == 4 else array[:, None, :, None]

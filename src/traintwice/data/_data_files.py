@@ -1,12 +1,15 @@
-"""Files of data sets: where they are, how they are read, and how they are downloaded."""
+"""Files of data sets: where they are, how they are read and downloaded, and the digest of their content."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,24 +29,14 @@ def data_folder() -> Path:
 
 
 def places(name: str, folder: str | None, others: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Folders in which to look for the files of a data set: ``folder`` alone, or the default folders.
-
-    Args:
-        name: of the data set, and of its folder in the data folder.
-        folder: the explicit folder, or None.
-        others: other folders in which a package may have installed the files.
-    """
+    """Folders in which to look for the files of a data set: ``folder`` alone, or that of its name in the data folder and others."""
     if folder is not None:
         return (Path(folder).expanduser(),)
     return (data_folder() / name, *others)
 
 
 def find(name: str, file: str, among: tuple[Path, ...], *, advice: str) -> Path:
-    """The path of a file, or of the same with ``.gz``.
-
-    Raises:
-        BadInput: no folder has the file; the message names the folders and what to do.
-    """
+    """The path of a file, or of the same with ``.gz``; where no folder has it, the message names the folders and the advice."""
     for folder in among:
         for path in (folder / file, folder / f"{file}.gz"):
             if path.is_file():
@@ -52,17 +45,19 @@ def find(name: str, file: str, among: tuple[Path, ...], *, advice: str) -> Path:
     raise BadInput(f"{name}: no {file} (or {file}.gz) in {looked}. {advice}")
 
 
-def reading(path: Path, read: Callable[[Path], T], damaged: tuple[type[Exception], ...], *, advice: str) -> T:
-    """The result of ``read`` on a file.
+def installed_file(package: str, file: str, *, purpose: str, advice: str) -> Path:
+    """A file of an installed package, which is not imported: that would take a second, or fail with current versions of others."""
+    require(package, extra="demo", purpose=purpose)
+    spec = find_spec(package)
+    paths = [Path(folder) / file for folder in (spec.submodule_search_locations if spec else None) or ()]
+    for path in paths:
+        if path.is_file():
+            return path
+    raise BadInput(f"{package} is installed without its file {' or '.join(map(str, paths)) or file}. {advice}")
 
-    Args:
-        path: the file.
-        read: the reader.
-        damaged: errors that the reader raises for a damaged file.
-        advice: how to get the file again.
-    Raises:
-        BadInput: the file cannot be read, is truncated or damaged.
-    """
+
+def reading(path: Path, read: Callable[[Path], T], damaged: tuple[type[Exception], ...], *, advice: str) -> T:
+    """The result of ``read`` on a file; the errors ``damaged`` of the reader become a message with how to get the file again."""
     try:
         return read(path)
     except PermissionError as error:
@@ -95,13 +90,7 @@ class Remote:
 
 
 def download(remotes: tuple[Remote, ...], folder: Path) -> list[Path]:
-    """Download the missing files.
-
-    Returns:
-        The files in ``folder``.
-    Raises:
-        MissingExtra: Pooch is not installed. BadInput: no address answers, a file has another checksum, or ``folder`` cannot be written.
-    """
+    """Download the missing files; all of them, in ``folder``."""
     require("pooch", extra="data", purpose="downloading data")
     found = []
     try:
@@ -150,3 +139,49 @@ def _unpack(archive: Path, remote: Remote, folder: Path) -> None:
                 write_whole(folder / Path(member).name, inside.read() if inside is not None else b"")
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise BadInput(f"{archive}: lacks an expected file ({error}); delete it and download it again") from None
+
+
+BLOCK = 1 << 22
+
+
+def digest_of_files(files: Sequence[Path]) -> str:
+    """BLAKE2b of the bytes of files, in this order; cached in ``digests`` in the data folder.
+
+    The key of the cache is path, size and modification time of every file, so a change that keeps all three is not noticed until the
+    cache is emptied. If the cache cannot be written, files are read each time.
+    """
+    marks = hashlib.blake2b(digest_size=16)
+    for file in files:
+        stat = _stat(file)
+        marks.update(f"{file.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    remembered = data_folder() / "digests" / marks.hexdigest()
+    if remembered.is_file():
+        return remembered.read_text()
+    total = hashlib.blake2b(digest_size=16)
+    with ThreadPoolExecutor(8) as pool:
+        for digest in pool.map(_digest, files, chunksize=64):
+            total.update(digest)
+    try:
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(remembered, total.hexdigest().encode())
+    except OSError:
+        return total.hexdigest()
+    return total.hexdigest()
+
+
+def _stat(file: Path) -> os.stat_result:
+    try:
+        return file.stat()
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def _digest(file: Path) -> bytes:
+    state = hashlib.blake2b(digest_size=16)
+    try:
+        with file.open("rb") as opened:
+            while block := opened.read(BLOCK):
+                state.update(block)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be read ({error.strerror})") from None
+    return state.digest()

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from math import prod
+from typing import Any, Protocol
 
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._packed import PackedShape
 from traintwice.errors import BadInput
 
 LARGEST_VOCABULARY = 2**24
@@ -112,6 +112,46 @@ class TableShape(tuple[int, ...]):
         made = cls((columns.width,))
         made.columns = columns
         return made
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several inputs: its name (None by position), its shape without the batch, and its type."""
+
+    name: str | None
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of an example."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class PackedShape(tuple[int, ...]):
+    """The shape of a packed row, ``(bytes,)``, with its parts; otherwise a plain tuple.
+
+    Example:
+        >>> shape = PackedShape.of((Part("ids", (3,), "int64"), Part("length", (), "float32")))
+        >>> shape, shape.shapes
+        ((28,), {'ids': (3,), 'length': ()})
+    """
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, parts: tuple[Part, ...]) -> PackedShape:
+        """The shape of rows of these parts."""
+        made = cls((sum(part.bytes for part in parts),))
+        made.parts = parts
+        return made
+
+    @property
+    def shapes(self) -> Any:
+        """What a function that makes a network gets as shape: by name, or a tuple of shapes, or the shape of the only part."""
+        if self.parts[0].name is not None:
+            return {part.name: part.shape for part in self.parts}
+        return self.parts[0].shape if len(self.parts) == 1 else tuple(part.shape for part in self.parts)
 
 
 @dataclass(frozen=True)

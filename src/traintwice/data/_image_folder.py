@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._data_files import places
-from traintwice.data._dataset import Dataset, Scaling, Split
-from traintwice.data._on_disk import Pictures
-from traintwice.data._splits import deal
+from traintwice.data._data_files import digest_of_files, places
+from traintwice.data._dataset import Dataset, Scaling
+from traintwice.data._splits import deal, official_splits
 from traintwice.errors import BadInput, BadSpec, require
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -43,7 +45,8 @@ class ImageFolder:
             outside its range.
     Source:
         The layout of torchvision's ImageFolder. Classes are the names of the folders in alphabetical order. Bytes are scaled by the
-        means and standard deviations of ImageNet. Ours: the official validation pictures are the test split.
+        means and standard deviations of ImageNet. Ours: the official validation pictures are the test split; resize and crop, usual for
+        validation pictures, are those of training too, and the augmentation of the recipe draws crops and mirror images.
     """
 
     folder: str | None = None
@@ -73,16 +76,12 @@ class ImageFolder:
             raise BadInput(f"{name}: no folder {root}. {self.advice}")
         (files, labels), (tests, test_labels), classes = self.listed(root)
         parts = deal(len(labels), len(test_labels), (self.train, self.validation, self.test), seed=self.split_seed)
-        train, validation, test = (
-            Split(self._pictures(root, tuple(whole[i] for i in part.tolist())), of[part], SCALING)
-            for (whole, of), part in zip([(files, labels), (files, labels), (tests, test_labels)], parts, strict=True)
-        )
-        if not len(parts[1]):  # validation = 0
-            validation = test
-        return Dataset(name, len(classes), train, validation, test, pixels=(self.size, self.size, 3), class_names=classes)
 
-    def _pictures(self, root: Path, files: tuple[str, ...]) -> Pictures:
-        return Pictures(root, files, self.resize, self.size, self.decoders)
+        def pictures(of: tuple[str, ...], places: np.ndarray) -> Pictures:
+            return Pictures(root, tuple(of[place] for place in places.tolist()), self.resize, self.size, self.decoders)
+
+        splits = official_splits((partial(pictures, files), labels), (partial(pictures, tests), test_labels), parts, SCALING)
+        return Dataset(name, len(classes), *splits, pixels=(self.size, self.size, 3), class_names=classes)
 
     def listed(self, root: Path) -> tuple[Listed, Listed, tuple[str, ...]]:
         """Training pictures, test pictures, names of classes."""
@@ -175,3 +174,56 @@ class INaturalist(ImageFolder):
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name, _ in rows):
             raise BadInput(f"{path}: names pictures outside the folder")
         return tuple(name for name, _ in rows), np.array([category for _, category in rows], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Picture files in a folder, decoded on request by some threads, resized (bilinear with antialiasing) and cropped to one size."""
+
+    root: Path
+    files: tuple[str, ...]
+    resize: int
+    size: int
+    decoders: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, 3, rows, columns."""
+        return (len(self.files), 3, self.size, self.size)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Bytes."""
+        return np.dtype(np.uint8)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the names and bytes of the files, and of the sizes."""
+        names = hashlib.blake2b("\0".join(self.files).encode(), digest_size=16).hexdigest()
+        return f"{names} {digest_of_files([self.root / file for file in self.files])} {self.resize} {self.size}"
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.decoders, thread_name_prefix="traintwice-decode")
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Some pictures, in this order."""
+        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for place, picture in enumerate(self._pool.map(self._decode, rows.tolist())):
+            out[place] = picture
+        return out
+
+    def _decode(self, row: int) -> np.ndarray:
+        from PIL import Image, UnidentifiedImageError
+
+        path = self.root / self.files[row]
+        try:
+            with Image.open(path) as opened:
+                picture = opened.convert("RGB")
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+            raise BadInput(f"{path}: cannot be read as a picture ({error}); get it again, or remove it") from None
+        scale = self.resize / min(picture.size)
+        width, height = (max(round(side * scale), self.resize) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        left, top = (width - self.size) // 2, (height - self.size) // 2
+        return np.asarray(picture.crop((left, top, left + self.size, top + self.size))).transpose(2, 0, 1)

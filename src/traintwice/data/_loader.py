@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,8 +12,7 @@ import numpy as np
 
 from traintwice._typed import typed
 from traintwice._user_code import as_from_a_file, imported, names_a_function
-from traintwice.data._dataset import Dataset, Split
-from traintwice.data._packed import Part, packed
+from traintwice.data._dataset import Dataset, Part, Split
 from traintwice.errors import BadInput, BadSpec
 
 Batches = Iterable[tuple[Any, Any]]
@@ -170,3 +169,33 @@ class Loaded:
                 f"{self.source.maker}: returned {done} mini-batches in epoch {epoch}, expected {steps} "
                 f"({self.source.examples:,} examples with the batch size of the recipe)"
             )
+
+
+def packed(inputs: Any, where: str) -> tuple[np.ndarray, tuple[Part, ...]] | None:
+    """Packed rows ``B bytes`` of a mini-batch and their parts; None for one array of floats or bytes, which stays as it is.
+
+    Inputs are an array, a mapping or a sequence of arrays, ``B ...`` each. Whole numbers become int64, other numbers float32. Messages
+    start with ``where``.
+    """
+    if isinstance(inputs, Mapping):
+        named: list[tuple[str | None, Any]] = [(str(name), value) for name, value in inputs.items()]
+    elif isinstance(inputs, Sequence):
+        named = [(None, value) for value in inputs]
+    else:
+        found = np.asarray(inputs)
+        if found.dtype.kind not in "iu" or found.dtype == np.uint8:
+            return None
+        named = [(None, found)]
+    arrays = [(name, _plain(np.asarray(value))) for name, value in named]
+    lengths = {array.shape[0] if array.ndim else -1 for _, array in arrays}
+    if len(lengths) != 1 or lengths == {-1}:
+        raise BadInput(f"{where}: returned inputs of different lengths {sorted(lengths)}, expected arrays of one batch")
+    parts = tuple(Part(name, array.shape[1:], str(array.dtype)) for name, array in arrays)
+    rows = [np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8) for _, array in arrays]
+    return np.concatenate(rows, axis=1), parts
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:
+        return array.astype(np.int64)
+    return array if array.dtype.kind == "b" or array.dtype == np.uint8 else array.astype(np.float32)

@@ -7,14 +7,13 @@ import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._data_files import Remote, data_folder, download, find, places, reading
-from traintwice.data._dataset import Dataset
-from traintwice.data._splits import dataset_of_pictures
+from traintwice.data._data_files import Remote, find, reading
+from traintwice.data._official_pictures import Official, OfficialPictures
 from traintwice.errors import BadSpec
 
 UNSIGNED_BYTES = 0x08
@@ -23,17 +22,8 @@ UNSIGNED_BYTES = 0x08
 def read_idx(path: Path, *, axes: int, advice: str) -> np.ndarray:
     """The array in an IDX file, plain or gzip.
 
-    Format: two zero bytes, the type (8: unsigned bytes), the number of axes, the length of each axis as four big-endian bytes, then the
-    values, last axis fastest.
-
-    Args:
-        path: of the file; gzip if the name ends in ``.gz``.
-        axes: expected number of axes: 3 for pictures, 1 for labels.
-        advice: what to do about a damaged file.
-    Raises:
-        BadInput: the file is truncated, damaged, or of another format.
-    Source:
-        "The IDX file format" on the page of the MNIST database.
+    Format ("The IDX file format" on the page of the MNIST database): two zero bytes, the type (8: unsigned bytes), the number of axes, the
+    length of each axis as four big-endian bytes, then the values, last axis fastest.
     """
     return reading(path, lambda file: _array(file, axes), (OSError, EOFError, zlib.error, ValueError), advice=advice)
 
@@ -52,9 +42,7 @@ def _array(path: Path, axes: int) -> np.ndarray:
     return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)
 
 
-TRAIN_PICTURES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-TEST_PICTURES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-FILES = (TRAIN_PICTURES, TRAIN_LABELS, TEST_PICTURES, TEST_LABELS)
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -65,7 +53,7 @@ def _remotes(md5: tuple[str, str, str, str], *addresses: str) -> tuple[Remote, .
 
 @dataclass(frozen=True)
 @typed
-class MNIST:
+class MNIST(OfficialPictures):
     """70,000 handwritten digits of 28 × 28 pixels, kept as bytes.
 
     Args:
@@ -80,17 +68,10 @@ class MNIST:
         LeCun, Bottou, Bengio and Haffner 1998.
     """
 
-    folder: str | None = None
-    train: int | None = None
-    validation: int = 5000
-    test: int | None = None
-    split_seed: int = 0
     normalise: bool = False
 
-    classes: ClassVar[int] = 10
-    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
-    installed: ClassVar[tuple[Path, ...]] = ()
-    remotes: ClassVar[tuple[Remote, ...]] = _remotes(
+    class_names = tuple("0123456789")
+    remotes = _remotes(
         (
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "d53e105ee54ea40749a09fcbcd1e9432",
@@ -101,47 +82,23 @@ class MNIST:
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
 
-    def load(self) -> Dataset:
-        """Read and split the data."""
-        name = type(self).__name__
-        among = places(name, self.folder, self.installed)
-        advice = f"Get them with: traintwice fetch {name}{f' --folder {self.folder}' if self.folder else ''}"
-        pictures, labels, tests, test_labels = (
-            read_idx(find(name, file, among, advice=advice), axes=3 if "idx3" in file else 1, advice=advice)
-            for file in self.files()
-        )
-        return dataset_of_pictures(
-            name,
-            self.classes,
-            (self.upright(pictures)[:, None], self.counted(labels)),
-            (self.upright(tests)[:, None], self.counted(test_labels)),
-            (self.train, self.validation, self.test),
-            seed=self.split_seed,
-            normalise=self.normalise,
-            class_names=self.class_names,
-        )
-
     def is_here(self) -> bool:
         """Whether all four files are on this machine."""
-        among = places(type(self).__name__, self.folder, self.installed)
-        return all(any((folder / f"{file}{end}").is_file() for folder in among for end in ("", ".gz")) for file in self.files())
+        return all(
+            any((folder / f"{file}{end}").is_file() for folder in self.folders for end in ("", ".gz")) for file in self.files()
+        )
 
     def files(self) -> tuple[str, ...]:
         """Pictures and labels of training and test."""
         return FILES
 
-    def upright(self, pictures: np.ndarray) -> np.ndarray:
-        """Pictures in upright orientation."""
-        return pictures
-
-    def counted(self, labels: np.ndarray) -> np.ndarray:
-        """Labels counted from 0."""
-        return labels
-
-    @classmethod
-    def fetch(cls, folder: Path | None = None) -> list[Path]:
-        """Download the files into a folder; None is the folder in which `load` looks for them."""
-        return download(cls.remotes, folder or data_folder() / cls.__name__)
+    def official(self, advice: str) -> Official:
+        """Read both sets; the advice says how to get the files."""
+        paths = [find(type(self).__name__, file, self.folders, advice=advice) for file in self.files()]
+        pictures, labels, tests, test_labels = (
+            read_idx(path, axes=axes, advice=advice) for path, axes in zip(paths, (3, 1, 3, 1), strict=True)
+        )
+        return pictures[:, None], labels, tests[:, None], test_labels
 
 
 @dataclass(frozen=True)
@@ -157,12 +114,12 @@ class FashionMNIST(MNIST):
         Xiao, Rasul and Vollgraf 2017.
     """
 
-    class_names: ClassVar[tuple[str, ...]] = (
+    class_names = (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     )
-    installed: ClassVar[tuple[Path, ...]] = (Path("/usr/share/datasets/fashion-mnist"),)
-    remotes: ClassVar[tuple[Remote, ...]] = _remotes(
+    installed = (Path("/usr/share/datasets/fashion-mnist"),)
+    remotes = _remotes(
         (
             "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "25c81989df183df01b3e8a0aad5dffbe",
@@ -184,8 +141,8 @@ class KMNIST(MNIST):
         Clanuwat et al. 2018.
     """
 
-    class_names: ClassVar[tuple[str, ...]] = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-    remotes: ClassVar[tuple[Remote, ...]] = _remotes(
+    class_names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    remotes = _remotes(
         (
             "bdb82020997e1d708af4cf47b453dcf7",
             "e144d726b3acfaa3e44228e80efcd344",
@@ -227,7 +184,7 @@ class EMNIST(MNIST):
 
     part: Part = "balanced"
 
-    remotes: ClassVar[tuple[Remote, ...]] = (
+    remotes = (
         Remote(
             "gzip.zip",
             "58c8d27c78d21e728a6bc7b3cc06412e",
@@ -250,20 +207,14 @@ class EMNIST(MNIST):
         """The characters of the part."""
         return _NAMES[self.part]
 
-    @property
-    def classes(self) -> int:  # type: ignore[override]
-        """K of the part."""
-        return len(self.class_names)
-
     def files(self) -> tuple[str, ...]:
         """The files of the part."""
         halves = [f"emnist-{self.part}-{half}" for half in ("train", "test")]
         return tuple(f"{half}-{kind}-ubyte" for half in halves for kind in ("images-idx3", "labels-idx1"))
 
-    def upright(self, pictures: np.ndarray) -> np.ndarray:
-        """Pictures with rows and columns exchanged."""
-        return pictures.transpose(0, 2, 1)
-
-    def counted(self, labels: np.ndarray) -> np.ndarray:
-        """Labels with letters counted from 0."""
-        return labels.astype(np.int64) - 1 if self.part == "letters" else labels
+    def official(self, advice: str) -> Official:
+        """Read both sets, with upright pictures and labels counted from 0."""
+        pictures, labels, tests, test_labels = super().official(advice)
+        first = 1 if self.part == "letters" else 0
+        labels, test_labels = (found.astype(np.int64) - first for found in (labels, test_labels))
+        return pictures.transpose(0, 1, 3, 2), labels, tests.transpose(0, 1, 3, 2), test_labels

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from traintwice.data._dataset import Dataset, Scaling, Split
+from traintwice.data._dataset import LazyInputs, Scaling, Split
 from traintwice.errors import BadInput
 from traintwice.randomness import stream
+
+Read = Callable[[np.ndarray], np.ndarray | LazyInputs]
+"""From places to inputs."""
 
 
 def split(
     inputs: np.ndarray, labels: np.ndarray, sizes: tuple[int, int, int], *, seed: int, scaling: Scaling | None = None
 ) -> tuple[Split, Split, Split]:
-    """Split the examples into train, validation and test by one fixed shuffle.
-
-    Args:
-        inputs, labels: ``N *shape`` and ``N``.
-        sizes: number of examples in each split; together at most N.
-        seed: of the shuffle; a setting of the data set, not of the experiment.
-        scaling: of bytes.
-    Raises:
-        BadInput: the splits need more examples than there are, or a split is empty.
-    """
+    """Split the examples into train, validation and test by one fixed shuffle, whose seed is a setting of the data set."""
     if min(sizes) < 1 or sum(sizes) > len(labels):
         raise BadInput(f"split: got sizes {sizes}, expected three positive numbers of sum at most {len(labels)}")
     order = stream(seed, "split").permutation(len(labels))
@@ -32,19 +28,11 @@ def split(
 
 
 def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *, seed: int) -> tuple[np.ndarray, ...]:
-    """Places of the examples of train, validation and test, for data with an official test set.
+    """Places of the examples of train, validation and test, for data with an official test set; a size of None takes all that remain.
 
     Training and validation examples come from the official training set in one fixed shuffle: training from its beginning, validation from
     its end. A smaller training set is so a part of a larger one, with the same validation examples. Test examples are the official
-    test examples in their order, or a subset of them.
-
-    Args:
-        examples, tests: numbers of examples in the official sets.
-        sizes: of train, validation and test; None takes all remaining examples. With validation 0 the validation places are empty, and
-            callers use the test examples as the validation split.
-        seed: of the shuffle.
-    Raises:
-        BadInput: the splits need more examples than there are, or train or test is empty.
+    test examples in their order, or a subset of them. The validation places may be empty, see `official_splits`.
     """
     train, validation, test = sizes
     train = examples - validation if train is None else train
@@ -60,11 +48,7 @@ def deal(examples: int, tests: int, sizes: tuple[int | None, int, int | None], *
 
 
 def deal_one(examples: int, sizes: tuple[int | None, int, int], *, seed: int) -> tuple[np.ndarray, ...]:
-    """Like `deal`, without an official test set: test examples come from the same shuffle, right before the validation examples.
-
-    Raises:
-        BadInput: the splits need more examples than there are, or a split is empty.
-    """
+    """Like `deal`, without an official test set: test examples come from the same shuffle, right before the validation examples."""
     train, validation, test = sizes
     train = examples - validation - test if train is None else train
     if min(train, validation, test) < 1 or train + validation + test > examples:
@@ -94,64 +78,29 @@ def measured(pictures: np.ndarray) -> Scaling:
     return Scaling(tuple(mean), tuple(std))
 
 
-def dataset_of_pictures(
-    name: str,
-    classes: int,
-    training: tuple[np.ndarray, np.ndarray],
-    testing: tuple[np.ndarray, np.ndarray],
-    sizes: tuple[int | None, int, int | None],
-    *,
-    seed: int,
-    normalise: bool,
-    class_names: tuple[str, ...] = (),
-) -> Dataset:
-    """A data set of official training and test pictures, as bytes.
+def official_splits(
+    training: tuple[Read, np.ndarray], testing: tuple[Read, np.ndarray], parts: tuple[np.ndarray, ...], scaling: Scaling | None
+) -> tuple[Split, Split, Split]:
+    """The splits at the places that `deal` gives; without validation places the test split is the validation split too.
 
     Args:
-        name, classes, class_names: of the data set.
-        training, testing: pictures ``N channels rows columns`` (uint8) and labels ``N``.
-        sizes, seed: see `deal`; with validation 0 all official training pictures train, and the test split is the validation split too.
-        normalise: scale each channel to mean 0 and standard deviation 1 on the training split; False divides bytes by 255.
+        training, testing: of an official set, the function from places to inputs, and the labels.
+        parts: the places.
+        scaling: of bytes.
     """
-    (pictures, labels), (tests, test_labels) = training, testing
-    for shown, found in ((pictures, labels), (tests, test_labels)):
-        if len(shown) != len(found):
-            raise BadInput(f"{name}: got {len(shown):,} pictures and {len(found):,} labels, expected equal numbers")
-        if len(found) and not (int(found.min()) >= 0 and int(found.max()) < classes):
-            raise BadInput(f"{name}: got labels from {found.min()} to {found.max()}, expected 0 to {classes - 1}")
-    train, validation, test = deal(len(labels), len(test_labels), sizes, seed=seed)
-    chosen = pictures[train]
-    scaling = measured(chosen) if normalise else Scaling()
-    rows, columns = pictures.shape[2:]
-    tested = Split(tests[test], test_labels[test].astype(np.int64), scaling, test + len(labels))
-    return Dataset(
-        name,
-        classes,
-        Split(chosen, labels[train].astype(np.int64), scaling, train),
-        Split(pictures[validation], labels[validation].astype(np.int64), scaling, validation) if len(validation) else tested,
-        tested,
-        pixels=(rows, columns, 3) if pictures.shape[1] == 3 else (rows, columns),
-        class_names=class_names,
-    )
+    (read, labels), (read_test, test_labels) = training, testing
+    test = Split(read_test(parts[2]), test_labels[parts[2]], scaling, parts[2] + len(labels))
+    train, validation = (Split(read(part), labels[part], scaling, part) if len(part) else test for part in parts[:2])
+    return train, validation, test
 
 
 def reported(examples: int, *, warm_up: float, validation: float, most: int) -> dict[str, np.ndarray]:
-    """Places of the validation and test examples of progressive training.
+    """Places of the validation and test examples of progressive training, at most ``most`` of each part: every k-th of a longer one.
 
         | warm-up: trained on, not reported | validation | test |
 
-    Args:
-        examples: N, all examples in the order of training.
-        warm_up: share of the examples at the beginning that is left out of every measure, in [0, 1).
-        validation: share of the examples after the warm-up, for fitting temperatures.
-        most: largest number of examples of each part, >= 1; of a longer part every k-th example is taken.
-    Returns:
-        Ascending places by name of the split: "warm_up" (unless empty), "validation" and "test".
-    Raises:
-        BadInput: a part is empty.
-    Source:
-        Ours: temperatures are fitted to examples that are earlier than the reported examples, as in service.
-    Example:
+    Ours: temperatures are fitted to examples that are earlier than the reported examples, as in service.
+
         >>> {name: at.tolist() for name, at in reported(20, warm_up=0.2, validation=0.1, most=7).items()}
         {'warm_up': [0, 1, 2, 3], 'validation': [4, 5], 'test': [6, 8, 10, 12, 14, 16, 18]}
     """

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import PackedShape
-from traintwice.data._packed import Part
+from traintwice.data._dataset import Part
 from traintwice.nets._network import SeededDraws
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from traintwice.data import Dataset, PackedShape, Split
-from traintwice.data._packed import Part, packed
+from traintwice.data._dataset import Part
+from traintwice.data._loader import packed
 from traintwice.engine._deployed import FORMATS, Deployed, NetworkInputs, deployed, each_input, export_model, named_inputs
 from traintwice.engine._reading import Inputs
 from traintwice.errors import BadInput

