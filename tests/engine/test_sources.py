@@ -140,7 +140,7 @@ def test_views_of_the_shared_part_are_the_same_or_their_own():
 def test_own_views_that_mean_nothing(change, message):
     with pytest.raises(BadSpec, match=message):
         SMALL.change(views="own", **change)
-    with pytest.raises(BadSpec, match=r"Recipe.views: got 'both', expected 'same' or 'own'"):
+    with pytest.raises(BadSpec, match=r"Recipe.views: got 'both', expected one of 'same', 'own'"):
         SMALL.change(views="both")
 
 

@@ -74,7 +74,7 @@ def test_prints_as_itself():
     [
         ({"hidden": (0,)}, "widths of at least 1"),
         ({"activation": "swish"}, "got 'swish'"),
-        ({"initialisation": "normal"}, "'glorot' or 'he'"),
+        ({"initialisation": "normal"}, "one of 'glorot', 'he'"),
         ({"scale": 0.0}, "greater than 0"),
     ],
 )

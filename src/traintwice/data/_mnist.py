@@ -14,7 +14,6 @@ import numpy as np
 from traintwice._typed import typed
 from traintwice.data._data_files import Remote, find, reading
 from traintwice.data._official_pictures import Official, OfficialPictures
-from traintwice.errors import BadSpec
 
 UNSIGNED_BYTES = 0x08
 
@@ -197,10 +196,6 @@ class EMNIST(MNIST):
             ),
         ),
     )
-
-    def __post_init__(self) -> None:
-        if self.part not in _NAMES:
-            raise BadSpec(f"EMNIST.part: got {self.part!r}, expected one of {', '.join(map(repr, _NAMES))}")
 
     @property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]

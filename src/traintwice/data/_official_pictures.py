@@ -12,7 +12,7 @@ from traintwice._typed import typed
 from traintwice.data._data_files import Remote, data_folder, download, find, places, reading
 from traintwice.data._dataset import Dataset, Scaling
 from traintwice.data._splits import deal, measured, official_splits
-from traintwice.errors import BadInput, BadSpec
+from traintwice.errors import BadInput
 
 Official = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Pictures ``N channels rows columns`` of bytes and labels ``N`` of the training set, and both of the test set."""
@@ -195,10 +195,6 @@ class CIFAR100(_CIFAR):
             ),
         ),
     )
-
-    def __post_init__(self) -> None:
-        if self.labels not in ("fine", "coarse"):
-            raise BadSpec(f"CIFAR100.labels: got {self.labels!r}, expected 'fine' or 'coarse'")
 
     @property
     def title(self) -> str:

@@ -71,8 +71,6 @@ class Table:
     date: str | None = None
 
     def __post_init__(self) -> None:
-        if self.missing not in ("refuse", "mean"):
-            raise BadSpec(f"Table.missing: got {self.missing!r}, expected 'refuse' or 'mean'")
         if self.most_values < 2:
             raise BadSpec(f"Table.most_values: got {self.most_values}, expected at least 2")
         if self.label in (*self.leave_out, *self.categories, *self._named):
