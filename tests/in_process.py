@@ -9,11 +9,11 @@ from traintwice import _processes as processes
 from traintwice.data import Source
 from traintwice.specs import decode
 from traintwice.study import Every, Store
-from traintwice.study import _runner as runner
 from traintwice.study import _worker as worker
+from traintwice.study import _workers as workers
 
 
-class InProcess(runner.Worker):
+class InProcess(workers.Worker):
     """Answers each task as a worker process would, before `give` returns."""
 
     def __init__(self, started, source, seed, store, checkpoint):
@@ -52,13 +52,13 @@ def nothing_started():
 
 def in_process(patch: pytest.MonkeyPatch) -> None:
     """Train every study without worker processes."""
-    patch.setattr(runner, "Worker", InProcess)
-    for module in (runner, processes):
+    patch.setattr(workers, "Worker", InProcess)
+    for module in (workers, processes):
         patch.setattr(module, "start_worker", nothing_started)
 
 
-def in_worker_processes(patch: pytest.MonkeyPatch, real=(runner.Worker, processes.start_worker)) -> None:
+def in_worker_processes(patch: pytest.MonkeyPatch, real=(workers.Worker, processes.start_worker)) -> None:
     """Train studies as for a user."""
-    patch.setattr(runner, "Worker", real[0])
-    for module in (runner, processes):
+    patch.setattr(workers, "Worker", real[0])
+    for module in (workers, processes):
         patch.setattr(module, "start_worker", real[1])

@@ -18,6 +18,7 @@ LAYERS = {
     "errors": 0,
     "files": 0,
     "processes": 0,
+    "study_files": 1,
     "names": 0,
     "progress": 0,
     "typed": 0,

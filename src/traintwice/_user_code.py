@@ -39,22 +39,22 @@ def allow_imports() -> None:
     _allowed = True
 
 
-def named_code(plain: Any, path: str = "") -> list[str]:
+def named_code(plain: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """The functions that a study in plain values names, each with the path of its setting.
 
-    >>> named_code({"data": {"type": "Loader", "maker": "mine:batches"}, "rows": {"base": {}}})
-    ['mine:batches (data.maker)']
+    >>> list(named_code({"data": {"type": "Loader", "maker": "mine:batches"}, "rows": {"base": {}}}))
+    [('mine:batches', 'data.maker')]
     """
     if isinstance(plain, list | tuple):
-        return [code for i, item in enumerate(plain) for code in named_code(item, f"{path}[{i}]")]
-    if not isinstance(plain, Mapping):
-        return []
-    found = []
-    for key, value in plain.items():
-        at = f"{path}.{key}" if path else str(key)
-        is_code = key == "maker" and isinstance(value, str) and names_a_function(value)
-        found += [f"{value} ({at})"] if is_code else named_code(value, at)
-    return found
+        for i, item in enumerate(plain):
+            yield from named_code(item, f"{path}[{i}]")
+    elif isinstance(plain, Mapping):
+        for key, value in plain.items():
+            at = f"{path}.{key}" if path else str(key)
+            if key == "maker" and isinstance(value, str) and names_a_function(value):
+                yield value, at
+            else:
+                yield from named_code(value, at)
 
 
 def names_a_function(maker: str) -> bool:

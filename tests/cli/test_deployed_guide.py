@@ -104,7 +104,7 @@ def test_the_page_of_a_search(traintwice, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("chain nowhere.toml", "nowhere.toml: cannot be read as TOML (No such file or directory)"),
+        ("chain nowhere.toml", "nowhere.toml: cannot be read (No such file or directory)"),
         ("chain chain.toml --seed -1", "seed: got -1"),
         ("tune chain.toml", "tune: missing; a search needs a table with row and search"),
         ("tune chain.toml --min churn=2%", "--min churn=2%: expected accuracy="),

@@ -1,11 +1,19 @@
+"""A store: what is written comes back, damage is seen, and locks hold on file systems with locks and without."""
+
+import errno
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from filelock import Timeout
 
 from traintwice.errors import StoreError
 from traintwice.specs import digest
 from traintwice.study import Damage, Store
+from traintwice.study._replicas import held_lock
 
 IDENTITY = {"recipe": {"epochs": 1}}
 KEY = digest(IDENTITY)
@@ -16,13 +24,17 @@ ARRAYS = {"test": np.arange(6, dtype=np.float32).reshape(1, 3, 2)}
 def store(tmp_path):
     store = Store(tmp_path / "runs")
     store.prepare(KEY, IDENTITY)
-    store.save(KEY, 4, ARRAYS, {"seed": 0})
+    store.save(KEY, 4, ARRAYS, {"seed": 0}, weights={"0.weight": np.ones(2, np.float32)})
     return store
 
 
 def test_what_was_saved_comes_back(store):
     np.testing.assert_array_equal(store.load(KEY, 4)["test"], ARRAYS["test"])
-    assert store.record(KEY, 4)["seed"] == 0
+    assert store.load_weights(KEY, 4)["0.weight"].tolist() == [1, 1]
+    record = store.record(KEY, 4)
+    assert (record["key"], record["replica"], record["seed"]) == (KEY, 4, 0)
+    names = ["0004.json", "0004.safetensors", "0004.weights.safetensors", "recipe.json"]
+    assert sorted(path.name for path in store.folder(KEY).iterdir()) == names
     assert store.record(KEY, 3) is None
     assert store.replicas(KEY) == [4]
     assert store.digests() == [KEY]
@@ -46,12 +58,15 @@ def flip_bit(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-@pytest.mark.parametrize("name", ["0004.safetensors", "0004.json"])
+@pytest.mark.parametrize("name", ["0004.safetensors", "0004.weights.safetensors", "0004.json"])
 @pytest.mark.parametrize("damage", [flip_bit, lambda content: content[:-3], lambda content: b"", lambda content: b"[]"])
 def test_damage_is_seen(store, name, damage):
     path = store.folder(KEY) / name
     path.write_bytes(damage(path.read_bytes()))
-    assert isinstance(store.record(KEY, 4), Damage)
+    found = store.record(KEY, 4)
+    assert isinstance(found, Damage)
+    assert (found.key, found.replica) == (KEY, 4)
+    assert name in found.reason
     with pytest.raises(StoreError, match="replica 4 is damaged"):
         store.load(KEY, 4)
 
@@ -132,6 +147,15 @@ def test_no_store(tmp_path):
         Store(tmp_path / "none", create=False)
 
 
+def test_notes_are_objects(store):
+    store.save_note("chains", "daily", {"a": 1})
+    assert store.note("chains", "daily") == {"schema": 1, "a": 1}
+    assert store.notes("chains") == ["daily"]
+    (store.path / "chains" / "daily.json").write_text("[1]")
+    with pytest.raises(StoreError, match="got list, expected a JSON object"):
+        store.note("chains", "daily")
+
+
 def test_a_store_of_another_layout(store):
     (store.path / "store.json").write_text('{"layout": 99}')
     with pytest.raises(StoreError, match="has layout 99, this version reads 1"):
@@ -150,8 +174,6 @@ def test_a_full_disk_leaves_nothing_half_written(store, monkeypatch):
 
 
 def test_a_lock_has_one_holder(store):
-    from filelock import Timeout
-
     with store.lock(KEY, 0), pytest.raises(Timeout), Store(store.path).lock(KEY, 0):
         pass
     with store.lock(KEY, 0):
@@ -159,7 +181,57 @@ def test_a_lock_has_one_holder(store):
 
 
 def test_removing(store):
-    assert store.remove_replica(KEY, 4) > 0
+    size = sum(path.stat().st_size for path in store.folder(KEY).glob("0004.*"))
+    assert store.remove_replica(KEY, 4) == size
     assert store.record(KEY, 4) is None
+    assert store.remove_replica(KEY, 4) == 0
     store.remove(KEY)
     assert store.digests() == []
+
+
+@pytest.mark.parametrize("answer", [None, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_one_holder_at_a_time(tmp_path, monkeypatch, answer):
+    if answer is not None:
+        import fcntl
+
+        def without(*_):
+            raise OSError(answer, os.strerror(answer))
+
+        monkeypatch.setattr(fcntl, "flock", without)
+    path = tmp_path / "a.lock"
+    with held_lock(path):
+        with pytest.raises(Timeout), held_lock(path):
+            pass
+        with held_lock(tmp_path / "b.lock"):
+            pass
+    with held_lock(path):
+        pass
+
+
+def test_a_dead_holder_holds_nothing(tmp_path, monkeypatch):
+    """On a file system without locks the file of a killed process is left, and ignored."""
+    import fcntl
+
+    source = (
+        "import fcntl, errno, os, sys, signal; from pathlib import Path; import traintwice.study._replicas as locks\n"
+        "def without(*_): raise OSError(errno.ENOLCK, 'no locks')\n"
+        "fcntl.flock = without\n"
+        "held = locks.held_lock(Path(sys.argv[1])); held.__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path = tmp_path / "a.lock"
+    assert subprocess.run([sys.executable, "-c", source, path], check=False).returncode == -9
+    assert path.with_suffix(".held").exists()
+
+    def without(*_):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with held_lock(path):
+        pass
+
+
+def test_a_lock_that_cannot_be_made(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match=r"cannot be locked .* choose another --store"), held_lock(file / "a.lock"):
+        pass

@@ -154,8 +154,8 @@ def engines_in_words(plan: Plan, replicas: int) -> list[str]:
 def show_code(made: Experiment | Chain, what: str = "study") -> None:
     """Allow the imports of a study or a chain, and print them on standard error."""
     allow_imports()
-    for code in named_code(made.to_dict()):
-        print(f"traintwice: imports the code that the {what} names: {code}", file=sys.stderr)
+    for maker, setting in named_code(made.to_dict()):
+        print(f"traintwice: imports the code that the {what} names: {maker} ({setting})", file=sys.stderr)
 
 
 def load(path: Path, name: str | None, *, trust: bool) -> Results:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from traintwice._study_files import content_digest
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions, Reading, from_arrays, is_array, open_predictions, write_predictions
 from traintwice.predictions._by_id import places_of_ids
@@ -227,4 +227,4 @@ def _digest(array: np.ndarray | None, order: Any) -> str | None:
     kind = ordered.dtype.kind
     plain = ordered.astype(np.int64) if kind in "iu" else ordered.astype(np.float64) if kind == "f" else None
     content = plain.tobytes() if plain is not None else "\0".join(map(str, ordered.tolist())).encode()
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return content_digest(content)

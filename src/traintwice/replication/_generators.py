@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from traintwice._study_files import content_digest
 from traintwice.replication import _child_generators as child
 
 
@@ -70,4 +70,4 @@ def _states() -> dict[str, str]:
 
 
 def _digest(state: Any) -> str:
-    return hashlib.blake2b(pickle.dumps(state), digest_size=16).hexdigest()
+    return content_digest(pickle.dumps(state))

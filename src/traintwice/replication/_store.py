@@ -14,10 +14,8 @@ A replica exists when its record does. Files are written whole or not at all, an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from traintwice._code import Code, changes
-from traintwice._files import TEMPORARY, check_name, write_whole
+from traintwice._files import check_name, write_whole
+from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json
 from traintwice._typed import check_arguments
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
@@ -40,7 +39,6 @@ FORMAT = 1
 MARKER = "replicas.json"
 STUDY = "study.json"
 FOLDERS = ("predictions", "records", "failures", "logs", "folders")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 SAME = {"rows": "rows", "classes": "classes", "class names": "names of the classes", "ids": "ids", "labels": "labels"}
 """What all replicas have in common, in words."""
@@ -89,28 +87,12 @@ class ReplicaStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         check_arguments(ReplicaStore.__init__, {"path": path})
         check_name(path)
+        open_store(Path(path), MARKER, {"format": FORMAT}, FOLDERS)
         self.path = Path(path).resolve()
-        marker = self.path / MARKER
-        if self.path.is_file():
-            raise StoreError(f"{path}: is a file, expected a directory; choose another --store")
-        if not marker.exists() and self.path.is_dir():
-            other = [p.name for p in self.path.iterdir() if p.name not in FOLDERS and not p.name.startswith(TEMPORARY)]
-            if other:
-                raise StoreError(f"{path}: has other files ({other[0]}) and no {MARKER}; choose another --store")
-        try:
-            for name in FOLDERS:
-                (self.path / name).mkdir(parents=True, exist_ok=True)
-            if not marker.exists():
-                write_whole(marker, _json({"format": FORMAT}))
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another --store") from None
-        found = _read(marker).get("format")
-        if found != FORMAT:
-            raise StoreError(f"{path}: has format {found!r}, this version reads {FORMAT}; choose another --store")
 
     def remember(self, recipes: Sequence[str], replicas: int, reading: Mapping[str, Any]) -> None:
         """Write down what a study wants, for a report without its function."""
-        content = _json({"recipes": list(recipes), "replicas": replicas, "reading": dict(reading)})
+        content = json_bytes({"recipes": list(recipes), "replicas": replicas, "reading": dict(reading)})
         try:
             if not (self.path / STUDY).exists() or (self.path / STUDY).read_bytes() != content:
                 write_whole(self.path / STUDY, content)
@@ -123,7 +105,7 @@ class ReplicaStore:
         Raises:
             StoreError: nothing readable.
         """
-        return _read(self.path / STUDY)
+        return read_json(self.path / STUDY)
 
     def folder(self, recipe: str, replica: int) -> Path:
         """The directory for files of a replica's own."""
@@ -142,7 +124,8 @@ class ReplicaStore:
         found = self._unchecked(recipe, replica)
         try:
             whole = found is not None and all(
-                _digest(self.predictions(recipe, replica, split)) == said["digest"] for split, said in found["splits"].items()
+                content_digest(self.predictions(recipe, replica, split).read_bytes()) == said["digest"]
+                for split, said in found["splits"].items()
             )
         except (OSError, KeyError, TypeError):
             return None
@@ -152,7 +135,7 @@ class ReplicaStore:
         """The record of a replica, whatever its prediction files are; None where there is no readable record."""
         path = self._note("records", recipe, replica)
         try:
-            found = _read(path)
+            found = read_json(path)
         except StoreError:
             return None
         return found if {"splits", "code", "settings"} <= set(found) else None
@@ -160,7 +143,7 @@ class ReplicaStore:
     def failure(self, recipe: str, replica: int) -> dict[str, Any] | None:
         """Reason and traceback of a failed replica; None where it did not fail."""
         path = self._note("failures", recipe, replica)
-        return _read(path) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     def replicas(self, recipe: str) -> list[int]:
         """Numbers of the replicas with a record, in order."""
@@ -214,7 +197,7 @@ class ReplicaStore:
                     path = self.predictions(recipe, replica, split)
                     path.parent.mkdir(parents=True, exist_ok=True)
                     answers.write(path)
-                    splits[split] = {**answers.shape(), "digest": _digest(path)}
+                    splits[split] = {**answers.shape(), "digest": content_digest(path.read_bytes())}
                 record = {
                     "recipe": recipe,
                     "replica": replica,
@@ -280,7 +263,7 @@ class ReplicaStore:
     def _write(self, kind: str, recipe: str, replica: int, content: Mapping[str, Any]) -> None:
         path = self._note(kind, recipe, replica)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, _json(content))
+        write_whole(path, json_bytes(content, default=repr))
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:
@@ -316,9 +299,7 @@ def check_names(recipes: Sequence[str]) -> None:
         raise StoreError("recipes: got none, expected at least one")
     for name in recipes:
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise StoreError(
-                f"recipes: got the name {name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
-            )
+            raise StoreError(f"recipes: got the name {name!r}, expected {NAME_IN_WORDS}")
 
 
 def _described(setting: Any) -> Any:
@@ -326,19 +307,3 @@ def _described(setting: Any) -> Any:
     if isinstance(setting, ServedFile):
         return {"type": type(setting).__name__, **{key: value for key, value in vars(setting).items() if key != "file"}}
     return repr(setting)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False, default=repr) + "\n").encode()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); delete it and run again") from None
-    return found

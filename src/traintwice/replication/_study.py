@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from traintwice._study_files import MOST_REPLICAS
 from traintwice._typed import shown, typed
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from traintwice.replication._results import Replication
 
 __all__ = ["Replicas", "replicate"]
-
-MOST_REPLICAS = 100_000
-"""More are a typing error."""
 
 BASELINE: Mapping[str, Any] = {"base": {}}
 

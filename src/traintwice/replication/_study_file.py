@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from traintwice.errors import BadSpec, unknown
+from traintwice._study_files import read_toml, toml_of
+from traintwice.errors import BadSpec, TraintwiceError, unknown
 from traintwice.predictions._reading import OPTIONS
 
 TRAINER = "trainer"
@@ -21,8 +19,8 @@ KEYS = ("name", "replicas", "seed", "vary", TRAINER, "recipes", "reading")
 def is_replication(path: str | Path) -> bool:
     """Whether a file is a TOML file with a table ``[trainer]``; False also for files that cannot be read."""
     try:
-        return TRAINER in tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        return TRAINER in read_toml(path)
+    except TraintwiceError:
         return False
 
 
@@ -41,11 +39,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
     Raises:
         BadSpec, UnknownName: a key is missing, unknown or of a wrong type; the message starts with the name of the file.
     """
-    path = Path(path)
-    try:
-        plain = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadSpec(f"{path}: cannot be read as TOML ({error})") from None
+    plain = read_toml(path)
     for key in plain:
         if key not in KEYS:
             raise unknown("setting of a study with a trainer", key, KEYS, hint=f"(in {path})")
@@ -58,7 +52,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
     for name in reading:
         if name not in OPTIONS:
             raise unknown("option of reading", name, OPTIONS, hint=f"(in {path})", listed="")
-    folder = str(path.resolve().parent)
+    folder = str(Path(path).resolve().parent)
     if "function" in trainer and folder not in sys.path:
         sys.path.insert(0, folder)
     (train,) = trainer.values()
@@ -90,9 +84,7 @@ def _setting(word: str, text: str) -> tuple[str, Any]:
     key, equals, value = word.partition("=")
     if not equals or not key.isidentifier():
         raise BadSpec(f"--recipe {text}: got {word!r}, expected settings of the function as key=value")
-    for written in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a word without quotes is a text
-        try:
-            return key, tomllib.loads(f"v = {written}")["v"]
-        except tomllib.TOMLDecodeError:
-            continue
-    raise BadSpec(f"--recipe {text}: the value of {key} cannot be read")
+    found = toml_of("v", value)
+    if found is None:
+        raise BadSpec(f"--recipe {text}: the value of {key} cannot be read")
+    return key, found["v"]

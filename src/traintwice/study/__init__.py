@@ -3,24 +3,23 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.study._bank import add_to_bank
 from traintwice.study._chain import Chain, ChainPlan, prepare_chain, train_chain
 from traintwice.study._chain_results import ChainResults, chain, gather_chain
 from traintwice.study._checkpoint import Every
 from traintwice.study._determinism import Audit, audit
 from traintwice.study._experiment import Experiment
+from traintwice.study._export import add_to_bank
+from traintwice.study._findings import Finding, Verdict, component_table, curve_table, source_shares, verdict
 from traintwice.study._plan import Plan, plan
 from traintwice.study._progressive import Drift, ProgressiveFindings, progressive_findings, relative_change
-from traintwice.study._replica_files import Damage
+from traintwice.study._replicas import Damage
 from traintwice.study._results import MATCHED, MEASURES, Results, gather
 from traintwice.study._rows import Caution, RowResult, cautions
-from traintwice.study._runner import Finished, prepare, run, train_missing
+from traintwice.study._runner import prepare, run, train_missing
 from traintwice.study._search import Range, Search, Tuning, least_change
 from traintwice.study._store import Store
-from traintwice.study._tables import component_table, curve_table, source_shares
-from traintwice.study._tune import final, recorded, search, tune, tuned
-from traintwice.study._tuned import Trial, Tuned
-from traintwice.study._verdict import Finding, Verdict, verdict
+from traintwice.study._tune import Trial, Tuned, final, recorded, search, tune, tuned
+from traintwice.study._workers import Finished
 
 __all__ = [
     "MATCHED",

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from traintwice._study_files import MOST_REPLICAS, named_in_errors, read_toml
 from traintwice._typed import check_types, typed
 from traintwice.data import Dataset, Days, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.errors import BadSpec, StoreError, UnknownName
+from traintwice.errors import BadSpec, StoreError
 from traintwice.methods import baseline, logged_distillation
 from traintwice.recipes import Recipe
 from traintwice.served import Stored
 from traintwice.specs import decode, encode, identity, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Every
-from traintwice.study._experiment import MOST_REPLICAS, Experiment
+from traintwice.study._experiment import Experiment
 from traintwice.study._plan import Plan, Task, missing_of
-from traintwice.study._runner import Finished, train_tasks
 from traintwice.study._store import Store
+from traintwice.study._workers import Finished, train_tasks
 
 Way = Literal["fresh", "warm", "logged", "warm and logged"]
 """``fresh``: new initial weights. ``warm``: start from the weights of the day before. ``logged``: learn from the labels mixed with the
@@ -117,15 +117,13 @@ class Chain:
         Raises:
             BadSpec, UnknownName: see `traintwice.specs.decode`.
         """
-        try:
+        with named_in_errors(source):
             settings = plain.get(TABLE, {})
             if not isinstance(settings, Mapping):
                 raise BadSpec(f"{TABLE}: got {settings!r}, expected a table")
             if "rows" in plain:
                 raise BadSpec("rows: a chain has one recipe; name its ways under chain.ways")
             return decode(cls, {**{key: value for key, value in plain.items() if key != TABLE}, **settings})
-        except (BadSpec, UnknownName) as error:
-            raise (type(error)(f"{source}: {error}") if source else error) from None
 
     @classmethod
     def read(cls, path: str | Path) -> Chain:
@@ -134,11 +132,7 @@ class Chain:
         Raises:
             BadSpec: the file is missing, is not TOML, or has an invalid setting; the message names file and key.
         """
-        try:
-            plain = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadSpec(f"{path}: cannot be read as TOML ({getattr(error, 'strerror', None) or error})") from None
-        return cls.from_dict(plain, source=str(path))
+        return cls.from_dict(read_toml(path), source=str(path))
 
 
 @dataclass(frozen=True)

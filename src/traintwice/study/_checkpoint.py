@@ -13,33 +13,20 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict, cast
+from typing import Any
 
 import safetensors.torch
 
 from traintwice._files import write_whole
+from traintwice._study_files import content_digest
 from traintwice._typed import typed
 from traintwice.engine import Numerics, State, Stateful
 from traintwice.errors import BadSpec
 from traintwice.specs import digest
-from traintwice.study._replica_files import digest_of_bytes
 from traintwice.study._store import Store
 
 FORMAT = 3
 """Version of the checkpoint; raised when the names in a state change."""
-
-
-class _Record(TypedDict):
-    """The first line of a checkpoint, without its own digest."""
-
-    format: int
-    key: str
-    replica: int
-    numerics: dict[str, str | int]
-    steps: int
-    seconds: float
-    resumed: list[int]
-    state: str
 
 
 @dataclass(frozen=True)
@@ -160,7 +147,7 @@ class Checkpoint:
         if not self.clock.due(steps):
             return
         body = safetensors.torch.save(training.state())
-        progress = {"steps": steps, "seconds": round(self.seconds, 3), "resumed": self.resumed, "state": digest_of_bytes(body)}
+        progress = {"steps": steps, "seconds": round(self.seconds, 3), "resumed": self.resumed, "state": content_digest(body)}
         record = self._identity | progress
         line = json.dumps({**record, "record": digest(record)})
         try:
@@ -173,11 +160,11 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def _checked(line: bytes, body: bytes) -> _Record | None:
+def _checked(line: bytes, body: bytes) -> dict[str, Any] | None:
     """The first line of a checkpoint; None where line or state are damaged."""
     try:
-        found = json.loads(line)
-        whole = found.pop("record") == digest(found) and found["state"] == digest_of_bytes(body)
+        found: dict[str, Any] = json.loads(line)
+        whole = found.pop("record") == digest(found) and found["state"] == content_digest(body)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return cast(_Record, found) if whole else None
+    return found if whole else None

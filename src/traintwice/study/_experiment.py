@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,10 +9,10 @@ from typing import Any
 
 import tomli_w
 
-from traintwice._files import check_name
+from traintwice._study_files import MOST_REPLICAS, NAME, NAME_IN_WORDS, named_in_errors, read_toml, toml_of
 from traintwice._typed import check_types, typed
 from traintwice.data import Dataset, Source
-from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.errors import BadSpec, unknown
 from traintwice.recipes import Recipe
 from traintwice.specs import controlled, decode, encode, key_of
 
@@ -22,9 +20,6 @@ SCHEMA_VERSION = 1
 
 LONGEST_NAME = 80
 """Largest number of characters in the name of a row, so that tables fit a narrow screen."""
-
-MOST_REPLICAS = 100_000
-"""Largest M; a plan holds every replica of every row."""
 
 SETTINGS = ("schema", "name", "seed", "replicas", "data", "recipe", "rows")
 """Top-level keys of an experiment's file."""
@@ -37,8 +32,6 @@ CONTROL = "control"
 
 NONE = "none"
 """Value of a setting that the base has and a row does not, such as a schedule."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -70,10 +63,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if not _NAME.fullmatch(self.name):
-            raise BadSpec(
-                f"name: got {self.name!r}, expected up to 64 letters, digits, '.', '-' and '_', beginning with a letter or digit"
-            )
+        if not NAME.fullmatch(self.name):
+            raise BadSpec(f"name: got {self.name!r}, expected {NAME_IN_WORDS}")
         if not self.rows:
             raise BadSpec("rows: got none, expected at least one recipe")
         for row, recipe in self.rows.items():
@@ -131,45 +122,39 @@ class Experiment:
         Raises:
             BadSpec, UnknownName: see `traintwice.specs.decode`.
         """
-        try:
-            return cls._from_dict(plain)
-        except (BadSpec, UnknownName) as error:
-            raise (type(error)(f"{source}: {error}") if source else error) from None
-
-    @classmethod
-    def _from_dict(cls, plain: Mapping[str, Any]) -> Experiment:
-        if not isinstance(plain, Mapping):
-            raise BadSpec(f"experiment: got {type(plain).__name__}, expected a table of settings")
-        for key in plain:
-            if key not in SETTINGS:
-                raise unknown("setting of an experiment", key, SETTINGS)
-        if plain.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
-            raise BadSpec(f"schema: got {plain['schema']!r}, this version reads {SCHEMA_VERSION}")
-        for key in ("name", "data"):
-            if key not in plain:
-                raise BadSpec(f"{key}: missing; an experiment needs it")
-        base, rows = plain.get("recipe", {}), plain.get("rows", {"baseline": {}})
-        for path, value in (("recipe", base), ("rows", rows)):
-            if not isinstance(value, Mapping):
-                raise BadSpec(f"{path}: got {value!r}, expected a table")
-        recipe = decode(Recipe, base, "recipe")
-        recipes = {}
-        for name, changes in rows.items():
-            path = f"rows.{name}"
-            if not isinstance(changes, Mapping):
-                raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
-            start = controlled(recipe, changes[CONTROL], f"{path}.{CONTROL}") if CONTROL in changes else recipe
-            others = {key: value for key, value in changes.items() if key != CONTROL}
-            recipes[name] = decode(
-                Recipe, merge(encode(start), others, path), path
-            )  # encoded in full, so that "2x" has a number to double
-        return cls(
-            name=decode(str, plain["name"], "name"),
-            data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]
-            rows=recipes,
-            replicas=decode(int, plain.get("replicas", 10), "replicas"),
-            seed=decode(int, plain.get("seed", 0), "seed"),
-        )
+        with named_in_errors(source):
+            if not isinstance(plain, Mapping):
+                raise BadSpec(f"experiment: got {type(plain).__name__}, expected a table of settings")
+            for key in plain:
+                if key not in SETTINGS:
+                    raise unknown("setting of an experiment", key, SETTINGS)
+            if plain.get("schema", SCHEMA_VERSION) != SCHEMA_VERSION:
+                raise BadSpec(f"schema: got {plain['schema']!r}, this version reads {SCHEMA_VERSION}")
+            for key in ("name", "data"):
+                if key not in plain:
+                    raise BadSpec(f"{key}: missing; an experiment needs it")
+            base, rows = plain.get("recipe", {}), plain.get("rows", {"baseline": {}})
+            for path, value in (("recipe", base), ("rows", rows)):
+                if not isinstance(value, Mapping):
+                    raise BadSpec(f"{path}: got {value!r}, expected a table")
+            recipe = decode(Recipe, base, "recipe")
+            recipes = {}
+            for name, changes in rows.items():
+                path = f"rows.{name}"
+                if not isinstance(changes, Mapping):
+                    raise BadSpec(f"{path}: got {changes!r}, expected a table of changes to the recipe")
+                start = controlled(recipe, changes[CONTROL], f"{path}.{CONTROL}") if CONTROL in changes else recipe
+                others = {key: value for key, value in changes.items() if key != CONTROL}
+                recipes[name] = decode(
+                    Recipe, merge(encode(start), others, path), path
+                )  # encoded in full, so that "2x" has a number to double
+            return cls(
+                name=decode(str, plain["name"], "name"),
+                data=decode(Source, plain["data"], "data"),  # type: ignore[type-abstract]
+                rows=recipes,
+                replicas=decode(int, plain.get("replicas", 10), "replicas"),
+                seed=decode(int, plain.get("seed", 0), "seed"),
+            )
 
     def override(self, settings: list[str]) -> Experiment:
         """The experiment with settings of the form ``key=value`` changed; ``recipe.`` before a key of the recipe may be left out.
@@ -205,18 +190,7 @@ class Experiment:
         Raises:
             BadSpec: the file is missing, is not TOML, or has an invalid setting; the message names file and key.
         """
-        if not isinstance(path, str | Path):
-            raise BadSpec(f"path: got {type(path).__name__}, expected the path of a TOML file")
-        check_name(path)
-        path = Path(path)
-        try:
-            text = path.read_bytes().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSpec(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        try:
-            plain = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:  # TOML, or a number of thousands of digits
-            raise BadSpec(f"{path}: not a TOML file ({error})") from None
+        plain = read_toml(path)
         plain.pop(TUNE, None)
         return cls.from_dict(plain, source=str(path))
 
@@ -282,9 +256,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         raise BadSpec(f"--set {setting}: expected key=value, such as --set epochs=60")
-    for text in (value, tomli_w.dumps({"v": value}).partition("=")[2]):  # a word without quotes is a string
-        try:
-            return tomllib.loads(f"{key} = {text}")
-        except (ValueError, RecursionError):  # TOML, or a number of thousands of digits
-            continue
-    raise BadSpec(f"--set {setting}: the key is not valid TOML; write it as in the file, such as optimizer.lr=0.1")
+    found = toml_of(key, value)
+    if found is None:
+        raise BadSpec(f"--set {setting}: the key is not valid TOML; write it as in the file, such as optimizer.lr=0.1")
+    return found

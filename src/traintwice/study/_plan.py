@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from traintwice._code import Code, changes
+from traintwice._code import Code, changes, code_of_function
+from traintwice._importing import imported, named_code
 from traintwice._typed import typed
 from traintwice.data import Dataset, Source
 from traintwice.engine import (
@@ -20,10 +21,9 @@ from traintwice.engine import (
 )
 from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
-from traintwice.specs import key_of
-from traintwice.study._code_of import code_of
+from traintwice.specs import encode, key_of
 from traintwice.study._experiment import Experiment
-from traintwice.study._replica_files import Damage
+from traintwice.study._replicas import Damage
 from traintwice.study._store import Store
 
 
@@ -155,6 +155,15 @@ def missing_of(
             _same_code(task, code_of(task.source or source, task.recipe), codes[task.key], store)
     chosen = (replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing)
     return tuple(chosen), tuple(damaged)
+
+
+def code_of(source: Source, recipe: Recipe) -> Code:
+    """Digests of the user's functions that a data set and a recipe name, and of the modules of their project that these import."""
+    found: Code = {}
+    for maker in sorted({maker for maker, _ in named_code([encode(source), encode(recipe)])}):
+        for name, digest in code_of_function(imported(maker, "maker")).items():
+            found[f"{maker.partition(':')[2]} in {name}" if name in found and found[name] != digest else name] = digest
+    return found
 
 
 PlainNumerics = dict[str, str | int]

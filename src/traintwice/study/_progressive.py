@@ -19,8 +19,8 @@ from traintwice.metrics import Measurement, Metric
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
 from traintwice.recipes import Recipe
+from traintwice.study._findings import ratio
 from traintwice.study._results import Results
-from traintwice.study._tables import ratio
 from traintwice.tables import Column, Row, Table
 from traintwice.tables._table import CellUnit
 from traintwice.types import Estimate

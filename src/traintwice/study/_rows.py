@@ -17,7 +17,7 @@ from traintwice.methods import Keep, Method
 from traintwice.predictions import Predictions
 from traintwice.recipes import Cost, Recipe
 from traintwice.study._experiment import Experiment
-from traintwice.study._replica_files import Record
+from traintwice.study._replicas import Record
 from traintwice.types import TARGET_IN_WORDS
 
 DivergedReplicas = Mapping[str, Mapping[int, str]]

@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import os
-import queue
-import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
-from traintwice._processes import Started, cores, start_worker
+from traintwice._processes import Started
 from traintwice._typed import typed
-from traintwice.data import Dataset, Source
+from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
-from traintwice.errors import BadSpec, StoreError, TrainingFailed
+from traintwice.errors import BadSpec, StoreError
 from traintwice.specs import identity
 from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
-from traintwice.study._failures import failures_in_words
-from traintwice.study._plan import Plan, Task, plan
+from traintwice.study._plan import Plan, plan
 from traintwice.study._results import Results, gather
 from traintwice.study._store import Store
-from traintwice.study._workers import Answers, Waiting, Worker
-
-WAIT_FOR_OTHERS_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A replica that is in the store; of a diverged replica the store has the record only.
-
-    Attributes:
-        task: the replica's task.
-        seconds: duration of the training.
-        diverged: whether the replica diverged.
-        note: a message to the user, such as the reason why a checkpoint could not be used.
-    """
-
-    task: Task
-    seconds: float
-    diverged: bool = False
-    note: str | None = None
+from traintwice.study._workers import Finished, train_tasks
 
 
 @typed
@@ -164,56 +141,6 @@ def _write_down(experiment: Experiment, store: Store) -> None:
     known = store.study(experiment.name)
     if known is None or known["replicas"] < experiment.replicas or len(known["rows"]) < len(experiment.rows):
         store.save_study(experiment.name, experiment.to_dict())
-
-
-def train_tasks(
-    source: Source, seed: int, store: Store, made: Plan, checkpoint: Every, started: list[Started] | None
-) -> Generator[Finished, None, None]:
-    """Train the missing replicas of a plan, see `train_missing`; source and seed are those of tasks without their own."""
-    if not made.missing:
-        return
-    jobs, started = made.execution.jobs or (1 if made.execution.on_gpu else cores()), [] if started is None else started
-    waiting = Waiting(made.missing, jobs)
-    failed: dict[Task, str] = {}
-    tracebacks: dict[str, str] = {}
-    wanted = range(min(jobs, len(made.missing)))
-    workers = [Worker(started.pop() if started else start_worker(), source, seed, store, checkpoint) for _ in wanted]
-    answers: Answers = queue.Queue()
-    try:
-        for worker in workers:
-            worker.listen(answers)
-        idle, busy = list(workers), 0
-        while waiting or busy:
-            while idle and (tasks := waiting.next()):
-                idle.pop().give(tasks)
-                busy += 1
-            worker, answer = answers.get()
-            if answer["outcome"] == "died":
-                lost = "; ".join(f"replica {task.replica} of {task.row!r}" for task in worker.tasks.values())
-                raise TrainingFailed(
-                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to continue"
-                )
-            task = worker.tasks.pop(answer["replica"])
-            if not worker.tasks:
-                busy -= 1
-                idle.append(worker)
-            if answer["outcome"] in ("done", "diverged"):
-                waiting.done(task)
-                yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
-            elif answer["outcome"] == "failed":
-                failed[task] = answer["reason"]
-                tracebacks.setdefault(answer["reason"], answer.get("traceback", ""))
-                failed.update(waiting.abandon(task))
-            else:
-                waiting.again(task)  # another run is training the replica
-                time.sleep(WAIT_FOR_OTHERS_SECONDS)
-    finally:
-        for worker in workers:
-            worker.stop()
-        for worker in workers:
-            worker.close()
-    if failed:
-        raise TrainingFailed("\n".join(failures_in_words(made, failed, tracebacks)))
 
 
 def _differences(known: Any, wanted: Any, path: str = "") -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from traintwice._study_files import named_in_errors, read_toml
 from traintwice._typed import check_types, typed
-from traintwice.errors import BadSpec, UnknownName, unknown
+from traintwice.errors import BadSpec, unknown
 from traintwice.gates._gate import parse_limit
 from traintwice.specs import decode
 from traintwice.study._experiment import TUNE, Experiment
@@ -132,7 +132,7 @@ class Tuning:
         Raises:
             BadSpec, UnknownName: a setting is missing, unknown or out of range.
         """
-        try:
+        with named_in_errors(source):
             if TUNE not in plain:
                 raise BadSpec(f"{TUNE}: missing; a search needs a table with row and search")
             study = {key: value for key, value in plain.items() if key != TUNE}
@@ -151,9 +151,7 @@ class Tuning:
                     {made.search.row: {path: getattr(found, end) for path, found in made.search.ranges().items()}},
                     name="ends", seed=made.seed, replicas=made.search.replicas,
                 )  # fmt: skip
-        except (BadSpec, UnknownName) as error:
-            raise (type(error)(f"{source}: {error}") if source else error) from None
-        return made
+            return made
 
     @classmethod
     def read(cls, path: str | Path, *, least: float) -> Tuning:
@@ -162,11 +160,7 @@ class Tuning:
         Raises:
             BadSpec, UnknownName: as `from_dict`; the message names the file.
         """
-        try:
-            plain = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BadSpec(f"{path}: cannot be read as TOML ({getattr(error, 'strerror', None) or error})") from None
-        return cls.from_dict(plain, least=least, source=str(path))
+        return cls.from_dict(read_toml(path), least=least, source=str(path))
 
     def change(self, *, trials: int | None) -> Tuning:
         """The same search with another number of trials."""

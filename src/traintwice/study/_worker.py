@@ -1,6 +1,6 @@
 """A worker process: reads tasks as JSON lines, trains them on one thread, writes replicas to the store, answers with JSON lines.
 
-`traintwice.study._runner` starts workers. A worker ends when its standard input closes, so also when its parent is killed.
+`traintwice.study._workers` starts workers. A worker ends when its standard input closes, so also when its parent is killed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from traintwice.recipes import Earlier, Recipe
 from traintwice.served import Served, Stored
 from traintwice.specs import decode, digest, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
-from traintwice.study._code_of import code_of
-from traintwice.study._replica_files import Damage, Record
+from traintwice.study._plan import code_of
+from traintwice.study._replicas import Damage, Record
 from traintwice.study._store import Store
 
 ANSWER = "traintwice: "

@@ -1,4 +1,4 @@
-"""Worker processes of a study, and the tasks that wait for one."""
+"""Worker processes of a study, the tasks that wait for one, and the loop that gives them out."""
 
 from __future__ import annotations
 
@@ -6,19 +6,42 @@ import json
 import queue
 import subprocess
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from math import ceil
 from typing import IO, Literal, TypeAlias, TypedDict
 
-from traintwice._processes import Started
+from traintwice._processes import Started, cores, start_worker
+from traintwice._user_errors import together
 from traintwice.data import Source
+from traintwice.errors import TrainingFailed
 from traintwice.specs import encode
 from traintwice.study._checkpoint import Every
-from traintwice.study._plan import Task
+from traintwice.study._plan import Plan, Task
 from traintwice.study._store import Store
 from traintwice.study._worker import ANSWER, Answer, Setup, TaskMessage
+
+WAIT_FOR_OTHERS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A replica that is in the store; of a diverged replica the store has the record only.
+
+    Attributes:
+        task: the replica's task.
+        seconds: duration of the training.
+        diverged: whether the replica diverged.
+        note: a message to the user, such as the reason why a checkpoint could not be used.
+    """
+
+    task: Task
+    seconds: float
+    diverged: bool = False
+    note: str | None = None
 
 
 class Waiting:
@@ -151,3 +174,65 @@ class Worker:
         self._listener.join()  # the thread ends with the output
         self._output.close()
         self._errors.close()
+
+
+def train_tasks(
+    source: Source, seed: int, store: Store, made: Plan, checkpoint: Every, started: list[Started] | None
+) -> Generator[Finished, None, None]:
+    """Train the missing replicas of a plan, see `train_missing`; source and seed are those of tasks without their own."""
+    if not made.missing:
+        return
+    jobs, started = made.execution.jobs or (1 if made.execution.on_gpu else cores()), [] if started is None else started
+    waiting = Waiting(made.missing, jobs)
+    failed: dict[Task, str] = {}
+    tracebacks: dict[str, str] = {}
+    wanted = range(min(jobs, len(made.missing)))
+    workers = [Worker(started.pop() if started else start_worker(), source, seed, store, checkpoint) for _ in wanted]
+    answers: Answers = queue.Queue()
+    try:
+        for worker in workers:
+            worker.listen(answers)
+        idle, busy = list(workers), 0
+        while waiting or busy:
+            while idle and (tasks := waiting.next()):
+                idle.pop().give(tasks)
+                busy += 1
+            worker, answer = answers.get()
+            if answer["outcome"] == "died":
+                lost = "; ".join(f"replica {task.replica} of {task.row!r}" for task in worker.tasks.values())
+                raise TrainingFailed(
+                    f"{answer['reason']} while training {lost or 'nothing'}. Finished replicas are kept; run again to continue"
+                )
+            task = worker.tasks.pop(answer["replica"])
+            if not worker.tasks:
+                busy -= 1
+                idle.append(worker)
+            if answer["outcome"] in ("done", "diverged"):
+                waiting.done(task)
+                yield Finished(task, answer["seconds"], answer["outcome"] == "diverged", answer.get("note"))
+            elif answer["outcome"] == "failed":
+                failed[task] = answer["reason"]
+                tracebacks.setdefault(answer["reason"], answer.get("traceback", ""))
+                failed.update(waiting.abandon(task))
+            else:
+                waiting.again(task)  # another run is training the replica
+                time.sleep(WAIT_FOR_OTHERS_SECONDS)
+    finally:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.close()
+    if failed:
+        raise TrainingFailed("\n".join(_failures_in_words(made, failed, tracebacks)))
+
+
+def _failures_in_words(made: Plan, reasons: Mapping[Task, str], tracebacks: Mapping[str, str]) -> Iterator[str]:
+    """The failed replicas, those with the same reason together, each reason with its traceback."""
+    tasks = [task for task in made.missing if task in reasons]
+    yield f"{len(tasks)} of {len(made.missing)} replicas failed, the others are kept:"
+    for where, reason in together((task.row, task.replica, reasons[task]) for task in tasks):
+        yield f"{where}: {reason}"
+        if tracebacks.get(reason):
+            yield tracebacks[reason].rstrip()
+    if any(tracebacks.values()):
+        yield "Fix the code and run again: the same command trains what is missing."
