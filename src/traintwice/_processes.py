@@ -1,18 +1,21 @@
-"""Starting Python processes of this package. This module imports nothing heavy, so that processes can start first."""
+"""Starting and ending Python processes of this package. This module imports nothing heavy, so that processes can start first."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 WORKER = "traintwice.study._worker"
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 KEEPS_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
@@ -67,9 +70,72 @@ def _quota(root: Path) -> float | None:
         return None
 
 
+def worker_environment(threads: int | None = 1) -> dict[str, str]:
+    """Environment of a worker process: its threads (None: as they are), and `KEEPS_MEMORY` unless the user set other values."""
+    counts = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    return {**KEEPS_MEMORY, **os.environ, **counts, "PYTHONUNBUFFERED": "1"}
+
+
+def start(
+    module: str, *, threads: int | None = 1, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[Any]:
+    """Start a process that runs ``main`` of a module, with pipes for its input and output.
+
+    It has a session of its own: Ctrl-C is for the parent, which ends it.
+
+    Args:
+        module: of this package.
+        threads: see `worker_environment`.
+        environment: more variables.
+        options: of `subprocess.Popen`.
+    """
+    variables = {**worker_environment(threads), **(environment or {})}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command_of(module), stdin=pipe, stdout=pipe, env=variables, start_new_session=True, **options)
+
+
+def claim_pipes() -> tuple[int, int]:
+    """The pipes from and to the parent of a started process.
+
+    This process and those that user code starts read an empty standard input instead, and print to standard error.
+    """
+    source, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return source, answers
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """Kill a started process and its children."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def end(process: subprocess.Popen[Any], *, within: float = 0.0) -> None:
+    """Wait so many seconds for a started process to end, then kill it and its children."""
+    try:
+        process.wait(timeout=within)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        process.wait()
+
+
+def close_pipes(process: subprocess.Popen[Any]) -> None:
+    """Close the pipes of a process that has ended."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
 @dataclass(frozen=True)
 class Started:
-    """A worker process that has no task yet.
+    """A worker process of a study that has no task yet.
 
     Attributes:
         process: has pipes for its input and output.
@@ -81,31 +147,15 @@ class Started:
 
     def discard(self) -> None:
         """End the process."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.errors):
-            if pipe is not None:
-                pipe.close()
-
-
-def worker_environment() -> dict[str, str]:
-    """Environment of a worker process: one thread, and `KEEPS_MEMORY` unless the user set other values."""
-    return {**KEEPS_MEMORY, **os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        end(self.process)
+        close_pipes(self.process)
+        self.errors.close()
 
 
 def start_worker() -> Started:
     """Start a worker process of one thread."""
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed with the process)
-    process = subprocess.Popen(
-        command_of(WORKER),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-        env=worker_environment(),
-        start_new_session=True,  # Ctrl-C is for the parent, which closes the worker's input
-    )
-    return Started(process, errors)
+    return Started(start(WORKER, stderr=errors, text=True), errors)
 
 
 @contextmanager

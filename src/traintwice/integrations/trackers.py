@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from traintwice._typed import typed
 from traintwice.errors import BadSpec, TooFewReplicas, require, unknown
 from traintwice.replication import Replication
-from traintwice.replication._page import logged_values
+from traintwice.replication._report import logged_values
 from traintwice.types import Estimate
 
 if TYPE_CHECKING:

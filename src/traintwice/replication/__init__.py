@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 
 if TYPE_CHECKING:
-    from traintwice.replication._bank import add_replicas_to_bank
     from traintwice.replication._check import SameSeed, check_same_seed
     from traintwice.replication._executors import Executor, Processes
     from traintwice.replication._ray import Ray
     from traintwice.replication._replica_run import Run
-    from traintwice.replication._results import Failure, Replication
+    from traintwice.replication._results import Failure, Replication, add_replicas_to_bank
     from traintwice.replication._store import ReplicaStore
     from traintwice.replication._study import replicate
 
 _PLACES = {
-    "add_replicas_to_bank": "_bank",
+    **dict.fromkeys(["Failure", "Replication", "add_replicas_to_bank"], "_results"),
     **dict.fromkeys(["SameSeed", "check_same_seed"], "_check"),
     **dict.fromkeys(["Executor", "Processes"], "_executors"),
-    **dict.fromkeys(["Failure", "Replication"], "_results"),
     "Ray": "_ray",
     "ReplicaStore": "_store",
     "Run": "_replica_run",

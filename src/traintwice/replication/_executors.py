@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import threading
 import time
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from traintwice._processes import KEEPS_MEMORY, command_of, cores
+from traintwice._processes import close_pipes, cores, end, kill, start
 from traintwice._typed import check_arguments
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.replication._tasks import Outcome, Task, perform
@@ -28,7 +27,6 @@ ENDS_WITHIN_SECONDS = 10.0
 """Time for a worker to end after its outcome was read; then it is killed, with its child processes."""
 
 WORKER = "traintwice.replication._worker"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 PROCESSES, IN_PROCESS = "processes", "in-process"
 EXECUTORS = (PROCESSES, IN_PROCESS, "ray")
@@ -73,12 +71,8 @@ class Processes:
         with self._guard:
             self._closed = True
             for process in self._running:
-                _kill(process)
+                kill(process)
         self._pool.shutdown(cancel_futures=True)
-
-    def _environment(self) -> dict[str, str]:
-        threads = {} if self._threads is None else dict.fromkeys(THREADS, str(self._threads))
-        return {**KEEPS_MEMORY, **os.environ, **threads, "PYTHONUNBUFFERED": "1"}
 
     def _train(self, task: Task, environment: dict[str, str]) -> Outcome:
         started = time.perf_counter()
@@ -89,16 +83,9 @@ class Processes:
         with Path(task.log or os.devnull).open("wb") as log, self._guard:
             if self._closed:
                 return Outcome({}, 0.0, "was not trained: the run was interrupted")
-            process = subprocess.Popen(
-                command_of(WORKER),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**self._environment(), **environment},
-                start_new_session=True,  # Ctrl-C is for this process, which ends the worker
-            )
+            process = start(WORKER, threads=self._threads, environment=environment, stderr=log)
             self._running.add(process)
-        timer = threading.Timer(self._timeout or 0, _kill, [process])
+        timer = threading.Timer(self._timeout or 0, kill, [process])
         if self._timeout is not None:
             timer.start()
         try:
@@ -110,20 +97,10 @@ class Processes:
             return Outcome({}, seconds, self._last_words(process, seconds), _tail(task))
         finally:
             timer.cancel()
-            self._end(process)
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        try:
-            process.wait(timeout=ENDS_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            process.wait()
-        with self._guard:
-            self._running.discard(process)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(BrokenPipeError):
-                    pipe.close()
+            end(process, within=ENDS_WITHIN_SECONDS)
+            with self._guard:
+                self._running.discard(process)
+            close_pipes(process)
 
     def _last_words(self, process: subprocess.Popen[bytes], seconds: float) -> str:
         if self._timeout is not None and seconds >= self._timeout:
@@ -154,15 +131,6 @@ def _tail(task: Task, lines: int = 30) -> str:
     if task.log is None:
         return ""
     return "\n".join(task.log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children."""
-    with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
 
 
 def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:

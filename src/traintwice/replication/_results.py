@@ -1,33 +1,31 @@
-"""The replicas of a study of functions or commands: their files, measures, comparisons and report."""
+"""The replicas of a study of functions or commands: their files, measures and comparisons, and a study of a bank that is made of them."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from traintwice._files import write_whole
+from traintwice._typed import typed
 from traintwice._user_code import together
+from traintwice.bank import BankStudy, NewRecipe, write_study
 from traintwice.compare import Against, Measures, RecipeComparison, compare_recipes, compare_with_served, measure
 from traintwice.compare._floor import MARGIN
 from traintwice.compare._recipes import holm_adjusted
 from traintwice.compare._shown import Shown
-from traintwice.errors import BadInput, StoreError, TooFewReplicas, TraintwiceError, unknown
-from traintwice.metrics._identical import identical_in_words
-from traintwice.predictions import Reading, is_array, open_predictions, write_predictions
+from traintwice.errors import BadInput, StoreError, TooFewReplicas, unknown
+from traintwice.metrics import accuracy, churn, churn_to_error, log_loss
+from traintwice.predictions import Predictions, Reading, is_array, open_predictions, write_predictions
 from traintwice.predictions._checks import to_numpy
 from traintwice.predictions._inputs import one_item
-from traintwice.replication._page import logged_values, page
-from traintwice.tables import Column, Line, Row, Sheet, Table
-from traintwice.tables._table import Cell
-from traintwice.tables._words import sentence
+from traintwice.replication._report import logged_values, sheet_of, write_page
+from traintwice.tables import Sheet
 
-__all__ = ["Failure", "Replication"]
+__all__ = ["Failure", "Replication", "add_replicas_to_bank"]
 
 
 @dataclass(frozen=True)
@@ -137,48 +135,46 @@ class Replication(Shown):
             BadInput: see `traintwice.open_predictions`, or predictions without answers. TooFewReplicas: a recipe has no replica.
         """
         with tempfile.TemporaryDirectory() as folder:
-            old = self._numbered(deployed, Path(folder), split) if is_array(deployed) else one_item(deployed, "deployed")
-            name = str(deployed) if isinstance(deployed, str | Path) else "array" if is_array(deployed) else "table"
-            return self._against(old, name, split, level=level, margin=margin, **reading)
+            if is_array(deployed):
+                name, old = "array", self._numbered(to_numpy(deployed), Path(folder), split)
+            else:
+                name, old = str(deployed) if isinstance(deployed, str | Path) else "table", one_item(deployed, "deployed")
+            found = {recipe: self._next_to(old, name, recipe, split, reading) for recipe in self.recipes}
+        answers = to_numpy(found[self.recipes[0]].votes)[0]
+        files = self._of_split(split)
+        recipes = {recipe: (every.models(1, every.replicas), tuple(files[recipe])) for recipe, every in found.items()}
+        return compare_with_served(name, answers, recipes, level=level, margin=margin)
 
-    def _numbered(self, deployed: Any, folder: Path, split: str | None) -> Path:
+    def _numbered(self, array: np.ndarray, folder: Path, split: str | None) -> Path:
         """A file of an array, its rows numbered as those of replicas without ids.
 
         Raises:
             BadInput: the replicas have ids, or another number of rows.
         """
-        array, at = to_numpy(deployed), self._split_name(split)
+        at = self._split_name(split)
         shape = next((record["splits"][at] for found in self.records.values() for record in found.values()), None)
         if shape is not None and (shape["ids"] is not None or shape["rows"] != len(array)):
             have = "ids" if shape["ids"] is not None else f"{shape['rows']:,} rows"
             raise BadInput(
                 f"deployed: got an array of {len(array):,} rows, and the replicas have {have}; pass a table with a column of ids"
             )
-        write_predictions(folder / "deployed.parquet", array, ids=np.arange(len(array)))
-        return folder / "deployed.parquet"
+        return write_predictions(folder / "deployed.parquet", array, ids=np.arange(len(array)))
 
-    def _against(self, old: Any, name: str, split: str | None, *, level: float, margin: float, **reading: Any) -> Against:
-        recipes: dict[str, tuple[Any, tuple[int, ...]]] = {}
-        answers: np.ndarray | None = None
-        for recipe in self.recipes:
-            files = self._of_split(split).get(recipe, {})
-            if not files:
-                raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
-            options = {**self.reading, **reading, "on_missing": "drop"}
-            with open_predictions([old, *files.values()], **cast(Any, options)) as opened:
-                every = opened.read()
-            rows = max(self.records[recipe][m]["splits"][self._split_name(split)]["rows"] for m in files)
-            if every.examples < rows:
-                raise BadInput(
-                    f"{name}: lacks {rows - every.examples:,} of the {rows:,} ids of the replicas; each needs a prediction"
-                )
-            if every.has_scores:
-                raise BadInput("against: got numbers, which have no answers to compare; use traintwice.diff")
-            answers = to_numpy(every.votes)[0] if answers is None else answers
-            recipes[recipe] = (every.models(1, every.replicas), tuple(files))
-        if answers is None:
-            raise TooFewReplicas("against: no recipe")
-        return compare_with_served(name, answers, recipes, level=level, margin=margin)
+    def _next_to(self, old: Any, name: str, recipe: str, split: str | None, reading: Mapping[str, Any]) -> Predictions:
+        """The model in service and the replicas of a recipe, on the rows of the replicas."""
+        files = self._of_split(split).get(recipe, {})
+        if not files:
+            raise TooFewReplicas(f"{recipe}: no replica is finished, expected at least 1")
+        with open_predictions([old, *files.values()], **cast(Any, {**self.reading, **reading, "on_missing": "drop"})) as opened:
+            every = opened.read()
+        rows = max(self.records[recipe][m]["splits"][self._split_name(split)]["rows"] for m in files)
+        if every.examples < rows:
+            raise BadInput(
+                f"{name}: lacks {rows - every.examples:,} of the {rows:,} ids of the replicas; each needs a prediction"
+            )
+        if every.has_scores:
+            raise BadInput("against: got numbers, which have no answers to compare; use traintwice.diff")
+        return every
 
     def report(self, out: str | Path, *, against: Against | None = None) -> Path:
         """Write a page with the table, the comparisons and the measures of every recipe, and charts of what `Run.log` recorded.
@@ -191,59 +187,11 @@ class Replication(Shown):
         Raises:
             StoreError: it cannot be written.
         """
-        sheets = [self.sheet(), *([] if against is None else [against.sheet()])]
-        parts: list[Callable[[], Sequence[Shown]]] = [
-            lambda: list(self.compare().values()),
-            *[lambda recipe=recipe: [self.measure(recipe)] for recipe in self.recipes],
-        ]
-        for part in parts:
-            try:
-                sheets += [result.sheet() for result in part()]
-            except TooFewReplicas:
-                continue
-        text = page(f"Replicas in {self.store.name}", sheets, logged_values(self.records))
-        path = Path(out) / "index.html"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode())
-        except OSError as error:
-            raise StoreError(f"{out}: the report cannot be written there ({error.strerror})") from None
-        return path
+        return write_page(self, Path(out), against)
 
     def sheet(self) -> Sheet:
         """One row for each recipe: accuracy, churn, finished replicas, seconds and costs of a replica; then the failures."""
-        stated = sorted(
-            {name for found in self.records.values() for record in found.values() for name in record.get("costs", {})}
-        )
-        columns = (
-            Column("accuracy", "accuracy", "fraction"),
-            Column("churn", "churn", "fraction"),
-            Column("replicas", "replicas", "text"),
-            Column("seconds", "seconds per replica", "text"),
-            *(Column(f"cost {name}", f"{name} per replica", "text") for name in stated),
-        )
-        rows, warnings = [], []
-        for recipe in self.recipes:
-            records = self.records.get(recipe, {})
-            cells: dict[str, Cell] = {"replicas": f"{len(records)} of {self.wanted}"}
-            if records:
-                cells["seconds"] = f"{statistics.mean(record['seconds'] for record in records.values()):.3g}"
-                for name in stated:
-                    amounts = [record["costs"][name] for record in records.values() if name in record.get("costs", {})]
-                    cells[f"cost {name}"] = f"{statistics.mean(amounts):.3g}" if amounts else ""
-            try:
-                found = self.measure(recipe, which=["churn", "accuracy"])
-                cells |= {name: found[name] for name in ("accuracy", "churn") if name in found}
-                warnings += [("Warning", sentence(clause)) for clause in identical_in_words(found.identical)]
-            except TooFewReplicas:
-                pass
-            except TraintwiceError as error:
-                warnings.append(("Not measured", f"{recipe}: {error}"))
-            rows.append(Row(recipe, cells))
-        lines = tuple(Line(where, "failed", f"{reason} ({log})") for where, reason, log in self._failures_together())
-        finished = sum(map(len, self.records.values()))
-        headline = f"{finished} of {self.wanted * len(self.recipes)} replicas · {self.store}"
-        return Sheet(headline, "", lines, tuple(warnings), (Table("", columns, tuple(rows)),))
+        return sheet_of(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -264,15 +212,15 @@ class Replication(Shown):
         """The failed replicas, those with the same reason together, and the traceback of the first."""
         many = len(self.failures)
         lines = [f"{many} {'replica' if many == 1 else 'replicas'} failed; finished replicas are kept, run again to retry:"]
-        lines += [f"{where}: {reason} ({log})" for where, reason, log in self._failures_together()]
+        lines += [f"{where}: {reason}" for where, reason in self.failures_together()]
         trace = next((f.traceback for f in self.failures if f.traceback.strip() and f.traceback.strip() != f.reason), "")
         return "\n".join([*lines, *(["", trace.rstrip()] if trace else [])])
 
-    def _failures_together(self) -> Iterator[tuple[str, str, str]]:
-        """Which replicas failed for the same reason, the reason, and where the first of them printed to."""
+    def failures_together(self) -> Iterator[tuple[str, str]]:
+        """Which replicas failed for the same reason; the reason, and where the first of them printed to."""
         first = {f.reason: f.log for f in reversed(self.failures)}
         for where, reason in together((f.recipe, f.replica, f.reason) for f in self.failures):
-            yield where, reason, f"log: {first[reason]}"
+            yield where, f"{reason} (log: {first[reason]})"
 
     def _known(self, recipe: str | None) -> str:
         if recipe is not None and recipe not in self.recipes:
@@ -288,3 +236,65 @@ class Replication(Shown):
 
     def _of_split(self, split: str | None) -> Mapping[str, Mapping[int, Path]]:
         return self.files.get(self._split_name(split), {})
+
+
+@typed
+def add_replicas_to_bank(
+    found: Replication,
+    folder: str | Path,
+    *,
+    name: str,
+    data: str,
+    network: str,
+    costs: Mapping[str, tuple[float, float]],
+    replace: bool = False,
+) -> BankStudy:
+    """Write what the replicas of functions or commands predict on every test row into a bank.
+
+    Args:
+        found: the replicas, all finished. Rows are numbered in the order of their ids.
+        folder: the bank; made where it does not exist.
+        name: of the study in the bank.
+        data, network: in words, for the manifest.
+        costs: recipe to its cost, to train and to serve, as a multiple of one plain network.
+        replace: replace a study of this name.
+    Returns:
+        The study as it is in the bank.
+    Raises:
+        StoreError: replicas are missing; the message counts them. BadInput: a recipe has no cost, predictions lack probabilities or
+            labels, a study of this name is there. UnknownName: the cost of a recipe that is not there.
+    """
+    missing = {r: count for r in found.recipes if (count := found.wanted - len(found.records.get(r, {})))}
+    if missing:
+        told = ", ".join(f"{recipe} {count}" for recipe, count in missing.items())
+        raise StoreError(f"{found.store}: replicas are missing ({told}); run the same `traintwice replicate` again to train them")
+    for recipe in costs:
+        if recipe not in found.recipes:
+            raise unknown("recipe", recipe, found.recipes)
+    without = [recipe for recipe in found.recipes if recipe not in costs]
+    if without:
+        raise BadInput(f"{without[0]}: its cost is not known; state what it costs to train and to serve: --cost {without[0]}=1,1")
+    recipes = {}
+    for recipe, files in found.paths.items():
+        with open_predictions(files, **found.reading) as opened:
+            whole = opened.read()
+        measures = found.measure(recipe, which=[accuracy, churn, churn_to_error, log_loss]) if whole.has_labels else {}
+        first = next(iter(found.records[recipe].values()))
+        spec = {key: first[key] for key in ("trainer", "settings", "vary")}
+        kept = {key: estimate.bounded() for key, estimate in measures.items()}
+        recipes[recipe] = NewRecipe(whole, *costs[recipe], spec, kept)
+    records = [record for of_recipe in found.records.values() for record in of_recipe.values()]
+    versions = {str(record["versions"]): record["versions"] for record in records}
+    about: dict[str, Any] = {
+        "study": name,
+        "title": f"{data}, {network}",
+        "data": data,
+        "network": network,
+        "cost_of": "one plain network, as stated",
+        "seed": records[0]["seed"],
+        "date": max(cast(str, record["finished"]) for record in records)[:10],
+        "training_seconds": round(sum(record["seconds"] for record in records), 3),
+        "versions": list(versions.values()),
+        "command": records[0]["trainer"],
+    }
+    return write_study(Path(folder), name, recipes, about, replace=replace)

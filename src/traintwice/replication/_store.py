@@ -18,22 +18,21 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from traintwice._code import Code, changes
 from traintwice._files import check_name, write_whole
-from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json
+from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json, unwritable
 from traintwice._typed import check_arguments
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
-from traintwice.replication._answers import ONE_SPLIT
+from traintwice.replication._answers import ONE_SPLIT, Answers
 from traintwice.replication._tasks import Outcome
 from traintwice.served import ServedFile
 
-__all__ = ["Origin", "ReplicaStore"]
+__all__ = ["ReplicaStore"]
 
 FORMAT = 1
 MARKER = "replicas.json"
@@ -42,37 +41,6 @@ FOLDERS = ("predictions", "records", "failures", "logs", "folders")
 
 SAME = {"rows": "rows", "classes": "classes", "class names": "names of the classes", "ids": "ids", "labels": "labels"}
 """What all replicas have in common, in words."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What determines the replicas of a recipe.
-
-    Attributes:
-        trainer: name of the function, or the command.
-        settings: of the recipe.
-        seed: of the study.
-        vary: free sources of randomness; None: all.
-        code: digests of the files of the user's project.
-    """
-
-    trainer: str
-    settings: Mapping[str, Any]
-    seed: int
-    vary: tuple[str, ...] | None
-    code: Code
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the record."""
-        values = {
-            "trainer": self.trainer,
-            "settings": dict(self.settings),
-            "seed": self.seed,
-            "vary": None if self.vary is None else list(self.vary),
-            "code": self.code,
-        }
-        found: dict[str, Any] = json.loads(json.dumps(values, default=_described))
-        return found
 
 
 class ReplicaStore:
@@ -97,7 +65,7 @@ class ReplicaStore:
             if not (self.path / STUDY).exists() or (self.path / STUDY).read_bytes() != content:
                 write_whole(self.path / STUDY, content)
         except OSError as error:
-            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from None
+            raise unwritable(self.path, error) from None
 
     def remembered(self) -> dict[str, Any]:
         """What `remember` wrote.
@@ -149,13 +117,16 @@ class ReplicaStore:
         """Numbers of the replicas with a record, in order."""
         return sorted(int(path.stem) for path in (self.path / "records" / recipe).glob("[0-9]*.json"))
 
-    def check_origin(self, recipe: str, origin: Origin, *, mix_code: bool) -> None:
+    def check_origin(self, recipe: str, here: Mapping[str, Any], *, mix_code: bool) -> None:
         """Refuse to mix replicas of other settings or other code with those of a recipe.
 
+        Args:
+            recipe: its name.
+            here: see `origin_of`.
+            mix_code: allow other code.
         Raises:
             StoreError: with the names of what changed.
         """
-        here = origin.plain()
         for replica in self.replicas(recipe):
             there = self._unchecked(recipe, replica)
             if there is None:
@@ -174,7 +145,7 @@ class ReplicaStore:
                     "Use another --store, give the recipe another name, or pass --mix-code (mix_code=True) to have both"
                 )
 
-    def save(self, recipe: str, replica: int, outcome: Outcome, origin: Origin) -> str | None:
+    def save(self, recipe: str, replica: int, outcome: Outcome, origin: Mapping[str, Any]) -> str | None:
         """Write a replica, predictions first and the record last, unless it exists; or write down its failure.
 
         Returns:
@@ -188,7 +159,7 @@ class ReplicaStore:
                     self._clear(recipe)
                 if self.record(recipe, replica) is not None:
                     return None
-                reason = outcome.reason or self._differs(outcome)
+                reason = outcome.reason or self._difference(outcome.answers)
                 if reason is not None:
                     self._fail(recipe, replica, outcome, reason)
                     return reason
@@ -201,7 +172,7 @@ class ReplicaStore:
                 record = {
                     "recipe": recipe,
                     "replica": replica,
-                    **origin.plain(),
+                    **origin,
                     "splits": splits,
                     "seconds": round(outcome.seconds, 3),
                     "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -226,36 +197,12 @@ class ReplicaStore:
         with log.open("a", encoding="utf-8", errors="replace") as file:
             file.write(outcome.traceback or f"{reason}\n")
 
-    def _differs(self, outcome: Outcome) -> str | None:
+    def _difference(self, answers: Mapping[str, Answers]) -> str | None:
         """How answers differ from those of the other replicas; None where all have the same rows and classes."""
-        first = self._first()
-        if first is None:
-            return None
-        name = f"replica {first['replica']} of {first['recipe']!r}"
-        if set(first["splits"]) != set(outcome.answers):
-            return f"returned the splits {sorted(outcome.answers)}, {name} has {sorted(first['splits'])}"
-        for split, answers in outcome.answers.items():
-            there, here = first["splits"][split], answers.shape()
-            for key in (key for key in SAME if there[key] != here[key]):
-                where = f" of split {split!r}" if split else ""
-                if key == "labels" and here["ids"] is None:
-                    return (
-                        f"the labels{where} come in another order than in {name}, so that the rows are in another order too. Return a "
-                        "table with a column of ids, or keep the order of the rows"
-                    )
-                if key in ("ids", "labels"):
-                    return f"the {SAME[key]}{where} differ from those of {name}; all replicas must answer the same rows"
-                return (
-                    f"{here[key]} {SAME[key]}{where}, {name} has {there[key]}; all replicas must answer the same rows and classes"
-                )
-        return None
-
-    def _first(self) -> dict[str, Any] | None:
-        for folder in sorted((self.path / "records").iterdir()):
-            for replica in self.replicas(folder.name):
-                if (record := self._unchecked(folder.name, replica)) is not None:
-                    return record
-        return None
+        folders = sorted((self.path / "records").iterdir())
+        found = (self._unchecked(folder.name, replica) for folder in folders for replica in self.replicas(folder.name))
+        first = next(filter(None, found), None)
+        return None if first is None else difference_in_words(first, answers)
 
     def _note(self, kind: str, recipe: str, replica: int) -> Path:
         return self.path / kind / recipe / f"{replica:04d}.json"
@@ -282,6 +229,42 @@ class ReplicaStore:
         for kind in ("predictions", "records", "failures"):
             for path in (self.path / kind / recipe).rglob(".*"):
                 path.unlink(missing_ok=True)
+
+
+def origin_of(trainer: str, settings: Mapping[str, Any], seed: int, vary: Sequence[str] | None, code: Code) -> dict[str, Any]:
+    """What determines the replicas of a recipe, in plain values for their records.
+
+    Args:
+        trainer: name of the function, or the command.
+        settings: of the recipe.
+        seed: of the study.
+        vary: free sources of randomness; None: all.
+        code: digests of the files of the user's project.
+    """
+    values = {"trainer": trainer, "settings": dict(settings), "seed": seed, "vary": vary, "code": code}
+    found: dict[str, Any] = json.loads(json.dumps(values, default=_described))
+    return found
+
+
+def difference_in_words(there: Mapping[str, Any], answers: Mapping[str, Answers]) -> str | None:
+    """How answers differ from those in the record of another replica; None where they have the same rows and classes."""
+    name = f"replica {there['replica']} of {there['recipe']!r}"
+    if set(there["splits"]) != set(answers):
+        return f"returned the splits {sorted(answers)}, {name} has {sorted(there['splits'])}"
+    for split, found in answers.items():
+        known, here = there["splits"][split], found.shape()
+        key = next((key for key in SAME if known[key] != here[key]), None)
+        where = f" of split {split!r}" if split else ""
+        if key == "labels" and here["ids"] is None:
+            return (
+                f"the labels{where} come in another order than in {name}, so that the rows are in another order too. Return a table with a "
+                "column of ids, or keep the order of the rows"
+            )
+        if key in ("ids", "labels"):
+            return f"the {key}{where} differ from those of {name}; all replicas must answer the same rows"
+        if key is not None:
+            return f"{here[key]} {SAME[key]}{where}, {name} has {known[key]}; all replicas must answer the same rows and classes"
+    return None
 
 
 def is_replica_store(path: str | os.PathLike[str]) -> bool:

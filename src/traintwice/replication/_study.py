@@ -19,7 +19,7 @@ from traintwice.replication._answers import KnownRows, known_rows
 from traintwice.replication._commands import CommandTrainer
 from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, train_all
 from traintwice.replication._replica_run import SEED, Run, check_sources
-from traintwice.replication._store import Origin, ReplicaStore, check_names
+from traintwice.replication._store import ReplicaStore, check_names, origin_of
 from traintwice.replication._tasks import Task
 from traintwice.replication._trainers import Trainer, settings_of, stop_if_loading, trainer_of
 
@@ -54,11 +54,11 @@ class Replicas:
     vary: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     test: KnownRows = field(default_factory=KnownRows)
 
-    def origins(self) -> dict[str, Origin]:
-        """What determines the replicas of each recipe."""
-        code = self.trainer.code()
+    def origins(self) -> dict[str, dict[str, Any]]:
+        """What determines the replicas of each recipe, see `origin_of`."""
+        name, code = self.trainer.name, self.trainer.code()
         return {
-            recipe: Origin(self.trainer.name, settings, self.seed, self.vary.get(recipe), code | self.trainer.code_of(settings))
+            recipe: origin_of(name, settings, self.seed, self.vary.get(recipe), code | self.trainer.code_of(settings))
             for recipe, settings in self.recipes.items()
         }
 

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import TypedDict
 
+from traintwice._processes import claim_pipes
+
 LENGTH = 8
 """Bytes of the length before each message."""
 
@@ -31,9 +33,7 @@ def surroundings() -> Message:
 
 def main() -> None:
     """Read the surroundings and the task, train, answer."""
-    source, answers = os.dup(0), os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what the user's code prints goes to the log
+    source, answers = claim_pipes()
     message: Message = pickle.loads(read_message(source))  # noqa: S301  (from the parent process)
     sys.path[:], sys.argv[:] = message["path"], message["arguments"]
     task = read_message(source)

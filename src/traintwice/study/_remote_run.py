@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from traintwice._processes import command_of
+from traintwice._processes import close_pipes, end, start
 from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.engine._iterate_weights import iterate_weights
@@ -43,15 +43,7 @@ class Followed:
 
     def weights(self, data: Dataset) -> Iterator[dict[str, Tensor]]:
         """Parameters and buffers before the first step and after each."""
-        return iterate_weights(
-            self.recipe,
-            data,
-            seed=self.seed,
-            replica=self.replica,
-            steps=self.steps,
-            execution=self.execution,
-            others=self.others,
-        )
+        return iterate_weights(data=data, **vars(self))
 
 
 def here(followed: Followed, data: Dataset) -> Iterator[Step]:
@@ -83,15 +75,9 @@ class RemoteRun:
     def __init__(self, followed: Followed, source: Source, *, threads: int = 1) -> None:
         self.followed, self.threads = followed, threads
         self._begun = False
-        count = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        environment = {**os.environ, **count, "OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
-        self._process = subprocess.Popen(
-            command_of("traintwice.study._remote_run"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
+        waits = {"OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
+        self._process = start(
+            "traintwice.study._remote_run", threads=threads, environment=waits, stderr=subprocess.DEVNULL, text=True
         )
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes, as asked
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
@@ -122,20 +108,13 @@ class RemoteRun:
         return json.loads(line)  # type: ignore[no-any-return]
 
     def _say(self, message: dict[str, Any]) -> None:
-        try:
+        with suppress(BrokenPipeError):  # the next answer reports the end of the process
             print(json.dumps(message), file=self._input, flush=True)
-        except BrokenPipeError:
-            raise TrainingFailed(f"the training with {self.threads} threads in another process ended before its time") from None
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.wait()
-        self._output.close()
-        try:
-            self._input.close()
-        except BrokenPipeError:
-            return
+        end(self._process)
+        close_pipes(self._process)
 
 
 def main() -> None:

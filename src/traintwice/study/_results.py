@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,12 @@ MEASURES: tuple[Metric, ...] = (
 )
 """Columns of a study's table; accuracy and churn come first and are always shown."""
 
-MATCHED: tuple[Metric, ...] = (
-    metrics.surrogate_churn,
-    metrics.pairwise_l1,
-    metrics.delta_1,
-    metrics.delta_2,
-    metrics.delta_label,
-)
+MATCHED = MEASURES[-5:]
 """Measures that also have a temperature-matched column."""
 
 
+@dataclass(repr=False, eq=False)
+@typed
 class Results:
     """All rows of an experiment.
 
@@ -59,21 +55,12 @@ class Results:
         store: directory of the replicas.
     """
 
-    @typed
-    def __init__(
-        self,
-        experiment: Experiment,
-        data: Dataset,
-        rows: dict[str, RowResult],
-        diverged: DivergedReplicas | None = None,
-        store: Path = Path(),
-    ) -> None:
-        self.experiment = experiment
-        self.data = data
-        self.rows = rows
-        self.diverged = diverged or {}
-        self.store = store
-        self._measured: dict[tuple[str, str, bool], Measurement] = {}
+    experiment: Experiment
+    data: Dataset
+    rows: dict[str, RowResult]
+    diverged: DivergedReplicas = field(default_factory=dict)
+    store: Path = Path()
+    _measured: dict[tuple[str, str, bool], Measurement] = field(default_factory=dict, init=False)
 
     def __getitem__(self, row: str) -> RowResult:
         if row in self.diverged and row not in self.rows:
@@ -133,11 +120,9 @@ class Results:
         common = [m for m in first.numbers if m in second.numbers]
         if len(common) < 2:
             raise Undefined(f"{row} and {reference} share {len(common)} replicas that did not diverge; a comparison needs 2")
-        parts = []
-        for result in (first, second):
-            whole = result.matched if matched else result.test
-            parts.append(Predictions(whole.probs[[result.numbers.index(m) for m in common]], whole.labels))
-        return metric.definition.measure(parts[0]), metric.definition.measure(parts[1])
+        whole = [(result, result.matched if matched else result.test) for result in (first, second)]
+        one, other = (Predictions(p.probs[[r.numbers.index(m) for m in common]], p.labels) for r, p in whole)
+        return metric.definition.measure(one), metric.definition.measure(other)
 
     def diagnostics(self, row: str) -> ComponentDiagnostics | None:
         """Correlation of the components of a row, and their variance and covariance across replicas.

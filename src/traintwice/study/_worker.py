@@ -16,12 +16,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from math import isnan
-from typing import IO, Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from filelock import Timeout
 
+from traintwice._processes import claim_pipes
 from traintwice._user_code import reason_of, traceback_of
 from traintwice._versions import versions
 from traintwice.data import Dataset, Loaded, Source
@@ -74,9 +75,10 @@ class Answer(TypedDict):
 def main() -> None:
     """Read the setup, then one task a line, until the input ends."""
     torch.set_num_threads(1)
-    answers = _claim_standard_output()
+    source_pipe, answers_pipe = claim_pipes()
+    answers = os.fdopen(answers_pipe, "w")
     lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_until_closed, args=(_claim_standard_input(), lines), daemon=True).start()
+    threading.Thread(target=_read_until_closed, args=(source_pipe, lines), daemon=True).start()
     importlib.import_module("torch._dynamo")  # the first optimiser imports it; here it is imported while the parent plans
     setup: Setup = json.loads(lines.get())
     source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
@@ -87,22 +89,6 @@ def main() -> None:
         for answer in _answers(task, source, data, store, setup["seed"], every):
             answers.write(ANSWER + json.dumps(answer) + "\n")
             answers.flush()
-
-
-def _claim_standard_output() -> IO[str]:
-    """The pipe to the parent; everything else that this process prints goes to standard error."""
-    pipe = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return pipe
-
-
-def _claim_standard_input() -> int:
-    """The pipe from the parent; this process and those that user code starts read an empty standard input instead."""
-    pipe = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return pipe
 
 
 def _read_until_closed(pipe: int, lines: queue.Queue[str]) -> None:

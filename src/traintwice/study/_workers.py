@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import subprocess
 import threading
 import time
 from collections import Counter, deque
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import IO, Literal, TypeAlias, TypedDict
 
-from traintwice._processes import Started, cores, start_worker
+from traintwice._processes import Started, close_pipes, cores, end, start_worker
 from traintwice._user_errors import together
 from traintwice.data import Source
 from traintwice.errors import TrainingFailed
@@ -25,6 +24,7 @@ from traintwice.study._store import Store
 from traintwice.study._worker import ANSWER, Answer, Setup, TaskMessage
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
+ENDS_WITHIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -166,13 +166,9 @@ class Worker:
 
     def close(self) -> None:
         """Wait until the worker has ended."""
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, within=ENDS_WITHIN_SECONDS)
         self._listener.join()  # the thread ends with the output
-        self._output.close()
+        close_pipes(self._process)
         self._errors.close()
 
 
