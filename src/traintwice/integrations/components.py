@@ -26,7 +26,79 @@ from traintwice.schedules import at_step  # noqa: E402
 __all__ = ["Components"]
 
 
-class Components(nn.Module):
+class _MethodLoss(nn.Module):
+    """The loss of a method at a step of a training. The step and the memories of the losses are part of ``state_dict``."""
+
+    _names_of_state: tuple[str, ...] = ("step", "memories.")
+    """Beginnings of the names of what the state has in addition to the networks."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self._set_method(method)
+        self.step = 0
+        self.terms: dict[str, Tensor] = {}
+        self._memories: list[Memory | None] = [None] * len(method.terms)
+
+    def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> None:
+        """Turn the epochs of the method's schedules into steps, where the length of an epoch is known only now."""
+        self._set_method(self.method.resolve(steps_per_epoch, total_steps))
+
+    def _set_method(self, method: Method) -> None:
+        """Keep the method, and a method for each of its terms, so that the value of each term is known."""
+        self.method = method
+        self._alone = tuple(replace(method, terms=(term,), keep="first") for term in method.terms)
+        names = [type(term.loss).__name__ for term in method.terms]
+        self._names = [n if names.count(n) == 1 else f"{n}_{names[:i].count(n) + 1}" for i, n in enumerate(names)]
+
+    @property
+    def _learns(self) -> bool:
+        return self.training and torch.is_grad_enabled()
+
+    def _sum(self, out: Outputs) -> Tensor:
+        """The sum of the terms at this step."""
+        self.terms.clear()
+        learns = self._learns
+        total: Tensor | None = None
+        for i, alone in enumerate(self._alone):
+            weight = alone.terms[0].weight
+            if not isinstance(weight, float | int) and at_step(weight, self.step) == 0.0:
+                continue
+            value, (memory,) = alone.advance(out, self.step, (self._memories[i],))
+            if learns and memory is not None:
+                self._memories[i] = memory
+            self.terms[self._names[i]] = value.detach()
+            total = value if total is None else total + value
+        return out.logits.sum() * 0.0 if total is None else total
+
+    def _state(self) -> dict[str, Tensor]:
+        """What the state has in addition to the networks."""
+        state = {"step": torch.tensor(self.step)}
+        for i, memory in enumerate(self._memories):
+            state |= under(f"memories.{i}", memory or {})
+        return state
+
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `_state`."""
+        self.step = int(state["step"])
+        found = parts(within("memories", state))
+        self._memories = [(found[i] or None) if i < len(found) else None for i in range(len(self.method.terms))]
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination.update({prefix + name: value.detach().clone() for name, value in self._state().items()})
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        own = tuple(prefix + name for name in self._names_of_state)
+        state = {name.removeprefix(prefix): state_dict.pop(name) for name in list(state_dict) if name.startswith(own)}
+        _, strict, missing, *_ = args
+        if "step" in state:
+            self._restore(state)
+        elif strict:
+            missing.append(prefix + "step")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class Components(_MethodLoss):
     r"""J networks with independent initial weights, and the loss of a method over them.
 
         L = Σ over terms of weight(step) · loss(outputs)
@@ -59,6 +131,8 @@ class Components(nn.Module):
         (['Agreement', 'CrossEntropy'], torch.Size([5, 3]))
     """
 
+    _names_of_state = ("step", "memories.", "peers.")
+
     def __init__(
         self,
         make: Callable[[], nn.Module],
@@ -69,7 +143,7 @@ class Components(nn.Module):
         accumulation: int = 1,
         group: ProcessGroup | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(method)
         if accumulation < 1:
             raise BadInput(f"Components.accumulation: got {accumulation}, expected at least 1")
         if (gate is not None) != ("gate" in method.needs):
@@ -78,12 +152,8 @@ class Components(nn.Module):
         self.networks = nn.ModuleList(_made(make, j, seed) for j in range(method.components))
         _check_independent(list(self.networks))
         self.gate = gate
-        self._set_method(method)
         self.accumulation, self.group = accumulation, group
-        self.step = 0
-        self.terms: dict[str, Tensor] = {}
         self._calls = 0
-        self._memories: list[Memory | None] = [None] * len(method.terms)
         self._signals = Signals(list(self.networks), method.signals)
         self._peers: Peers | None = None
         self._peers_to_restore: dict[str, Tensor] = {}
@@ -184,18 +254,6 @@ class Components(nn.Module):
                 self.step += 1
         return total
 
-    def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> None:
-        """Turn the epochs of the method's schedules into steps, where the length of an epoch is known only now."""
-        self._set_method(self.method.resolve(steps_per_epoch, total_steps))
-
-    def _set_method(self, method: Method) -> None:
-        """Keep the method, and a method for each of its terms, so that the value of each term is known."""
-        self.method = method
-        self._lag = method.peer_lag
-        self._alone = tuple(replace(method, terms=(term,), keep="first") for term in method.terms)
-        names = [type(term.loss).__name__ for term in method.terms]
-        self._names = [n if names.count(n) == 1 else f"{n}_{names[:i].count(n) + 1}" for i, n in enumerate(names)]
-
     def probs(self, logits: Tensor, gate: Tensor | None = None) -> Tensor:
         """Probabilities ``... K`` of the kept output, from stacked logits ``J ... K``.
 
@@ -220,63 +278,25 @@ class Components(nn.Module):
         gates = [copy.deepcopy(self.gate)] if self.gate is not None and self.method.keep == "gate" else []
         return Deployed.of(self.method, copy.deepcopy(list(self.networks)), gates)
 
-    @property
-    def _learns(self) -> bool:
-        return self.training and torch.is_grad_enabled()
-
-    def _sum(self, out: Outputs) -> Tensor:
-        """The sum of the terms at this step."""
-        self.terms.clear()
-        learns = self._learns
-        total: Tensor | None = None
-        for i, alone in enumerate(self._alone):
-            weight = alone.terms[0].weight
-            if not isinstance(weight, float | int) and at_step(weight, self.step) == 0.0:
-                continue
-            value, (memory,) = alone.advance(out, self.step, (self._memories[i],))
-            if learns and memory is not None:
-                self._memories[i] = memory
-            self.terms[self._names[i]] = value.detach()
-            total = value if total is None else total + value
-        return out.logits.sum() * 0.0 if total is None else total
-
     def _peer_logits(self, logits: Tensor, inputs: Sequence[Any], named: Mapping[str, Any]) -> Tensor | None:
         """Logits of the older copies; outside training those of the networks."""
-        if not self._lag:
+        if not self.method.peer_lag:
             return None
         if not self._learns:
             return logits.detach()
         if self._peers is None:
-            self._peers = Peers(list(self.networks), self._lag)
+            self._peers = Peers(list(self.networks), self.method.peer_lag)
             self._peers.restore(self._peers_to_restore)
         with torch.no_grad():
             return _stacked(self._peers.at(self.step), inputs, named)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        state = {"step": torch.tensor(self.step)}
-        for i, memory in enumerate(self._memories):
-            state |= under(f"memories.{i}", memory or {})
-        state |= under("peers", self._peers.state() if self._peers is not None else self._peers_to_restore)
-        destination.update({prefix + name: value.detach().clone() for name, value in state.items()})
+    def _state(self) -> dict[str, Tensor]:
+        return super()._state() | under("peers", self._peers.state() if self._peers is not None else self._peers_to_restore)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        own = ("step", "memories.", "peers.")
-        state = {
-            name.removeprefix(prefix): state_dict[name] for name in state_dict if name.startswith(tuple(prefix + o for o in own))
-        }
-        for name in state:
-            del state_dict[prefix + name]
-        if "step" not in state:
-            _, strict, missing, *_ = args
-            if strict:
-                missing.append(prefix + "step")
-        else:
-            self.step, self._calls = int(state["step"]), 0
-            found = parts(within("memories", state))
-            self._memories = [(found[i] or None) if i < len(found) else None for i in range(len(self.method.terms))]
-            self._peers, self._peers_to_restore = None, within("peers", state)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        super()._restore(state)
+        self._calls = 0
+        self._peers, self._peers_to_restore = None, within("peers", state)
 
 
 def _made(make: Callable[[], nn.Module], j: int, seed: int | None) -> nn.Module:

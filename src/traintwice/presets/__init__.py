@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.presets._digits import digits
-from traintwice.presets._flights import flights
+from traintwice.presets._experiments import digits, flights
 from traintwice.presets._plugins import CompositeStudy, RunOptions, StudyOfExperiments
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,8 +206,3 @@ def train_chain(
         TrainingFailed: see `traintwice.study.train_missing`.
     """
     return train_tasks(chain.day(0), chain.seed, store, made.plan, checkpoint, None)
-
-
-def as_store(store: str | os.PathLike[str] | Store) -> Store:
-    """A store, opened where it is a path."""
-    return store if isinstance(store, Store) else Store(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,9 +19,9 @@ from traintwice.metrics import Measurement
 from traintwice.metrics._means import MeanOf
 from traintwice.predictions import Predictions
 from traintwice.predictions._checks import to_numpy
-from traintwice.study._chain import Chain, ChainPlan, Way, as_store, prepare_chain, train_chain
+from traintwice.study._chain import Chain, ChainPlan, Way, prepare_chain, train_chain
 from traintwice.study._rows import served_probs
-from traintwice.study._store import Store
+from traintwice.study._store import Store, as_store
 from traintwice.tables import Column, Row, Sheet, Table
 from traintwice.types import Estimate
 
@@ -98,21 +98,19 @@ class ChainResults(Shown):
 
     def sheet(self) -> Sheet:
         """One row for each way, then one for each day."""
-        columns = (
+        each_day = (
             Column("accuracy", "next-day accuracy", "fraction"),
             Column("churn", "daily churn", "fraction"),
             Column("drift", "churn from day 0", "fraction"),
             Column("floor", "floor", "fraction"),
-            Column("change", f"daily churn − {self.ways[0].way}", "points"),
-            Column("found", "", "text"),
         )
+        columns = (*each_day, Column("change", f"daily churn − {self.ways[0].way}", "points"), Column("found", "", "text"))
         rows = []
         for w in self.ways:
-            cells = {"accuracy": w.accuracy, "churn": w.churn, "drift": w.drift, "floor": w.floor}
-            change: dict[str, Any] = {"found": ""}
+            cells: dict[str, Any] = {column.key: getattr(w, column.key) for column in each_day}
             if w.change is not None:
-                change = {"change": w.change.estimate, "found": "significant" if w.change.significant else "inconclusive"}
-            rows.append(Row(w.way, {**cells, **change}))
+                cells |= {"change": w.change.estimate, "found": "significant" if w.change.significant else "inconclusive"}
+            rows.append(Row(w.way, {"found": "", **cells}))
         c = self.chain
         notes = (
             f"Daily churn: share of test rows whose answer differs from the day before, mean over {c.days} days. Churn from day 0: on the "
@@ -121,16 +119,12 @@ class ChainResults(Shown):
         )
         window = "all rows so far" if c.window is None else f"the last {c.window} dates"
         headline = f"{c.name} · {c.days} daily retrains on {window} · {c.replicas} chains · {self.test:,} test rows"
-        by_day = tuple(
-            Column(*column) for column in (("accuracy", "next-day accuracy", "fraction"), ("churn", "daily churn", "fraction"),
-                                           ("drift", "churn from day 0", "fraction"), ("floor", "floor", "fraction"))
-        )  # fmt: skip
         days = tuple(
-            Row(f"{w.way}, day {d.day}", {"accuracy": d.accuracy, "churn": d.churn, "drift": d.drift, "floor": d.floor})
+            Row(f"{w.way}, day {d.day}", {column.key: getattr(d, column.key) for column in each_day})
             for w in self.ways
             for d in w.days
         )
-        return Sheet(headline, "", tables=(Table("", columns, tuple(rows)), Table("Day by day", by_day, days)), notes=notes)
+        return Sheet(headline, "", tables=(Table("", columns, tuple(rows)), Table("Day by day", each_day, days)), notes=notes)
 
 
 @typed
@@ -203,25 +197,22 @@ def _way(
     changes: Mapping[Way, Difference],
     level: float,
 ) -> WayResult:
-    drift = _apart(test, first=True)
-    before = _apart(test)
-    days = []
-    for t, day in enumerate(test):
-        days.append(
-            Day(
-                t,
-                len(made.data[t].train),
-                interval(metrics.accuracy.definition.measure(next_day[t]), level=level),
-                interval(mean_of(DAILY, before[t - 1], day), level=level) if t else None,
-                interval(mean_of(DRIFT, drift[t - 1], day), level=level) if t else None,
-                interval(metrics.churn.definition.measure(day), level=level),
-            )
+    drift, before = _apart(test, first=True), _apart(test)
+    days = [
+        Day(
+            t,
+            len(made.data[t].train),
+            interval(metrics.accuracy.definition.measure(next_day[t]), level=level),
+            interval(mean_of(DAILY, before[t - 1], day), level=level) if t else None,
+            interval(mean_of(DRIFT, drift[t - 1], day), level=level) if t else None,
+            interval(metrics.churn.definition.measure(day), level=level),
         )
-    votes, labels = (np.concatenate(parts, axis=-1) for parts in zip(*[_served(day) for day in next_day[1:]], strict=True))
+        for t, day in enumerate(test)
+    ]
+    served = [(to_numpy(day.votes), to_numpy(day.known.labels)) for day in next_day[1:]]
+    votes, labels = (np.concatenate(parts, axis=-1) for parts in zip(*served, strict=True))
     accuracy = interval(metrics.accuracy.definition.measure(Predictions(votes, labels)), level=level)
-    of_last = interval(mean_of(DRIFT, drift[-1], test[-1]), level=level)
-    return WayResult(way, accuracy, interval(daily, level=level), of_last, days[-1].floor, changes.get(way), tuple(days))
-
-
-def _served(day: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    return to_numpy(day.votes), to_numpy(day.known.labels)
+    last = days[-1]
+    return WayResult(
+        way, accuracy, interval(daily, level=level), cast(Estimate, last.drift), last.floor, changes.get(way), tuple(days)
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from traintwice._code import Code, changes, code_of_function
-from traintwice._importing import imported, named_code
 from traintwice._typed import typed
+from traintwice._user_code import imported, named_code
 from traintwice.data import Dataset, Source
 from traintwice.engine import (
     DEFAULT_EXECUTION,
@@ -23,7 +23,7 @@ from traintwice.errors import StoreError
 from traintwice.recipes import Recipe
 from traintwice.specs import encode, key_of
 from traintwice.study._experiment import Experiment
-from traintwice.study._replicas import Damage
+from traintwice.study._replicas import Damage, Record
 from traintwice.study._store import Store
 
 
@@ -131,28 +131,23 @@ def missing_of(
     """
     missing: list[Task] = []
     damaged: list[Damage] = []
-    finished: dict[str, dict[int, PlainNumerics]] = {}
-    codes: dict[str, dict[int, Code]] = {}
-    recorded: dict[str, Task] = {}
+    finished: dict[str, tuple[Task, dict[int, Record]]] = {}
     for task in wanted:
         record = store.record(task.key, task.replica)
         if isinstance(record, Damage):
             damaged.append(record)
         elif record is not None:
-            finished.setdefault(task.key, {})[task.replica] = record["numerics"]
-            codes.setdefault(task.key, {})[task.replica] = record.get("code", {})
-            recorded.setdefault(task.key, task)
+            finished.setdefault(task.key, (task, {}))[1][task.replica] = record
             if "diverged" in record or "weights" in record or not task.save_weights:
                 continue
         missing.append(task)
     first = {task.key: task for task in reversed(missing)}
     by_key = {key: _with_engine(task, data_of(task), execution) for key, task in first.items()}
-    if not mix_numerics:
-        for task in by_key.values():
-            _same_numerics(task, data_of(task), finished.get(task.key, {}), store)
-    if not mix_code:
-        for task in recorded.values():
-            _same_code(task, code_of(task.source or source, task.recipe), codes[task.key], store)
+    for key, (task, records) in finished.items():
+        if not mix_numerics and key in by_key:
+            _same_numerics(by_key[key], data_of(task), records, store)
+        if not mix_code:
+            _same_code(task, code_of(task.source or source, task.recipe), records, store)
     chosen = (replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing)
     return tuple(chosen), tuple(damaged)
 
@@ -164,10 +159,6 @@ def code_of(source: Source, recipe: Recipe) -> Code:
         for name, digest in code_of_function(imported(maker, "maker")).items():
             found[f"{maker.partition(':')[2]} in {name}" if name in found and found[name] != digest else name] = digest
     return found
-
-
-PlainNumerics = dict[str, str | int]
-"""Numerics as they are recorded."""
 
 
 def _with_engine(task: Task, data: Dataset, execution: Execution) -> Task:
@@ -189,20 +180,21 @@ def _want(
     return at
 
 
-def _same_code(task: Task, here: Code, finished: dict[int, Code], store: Store) -> None:
+def _same_code(task: Task, here: Code, finished: Mapping[int, Record], store: Store) -> None:
     """Raise `StoreError` where a finished replica of the row comes from other code of the user's."""
-    for replica, there in finished.items():
-        if there and (changed := changes(there, here)):
+    for replica, record in finished.items():
+        if "code" in record and (changed := changes(record["code"], here)):
             raise StoreError(
                 f"{store.path}: replica {replica} of {task.row!r} was trained with other code ({', '.join(changed)} changed since). Use "
                 "another --store, change a setting of the function, or pass --mix-code (mix_code=True) to have both"
             )
 
 
-def _same_numerics(task: Task, data: Dataset, finished: dict[int, PlainNumerics], store: Store) -> None:
+def _same_numerics(task: Task, data: Dataset, finished: Mapping[int, Record], store: Store) -> None:
     """Raise `StoreError` where a finished replica of the row has other numerics."""
     here = numerics_of(task.recipe, data, task.execution).plain()
-    for replica, there in finished.items():
+    for replica, record in finished.items():
+        there = record["numerics"]
         changed = [
             f"{name} {there.get(name)!r} there, {here.get(name)!r} here"
             for name in dict.fromkeys([*here, *there])

@@ -18,7 +18,7 @@ from traintwice.study._checkpoint import EVERY_MINUTE, Every
 from traintwice.study._experiment import Experiment
 from traintwice.study._plan import Plan, plan
 from traintwice.study._results import Results, gather
-from traintwice.study._store import Store
+from traintwice.study._store import Store, as_store
 from traintwice.study._workers import Finished, train_tasks
 
 
@@ -53,8 +53,7 @@ def run(
     """
     if not isinstance(experiment, Experiment):
         raise BadSpec(f"run: got {type(experiment).__name__}, expected an Experiment")
-    store = store if isinstance(store, Store) else Store(store)
-    data = experiment.data.load()
+    store, data = as_store(store), experiment.data.load()
     made = prepare(
         experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
     )
@@ -100,10 +99,15 @@ def prepare(
     made = plan(
         experiment, data, store, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights, execution=execution
     )
+    prepare_folders(experiment, data, store, made)
+    return made
+
+
+def prepare_folders(experiment: Experiment, data: Dataset, store: Store, made: Plan) -> None:
+    """Make the folders of the rows of an experiment, and of the earlier models that are missing."""
     recipes = {made.keys[row]: recipe for row, recipe in experiment.rows.items()}
     for key, recipe in (recipes | {task.key: task.recipe for task in made.missing}).items():
         store.prepare(key, identity(recipe, data.digest, experiment.seed))
-    return made
 
 
 @typed

@@ -170,3 +170,8 @@ class Store(Replicas):
         except OSError as error:
             raise StoreError(f"{folder}: cannot be deleted ({error.strerror})") from None
         return others
+
+
+def as_store(store: str | os.PathLike[str] | Store) -> Store:
+    """A store, opened where it is a path."""
+    return store if isinstance(store, Store) else Store(store)

@@ -17,15 +17,13 @@ from traintwice.data import Dataset
 from traintwice.engine import DEFAULT_EXECUTION, Execution
 from traintwice.errors import StoreError, require
 from traintwice.randomness import RandomSource, stream
-from traintwice.specs import identity
-from traintwice.study._chain import as_store
 from traintwice.study._checkpoint import EVERY_MINUTE
 from traintwice.study._experiment import Experiment
-from traintwice.study._plan import Plan, plan
+from traintwice.study._plan import plan
 from traintwice.study._results import Results, gather
-from traintwice.study._runner import run
+from traintwice.study._runner import prepare_folders, run
 from traintwice.study._search import Tuning
-from traintwice.study._store import Store
+from traintwice.study._store import Store, as_store
 from traintwice.study._workers import train_tasks
 from traintwice.tables import Column, Row, Sheet, Table
 
@@ -230,11 +228,8 @@ def recorded(tuning: Tuning, store: Store) -> list[Trial]:
 
 def _trained(experiment: Experiment, data: Dataset, store: Store, execution: Execution) -> Results:
     """Results of an experiment that the store does not list as a study."""
-    made: Plan = plan(experiment, data, store, execution=execution)
-    for row, key in made.keys.items():
-        store.prepare(key, identity(experiment.rows[row], data.digest, experiment.seed))
-    for task in made.missing:
-        store.prepare(task.key, identity(task.recipe, data.digest, experiment.seed))
+    made = plan(experiment, data, store, execution=execution)
+    prepare_folders(experiment, data, store, made)
     for _ in train_tasks(experiment.data, experiment.seed, store, made, EVERY_MINUTE, None):
         pass
     return gather(experiment, store, data)

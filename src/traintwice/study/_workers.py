@@ -14,7 +14,7 @@ from math import ceil
 from typing import IO, Literal, TypeAlias, TypedDict
 
 from traintwice._processes import Started, close_pipes, cores, end, start_worker
-from traintwice._user_errors import together
+from traintwice._user_code import together
 from traintwice.data import Source
 from traintwice.errors import TrainingFailed
 from traintwice.specs import encode

@@ -4,12 +4,10 @@ from traintwice.errors import require
 
 require("sklearn", extra="sklearn", purpose="traintwice.integrations.estimators")
 
-from traintwice.integrations.estimators._average import SeedAverage  # noqa: E402
+from traintwice.integrations.estimators._fits import Coverage, SeedAverage, SelectiveEnsemble, with_random_state  # noqa: E402
 from traintwice.integrations.estimators._logged import LoggedDistillation  # noqa: E402
 from traintwice.integrations.estimators._networks import AntiDistilledClassifier, CoDistilledClassifier  # noqa: E402
 from traintwice.integrations.estimators._scoring import churn_scorer, least_churn  # noqa: E402
-from traintwice.integrations.estimators._seeds import with_random_state  # noqa: E402
-from traintwice.integrations.estimators._selective import Coverage, SelectiveEnsemble  # noqa: E402
 from traintwice.integrations.estimators._training import EstimatorTraining  # noqa: E402
 
 __all__ = [

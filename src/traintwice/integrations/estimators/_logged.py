@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, has_fit_parameter
 
 from traintwice.errors import BadInput
-from traintwice.integrations.estimators._average import Delegating
+from traintwice.integrations.estimators._fits import Delegating
 
 __all__ = ["LoggedDistillation"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from traintwice.errors import BadInput, BadSpec
-from traintwice.integrations.estimators._seeds import with_random_state
+from traintwice.integrations.estimators._fits import with_random_state
 from traintwice.predictions import from_arrays
 from traintwice.replication import Run
 
