@@ -8,7 +8,7 @@ import pytest
 import traintwice
 
 SOURCE = Path(traintwice.__file__).parent
-TOP = "augmentation averaging components controls errors optimizers progress progressive randomness recipes served specs types"
+TOP = "augmentation averaging components controls errors optimizers progress progressive randomness recipes schedules served specs types"
 """The public modules that are not rooms."""
 PUBLIC = sorted(
     path

@@ -20,7 +20,7 @@ from traintwice.data import Dataset
 from traintwice.engine._building import Weights, build, build_gate, gate_of, load
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
 from traintwice.methods import Method
-from traintwice.nets._unpacked import without_unpacking
+from traintwice.nets._factory import without_unpacking
 from traintwice.recipes import Recipe
 
 FORMATS = ("safetensors", "pt2", "onnx")

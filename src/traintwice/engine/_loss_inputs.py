@@ -21,7 +21,7 @@ from traintwice.engine._state import State, copies_of_networks, of_networks, par
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.nets import SeededDraws
-from traintwice.nets._unpacked import OneLogit, Unpacked
+from traintwice.nets._factory import OneLogit, Unpacked
 from traintwice.recipes import Earlier
 from traintwice.served import Logged
 from traintwice.served import Weights as WeightsFile

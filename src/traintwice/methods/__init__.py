@@ -4,31 +4,30 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.methods._co_distillation import co_distillation, regularised_co_distillation
-from traintwice.methods._distillation import (
+from traintwice.methods._method import Keep, Memories, Method, Term, blend
+from traintwice.methods._one_network import (
     anchor,
+    baseline,
+    confidence_penalty,
     elodi,
     ensemble_distillation,
+    entropy_regulariser,
     focal_distillation,
+    label_smoothing,
     logged_distillation,
+    logit_l2,
     neighbour_smoothing,
+    symmetric_kl_regulariser,
 )
-from traintwice.methods._ensembles import (
+from traintwice.methods._several_networks import (
     anti_distillation,
     anti_distillation_cross_entropy,
     anti_distillation_difference,
     anti_distillation_gram_schmidt,
     averaged_ensemble,
+    co_distillation,
     ensemble,
-)
-from traintwice.methods._method import Keep, Memories, Method, Term, blend
-from traintwice.methods._single import (
-    baseline,
-    confidence_penalty,
-    entropy_regulariser,
-    label_smoothing,
-    logit_l2,
-    symmetric_kl_regulariser,
+    regularised_co_distillation,
 )
 
 BUILDERS: dict[str, Callable[..., Method]] = {

@@ -9,7 +9,7 @@ A method is data. It prints as the Python that makes it, converts to TOML and ba
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -42,8 +42,84 @@ class Term:
         check_types(self)
 
 
+class _Reading:
+    """What the terms of a method read."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Fields of `Outputs` that a trainer has to supply in addition to logits and labels.
+
+        "peers": logits of the components ``peer_lag`` steps ago; "teacher": logits of a trained model; "gate": logits of a gate;
+        "signals": outputs of the sub-networks named in ``signals``.
+
+        Example:
+            >>> from traintwice.methods import baseline, co_distillation
+            >>> sorted(co_distillation(kind="ce", lag_steps=4).needs), sorted(baseline().needs)
+            (['peers'], [])
+        """
+        return frozenset().union(*(getattr(term.loss, "needs", ()) for term in self.terms))
+
+    @property
+    def _losses(self) -> list[Any]:
+        """The losses of the terms, without `Only`."""
+        found: list[Any] = [term.loss for term in self.terms]
+        while any(isinstance(loss, Only) for loss in found):
+            found = [loss.loss if isinstance(loss, Only) else loss for loss in found]
+        return found
+
+    @property
+    def peer_lag(self) -> int:
+        """Age of the peers in steps; 0 where no term reads older components.
+
+        Raises:
+            BadSpec: terms need different ages.
+        """
+        ages = {lag for loss in self._losses if (lag := getattr(loss, "lag_steps", 0))}
+        if len(ages) > 1:
+            raise BadSpec(f"Method: got terms with peers of {', '.join(map(str, sorted(ages)))} steps ago, expected one age")
+        return max(ages, default=0)
+
+    @property
+    def neighbours(self) -> int:
+        """Nearest examples whose labels a term reads in the place of the teacher's predictions; 0 where no term does.
+
+        Raises:
+            BadSpec: terms read different numbers of them, or others read the teacher's predictions.
+        """
+        counts = {getattr(loss, "neighbours", 0) for loss in self._losses if "teacher" in getattr(loss, "needs", ())}
+        if len(counts) > 1:
+            raise BadSpec(
+                "Method: got terms that read the predictions of a teacher and terms that read labels of near examples, expected one kind"
+            )
+        return max(counts, default=0)
+
+    @property
+    def reads_shared(self) -> tuple[str, ...]:
+        """Names of the losses that read the examples that all components see."""
+        found = (x for x in self._losses if getattr(x, "couples", False) or getattr(x, "reads_shared", False))
+        return tuple(dict.fromkeys(type(loss).__name__ for loss in found))
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """Names of the sub-networks whose outputs the terms read."""
+        return frozenset(loss.signal for loss in self._losses if "signals" in getattr(loss, "needs", ()))
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a term has a memory; call `advance` instead of `loss` then."""
+        return any(isinstance(term.loss, LossWithMemory) for term in self.terms)
+
+    @property
+    def constant(self) -> bool:
+        """Whether every step computes the same: no schedule, no memory and no older peers."""
+        own = any(hasattr(term.loss, "at") for term in self.terms)
+        return not (self.remembers or self.peer_lag or own or any(isinstance(term.weight, Schedule) for term in self.terms))
+
+
 @dataclass(frozen=True)
-class Method:
+class Method(_Reading):
     r"""A weighted sum of losses, the number of components that train with it, and the output kept at inference.
 
         L(t) = Σ over terms of weight(t) · loss(outputs)
@@ -68,67 +144,12 @@ class Method:
         check_types(self)
         if not self.terms:
             raise BadSpec("Method.terms: got none, expected at least one term, such as Term(CrossEntropy())")
-        if self.components < 1:
-            raise BadSpec(f"Method.components: got {self.components}, expected at least 1")
-        if self.components > MOST_COMPONENTS:
-            raise BadSpec(f"Method.components: got {self.components}, expected at most {MOST_COMPONENTS:,}")
-        if self.keep not in get_args(Keep):
-            raise BadSpec(f"Method.keep: got {self.keep!r}, expected one of {', '.join(map(repr, get_args(Keep)))}")
+        if not 1 <= self.components <= MOST_COMPONENTS:
+            raise BadSpec(f"Method.components: got {self.components}, expected at least 1 and at most {MOST_COMPONENTS:,}")
         if self.keep == "gate" and "gate" not in self.needs:
             raise BadSpec("Method.keep: got 'gate', and no term trains a gate; add Term(GateCrossEntropy())")
         for term in self.terms:
             _check_chosen(term.loss, self.components)
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """Fields of `Outputs` that a trainer has to supply in addition to logits and labels.
-
-        "peers": logits of the components ``peer_lag`` steps ago; "teacher": logits of a trained model; "gate": logits of a gate;
-        "signals": outputs of the sub-networks named in ``signals``.
-
-        Example:
-            >>> from traintwice.methods import baseline, co_distillation
-            >>> sorted(co_distillation(kind="ce", lag_steps=4).needs), sorted(baseline().needs)
-            (['peers'], [])
-        """
-        found: frozenset[Need] = frozenset()
-        for term in self.terms:
-            found |= getattr(term.loss, "needs", frozenset())
-        return found
-
-    @property
-    def peer_lag(self) -> int:
-        """Age of the peers in steps; 0 where no term reads older components.
-
-        Raises:
-            BadSpec: terms need different ages.
-        """
-        ages = {lag for term in self.terms if (lag := getattr(_inner(term), "lag_steps", 0))}
-        if len(ages) > 1:
-            raise BadSpec(f"Method: got terms with peers of {', '.join(map(str, sorted(ages)))} steps ago, expected one age")
-        return ages.pop() if ages else 0
-
-    @property
-    def neighbours(self) -> int:
-        """Nearest examples whose labels a term reads in the place of the teacher's predictions; 0 where no term does.
-
-        Raises:
-            BadSpec: terms read different numbers of them, or others read the teacher's predictions.
-        """
-        inner = [_inner(term) for term in self.terms]
-        counts = {getattr(loss, "neighbours", 0) for loss in inner if "teacher" in getattr(loss, "needs", ())}
-        if len(counts) > 1:
-            raise BadSpec(
-                "Method: got terms that read the predictions of a teacher and terms that read labels of near examples, expected one kind"
-            )
-        return counts.pop() if counts else 0
-
-    @property
-    def reads_shared(self) -> tuple[str, ...]:
-        """Names of the losses that read the examples that all components see."""
-        inner = [_inner(term) for term in self.terms]
-        found = (type(loss).__name__ for loss in inner if getattr(loss, "couples", False) or getattr(loss, "reads_shared", False))
-        return tuple(dict.fromkeys(found))
 
     def not_finite(
         self, out: Outputs, step: int, memories: Memories | None = None, *, before: tuple[Outputs, int] | None = None
@@ -152,22 +173,6 @@ class Method:
             memories: of the sum, as for `advance`.
         """
         return divergence_cause(self, before, memories)
-
-    @property
-    def signals(self) -> frozenset[str]:
-        """Names of the sub-networks whose outputs the terms read."""
-        return frozenset(_inner(term).signal for term in self.terms if "signals" in getattr(term.loss, "needs", frozenset()))
-
-    @property
-    def remembers(self) -> bool:
-        """Whether a term has a memory; call `advance` instead of `loss` then."""
-        return any(isinstance(term.loss, LossWithMemory) for term in self.terms)
-
-    @property
-    def constant(self) -> bool:
-        """Whether every step computes the same: no schedule, no memory and no older peers."""
-        own = any(hasattr(term.loss, "at") for term in self.terms)
-        return not (self.remembers or self.peer_lag or own or any(isinstance(term.weight, Schedule) for term in self.terms))
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Method:
         """The same method with schedules in steps."""
@@ -249,8 +254,7 @@ class Method:
             if accumulation > 1 and getattr(term.loss, "per_batch", False):
                 found.append(
                     f"{name}: with gradients accumulated over {accumulation} micro-batches, the loss is that of a micro-batch and "
-                    "differs from "
-                    "the loss of the whole batch"
+                    "differs from the loss of the whole batch"
                 )
         return tuple(dict.fromkeys(found))
 
@@ -258,14 +262,6 @@ class Method:
     def kept_components(self) -> int:
         """Number of components to serve."""
         return 1 if self.keep == "first" else self.components
-
-
-def _inner(term: Term) -> Any:
-    """The loss of a term, inside `Only`."""
-    loss: Any = term.loss
-    while isinstance(loss, Only):
-        loss = loss.loss
-    return loss
 
 
 def _check_chosen(loss: object, components: int) -> None:

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
 from traintwice.nets._factory import Factory
-from traintwice.nets._lenet5 import LeNet5
-from traintwice.nets._mlp import MLP
+from traintwice.nets._mlp import MLP, SharedTrunk
 from traintwice.nets._network import (
     ACTIVATIONS,
     Activation,
@@ -17,9 +16,8 @@ from traintwice.nets._network import (
     enter_dropout,
     masks_given,
 )
-from traintwice.nets._resnet import RESNET_20, RESNET_32, RESNET_56, ResNet
-from traintwice.nets._resnet_v2 import RESNET_V2_50, ResNetV2
-from traintwice.nets._shared_trunk import SharedTrunk
+from traintwice.nets._pictures import LeNet5
+from traintwice.nets._resnet import RESNET_20, RESNET_32, RESNET_56, RESNET_V2_50, ResNet, ResNetV2
 from traintwice.nets._towers import SharedTowers, Towers
 
 ALL: tuple[type, ...] = (MLP, SharedTrunk, LeNet5, ResNet, ResNetV2, Factory, Towers, SharedTowers)

@@ -1,25 +1,25 @@
-"""A network from a user's function, named by its import path."""
+"""A network from a user's function, named by its import path, and what makes its module one that the engine takes."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from traintwice._typed import typed
 from traintwice._user_code import as_from_a_file, imported, names_a_function
 from traintwice.data import PackedShape
+from traintwice.data._dataset import Part
 from traintwice.errors import BadSpec
 from traintwice.nets._network import SeededDraws, enter_dropout
 from traintwice.nets._pictures import count_multiply_adds
-from traintwice.nets._unpacked import OneLogit, Unpacked
 
 
 @dataclass(frozen=True)
@@ -121,3 +121,52 @@ class Factory:
                 + (" or (2, 1)" if classes == 2 else "")
             )
         return not torch.equal(before, torch.get_rng_state()), found[1]
+
+
+class Unpacked(nn.Module):
+    """A network that gets the parts of packed rows: by name, by position, or the only one. Other numbers have the type of the rows."""
+
+    def __init__(self, network: nn.Module, shape: PackedShape) -> None:
+        super().__init__()
+        self.network, self.parts = network, shape.parts
+
+    def forward(self, rows: Tensor) -> Any:
+        """The network's output on rows ``B bytes``, each byte a number of any type."""
+        found = unpacked(rows, self.parts)
+        found = [values.to(rows.dtype) if values.is_floating_point() else values for values in found]
+        if self.parts[0].name is None:
+            return self.network(*found)
+        return self.network(**{str(part.name): values for part, values in zip(self.parts, found, strict=True)})
+
+
+def unpacked(rows: Tensor, parts: Sequence[Part]) -> list[Tensor]:
+    """The inputs of packed rows ``B bytes``, each in its own type."""
+    content, start, found = rows.to(torch.uint8), 0, []
+    for part in parts:
+        own = content[:, start : start + part.bytes].clone(memory_format=torch.contiguous_format)
+        dtype = torch.from_numpy(np.empty(0, dtype=part.dtype)).dtype
+        found.append(own.view(dtype).view(len(rows), *part.shape))
+        start += part.bytes
+    return found
+
+
+def without_unpacking(network: nn.Module) -> nn.Module:
+    """A network that takes its inputs themselves in the place of packed rows; others are unchanged."""
+    if isinstance(network, Unpacked):
+        return network.network
+    if isinstance(network, OneLogit | SeededDraws):
+        network.network = without_unpacking(network.network)
+    return network
+
+
+class OneLogit(nn.Module):
+    """A binary network of one logit z, as logits (0, z)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """Logits ``B 2``, from the network's ``B 1``."""
+        z = self.network(*inputs, **named)
+        return torch.cat([torch.zeros_like(z), z], dim=1)

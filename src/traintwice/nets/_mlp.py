@@ -1,7 +1,8 @@
-"""Fully connected networks."""
+"""Fully connected networks, alone or with first layers that all components share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod, sqrt
@@ -13,7 +14,7 @@ from torch import nn
 
 from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.nets._network import ACTIVATIONS, Activation, Dropout
+from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, check_settings, linear
 
 
 @dataclass(frozen=True)
@@ -53,32 +54,13 @@ class MLP:
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.hidden):
             raise BadSpec(f"MLP.hidden: got {list(self.hidden)}, expected widths of at least 1")
-        if self.activation not in ACTIVATIONS:
-            raise BadSpec(f"MLP.activation: got {self.activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
-        if self.initialisation not in ("glorot", "he"):
-            raise BadSpec(f"MLP.initialisation: got {self.initialisation!r}, expected 'glorot' or 'he'")
-        for name in ("scale", "input_scale"):
-            if not getattr(self, name) > 0:
-                raise BadSpec(f"MLP.{name}: got {getattr(self, name)}, expected a number greater than 0")
-        if not 0 <= self.dropout < 1:
-            raise BadSpec(f"MLP.dropout: got {self.dropout}, expected a share from 0 to below 1")
-
-    def _widths(self, shape: tuple[int, ...], classes: int) -> list[tuple[int, int]]:
-        return list(pairwise([prod(shape), *self.hidden, classes]))
+        check_settings(self)
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module in float32; weights are drawn layer by layer from ``rng``."""
-        layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
-        widths = self._widths(shape, classes)
-        for place, (fan_in, fan_out) in enumerate(widths):
-            scale = self.scale * (sqrt(self.input_scale) if place == 0 else 1.0)
-            limit = scale * sqrt(6 / (fan_in + fan_out) if self.initialisation == "glorot" else 6 / fan_in)
-            layers.append(linear(fan_in, fan_out, limit, rng))
-            if place < len(widths) - 1:
-                layers += [nn.BatchNorm1d(fan_out)] if self.batch_norm else []
-                layers.append(ACTIVATIONS[self.activation]())
-                layers += [Dropout(self.dropout)] if self.dropout else []
-        return nn.Sequential(*layers)
+        widths, he = (prod(shape), *self.hidden, classes), self.initialisation == "he"
+        linears = _linears(widths, rng, self.scale, input_scale=self.input_scale, he=he)
+        return _network(shape, linears, self.activation, self.dropout, batch_norm=self.batch_norm)
 
     def describe(self, shape: tuple[int, ...], classes: int) -> str:
         """The widths of the layers.
@@ -94,15 +76,95 @@ class MLP:
         >>> MLP((1200, 1200)).multiply_adds((784,), 10)
         2392800
         """
-        return sum(fan_in * fan_out for fan_in, fan_out in self._widths(shape, classes))
+        return _multiply_adds((prod(shape), *self.hidden, classes))
 
 
-def linear(fan_in: int, fan_out: int, limit: float, rng: np.random.Generator) -> nn.Linear:
-    """A linear layer with weights uniform in ±limit from ``rng`` and zero biases."""
-    # skip_init: PyTorch's own initialisation would draw from the global generator.
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
-    weight = rng.uniform(-limit, limit, size=(fan_out, fan_in)).astype(np.float32)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight))
-        layer.bias.zero_()
-    return layer
+@dataclass(frozen=True)
+@typed
+class SharedTrunk:
+    """Components with a common trunk of layers and a head each.
+
+    Args:
+        trunk: widths of the shared layers, at least one.
+        head: widths of the hidden layers of each component.
+        activation: as of `MLP`.
+        scale: factor on the initial weights, > 0.
+        input_scale: factor on the variance of the first layer's initial weights, > 0, as of `MLP`.
+        dropout: rate of dropout after every hidden layer, in [0, 1); each component has its own masks, in the trunk too.
+    Raises:
+        BadSpec: a setting outside its range.
+    Source:
+        AD section 4 (components may share parts). Ours: Glorot uniform weights. The weights of the trunk are drawn from the stream of the
+        first component and trained by its optimiser. Each component computes the trunk; the cost counts it once.
+    Example:
+        >>> first, second = SharedTrunk((8,)).build_together((4,), 2, [np.random.default_rng(j) for j in range(2)])
+        >>> first[0] is second[0], first[-1] is second[-1]
+        (True, False)
+    """
+
+    trunk: tuple[int, ...] = (128,)
+    head: tuple[int, ...] = ()
+    activation: Activation = "relu"
+    scale: float = 1.0
+    input_scale: float = 1.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.trunk or min(*self.trunk, *self.head, 1) < 1:
+            raise BadSpec(
+                f"SharedTrunk: got trunk={list(self.trunk)}, head={list(self.head)}, expected widths of at least 1 and a trunk"
+            )
+        check_settings(self)
+
+    def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
+        """A single component."""
+        return self.build_together(shape, classes, [rng])[0]
+
+    def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
+        """One module for each component; the linear layers of the trunk are the same objects in all modules."""
+        trunk = _linears((prod(shape), *self.trunk), rngs[0], self.scale, input_scale=self.input_scale)
+        heads = [_linears((self.trunk[-1], *self.head, classes), rng, self.scale) for rng in rngs]
+        return [_network(shape, [*trunk, *head], self.activation, self.dropout) for head in heads]
+
+    def describe(self, shape: tuple[int, ...], classes: int) -> str:
+        """The widths of trunk and heads.
+
+        >>> SharedTrunk((128,), (32,)).describe((64,), 10)
+        'trunk 64-128, heads 32-10'
+        """
+        return f"trunk {'-'.join(map(str, (prod(shape), *self.trunk)))}, heads {'-'.join(map(str, (*self.head, classes)))}"
+
+    def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
+        """Of one component, the trunk included."""
+        return _multiply_adds((prod(shape), *self.trunk, *self.head, classes))
+
+    def shared_multiply_adds(self, shape: tuple[int, ...]) -> int:
+        """Of the trunk, which the cost counts once."""
+        return _multiply_adds((prod(shape), *self.trunk))
+
+
+def _linears(
+    widths: Sequence[int], rng: np.random.Generator, scale: float, *, input_scale: float = 1.0, he: bool = False
+) -> list[nn.Linear]:
+    """Linear layers with weights uniform in ±scale·sqrt(6 / (fan in + fan out)) or, with ``he``, ±scale·sqrt(6 / fan in)."""
+    layers = []
+    for place, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        limit = scale * (sqrt(input_scale) if place == 0 else 1.0) * sqrt(6 / (fan_in if he else fan_in + fan_out))
+        weight = rng.uniform(-limit, limit, size=(fan_out, fan_in)).astype(np.float32)
+        layers.append(linear(torch.from_numpy(weight)))
+    return layers
+
+
+def _network(
+    shape: tuple[int, ...], linears: Sequence[nn.Linear], activation: str, dropout: float, *, batch_norm: bool = False
+) -> nn.Module:
+    """Linear layers, each but the last with what follows it."""
+    layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
+    for layer in linears[:-1]:
+        layers += [layer, *([nn.BatchNorm1d(layer.out_features)] if batch_norm else []), ACTIVATIONS[activation]()]
+        layers += [Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers, linears[-1])
+
+
+def _multiply_adds(widths: Sequence[int]) -> int:
+    return sum(fan_in * fan_out for fan_in, fan_out in pairwise(widths))

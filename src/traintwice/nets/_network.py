@@ -38,6 +38,26 @@ class SharedNetwork(Protocol):
         """Multiplications of the shared part."""
 
 
+def check_settings(network: Network) -> None:
+    """Raise `BadSpec` where a setting that networks have in common is outside its range."""
+    name = type(network).__name__
+    for key in ("scale", "input_scale", "embedding_scale"):
+        if not getattr(network, key, 1.0) > 0:
+            raise BadSpec(f"{name}.{key}: got {getattr(network, key)}, expected a number greater than 0")
+    if not 0 <= (rate := getattr(network, "dropout", 0.0)) < 1:
+        raise BadSpec(f"{name}.dropout: got {rate}, expected a share from 0 to below 1")
+
+
+def linear(weight: Tensor) -> nn.Linear:
+    """A linear layer with weights ``fan_out fan_in`` and zero biases."""
+    # skip_init: PyTorch's own initialisation would draw from the global generator.
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, *reversed(weight.shape))  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.zero_()
+    return layer
+
+
 Activation = Literal["relu", "gelu", "silu", "tanh", "smelu"]
 
 

@@ -1,16 +1,20 @@
-"""What networks for pictures share: input shape, block settings, initial weights, and the count of multiplications."""
+"""Networks for pictures: what they share, and LeNet-5."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod, sqrt
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.nets._network import ACTIVATIONS
+from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, check_settings
 
 
 class Channels(nn.Module):
@@ -113,31 +117,80 @@ def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
     return counted
 
 
-Blocks = tuple[tuple[int, ...], ...]
-"""(units, filters, stride) of each block."""
+class PictureNetwork:
+    """Base of networks for pictures, which are made of the layers that `_layers` returns."""
+
+    scale: float
+
+    def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
+        """The module in float32; weights are drawn layer by layer from ``rng``."""
+        return with_weights(structure(lambda: self._layers(shape, classes)), rng, self.scale)
+
+    @lru_cache(maxsize=16)  # noqa: B019  (settings live as long as the program)
+    def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
+        """Counted on the layers."""
+        return count_multiply_adds(structure(lambda: self._layers(shape, classes)), shape)
+
+    @abstractmethod
+    def _layers(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """The module, with any weights."""
 
 
-def check_residual(name: str, blocks: Blocks, activation: str, scale: float, *, growing: bool) -> Blocks:
-    """The blocks as tuples of three numbers.
+SIDE = 32
+"""Rows and columns of the pictures that the network reads; smaller pictures are padded."""
+
+
+@dataclass(frozen=True)
+@typed
+class LeNet5(PictureNetwork):
+    """Two convolutions of 5 x 5 (6 and 16 filters), each with average pooling of 2 x 2, then linear layers of 120, 84 and K units.
 
     Args:
-        name: of the network, for messages.
-        blocks, activation, scale: settings of the network.
-        growing: refuse a block with fewer filters than the block before.
+        activation: as of `MLP`.
+        scale: factor on all initial weights, > 0.
+        dropout: rate of dropout after both hidden linear layers, in [0, 1).
     Raises:
-        BadSpec: a setting outside its range.
+        BadSpec: a setting outside its range; when built, inputs that are not pictures.
+    Source:
+        LeCun et al. 1998; CH Table 2 uses it on SVHN. Ours: all 16 filters see all 6 maps, plain averages, softmax at the end, ReLU by
+        default; pictures below 32 x 32 are padded with zeros, as LeCun did with 28 x 28; convolutions have normal weights of variance
+        2 / fan in, linear layers Glorot uniform weights, biases are zero. The L2 of the paper is ``optimizer.weight_decay``.
+    Example:
+        >>> net = LeNet5().build((28, 28), 10, np.random.default_rng(0))
+        >>> sum(p.numel() for p in net.parameters()), LeNet5().multiply_adds((28, 28), 10)
+        (61706, 416520)
     """
-    found = tuple(tuple(block) for block in blocks)
-    if not found or any(len(block) != 3 or min(block) < 1 for block in found):
-        shown = [list(block) for block in found]
-        raise BadSpec(f"{name}.blocks: got {shown}, expected a list of [units, filters, stride], each at least 1")
-    widths = [block[1] for block in found]
-    if growing and widths != sorted(widths):
-        raise BadSpec(
-            f"{name}.blocks: got {widths} filters, expected at least as many as in the block before: shortcuts add maps of zeros"
+
+    activation: Activation = "relu"
+    scale: float = 1.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def describe(self, shape: tuple[int, ...], classes: int) -> str:
+        """The name of the network.
+
+        >>> LeNet5().describe((28, 28), 10)
+        'LeNet5'
+        """
+        return "LeNet5"
+
+    def _layers(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        channels, rows, columns = picture_of(shape, "LeNet5")
+        left = [((max(size, SIDE) - 4) // 2 - 4) // 2 for size in (rows, columns)]
+        activation = ACTIVATIONS[self.activation]
+
+        def hidden(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
+            drop = (Dropout(self.dropout),) if self.dropout else ()
+            return (nn.Linear(fan_in, fan_out), activation(), *drop)
+
+        return nn.Sequential(
+            Channels(SIDE),
+            *(nn.Conv2d(channels, 6, 5), activation(), nn.AvgPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), activation(), nn.AvgPool2d(2)),
+            nn.Flatten(),
+            *hidden(16 * left[0] * left[1], 120),
+            *hidden(120, 84),
+            nn.Linear(84, classes),
         )
-    if activation not in ACTIVATIONS:
-        raise BadSpec(f"{name}.activation: got {activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
-    if not scale > 0:
-        raise BadSpec(f"{name}.scale: got {scale}, expected a number greater than 0")
-    return found

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from traintwice._typed import typed
 from traintwice.data._dataset import Columns, TableShape
 from traintwice.errors import BadSpec
-from traintwice.nets._network import ACTIVATIONS, Activation
+from traintwice.nets._network import ACTIVATIONS, Activation, check_settings, linear
 
 TRUNCATED_AT = 2.0
 """Standard deviations of the untruncated normal at which the initial weights end."""
@@ -62,10 +62,7 @@ class Towers:
             raise BadSpec(f"{name}.hidden: got {list(self.hidden)}, expected widths of at least 1, none above the one before")
         if self.embedding < 1:
             raise BadSpec(f"{name}.embedding: got {self.embedding}, expected at least 1")
-        if self.activation not in ACTIVATIONS:
-            raise BadSpec(f"{name}.activation: got {self.activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
-        if not self.embedding_scale > 0:
-            raise BadSpec(f"{name}.embedding_scale: got {self.embedding_scale}, expected a number greater than 0")
+        check_settings(self)
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module; first the table of embeddings is drawn, then the layers in order."""
@@ -85,7 +82,7 @@ class Towers:
     def _tower(self, columns: Columns, classes: int, table: nn.Embedding, rng: np.random.Generator) -> nn.Module:
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(self._widths(columns, classes)):
-            layers += [_linear(fan_in, fan_out, rng), ACTIVATIONS[self.activation]()]
+            layers += [linear(truncated_normal((fan_out, fan_in), 1.0 / fan_in, rng)), ACTIVATIONS[self.activation]()]
         return Tower(table, nn.Sequential(*layers[:-1]), columns)
 
     def _widths(self, columns: Columns, classes: int) -> list[int]:
@@ -179,11 +176,3 @@ def truncated_normal(shape: tuple[int, ...], variance: float, rng: np.random.Gen
     kept = 1.0 - 2.0 * c * np.exp(-(c**2) / 2) / np.sqrt(2 * np.pi) / inside  # variance of the standard normal between ±c
     drawn = special.ndtri(rng.uniform(special.ndtr(-c), special.ndtr(c), size=shape))
     return torch.from_numpy((sqrt(variance / kept) * drawn).astype(np.float32))
-
-
-def _linear(fan_in: int, fan_out: int, rng: np.random.Generator) -> nn.Linear:
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        layer.weight.copy_(truncated_normal((fan_out, fan_in), 1.0 / fan_in, rng))
-        layer.bias.zero_()
-    return layer

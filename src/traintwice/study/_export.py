@@ -18,7 +18,7 @@ from traintwice.data._loader import packed
 from traintwice.engine._deployed import FORMATS, Deployed, NetworkInputs, deployed, each_input, export_model, named_inputs
 from traintwice.engine._reading import Inputs
 from traintwice.errors import BadInput
-from traintwice.nets._unpacked import unpacked
+from traintwice.nets._factory import unpacked
 from traintwice.predictions._bank import slug_of
 from traintwice.specs import encode
 from traintwice.study._results import MEASURES, Results

@@ -1,25 +1,31 @@
-"""Methods that train and serve an ensemble."""
+"""Methods that train several networks together: ensembles, and co-distillation, which keeps one of them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from traintwice._typed import typed
 from traintwice.errors import BadSpec
 from traintwice.losses import (
+    Agreement,
     CrossEntropy,
     CrossEntropyDifference,
     Decorrelation,
     Difference,
     EnsembleCrossEntropy,
+    Entropy,
     GateCrossEntropy,
     GramSchmidt,
     Loss,
     LossWithMemory,
+    PeerCrossEntropy,
     RunningDecorrelation,
+    SymmetricKLToUniform,
 )
 from traintwice.methods._method import Keep, Method, Term
-from traintwice.schedules import Weight
+from traintwice.schedules import Ramp, Weight
+
+CouplingKind: TypeAlias = Literal["skl", "l1", "ce", "joint-ce"]
 
 
 @typed
@@ -47,7 +53,7 @@ def averaged_ensemble(components: int = 2, weight: Weight = 1.0, *, average: Lit
     Source:
         AD section 2 ("although some systems may allow such propagation").
     """
-    at_least_two("averaged_ensemble", components)
+    _at_least_two("averaged_ensemble", components)
     return _of(components, "mean-prob" if average == "prob" else "mean-logit", Term(EnsembleCrossEntropy(average), weight))
 
 
@@ -76,7 +82,7 @@ def anti_distillation(
     Source:
         AD eqs. (2)-(6).
     """
-    at_least_two("anti_distillation", components)
+    _at_least_two("anti_distillation", components)
     coupling: Loss | LossWithMemory
     if rho is None:
         coupling = Decorrelation(matrix, signal, center, normalize)
@@ -106,7 +112,7 @@ def anti_distillation_gram_schmidt(
     Source:
         AD section 4. Ours: the formula, see `GramSchmidt`.
     """
-    at_least_two("anti_distillation_gram_schmidt", components)
+    _at_least_two("anti_distillation_gram_schmidt", components)
     return _of(components, keep, Term(GramSchmidt(signal, center), weight))
 
 
@@ -133,7 +139,7 @@ def anti_distillation_difference(
     Source:
         AD eqs. (6) and (7). Ours: probabilities by default; on logits the loss is unbounded below.
     """
-    at_least_two("anti_distillation_difference", components)
+    _at_least_two("anti_distillation_difference", components)
     return _of(components, keep, Term(Difference(form, power, signal, center), weight))
 
 
@@ -153,12 +159,91 @@ def anti_distillation_cross_entropy(
     Source:
         AD section 4, in words. Ours: the inverse form by default; the negative form is unbounded below.
     """
-    at_least_two("anti_distillation_cross_entropy", components)
+    _at_least_two("anti_distillation_cross_entropy", components)
     return _of(components, keep, Term(CrossEntropyDifference(form), weight))
 
 
 @typed
-def at_least_two(name: str, components: int) -> None:
+def co_distillation(
+    weight: Weight = 1.0,
+    *,
+    kind: CouplingKind = "skl",
+    lag_steps: int = 0,
+    ramp_epochs: float | None = None,
+    components: int = 2,
+    keep: Keep = "first",
+) -> Method:
+    """Trains J networks with an agreement loss and keeps the first.
+
+    "skl" and "l1" are symmetric, so joint and independent updates are the same. The cross entropy is not: "ce" learns from constant
+    peers (independent updates); with "joint-ce" the gradient flows into both arguments.
+
+    Args:
+        weight: β of CH eqs. (8), (9), (17); the paper has 0.01 to 0.08, which is small for a mean over examples.
+        kind: "skl" and "l1", see `Agreement`; "ce", see `PeerCrossEntropy`; "joint-ce", the cross entropy of `Agreement`.
+        lag_steps: T, with "ce": age of the peers in steps; 0 is the current components.
+        ramp_epochs: raise the weight linearly from 0 over so many epochs; None uses ``weight`` unchanged.
+        components: J >= 2.
+        keep: output kept at inference; the paper keeps one network.
+    Raises:
+        BadSpec: fewer than two components, a ramp of a schedule, or a lag that has no effect.
+    Source:
+        CH eqs. (8) and (9), section 3.2; (17) and (18), appendix C, after Anil et al. 2018.
+    """
+    _at_least_two("co_distillation", components)
+    coupling = Term(_coupling("co_distillation", kind, lag_steps), _ramped("co_distillation", weight, ramp_epochs))
+    return Method((Term(CrossEntropy()), coupling), components, keep)
+
+
+@typed
+def regularised_co_distillation(
+    weight: Weight = 1.0,
+    alpha: Weight = 0.1,
+    *,
+    regulariser: Literal["entropy", "symmetric-kl"] = "entropy",
+    kind: CouplingKind = "skl",
+    lag_steps: int = 0,
+    cap: float | None = None,
+    top_k: int | None = None,
+    renormalise: bool = True,
+    ramp_epochs: float | None = None,
+    components: int = 2,
+    keep: Keep = "first",
+) -> Method:
+    """Co-distillation with a regulariser that makes predictions more confident.
+
+        Σ_j CE_j + β·D + α·Σ_j H(f_j),   or with −SKL(f_j, Unif) instead of H
+
+    Args:
+        weight: β, as in `co_distillation`.
+        alpha: α of CH eq. (19). The cross entropy has no factor (1 − α).
+        regulariser: H ("entropy") or −SKL ("symmetric-kl").
+        kind, lag_steps, components, keep: as in `co_distillation`.
+        cap: with "symmetric-kl", see `SymmetricKLToUniform`.
+        top_k, renormalise: see `Entropy`.
+        ramp_epochs: raise both weights linearly from 0 over so many epochs.
+    Raises:
+        BadSpec: as in `co_distillation`; a cap with "entropy", which is bounded.
+    Source:
+        CH eq. (19), appendix D.
+    """
+    name = "regularised_co_distillation"
+    _at_least_two(name, components)
+    if regulariser not in ("entropy", "symmetric-kl"):
+        raise BadSpec(f"{name}: got regulariser={regulariser!r}, expected one of 'entropy', 'symmetric-kl'")
+    if regulariser == "entropy" and cap is not None:
+        raise BadSpec(f"{name}: got cap={cap} with regulariser='entropy', which is bounded; leave cap out")
+    entropy = regulariser == "entropy"
+    confident: Loss = Entropy(top_k, renormalise) if entropy else SymmetricKLToUniform(cap, top_k, renormalise)
+    terms = (
+        Term(CrossEntropy()),
+        Term(_coupling(name, kind, lag_steps), _ramped(name, weight, ramp_epochs)),
+        Term(confident, _ramped(name, alpha, ramp_epochs)),
+    )
+    return Method(terms, components, keep)
+
+
+def _at_least_two(name: str, components: int) -> None:
     """Raise `BadSpec` for fewer than two components."""
     if components < 2:
         raise BadSpec(f"{name}: got components={components}, expected at least 2")
@@ -168,3 +253,21 @@ def _of(components: int, keep: Keep, *coupling: Term) -> Method:
     """Cross entropy, couplings, and the loss of a gate where one is kept."""
     gate = (Term(GateCrossEntropy()),) if keep == "gate" else ()
     return Method((Term(CrossEntropy()), *coupling, *gate), components, keep)
+
+
+def _coupling(name: str, kind: CouplingKind, lag_steps: int) -> Loss:
+    """The agreement loss of a kind."""
+    if kind == "ce":
+        return PeerCrossEntropy(lag_steps)
+    if lag_steps:
+        raise BadSpec(f"{name}: got lag_steps={lag_steps} with kind={kind!r}; only kind='ce' learns from older predictions")
+    return Agreement("ce" if kind == "joint-ce" else kind)
+
+
+def _ramped(name: str, weight: Weight, ramp_epochs: float | None) -> Weight:
+    """The weight, ramped where ``ramp_epochs`` is set."""
+    if ramp_epochs is None:
+        return weight
+    if not isinstance(weight, float | int):
+        raise BadSpec(f"{name}: got ramp_epochs={ramp_epochs} and the schedule {weight!r}; expected one of the two")
+    return Ramp(weight, epochs=ramp_epochs)

@@ -2,17 +2,15 @@ import pytest
 import torch
 
 from traintwice.errors import BadSpec
-from traintwice.losses import (
-    CrossEntropy,
-    Entropy,
-    Outputs,
-    SymmetricKLToUniform,
-)
+from traintwice.losses import CrossEntropy, Distillation, Entropy, FocalDistillation, Outputs, SymmetricKLToUniform
 from traintwice.methods import (
     Method,
     Term,
+    anchor,
     blend,
     confidence_penalty,
+    ensemble_distillation,
+    focal_distillation,
     symmetric_kl_regulariser,
 )
 from traintwice.schedules import Ramp
@@ -39,8 +37,15 @@ def test_terms():
     [
         (lambda: confidence_penalty(0.1), "expected a number below 0"),
         (lambda: confidence_penalty(Ramp(0.1, epochs=1)), "expected a number below 0"),
+        (lambda: anchor(2.0), "from 0 to 1"),
+        (lambda: focal_distillation(base=0.0, boost=0.0), "expected one above 0"),
     ],
 )
 def test_bad_settings(make, message):
     with pytest.raises(BadSpec, match=message):
         make()
+
+
+def test_terms_of_distillation():
+    assert ensemble_distillation(0.25, temperature=3.0).terms == (Term(CrossEntropy(), 0.75), Term(Distillation(3.0), 0.25))
+    assert focal_distillation(0.5, boost=2.0).terms == (Term(CrossEntropy()), Term(FocalDistillation(1.0, 2.0), 0.5))
