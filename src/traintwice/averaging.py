@@ -17,11 +17,12 @@ class Averaging(Protocol):
     @property
     def models(self) -> int:
         """Number of sets of weights to serve."""
+        return 1
 
 
 @dataclass(frozen=True)
 @typed
-class EMA:
+class EMA(Averaging):
     """Exponential moving average of the weights, updated after every step.
 
         w̄_t = d_t·w̄_{t−1} + (1 − d_t)·w_t,   d_t = min(decay, t / (t + 10)) with t counted from 1
@@ -41,15 +42,10 @@ class EMA:
         if self.decay is not None and not 0 < self.decay < 1:
             raise BadSpec(f"EMA.decay: got {self.decay}, expected a number between 0 and 1")
 
-    @property
-    def models(self) -> int:
-        """1."""
-        return 1
-
 
 @dataclass(frozen=True)
 @typed
-class SWA:
+class SWA(Averaging):
     """Mean of the weights at the end of each epoch in the last part of the training.
 
     Args:
@@ -66,15 +62,10 @@ class SWA:
         if not 0 <= self.start < 1:
             raise BadSpec(f"SWA.start: got {self.start}, expected a fraction from 0 to below 1")
 
-    @property
-    def models(self) -> int:
-        """1."""
-        return 1
-
 
 @dataclass(frozen=True)
 @typed
-class Snapshots:
+class Snapshots(Averaging):
     """Weights at evenly spaced steps of one training, the last at its end; their outputs are averaged at inference.
 
     Args:
@@ -99,7 +90,7 @@ class Snapshots:
 
 @dataclass(frozen=True)
 @typed
-class StartInterpolation:
+class StartInterpolation(Averaging):
     """Weights between those of the model that the training started from and those at its end.
 
         w = α·w_old + (1 − α)·w_new
@@ -117,11 +108,6 @@ class StartInterpolation:
     def __post_init__(self) -> None:
         if not 0 < self.old < 1:
             raise BadSpec(f"StartInterpolation.old: got {self.old}, expected a number between 0 and 1")
-
-    @property
-    def models(self) -> int:
-        """1."""
-        return 1
 
 
 ALL: tuple[type, ...] = (EMA, SWA, Snapshots, StartInterpolation)

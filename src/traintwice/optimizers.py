@@ -193,20 +193,16 @@ class ParameterGroups:
         Raises:
             BadSpec: a group has no parameter.
         """
-        named = list(parameters)
-        members: list[list[torch.nn.Parameter]] = [[] for _ in self.groups]
-        rest: list[torch.nn.Parameter] = []
-        for name, parameter in named:
-            found = next((i for i, group in enumerate(self.groups) if fnmatchcase(name, group.names)), None)
-            (rest if found is None else members[found]).append(parameter)
-        for group, own in zip(self.groups, members, strict=True):
+        rest, made = dict(parameters), list[dict[str, Any]]()
+        names = ", ".join(rest)
+        for group in self.groups:
+            own = [rest.pop(name) for name in tuple(rest) if fnmatchcase(name, group.names)]
             if not own:
-                names = ", ".join(name for name, _ in named)
                 raise BadSpec(f"Group.names: {group.names!r} matches no parameter of the network; it has {names}")
-        made: list[dict[str, Any]] = [{"params": rest}] if rest else []
-        for group, own in zip(self.groups, members, strict=True):
             decay = {} if group.weight_decay is None else {"weight_decay": group.weight_decay}
             made.append({"params": own, "lr": self.base.lr * group.lr, **decay})
+        if rest:
+            made.insert(0, {"params": [*rest.values()]})
         return self.base.build(made)
 
 

@@ -97,11 +97,11 @@ def _changed(schedule: T, **settings: Any) -> T:
     return changed
 
 
-def _steps_of(schedule: Any) -> Any:
+def _steps_of(schedule: object, steps: T | None) -> T:
     """The length, or the moments, of a schedule in steps."""
-    if schedule.steps is None:
+    if steps is None:
         raise BadSpec(f"{schedule!r} is in epochs; call resolve(steps_per_epoch) before the first step")
-    return schedule.steps
+    return steps
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Ramp(_OfLength):
     steps: int | None = None
 
     def __call__(self, step: int) -> float:
-        return self.to * min(step / _steps_of(self), 1.0)
+        return self.to * min(step / _steps_of(self, self.steps), 1.0)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Jump(_OfLength):
     steps: int | None = None
 
     def __call__(self, step: int) -> float:
-        return self.to if step >= _steps_of(self) else 0.0
+        return self.to if step >= _steps_of(self, self.steps) else 0.0
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class LinearDecay(_OverTraining):
         super().__post_init__()
 
     def __call__(self, step: int) -> float:
-        return 1.0 + (self.to - 1.0) * min(step / _steps_of(self), 1.0)
+        return 1.0 + (self.to - 1.0) * min(step / _steps_of(self, self.steps), 1.0)
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ class CosineDecay(_OverTraining):
     steps: int | None = None
 
     def __call__(self, step: int) -> float:
-        return (1.0 + math.cos(math.pi * min(step / _steps_of(self), 1.0))) / 2
+        return (1.0 + math.cos(math.pi * min(step / _steps_of(self, self.steps), 1.0))) / 2
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ class StepDecay:
         return replace(self, epochs=None, steps=tuple(max(round(epoch * steps_per_epoch), 1) for epoch in self.epochs))
 
     def __call__(self, step: int) -> float:
-        return float(self.factor ** sum(moment <= step for moment in _steps_of(self)))
+        return float(self.factor ** sum(moment <= step for moment in _steps_of(self, self.steps)))
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ class CyclicCosine(_OverTraining):
     @property
     def cycle_steps(self) -> int:
         """C, the steps of a cycle; a snapshot is taken at the last step of each cycle."""
-        return math.ceil(_steps_of(self) / self.cycles)
+        return math.ceil(_steps_of(self, self.steps) / self.cycles)
 
     def __call__(self, step: int) -> float:
         return (1.0 + math.cos(math.pi * (step % self.cycle_steps) / self.cycle_steps)) / 2
@@ -335,7 +335,7 @@ class WarmUp(_OfLength):
         return _changed(super().resolve(steps_per_epoch, total_steps), then=then)
 
     def __call__(self, step: int) -> float:
-        return min((step + 1) / _steps_of(self), 1.0) * at_step(self.then, step)
+        return min((step + 1) / _steps_of(self, self.steps), 1.0) * at_step(self.then, step)
 
 
 ALL: tuple[type, ...] = (Ramp, Jump, Complement, LinearDecay, CosineDecay, StepDecay, CyclicCosine, WarmUp)

@@ -38,7 +38,7 @@ class SharedNetwork(Protocol):
         """Multiplications of the shared part."""
 
 
-def check_settings(network: Network) -> None:
+def check_settings(network: Any) -> None:
     """Raise `BadSpec` where a setting that networks have in common is outside its range."""
     name = type(network).__name__
     for key in ("scale", "input_scale", "embedding_scale"):
