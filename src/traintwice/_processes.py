@@ -95,10 +95,7 @@ def start(
 
 
 def claim_pipes() -> tuple[int, int]:
-    """The pipes from and to the parent of a started process.
-
-    This process and those that user code starts read an empty standard input instead, and print to standard error.
-    """
+    """The pipes from and to the parent; user code reads an empty standard input instead, and prints to standard error."""
     source, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -135,12 +132,7 @@ def close_pipes(process: subprocess.Popen[Any]) -> None:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker process of a study that has no task yet.
-
-    Attributes:
-        process: has pipes for its input and output.
-        errors: its standard error.
-    """
+    """A worker process of a study that has no task yet, and the file of its standard error."""
 
     process: subprocess.Popen[str]
     errors: IO[str]

@@ -271,11 +271,7 @@ def _tracked(
 
 @contextmanager
 def _sending(study: Replication | Results, tracker: str) -> Iterator[_Sent]:
-    """What is sent of a study; its page is a file for as long as it is needed.
-
-    Raises:
-        BadSpec: the tracker failed.
-    """
+    """What is sent of a study; its page is a file for as long as it is needed."""
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(study, Replication):
             name, table, page = study.store.name, study.sheet().to_markdown(), study.report(folder)

@@ -99,13 +99,7 @@ Maker: TypeAlias = "Callable[[], Experiment | CompositeStudy] | CompositeStudy"
 
 @dataclass(frozen=True)
 class NamedStudy:
-    """A study that can be run by name.
-
-    Args:
-        name: on the command line.
-        package: distribution that has it, such as "traintwice".
-        maker: of the study.
-    """
+    """A study that can be run by name, and the distribution that has it, such as "traintwice"."""
 
     name: str
     package: str
@@ -119,11 +113,7 @@ class NamedStudy:
         return inspect.getdoc(self.maker.func if isinstance(self.maker, partial) else self.maker) or ""
 
     def make(self) -> Experiment | CompositeStudy:
-        """The study.
-
-        Raises:
-            BadSpec: the plug-in's function raised, or returned something else; the message names the package.
-        """
+        """The study; a plug-in that raises or returns something else is named in the message."""
         from traintwice.study import Experiment
 
         if isinstance(self.maker, CompositeStudy):
@@ -144,13 +134,7 @@ class NamedStudy:
 
 @dataclass(frozen=True)
 class Studies:
-    """Every study that can be run by name.
-
-    Attributes:
-        by_name: name to study; those of traintwice first.
-        refused: name to the message why no study of that name can be used.
-        broken: a message for each entry point that cannot be used.
-    """
+    """Every study that can be run by name; why a name is refused; a message for each entry point that cannot be used."""
 
     by_name: dict[str, NamedStudy]
     refused: dict[str, str]

@@ -27,12 +27,7 @@ BY_ID = ("id", "by_position", "draws")
 
 @dataclass(frozen=True)
 class KnownRows:
-    """What is known of the test rows before a training.
-
-    Attributes:
-        labels, ids: by split; a single entry `ONE_SPLIT` is for the split of a training that returns one.
-        reading: how tables and files of predictions are read, see `traintwice.open_predictions`.
-    """
+    """Labels and ids of the test rows by split, where they are known before a training, and how tables of predictions are read."""
 
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     ids: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -46,13 +41,7 @@ class KnownRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """Predictions of one replica on one split.
-
-    Attributes:
-        values: probabilities ``N K``, predicted labels ``N`` or numbers ``N``.
-        ids, labels: of the rows; None where they are not known. Labels of numbers are true values.
-        class_names: names of the classes; None where classes are numbers.
-    """
+    """Predictions of one replica on one split: probabilities ``N K``, predicted labels ``N`` or numbers ``N``; ids and labels where known."""
 
     values: np.ndarray
     ids: np.ndarray | None
@@ -77,11 +66,7 @@ class Answers:
 
 
 def known_rows(labels: Any, ids: Any, reading: Reading) -> KnownRows:
-    """What a user says of the test rows: arrays, or mappings from split to array.
-
-    Raises:
-        BadInput: labels and ids of one split differ in length, or an id is repeated.
-    """
+    """What a user says of the test rows: arrays, or mappings from split to array."""
     found: dict[str, dict[str, np.ndarray]] = {"labels": {}, "ids": {}}
     for name, given in (("labels", labels), ("ids", ids)):
         by_split = given if isinstance(given, Mapping) else {} if given is None else {ONE_SPLIT: given}
@@ -102,11 +87,7 @@ def known_rows(labels: Any, ids: Any, reading: Reading) -> KnownRows:
 
 
 def answers_of(returned: Any, test: KnownRows) -> dict[str, Answers]:
-    """Checked predictions by split of what a training returned, see `traintwice.replicate`.
-
-    Raises:
-        BadInput: the predictions are missing, are not finite, or have other rows or classes than the labels and ids.
-    """
+    """Checked predictions by split of what a training returned, see `traintwice.replicate`."""
     if returned is None:
         raise BadInput(
             "the training returned None, expected predictions: an array (rows, classes), a table with ids, or a dict of splits"

@@ -57,11 +57,7 @@ class CommandTrainer:
         return any("{seed}" in word for word in self.command) and not any(sources)
 
     def check_program(self) -> None:
-        """Raise unless the command starts with a program of this machine.
-
-        Raises:
-            BadSpec: it does not.
-        """
+        """Raise unless the command starts with a program of this machine."""
         program = self.command[0]
         at = os.path.join(self.directory, program) if os.path.dirname(program) else program  # noqa: PTH118, PTH120
         if not PLACEHOLDER.search(program) and shutil.which(at) is None:
@@ -85,11 +81,7 @@ class CommandTrainer:
         return self
 
     def train(self, run: Run) -> Any:
-        """Run the command; the predictions are the file, or the files of the directory, that it wrote.
-
-        Raises:
-            TrainingFailed: the command failed or wrote no predictions.
-        """
+        """Run the command; the predictions are the file, or the files of the directory, that it wrote."""
         out = run.folder / "predictions"
         for old in [*_written(out), run.folder / COSTS]:
             old.unlink(missing_ok=True)
@@ -124,11 +116,7 @@ class CommandTrainer:
 
 
 def _add_costs(run: Run) -> None:
-    """The costs that a command states in a file of its folder.
-
-    Raises:
-        TrainingFailed: the file has no JSON object of numbers.
-    """
+    """The costs that a command states in a file of its folder."""
     path = run.folder / COSTS
     if not path.exists():
         return

@@ -9,16 +9,16 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from traintwice._processes import close_pipes, cores, end, kill, start
 from traintwice._typed import check_arguments
 from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.replication._tasks import Outcome, Task, perform
-from traintwice.replication._worker import LENGTH, Message, surroundings
+from traintwice.replication._worker import Surroundings, message_of
 
 __all__ = ["Executor", "Processes"]
 
@@ -46,17 +46,22 @@ class Processes:
         jobs: processes at a time; None: as many as there are cores, within the quota of the container.
         threads: of each process, by the usual environment variables; None leaves them as they are.
         timeout: seconds after which a replica is ended and counts as failed; None: no limit.
-        message: surroundings of the user's code; None: those of this process.
+        surroundings: of the user's code; None: those of this process.
     """
 
     def __init__(
-        self, jobs: int | None = None, *, threads: int | None = 1, timeout: float | None = None, message: Message | None = None
+        self,
+        jobs: int | None = None,
+        *,
+        threads: int | None = 1,
+        timeout: float | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         check_arguments(Processes.__init__, {"jobs": jobs, "threads": threads, "timeout": timeout})
         if (jobs is not None and jobs < 1) or (threads is not None and threads < 1) or (timeout is not None and timeout <= 0):
             raise BadSpec(f"got jobs {jobs}, threads {threads}, timeout {timeout}; expected numbers above 0")
         self.jobs = jobs or cores()
-        self._threads, self._timeout, self._message = threads, timeout, message
+        self._threads, self._timeout, self._surroundings = threads, timeout, surroundings
         self._pool = ThreadPoolExecutor(self.jobs)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._closed = False
@@ -76,8 +81,7 @@ class Processes:
 
     def _train(self, task: Task, environment: dict[str, str]) -> Outcome:
         started = time.perf_counter()
-        content = pickle.dumps(task)
-        message = pickle.dumps(self._message or surroundings())
+        message = message_of(task, self._surroundings)
         if task.log is not None:
             task.log.parent.mkdir(parents=True, exist_ok=True)
         with Path(task.log or os.devnull).open("wb") as log, self._guard:
@@ -89,10 +93,10 @@ class Processes:
         if self._timeout is not None:
             timer.start()
         try:
-            answer = _exchange(process, (message, content))
+            outcome = _exchange(process, message)
             timer.cancel()
-            if answer is not None:
-                return pickle.loads(answer)  # type: ignore[no-any-return]  # noqa: S301  (from the worker)
+            if outcome is not None:
+                return outcome
             seconds = time.perf_counter() - started
             return Outcome({}, seconds, self._last_words(process, seconds), _tail(task))
         finally:
@@ -111,20 +115,15 @@ class Processes:
         return f"its process ended with status {status} before it returned predictions"
 
 
-def _exchange(process: subprocess.Popen[bytes], messages: Sequence[bytes]) -> bytes | None:
-    """Send messages and read the answer; None where the process ended without one. Its input stays open, for as long as it trains."""
-    if process.stdin is None or process.stdout is None:
+def _exchange(process: subprocess.Popen[bytes], message: bytes) -> Outcome | None:
+    """Send the task and read its outcome; None where the process ended without one. Its input stays open, for as long as it trains."""
+    to, answers = cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
+    try:
+        to.write(message)
+        to.flush()
+        return cast(Outcome, pickle.load(answers))  # noqa: S301  (from the worker)
+    except (BrokenPipeError, EOFError, pickle.UnpicklingError):
         return None
-    with suppress(BrokenPipeError):
-        for message in messages:
-            process.stdin.write(len(message).to_bytes(LENGTH, "big") + message)
-        process.stdin.flush()
-    length = process.stdout.read(LENGTH)
-    if len(length) < LENGTH:
-        return None
-    size = int.from_bytes(length, "big")
-    answer = process.stdout.read(size)
-    return answer if len(answer) == size else None
 
 
 def _tail(task: Task, lines: int = 30) -> str:
@@ -134,15 +133,7 @@ def _tail(task: Task, lines: int = 30) -> str:
 
 
 def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:
-    """Train tasks; yields each with its outcome as soon as it is known.
-
-    Args:
-        tasks: the replicas to train.
-        executor: one of `EXECUTORS`, or an object with ``submit``.
-        options: jobs, threads and timeout of "processes"; threads, timeout, address and gpus of "ray".
-    Raises:
-        UnknownName: an unknown executor. BadSpec: the function cannot be sent to another process, or an option is not valid.
-    """
+    """Train tasks with an executor or the one of a name; yields each with its outcome as soon as it is known."""
     if not tasks:
         return
     if executor == IN_PROCESS:

@@ -17,7 +17,7 @@ from traintwice.replication._commands import CommandTrainer
 from traintwice.replication._executors import Processes
 from traintwice.replication._tasks import Outcome, Task, perform
 from traintwice.replication._trainers import Reference
-from traintwice.replication._worker import Message, surroundings
+from traintwice.replication._worker import Surroundings, surroundings
 
 __all__ = ["Ray"]
 
@@ -103,13 +103,7 @@ class Ray:
 
 @dataclass(frozen=True)
 class Returned:
-    """What comes back from a node.
-
-    Attributes:
-        outcome: of the training.
-        log: what the replica printed.
-        files: content by path within the folder of the replica.
-    """
+    """What comes back from a node: the outcome, what the replica printed, and the files of its folder by their path."""
 
     outcome: Outcome
     log: bytes
@@ -127,22 +121,15 @@ class Returned:
         return self.outcome
 
 
-def train_on_node(task: Task, message: Message, threads: int | None, timeout: float | None, root: Path | None) -> Returned:
-    """Train a task in a fresh process of this node, in a folder of its own.
-
-    Args:
-        task: the replica.
-        message: the surroundings of the user's code on the driver.
-        threads, timeout: of the process.
-        root: the directory of the driver whose copy is the current directory of this node; None: paths are the same.
-    """
+def train_on_node(task: Task, found: Surroundings, threads: int | None, timeout: float | None, root: Path | None) -> Returned:
+    """Train a task in a fresh process of this node, in a folder of its own; ``root`` is the directory that was copied to here."""
     if root is not None:
         here = Path.cwd()
         task = replace(task, trainer=_moved(task.trainer, root, here))
-        message = {**message, "path": [_moved_path(entry, root, here) for entry in message["path"]]}
+        found = {**found, "path": [_moved_path(entry, root, here) for entry in found["path"]]}
     with tempfile.TemporaryDirectory(prefix="traintwice-replica-") as place:
         folder, log = Path(place) / "folder", Path(place) / "log"
-        with closing(Processes(1, threads=threads, timeout=timeout, message=message)) as pool:
+        with closing(Processes(1, threads=threads, timeout=timeout, surroundings=found)) as pool:
             outcome = pool.submit(perform, replace(task, run=replace(task.run, folder=folder), log=log)).result()
         files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
         return Returned(outcome, log.read_bytes(), files)
@@ -162,22 +149,14 @@ def _moved_path(path: str, root: Path, here: Path) -> str:
 
 
 def _check_answers(address: str | None) -> None:
-    """Fail soon where no machine listens at an address; Ray itself would try for minutes.
-
-    Raises:
-        OSError, ValueError: nothing listens there, or the address is not a host and a port.
-    """
+    """Raise soon where no machine listens at an address; Ray itself would try for minutes."""
     host, _, port = (address or "").rpartition("://")[2].rpartition(":")
     if host:
         socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_SECONDS).close()
 
 
 def _connect(ray: Any, address: str | None, root: Path | None) -> None:
-    """Connect to a cluster, or start Ray on this machine.
-
-    Raises:
-        BadSpec: no cluster answers at the address, or the directory cannot be copied.
-    """
+    """Connect to a cluster, or start Ray on this machine."""
     if root is not None and not root.is_dir():
         raise BadSpec(f"working_dir: {root} is not a directory")
     try:

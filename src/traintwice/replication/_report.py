@@ -92,11 +92,7 @@ def sheet_of(found: Replication) -> Sheet:
 
 
 def write_page(found: Replication, out: Path, against: Against | None) -> Path:
-    """Write the page; charts of the logged values need the extra ``report``.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
+    """Write the page; charts of the logged values need the extra ``report``."""
     sheets = [found.sheet(), *([] if against is None else [against.sheet()])]
     with suppress(TooFewReplicas):
         sheets += [comparison.sheet() for comparison in found.compare().values()]

@@ -146,11 +146,7 @@ class Replication(Shown):
         return compare_with_served(name, answers, recipes, level=level, margin=margin)
 
     def _numbered(self, array: np.ndarray, folder: Path, split: str | None) -> Path:
-        """A file of an array, its rows numbered as those of replicas without ids.
-
-        Raises:
-            BadInput: the replicas have ids, or another number of rows.
-        """
+        """A file of an array, its rows numbered as those of replicas without ids."""
         at = self._split_name(split)
         shape = next((record["splits"][at] for found in self.records.values() for record in found.values()), None)
         if shape is not None and (shape["ids"] is not None or shape["rows"] != len(array)):

@@ -232,15 +232,7 @@ class ReplicaStore:
 
 
 def origin_of(trainer: str, settings: Mapping[str, Any], seed: int, vary: Sequence[str] | None, code: Code) -> dict[str, Any]:
-    """What determines the replicas of a recipe, in plain values for their records.
-
-    Args:
-        trainer: name of the function, or the command.
-        settings: of the recipe.
-        seed: of the study.
-        vary: free sources of randomness; None: all.
-        code: digests of the files of the user's project.
-    """
+    """What determines the replicas of a recipe, in plain values for their records. ``vary``: free sources of randomness; None: all."""
     values = {"trainer": trainer, "settings": dict(settings), "seed": seed, "vary": vary, "code": code}
     found: dict[str, Any] = json.loads(json.dumps(values, default=_described))
     return found
@@ -273,11 +265,7 @@ def is_replica_store(path: str | os.PathLike[str]) -> bool:
 
 
 def check_names(recipes: Sequence[str]) -> None:
-    """Refuse names of recipes that cannot be names of files.
-
-    Raises:
-        StoreError: such a name, or no recipe.
-    """
+    """Refuse names of recipes that cannot be names of files."""
     if not recipes:
         raise StoreError("recipes: got none, expected at least one")
     for name in recipes:

@@ -36,16 +36,7 @@ Vary = Mapping[str, Sequence[str] | None] | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Replicas:
-    """What to train: M replicas of each recipe.
-
-    Attributes:
-        trainer: the function or command.
-        recipes: settings by recipe; the first recipe is the baseline.
-        replicas: M.
-        seed: of all random streams.
-        vary: free sources by recipe; None: all.
-        test: what is known of the test rows.
-    """
+    """What to train: M replicas of each recipe, with the sources of randomness that are free in it (None: all)."""
 
     trainer: Trainer
     recipes: Mapping[str, Mapping[str, Any]]
@@ -70,11 +61,7 @@ class Replicas:
         return Task(self.trainer, run, self.test, store.log(recipe, replica))
 
     def check_program(self, executor: str | Executor, index: int | None) -> None:
-        """Raise unless a command that is to run on this machine starts with a program of it.
-
-        Raises:
-            BadSpec: it does not.
-        """
+        """Raise unless a command that is to run on this machine starts with a program of it."""
         if isinstance(self.trainer, CommandTrainer) and (index is not None or executor in (PROCESSES, IN_PROCESS)):
             self.trainer.check_program()
 
@@ -99,11 +86,7 @@ def replicas_of_study(
     vary: Vary = None,
     reading: Reading | None = None,
 ) -> Replicas:
-    """Checked arguments of `replicate`.
-
-    Raises:
-        BadSpec, StoreError, UnknownName, BadInput: an argument is not valid.
-    """
+    """Checked arguments of `replicate`."""
     if replicas > MOST_REPLICAS:
         raise BadSpec(f"replicas: got {replicas}, expected at most {MOST_REPLICAS:,}")
     if replicas < 1 or seed < 0:
@@ -218,11 +201,7 @@ def train_missing(
     mix_code: bool = False,
     **options: Any,
 ) -> Generator[tuple[Task, str | None], None, None]:
-    """Train the missing replicas; yields each with the reason of its failure, or None once it is in the store.
-
-    Raises:
-        BadSpec: the index is out of range. StoreError: see `ReplicaStore.check_origin`.
-    """
+    """Train the missing replicas; yields each with the reason of its failure, or None once it is in the store."""
     origins = wanted.origins()
     store.remember(list(wanted.recipes), wanted.replicas, _options(wanted))
     for recipe, origin in origins.items():
@@ -249,11 +228,7 @@ def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
 
 
 def stored(path: str | os.PathLike[str]) -> Replication:
-    """The replicas of the last study in a directory. Nothing is trained or imported.
-
-    Raises:
-        StoreError: the directory is not one of `replicate`, or cannot be read.
-    """
+    """The replicas of the last study in a directory. Nothing is trained or imported."""
     store = ReplicaStore(path)
     last = store.remembered()
     return _gathered(store, last["recipes"], last["replicas"], cast(Reading, last["reading"]))

@@ -27,15 +27,7 @@ from traintwice.replication._trainers import Reference, Trainer
 
 @dataclass(frozen=True)
 class Task:
-    """A replica to train.
-
-    Attributes:
-        trainer: the function or command.
-        run: the replica.
-        test: what is known of the test rows.
-        log: file for what the replica prints; None where the executor does not collect it.
-        watch: report which global generators the training draws from.
-    """
+    """A replica to train. ``watch`` reports which global generators the training draws from."""
 
     trainer: Trainer | Reference
     run: Run
@@ -51,17 +43,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a training: answers by split, or the reason of its failure.
-
-    Attributes:
-        answers: by split; empty where the training failed.
-        seconds: duration of the training.
-        reason: of the failure in one sentence; None where the training succeeded.
-        traceback: of the failure, from the first frame outside this package.
-        history: what `Run.log` recorded.
-        costs: what `Run.cost` recorded.
-        generators: digest of each global generator after the training, of those that it changed; see `Task.watch`.
-    """
+    """What came of a training: answers by split, or the reason of its failure; what `Run.log` and `Run.cost` recorded."""
 
     answers: Mapping[str, Answers]
     seconds: float

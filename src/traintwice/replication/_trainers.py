@@ -46,14 +46,7 @@ def stop_if_loading(function: Any) -> None:
 
 @dataclass(frozen=True)
 class Reference:
-    """How another process finds a function.
-
-    Attributes:
-        module: its module; `MAIN` for a script.
-        name: its qualified name.
-        script: path of the script.
-        pickled: the function itself, where it cannot be found by name.
-    """
+    """How another process finds a function: by its name in a module or script, or pickled where it has none."""
 
     module: str
     name: str
@@ -68,11 +61,7 @@ class Reference:
         return FunctionTrainer(self._load())
 
     def _load(self) -> Callable[..., Any]:
-        """The function.
-
-        Raises:
-            TrainingFailed: the script defines no such function. Any error of the user's module.
-        """
+        """The function."""
         if self.pickled is not None:
             return pickle.loads(self.pickled)  # type: ignore[no-any-return]  # noqa: S301  (made by the parent process)
         token = _loading.set(True)
@@ -106,11 +95,7 @@ class Reference:
 
 
 def reference_to(function: Callable[..., Any]) -> Reference:
-    """How another process finds a function.
-
-    Raises:
-        BadSpec: it is neither in a file nor can it be pickled.
-    """
+    """How another process finds a function."""
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     main = sys.modules.get("__main__")
     script, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
@@ -139,11 +124,7 @@ def reference_to(function: Callable[..., Any]) -> Reference:
 
 @dataclass(frozen=True)
 class FunctionTrainer:
-    """A function ``train(run, **settings)`` or ``train(seed, **settings)``.
-
-    Args:
-        function: its first parameter gets the seed if it is named "seed" or "random_state", and otherwise the `Run`.
-    """
+    """A function ``train(run, **settings)``, or ``train(seed, **settings)`` where its first parameter is "seed" or "random_state"."""
 
     function: Callable[..., Any]
 
@@ -153,11 +134,7 @@ class FunctionTrainer:
         return f"function {trainer_name(self.function)}"
 
     def takes_seed(self) -> bool:
-        """Whether the function takes the seed alone.
-
-        Raises:
-            BadSpec: the function takes no argument.
-        """
+        """Whether the function takes the seed alone."""
         try:
             parameters = list(inspect.signature(self.function).parameters.values())
         except (TypeError, ValueError):
@@ -191,11 +168,7 @@ Trainer = FunctionTrainer | CommandTrainer
 
 
 def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
-    """The trainer of a function, of "package.module:function", or of a command (a text, or a list of words).
-
-    Raises:
-        BadSpec: neither a function nor a command.
-    """
+    """The trainer of a function, of "package.module:function", or of a command (a text, or a list of words)."""
     if callable(train):
         return FunctionTrainer(train)
     if isinstance(train, str):
@@ -208,11 +181,7 @@ def trainer_of(train: Callable[..., Any] | str | Sequence[str]) -> Trainer:
 
 
 def settings_of(recipes: Mapping[str, Any], trainer: Trainer) -> dict[str, dict[str, Any]]:
-    """Settings by recipe: keyword arguments of a function; for a command a text or words to add, kept as ``arguments``.
-
-    Raises:
-        BadSpec: settings of another form.
-    """
+    """Settings by recipe: keyword arguments of a function; for a command a text or words to add, kept as ``arguments``."""
     found = {}
     for recipe, given in recipes.items():
         if isinstance(trainer, CommandTrainer):

@@ -73,19 +73,7 @@ class Clock:
 
 
 class Checkpoint:
-    """The checkpoint of one replica; a `Keeper`.
-
-    Args:
-        store, key, replica: which replica.
-        numerics: of this training.
-        clock: when to save.
-        share: fraction of the elapsed time that counts for this replica, where several are trained together.
-        code: digests of the user's code that the training runs.
-
-    Attributes:
-        resumed: steps at which this training, or an interrupted one before it, resumed from a checkpoint.
-        ignored: why a checkpoint that was found was not used; None where there was none.
-    """
+    """The checkpoint of one replica; a `Keeper`. ``share`` of the elapsed time counts for this replica, where several train together."""
 
     def __init__(
         self,

@@ -26,11 +26,7 @@ from traintwice.study._store import Store
 
 
 def model_of(results: Results, store: Store, row: str, replica: int) -> Deployed:
-    """The model that a replica serves, from its stored weights.
-
-    Raises:
-        UnknownName: unknown row. BadInput: unknown replica. StoreError: stored without weights (run with ``--save-weights``).
-    """
+    """The model that a replica serves, from its stored weights."""
     result = results[row]
     if replica not in result.numbers:
         raise BadInput(f"replica: got {replica}, {row} has {', '.join(map(str, result.numbers))}")
@@ -43,15 +39,7 @@ CHECKED = 1000
 
 
 def as_networks_take_them(inputs: Any, data: Dataset, where: str = "inputs") -> NetworkInputs:
-    """Inputs in the types of networks: bytes are scaled as in the data set, other numbers are unchanged.
-
-    Args:
-        inputs: an array ``N ...``; of data with several inputs a mapping or a sequence of arrays.
-        data: the training data.
-        where: the beginning of messages.
-    Raises:
-        BadInput: the training data has other inputs, or inputs of other shapes.
-    """
+    """Inputs in the types of networks: bytes are scaled as in the data set, other numbers are unchanged."""
     shape = data.shape
     if not isinstance(shape, PackedShape):
         if inputs.shape[1:] != shape:
@@ -94,19 +82,7 @@ def predict(model: Deployed, inputs: NetworkInputs, *, batch_size: int = 1024) -
 def export(
     results: Results, store: Store, row: str, replica: int, out: Path, formats: tuple[str, ...] = FORMATS
 ) -> dict[str, Path]:
-    """Write a replica's model for serving, and check that the written model predicts the same.
-
-    Args:
-        results, store: of a finished study whose weights were saved.
-        row, replica: the model.
-        out: directory; made where it does not exist.
-        formats: some of "safetensors" (state dict), "pt2" (`torch.export`), "onnx".
-    Returns:
-        Format to file.
-    Raises:
-        BadInput: an unknown format. MissingExtra: ONNX is not installed. StoreError: no weights, or ``out`` cannot be written.
-        TrainingFailed: an exported model predicts something else (a bug of the exporter).
-    """
+    """Write a replica's model for serving, and check that the written model predicts the same."""
     model = model_of(results, store, row, replica)
     first = np.arange(min(len(results.data.test), CHECKED))
     rows, shape = results.data.test.rows(first), results.data.shape

@@ -232,15 +232,7 @@ def _share(results: Results, row: str | None, *, level: float) -> Estimate | Non
 
 
 def ratio(above: Measurement, below: Measurement) -> Measurement:
-    """The quotient of two measurements on the same replicas and examples.
-
-    Args:
-        above, below: of one metric on two recipes of one study.
-    Returns:
-        A `Measurement` of the quotient: leave-one-out values divided, influences by the first-order rule.
-    Raises:
-        Undefined: the denominator is 0, also with one replica left out.
-    """
+    """The quotient of a metric on two recipes of one study: leave-one-out values divided, influences by the first-order rule."""
     if below.value == 0 or (below.jackknife_values is not None and not np.all(below.jackknife_values)):
         raise Undefined("share of churn: the churn of the denominator is 0")
     value = above.value / below.value

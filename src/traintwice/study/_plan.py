@@ -29,19 +29,7 @@ from traintwice.study._store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """One replica to train. Rows that differ only in what is kept at inference share it.
-
-    Attributes:
-        key: digest of what determines the replica.
-        row: the row that needs the replica.
-        replica: its number.
-        recipe: its recipe.
-        requires: earlier models that the replica starts or learns from, as (digest, replica).
-        save_weights: whether another replica or the user needs its weights.
-        execution: how the replica is trained; the tasks of a plan name a chosen engine.
-        at_once: how many replicas the engine trains together.
-        source, seed: of the replica, where they are not those of the experiment.
-    """
+    """One replica to train, under the digest of what determines it. Rows that differ only in what is kept at inference share it."""
 
     key: str
     row: str
@@ -124,11 +112,7 @@ def missing_of(
     mix_code: bool = False,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> tuple[tuple[Task, ...], tuple[Damage, ...]]:
-    """The tasks whose replicas a store lacks, with their engine, and the damaged replicas among them.
-
-    Raises:
-        StoreError: see `plan`.
-    """
+    """The tasks whose replicas a store lacks, with their engine, and the damaged replicas among them."""
     missing: list[Task] = []
     damaged: list[Damage] = []
     finished: dict[str, tuple[Task, dict[int, Record]]] = {}

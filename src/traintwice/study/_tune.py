@@ -279,10 +279,7 @@ def _rounded(values: Mapping[str, float], tuning: Tuning) -> dict[str, float]:
 
 
 def front(tuning: Tuning, trials: list[Trial]) -> list[Trial]:
-    """The trials to report, lowest churn first: allowed, and better than any other in accuracy, churn or calibration.
-
-    Where no trial is allowed, the one of the highest accuracy.
-    """
+    """The trials to report, lowest churn first: allowed, and not dominated; where no trial is allowed, the most accurate one."""
     whole = [t for t in trials if t.change is not None]
     allowed = [t for t in whole if t.allowed(tuning.least)]
     if not allowed:

@@ -162,13 +162,7 @@ def train_into(
     every: Every = EVERY_MINUTE,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> Iterator[Answer]:
-    """Train replicas from their checkpoints and write each to a store, unless another process already did.
-
-    Yields:
-        The answers to the parent, as replicas are finished; ``note`` says why a checkpoint was ignored.
-    Raises:
-        TraintwiceError: a replica cannot be trained or written; the replicas yielded before are in the store.
-    """
+    """Train replicas from their checkpoints and write each to a store, unless another process already did; yields an answer for each."""
     key = key_of(recipe, data.digest, seed)
     with ExitStack() as held:
         mine = []

@@ -45,10 +45,7 @@ class Finished:
 
 
 class Waiting:
-    """Tasks without a worker. A task is ready when the earlier models that it needs are in the store.
-
-    Tasks are given out in groups of one recipe: at most as many as the engine trains at once, the same number of groups to each worker.
-    """
+    """Tasks without a worker, given out in groups of one recipe once the earlier models that they need are in the store."""
 
     def __init__(self, tasks: Iterable[Task], jobs: int) -> None:
         self._tasks = deque(tasks)
