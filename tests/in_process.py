@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from traintwice import _processes as processes
-from traintwice.data import Source
 from traintwice.specs import decode
 from traintwice.study import Every, Store
 from traintwice.study import _worker as worker
@@ -16,9 +15,10 @@ from traintwice.study import _workers as workers
 class InProcess(workers.Worker):
     """Answers each task as a worker process would, before `give` returns."""
 
-    def __init__(self, started, source, seed, store, checkpoint):
+    def __init__(self, started, store, checkpoint):
         self.setup = None
-        super().__init__(started, source, seed, store, checkpoint)
+        worker._loaded.cache_clear()
+        super().__init__(started, store, checkpoint)
 
     def listen(self, answers):
         self.answers = answers
@@ -26,8 +26,7 @@ class InProcess(workers.Worker):
     def _send(self, message):
         message = json.loads(json.dumps(message))
         if self.setup is None:
-            source, every = decode(Source, message["data"], "data"), decode(Every, message["checkpoint"], "checkpoint")
-            self.setup = source, source.load(), Store(message["store"], create=False), message["seed"], every
+            self.setup = Store(message["store"], create=False), decode(Every, message["checkpoint"], "checkpoint")
             return
         for answer in worker._answers(message, *self.setup):
             self.answers.put((self, answer))

@@ -16,8 +16,9 @@ from heavy import heavy
 from traintwice.engine import Execution
 from traintwice.errors import StoreError, TrainingFailed
 from traintwice.specs import encode
-from traintwice.study import Store, prepare, run, train_missing
+from traintwice.study import Store, _worker, prepare, run, train_missing
 from traintwice.study._checkpoint import EVERY_MINUTE
+from traintwice.study._plan import Task
 from traintwice.study._worker import _answers, train_into
 
 ON_A_SMALL_DISK = """
@@ -121,10 +122,10 @@ def test_a_worker_that_is_killed(started, small):
 @pytest.mark.parametrize(
     ("changes", "message"), [(True, "the data differ each time they are read"), (False, "a bug in traintwice")]
 )
-def test_data_that_are_not_those_of_the_parent(small, tmp_path, changes, message):
+def test_data_that_are_not_those_of_the_parent(small, tmp_path, monkeypatch, changes, message):
     source = SimpleNamespace(load=lambda: SimpleNamespace(digest="other" if changes else "here"))
-    recipe = encode(next(iter(small.rows.values())))
-    task = {"key": "there", "recipe": recipe, "replicas": [0], "save_weights": False, "execution": {}}
-    (answer,) = _answers(task, source, SimpleNamespace(digest="here"), Store(tmp_path / "runs"), 0, EVERY_MINUTE)
+    monkeypatch.setattr(_worker, "_loaded", lambda plain: (source, SimpleNamespace(digest="here")))
+    task = Task("there", "baseline", 0, small.rows["baseline"], 0, small.data)
+    (answer,) = _answers({"task": encode(task), "replicas": [0]}, Store(tmp_path / "runs"), EVERY_MINUTE)
     assert answer["outcome"] == "failed"
     assert message in answer["reason"]

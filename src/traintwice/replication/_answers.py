@@ -41,7 +41,7 @@ class KnownRows:
 
 @dataclass(frozen=True)
 class Answers:
-    """Predictions of one replica on one split: probabilities ``N K``, predicted labels ``N`` or numbers ``N``; ids and labels where known."""
+    """Predictions of a replica on a split: probabilities ``N K``, predicted labels ``N`` or numbers ``N``; with ids and labels if known."""
 
     values: np.ndarray
     ids: np.ndarray | None

@@ -165,20 +165,19 @@ def prepare_chain(
     first = key_of(chain.recipe, data[0].digest, chain.seed)
     keys: dict[Way, list[str]] = {way: [first] for way in chain.ways}
     recipes = {first: (chain.recipe, 0)}
-    wanted = [Task(first, "day 0", m, chain.recipe, (), True, source=sources[0], seed=chain.seed) for m in range(chain.replicas)]
+    wanted = [Task(first, "day 0", m, chain.recipe, chain.seed, sources[0], (), True) for m in range(chain.replicas)]
     for day in range(1, chain.days + 1):
         for way, found in keys.items():
             recipe = chain.recipe_of(way, found[-1])
-            key = key_of(recipe, data[day].digest, chain.seed + day)
-            needs = found[-1] if way != "fresh" else None
+            seed, saved = chain.seed + day, way != "fresh" and day < chain.days
+            key = key_of(recipe, data[day].digest, seed)
             for m in range(chain.replicas):
-                requires = () if needs is None else ((needs, m),)
-                task = Task(key, f"{way}, day {day}", m, recipe, requires, way != "fresh" and day < chain.days)
-                wanted.append(replace(task, source=sources[day], seed=chain.seed + day))
+                requires = () if way == "fresh" else ((found[-1], m),)
+                wanted.append(Task(key, f"{way}, day {day}", m, recipe, seed, sources[day], requires, saved))
             recipes[key] = (recipe, day)
             found.append(key)
     missing, damaged = missing_of(
-        wanted, lambda task: data[recipes[task.key][1]], store, chain.data, mix_numerics=mix_numerics, execution=execution
+        wanted, lambda task: data[recipes[task.key][1]], store, mix_numerics=mix_numerics, execution=execution
     )
     plain = {**chain.to_dict(), "keys": {key: f"day {day}" for key, (_, day) in recipes.items()}}
     known = store.note("chains", chain.name)
@@ -205,4 +204,4 @@ def train_chain(
     Raises:
         TrainingFailed: see `traintwice.study.train_missing`.
     """
-    return train_tasks(chain.day(0), chain.seed, store, made.plan, checkpoint, None)
+    return train_tasks(store, made.plan, checkpoint)

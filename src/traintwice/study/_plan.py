@@ -35,12 +35,12 @@ class Task:
     row: str
     replica: int
     recipe: Recipe
+    seed: int
+    source: Source = field(compare=False)
     requires: tuple[tuple[str, int], ...] = ()
     save_weights: bool = False
     execution: Execution = DEFAULT_EXECUTION
     at_once: int = 1
-    source: Source | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def plan(
     wanted: dict[tuple[str, int], Task] = {}
     for replica in range(experiment.replicas):
         for row, recipe in experiment.rows.items():
-            _want(wanted, recipe, row, replica, data.digest, experiment.seed, save_weights)
+            _want(wanted, recipe, row, replica, data, experiment, save_weights)
     engines = {row: choose(recipe, data, execution) for row, recipe in experiment.rows.items()}
     mix = {"mix_numerics": mix_numerics, "mix_code": mix_code}
-    missing, damaged = missing_of(wanted.values(), lambda _: data, store, experiment.data, execution=execution, **mix)
+    missing, damaged = missing_of(wanted.values(), lambda _: data, store, execution=execution, **mix)
     notes = {row: note for row, recipe in experiment.rows.items() if (note := note_on_last_batch(recipe, data)) is not None}
     return Plan(keys, missing, damaged, engines, execution, notes)
 
@@ -106,7 +106,6 @@ def missing_of(
     wanted: Iterable[Task],
     data_of: Callable[[Task], Dataset],
     store: Store,
-    source: Source,
     *,
     mix_numerics: bool = False,
     mix_code: bool = False,
@@ -131,7 +130,7 @@ def missing_of(
         if not mix_numerics and key in by_key:
             _same_numerics(by_key[key], data_of(task), records, store)
         if not mix_code:
-            _same_code(task, code_of(task.source or source, task.recipe), records, store)
+            _same_code(task, code_of(task.source, task.recipe), records, store)
     chosen = (replace(t, execution=by_key[t.key].execution, at_once=by_key[t.key].at_once) for t in missing)
     return tuple(chosen), tuple(damaged)
 
@@ -151,16 +150,22 @@ def _with_engine(task: Task, data: Dataset, execution: Execution) -> Task:
 
 
 def _want(
-    wanted: dict[tuple[str, int], Task], recipe: Recipe, row: str, replica: int, data: str, seed: int, save_weights: bool
+    wanted: dict[tuple[str, int], Task],
+    recipe: Recipe,
+    row: str,
+    replica: int,
+    data: Dataset,
+    experiment: Experiment,
+    save_weights: bool,
 ) -> tuple[str, int]:
     """Add a replica, and before it the earlier models that it needs."""
-    requires = []
-    for earlier in recipe.earlier():
-        requires.append(_want(wanted, earlier.recipe, row, earlier.replica_for(replica), data, seed, True))
-    at = (key_of(recipe, data, seed), replica)
+    requires = tuple(
+        _want(wanted, earlier.recipe, row, earlier.replica_for(replica), data, experiment, True) for earlier in recipe.earlier()
+    )
+    at = (key_of(recipe, data.digest, experiment.seed), replica)
     known = wanted.get(at)
     save = save_weights or (known is not None and known.save_weights)
-    wanted[at] = Task(at[0], known.row if known else row, replica, recipe, tuple(requires), save)
+    wanted[at] = Task(at[0], known.row if known else row, replica, recipe, experiment.seed, experiment.data, requires, save)
     return at
 
 

@@ -132,7 +132,7 @@ def train_missing(
     Raises:
         TrainingFailed: replicas failed (raised after all others were trained), or a worker died (raised at once).
     """
-    with closing(train_tasks(experiment.data, experiment.seed, store, made, checkpoint, started)) as training:
+    with closing(train_tasks(store, made, checkpoint, started)) as training:
         for finished in training:
             if store.study(experiment.name) is None:  # a longer study is written down at its end
                 _write_down(experiment, store)

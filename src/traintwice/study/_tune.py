@@ -230,7 +230,7 @@ def _trained(experiment: Experiment, data: Dataset, store: Store, execution: Exe
     """Results of an experiment that the store does not list as a study."""
     made = plan(experiment, data, store, execution=execution)
     prepare_folders(experiment, data, store, made)
-    for _ in train_tasks(experiment.data, experiment.seed, store, made, EVERY_MINUTE, None):
+    for _ in train_tasks(store, made, EVERY_MINUTE):
         pass
     return gather(experiment, store, data)
 

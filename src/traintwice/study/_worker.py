@@ -12,9 +12,10 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isnan
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -32,7 +33,7 @@ from traintwice.recipes import Earlier, Recipe
 from traintwice.served import Served, Stored
 from traintwice.specs import decode, digest, encode, key_of
 from traintwice.study._checkpoint import EVERY_MINUTE, Checkpoint, Clock, Every
-from traintwice.study._plan import code_of
+from traintwice.study._plan import Task, code_of
 from traintwice.study._replicas import Damage, Record
 from traintwice.study._store import Store
 
@@ -40,32 +41,11 @@ ANSWER = "traintwice: "
 """Prefix of the lines with answers; other lines on the pipe come from print calls in user code."""
 
 
-class Setup(TypedDict):
-    """The first message to a worker, in plain values."""
-
-    data: dict[str, Any]
-    seed: int
-    store: str
-    checkpoint: dict[str, Any]
-
-
-class TaskMessage(TypedDict):
-    """Replicas of one recipe to train, in plain values; without ``data`` and ``seed`` those of the setup hold."""
-
-    key: str
-    recipe: dict[str, Any]
-    replicas: list[int]
-    save_weights: bool
-    execution: dict[str, Any]
-    data: NotRequired[dict[str, Any] | None]
-    seed: NotRequired[int | None]
-
-
 class Answer(TypedDict):
-    """The outcome of one replica; "busy" where another process is training the replica."""
+    """The outcome of one replica; "busy" where another process is training it. "died" is the last answer of a worker that ended."""
 
     replica: int
-    outcome: Literal["done", "diverged", "busy", "failed"]
+    outcome: Literal["done", "diverged", "busy", "failed", "died"]
     seconds: NotRequired[float]
     reason: NotRequired[str]
     traceback: NotRequired[str]
@@ -80,13 +60,10 @@ def main() -> None:
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_until_closed, args=(source_pipe, lines), daemon=True).start()
     importlib.import_module("torch._dynamo")  # the first optimiser imports it; here it is imported while the parent plans
-    setup: Setup = json.loads(lines.get())
-    source = decode(Source, setup["data"], "data")  # type: ignore[type-abstract]
-    data, store = source.load(), Store(setup["store"], create=False)
-    every = decode(Every, setup["checkpoint"], "checkpoint")
+    setup = json.loads(lines.get())
+    store, every = Store(setup["store"], create=False), decode(Every, setup["checkpoint"], "checkpoint")
     while True:
-        task: TaskMessage = json.loads(lines.get())
-        for answer in _answers(task, source, data, store, setup["seed"], every):
+        for answer in _answers(json.loads(lines.get()), store, every):
             answers.write(ANSWER + json.dumps(answer) + "\n")
             answers.flush()
 
@@ -106,17 +83,13 @@ def _read_until_closed(pipe: int, lines: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, seed: int, every: Every) -> Iterator[Answer]:
+def _answers(message: Mapping[str, Any], store: Store, every: Every) -> Iterator[Answer]:
     """An answer for each replica of a task, as replicas are finished."""
-    left = list(task["replicas"])
+    key, left = message["task"]["key"], list(message["replicas"])
     try:
-        if (own := task.get("data")) is not None:
-            source = decode(Source, own, "data")  # type: ignore[type-abstract]
-            data = source.load()
-        of_task = task.get("seed")
-        seed = seed if of_task is None else of_task
-        recipe = decode(Recipe, task["recipe"], "recipe")
-        if key_of(recipe, data.digest, seed) != task["key"]:
+        task = decode(Task, message["task"])
+        source, data = _loaded(json.dumps(message["task"]["source"]))
+        if key_of(task.recipe, data.digest, task.seed) != key:
             if source.load().digest != data.digest:
                 raise TrainingFailed(
                     "the data differ each time they are read, so that replicas would be compared on other rows. Return the validation and "
@@ -125,21 +98,28 @@ def _answers(task: TaskMessage, source: Source, data: Dataset, store: Store, see
             raise TrainingFailed("the worker read another recipe or other data than its parent; this is a bug in traintwice")
         for answer in train_into(
             store,
-            recipe,
+            task.recipe,
             source,
             data,
-            seed=seed,
+            seed=task.seed,
             replicas=tuple(left),
-            save_weights=task["save_weights"],
+            save_weights=task.save_weights,
             every=every,
-            execution=decode(Execution, task["execution"], "execution"),
+            execution=task.execution,
         ):
             left.remove(answer["replica"])
             yield answer
     except TraintwiceError as error:
-        yield from (_failed(store, task["key"], replica, error, "") for replica in left)
+        yield from (_failed(store, key, replica, error, "") for replica in left)
     except (Exception, SystemExit) as error:  # code that the study names, or PyTorch on a setting that no check covers
-        yield from (_failed(store, task["key"], replica, error, traceback_of(error)) for replica in left)
+        yield from (_failed(store, key, replica, error, traceback_of(error)) for replica in left)
+
+
+@lru_cache(maxsize=1)
+def _loaded(plain: str) -> tuple[Source, Dataset]:
+    """The data of the last task: those of the next are mostly the same."""
+    source = decode(Source, json.loads(plain), "data")  # type: ignore[type-abstract]
+    return source, source.load()
 
 
 def _failed(store: Store, key: str, replica: int, error: BaseException, traceback: str) -> Answer:

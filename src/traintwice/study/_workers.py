@@ -9,19 +9,18 @@ import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import IO, Literal, TypeAlias, TypedDict
+from typing import IO, Any, TypeAlias
 
 from traintwice._processes import Started, close_pipes, cores, end, start_worker
 from traintwice._user_code import together
-from traintwice.data import Source
 from traintwice.errors import TrainingFailed
 from traintwice.specs import encode
 from traintwice.study._checkpoint import Every
 from traintwice.study._plan import Plan, Task
 from traintwice.study._store import Store
-from traintwice.study._worker import ANSWER, Answer, Setup, TaskMessage
+from traintwice.study._worker import ANSWER, Answer
 
 WAIT_FOR_OTHERS_SECONDS = 0.5
 ENDS_WITHIN_SECONDS = 5.0
@@ -88,32 +87,18 @@ class Waiting:
         return lost
 
 
-class Death(TypedDict):
-    """The last message of a worker whose output ended."""
-
-    outcome: Literal["died"]
-    reason: str
-
-
-Answers: TypeAlias = "queue.Queue[tuple[Worker, Answer | Death]]"
+Answers: TypeAlias = "queue.Queue[tuple[Worker, Answer]]"
 
 
 class Worker:
     """A process of `traintwice.study._worker`; messages are JSON lines."""
 
-    def __init__(self, started: Started, source: Source, seed: int, store: Store, checkpoint: Every) -> None:
+    def __init__(self, started: Started, store: Store, checkpoint: Every) -> None:
         self.tasks: dict[int, Task] = {}
         self._process, self._errors = started.process, started.errors
         self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
         self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
-        self._send(
-            Setup(
-                data=encode(source),
-                seed=seed,
-                store=str(store.path.resolve()),
-                checkpoint=encode(checkpoint),
-            )
-        )
+        self._send({"store": str(store.path.resolve()), "checkpoint": encode(checkpoint)})
 
     def listen(self, answers: Answers) -> None:
         """Pass on the worker's answers in a thread of their own."""
@@ -122,27 +107,17 @@ class Worker:
             for line in self._output:
                 if line.startswith(ANSWER):
                     answers.put((self, json.loads(line.removeprefix(ANSWER))))
-            answers.put((self, {"outcome": "died", "reason": self._last_words()}))
+            answers.put((self, Answer(replica=-1, outcome="died", reason=self._last_words())))
 
         self._listener = threading.Thread(target=pass_on, daemon=True)
         self._listener.start()
 
     def give(self, tasks: list[Task]) -> None:
-        """Send tasks of one recipe."""
-        self.tasks, first = {task.replica: task for task in tasks}, tasks[0]
-        self._send(
-            TaskMessage(
-                key=first.key,
-                recipe=encode(first.recipe),
-                replicas=list(self.tasks),
-                save_weights=first.save_weights,
-                execution=encode(first.execution),
-                data=encode(first.source),
-                seed=first.seed,
-            )
-        )
+        """Send tasks that differ only in their replicas."""
+        self.tasks = {task.replica: task for task in tasks}
+        self._send({"task": encode(replace(tasks[0], requires=())), "replicas": list(self.tasks)})
 
-    def _send(self, message: Setup | TaskMessage) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         with suppress(BrokenPipeError):  # the listening thread reports the death of a worker
             self._input.write(json.dumps(message) + "\n")
             self._input.flush()
@@ -170,9 +145,9 @@ class Worker:
 
 
 def train_tasks(
-    source: Source, seed: int, store: Store, made: Plan, checkpoint: Every, started: list[Started] | None
+    store: Store, made: Plan, checkpoint: Every, started: list[Started] | None = None
 ) -> Generator[Finished, None, None]:
-    """Train the missing replicas of a plan, see `train_missing`; source and seed are those of tasks without their own."""
+    """Train the missing replicas of a plan, see `train_missing`."""
     if not made.missing:
         return
     jobs, started = made.execution.jobs or (1 if made.execution.on_gpu else cores()), [] if started is None else started
@@ -180,7 +155,7 @@ def train_tasks(
     failed: dict[Task, str] = {}
     tracebacks: dict[str, str] = {}
     wanted = range(min(jobs, len(made.missing)))
-    workers = [Worker(started.pop() if started else start_worker(), source, seed, store, checkpoint) for _ in wanted]
+    workers = [Worker(started.pop() if started else start_worker(), store, checkpoint) for _ in wanted]
     answers: Answers = queue.Queue()
     try:
         for worker in workers:
