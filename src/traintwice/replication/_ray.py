@@ -13,10 +13,9 @@ from typing import Any
 
 from traintwice._files import write_whole
 from traintwice.errors import BadSpec, require
-from traintwice.replication._commands import CommandTrainer
 from traintwice.replication._executors import Processes
 from traintwice.replication._tasks import Outcome, Task, perform
-from traintwice.replication._trainers import Reference
+from traintwice.replication._trainers import CommandTrainer, Reference
 from traintwice.replication._worker import Surroundings, surroundings
 
 __all__ = ["Ray"]
