@@ -21,8 +21,7 @@ from traintwice.optimizers import SGD
 from traintwice.presets import PRESETS
 from traintwice.recipes import Earlier, Recipe
 from traintwice.study import Audit, audit
-from traintwice.study._determinism import Compared, Divergence
-from traintwice.study._remote_run import Followed, RemoteRun, here
+from traintwice.study._determinism import Compared, Divergence, Followed, Here, RemoteRun
 
 SOURCE = Digits(train=64, validation=20, test=40)
 SMALL = Recipe(network=MLP((8,), batch_norm=True, dropout=0.1), epochs=2, batch_size=32)
@@ -162,18 +161,12 @@ class Noisy:
         return optimizer
 
 
-class InThisProcess(RemoteRun):
+class InThisProcess(Here):
     """Another process, of which only the name is of interest here."""
 
     def __init__(self, followed, source, *, threads=1):
-        self.followed, self.threads = followed, threads
-        self.inner = here(followed, source.load())
-
-    def steps(self):
-        return self.inner
-
-    def begin(self):
-        pass
+        super().__init__(followed, source.load())
+        self.threads = threads
 
     def close(self):
         pass
@@ -222,15 +215,17 @@ def test_a_training_that_is_not_deterministic_is_seen(monkeypatch):
 def test_values_come_from_the_other_process():
     process = RemoteRun(Followed(SMALL, seed=0, replica=0, steps=2), SOURCE)
     try:
-        steps = process.steps()
-        next(steps)
-        _, weights = next(steps)
+        for _ in range(2):
+            process.begin()
+            process.step()
         walked = iterate_weights(SMALL, SOURCE.load(), seed=0, replica=0, steps=2)
         next(walked)
-        assert torch.equal(weights["0.0.weight"].float(), next(walked)["0.0.weight"])
-        next(steps)
+        assert torch.equal(process.values("0.0.weight").float(), next(walked)["0.0.weight"])
+        process.begin()
+        process.step()
+        process.begin()
         with pytest.raises(TrainingFailed, match="ended before its time"):
-            next(steps)
+            process.step()
     finally:
         process.close()
 

@@ -1,23 +1,28 @@
-"""The determinism audit: the same training twice, compared by the bits of its weights after every step."""
+"""The determinism audit: the same training twice, in this process and in others, compared by the bits of its weights after every step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import IO, Any
 
 import torch
+from torch import Tensor
 
+from traintwice._processes import close_pipes, end, start
 from traintwice._typed import typed
-from traintwice.data import Source
+from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Choice, Execution, Numerics, Precision, choose, numerics_of
 from traintwice.engine._execution import available_devices
-from traintwice.engine._iterate_weights import steps_of
-from traintwice.errors import BadSpec
+from traintwice.engine._iterate_weights import iterate_weights, steps_of
+from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.recipes import Recipe
-from traintwice.specs import encode
-from traintwice.study._remote_run import Followed, RemoteRun, Step, here
+from traintwice.specs import decode, encode
 
 
 @dataclass(frozen=True)
@@ -219,57 +224,120 @@ def audit(
             precision: Precision = "float32" if execution.precision == "tf32" else execution.precision
             there = replace(chosen, device=other, precision=precision, graphs=False)
             others[f"on {other}"] = RemoteRun(replace(followed, execution=there), source)
+    divergences: dict[str, Divergence] = {}
     try:
         with _threads(1):
-            first, second = here(followed, data), here(followed, data)
-            same = _Side("the same process", second, followed)
-            sides = [same, *(_Side(name, p.steps(), p.followed, p) for name, p in others.items())]
+            first = Here(followed, data)
+            sides: dict[str, Here | RemoteRun] = {"the same process": Here(followed, data), **others}
             for step in range(steps + 1):
-                for side in sides:
+                together = {name: side for name, side in sides.items() if name not in divergences}
+                for side in together.values():
                     side.begin()
-                mine = next(first)
-                for side in sides:
-                    side.compare(step, mine)
+                digests = first.step()
+                for name, side in together.items():
+                    theirs = side.step()
+                    if parameter := next((p for p, digest in digests.items() if theirs[p] != digest), None):
+                        apart = (side.values(parameter) - first.values(parameter)).abs().max()
+                        divergences[name] = Divergence(step, parameter, float(apart))
     finally:
         for process in others.values():
             process.close()
-    compared = tuple(side.compared() for side in sides)
-    numerics = numerics_of(recipe, data, chosen)
-    return Audit(recipe, steps, asked, choice, numerics, compared, _other_devices())
+    compared = tuple(
+        Compared(name, side.threads, divergences.get(name), side.followed.others, side.followed.execution.device)
+        for name, side in sides.items()
+    )
+    without_training = ("mps",) if torch.backends.mps.is_available() else ()
+    return Audit(recipe, steps, asked, choice, numerics_of(recipe, data, chosen), compared, without_training)
 
 
-class _Side:
-    """A second training, in this process or another, followed until it parts from the first."""
+@dataclass(frozen=True)
+class Followed:
+    """A training that is followed; see `traintwice.engine._iterate_weights.iterate_weights` for what each setting is."""
 
-    def __init__(self, name: str, steps: Iterator[Step], followed: Followed, process: RemoteRun | None = None) -> None:
-        self.name, self.steps, self.followed, self.process = name, steps, followed, process
-        self.divergence: Divergence | None = None
+    recipe: Recipe
+    seed: int
+    replica: int
+    steps: int
+    execution: Execution = DEFAULT_EXECUTION
+    others: tuple[int, ...] = ()
+
+
+class Here:
+    """A training in this process, one step at a time."""
+
+    def __init__(self, followed: Followed, data: Dataset) -> None:
+        self.followed, self.threads = followed, 1
+        self._steps = iterate_weights(data=data, **vars(followed))
+        self._weights: dict[str, Tensor] = {}
 
     def begin(self) -> None:
-        """Let another process take its next step while this one takes its own."""
-        if self.process is not None and self.divergence is None:
-            self.process.begin()
+        """Let a training in another process take its next step while others take theirs."""
 
-    def compared(self) -> Compared:
-        """What was found."""
-        threads = 1 if self.process is None else self.process.threads
-        return Compared(self.name, threads, self.divergence, self.followed.others, self.followed.execution.device)
+    def step(self) -> Mapping[str, str]:
+        """BLAKE2b of each parameter after the next step; the first is that of the initial weights."""
+        self._weights = next(self._steps)
+        plain = {name: value.cpu().numpy().tobytes() for name, value in self._weights.items()}
+        return {name: hashlib.blake2b(content, digest_size=8).hexdigest() for name, content in plain.items()}
 
-    def compare(self, step: int, mine: Step) -> None:
-        if self.divergence is not None:
-            return
-        digests, weights = next(self.steps)
-        for name, digest in mine[0].items():
-            if digests[name] != digest:
-                self.divergence = Divergence(
-                    step, name, float((weights[name].cpu().double() - mine[1][name].cpu().double()).abs().max())
-                )
-                return
+    def values(self, parameter: str) -> Tensor:
+        """A parameter as it is now."""
+        return self._weights[parameter].cpu().double()
 
 
-def _other_devices() -> tuple[str, ...]:
-    """Devices of this machine on which no training runs."""
-    return ("mps",) if torch.backends.mps.is_available() else ()
+class RemoteRun:
+    """The same in another process, by JSON lines: it waits after each step, so that its weights can be looked at."""
+
+    def __init__(self, followed: Followed, source: Source, *, threads: int = 1) -> None:
+        self.followed, self.threads = followed, threads
+        waits = {"OMP_WAIT_POLICY": "PASSIVE"}  # it waits more than it works
+        self._process = start(
+            "traintwice.study._determinism", threads=threads, environment=waits, stderr=subprocess.DEVNULL, text=True
+        )
+        self._input: IO[str] = self._process.stdin  # type: ignore[assignment]  # pipes
+        self._output: IO[str] = self._process.stdout  # type: ignore[assignment]
+        self._say({"followed": encode(followed), "data": encode(source), "threads": threads})
+
+    def begin(self) -> None:
+        """Let it take its next step while others take theirs."""
+        self._say({"parameter": None})
+
+    def step(self) -> Mapping[str, str]:
+        """See `Here`; after `begin`."""
+        found: dict[str, str] = self._answer()
+        return found
+
+    def values(self, parameter: str) -> Tensor:
+        """See `Here`."""
+        self._say({"parameter": parameter})
+        return torch.tensor(self._answer(), dtype=torch.float64)
+
+    def close(self) -> None:
+        """End it."""
+        end(self._process)
+        close_pipes(self._process)
+
+    def _answer(self) -> Any:
+        line = self._output.readline()
+        if not line:
+            raise TrainingFailed(f"the training with {self.threads} threads in another process ended before its time")
+        return json.loads(line)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError):  # the next answer reports the end of the process
+            print(json.dumps(message), file=self._input, flush=True)
+
+
+def main() -> None:
+    """The other process: read what to train, then answer one question a line until the input ends."""
+    setup = json.loads(sys.stdin.readline())
+    torch.set_num_threads(setup["threads"])
+    data = decode(Source, setup["data"], "data").load()  # type: ignore[type-abstract]
+    training = Here(decode(Followed, setup["followed"], "followed"), data)
+    for line in sys.stdin:
+        parameter = json.loads(line)["parameter"]
+        answer = training.step() if parameter is None else training.values(parameter).tolist()
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 @contextmanager
