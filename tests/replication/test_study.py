@@ -88,7 +88,7 @@ def test_failed_replicas_keep_their_traceback_and_the_others_go_on(store):
     (failure,) = study.failures
     assert (failure.recipe, failure.replica, failure.reason) == ("base", 1, "KeyError: 'no such column'")
     assert "test_study.py" in failure.log.read_text()
-    assert "replication/tasks.py" not in failure.traceback
+    assert "replication/_executors.py" not in failure.traceback
     assert "base, replica 1" in str(study)
     assert len(study.paths["base"]) == 2
     assert study.measure()["churn"].replicas == 2

@@ -17,10 +17,9 @@ from traintwice.compare._shown import Shown
 from traintwice.errors import TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.replication._answers import Answers
-from traintwice.replication._executors import Processes
+from traintwice.replication._executors import Outcome, Processes, Task, perform
 from traintwice.replication._store import ReplicaStore
 from traintwice.replication._study import replicas_of_study
-from traintwice.replication._tasks import Outcome, Task, perform
 from traintwice.replication._trainers import stop_if_loading
 from traintwice.tables import Line, Sheet
 

@@ -1,4 +1,4 @@
-"""Executors: a fresh process for each replica, this process, or any object with ``submit(function, *arguments) -> future``."""
+"""One replica to train, what comes of it, and where it is trained: in a fresh process, this process, or by any object with ``submit``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import pickle
 import subprocess
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from traintwice._processes import close_pipes, cores, end, kill, start
 from traintwice._typed import check_arguments
+from traintwice._user_code import reason_of, traceback_of
 from traintwice.errors import BadSpec, UnknownName, unknown
-from traintwice.replication._tasks import Outcome, Task, perform
+from traintwice.replication._answers import Answers, KnownRows, answers_of
+from traintwice.replication._generators import drawn_generators
+from traintwice.replication._replica_run import Run
+from traintwice.replication._trainers import Reference, Trainer
 from traintwice.replication._worker import Surroundings, message_of
 
 __all__ = ["Executor", "Processes"]
@@ -30,6 +34,52 @@ WORKER = "traintwice.replication._worker"
 
 PROCESSES, IN_PROCESS = "processes", "in-process"
 EXECUTORS = (PROCESSES, IN_PROCESS, "ray")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A replica to train. ``watch`` reports which global generators the training draws from."""
+
+    trainer: Trainer | Reference
+    run: Run
+    test: KnownRows
+    log: Path | None = None
+    watch: bool = False
+
+    @property
+    def name(self) -> str:
+        """The replica, for messages."""
+        return f"{self.run.recipe}, replica {self.run.replica}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training: answers by split, or the reason of its failure; what `Run.log` and `Run.cost` recorded."""
+
+    answers: Mapping[str, Answers]
+    seconds: float
+    reason: str | None = None
+    traceback: str = ""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    generators: Mapping[str, str] = field(default_factory=dict)
+
+
+def perform(task: Task) -> Outcome:
+    """Train one replica and check its predictions; an error of the user's code becomes a failed outcome."""
+    started = time.perf_counter()
+    run = task.run
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        trainer = task.trainer.loaded()
+        watched: AbstractContextManager[dict[str, str]] = drawn_generators() if task.watch else nullcontext({})
+        with watched as drawn:
+            returned = trainer.train(run)
+        seconds = time.perf_counter() - started
+        answers = answers_of(returned, task.test)
+    except (Exception, SystemExit) as error:
+        return Outcome({}, time.perf_counter() - started, reason_of(error), traceback_of(error), run.history)
+    return Outcome(answers, seconds, history=run.history, costs=run.costs, generators=drawn)
 
 
 class Executor(Protocol):

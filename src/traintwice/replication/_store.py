@@ -29,7 +29,7 @@ from traintwice._typed import check_arguments
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
 from traintwice.replication._answers import ONE_SPLIT, Answers
-from traintwice.replication._tasks import Outcome
+from traintwice.replication._executors import Outcome
 from traintwice.served import ServedFile
 
 __all__ = ["ReplicaStore"]

@@ -16,10 +16,9 @@ from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.predictions import Reading
 from traintwice.predictions._reading import reading_of
 from traintwice.replication._answers import KnownRows, known_rows
-from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, train_all
+from traintwice.replication._executors import IN_PROCESS, PROCESSES, Executor, Task, train_all
 from traintwice.replication._replica_run import SEED, Run, check_sources
 from traintwice.replication._store import ReplicaStore, check_names, origin_of
-from traintwice.replication._tasks import Task
 from traintwice.replication._trainers import CommandTrainer, Trainer, settings_of, stop_if_loading, trainer_of
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def main() -> None:
     found, task = pickle.load(os.fdopen(source, "rb", closefd=False))  # noqa: S301  (from the parent process)
     sys.path[:], sys.argv[:] = found["path"], found["arguments"]
     threading.Thread(target=_end_with_parent, args=(source,), daemon=True).start()
-    from traintwice.replication._tasks import perform
+    from traintwice.replication._executors import perform
 
     outcome = perform(pickle.loads(task))  # noqa: S301
     sys.stdout.flush()

@@ -143,8 +143,8 @@ class Results:
 
         Returns:
             For each row, ``epochs``: passes over the data at the end of each point; ``loss``: replica to its points. A point is the mean
-            loss of an epoch, or of part of one where there are fewer than 20 epochs; None where no step had examples to train on. The loss
-            is the weighted sum of all terms of the method. Rows whose replicas were trained by an earlier version are left out.
+            over an epoch, or part of one, of the weighted sum of the method's terms; None where no step had examples to train on. Rows
+            whose replicas were trained by an earlier version are left out.
         Source:
             Ours.
         """
