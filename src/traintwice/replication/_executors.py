@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from traintwice.errors import BadSpec, UnknownName, unknown
 from traintwice.replication._answers import Answers, KnownRows, answers_of
 from traintwice.replication._generators import drawn_generators
 from traintwice.replication._replica_run import Run
-from traintwice.replication._trainers import Reference, Trainer
+from traintwice.replication._trainers import LAST_LINES, Reference, Trainer
 from traintwice.replication._worker import Surroundings, message_of
 
 __all__ = ["Executor", "Processes"]
@@ -108,7 +108,7 @@ class Processes:
         surroundings: Surroundings | None = None,
     ) -> None:
         check_arguments(Processes.__init__, {"jobs": jobs, "threads": threads, "timeout": timeout})
-        if (jobs is not None and jobs < 1) or (threads is not None and threads < 1) or (timeout is not None and timeout <= 0):
+        if any(value is not None and value <= 0 for value in (jobs, threads, timeout)):
             raise BadSpec(f"got jobs {jobs}, threads {threads}, timeout {timeout}; expected numbers above 0")
         self.jobs = jobs or cores()
         self._threads, self._timeout, self._surroundings = threads, timeout, surroundings
@@ -148,7 +148,8 @@ class Processes:
             if outcome is not None:
                 return outcome
             seconds = time.perf_counter() - started
-            return Outcome({}, seconds, self._last_words(process, seconds), _tail(task))
+            printed = [] if task.log is None else task.log.read_text(errors="replace").splitlines()
+            return Outcome({}, seconds, self._last_words(process, seconds), "\n".join(printed[-LAST_LINES:]))
         finally:
             timer.cancel()
             end(process, within=ENDS_WITHIN_SECONDS)
@@ -174,12 +175,6 @@ def _exchange(process: subprocess.Popen[bytes], message: bytes) -> Outcome | Non
         return cast(Outcome, pickle.load(answers))  # noqa: S301  (from the worker)
     except (BrokenPipeError, EOFError, pickle.UnpicklingError):
         return None
-
-
-def _tail(task: Task, lines: int = 30) -> str:
-    if task.log is None:
-        return ""
-    return "\n".join(task.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:
@@ -233,11 +228,7 @@ def _finished(tasks: Sequence[Task], futures: Sequence[Any]) -> Generator[tuple[
     """Tasks and outcomes in the order in which they finish, for any kind of future."""
     waiting = dict(enumerate(futures))
     while waiting:
-        if all(isinstance(future, Future) for future in waiting.values()):
-            done, _ = wait(waiting.values(), return_when=FIRST_COMPLETED)
-            ready = [at for at, future in waiting.items() if future in done]
-        else:
-            ready = [at for at, future in waiting.items() if not hasattr(future, "done") or future.done()]
+        ready = [at for at, future in waiting.items() if not hasattr(future, "done") or future.done()]
         for at in ready:
             yield tasks[at], _outcome(waiting.pop(at))
         if not ready:
