@@ -173,7 +173,7 @@ def train_and_show(
     except KeyboardInterrupt:
         typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
         raise typer.Exit(130) from None
-    found = gather(wanted, store)
+    found = gather(store, **wanted.described())
     if options.get("index") is None:
         served = None if against is None else found.against(str(against), id=against_id)
         _show(found, report, json=json, served=served)

@@ -58,12 +58,12 @@ class ReplicaStore:
         open_store(Path(path), MARKER, {"format": FORMAT}, FOLDERS)
         self.path = Path(path).resolve()
 
-    def remember(self, recipes: Sequence[str], replicas: int, reading: Mapping[str, Any]) -> None:
+    def remember(self, study: Mapping[str, Any]) -> None:
         """Write down what a study wants, for a report without its function."""
-        content = json_bytes({"recipes": list(recipes), "replicas": replicas, "reading": dict(reading)})
+        path, content = self.path / STUDY, json_bytes(study)
         try:
-            if not (self.path / STUDY).exists() or (self.path / STUDY).read_bytes() != content:
-                write_whole(self.path / STUDY, content)
+            if not path.exists() or path.read_bytes() != content:
+                write_whole(path, content)
         except OSError as error:
             raise unwritable(self.path, error) from None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 from traintwice._study_files import MOST_REPLICAS
 from traintwice._typed import shown, typed
@@ -66,6 +66,11 @@ class Replicas:
     def all(self) -> list[tuple[str, int]]:
         """Recipe and number of every replica, in the order of the indices of an array job."""
         return [(recipe, replica) for recipe in self.recipes for replica in range(self.replicas)]
+
+    def described(self) -> dict[str, Any]:
+        """What `gather` needs: names of the recipes, M, and how the files are read again."""
+        regression: Reading = {"regression": True} if self.test.reading.get("regression") else {}
+        return {"recipes": list(self.recipes), "replicas": self.replicas, "reading": regression}
 
     def missing(self, store: ReplicaStore) -> list[Task]:
         """The replicas that a store lacks, the same number of all recipes together."""
@@ -180,7 +185,7 @@ def replicate(
     options = {"jobs": jobs, "threads": threads, "timeout": timeout, "address": address, "gpus": gpus}
     for _ in train_missing(wanted, opened, executor=executor, index=index, mix_code=mix_code, **options):
         pass
-    found = gather(wanted, opened)
+    found = gather(opened, **wanted.described())
     if found.failures and (index is not None or not any(found.paths.values())):
         raise TrainingFailed(found.failures_in_words())
     if found.failures:
@@ -201,7 +206,7 @@ def train_missing(
 ) -> Generator[tuple[Task, str | None], None, None]:
     """Train the missing replicas; yields each with the reason of its failure, or None once it is in the store."""
     origins = wanted.origins()
-    store.remember(list(wanted.recipes), wanted.replicas, _options(wanted))
+    store.remember(wanted.described())
     for recipe, origin in origins.items():
         store.check_origin(recipe, origin, mix_code=mix_code)
     if index is None:
@@ -220,35 +225,26 @@ def train_missing(
             yield task, store.save(task.run.recipe, task.run.replica, outcome, origins[task.run.recipe])
 
 
-def gather(wanted: Replicas, store: ReplicaStore) -> Replication:
-    """The replicas that the store has of those wanted, and the failures of the others."""
-    return _gathered(store, list(wanted.recipes), wanted.replicas, _options(wanted))
-
-
 def stored(path: str | os.PathLike[str]) -> Replication:
     """The replicas of the last study in a directory. Nothing is trained or imported."""
     store = ReplicaStore(path)
-    last = store.remembered()
-    return _gathered(store, last["recipes"], last["replicas"], cast(Reading, last["reading"]))
+    return gather(store, **store.remembered())
 
 
-def _gathered(store: ReplicaStore, recipes: Sequence[str], replicas: int, reading: Reading) -> Replication:
+def gather(store: ReplicaStore, *, recipes: Sequence[str], replicas: int, reading: Reading) -> Replication:
+    """The replicas that the store has of those wanted, and the failures of the others."""
     from traintwice.replication._results import Failure, Replication  # loads the measures, which a worker process does not need
 
     records = {recipe: {m: r for m in range(replicas) if (r := store.record(recipe, m))} for recipe in recipes}
-    failures = []
-    for recipe in recipes:
-        for replica in range(replicas):
-            if replica not in records[recipe] and (note := store.failure(recipe, replica)) is not None:
-                failures.append(Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica)))
+    failures = [
+        Failure(recipe, replica, note["reason"], note["traceback"], store.log(recipe, replica))
+        for recipe, found in records.items()
+        for replica in range(replicas)
+        if replica not in found and (note := store.failure(recipe, replica)) is not None
+    ]
     splits: list[str] = list(next((r["splits"] for of_recipe in records.values() for r in of_recipe.values()), ()))
     paths: dict[str, dict[str, dict[int, Path]]] = {
         split: {recipe: {m: store.predictions(recipe, m, split) for m in found} for recipe, found in records.items()}
         for split in splits
     }
     return Replication(store.path, replicas, tuple(recipes), paths, records, tuple(failures), reading)
-
-
-def _options(wanted: Replicas) -> Reading:
-    """How the files of a study are read again."""
-    return {"regression": True} if wanted.test.reading.get("regression") else {}
