@@ -29,6 +29,7 @@ PYTHON, NUMPY, TORCH = "Python's random", "NumPy's global generator", "PyTorch's
 def drawn_generators() -> Iterator[dict[str, str]]:
     """A dict that has, after the block, the digest of each global generator that was drawn from within it."""
     found: dict[str, str] = {}
+    importlib.import_module("numpy.random")  # NumPy loads it when it is first used; its state before is to be known
     if "torch" in sys.modules:
         sys.modules["torch"].seed()  # the others start from a seed of the system, PyTorch's from a constant
     before = _digests(_states())
