@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -12,9 +14,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, TypedDict, cast
 
-from traintwice._processes import close_pipes, cores, end, kill, start
+from traintwice._processes import claim_pipes, close_pipes, cores, end, kill, start
 from traintwice._typed import check_arguments
 from traintwice._user_code import reason_of, traceback_of
 from traintwice.errors import BadSpec, UnknownName, unknown
@@ -22,7 +24,6 @@ from traintwice.replication._answers import Answers, KnownRows, answers_of
 from traintwice.replication._generators import drawn_generators
 from traintwice.replication._replica_run import Run
 from traintwice.replication._trainers import LAST_LINES, Reference, Trainer
-from traintwice.replication._worker import Surroundings, message_of
 
 __all__ = ["Executor", "Processes"]
 
@@ -30,7 +31,7 @@ POLL_SECONDS = 0.05
 ENDS_WITHIN_SECONDS = 10.0
 """Time for a worker to end after its outcome was read; then it is killed, with its child processes."""
 
-WORKER = "traintwice.replication._worker"
+WORKER = "traintwice.replication._executors"
 
 PROCESSES, IN_PROCESS = "processes", "in-process"
 EXECUTORS = (PROCESSES, IN_PROCESS, "ray")
@@ -87,6 +88,23 @@ class Executor(Protocol):
 
     def submit(self, fn: Any, /, *args: Any) -> Any:
         """A future of ``fn(*args)``, with ``result()``."""
+
+
+class Surroundings(TypedDict):
+    """What the user's code finds in its process."""
+
+    path: list[str]
+    arguments: list[str]
+
+
+def surroundings() -> Surroundings:
+    """The surroundings of the user's code in this process."""
+    return Surroundings(path=[entry or str(Path.cwd()) for entry in sys.path], arguments=sys.argv)
+
+
+def message_of(task: Any, found: Surroundings | None = None) -> bytes:
+    """What a worker reads: surroundings, by default those of this process, and the task, packed by itself: it is unpacked in them."""
+    return pickle.dumps((found or surroundings(), pickle.dumps(task)))
 
 
 class Processes:
@@ -175,6 +193,27 @@ def _exchange(process: subprocess.Popen[bytes], message: bytes) -> Outcome | Non
         return cast(Outcome, pickle.load(answers))  # noqa: S301  (from the worker)
     except (BrokenPipeError, EOFError, pickle.UnpicklingError):
         return None
+
+
+def main() -> None:
+    """The process of one replica: read its surroundings and its task, train, answer."""
+    source, answers = claim_pipes()
+    found, task = pickle.load(os.fdopen(source, "rb", closefd=False))  # noqa: S301  (from the parent process)
+    sys.path[:], sys.argv[:] = found["path"], found["arguments"]
+    threading.Thread(target=_end_with_parent, args=(source,), daemon=True).start()
+    outcome = perform(pickle.loads(task))  # noqa: S301
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with os.fdopen(answers, "wb") as pipe:
+        pickle.dump(outcome, pipe)
+
+
+def _end_with_parent(source: int) -> None:
+    """End this process and its children when the parent does. A plain system call: no lock is held while the user's code forks."""
+    if not os.read(source, 1):
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
 
 def train_all(tasks: Sequence[Task], executor: str | Executor, **options: Any) -> Generator[tuple[Task, Outcome], None, None]:

@@ -13,9 +13,8 @@ from typing import Any
 
 from traintwice._files import write_whole
 from traintwice.errors import BadSpec, require
-from traintwice.replication._executors import Outcome, Processes, Task, perform
+from traintwice.replication._executors import Outcome, Processes, Surroundings, Task, perform, surroundings
 from traintwice.replication._trainers import CommandTrainer, Reference
-from traintwice.replication._worker import Surroundings, surroundings
 
 __all__ = ["Ray"]
 
