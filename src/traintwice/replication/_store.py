@@ -120,10 +120,6 @@ class ReplicaStore:
     def check_origin(self, recipe: str, here: Mapping[str, Any], *, mix_code: bool) -> None:
         """Refuse to mix replicas of other settings or other code with those of a recipe.
 
-        Args:
-            recipe: its name.
-            here: see `origin_of`.
-            mix_code: allow other code.
         Raises:
             StoreError: with the names of what changed.
         """

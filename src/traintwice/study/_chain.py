@@ -179,18 +179,16 @@ def prepare_chain(
     missing, damaged = missing_of(
         wanted, lambda task: data[recipes[task.key][1]], store, mix_numerics=mix_numerics, execution=execution
     )
-    plain = {**chain.to_dict(), "keys": {key: f"day {day}" for key, (_, day) in recipes.items()}}
-    known = store.note("chains", chain.name)
-    there = (
-        None if known is None else Chain.from_dict({key: value for key, value in known.items() if key not in ("keys", "schema")})
-    )
-    if there is not None and replace(there, replicas=chain.replicas) != chain:
-        raise StoreError(
-            f"{store.path}: has a chain named {chain.name!r} with other settings; use another name or another --store"
-        )
+    if (known := store.note("chains", chain.name)) is not None:
+        there = Chain.from_dict({key: value for key, value in known.items() if key not in ("keys", "schema")})
+        if replace(there, replicas=chain.replicas) != chain:
+            raise StoreError(
+                f"{store.path}: has a chain named {chain.name!r} with other settings; use another name or another --store"
+            )
     for key, (recipe, day) in recipes.items():
         store.prepare(key, identity(recipe, data[day].digest, chain.seed + day))
-    store.save_note("chains", chain.name, plain)
+    days = {key: f"day {day}" for key, (_, day) in recipes.items()}
+    store.save_note("chains", chain.name, {**chain.to_dict(), "keys": days})
     rows = {task.row: task.key for task in wanted}
     return ChainPlan(data, {way: tuple(found) for way, found in keys.items()}, Plan(rows, missing, damaged, {}, execution))
 
