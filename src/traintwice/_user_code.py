@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,30 @@ def imported(maker: str, where: str) -> Callable[..., Any]:
             f"{where}: {maker!r} cannot be imported ({error}); install its package, or put its folder on PYTHONPATH"
         ) from None
     return found  # type: ignore[no-any-return]
+
+
+class UserFunction:
+    """Base of frozen dataclasses that name a function of the user, ``maker``, with its ``settings``; they take its hash too."""
+
+    maker: str
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if not names_a_function(self.maker) or self.maker.startswith("__main__:"):
+            raise BadSpec(
+                f'{name}.maker: got {self.maker!r}, expected "package.module:function" that other processes can import; they cannot '
+                "import from __main__"
+            )
+        object.__setattr__(self, "settings", as_from_a_file(self.settings, f"{name}.settings"))
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.maker, json.dumps(self.settings, sort_keys=True)))
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function, which gets a copy of the settings."""
+        return partial(imported(self.maker, f"{type(self).__name__}.maker"), **copy.deepcopy(dict(self.settings)))
 
 
 def as_from_a_file(settings: Mapping[str, Any], where: str) -> dict[str, Any]:

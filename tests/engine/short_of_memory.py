@@ -17,7 +17,7 @@ from traintwice.data import Digits
 from traintwice.engine import Execution, train_group
 from traintwice.engine._execution import out_of_memory
 from traintwice.engine._reading import TrainingSet
-from traintwice.engine._stacked.group import StackedGroup
+from traintwice.engine._stacked import StackedGroup
 from traintwice.engine._training import TrainingSpec
 from traintwice.nets import MLP
 from traintwice.optimizers import SGD

@@ -10,8 +10,8 @@ import torch
 
 from traintwice.data import Digits
 from traintwice.engine import Engine, Execution, Numerics, choose, numerics_of, train_group, with_chosen_engine
+from traintwice.engine._choosing import processor_name
 from traintwice.engine._execution import available_devices, gpu_kernels
-from traintwice.engine._numerics import processor_name
 from traintwice.engine._reading import TrainingSet
 from traintwice.errors import BadSpec, StoreError
 from traintwice.methods import anti_distillation, co_distillation, ensemble
@@ -124,9 +124,9 @@ def test_a_study_in_double_precision(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"engine": "fast"}, "engine: got 'fast', expected 'auto', 'loop', 'stacked' or 'vectorised'"),
-        ({"device": "tpu"}, "device: got 'tpu', expected 'cpu' or 'cuda'"),
-        ({"precision": "half"}, "precision: got 'half', expected 'float32', 'float64', 'tf32' or 'bf16'"),
+        ({"engine": "fast"}, "Execution.engine: got 'fast', expected one of 'auto', 'loop', 'stacked', 'vectorised'"),
+        ({"device": "tpu"}, "Execution.device: got 'tpu', expected one of 'cpu', 'cuda'"),
+        ({"precision": "half"}, "Execution.precision: got 'half', expected one of 'float32', 'float64', 'tf32', 'bf16'"),
         ({"precision": "tf32"}, "precision: got 'tf32', which is a mode of GPUs; take 'float32' on the CPU"),
         ({"graphs": True}, "graphs: kernels are recorded on a GPU only; leave it out on the CPU"),
         ({"jobs": 0}, "jobs: got 0, expected at least 1"),

@@ -10,8 +10,7 @@ from traintwice.averaging import StartInterpolation
 from traintwice.components import Sample
 from traintwice.data import Digits
 from traintwice.engine import Execution, train, train_group, training_rows
-from traintwice.engine._loss_inputs import Teacher
-from traintwice.engine._neighbours import neighbour_shares
+from traintwice.engine._loss_inputs import Teacher, neighbour_shares
 from traintwice.engine._training import TrainingSpec
 from traintwice.errors import BadSpec
 from traintwice.losses import LoggedDistillation, NeighbourSmoothing

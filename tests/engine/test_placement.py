@@ -7,12 +7,11 @@ import torch
 from traintwice.cli._study import engines_in_words
 from traintwice.components import OwnBatches
 from traintwice.data import Digits
-from traintwice.engine import Choice, Execution, choose, numerics_of, train, train_group
+from traintwice.engine import Choice, Execution, _stacked, choose, numerics_of, train, train_group
 from traintwice.engine._batches import batch_sizes, batches
 from traintwice.engine._choosing import PLACED
 from traintwice.engine._iterate_weights import iterate_weights
-from traintwice.engine._stacked import placement
-from traintwice.engine._stacked.placement import placement_changes_bits
+from traintwice.engine._stacked import placement_changes_bits
 from traintwice.errors import StoreError
 from traintwice.methods import ensemble
 from traintwice.nets import MLP
@@ -35,9 +34,9 @@ MULTIPLY = torch.bmm
 @pytest.fixture(autouse=True)
 def _forgets():
     """No answer of one simulated processor is kept for the next."""
-    placement._changes_bits.cache_clear()
+    _stacked._changes_bits.cache_clear()
     yield
-    placement._changes_bits.cache_clear()
+    _stacked._changes_bits.cache_clear()
 
 
 def moved(stack, first):
@@ -135,7 +134,7 @@ def test_a_size_that_does_not_fit_into_memory_is_left_out(monkeypatch):
 
     monkeypatch.setattr(torch, "bmm", short)
     assert not changes_bits(ODD)
-    placement._changes_bits.cache_clear()
+    _stacked._changes_bits.cache_clear()
     monkeypatch.setattr(torch, "bmm", wrong)
     with pytest.raises(RuntimeError, match="something else"):
         changes_bits(ODD)

@@ -20,7 +20,7 @@ from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, choose, group_size, train, train_group
 from traintwice.engine import _choosing as choosing
 from traintwice.engine._choosing import LARGEST, obstacle_to_stacking
-from traintwice.engine._stacked.placement import placement_changes_bits
+from traintwice.engine._stacked import placement_changes_bits
 from traintwice.errors import BadInput, BadSpec, Diverged
 from traintwice.losses import CrossEntropy, LogitL2, Only
 from traintwice.methods import BUILDERS, Method, Term, anti_distillation, co_distillation, ensemble
@@ -221,7 +221,7 @@ def test_logits_that_overflow_in_the_last_step_name_its_cause(method, cause):
 
 def test_groups_shrink_where_memory_is_short(monkeypatch):
     """Memory for the stack of more than two networks is not to be had."""
-    from traintwice.engine._groups import group as shared
+    from traintwice.engine import _group as shared
 
     asked, whole = [], together(ODD, range(5))
 
@@ -251,7 +251,7 @@ def test_groups_shrink_under_a_limit_of_memory():
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(monkeypatch):
-    from traintwice.engine._groups import group as shared
+    from traintwice.engine import _group as shared
 
     def broken(*_):
         raise RuntimeError("something else")

@@ -13,7 +13,7 @@ from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, Numerics, choose, train_group
 from traintwice.engine import _choosing as choosing
 from traintwice.engine._iterate_weights import iterate_weights
-from traintwice.engine._stacked.group import StackedGroup
+from traintwice.engine._stacked import StackedGroup
 from traintwice.errors import BadSpec, Diverged, TrainingFailed
 from traintwice.methods import ensemble, ensemble_distillation
 from traintwice.nets import MLP, LeNet5
@@ -180,7 +180,7 @@ def test_a_replica_that_others_change_is_seen(monkeypatch):
         def step(self, batch, step):
             failed = super().step(batch, step)
             if step == 1 and len(self.replicas) == 3:
-                own = self.layout.layers[0].bias.of(self.parameters)
+                own = self.layers[0].bias.of(self.parameters)
                 own[1, 3] += 0.25
             return failed
 

@@ -9,7 +9,7 @@ import pytest
 
 from traintwice.data import Digits
 from traintwice.engine import train
-from traintwice.engine._numerics import processor_name
+from traintwice.engine._choosing import processor_name
 from traintwice.study import Experiment
 from traintwice_reproduction.kept import ROOT
 from traintwice_reproduction.pages import methods as pages

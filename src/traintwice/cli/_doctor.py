@@ -89,7 +89,7 @@ def _bits() -> dict[str, str]:
 
     from traintwice.data import Digits
     from traintwice.engine import Execution
-    from traintwice.engine._stacked.placement import placement_changes_bits
+    from traintwice.engine._stacked import placement_changes_bits
     from traintwice.recipes import Recipe
 
     differ: Any = placement_changes_bits(Recipe(), Digits().load(), Execution(), 8) if not missing_of(["scikit-learn"]) else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice._user_code import as_from_a_file, imported, names_a_function
+from traintwice._user_code import UserFunction
 from traintwice.data._dataset import Dataset, Part, Split
 from traintwice.errors import BadInput, BadSpec
 
@@ -21,7 +21,7 @@ Batches = Iterable[tuple[Any, Any]]
 
 @dataclass(frozen=True)
 @typed
-class Loader:
+class Loader(UserFunction):
     """Mini-batches that your function returns, such as a PyTorch DataLoader.
 
     Inputs are an array, or several: a mapping or a sequence of arrays. Several inputs, and whole numbers, reach a network of your own
@@ -56,18 +56,15 @@ class Loader:
     name: str = "loader"
 
     def __post_init__(self) -> None:
-        if not names_a_function(self.maker) or self.maker.startswith("__main__:"):
-            raise BadSpec(f'Loader.maker: got {self.maker!r}, expected "package.module:function" that other processes can import')
+        super().__post_init__()
         if self.classes < 2 or self.examples < 1:
             raise BadSpec(f"Loader: got {self.classes} classes and {self.examples} examples, expected at least 2 and 1")
-        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Loader.settings"))
 
-    def __hash__(self) -> int:
-        return hash((self.maker, self.classes, self.examples, json.dumps(self.settings, sort_keys=True), self.name))
+    __hash__ = UserFunction.__hash__
 
     def load(self) -> Dataset:
         """Read validation and test examples; training examples are read during training."""
-        make = imported(self.maker, "Loader.maker")
+        make = self.function
         (validation, parts), (test, of_test) = (self._whole(make, split) for split in ("validation", "test"))
         if parts != of_test:
             raise BadInput(f"{self.maker}: returned inputs {parts} for validation and {of_test} for test, expected the same")
@@ -76,7 +73,7 @@ class Loader:
         return Dataset(self.name, self.classes, Split(loaded, unknown), validation, test)
 
     def _whole(self, make: Callable[..., Batches], split: str) -> tuple[Split, tuple[Part, ...]]:
-        parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0, **self.settings)]
+        parts = [self.checked(batch) for batch in make(split, seed=0, replica=0, epoch=0)]
         if not parts:
             raise BadInput(f"{self.maker}: returned no batches for {split!r}")
         of_batches = list(dict.fromkeys(part[2] for part in parts))
@@ -154,7 +151,7 @@ class Loaded:
             BadInput: fewer mini-batches than ``steps``, or inputs of another shape than those of test.
         """
         done = 0
-        for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch, **self.source.settings), steps):
+        for batch in islice(self.make("train", seed=seed, replica=replica, epoch=epoch), steps):
             inputs, labels, parts = self.source.checked(batch)
             if parts != self.parts:
                 raise BadInput(f"{self.source.maker}: returned training inputs {parts}, expected {self.parts} as for test")

@@ -3,13 +3,11 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.engine._batches import training_rows
-from traintwice.engine._choosing import Choice, choose, group_size, with_chosen_engine
+from traintwice.engine._batches import note_on_last_batch, training_rows
+from traintwice.engine._choosing import Choice, Numerics, choose, group_size, numerics_of, with_chosen_engine
 from traintwice.engine._deployed import Deployed, export_model
 from traintwice.engine._execution import DEFAULT_EXECUTION, Engine, Execution, Precision
-from traintwice.engine._last_batch import note_on_last_batch
-from traintwice.engine._neighbours import neighbour_shares
-from traintwice.engine._numerics import Numerics, numerics_of
+from traintwice.engine._loss_inputs import neighbour_shares
 from traintwice.engine._run import train, train_group
 from traintwice.engine._state import Keeper, State, Stateful
 from traintwice.engine._training import Trained

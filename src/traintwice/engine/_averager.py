@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from traintwice.averaging import EMA, SWA, Averaging, Snapshots, StartInterpolation
 from traintwice.engine._reading import Inputs
-from traintwice.engine._state import State, copied, copies_of_networks, of_networks, parts, under
+from traintwice.engine._state import State, copied, into_copies, of_copies
 from traintwice.errors import BadSpec
 
 WARM_UP = 10
@@ -44,31 +44,43 @@ def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: i
         return Averager(networks)
     if isinstance(averaging, EMA):
         decay = averaging.decay if averaging.decay is not None else max(1.0 - 4.0 / steps, 0.0)
-        return _EMAAverager(networks, decay)
+        return _MeanAverager(networks, lambda taken: 1.0 - min(decay, taken / (taken + WARM_UP)))
     if isinstance(averaging, SWA):
-        return _SWAAverager(networks, first=int(averaging.start * (steps // steps_per_epoch)), steps_per_epoch=steps_per_epoch)
+        first = int(averaging.start * (steps // steps_per_epoch))
+
+        def of_epoch(taken: int) -> float:
+            epoch, place = divmod(taken, steps_per_epoch)
+            return 1.0 / (epoch - first) if place == 0 and epoch > first else 0.0
+
+        return _MeanAverager(networks, of_epoch)
     if isinstance(averaging, Snapshots):
         return _SnapshotAverager(networks, [round(steps * (i + 1) / averaging.count) for i in range(averaging.count)])
     if isinstance(averaging, StartInterpolation):
-        return _StartAverager(networks, averaging.old)
+        return _MeanAverager(networks, lambda _: 0.0, at_end=1.0 - averaging.old)
     raise BadSpec(f"averaging: got {averaging!r}, expected EMA, SWA, Snapshots or StartInterpolation")
 
 
 class _MeanAverager(Averager):
-    """Keeps averaged parameters in addition to the trained ones."""
+    """Means of the parameters, which move towards them: by a weight after so many steps taken, and by another at the end."""
 
-    def __init__(self, networks: list[nn.Module]) -> None:
+    def __init__(self, networks: list[nn.Module], weight_after: Callable[[int], float], at_end: float = 0.0) -> None:
         super().__init__(networks)
+        self.weight_after, self.at_end = weight_after, at_end
         self.parameters = [p for network in networks for p in network.parameters()]
         self.means: list[Tensor] = [p.detach().clone() for p in self.parameters]
 
+    def after_step(self, step: int) -> None:
+        self._move(self.weight_after(step + 1))
+
     @torch.no_grad()
     def _move(self, weight: float) -> None:
-        for mean, parameter in zip(self.means, self.parameters, strict=True):
-            mean.lerp_(parameter, weight)
+        if weight:
+            for mean, parameter in zip(self.means, self.parameters, strict=True):
+                mean.lerp_(parameter, weight)
 
     @torch.no_grad()
     def finish(self) -> list[list[nn.Module]]:
+        self._move(self.at_end)
         averaged = [copy.deepcopy(network) for network in self.networks]
         for parameter, mean in zip((p for network in averaged for p in network.parameters()), self.means, strict=True):
             parameter.copy_(mean)
@@ -80,43 +92,6 @@ class _MeanAverager(Averager):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         for i, mean in enumerate(self.means):
             mean.copy_(state[str(i)])
-
-
-class _EMAAverager(_MeanAverager):
-    """Exponential moving average."""
-
-    def __init__(self, networks: list[nn.Module], decay: float) -> None:
-        super().__init__(networks)
-        self.decay = decay
-
-    def after_step(self, step: int) -> None:
-        t = step + 1
-        self._move(1.0 - min(self.decay, t / (t + WARM_UP)))
-
-
-class _SWAAverager(_MeanAverager):
-    """Plain mean over the ends of epochs, from one epoch on."""
-
-    def __init__(self, networks: list[nn.Module], *, first: int, steps_per_epoch: int) -> None:
-        super().__init__(networks)
-        self.first, self.steps_per_epoch = first, steps_per_epoch
-
-    def after_step(self, step: int) -> None:
-        epoch, place = divmod(step + 1, self.steps_per_epoch)
-        if place == 0 and epoch > self.first:
-            self._move(1.0 / (epoch - self.first))
-
-
-class _StartAverager(_MeanAverager):
-    """A point between the first and the last weights."""
-
-    def __init__(self, networks: list[nn.Module], old: float) -> None:
-        super().__init__(networks)
-        self.old = old
-
-    def finish(self) -> list[list[nn.Module]]:
-        self._move(1.0 - self.old)
-        return super().finish()
 
 
 class _SnapshotAverager(Averager):
@@ -135,17 +110,15 @@ class _SnapshotAverager(Averager):
         return self.taken
 
     def state(self) -> State:
-        return {name: value for i, nets in enumerate(self.taken) for name, value in under(str(i), of_networks(nets)).items()}
+        return of_copies(self.taken)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.taken = [copies_of_networks(self.networks, own) for own in parts(state)]
+        self.taken = into_copies(self.networks, state)
 
 
 @torch.no_grad()
 def renew_batch_statistics(networks: list[nn.Module], inputs: Inputs, batch_size: int, rows: Tensor | None = None) -> None:
-    """Recompute the running statistics of batch-norm layers, in place, on all examples or on some; those of the training belong to other
-    weights.
-    """
+    """Recompute the running statistics of batch-norm layers, which belong to other weights, on all examples or on some."""
     for network in networks:
         layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not layers:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, PackedShape, TableShape
+from traintwice.engine._state import of_networks
 from traintwice.errors import BadSpec
 from traintwice.nets import Factory, SharedNetwork
 from traintwice.randomness import RandomSource, stream
@@ -51,7 +52,13 @@ def stream_of(
 
 
 def build(
-    recipe: Recipe, data: Dataset, *, seed: int, replica: int, start: Weights | None, dtype: torch.dtype
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    seed: int = 0,
+    replica: int = 0,
+    start: Weights | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> list[nn.Module]:
     """Components of a replica with their initial weights, or with those of an earlier model."""
     streams = [stream_of(recipe, seed, "initialisation", replica=replica, component=j) for j in range(recipe.method.components)]
@@ -73,12 +80,8 @@ def _start(start: Weights, recipe: Recipe) -> Weights:
 
 
 def served_weights(served: WeightsFile, recipe: Recipe, data: Dataset) -> Weights:
-    """Weights of a model in service, in the stored form.
-
-    Raises:
-        BadInput: they are those of another network.
-    """
-    networks = build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
+    """Weights of a model in service, in the stored form; raises `BadInput` for those of another network."""
+    networks = build(recipe, data)
     return served.tensors([[*network.state_dict()] for network in networks])
 
 
@@ -183,8 +186,4 @@ def load(networks: Sequence[nn.Module], weights: Weights) -> None:
 
 def weights_of(networks: list[nn.Module]) -> dict[str, np.ndarray]:
     """Parameters and buffers of all components, in the stored form."""
-    return {
-        f"{j}.{name}": value.detach().cpu().numpy().copy()
-        for j, network in enumerate(networks)
-        for name, value in network.state_dict().items()
-    }
+    return {name: value.cpu().numpy() for name, value in of_networks(networks).items()}

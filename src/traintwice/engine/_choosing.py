@@ -1,23 +1,24 @@
-"""The engine of a recipe, and how many replicas it trains at once."""
+"""The engine of a recipe, how many replicas it trains at once, and what changes their bits but not what is trained."""
 
 from __future__ import annotations
 
 import os
+import platform
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from traintwice._typed import typed
 from traintwice.data import Dataset
-from traintwice.engine._execution import DEFAULT_EXECUTION, Execution
-from traintwice.engine._groups.vectorised import tried
-from traintwice.engine._last_batch import evened_out
-from traintwice.engine._stacked.placement import placement_changes_bits
+from traintwice.engine._batches import evened_out
+from traintwice.engine._execution import DEFAULT_EXECUTION, LOOP, Execution
+from traintwice.engine._stacked import placement_changes_bits
+from traintwice.engine._vectorised import tried
 from traintwice.errors import BadSpec
 from traintwice.nets import MLP, SharedNetwork
 from traintwice.optimizers import SGD, AdaGrad, Adam
@@ -48,10 +49,6 @@ TO_ROUNDING = (
     "requested; on a CPU its replicas agree with those of the loop engine to rounding, and their bits may depend on the group"
 )
 """Promise of the vectorised engine on a CPU."""
-
-
-LAST_OF_ONE = "batch normalisation of a last mini-batch of one example"
-"""Why a group cannot train: its mini-batches have two sizes."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,9 @@ def choose(recipe: Recipe, data: Dataset, execution: Execution = DEFAULT_EXECUTI
     execution.check_present()
     engine, on_gpu = execution.engine, execution.on_gpu
     if engine != "auto":
-        obstacle = None if engine == "loop" else OBSTACLES[engine](recipe, data, execution)
+        obstacle = obstacle_to_stacking(recipe, data, execution) if engine == "stacked" else None
+        if engine == "vectorised":
+            obstacle = obstacle_to_vectorising(recipe, data)
         if obstacle is not None:
             raise BadSpec(f"engine: {engine!r} cannot train this recipe: {obstacle}; choose 'auto' or 'loop'")
         chosen = Choice(engine, TO_ROUNDING if engine == "vectorised" and not on_gpu else "requested")
@@ -125,27 +124,16 @@ def obstacle_to_stacking(recipe: Recipe, data: Dataset, execution: Execution = D
         return f"{type(recipe.network).__name__} is not an MLP"
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
-    if execution.precision == "bf16":
-        return "hand-written passes have no bf16"
-    if evened_out(recipe, data):
-        return LAST_OF_ONE
-    return None
+    return "hand-written passes have no bf16" if execution.precision == "bf16" else None
 
 
-def obstacle_to_vectorising(recipe: Recipe, data: Dataset, _execution: Execution = DEFAULT_EXECUTION) -> str | None:
+def obstacle_to_vectorising(recipe: Recipe, data: Dataset) -> str | None:
     """Why the vectorised engine cannot train a recipe; None if it can. A trial of the network shows it, once for each structure."""
     if obstacle := obstacle_to_groups(recipe, data):
         return obstacle
     if isinstance(recipe.network, SharedNetwork) and recipe.method.components > 1:
         return "components share parts"
-    return LAST_OF_ONE if evened_out(recipe, data) else tried(recipe.network, data.shape, data.classes).obstacle
-
-
-OBSTACLES: dict[str, Callable[[Recipe, Dataset, Execution], str | None]] = {
-    "stacked": obstacle_to_stacking,
-    "vectorised": obstacle_to_vectorising,
-}
-"""Why an engine cannot train a recipe; the loop engine trains all."""
+    return tried(recipe.network, data.shape, data.classes).obstacle
 
 
 def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
@@ -162,17 +150,13 @@ def obstacle_to_groups(recipe: Recipe, data: Dataset) -> str | None:
         return "the method trains a gate"
     if recipe.method.signals:
         return "a loss reads outputs of inner layers"
+    if evened_out(recipe, data):  # mini-batches of two sizes in an epoch
+        return "batch normalisation of a last mini-batch of one example"
     return None
 
 
 def places_of(recipe: Recipe, data: Dataset, execution: Execution) -> int | None:
-    """Replicas in a group of fixed size, on a GPU; None if a group may have any size.
-
-    It depends on recipe and data alone, and is part of a replica's numerics.
-
-    Raises:
-        BadSpec: the engine is "auto".
-    """
+    """Replicas in a group of fixed size on a GPU, which is part of a replica's numerics; None if a group may have any size."""
     if execution.engine == "auto":
         raise BadSpec("engine: got 'auto', expected a chosen one; `traintwice.engine.choose` names it")
     if execution.engine == "loop" or not execution.on_gpu:
@@ -238,3 +222,72 @@ def available_bytes() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return 4 << 30
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """Engine, threads, type, device, processor and versions of a training, recorded with every replica.
+
+    A store refuses to mix replicas with different numerics in one row by default, because they may not be draws of one distribution.
+    """
+
+    engine: str
+    threads: int
+    dtype: str
+    device: str
+    processor: str
+    torch: str
+    numpy: str
+    kernels: str | None = None
+
+    @classmethod
+    def here(cls, execution: Execution = LOOP, *, threads: int, kernels: str | None = None) -> Numerics:
+        """Numerics of a training on this machine.
+
+        Args:
+            execution, threads: of the training.
+            kernels: in words, what else changes bits: settings of a GPU, and the number of replicas in a group of fixed size.
+        """
+        return cls(
+            engine=execution.engine,
+            threads=threads,
+            dtype=execution.precision,
+            device=execution.device,
+            processor=gpu_name() if execution.on_gpu else processor_name(),
+            torch=str(torch.__version__),
+            numpy=np.__version__,
+            kernels=kernels,
+        )
+
+    def plain(self) -> dict[str, str | int]:
+        """Recorded form, without fields that are None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@typed
+def numerics_of(recipe: Recipe, data: Dataset, execution: Execution, *, threads: int = 1) -> Numerics:
+    """Numerics of the training of a recipe on this machine by a chosen engine; all engines but loop work on one thread.
+
+    Raises:
+        BadSpec: the engine is "auto".
+    """
+    places, alone = places_of(recipe, data, execution), execution.engine == "loop"
+    words = ["free" if recipe.hardware == "free" else "deterministic"] if execution.on_gpu else []
+    words += ["recorded"] if execution.graphs and not alone and recipe.method.constant else []
+    words += [f"groups of {places}"] if places is not None else []
+    return Numerics.here(execution, threads=threads if alone else 1, kernels=", ".join(words) or None)
+
+
+def gpu_name() -> str:
+    """Model of the GPU, and versions of its libraries."""
+    return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()})"  # type: ignore[no-untyped-call]
+
+
+def processor_name() -> str:
+    """Model of the processor, and the vector instructions that PyTorch uses."""
+    name = platform.processor() or platform.machine()
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", listed.read_text(errors="replace"), re.MULTILINE)
+        name = found.group(1).strip() if found else name
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"

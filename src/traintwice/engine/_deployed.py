@@ -83,14 +83,18 @@ class Deployed(nn.Module):
             return mix_components(logits, self.keep)
         if not isinstance(x, Tensor):
             raise BadInput("Deployed: a gate reads one input, got several")
-        weights = torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in self.gates], dim=-1) / len(self.gates)
-        return mix_components(logits, self.keep, weights.T)
+        return mix_components(logits, self.keep, mixture_weights(list(self.gates), x))
 
 
 def _output(network: nn.Module, x: NetworkInputs) -> Any:
     if isinstance(x, Mapping):
         return network(**x)
     return network(x) if isinstance(x, Tensor) else network(*x)
+
+
+def mixture_weights(gates: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """Weights ``S·J B`` of the networks of all sets, by the gate of each set; their sum is 1 for each example."""
+    return (torch.cat([torch.softmax(gate(x.flatten(1)), -1) for gate in gates], dim=-1) / len(gates)).T
 
 
 def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> Tensor:
@@ -112,9 +116,7 @@ def mix_components(logits: Tensor, keep: str, weights: Tensor | None = None) -> 
 def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
     """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32; it takes inputs as a loader returns them."""
     sets = recipe.averaging.models if recipe.averaging is not None else 1
-    networks = [
-        network for _ in range(sets) for network in build(recipe, data, seed=0, replica=0, start=None, dtype=torch.float32)
-    ]
+    networks = [network for _ in range(sets) for network in build(recipe, data)]
     load(networks, {name: array for name, array in weights.items() if not name.startswith("gate.")})
     gates = []
     if recipe.method.keep == "gate":

@@ -11,7 +11,7 @@ from traintwice.data import Dataset
 from traintwice.engine._building import Weights
 from traintwice.engine._choosing import least_places, with_chosen_engine
 from traintwice.engine._execution import DEFAULT_EXECUTION, Execution
-from traintwice.engine._predicting import check_stream
+from traintwice.engine._loop import check_stream
 from traintwice.engine._reading import TrainingSet
 from traintwice.engine._run import KINDS, filled, train_group
 from traintwice.engine._training import TrainingSpec

@@ -9,11 +9,12 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from traintwice.data import Dataset
 from traintwice.engine._batches import Batch, epoch_of
 from traintwice.engine._building import build_gate
 from traintwice.engine._loss_inputs import Peers, Signals, Teacher
-from traintwice.engine._predicting import ProgressivePredictions
 from traintwice.engine._reading import Examples, TrainingSet
 from traintwice.engine._state import (
     State,
@@ -23,15 +24,19 @@ from traintwice.engine._state import (
     of_networks,
     of_optimizers,
     parameters_of,
+    scale_rates,
     under,
     within,
 )
 from traintwice.engine._training import Training, TrainingSpec
+from traintwice.errors import BadSpec
 from traintwice.losses import Outputs
 from traintwice.losses._outputs import at_least_single
+from traintwice.losses._prepare import of_examples
 from traintwice.methods import Memories
+from traintwice.nets import Dropout, SeededDraws
 from traintwice.optimizers import ParameterGroups
-from traintwice.schedules import at_step
+from traintwice.recipes import Recipe
 
 
 class LoopTraining(Training):
@@ -49,7 +54,6 @@ class LoopTraining(Training):
             start, dtype = spec.start_of(self.replica), spec.execution.dtype
             self.gate = build_gate(spec.recipe, spec.data, start=start, dtype=dtype).to(device)
         self.optimizers = self._optimizers()
-        self.rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
         self.peers = Peers(self.networks, method.peer_lag) if method.peer_lag else None
         self.signals = Signals(self.networks, method.signals)
         self.teacher = Teacher(spec, self.replica)
@@ -59,18 +63,13 @@ class LoopTraining(Training):
         self._start_average([*self.networks, *([self.gate] if self.gate is not None else [])])
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """Mini-batches of an epoch from one on."""
         self.views.enter(number)
         batches = epoch_of(self.recipe, self.data, seed=self.spec.seed, replica=self.replica, epoch=number)
         return self.views.ahead(islice(batches, first, None))
 
     def step(self, batch: Batch, step: int) -> dict[int, str]:
-        """Take a step of every component."""
-        if self.recipe.lr_schedule is not None:
-            factor = at_step(self.recipe.lr_schedule, step)
-            for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * factor
+        for optimizer in self.optimizers:
+            scale_rates(optimizer, self.rate_factor(step))
         whole = self.forward(batch, step)
         out = _sampled(whole, batch)
         if not out.labels.numel():
@@ -172,24 +171,19 @@ class LoopTraining(Training):
         return moves
 
     def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
-        """Sets of components, and their gates."""
         count = len(self.networks)
         return [own[:count] for own in self.finished], [gate for own in self.finished for gate in own[count:]]
 
     def weights(self, place: int) -> dict[str, Tensor]:
-        """Parameters and buffers of all components."""
-        return {f"{j}.{name}": value for j, net in enumerate(self.networks) for name, value in net.state_dict().items()}
+        return of_networks(self.networks)
 
     def divergence_cause(self, place: int) -> str:
-        """The cause of logits that are not finite."""
         return self.recipe.method.enlarged(self.last, self.memories)
 
     def outputs(self) -> dict[str, np.ndarray] | None:
-        """Predictions of a stream."""
         return None if self.progressive is None else self.progressive.outputs()
 
     def state(self, place: int) -> State:
-        """All that it carries from one step to the next."""
         state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
         state |= under("average", self.average.state()) | under("curve", self.curve.state(0))
         if self.gate is not None:
@@ -203,7 +197,6 @@ class LoopTraining(Training):
         return state
 
     def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Continue from a state."""
         (state,) = states
         into_networks(self.networks, within("networks", state))
         into_optimizers(self.optimizers, within("optimizers", state))
@@ -226,7 +219,50 @@ def _sampled(out: Outputs, batch: Batch) -> Outputs:
     """Outputs of the examples that are trained on; a stream predicts the others too."""
     if batch.trained is None:
         return out
-    rows = batch.trained.to(out.labels.device)
-    signals = None if out.signals is None else {name: signal[..., rows, :] for name, signal in out.signals.items()}
-    peers = None if out.peers is None else out.peers[..., rows, :]
-    return replace(out, logits=out.logits[..., rows, :], labels=out.labels[..., rows], peers=peers, signals=signals)
+    return replace(out, **of_examples(out, batch.trained.to(out.labels.device)))
+
+
+def check_stream(recipe: Recipe, data: Dataset) -> None:
+    """Check that a stream of data is trained progressively, and nothing else is."""
+    if recipe.progressive is None and data.places is not None:
+        raise BadSpec(
+            f"Recipe.progressive: left out, but {data.name} is a stream: its test examples are trained on too, so each must be predicted "
+            "before; set progressive = { window = 10000 } and epochs = 1"
+        )
+    if recipe.progressive is not None and data.places is None:
+        raise BadSpec(
+            f"Recipe.progressive: {data.name} is not a stream: its test examples are never trained on; leave progressive out"
+        )
+
+
+class ProgressivePredictions:
+    """Logits of the reported examples of a stream, taken from the forward pass of the step that trains on them."""
+
+    def __init__(self, data: Dataset, networks: Sequence[nn.Module]) -> None:
+        for module in (m for network in networks for m in network.modules()):
+            if isinstance(module, Dropout | SeededDraws | _BatchNorm):
+                raise BadSpec(
+                    f"Recipe.progressive: the network has {type(module).__name__} layers, with which it predicts differently in training; "
+                    "take a network without them"
+                )
+        self.places = dict(data.places or {})
+        shape = (len(networks), data.classes)
+        self.logits = {name: torch.full((shape[0], len(at), shape[1]), torch.nan) for name, at in self.places.items()}
+
+    def add(self, rows: Tensor, logits: Tensor) -> None:
+        """Keep logits ``J B K`` of a mini-batch, from before its step."""
+        rows_of_batch, logits = rows.numpy(), logits.cpu()
+        for name, at in self.places.items():
+            place = np.searchsorted(at, rows_of_batch)
+            found = at[np.minimum(place, len(at) - 1)] == rows_of_batch
+            self.logits[name][:, place[found]] = logits[:, found].float()
+
+    def outputs(self) -> dict[str, np.ndarray]:
+        return {name: logits.numpy() for name, logits in self.logits.items()}
+
+    def state(self) -> State:
+        return {name: copied(logits) for name, logits in self.logits.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, logits in self.logits.items():
+            logits.copy_(state[name])

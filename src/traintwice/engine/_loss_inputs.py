@@ -11,20 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from traintwice._typed import typed
 from traintwice.data import Dataset, Loaded
 from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Selected, build, load, number_of_networks, served_weights
 from traintwice.engine._deployed import deployed
-from traintwice.engine._neighbours import neighbour_shares
-from traintwice.engine._predicting import predict
-from traintwice.engine._state import State, copies_of_networks, of_networks, parts, under
+from traintwice.engine._reading import predict
+from traintwice.engine._state import State, into_copies, of_copies
 from traintwice.engine._training import TrainingSpec
-from traintwice.errors import BadSpec
+from traintwice.errors import BadInput, BadSpec
 from traintwice.nets import SeededDraws
 from traintwice.nets._factory import OneLogit, Unpacked
 from traintwice.recipes import Earlier
 from traintwice.served import Logged
 from traintwice.served import Weights as WeightsFile
+
+BLOCK = 1024
+"""Examples whose distances to all others are computed at once."""
 
 EXACT_UP_TO = 8
 """Lags up to this many steps are exact, with as many copies; for longer lags one copy is renewed every T steps."""
@@ -60,12 +63,12 @@ class Peers:
 
     def state(self) -> State:
         """Weights of the copies, between two steps."""
-        return {name: value for i, nets in enumerate(self._copies) for name, value in under(str(i), of_networks(nets)).items()}
+        return of_copies(self._copies)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Continue from a state."""
         self._copies.clear()
-        self._copies.extend(copies_of_networks(self.networks, own) for own in parts(state))
+        self._copies.extend(into_copies(self.networks, state))
 
 
 class Teacher:
@@ -88,18 +91,8 @@ class Teacher:
         if self.networks and spec.recipe.method.neighbours:
             self._all = _of_neighbours(spec, replica, self.networks)
 
-    @property
-    def there(self) -> bool:
-        """Whether the replica has a teacher."""
-        return self._all is not None or bool(self.networks)
-
-    @property
-    def constant(self) -> bool:
-        """Whether it reads no inputs."""
-        return self._all is not None or not self.networks
-
     def logits(self, rows: Tensor, x: Tensor | None) -> Tensor | None:
-        """Logits ``T B K`` of examples by number or, unless `constant`, of their inputs; None without a teacher."""
+        """Logits ``T B K`` of examples by number or, where they are not constant, of their inputs; None without a teacher."""
         if self._all is not None:
             return self._all[:, rows]
         if not self.networks:
@@ -135,16 +128,53 @@ def _teaching(spec: TrainingSpec, replica: int) -> list[nn.Module]:
     teacher, weights = spec.recipe.teacher, spec.teachers.get(replica)
     if isinstance(teacher, WeightsFile):
         weights = served_weights(teacher, spec.recipe, spec.data)
-        built = [
-            build(spec.recipe, spec.data, seed=0, replica=0, start=None, dtype=torch.float32)
-            for _ in range(number_of_networks(weights))
-        ]
+        built = [build(spec.recipe, spec.data) for _ in range(number_of_networks(weights))]
         networks = [own[j] if j < len(own) else own[0] for j, own in enumerate(built)]
         load(networks, weights)
         return [network.eval() for network in networks]
     if teacher is None or weights is None:
         return []
     return [*deployed(teacher.recipe if isinstance(teacher, Earlier) else spec.recipe, spec.data, weights).networks]
+
+
+@typed
+def neighbour_shares(points: Tensor, labels: Tensor, classes: int, neighbours: int, among: Tensor | None = None) -> Tensor:
+    """Share of each class among the labels of the nearest examples.
+
+        η_nk = mean over the nearest examples m of [label_m = k]
+
+    Args:
+        points: ``N D``, such as logits of a first model; examples are near by their Euclidean distance.
+        labels: classes ``N``.
+        classes: K.
+        neighbours: how many of the nearest examples count, at least 1; all where there are fewer. An example is its own neighbour.
+        among: numbers of the examples that may be neighbours; None is all.
+    Returns:
+        Shares ``N K`` in [0, 1], with sum 1 for each example. 0.9 reads: nine of ten near examples have this class.
+    Raises:
+        BadInput: fewer than one neighbour, or other numbers of points and labels.
+    Source:
+        Bahri & Jiang 2021; `NeighbourSmoothing` reads the logarithms.
+    Example:
+        >>> points = torch.tensor([[0.0], [0.1], [5.0]])
+        >>> neighbour_shares(points, torch.tensor([0, 1, 1]), 2, 2).tolist()
+        [[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]]
+    """
+    if neighbours < 1 or len(points) != len(labels):
+        raise BadInput(
+            f"neighbour_shares: got {neighbours} neighbours, {len(points)} points and {len(labels)} labels, expected at least one "
+            "neighbour and a label for each point"
+        )
+    among = torch.arange(len(points), device=points.device) if among is None else among
+    candidates, votes = points[among], torch.nn.functional.one_hot(labels[among].long(), classes).to(points.dtype)
+    count = min(neighbours, len(among))
+    shares = [
+        votes[
+            torch.cdist(block, candidates, compute_mode="donot_use_mm_for_euclid_dist").topk(count, largest=False).indices
+        ].mean(1)
+        for block in points.split(BLOCK)  # type: ignore[no-untyped-call]
+    ]
+    return torch.cat(shares)
 
 
 class Signals:

@@ -1,10 +1,11 @@
-"""Inputs of networks, one mini-batch at a time: from floats, bytes or disk, augmented for training."""
+"""Inputs of networks, one mini-batch at a time: from floats, bytes or disk, augmented for training; and predictions on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from traintwice.data import Dataset, LazyInputs, Loaded, Split
 from traintwice.engine._batches import Batch
 from traintwice.engine._building import stream_of
+from traintwice.engine._deployed import mixture_weights
 from traintwice.engine._execution import Execution
 from traintwice.errors import BadSpec
 from traintwice.recipes import Recipe
@@ -25,6 +27,9 @@ FILLED = 16
 
 PREDICT_BATCH = 1024
 """Examples per forward pass of a prediction. It is fixed, because matrix products of other shapes may round differently."""
+
+PREDICT_NUMBERS = 1 << 22
+"""Input numbers per forward pass of a prediction at most: a thousand large pictures would fill the memory."""
 
 
 class Inputs:
@@ -175,17 +180,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Training examples on a device, shared by all trainings of a recipe.
-
-    Attributes:
-        inputs: ``N ...``.
-        labels: ``N``.
-        rows: inputs ``N D``, padded with zeros to a multiple of `FILLED`, for the stacked engine on a CPU; None for the others.
-    """
+    """Training examples on a device, shared by all trainings of a recipe."""
 
     inputs: Inputs
     labels: Tensor
-    rows: Tensor | None = None
+    rows: Tensor | None = None  # inputs N D for the stacked engine on a CPU, padded with zeros to a multiple of `FILLED`
 
     @classmethod
     def of(cls, data: Dataset, execution: Execution) -> TrainingSet:
@@ -206,3 +205,25 @@ def rounded_up(count: int, multiple: int) -> int:
     (128, 64)
     """
     return -(-count // multiple) * multiple
+
+
+@torch.no_grad()
+def predict(networks: Sequence[nn.Module], split: Split) -> np.ndarray:
+    """Logits of every network on a split, ``J N K`` float32."""
+    own = next(networks[0].parameters())
+    inputs = Inputs(split, own.dtype, own.device)
+    at_once = max(min(PREDICT_BATCH, PREDICT_NUMBERS // prod(inputs.shape)), 1)
+    for network in networks:
+        network.eval()
+    logits = torch.cat([torch.stack([network(part) for network in networks]) for part in inputs.parts(at_once)], dim=1)
+    for network in networks:
+        network.train()
+    return logits.float().cpu().numpy()
+
+
+@torch.no_grad()
+def gate_weights(gates: Sequence[nn.Module], split: Split) -> np.ndarray:
+    """Mixture weights of all sets of networks on a split, ``S·J N`` float32."""
+    own = next(gates[0].parameters())
+    inputs = torch.cat([part.flatten(1) for part in Inputs(split, own.dtype, own.device).parts(PREDICT_BATCH)])
+    return mixture_weights(gates, inputs).float().contiguous().cpu().numpy()

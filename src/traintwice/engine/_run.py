@@ -15,13 +15,12 @@ from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Weights, weights_of
 from traintwice.engine._choosing import group_size, least_places, places_of, with_chosen_engine
 from traintwice.engine._execution import DEFAULT_EXECUTION, LOOP, Execution, out_of_memory
-from traintwice.engine._groups.vectorised import VectorisedGroup
-from traintwice.engine._loop import LoopTraining
-from traintwice.engine._predicting import check_stream, gate_weights, predict
-from traintwice.engine._reading import TrainingSet
-from traintwice.engine._stacked.group import StackedGroup
+from traintwice.engine._loop import LoopTraining, check_stream
+from traintwice.engine._reading import TrainingSet, gate_weights, predict
+from traintwice.engine._stacked import StackedGroup
 from traintwice.engine._state import Keeper, State
 from traintwice.engine._training import Trained, Training, TrainingSpec
+from traintwice.engine._vectorised import VectorisedGroup
 from traintwice.errors import BadInput, Diverged
 from traintwice.recipes import Recipe
 

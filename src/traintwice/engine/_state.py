@@ -71,10 +71,17 @@ def into_networks(networks: Sequence[nn.Module], state: Mapping[str, Tensor]) ->
         network.load_state_dict(own)
 
 
-def copies_of_networks(networks: Sequence[nn.Module], state: Mapping[str, Tensor]) -> list[nn.Module]:
-    """Copies of networks in the state that `of_networks` returned."""
-    copies = [copy.deepcopy(network) for network in networks]
-    into_networks(copies, state)
+def of_copies(copies: Iterable[Iterable[nn.Module]]) -> State:
+    """Parameters and buffers of several copies of networks."""
+    return {name: value for i, own in enumerate(copies) for name, value in under(str(i), of_networks(own)).items()}
+
+
+def into_copies(networks: Sequence[nn.Module], state: Mapping[str, Tensor]) -> list[list[nn.Module]]:
+    """Inverse of `of_copies`, into new copies of networks."""
+    copies = []
+    for own in parts(state):
+        copies.append([copy.deepcopy(network) for network in networks])
+        into_networks(copies[-1], own)
     return copies
 
 
@@ -103,6 +110,12 @@ def into_optimizers(optimizers: Sequence[torch.optim.Optimizer], state: Mapping[
                 # Step counts stay on the CPU, where optimisers keep them.
                 moved = {name: value.to(parameter.device) if value.ndim else value for name, value in own.items()}
                 optimizer.state[parameter] = {name: copied(value) for name, value in moved.items()}
+
+
+def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the learning rate of each group to a multiple of its first one."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -9,13 +9,13 @@ from functools import cached_property
 from itertools import islice
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset
 from traintwice.engine._averager import averager
 from traintwice.engine._batches import Batch
 from traintwice.engine._building import Weights, build, number_of_networks, perturb_one_ulp, served_weights, stream_of
-from traintwice.engine._curve import Curve
 from traintwice.engine._execution import Execution
 from traintwice.engine._reading import TrainingSet
 from traintwice.engine._state import State
@@ -23,7 +23,11 @@ from traintwice.errors import BadInput
 from traintwice.nets import enter_dropout
 from traintwice.randomness import RandomSource
 from traintwice.recipes import Recipe
+from traintwice.schedules import at_step
 from traintwice.served import Weights as WeightsFile
+
+LEAST_POINTS = 20
+"""A curve has a point for each epoch, and several where there are fewer epochs than this."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Trained:
             "test.gate" the mixture weight of each of these, if the method has a gate.
         weights: parameters and buffers of every kept network ("0.name", "1.name" ...), and of a gate for each set of them ("gate.0.name").
         steps: optimiser steps taken.
-        curve: training loss over the training, see `traintwice.engine._curve`.
+        curve: training loss over the training, a mean over each of equal parts of it.
     """
 
     outputs: dict[str, np.ndarray]
@@ -46,20 +50,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """What is trained and how, for all replicas of a recipe.
+    """What is trained and how, for all replicas of a recipe."""
 
-    Attributes:
-        recipe: with its schedules in steps.
-        data, seed: of the experiment.
-        execution: by a chosen engine, not "auto".
-        starts, teachers: weights of earlier models, by replica; those of a model in service are read here.
-    """
-
-    recipe: Recipe
+    recipe: Recipe  # with its schedules in steps
     data: Dataset
     seed: int
-    execution: Execution
-    starts: Mapping[int, Weights] = field(default_factory=dict)
+    execution: Execution  # by a chosen engine, not "auto"
+    starts: Mapping[int, Weights] = field(default_factory=dict)  # weights of earlier models, by replica
     teachers: Mapping[int, Weights] = field(default_factory=dict)
 
     @property
@@ -108,6 +105,46 @@ class TrainingSpec:
         return found
 
 
+def points_of(epochs: int, steps: int) -> int:
+    """Points of a curve; at most one for each step.
+
+    >>> points_of(40, 4000), points_of(8, 800), points_of(1, 6)
+    (40, 24, 6)
+    """
+    return min(steps, epochs * -(-LEAST_POINTS // epochs))
+
+
+class Curve:
+    """Means of the loss of R replicas over equal parts of the training, in float64."""
+
+    def __init__(self, epochs: int, steps: int, replicas: int, device: torch.device) -> None:
+        self.points, self.steps = points_of(epochs, steps), steps
+        self.sums = torch.zeros(self.points, replicas, dtype=torch.float64, device=device)
+        self._parts = self.sums.unbind()
+        self.counts = torch.zeros(self.points, dtype=torch.int64)
+        self._counts = self.counts.numpy()
+
+    def add(self, step: int, losses: Tensor) -> None:
+        """Add losses ``R``."""
+        at = step * self.points // self.steps
+        self._parts[at].add_(losses)
+        self._counts[at] += 1
+
+    def of(self, place: int) -> np.ndarray:
+        """The points of a replica; NaN where no step had examples to train on."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.sums[:, place].cpu().numpy() / self._counts)
+
+    def state(self, place: int) -> State:
+        """What a replica carries from one step to the next."""
+        return {"sums": self.sums[:, place].cpu().clone(), "counts": self.counts.clone()}
+
+    def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Continue from the states of all replicas, in order."""
+        self.sums.copy_(torch.stack([state["sums"] for state in states], 1))
+        self.counts.copy_(states[0]["counts"])
+
+
 class Training(ABC):
     """One or several replicas of a recipe, between two steps; the place of a replica is its position in ``replicas``."""
 
@@ -120,6 +157,11 @@ class Training(ABC):
         """Follow modules with all trained parameters; call it when they exist."""
         steps, per_epoch = self.spec.steps, self.spec.steps_per_epoch
         self.average = averager(self.recipe.averaging, trained, steps=steps, steps_per_epoch=per_epoch)
+
+    def rate_factor(self, step: int) -> float:
+        """What the schedule multiplies learning rates with in a step."""
+        schedule = self.recipe.lr_schedule
+        return 1.0 if schedule is None else at_step(schedule, step)
 
     @cached_property
     def finished(self) -> list[list[nn.Module]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from traintwice._typed import typed
-from traintwice._user_code import as_from_a_file, imported, names_a_function
+from traintwice._user_code import UserFunction
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._loss import Need
 from traintwice.losses._outputs import Outputs
@@ -19,7 +17,7 @@ from traintwice.losses._outputs import Outputs
 
 @dataclass(frozen=True)
 @typed
-class ImportedLoss:
+class ImportedLoss(UserFunction):
     r"""A loss that your function computes: ``loss(out, **settings)``.
 
         L = loss(outputs), one number per replica
@@ -51,16 +49,11 @@ class ImportedLoss:
     couples: bool = False
 
     def __post_init__(self) -> None:
-        if not names_a_function(self.maker) or self.maker.startswith("__main__:"):
-            raise BadSpec(
-                f'ImportedLoss.maker: got {self.maker!r}, expected "package.module:function" that other processes can import'
-            )
+        super().__post_init__()
         if not set(self.reads) <= {"teacher", "gate"}:
             raise BadSpec(f"ImportedLoss.reads: got {list(self.reads)}, expected some of 'teacher' and 'gate'")
-        object.__setattr__(self, "settings", as_from_a_file(self.settings, "ImportedLoss.settings"))
 
-    def __hash__(self) -> int:
-        return hash((self.maker, json.dumps(self.settings, sort_keys=True), self.reads, self.couples))
+    __hash__ = UserFunction.__hash__
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -71,9 +64,7 @@ class ImportedLoss:
         for name in self.reads:
             if getattr(out, name) is None:
                 raise BadInput(f"Outputs.{name}: got none, and {self.maker} reads it")
-        found = imported(self.maker, "ImportedLoss.maker")(
-            out.coupled if self.couples else out, **copy.deepcopy(dict(self.settings))
-        )
+        found = self.function(out.coupled if self.couples else out)
         leading = tuple(out.logits.shape[:-3])
         shape = tuple(found.shape) if isinstance(found, Tensor) else None
         if shape != leading:

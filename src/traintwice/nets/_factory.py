@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice._typed import typed
-from traintwice._user_code import as_from_a_file, imported, names_a_function
+from traintwice._user_code import UserFunction
 from traintwice.data import PackedShape
 from traintwice.data._dataset import Part
 from traintwice.errors import BadSpec
@@ -24,7 +23,7 @@ from traintwice.nets._pictures import count_multiply_adds
 
 @dataclass(frozen=True)
 @typed
-class Factory:
+class Factory(UserFunction):
     """A module that your function makes: ``make(shape, classes, **settings)``, from inputs ``B *shape`` to logits ``B classes``.
 
     For two classes it may have one logit z (``B 1``), which is read as logits (0, z).
@@ -57,24 +56,19 @@ class Factory:
     known_multiply_adds: int | None = None
 
     def __post_init__(self) -> None:
-        if not names_a_function(self.maker):
-            raise BadSpec(f'Factory.maker: got {self.maker!r}, expected "package.module:function"')
-        if self.maker.startswith("__main__:"):
-            raise BadSpec("Factory.maker: worker processes cannot import from __main__; move the function to a module of its own")
+        super().__post_init__()
         if self.known_multiply_adds is not None and self.known_multiply_adds < 1:
             raise BadSpec(f"Factory.known_multiply_adds: got {self.known_multiply_adds}, expected at least 1")
-        object.__setattr__(self, "settings", as_from_a_file(self.settings, "Factory.settings"))
 
-    def __hash__(self) -> int:
-        return hash((self.maker, json.dumps(self.settings, sort_keys=True), self.known_multiply_adds))
+    __hash__ = UserFunction.__hash__
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module that the function makes, with weights from ``rng``."""
-        make = imported(self.maker, "Factory.maker")
+        make = self.function
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
             known = shape.shapes if isinstance(shape, PackedShape) else shape
-            network = make(known, classes, **copy.deepcopy(self.settings))
+            network = make(known, classes)
             if not isinstance(network, nn.Module):
                 raise BadSpec(f"{self.maker}: made {type(network).__name__}, expected a torch.nn.Module")
             if isinstance(shape, PackedShape):

@@ -26,6 +26,8 @@ class Network(Protocol):
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Multiplications of one forward pass of one example, the unit of cost."""
 
+    def __hash__(self) -> int: ...
+
 
 @runtime_checkable
 class SharedNetwork(Protocol):

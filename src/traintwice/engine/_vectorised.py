@@ -12,17 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from traintwice.engine._groups.group import ReplicaGroup
-from traintwice.engine._groups.logits import LossInputs
-from traintwice.engine._groups.stack import Block, GroupShape, IOBuffers, kept_of
+from traintwice.engine._group import ReplicaGroup
+from traintwice.engine._group_step import LossInputs
+from traintwice.engine._stack import Block, Drop, GroupShape, IOBuffers, drawn, kept_of
 from traintwice.methods import Memories
 from traintwice.nets import Dropout, Network, SeededDraws, enter_dropout, masks_given
 
 EXAMPLES = 3
 """Examples of a trial."""
-
-Drop = tuple[float, tuple[int, ...]]
-"""Rate and shape of a dropout mask."""
 
 
 class MaskedBuffers(IOBuffers):
@@ -52,13 +49,6 @@ class VectorisedGroup(ReplicaGroup[MaskedBuffers]):
 
     def _buffers(self, shape: GroupShape) -> MaskedBuffers:
         return MaskedBuffers(shape, self.template, self.data.shape, self.data.classes)
-
-    def _draw_dropout(self, buffers: MaskedBuffers, step: int) -> None:
-        if not buffers.drops:
-            return
-        distinct = list(dict.fromkeys(self.replicas))  # the other places repeat them, in the same order
-        for mask, own in zip(buffers.masks, drawn(buffers.drops, self._streams(step, distinct), self.dtype), strict=True):
-            mask.copy_(own.index_select(0, torch.arange(self.size) % len(own)))
 
     def _peer_logits(self, buffers: MaskedBuffers, older: list[nn.Parameter]) -> Tensor:
         kept = {name: value.clone() for name, value in self.kept.items()}  # peers do not change the networks' statistics
@@ -117,39 +107,18 @@ def drops_of(network: nn.Module, x: Tensor) -> list[Drop]:
     return found
 
 
-def drawn(drops: Sequence[Drop], streams: Sequence[np.random.Generator], dtype: torch.dtype) -> list[Tensor]:
-    """Masks ``S ...``, each network's from its own stream, as `traintwice.nets.Dropout` draws them."""
-    made = []
-    for rate, shape in drops:
-        noise = torch.empty(len(streams), *shape)
-        for own, stream in zip(noise.numpy(), streams, strict=True):
-            stream.random(dtype=np.float32, out=own)
-        made.append((noise >= rate).to(dtype) / (1 - rate))
-    return made
-
-
 @dataclass(frozen=True)
 class Tried:
-    """Result of a trial.
+    """Result of a trial."""
 
-    Attributes:
-        obstacle: why the network cannot be vectorised; None if it can.
-        parameters: trained numbers.
-        activations: outputs of all layers for one example.
-    """
-
-    obstacle: str | None
-    parameters: int
-    activations: int
-
-
-def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
-    """Run two networks alone and together, forward and backward, and compare the results; once for each structure."""
-    return _tried(network, shape, classes)  # type: ignore[arg-type]  # networks are frozen dataclasses
+    obstacle: str | None  # why the network cannot be vectorised
+    parameters: int  # trained numbers
+    activations: int  # outputs of all layers for one example
 
 
 @lru_cache(maxsize=64)
-def _tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
+def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
+    """Run two networks alone and together, forward and backward, and compare the results; once for each structure."""
     alone = [network.build(shape, classes, np.random.default_rng(seed)).train() for seed in range(2)]
     name = network.describe(shape, classes)
     parameters = sum(p.numel() for p in _trained(alone[0]).values())

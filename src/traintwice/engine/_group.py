@@ -9,17 +9,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from traintwice.engine._batches import Batch
-from traintwice.engine._groups.feed import Feed
-from traintwice.engine._groups.logits import LogitGradients, LossInputs, memory_of
-from traintwice.engine._groups.stack import Block, GroupShape, IOBuffers, Stack, kept_of, pack, unpack
-from traintwice.engine._groups.step import CapturedPass, StackOptimizer, ascent, clip
-from traintwice.engine._loss_inputs import Peers
-from traintwice.engine._reading import TrainingSet
+from traintwice.engine._batches import Batch, batches_of
+from traintwice.engine._group_step import CapturedPass, LogitGradients, LossInputs, ascent, clip, fused_optimizer, memory_of
+from traintwice.engine._loss_inputs import Peers, Teacher
+from traintwice.engine._reading import Examples, TrainingSet
+from traintwice.engine._stack import Block, GroupShape, IOBuffers, Stack, drawn, kept_of, pack, unpack
 from traintwice.engine._state import (
     State,
     copied,
@@ -27,12 +24,12 @@ from traintwice.engine._state import (
     into_optimizers,
     of_networks,
     of_optimizers,
+    scale_rates,
     under,
     within,
 )
 from traintwice.engine._training import Training, TrainingSpec
 from traintwice.methods import Memories
-from traintwice.schedules import at_step
 
 Buffers = TypeVar("Buffers", bound=IOBuffers)
 
@@ -61,7 +58,8 @@ class ReplicaGroup(Training, Generic[Buffers]):
                     for name, value in kept_of(network).items():
                         self.kept[name][row] = value
         self.gradients = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.optimizer = self._optimizer()
+        updated = [(self.parameters[i], self.gradients[i]) for i in self._updated()]
+        self.optimizer = fused_optimizer(self.recipe.optimizer_of(0), *zip(*updated, strict=True))
         self.feed = Feed(spec, examples, replicas)
         self.loss = LogitGradients(
             spec.recipe.method, torch.zeros(len(replicas), dtype=self.dtype, device=self.torch_device), spec.data.classes
@@ -74,12 +72,10 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self._start_average([self.stack])
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """Mini-batches of an epoch from one on."""
         return islice(self.feed.epoch(number), first, None)
 
     @torch.no_grad()
     def step(self, batch: Batch, step: int) -> dict[int, str]:
-        """Take a step of every network."""
         size = batch.rows.shape[-1]
         if size not in self._buffers_of:
             apart = self.feed.apart
@@ -91,8 +87,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         if self.peers is not None:
             (older,) = self.peers.at(step)
             seen = replace(seen, peers=self._peer_logits(buffers, list(older.parameters())))
-        schedule = self.recipe.lr_schedule
-        factor = 1.0 if schedule is None else at_step(schedule, step)
+        factor = self.rate_factor(step)
         failed, remembered = self._gradients(buffers, seen, step, factor)
         self.curve.add(step, self.loss.values)
         if self.recipe.sharpness:
@@ -105,7 +100,8 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.memories = remembered
         if self.recipe.clip_norm is not None:
             clip(self.gradients, self.recipe.clip_norm)
-        self.optimizer(factor)
+        scale_rates(self.optimizer, factor)
+        self.optimizer.step()
         return failed
 
     def _gradients(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[dict[int, str], Memories | None]:
@@ -130,9 +126,14 @@ class ReplicaGroup(Training, Generic[Buffers]):
     def _buffers(self, shape: GroupShape) -> Buffers:
         """Buffers for mini-batches of one size."""
 
-    @abstractmethod
     def _draw_dropout(self, buffers: Buffers, step: int) -> None:
         """Draw the masks of the dropout layers."""
+        if not buffers.drops:
+            return
+        distinct = list(dict.fromkeys(self.replicas))  # the other places repeat them, in the same order
+        streams = [self.spec.stream("dropout", r, component=j, epoch=step) for r in distinct for j in range(self.components)]
+        for mask, own in zip(buffers.masks, drawn(buffers.drops, streams, self.dtype), strict=True):
+            mask.copy_(own.index_select(0, torch.arange(self.size) % len(own)))
 
     @abstractmethod
     def _peer_logits(self, buffers: Buffers, older: list[nn.Parameter]) -> Tensor:
@@ -142,17 +143,12 @@ class ReplicaGroup(Training, Generic[Buffers]):
     def _pass(self, buffers: Buffers, seen: LossInputs, step: int, factor: float) -> tuple[Memories | None, Tensor]:
         """Forward, loss and backward; returns the result of `LogitGradients.write`."""
 
-    def _optimizer(self) -> StackOptimizer:
-        """Optimiser of the whole stack."""
-        return StackOptimizer(self.recipe.optimizer_of(0), self.parameters, self.gradients)
-
-    def _streams(self, step: int, replicas: Sequence[int]) -> list[np.random.Generator]:
-        """Dropout streams of networks in a step."""
-        return [self.spec.stream("dropout", r, component=j, epoch=step) for r in replicas for j in range(self.components)]
+    def _updated(self) -> list[int]:
+        """Numbers of the blocks that the optimiser updates."""
+        return [block.index for block in self.blocks]
 
     @torch.no_grad()
     def served(self, place: int) -> tuple[list[list[nn.Module]], list[nn.Module]]:
-        """Sets of components as modules; no gates."""
         return [self._networks(place, stack) for (stack,) in self.finished], []
 
     def _networks(self, place: int, stack: nn.Module) -> list[nn.Module]:
@@ -167,7 +163,6 @@ class ReplicaGroup(Training, Generic[Buffers]):
         return made
 
     def weights(self, place: int) -> dict[str, Tensor]:
-        """Parameters and buffers of a replica's components."""
         named = {}
         for j, row in enumerate(self._rows(place)):
             for block in self.blocks:
@@ -177,7 +172,6 @@ class ReplicaGroup(Training, Generic[Buffers]):
         return named
 
     def divergence_cause(self, place: int) -> str:
-        """The cause of logits that are not finite."""
         return self.loss.divergence_cause(self.memories, place)
 
     def _rows(self, place: int) -> range:
@@ -185,26 +179,24 @@ class ReplicaGroup(Training, Generic[Buffers]):
         return range(place * self.components, (place + 1) * self.components)
 
     def state(self, place: int) -> State:
-        """All that a replica carries from one step to the next."""
         own = self._rows(place)
         rows = slice(own.start, own.stop)
         state = under("kept", {name: copied(value[rows]) for name, value in self.kept.items()})
         state |= under("stack", _of_rows(of_networks([self.stack]), rows))
-        state |= under("optimizer", _of_rows(of_optimizers([self.optimizer.built]), rows))
+        state |= under("optimizer", _of_rows(of_optimizers([self.optimizer]), rows))
         state |= under("average", _of_rows(self.average.state(), rows)) | under("curve", self.curve.state(place))
         if self.peers is not None:
             state |= under("peers", _of_rows(self.peers.state(), rows))
-        for i, memory in enumerate(memory_of(self.memories or (), place)):
+        for i, memory in enumerate(memory_of(self.memories, place) or ()):
             state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
         return state
 
     @torch.no_grad()
     def restore(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Continue from the states of all replicas, in order."""
         for name, value in self.kept.items():
             value.copy_(torch.cat([state[f"kept.{name}"] for state in states]))
         into_networks([self.stack], _from_rows("stack", states))
-        into_optimizers([self.optimizer.built], _from_rows("optimizer", states))
+        into_optimizers([self.optimizer], _from_rows("optimizer", states))
         self.average.restore(_from_rows("average", states))
         self.curve.restore([within("curve", state) for state in states])
         if self.peers is not None:
@@ -213,6 +205,51 @@ class ReplicaGroup(Training, Generic[Buffers]):
         self.memories = tuple(
             self.loss.joined([within(f"memories.{i}", state) for state in there]) for i in range(len(self.recipe.method.terms))
         )
+
+
+class Feed:
+    """Mini-batches of the replicas of a group."""
+
+    def __init__(self, spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int]) -> None:
+        self.recipe, self.seed, self.examples, self.replicas = spec.recipe, spec.seed, examples, replicas
+        distinct = dict.fromkeys(replicas)  # a replica may fill several places
+        views = {r: Examples(spec.recipe, spec.data, examples.inputs, seed=spec.seed, replica=r) for r in distinct}
+        teachers = {r: Teacher(spec, r) for r in distinct}
+        self.views, self.teachers = [views[r] for r in replicas], [teachers[r] for r in replicas]
+        self.apart = spec.recipe.own_batches is not None or spec.recipe.views == "own"
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Mini-batches of an epoch, rows ``R B`` or, with own batches, ``R J B``."""
+        for view in dict.fromkeys(self.views):
+            view.enter(number)
+        return batches_of(self.recipe, len(self.examples.labels), seed=self.seed, replicas=self.replicas, epoch=number)
+
+    def show(self, batch: Batch, buffers: IOBuffers) -> LossInputs:
+        """Write the inputs of a mini-batch; returns what the losses read, without peers."""
+        rows = batch.rows.to(self.examples.labels.device)
+        listed = rows.reshape(-1)
+        firsts: list[Tensor | None] = [None] * len(self.replicas)
+        if self.recipe.augmentation is not None:
+            firsts = [*self._show_augmented(batch, buffers)]
+        elif self.examples.rows is not None:
+            torch.index_select(self.examples.rows, 0, listed, out=buffers.rows)
+        else:
+            buffers.inputs.copy_(self.examples.inputs.of(rows).view(buffers.inputs.shape))
+        taught = [t.logits(own, x) for t, own, x in zip(self.teachers, rows, firsts, strict=True)]
+        teacher = [logits for logits in taught if logits is not None]
+        labels = torch.index_select(self.examples.labels, 0, listed).view(rows.shape)
+        return LossInputs(labels, teacher=torch.stack(teacher) if teacher else None, shared=batch.shared)
+
+    def _show_augmented(self, batch: Batch, buffers: IOBuffers) -> Iterator[Tensor]:
+        """Write augmented inputs; yields those of the first component of each replica."""
+        drawn: dict[int, list[Tensor]] = {}
+        for r, (replica, own) in enumerate(zip(self.replicas, batch.rows, strict=True)):
+            if replica not in drawn:
+                drawn[replica] = self.views[r].of(replace(batch, rows=own))
+            seen = drawn[replica]
+            for j, x in enumerate(seen if self.apart else seen[:1]):
+                buffers.inputs[r * len(seen) + j if self.apart else r].copy_(x.flatten(1))
+            yield seen[0]
 
 
 def _of_rows(state: State, rows: slice) -> State:

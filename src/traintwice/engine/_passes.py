@@ -2,15 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from traintwice.engine._groups.stack import GroupShape, IOBuffers
-from traintwice.engine._stacked.layers import Activation, Layer, Layout, activation_of
+from traintwice.engine._stack import Block, GroupShape, IOBuffers
+from traintwice.nets import Dropout, SmeLU
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A batch normalisation: parameters, name and constants."""
+
+    weight: Block
+    bias: Block
+    name: str
+    eps: float
+    momentum: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear layer and the layers that follow it up to the next; a dropout rate of 0 drops nothing."""
+
+    weight: Block  # fan_in fan_out; of the last layer fan_out fan_in, for logits class by class
+    bias: Block
+    fan_in: int
+    fan_out: int
+    norm: Norm | None
+    activation: nn.Module | None
+    rate: float
+
+
+def blocks_of(layers: Sequence[Layer]) -> tuple[Block, ...]:
+    """All parameters, in the order of their places."""
+    blocks: list[Block] = []
+    for layer in layers:
+        blocks += (layer.weight, layer.bias)
+        blocks += () if layer.norm is None else (layer.norm.weight, layer.norm.bias)
+    return tuple(blocks)
+
+
+def layers_of(network: nn.Module) -> list[Layer]:
+    """Layers of a sequence that `traintwice.nets.MLP` built."""
+    count = itertools.count()
+
+    def block(name: str, parameter: Tensor, *, transposed: bool = False) -> Block:
+        return Block(name, next(count), tuple(reversed(parameter.shape)) if transposed else tuple(parameter.shape), transposed)
+
+    modules = list(network.named_children())
+    linears = {i: module for i, (_, module) in enumerate(modules) if isinstance(module, nn.Linear)}
+    layers = []
+    for (start, linear), end in zip(linears.items(), [*list(linears)[1:], len(modules)], strict=True):
+        name = modules[start][0]
+        weight = block(f"{name}.weight", linear.weight, transposed=end < len(modules))
+        bias = block(f"{name}.bias", linear.bias)
+        norm, activation, rate = None, None, 0.0
+        for inner, module in modules[start + 1 : end]:
+            if isinstance(module, nn.BatchNorm1d):
+                norm = Norm(
+                    block(f"{inner}.weight", module.weight),
+                    block(f"{inner}.bias", module.bias),
+                    inner,
+                    module.eps,
+                    float(module.momentum or 0.0),
+                )
+            elif isinstance(module, Dropout):
+                rate = module.rate
+            else:
+                activation = module
+        layers.append(Layer(weight, bias, linear.in_features, linear.out_features, norm, activation, rate))
+    return layers
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation f with a hand-written gradient."""
+
+    in_place: bool  # whether f(a) may overwrite a, because the backward pass needs only f(a)
+    forward: Callable[[Tensor, Tensor], object]  # from a and h; writes f(a) into h
+    backward: Callable[[Tensor, Tensor, Tensor], object]  # from d, a and h = f(a); multiplies d in place by f'(a)
+
+
+ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.ReLU: Activation(
+        True,
+        lambda a, h: torch.clamp_min(a, 0, out=h),
+        lambda d, a, h: aten.threshold_backward.grad_input(d, h, 0, grad_input=d),
+    ),
+    nn.Tanh: Activation(
+        True, lambda a, h: torch.tanh(a, out=h), lambda d, a, h: aten.tanh_backward.grad_input(d, h, grad_input=d)
+    ),
+    nn.GELU: Activation(
+        False, lambda a, h: aten.gelu.out(a, out=h), lambda d, a, h: aten.gelu_backward.grad_input(d, a, grad_input=d)
+    ),
+    nn.SiLU: Activation(
+        False, lambda a, h: aten.silu.out(a, out=h), lambda d, a, h: aten.silu_backward.grad_input(d, a, grad_input=d)
+    ),
+}
+
+
+def activation_of(module: nn.Module) -> Activation:
+    """The hand-written form of an activation of `traintwice.nets.MLP`."""
+    return _smelu(module.width) if isinstance(module, SmeLU) else ACTIVATIONS[type(module)]
+
+
+def _smelu(b: float) -> Activation:
+    """SmeLU of half-width b: (clamp(a, −b, b) + b)² / (4 b) + max(a − b, 0)."""
+    slope = torch.empty(0)
+
+    def forward(a: Tensor, h: Tensor) -> None:
+        torch.clamp(a, -b, b, out=h).add_(b).square_().div_(4 * b).add_((a - b).clamp_min_(0))
+
+    def backward(d: Tensor, a: Tensor, _h: Tensor) -> None:
+        nonlocal slope
+        if slope.shape != a.shape or slope.dtype != a.dtype:
+            slope = torch.empty_like(a)
+        d.mul_(torch.clamp(a, -b, b, out=slope).add_(b).div_(2 * b))
+
+    return Activation(False, forward, backward)
+
 
 Product = tuple[Tensor, Tensor, Tensor]
 """Two stacks of matrices, and the buffer of their product."""
@@ -40,7 +156,6 @@ class _Place:
     h: tuple[Tensor, Tensor]
     o: tuple[Tensor, Tensor]
     d: tuple[Tensor, Tensor]
-    noise: tuple[Tensor, Tensor] | None
     mask: tuple[Tensor, Tensor] | None
     statistics: _Statistics | None
 
@@ -48,10 +163,12 @@ class _Place:
 class LayerBuffers(IOBuffers):
     """Buffers of S networks for mini-batches of one size, with those of the hidden layers."""
 
-    def __init__(self, shape: GroupShape, layout: Layout) -> None:
-        super().__init__(shape, layout.layers[0].fan_in, layout.layers[-1].fan_out)
-        self.layout = layout
-        self.places = [self._place(layer) for layer in layout.layers[:-1]]
+    def __init__(self, shape: GroupShape, layers: Sequence[Layer]) -> None:
+        super().__init__(shape, layers[0].fan_in, layers[-1].fan_out)
+        self.layers = layers
+        self.places = [self._place(layer) for layer in layers[:-1]]
+        self.drops = [(layer.rate, (shape.batch, layer.fan_out)) for layer in layers[:-1] if layer.rate]
+        self.masks = [place.mask[1] for place in self.places if place.mask is not None]
 
     @property
     def statistics(self) -> list[_Statistics]:
@@ -64,22 +181,11 @@ class LayerBuffers(IOBuffers):
         z, d = self.shape.padded(*shape), self.shape.padded(*shape)
         a = self.shape.padded(*shape) if layer.norm is not None else z
         h = a if activation is None or activation.in_place else self.shape.padded(*shape)
-        o, noise, mask, statistics = h, None, None, None
-        if layer.rate:
-            on_cpu = replace(self.shape, dtype=torch.float32, device=torch.device("cpu"))
-            o, noise, mask = self.shape.padded(*shape), on_cpu.padded(*shape), self.shape.padded(*shape)
+        o, mask = (self.shape.padded(*shape), self.shape.padded(*shape)) if layer.rate else (h, None)
+        statistics = None
         if layer.norm is not None:
             statistics = _Statistics(*(self.shape.padded(layer.fan_out) for _ in range(3)))
-        return _Place(layer, activation, z, a, h, o, d, noise, mask, statistics)
-
-    def draw(self, streams: Sequence[np.random.Generator]) -> None:
-        """Draw the masks of all dropout layers, each network's from its own stream."""
-        for place in self.places:
-            if place.noise is None or place.mask is None:
-                continue
-            for own, stream in zip(place.noise[1].numpy(), streams, strict=True):
-                stream.random(dtype=np.float32, out=own)
-            place.mask[1].copy_(place.noise[1] >= place.layer.rate).div_(1 - place.layer.rate)
+        return _Place(layer, activation, z, a, h, o, d, mask, statistics)
 
 
 class BoundPasses:
@@ -87,7 +193,7 @@ class BoundPasses:
 
     def __init__(self, buffers: LayerBuffers, stack: Sequence[Tensor], gradient: Sequence[Tensor] | None = None) -> None:
         self.buffers = buffers
-        layers = buffers.layout.layers
+        layers = buffers.layers
         reads: list[Tensor | None] = [None, *(place.o[1] for place in buffers.places)]
         writes = [*(place.z[1] for place in buffers.places), buffers.logits]
         weights = [layer.weight.of(stack) for layer in layers]

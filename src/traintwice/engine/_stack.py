@@ -1,4 +1,4 @@
-"""Parameters of many networks in one stack, and the buffers for their inputs and outputs."""
+"""Parameters of many networks in one stack, and the buffers for their inputs, outputs and dropout masks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,14 +19,7 @@ numbers) and round the remaining numbers differently; with this padding nothing 
 
 @dataclass(frozen=True)
 class Block:
-    """A parameter of all networks.
-
-    Attributes:
-        name: as in a network's state.
-        index: its place among the blocks.
-        shape: as stored.
-        transposed: whether it is stored transposed.
-    """
+    """A parameter of all networks, by its name in a network's state; the shape is that stored."""
 
     name: str
     index: int
@@ -70,18 +64,12 @@ def unpack(network: nn.Module, blocks: Sequence[Block], stack: Sequence[Tensor],
 
 @dataclass(frozen=True)
 class GroupShape:
-    """Shape of a group's mini-batches.
-
-    Attributes:
-        replicas, components, batch: R, J and B.
-        apart: whether components have inputs of their own.
-        dtype, device: of all buffers.
-    """
+    """Shape of a group's mini-batches, and of all buffers."""
 
     replicas: int
     components: int
     batch: int
-    apart: bool
+    apart: bool  # whether components have inputs of their own
     dtype: torch.dtype
     device: torch.device
 
@@ -97,6 +85,10 @@ class GroupShape:
         return flat, flat[:, :count].view(self.size, *shape)
 
 
+Drop = tuple[float, tuple[int, ...]]
+"""Rate and shape of a dropout mask."""
+
+
 class IOBuffers:
     """Inputs, logits and gradient of the logits of S networks, for mini-batches of one size.
 
@@ -106,7 +98,11 @@ class IOBuffers:
         logits: ``S K B``, written by a forward pass; class by class, which is fast to normalise.
         gradient: of the loss by the logits, ``S K B``, written before a backward pass.
         minus_one: −1 for every example of every network, ``S 1 B``.
+        drops, masks: every dropout mask of a pass, in order, and where it is written.
     """
+
+    drops: list[Drop]
+    masks: list[Tensor]
 
     def __init__(self, shape: GroupShape, features: int, classes: int) -> None:
         self.shape = shape
@@ -127,3 +123,14 @@ def kept_of(network: nn.Module) -> dict[str, Tensor]:
     """Buffers of a network, such as running statistics, and parameters that are not trained."""
     frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
     return {**frozen, **dict(network.named_buffers())}
+
+
+def drawn(drops: Sequence[Drop], streams: Sequence[np.random.Generator], dtype: torch.dtype) -> list[Tensor]:
+    """Masks ``S ...``, each network's from its own stream, as `traintwice.nets.Dropout` draws them."""
+    made = []
+    for rate, shape in drops:
+        noise = torch.empty(len(streams), *shape)
+        for own, stream in zip(noise.numpy(), streams, strict=True):
+            stream.random(dtype=np.float32, out=own)
+        made.append((noise >= rate).to(dtype) / (1 - rate))
+    return made

@@ -1,18 +1,21 @@
-"""Gradient of a method's loss by the logits of all replicas of a group."""
+"""Parts of a group's step: gradient of the loss by the logits, optimiser, clipping and ascent of all networks, CUDA graphs."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from traintwice.engine._groups.stack import IOBuffers
 from traintwice.engine._reading import rounded_up
+from traintwice.engine._stack import IOBuffers
 from traintwice.engine._state import State
 from traintwice.losses import CrossEntropy, Outputs
 from traintwice.methods import Memories, Method
+from traintwice.optimizers import SGD, Optimizer
+from traintwice.recipes import Recipe
 from traintwice.schedules import at_step
 
 REPLICAS = 32
@@ -30,13 +33,7 @@ class LossInputs:
 
 
 class LogitGradients:
-    """Calls a method's loss, one number for each replica, on the logits of a group.
-
-    Args:
-        method: of the recipe.
-        values: ``R``, the losses of the last mini-batch; written in place, as CUDA graphs need.
-        classes: K.
-    """
+    """Calls a method's loss on the logits of a group; ``values`` ``R`` are the last losses, written in place, as CUDA graphs need."""
 
     def __init__(self, method: Method, values: Tensor, classes: int) -> None:
         replicas = len(values)
@@ -54,7 +51,10 @@ class LogitGradients:
 
     def not_finite(self, buffers: IOBuffers, seen: LossInputs, step: int, values: Tensor) -> list[int]:
         """Places of the replicas whose loss is not finite, from the numbers of `write`."""
-        bad = [] if self.plain and math.isfinite(values.sum().item()) else self._not_finite(values)
+        bad: list[int] = []
+        if not self.plain or not math.isfinite(values.sum().item()):
+            finite = values.isfinite().reshape(self.replicas, -1).all(1)
+            bad = [i for i, good in enumerate(finite.tolist()) if not good]
         if not bad:
             self.last = (buffers.by_replica(buffers.logits).clone(), seen, step)
         return bad
@@ -103,20 +103,15 @@ class LogitGradients:
             return None
         return {name: self._filled(torch.stack([memory[name] for memory in memories])) for name in memories[0]}
 
-    def _not_finite(self, values: Tensor) -> list[int]:
-        finite = values.isfinite().reshape(self.replicas, -1).all(1)
-        return [i for i, good in enumerate(finite.tolist()) if not good]
-
     def reason_not_finite(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None, place: int) -> str:
         """What is not finite in the loss of a replica, in words."""
-        own = None if memories is None else memory_of(memories, place)
-        before = self._before(place)
         out = _outputs_of(buffers.by_replica(buffers.logits), seen, place)
-        return f"at step {step} {self.method.not_finite(out, step, own, before=before)}"
+        own = memory_of(memories, place)
+        return f"at step {step} {self.method.not_finite(out, step, own, before=self._before(place))}"
 
     def divergence_cause(self, memories: Memories | None, place: int) -> str:
         """The cause of logits of a replica that are not finite, as the end of a sentence."""
-        return self.method.enlarged(self._before(place), None if memories is None else memory_of(memories, place))
+        return self.method.enlarged(self._before(place), memory_of(memories, place))
 
     def _before(self, place: int) -> tuple[Outputs, int] | None:
         return None if self.last is None else (_outputs_of(self.last[0], self.last[1], place), self.last[2])
@@ -128,6 +123,87 @@ def _outputs_of(logits: Tensor, seen: LossInputs, place: int) -> Outputs:
     return Outputs(logits[place].mT, seen.labels[place], peers=peers, teacher=teacher, shared=seen.shared, plain=True)
 
 
-def memory_of(memories: Memories, place: int) -> Memories:
+def memory_of(memories: Memories | None, place: int) -> Memories | None:
     """Memories of one replica."""
+    if memories is None:
+        return None
     return tuple(None if m is None else {name: value[place] for name, value in m.items()} for m in memories)
+
+
+def fused_optimizer(
+    optimizer: Optimizer, parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]
+) -> torch.optim.Optimizer:
+    """An optimiser on a stack: on a CPU PyTorch's fused form, in which whole vectors round equally at every place."""
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    built = optimizer.build(parameters)
+    for group in built.param_groups:
+        group["fused"], group["foreach"] = on_cpu, not on_cpu
+    return built
+
+
+def fused_sgd_of(recipe: Recipe) -> SGD | None:
+    """Plain SGD, if the product that computes a gradient may update the weights at once; None if anything else reads the gradients."""
+    optimizer = recipe.optimizer_of(0)
+    reads_gradients = recipe.clip_norm is not None or recipe.sharpness
+    return optimizer if isinstance(optimizer, SGD) and not optimizer.momentum and not reads_gradients else None
+
+
+@torch.no_grad()
+def clip(gradients: Sequence[Tensor], norm: float) -> None:
+    """Scale the gradient of every network by min(1, norm / (‖g‖ + 1e-6)), in place."""
+    factor = (norm / (norms(gradients) + 1e-6)).clamp_max_(1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+
+
+@torch.no_grad()
+def ascent(gradients: Sequence[Tensor], size: float) -> list[Tensor]:
+    """Moves of a size along the gradient of every network."""
+    factor = size / (norms(gradients) + 1e-12)
+    return [gradient * factor for gradient in gradients]
+
+
+def norms(gradients: Sequence[Tensor]) -> Tensor:
+    """Norm of the gradient of every network, ``S 1``."""
+    parts = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients], dim=1)
+    length: Tensor = torch.linalg.vector_norm(parts, dim=1, keepdim=True)
+    return length
+
+
+class CapturedPass:
+    """Warms up on the first call for a size of mini-batch, captures a CUDA graph on the second, then replays it."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, LossInputs] = {}
+        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    def __call__(self, batch: int, seen: LossInputs, work: Callable[[LossInputs], Tensor]) -> Tensor:
+        """Result of a pass that changes all memory in place."""
+        if batch not in self._seen:
+            teacher = None if seen.teacher is None else seen.teacher.clone()
+            self._seen[batch] = replace(seen, labels=seen.labels.clone(), teacher=teacher)
+            return _on_another_stream(work, self._seen[batch])
+        own = self._seen[batch]
+        own.labels.copy_(seen.labels)
+        if own.teacher is not None and seen.teacher is not None:
+            own.teacher.copy_(seen.teacher)
+        if batch not in self._graphs:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                values = work(own)
+            self._graphs[batch] = graph, values
+        graph, values = self._graphs[batch]
+        graph.replay()
+        return values
+
+
+def _on_another_stream(work: Callable[[LossInputs], Tensor], seen: LossInputs) -> Tensor:
+    """Run a pass on a CUDA stream of its own, as a warm-up must be."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        values = work(seen)
+    torch.cuda.current_stream().wait_stream(side)
+    return values

@@ -7,7 +7,7 @@ import torch
 from traintwice.data import Digits
 from traintwice.engine import Execution, train_group
 from traintwice.engine._batches import batches
-from traintwice.engine._curve import Curve, points_of
+from traintwice.engine._training import Curve, points_of
 from traintwice.losses import CrossEntropy, Entropy
 from traintwice.methods import Method, Term
 from traintwice.nets import MLP

@@ -1,1 +1,0 @@
-"""Hand-written passes for groups of fully connected networks, on one thread."""
