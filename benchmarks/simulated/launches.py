@@ -13,7 +13,7 @@ from simulated.cells import NONE, TWO_MODELS, Cell, Misses, Target
 from simulated.worlds import CLUSTERED, INDEPENDENT, RARE, RARE_CLUSTERED, SHARED, World, centre
 from traintwice.compare import compare_recipes, diff, plan
 from traintwice.gates import gate, self_test
-from traintwice.gates._gate_types import Budget
+from traintwice.gates._budgets import Budget
 
 FLOORS = (INDEPENDENT, RARE[1], SHARED[0], CLUSTERED[1], RARE_CLUSTERED)
 SELF_TESTS = (INDEPENDENT, SHARED[0], CLUSTERED[1])

@@ -99,7 +99,7 @@ def test_calibration_is_next_to_what_chance_alone_shows():
 def test_what_has_no_value_is_named():
     pieces = PairMeasures((metrics.churn_to_error, metrics.total_variation), (metrics.accuracy,), 0.95, clustered=False)
     pieces.add(Predictions(np.zeros((2, 5), int), np.zeros(5, int)))
-    assert pieces.measures() == ()
+    assert pieces.measures() == []
     assert "denominator" in pieces.left_out["churn_to_error"]
     assert pieces.left_out["total_variation"] == "needs probabilities"
     (accuracy,) = pieces.quality()

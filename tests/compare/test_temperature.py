@@ -73,7 +73,7 @@ def test_fitted_on_every_fifth_labelled_row_and_measured_on_the_others(draw, one
     for i, j in zip([0, *cuts], [*cuts, 400], strict=True):
         for n in range(i, j):  # rows with and without labels come apart
             gathered.add(Predictions(probs[:, n : n + 1], y[n : n + 1] if known[n] else None))
-    found = gathered.result(SOFT, 0.95, one_for_all=one_for_all)
+    found = gathered.result(SOFT, 0.95, {}, one_for_all=one_for_all)
     held = np.zeros(400, bool)
     held[np.flatnonzero(known)[4::5]] = True
     fits = [slice(0, 2)] if one_for_all else [slice(0, 1), slice(1, 2)]
@@ -115,7 +115,7 @@ def test_of_very_many_rows_some_are_kept_evenly_spread(draw, monkeypatch):
     monkeypatch.setattr(module, "MOST_KEPT", 400 * 2 * 3 // 4)
     gathered = MatchedTemperature(400, 2)
     gathered.add(Predictions(probs, y))
-    found = gathered.result(SOFT, 0.95, one_for_all=False)
+    found = gathered.result(SOFT, 0.95, {}, one_for_all=False)
     kept = (np.arange(400) % 4 == 0) & (np.arange(400) % 5 != 4)
     assert (found.held_out, found.rows) == (80, kept.sum())
 
@@ -130,5 +130,6 @@ def test_reasons_for_none(draw):
     assert "has probability 0" in said
     gathered = MatchedTemperature(3, 2)
     gathered.add(Predictions(probs[:, :3], y[:3]))
-    with pytest.raises(BadInput, match="every 5th row"):
-        gathered.result(SOFT, 0.95, one_for_all=True)
+    left_out = {}
+    assert gathered.result(SOFT, 0.95, left_out, one_for_all=True) is None
+    assert "every 5th row" in left_out["temperature_matched"]

@@ -9,7 +9,7 @@ import pytest
 
 from traintwice.compare._parts import Answer
 from traintwice.errors import MissingExtra, StoreError
-from traintwice.gates._gate_types import Budget, Check, GateResult
+from traintwice.gates._budgets import Budget, Check, GateResult
 from traintwice.report import diff_page, write_diff
 from traintwice.report._cards import _parts, cards_of_diff
 from traintwice.report._comparison_charts import flow_chart

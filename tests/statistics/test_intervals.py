@@ -11,14 +11,8 @@ from traintwice.statistics._intervals import (
     effective_units,
     half_width,
     scaled_bounds,
-    t_quantile,
     wilson,
 )
-
-
-def test_quantiles_are_scipys():
-    assert t_quantile(0.9, 3.7) == pytest.approx(stats.t.ppf(0.9, 3.7))
-    assert t_quantile(0.9, math.inf) == pytest.approx(stats.norm.ppf(0.9))
 
 
 def test_half_width_adds_the_parts_each_with_its_t():

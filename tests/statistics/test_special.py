@@ -17,10 +17,10 @@ from traintwice.statistics._special import (
     normal_cdf,
     normal_quantile,
     t_cdf,
-    t_quantile_of,
+    t_quantile,
 )
 
-FREEDOMS = (0.4, 1, 1.5, 2, 3.7, 9, 99, 1234.5, 1e5)
+FREEDOMS = (0.4, 1, 1.5, 2, 3.7, 9, 99, 1234.5, 1e5, math.inf)
 
 
 def test_normal_distribution():
@@ -38,12 +38,12 @@ def test_student_t(freedom):
     for t in (-40.0, -3.0, -0.2, 0.0, 0.7, 5.0, math.inf, -math.inf):
         assert t_cdf(freedom, t) == pytest.approx(special.stdtr(freedom, t), rel=1e-8)
     for p in (1e-7, 0.025, 0.3, 0.5, 0.6, 0.975, 0.9999):
-        assert t_quantile_of(freedom, p) == pytest.approx(special.stdtrit(freedom, p), rel=1e-8, abs=1e-12)
+        assert t_quantile(p, freedom) == pytest.approx(special.stdtrit(freedom, p), rel=1e-8, abs=1e-12)
 
 
 def test_student_t_without_a_value():
-    assert math.isnan(t_quantile_of(math.nan, 0.9))
-    assert math.isnan(t_quantile_of(0.0, 0.9))
+    assert math.isnan(t_quantile(0.9, math.nan))
+    assert math.isnan(t_quantile(0.9, 0.0))
     assert math.isnan(t_cdf(3, math.nan))
 
 

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from traintwice.gates._gate_types import Budget, Check, GateResult, SelfTest
+from traintwice.gates._budgets import Budget, Check, GateResult, SelfTest
 from traintwice.tables._gate import budgets_table, gate_sheet, junit
 from traintwice.types import Estimate
 

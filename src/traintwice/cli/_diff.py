@@ -162,7 +162,7 @@ def _share(text: str) -> float:
     Raises:
         BadInput: not a share, or a number of 1 or more without a percent sign.
     """
-    from traintwice.gates._gate import parse_limit
+    from traintwice.gates._budgets import parse_limit
 
     value = parse_limit(text)
     if value is None:

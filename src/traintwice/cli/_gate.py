@@ -19,7 +19,7 @@ from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
     from traintwice.gates import Budget, GateResult
-    from traintwice.gates._gate_types import AgainstFloor
+    from traintwice.gates._budgets import AgainstFloor
 
 BUDGETS = "Budgets"
 
@@ -262,7 +262,7 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
 
 def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
     from traintwice.gates import Budget
-    from traintwice.gates._gate import parse_limit
+    from traintwice.gates._budgets import parse_limit
 
     match = BUDGET.fullmatch(text)
     limit = parse_limit(match["limit"]) if match else None

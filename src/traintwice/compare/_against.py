@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,15 +112,15 @@ def compare_with_served(
             f"against: got {len(recipes)} recipes and margin {margin}, expected at least one recipe and a ratio above 1"
         )
     (_, base), *others = recipes.items()
-    pairs = {}
-    for name, found in others:
-        common = [m for m in base[1] if m in found[1]]
-        if len(common) >= 2:
-            pairs[name] = (_churn(found, common, answers), _churn(base, common, answers))
+    common = {name: [m for m in base[1] if m in found[1]] for name, found in others}
+    pairs = {
+        name: (_churn(*recipes[name], answers, chosen), _churn(*base, answers, chosen))
+        for name, chosen in common.items()
+        if len(chosen) >= 2
+    }
     changes = dict(zip(pairs, compare_with_baseline(list(pairs.values()), level=level), strict=True))
     rows = tuple(_one(name, p, answers, changes.get(name), level, margin) for name, (p, _) in recipes.items())
-    labels = base[0].known.labels if base[0].has_labels else None
-    accuracy = None if labels is None else float(np.mean(to_numpy(labels) == answers))
+    accuracy = float(np.mean(to_numpy(base[0].known.labels) == answers)) if base[0].has_labels else None
     return Against(served, len(answers), accuracy, rows, level)
 
 
@@ -131,19 +131,13 @@ def mean_of(definition: MeanOf, contributions: np.ndarray, predictions: Predicti
     return Measurement.of(definition, value, rows, leave_one_out("replica", value, rows), means - value, predictions)
 
 
-def _churn(recipe: tuple[Predictions, tuple[int, ...]], chosen: list[int], answers: np.ndarray) -> Measurement:
+def _churn(p: Predictions, numbers: tuple[int, ...], answers: np.ndarray, chosen: Sequence[int]) -> Measurement:
     """Churn against the model in service of the replicas of these numbers."""
-    p, numbers = recipe
     return mean_of(CHURN, to_numpy(p.votes)[[numbers.index(m) for m in chosen]] != answers, p)
 
 
 def _one(
-    recipe: str,
-    p: Predictions,
-    answers: np.ndarray,
-    change: Difference | None,
-    level: float,
-    margin: float,
+    recipe: str, p: Predictions, answers: np.ndarray, change: Difference | None, level: float, margin: float
 ) -> RecipeAgainst:
     churn, accuracy, flips = mean_of(CHURN, to_numpy(p.votes) != answers, p), None, None
     if p.has_labels:
@@ -168,18 +162,9 @@ def _noise(p: Predictions, answers: np.ndarray, level: float, margin: float) -> 
         return influence_variance(line - line.mean(), clusters)[0] * n**2
 
     copies = sum(bool((votes[:i] == own).all(axis=1).any()) for i, own in enumerate(votes))
+    said = f"{copies} of {m} replicas repeat another" if copies else None
     return noise_floor(
-        Pairs(m, 0),
-        by_row.sum(axis=0),
-        n,
-        variance_of,
-        name="churn",
-        title="churn against the served model",
-        unit="fraction",
-        level=level,
-        margin=margin,
-        units=influence_variance(by_row[:, 0], clusters)[1],
-        clustered=clusters is not None,
-        identical=f"{copies} of {m} replicas repeat another" if copies else None,
-        words=REPLICAS,
-    )
+        Pairs(m, 0), by_row.sum(axis=0), n, variance_of, name="churn", title="churn against the served model", unit="fraction",
+        level=level, margin=margin, units=influence_variance(by_row[:, 0], clusters)[1], clustered=clusters is not None,
+        identical=said, words=REPLICAS,
+    )  # fmt: skip

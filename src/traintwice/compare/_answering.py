@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
 
 from traintwice._typed import typed
 from traintwice.compare._inputs import in_memory, open_replicas
-from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
+from traintwice.compare._shown import SCHEMA_VERSION, Shown, fields_of, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, open_rows
@@ -53,14 +54,9 @@ class SelectiveEnsemble(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the answers of the rows."""
-        return {
-            "schema": SCHEMA_VERSION,
-            "rows": len(self.answers),
-            "replicas": self.replicas,
-            "alpha": self.alpha,
-            "disagreement_bound": self.disagreement_bound,
-            **{name: plain(getattr(self, name)) for name in ("coverage", "accuracy", "majority_accuracy")},
-        }
+        names = ("replicas", "alpha", "disagreement_bound", "coverage", "accuracy", "majority_accuracy")
+        shown = {name: plain(getattr(self, name)) for name in names}
+        return {"schema": SCHEMA_VERSION, "rows": len(self.answers), **shown}
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class SelectiveAgreement:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {name: plain(getattr(self, name)) for name in ("both_answer", "disagreement", "bound")}
+        return fields_of(self)
 
 
 @typed
@@ -125,10 +121,9 @@ def selective_ensemble(
             f"selective_ensemble: {whole.replicas} replicas cannot reach p <= {alpha:g} even where all agree; expected at least {least}, "
             f"or alpha of at least {2.0 ** (1 - whole.replicas):g}"
         )
-    first, second, majority = _two_most_frequent(to_numpy(whole.votes))
-    answers = np.where(_significant(first, second, alpha), majority, ABSTAIN)
-    answered = answers != ABSTAIN
-    share = _shares(whole, level)
+    majority, answered = _vote(to_numpy(whole.votes), alpha)
+    answers = np.where(answered, majority, ABSTAIN)
+    share = partial(share_of, models=whole.replicas, level=level)
     right = to_numpy(whole.labels) == majority if whole.has_labels else None
     return SelectiveEnsemble(
         answers,
@@ -178,24 +173,12 @@ def share_of(mask: np.ndarray, models: int, level: float) -> Estimate:
     return Estimate(value, low, high, error, replicas=models, examples=n, level=level, target="examples")
 
 
-def _shares(whole: Predictions, level: float) -> Any:
-    return lambda mask: share_of(mask, whole.replicas, level)
-
-
-def _two_most_frequent(votes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts of the two most frequent classes of each row, and the class of the first."""
-    classes = int(votes.max()) + 1
-    counts = np.stack([(votes == k).sum(0) for k in range(max(classes, 2))])
-    majority = counts.argmax(0)
-    first, second = np.sort(counts, axis=0)[:-3:-1]
-    return first, second, majority
-
-
-def _significant(first: np.ndarray, second: np.ndarray, alpha: float) -> np.ndarray:
-    """The two-sided binomial test, computed once for each pair of counts."""
-    pairs, place = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
-    passed = np.array([mcnemar(int(a), int(b)) <= alpha for a, b in pairs.T])
-    return passed[place.reshape(-1)]
+def _vote(votes: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """The most frequent class of each row, and whether it is significantly more frequent than the second."""
+    counts = np.stack([(votes == k).sum(0) for k in range(max(int(votes.max()) + 1, 2))])
+    pairs, place = np.unique(np.sort(counts, axis=0)[-2:], axis=1, return_inverse=True)
+    passed = np.array([mcnemar(int(second), int(first)) <= alpha for second, first in pairs.T])
+    return counts.argmax(0), passed[place.reshape(-1)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -227,13 +210,9 @@ class PredictionUpdate(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the answers of the rows."""
-        estimates = [f"{name}_{which}" for name in ("churn", "accuracy", "negative_flips") for which in ("old", "new", "served")]
-        return {
-            "schema": SCHEMA_VERSION,
-            "rows": len(self.answers),
-            "taken": int(self.taken.sum()),
-            **{name: plain(getattr(self, name)) for name in estimates if hasattr(self, name)},
-        }
+        hidden = ("answers", "taken", "ids", "class_names")
+        estimates = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in hidden}
+        return {"schema": SCHEMA_VERSION, "rows": len(self.answers), "taken": int(self.taken.sum()), **estimates}
 
 
 @typed
@@ -295,8 +274,7 @@ def update_predictions(
     answers = np.where(taken, b, a)
     y = to_numpy(pair.labels) if pair.has_labels else None
 
-    def share(mask: np.ndarray) -> Estimate:
-        return share_of(mask, 2, level)
+    share = partial(share_of, models=2, level=level)
 
     def against(answered: np.ndarray) -> tuple[Estimate | None, Estimate | None]:
         """Accuracy, and negative flips against the old model."""

@@ -55,15 +55,7 @@ def quality_answer(quality: Sequence[Quality], level: float, same_within: float)
 def floor_answer(
     question: Question, floor: NoiseFloor | None, measured: Measured | None, without: str, words: Wording = RETRAINS
 ) -> Answer:
-    """Whether a measure is more than retraining causes.
-
-    Args:
-        question: "regressions" or "disagreement".
-        floor: of the measure; None without retrains.
-        measured: the measure; None where it has no value.
-        without: why it has none.
-        words: of the sentence.
-    """
+    """Whether a measure is more than retraining causes; ``without`` says why it has no value."""
     if measured is None:
         return Answer(question, "no value", "unknown", f"{question.capitalize()}: {without}.", without)
     value = with_interval(measured, words)

@@ -93,18 +93,7 @@ def unstable(models: tuple[int, ...], classes: int | None) -> Expression:
 
 
 class TopRows:
-    """The n rows of largest rank, the earlier row where ranks tie; or the first n rows, where ranks are all equal.
-
-    Args:
-        wanted: n.
-        rank: of a row; rows of rank 0 or less are skipped.
-        far: the distance of a row.
-        shaky: its instability; None where rows have none.
-        names: of the classes.
-
-    Attributes:
-        seen: how many rows have a rank above 0.
-    """
+    """The n rows of largest rank, ties to the earlier row; rows of rank 0 or less are skipped, and ``seen`` counts the others."""
 
     def __init__(
         self, wanted: int, rank: Expression, far: Expression, shaky: Expression | None, names: Sequence[str] | None
@@ -161,11 +150,7 @@ def name_of(label: int, names: Sequence[str] | None) -> str:
 
 
 def row_columns(files: AlignedPredictions, olds: Sequence[int]) -> dict[str, str]:
-    """The columns of a file of all rows: name to SQL over the aligned rows.
-
-    ``old`` and ``new`` (predicted classes, or the numbers of a regression), ``changed``, ``distance``, and ``instability`` (of the
-    models ``olds`` of the old recipe) where it has a value.
-    """
+    """The columns of a file of all rows, name to SQL: old, new, changed, distance, and instability where it has a value."""
     if files.is_regression:
         return {"old": "x0", "new": "x1", "distance": "abs(x0 - x1)"}
     names, classes = files.class_names, files.classes if files.has_probs else None
@@ -194,11 +179,7 @@ def write_rows(rows: Rows, path: str | Path, olds: Sequence[int]) -> None:
 
 
 def check_rows_file(path: str | Path) -> Path:
-    """A path that rows can be written to, as Parquet.
-
-    Raises:
-        BadInput: another ending.
-    """
+    """A path that rows can be written to; raise `BadInput` for one that does not end as Parquet does."""
     check_name(path)
     if Path(path).suffix.lower() not in (".parquet", ".pq"):
         raise BadInput(f"{path}: rows are written as Parquet; give a name that ends in .parquet")

@@ -12,12 +12,11 @@ from traintwice._files import refuse_overwriting
 from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
 from traintwice.compare._changed_rows import check_rows_file, write_rows
-from traintwice.compare._collect import DiffAccumulator, DiffOptions
-from traintwice.compare._diff_result import result_of
+from traintwice.compare._comparison import DiffAccumulator, result_of
 from traintwice.compare._draws import compare_draws
 from traintwice.compare._expressions import BETWEEN
 from traintwice.compare._floor import MARGIN, Pairs
-from traintwice.compare._inputs import check_level, check_thresholds, check_top_k, distinct
+from traintwice.compare._inputs import DiffOptions, check_level, check_thresholds, check_top_k, distinct
 from traintwice.compare._ledger import LAST, Ledger
 from traintwice.compare._ledger_floor import opened_for, with_usual_changes
 from traintwice.compare._results import Diff

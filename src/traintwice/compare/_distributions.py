@@ -38,15 +38,7 @@ SHARES = (0.01, 0.05, 0.1)
 
 
 class FlowCounts:
-    """Counts of rows by old and new class.
-
-    Args:
-        classes: K; None where the classes are those that occur.
-        names: of the classes.
-
-    Attributes:
-        counts: rows by old and new class.
-    """
+    """Counts of rows by old and new class, of K classes or of those that occur."""
 
     def __init__(self, classes: int | None, names: Sequence[str] | None) -> None:
         self._classes, self._names = classes, names
@@ -75,13 +67,7 @@ class FlowCounts:
 
 
 class BandCounts:
-    """Rows by a number in [0, 1] of the old model, in bands of equal width.
-
-    Args:
-        bands: how many.
-        kind: of the number.
-        far: the distance of a row.
-    """
+    """Rows by a number in [0, 1] of the old model, in bands of equal width."""
 
     def __init__(self, bands: int, kind: Number, far: Expression) -> None:
         self._kind: Number = kind
@@ -110,7 +96,7 @@ class BandCounts:
 class JointCounts:
     """Counts of rows in squares of a number of the old against the same number of the new model.
 
-    The range of a regression's numbers is found on the way: it doubles, and squares are merged, when a number is outside it.
+    The range of a regression's numbers doubles, and squares are merged, when a number is outside it.
     """
 
     def __init__(self, kind: Number) -> None:
@@ -152,15 +138,9 @@ class JointCounts:
 
 
 class MovementCounts:
-    """How many rows moved beyond each tolerance; from histograms, quantiles of the total variation distance of each row, and of the
-    divergence between its distributions.
+    """Shares of rows that moved beyond each tolerance, and quantiles of distances and of divergences from histograms.
 
     A quantile is exact to 1/4,096 for distances and to 1/200 of its size for divergences.
-
-    Args:
-        far: the distance of a row.
-        level: of the intervals.
-        clustered: units are clusters.
     """
 
     def __init__(self, far: Expression, level: float, *, clustered: bool) -> None:
@@ -228,11 +208,7 @@ class RankCounts:
 
 
 class Reviews:
-    """Rows and changed labels by instability.
-
-    Args:
-        shaky: the instability of a row.
-    """
+    """Rows and changed labels by instability."""
 
     def __init__(self, shaky: Expression) -> None:
         self._shaky = shaky
@@ -259,13 +235,7 @@ class Reviews:
 
 
 class TopSets:
-    """The rows of highest score of each model.
-
-    Args:
-        asked: numbers of rows, or shares of them.
-        rows: how many rows there are at most.
-        models: how many models.
-    """
+    """The rows of highest score of each model; ``asked`` are numbers of rows, or shares of them."""
 
     def __init__(self, asked: Sequence[float], rows: int, models: int) -> None:
         self.asked = tuple(asked)

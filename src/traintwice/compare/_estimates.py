@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from traintwice._typed import typed
-from traintwice.errors import BadInput, Undefined
-from traintwice.metrics import Measurement, Metric, Summary
+from traintwice.compare._inputs import check_level
+from traintwice.errors import BadInput, TooFewReplicas, Undefined
+from traintwice.metrics import Accumulator, Measurement, Metric, Summary
 from traintwice.metrics._definition import influence_variance
 from traintwice.predictions import Predictions
 from traintwice.statistics._intervals import (
@@ -25,6 +26,9 @@ from traintwice.types import Estimate, Target
 
 MOST_REPLICAS = 10_000
 """Largest number of replicas that is searched."""
+
+ROUNDING = 1e-12
+"""A half-width below this is what rounding leaves of none."""
 
 
 @typed
@@ -97,8 +101,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
         >>> round(e.value, 3), round(e.low, 3), round(e.high, 3), e.target
         (0.25, 0.019, 1.0, 'both')
     """
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}, expected a number between 0 and 1, such as 0.95")
+    check_level(level)
     s = _summary(measurement)
     of_replicas, of_examples = s.replica_variance, s.example_variance
     units = s.examples if s.units is None else s.units
@@ -122,16 +125,25 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     return Estimate(s.value, low, high, error, s.replicas, s.examples, level, target, s.units)
 
 
-def whole_estimate(metric: Metric, predictions: Predictions, level: float) -> Estimate:
-    """A metric of predictions in memory, with its interval.
+def summed_estimate(name: str, summed: Accumulator, level: float, left_out: dict[str, str]) -> Estimate | None:
+    """A metric from its sums, with its interval; None, and in ``left_out`` the reason, where it has no value."""
+    try:
+        return interval(summed.compute(), level=level)
+    except (Undefined, TooFewReplicas, BadInput) as reason:
+        left_out[name] = summed.missing or str(reason)
+        return None
 
-    Raises:
-        Undefined, TooFewReplicas: the metric has no value on these predictions.
-    """
+
+def whole_estimate(metric: Metric, predictions: Predictions, level: float, left_out: dict[str, str]) -> Estimate | None:
+    """A metric of predictions in memory, with its interval; None, and in ``left_out`` the reason, where it has no value."""
     missing = metric.definition.missing(predictions)
-    if missing is not None:
-        raise Undefined(missing)
-    return interval(metric.measure(predictions), level=level)
+    try:
+        if missing is None:
+            return interval(metric.measure(predictions), level=level)
+    except (Undefined, TooFewReplicas) as reason:
+        missing = str(reason)
+    left_out[metric.__name__] = missing
+    return None
 
 
 def p_of_no_change(change: Estimate) -> float:
@@ -149,7 +161,7 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
         return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
     half = half_width(parts, level)
-    if half == 0 and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
+    if half < ROUNDING and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
         return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])
     return scaled_bounds(s.value, half, s.scale, most=s.most)
 
@@ -279,10 +291,7 @@ def paired(first: Measurement, second: Measurement) -> Gap:
 
 
 def gap(first: Summary, second: Summary, of_examples: float, units: int, *, is_paired: bool) -> Gap:
-    """The difference second − first of two summaries, given the example part of its variance.
-
-    Paired, replica m is left out of both together; else the replica parts of the two recipes add.
-    """
+    """The difference second − first of two summaries; paired, replica m leaves both together, else the two replica parts add."""
     value = second.value - first.value
     if is_paired and first.jackknife_values is not None and second.jackknife_values is not None:
         summaries = [replace(second, value=value, jackknife_values=second.jackknife_values - first.jackknife_values)]

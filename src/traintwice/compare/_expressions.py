@@ -19,12 +19,7 @@ Number = Literal["score", "confidence", "number"]
 
 
 class RowValues:
-    """Rows of all models, over which each expression is computed once.
-
-    Args:
-        block: the rows.
-        places: of the rows among all rows read.
-    """
+    """Rows of all models, over which each expression is computed once; ``places`` are their places among all rows read."""
 
     def __init__(self, block: Predictions, places: np.ndarray | None = None) -> None:
         self.block = block
@@ -57,13 +52,7 @@ class RowValues:
 
 @dataclass(frozen=True)
 class Expression:
-    """A number or truth value of a row.
-
-    Attributes:
-        sql: over the columns of `AlignedPredictions.relation`; never NULL.
-        compute: the same over `RowValues`.
-        is_truth: whether it is a truth value.
-    """
+    """A number or truth value of a row: as SQL over `AlignedPredictions.relation`, never NULL, and computed over `RowValues`."""
 
     sql: str
     compute: Callable[[RowValues], np.ndarray] = field(compare=False)
@@ -186,18 +175,11 @@ Form = Mapping[str, float]
 """A linear form of the sums of quantities, by name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ratio:
-    """A measure that is one linear form of sums divided by another, or the difference of two such quotients.
+    """One linear form of sums divided by another, less a second such quotient; names as in `traintwice.metrics.Definition`.
 
-    Attributes:
-        name, title, unit, scale: as in `traintwice.metrics.Definition`.
-        top, bottom: the quotient.
-        less: a second quotient that is subtracted; None where there is none.
-        share: it is a share of rows.
-        models: how many models it is about.
-        limit: the largest value; None means 1 for a fraction, and none for a number.
-        flips: of a change, the quantities of rows that became wrong, and right, where these determine it.
+    It is about so many ``models``; ``flips`` of a change are the quantities of rows that became wrong, and right.
     """
 
     name: str
@@ -225,12 +207,7 @@ class Ratio:
 
 
 def base_quantities(*, binary: bool, graded: bool = False) -> dict[str, Expression]:
-    """Quantities counted for an old model (0) and a new one (1); see the kinds of rows in docs/concepts/definitions.md, "Measures".
-
-    Args:
-        binary: also rows of the positive class.
-        graded: rows have scores between 0 and 1, and are not right or wrong.
-    """
+    """Quantities counted for two models; see the kinds of rows in docs/concepts/definitions.md, "Measures"."""
     found = {
         "changed": changed(0, 1),
         "labelled": labelled(),

@@ -15,8 +15,8 @@ from traintwice.compare._parts import Judgement, NoiseFloor
 from traintwice.compare._results import RETRAINS, Wording
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import Unit
-from traintwice.statistics._intervals import t_quantile
 from traintwice.statistics._significance import least_that
+from traintwice.statistics._special import t_quantile
 from traintwice.types import Estimate
 
 ASK_FOR = 4
@@ -35,11 +35,7 @@ MARGIN = 1.5
 
 
 class Pairs:
-    """The pairs of models that a noise floor needs; models are in the order old, new, k retrains of old, l retrains of new.
-
-    Args:
-        retrains, new_retrains: k and l.
-    """
+    """Pairs of models that a noise floor needs; models are in the order old, new, k retrains of old, l retrains of new."""
 
     def __init__(self, retrains: int, new_retrains: int) -> None:
         self.retrains, self.new_retrains = retrains, new_retrains
@@ -272,10 +268,7 @@ TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_diff
 
 
 def floor_tallies(pairs: Pairs | None, *, regression: bool, thresholds: Sequence[float], clustered: bool) -> dict[str, Tally]:
-    """Sums over rows of what changes between the models of each pair, by floor: churn, negative flips, decisions at thresholds.
-
-    The numbers of a regression have one floor, that of their difference.
-    """
+    """Sums over rows of what changes between the models of each pair: churn, negative flips, decisions; or numbers."""
     if pairs is None:
         return {}
     of: dict[str, Callable[[int, int], Expression]] = {"churn": changed, "negative_flips": partial(_lost, pairs)}
@@ -295,13 +288,7 @@ def floors_of(
     copies: str | None,
     words: Wording,
 ) -> dict[str, NoiseFloor]:
-    """The floors by name, from the sums of `floor_tallies`.
-
-    Args:
-        labelled: weight of the rows with a label, which negative flips are a share of.
-        scale: mean weight of a row.
-        pairs, level, margin, copies, words: see `noise_floor`.
-    """
+    """The floors by name, from `floor_tallies`; ``labelled`` is the weight of rows with a label, ``scale`` of one row."""
     found = {}
     for name, tally in tallies.items():
         rows = labelled if name == "negative_flips" else float(tally.total(ONE).sum())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from traintwice import metrics
+from traintwice.compare._floor import Pairs
 from traintwice.errors import BadInput, unknown
 from traintwice.metrics import Metric
 from traintwice.metrics._definition import to_numpy
@@ -18,6 +20,26 @@ MOST_IN_MEMORY = 200_000_000
 """Numbers of predictions that are held in memory for metrics that need all rows together: 1.6 GB."""
 
 
+@dataclass(frozen=True)
+class DiffOptions:
+    """Options of a comparison, see `diff`; ``which`` and ``quality`` are measures of one pass, ``whole`` those of all rows."""
+
+    which: tuple[Metric, ...]
+    quality: tuple[Metric, ...]
+    whole: tuple[Metric, ...]
+    by_slice: tuple[Metric, ...]
+    thresholds: tuple[float, ...]
+    top_k: tuple[float, ...]
+    level: float
+    min_support: int
+    temperature_matched: bool
+    listed: int
+    no_rows: bool
+    margin: float
+    same_within: float
+    pairs: Pairs | None
+
+
 def with_groups(by: Any, columns: Iterable[str]) -> Any:
     """The option ``by`` with further group columns; groups given as arrays, by name, stay as they are."""
     by = reading_of({"by": by})["by"]
@@ -25,11 +47,7 @@ def with_groups(by: Any, columns: Iterable[str]) -> Any:
 
 
 def named(metric: Metric | str) -> Metric:
-    """A metric by its name.
-
-    Raises:
-        UnknownName: unknown name; the message offers the nearest.
-    """
+    """A metric by its name."""
     if not isinstance(metric, str):
         if not hasattr(metric, "definition"):
             raise BadInput(f"which: got {type(metric).__name__}, expected a measure of traintwice.metrics or its name")
@@ -41,11 +59,7 @@ def named(metric: Metric | str) -> Metric:
 
 
 def distinct(given: Iterable[Metric | str]) -> tuple[Metric, ...]:
-    """Metrics by their names, each once.
-
-    Raises:
-        BadInput: no metric. UnknownName: unknown name.
-    """
+    """Metrics by their names, each once."""
     return tuple(dict.fromkeys(named(metric) for metric in given))
 
 
@@ -78,11 +92,7 @@ def count_of(asked: float, rows: int) -> int:
 
 @contextmanager
 def open_replicas(predictions: Any, label: Any = None, reading: Reading | None = None) -> Iterator[Rows]:
-    """The rows of replicas that are one array, arrays, files or tables; the label may be given apart from the other options.
-
-    Raises:
-        BadInput: the label is given twice, arrays of labels or weights next to files, see `open_rows`.
-    """
+    """The rows of replicas that are one array, arrays, files or tables; the label may be given apart from the other options."""
     given: Reading = {**(reading or {})}
     if label is not None and given.get("label") is not None:
         raise BadInput("label: given twice, as the second argument and by its name; give it once")
@@ -109,11 +119,7 @@ def open_replicas(predictions: Any, label: Any = None, reading: Reading | None =
 
 
 def in_memory(rows: Rows, what: str) -> Predictions:
-    """All rows of all models.
-
-    Raises:
-        BadInput: they are too many for ``what``.
-    """
+    """All rows of all models; raise `BadInput` where they are too many for ``what``."""
     size = rows.summary.rows * rows.replicas * (rows.classes or 1)
     if size > MOST_IN_MEMORY:
         raise BadInput(f"{what} all rows together: {size:,} numbers, more than the {MOST_IN_MEMORY:,} that are held in memory")

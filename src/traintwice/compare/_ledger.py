@@ -7,7 +7,9 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import xor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ import numpy as np
 from traintwice._files import check_name
 from traintwice._typed import typed
 from traintwice._versions import made_by, versions
-from traintwice.compare._parts import SwapSet
 from traintwice.compare._results import Diff
 from traintwice.compare._shown import Shown, fields_of
 from traintwice.errors import BadInput, StoreError
@@ -88,15 +89,9 @@ class Launch:
 
 @dataclass
 class Ledger:
-    """An open ledger.
+    """An open ledger: the launches read from it, oldest first, and the models and rows of the comparison at hand.
 
-    Attributes:
-        path: of the file.
-        launches: read from it, oldest first.
-        notes: what was left out when it was read, in sentences.
-        last, other_rows: which launches are the floor; see `usual_changes`.
-        models: the old and the new model of the comparison at hand.
-        ids: digest of its rows.
+    ``last`` and ``other_rows`` say which launches are the floor, see `usual_changes`; ``ids`` is a digest of the rows.
     """
 
     path: Path
@@ -105,7 +100,7 @@ class Ledger:
     last: int = LAST
     other_rows: bool = False
     models: tuple[Model, ...] = ()
-    ids: str | None = field(default=None)
+    ids: str | None = None
 
     def begin(self, rows: Rows, models: Sequence[Any]) -> None:
         """Take the digests of the models and the rows of a comparison."""
@@ -113,19 +108,11 @@ class Ledger:
         self.ids = digest_of_rows(rows)
 
     def append(self, diff: Diff, outcome: str | None = None, checks: tuple[Check, ...] = ()) -> None:
-        """Write the comparison at hand as one line, with the outcome and the budgets of a gate.
-
-        Raises:
-            StoreError: it cannot be written; the file is as before.
-        """
-        launch = self._launch(diff, outcome, checks)
-        append_line(self.path, START + json.dumps(fields_of(launch), allow_nan=False)[1:] + "\n")
-
-    def _launch(self, diff: Diff, outcome: str | None, checks: tuple[Check, ...]) -> Launch:
-        return Launch(
-            made_by()["date"],
-            self.models[0],
-            self.models[1],
+        """Write the comparison at hand as one line, with the outcome and the budgets of a gate."""
+        launch = Launch(
+            date=made_by()["date"],
+            old=self.models[0],
+            new=self.models[1],
             rows=diff.alignment.rows,
             ids=self.ids,
             predictions=kind_of(diff),
@@ -137,14 +124,11 @@ class Ledger:
             checks=checks,
             versions=versions(),
         )
+        append_line(self.path, START + json.dumps(fields_of(launch), allow_nan=False)[1:] + "\n")
 
 
 def open_ledger(path: str | Path, *, last: int = LAST, other_rows: bool = False) -> Ledger:
-    """Read a ledger; a file that does not exist is an empty one.
-
-    Raises:
-        BadInput: the path is not a regular file that can be read, or a line of it is not of a ledger.
-    """
+    """Read a ledger; a file that does not exist is an empty one. Raise `BadInput` for what is not a ledger."""
     if last < 1:
         raise BadInput(f"last: got {last!r}, expected a number of launches, at least 1")
     check_name(path)
@@ -176,29 +160,21 @@ def open_ledger(path: str | Path, *, last: int = LAST, other_rows: bool = False)
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line in one write under a lock; after an incomplete line it starts on a line of its own.
-
-    Raises:
-        StoreError: it cannot be written; the file is as before.
-    """
+    """Append a line in one write under a lock, after an incomplete line on a line of its own, or leave the file as it was."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            with _locked(descriptor):
-                size = os.fstat(descriptor).st_size
-                os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
-                ended = os.read(descriptor, 1) in (b"", b"\n")
-                content = ("" if ended else "\n").encode() + line.encode("ascii")
-                try:
-                    if os.write(descriptor, content) < len(content):
-                        raise OSError(0, "the disk is full")
-                    os.fsync(descriptor)
-                except OSError:
-                    with suppress(OSError):
-                        os.ftruncate(descriptor, size)
-                    raise
-        finally:
-            os.close(descriptor)
+        with path.open("a+b", buffering=0) as file, _locked(file.fileno()):
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            ended = file.read(1) in (b"", b"\n")
+            content = ("" if ended else "\n").encode() + line.encode("ascii")
+            try:
+                if os.write(file.fileno(), content) < len(content):
+                    raise OSError(0, "the disk is full")
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(size)
+                raise
     except OSError as error:
         raise StoreError(f"{path}: the ledger cannot be written ({error.strerror}); it is as before") from None
 
@@ -222,12 +198,8 @@ def numbers_of(diff: Diff) -> dict[str, Estimate]:
     """The measures of disagreement of a comparison by name, decisions and swapped rows among them."""
     found = {m.name: m.estimate for m in diff.measures}
     found |= {f"decisions({d.threshold:g})": d.changed for d in diff.decisions}
-    return found | {f"swapped({s.asked:g})": _swapped(s) for s in diff.swap_sets}
-
-
-def _swapped(swap: SwapSet) -> Estimate:
-    e = swap.overlap
-    return replace(e, value=1 - e.value, low=1 - e.high, high=1 - e.low)
+    overlaps = {f"swapped({s.asked:g})": s.overlap for s in diff.swap_sets}
+    return found | {name: replace(e, value=1 - e.value, low=1 - e.high, high=1 - e.low) for name, e in overlaps.items()}
 
 
 def kind_of(diff: Diff) -> str:
@@ -239,25 +211,17 @@ def kind_of(diff: Diff) -> str:
 
 
 def _read(found: Mapping[str, Any]) -> Launch:
-    """A launch from plain values; None of an estimate is nan again.
-
-    Raises:
-        ValueError, KeyError, TypeError: the values are not of a launch.
-    """
+    """A launch from plain values; ValueError, KeyError or TypeError where the values are not of a launch."""
     known = {name: found[name] for name in Launch.__dataclass_fields__}
-    return Launch(
-        **{
-            **known,
-            "old": Model(**known["old"]),
-            "new": Model(**known["new"]),
-            "numbers": {name: _estimate(e) for name, e in known["numbers"].items()},
-            "quality": {name: _estimate(e) for name, e in known["quality"].items()},
-            "checks": tuple(Check(**check) for check in known["checks"]),
-        }
-    )
+    for name in ("old", "new"):
+        known[name] = Model(**known[name])
+    for name in ("numbers", "quality"):
+        known[name] = {measure: _estimate(e) for measure, e in known[name].items()}
+    return Launch(**{**known, "checks": tuple(Check(**check) for check in known["checks"])})
 
 
 def _estimate(found: Mapping[str, Any]) -> Estimate:
+    """An estimate from plain values; None is nan again."""
     ends = {"infinite": np.inf, "-infinite": -np.inf, None: np.nan}
     numbers = {name: ends.get(found[name], found[name]) for name in ("value", "low", "high", "standard_error")}
     return Estimate(**{**found, **numbers})
@@ -314,10 +278,8 @@ def digest_of_rows(rows: Rows) -> str | None:
     whole = rows.read()
     if whole.ids is not None:
         texts = [str(i).encode() for i in to_numpy(whole.ids).tolist()]
-        both = 0
-        for text in texts:
-            both ^= int.from_bytes(hashlib.md5(text, usedforsecurity=False).digest(), "little")
-        return f"ids {len(texts)} {both}"
+        digests = (int.from_bytes(hashlib.md5(text, usedforsecurity=False).digest(), "little") for text in texts)
+        return f"ids {len(texts)} {reduce(xor, digests, 0)}"
     known = whole.targets if whole.targets is not None else whole.known.labels
     return None if known is None else f"labels {_of_array(to_numpy(known))}"
 

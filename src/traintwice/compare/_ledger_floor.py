@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,17 @@ from typing import Any
 import numpy as np
 
 from traintwice.compare._answers import floor_answer, operating_answer
-from traintwice.compare._floor import Pairs, noise_floor
+from traintwice.compare._floor import TITLES, Pairs, noise_floor
 from traintwice.compare._ledger import LAST, Launch, Ledger, kind_of, numbers_of, open_ledger
 from traintwice.compare._parts import NoiseFloor
-from traintwice.compare._results import Diff, Wording, wording
+from traintwice.compare._results import LAUNCHES, Diff, Wording, wording
 from traintwice.errors import BadInput
+from traintwice.metrics._definition import Unit
 from traintwice.types import Estimate
 
 
 def opened_for(floor: Any, ledger: Any, last: int, other_rows: bool) -> Ledger | None:
-    """The ledger of a comparison, opened; None without one.
-
-    Raises:
-        BadInput: ``floor="ledger"`` without a ledger or next to a file of that name, ``last`` or ``other_rows`` without it.
-    """
+    """The ledger of a comparison, opened; None without one; raise `BadInput` for options that contradict each other."""
     wanted = isinstance(floor, str) and floor == "ledger"
     if wanted and ledger is None:
         raise BadInput('floor="ledger" (--floor ledger) needs the file of the ledger: pass ledger=FILE (--ledger FILE)')
@@ -38,18 +36,14 @@ def opened_for(floor: Any, ledger: Any, last: int, other_rows: bool) -> Ledger |
 
 
 def usual_changes(ledger: Ledger, predictions: str) -> tuple[list[Launch], list[str]]:
-    """The launches that are the floor of the comparison at hand, oldest first, and sentences on them.
+    """The launches that are the floor of a comparison, oldest first, and sentences on them.
 
-    These are the last ``ledger.last`` launches of the same kind of predictions on the same rows (the same set of ids), with
-    ``other_rows`` on any rows. A pair of models counts once, the comparison at hand and identical models not at all.
-
-    Args:
-        ledger: opened, with the models and rows of the comparison.
-        predictions: what kind these are; see `kind_of`.
+    These are the last launches of the same kind of predictions, on the same rows unless others are asked for. A pair of models
+    counts once, the comparison at hand and identical models not at all.
     """
     pairs = {(launch.old.digest, launch.new.digest): launch for launch in ledger.launches}  # the last of each pair
     now = tuple(model.digest for model in ledger.models)
-    left: dict[str, int] = {}
+    left: Counter[str] = Counter()
     chosen = []
     for launch in ledger.launches:
         pair = (launch.old.digest, launch.new.digest)
@@ -65,19 +59,13 @@ def usual_changes(ledger: Ledger, predictions: str) -> tuple[list[Launch], list[
         if why is None:
             chosen.append(launch)
         else:
-            left[why] = left.get(why, 0) + 1
-    chosen = chosen[-ledger.last :]
-    notes = list(ledger.notes)
-    name = ledger.path.name
+            left[why] += 1
+    chosen, name = chosen[-ledger.last :], ledger.path.name
+    said = f"floor: {name} has no earlier launch to compare with"
     if chosen:
-        days = f"{chosen[0].date[:10]} to {chosen[-1].date[:10]}"
-        notes.append(
-            f"floor: what {_launches(len(chosen))} of {name} changed from old to new ({days}), changes of recipes included"
-        )
-    else:
-        notes.append(f"floor: {name} has no earlier launch to compare with")
-    notes += [f"{name}: {_launches(count)} {why} left out" for why, count in left.items()]
-    return chosen, notes
+        days, many = f"{chosen[0].date[:10]} to {chosen[-1].date[:10]}", LAUNCHES.count(len(chosen))
+        said = f"floor: what {many} of {name} changed from old to new ({days}), changes of recipes included"
+    return chosen, [*ledger.notes, said, *(f"{name}: {LAUNCHES.count(count)} {why} left out" for why, count in left.items())]
 
 
 def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
@@ -90,15 +78,15 @@ def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
     """
     launches, notes = usual_changes(ledger, kind_of(found))
     words = wording(found.outcomes, launches=True)
-    of = numbers_of(found)
-    floors = {name: floor for name, e in of.items() if (floor := _floor(name, e, launches, found, margin, words))}
+    every = {name: _floor(name, e, launches, found, margin, words) for name, e in numbers_of(found).items()}
+    floors = {name: floor for name, floor in every.items() if floor is not None}
     decisions = tuple(replace(d, floor=floors.get(f"decisions({d.threshold:g})")) for d in found.decisions)
     swap_sets = tuple(replace(s, floor=floors.get(f"swapped({s.asked:g})")) for s in found.swap_sets)
     by_name = {m.name: m for m in found.measures}
+    name = {"regressions": "negative_flips", "disagreement": "regression_difference" if found.regression else "churn"}
     answers = []
     for answer in found.answers:
-        name = {"regressions": "negative_flips", "disagreement": "regression_difference" if found.regression else "churn"}
-        if answer.question in ("regressions", "disagreement") and answer.verdict not in ("identical", "no value"):
+        if answer.question in name and answer.verdict not in ("identical", "no value"):
             asked = name[answer.question]
             without = found.left_out.get(asked, "no value")
             answer = floor_answer(answer.question, floors.get(asked), by_name.get(asked), without, words)
@@ -116,31 +104,19 @@ def with_usual_changes(found: Diff, ledger: Ledger, margin: float) -> Diff:
     )
 
 
-TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
-
-
 def _floor(name: str, now: Estimate, launches: Sequence[Launch], found: Diff, margin: float, words: Wording) -> NoiseFloor | None:
     """The floor of one measure; None where it has none, or where no launch has the measure."""
     if name not in TITLES and "(" not in name:
         return None
-    past = [launch.numbers[name] for launch in launches if name in launch.numbers]
-    past = [e for e in past if math.isfinite(e.value)]
+    past = [launch.numbers[name] for launch in launches if name in launch.numbers and math.isfinite(launch.numbers[name].value)]
     if not past or not math.isfinite(now.value):
         return None
     rows = float(found.alignment.labelled if name == "negative_flips" else found.alignment.rows)
     counts = np.array([e.value for e in (now, *past)]) * rows
     errors = np.array([e.standard_error for e in (now, *past)]) * rows
-    variance: Callable[[np.ndarray], float] = lambda form: float(np.sum(form**2 * errors**2))  # noqa: E731
+    unit: Unit = next((m.unit for m in found.measures if m.name == name), "fraction")
     title = TITLES.get(name, name.replace("decisions(", "decisions at ").replace("swapped(", "swapped of the top ").rstrip(")"))
     return noise_floor(
-        Pairs(len(past), 0), counts, rows, variance, name=name, title=title, unit=_unit(name, found), level=found.level, margin=margin,
-        units=found.alignment.units, clustered=found.alignment.clusters is not None, words=words,
+        Pairs(len(past), 0), counts, rows, lambda form: float(np.sum(form**2 * errors**2)), name=name, title=title, unit=unit,
+        level=found.level, margin=margin, units=found.alignment.units, clustered=found.alignment.clusters is not None, words=words,
     )  # fmt: skip
-
-
-def _unit(name: str, found: Diff) -> Any:
-    return next((m.unit for m in found.measures if m.name == name), "fraction")
-
-
-def _launches(count: int) -> str:
-    return f"{count:,} launch{'' if count == 1 else 'es'}"

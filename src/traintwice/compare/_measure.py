@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from traintwice import metrics
 from traintwice._names import no_entry
 from traintwice._typed import typed
-from traintwice.compare._estimates import interval, whole_estimate
+from traintwice.compare._estimates import summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
 from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._temperature import Matched, MatchedTemperature
-from traintwice.errors import BadInput, TooFewReplicas, TraintwiceError, Undefined
+from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition
 from traintwice.metrics._identical import IdenticalReplicas
 from traintwice.metrics._means import weights_of
@@ -109,7 +110,7 @@ class Measures(Mapping[str, Estimate], Shown):
     multiplicity: Multiplicity | None
     kept: tuple[str, ...] | None
     read: Summary
-    matched: Matched | None = field(default=None)
+    matched: Matched | None = None
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.estimates:
@@ -124,20 +125,13 @@ class Measures(Mapping[str, Estimate], Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        names = ("left_out", "infinite", "effective_rows", "calibration", "identical", "multiplicity", "kept", "matched", "read")
         return {
             "schema": SCHEMA_VERSION,
             "replicas": self.replicas,
             "examples": self.examples,
-            "measures": {name: estimate.to_dict() for name, estimate in self.estimates.items()},
-            "left_out": dict(self.left_out),
-            "infinite": dict(self.infinite),
-            "effective_rows": plain(self.effective_rows),
-            "calibration": plain(self.calibration),
-            "identical": plain(self.identical),
-            "multiplicity": plain(self.multiplicity),
-            "kept": plain(self.kept),
-            "matched": plain(self.matched),
-            "read": asdict(self.read),
+            "measures": plain(self.estimates),
+            **{name: plain(getattr(self, name)) for name in names},
         }
 
 
@@ -217,7 +211,7 @@ def _measure(
 ) -> Measures:
     if rows.regression:
         which = [m for m in which if m.definition.needs_scores or m.definition.or_scores] or DISTANCES_OF_NUMBERS
-    clustered = rows.clusters is not None
+    clustered, names = rows.clusters is not None, rows.summary.files
     streaming = {m.__name__: Accumulator(m, clustered=clustered) for m in which if m.definition.one_pass}
     for t in thresholds:
         streaming[f"decision_flips({t:g})"] = Accumulator(metrics.decision_flips, clustered=clustered, threshold=t)
@@ -242,24 +236,28 @@ def _measure(
         if len(votes) * block.examples >= VOTES_TOGETHER:
             _flush(votes, of_votes)
     _flush(votes, of_votes)
-    estimates: dict[str, Estimate] = {}
     left_out: dict[str, str] = {}
     infinite: dict[str, str] = {}
-    whole = _whole(rows, [m for m in which if not m.definition.one_pass], level, left_out)
+    found = _whole(rows, [m for m in which if not m.definition.one_pass], level, left_out)
     for name, accumulator in streaming.items():
-        try:
-            estimates[name] = interval(accumulator.compute(), level=level)
-        except (Undefined, TooFewReplicas, BadInput) as reason:
-            left_out[name] = accumulator.missing or str(reason)
-        at = accumulator.infinite
-        if at is not None and name in estimates and math.isinf(estimates[name].value):
-            infinite[name] = f"first at row {at.row:,} of {rows.summary.files[at.replica]}"
-    names, asked = rows.summary.files, {m.__name__: m.definition for m in which}
-    found = Measures(
+        estimate = summed_estimate(name, accumulator, level, left_out)
+        if estimate is not None:
+            found[name] = estimate
+            if accumulator.infinite is not None and math.isinf(estimate.value):
+                infinite[name] = f"first at row {accumulator.infinite.row:,} of {names[accumulator.infinite.replica]}"
+    matched = None
+    if temperature_matched:
+        soft = [m for m in which if m.__name__ in found and m.definition.soft and m.definition.one_pass]
+        if held is None or not soft:
+            left_out["temperature_matched"] = "needs probabilities" if held is None else "no soft measure was asked for"
+        else:
+            matched = held.result(soft, level, left_out, one_for_all=True)
+    definitions = {m.__name__: m.definition for m in which} | {name: a.definition for name, a in streaming.items()}
+    return Measures(
         replicas=rows.replicas,
         examples=rows.summary.rows,
-        estimates={name: (estimates | whole)[name] for name in (*asked, *streaming) if name in estimates or name in whole},
-        definitions={**asked, **{name: a.definition for name, a in streaming.items()}},
+        estimates={name: found[name] for name in definitions if name in found},
+        definitions=definitions,
         left_out=left_out,
         infinite=infinite,
         effective_rows=weight**2 / squares if squares else None,
@@ -268,11 +266,8 @@ def _measure(
         multiplicity=None,
         kept=None,
         read=rows.summary,
-        matched=None,
+        matched=matched,
     )
-    if not temperature_matched:
-        return found
-    return replace(found, matched=_matched(held, [m for m in which if m.__name__ in estimates], level, left_out))
 
 
 def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> None:
@@ -284,20 +279,7 @@ def _flush(votes: list[Predictions], accumulators: Sequence[Accumulator]) -> Non
         votes.clear()
 
 
-def _matched(held: MatchedTemperature | None, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> Matched | None:
-    soft = [m for m in which if m.definition.soft and m.definition.one_pass]
-    try:
-        if held is None or not soft:
-            raise BadInput("needs probabilities" if held is None else "no soft measure was asked for")
-        return held.result(soft, level, one_for_all=True)
-    except TraintwiceError as reason:
-        left_out["temperature_matched"] = str(reason)
-        return None
-
-
 def _calibration(of: Accumulator | None) -> tuple[float, float] | None:
-    from traintwice.metrics._calibration import CalibrationError
-
     if of is None or not of.examples or not isinstance(of.definition, CalibrationError):
         return None
     return of.definition.chance(of.sums, of.weight)
@@ -306,9 +288,8 @@ def _calibration(of: Accumulator | None) -> tuple[float, float] | None:
 def _multiplicity(whole: Predictions, served: Predictions | None) -> Multiplicity:
     agree = {f"{level:g}": share for level, share in self_consistency_distribution(whole)}
     ranges = {f"{q:g}": r for q, r in viable_range_distribution(whole)} if whole.has_probs else {}
-    if served is None:
-        return Multiplicity(agree, ranges)
-    return Multiplicity(agree, ranges, ambiguity_against(served, whole), discrepancy_against(served, whole))
+    against = () if served is None else (ambiguity_against(served, whole), discrepancy_against(served, whole))
+    return Multiplicity(agree, ranges, *against)
 
 
 def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str, str]) -> dict[str, Estimate]:
@@ -320,10 +301,5 @@ def _whole(rows: Rows, which: Sequence[Metric], level: float, left_out: dict[str
     except BadInput as reason:
         left_out |= {m.__name__: str(reason) for m in which}
         return {}
-    found = {}
-    for metric in which:
-        try:
-            found[metric.__name__] = whole_estimate(metric, whole, level)
-        except (Undefined, TooFewReplicas) as reason:
-            left_out[metric.__name__] = str(reason)
-    return found
+    found = {m.__name__: whole_estimate(m, whole, level, left_out) for m in which}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}

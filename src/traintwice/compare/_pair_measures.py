@@ -6,12 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from traintwice import metrics
-from traintwice.compare._estimates import interval, p_of_no_change, whole_estimate
+from traintwice.compare._estimates import interval, p_of_no_change, summed_estimate, whole_estimate
 from traintwice.compare._results import Calibration, Measured, Quality
-from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition
@@ -54,18 +51,7 @@ def higher_is_better(name: str) -> bool | None:
 
 
 class PairMeasures:
-    """Measures of an old and a new model, summed block by block.
-
-    Args:
-        between: measures between the two.
-        quality: measures of each.
-        level: of the intervals.
-        clustered: units are clusters of rows.
-        bounds: also the upper bounds on churn.
-
-    Attributes:
-        left_out: name of a measure to the reason why it has no value; complete after the results were read.
-    """
+    """Measures between an old and a new model, of each, and bounds on churn; ``left_out`` is complete once they were read."""
 
     def __init__(
         self, between: Sequence[Metric], quality: Sequence[Metric], level: float, *, clustered: bool, bounds: bool = True
@@ -84,29 +70,21 @@ class PairMeasures:
         for both in self._quality.values():
             both.add(old, new)
 
-    def measures(self) -> tuple[Measured, ...]:
+    def measures(self) -> list[Measured]:
         """Measures between the models."""
-        found = []
-        for name, accumulator in self._between.items():
-            estimate = self._estimate(name, accumulator)
-            if estimate is not None:
-                found.append(measured(accumulator.definition, estimate))
-        return tuple(found)
+        found = [(a.definition, self._estimate(name, a)) for name, a in self._between.items()]
+        return [measured(definition, estimate) for definition, estimate in found if estimate is not None]
 
-    def quality(self) -> tuple[Quality, ...]:
+    def quality(self) -> list[Quality]:
         """Measures of each model."""
         found = []
         for name, both in self._quality.items():
             old, new = self._estimate(name, both.first), self._estimate(name, both.second)
-            if old is None or new is None:
-                continue
-            d, change, p_value = both.first.definition, unpaired_change(old, new), None
-            if d.scale != "none":
-                change = interval(both.difference(), level=self.level)
-            if not math.isnan(change.standard_error):
-                p_value = p_of_no_change(change)
-            found.append(Quality(name, d.title, d.unit, old, new, change, p_value, higher_is_better(name)))
-        return tuple(found)
+            if old is not None and new is not None:
+                d = both.first.definition
+                change = None if d.scale == "none" else interval(both.difference(), level=self.level)
+                found.append(quality_of(d, old, new, change))
+        return found
 
     def calibration(self) -> tuple[Calibration, ...]:
         """Calibration errors of both models next to what chance alone shows; empty without labels or probabilities."""
@@ -137,12 +115,8 @@ class PairMeasures:
                 found[name] = f"first at {row} of {model}"
         return found
 
-    def _estimate(self, name: str, accumulator: Accumulator) -> Estimate | None:
-        try:
-            return interval(accumulator.compute(), level=self.level)
-        except (Undefined, TooFewReplicas, BadInput) as reason:
-            self.left_out[name] = accumulator.missing or str(reason)
-            return None
+    def _estimate(self, name: str, summed: Accumulator) -> Estimate | None:
+        return summed_estimate(name, summed, self.level, self.left_out)
 
 
 def measured(d: Definition, estimate: Estimate) -> Measured:
@@ -150,11 +124,12 @@ def measured(d: Definition, estimate: Estimate) -> Measured:
     return Measured(d.name, d.title, d.unit, d.soft, estimate)
 
 
-def unpaired_change(old: Estimate, new: Estimate) -> Estimate:
-    """New minus old without an interval."""
-    with np.errstate(invalid="ignore"):
-        value = float(np.float64(new.value) - np.float64(old.value))
-    return replace(new, value=value, low=math.nan, high=math.nan, standard_error=math.nan, replicas=2)
+def quality_of(d: Definition, old: Estimate, new: Estimate, change: Estimate | None = None) -> Quality:
+    """A measure of both models, as data; without a paired change the difference has no interval."""
+    if change is None:
+        change = replace(new, value=new.value - old.value, low=math.nan, high=math.nan, standard_error=math.nan, replicas=2)
+    p_value = None if math.isnan(change.standard_error) else p_of_no_change(change)
+    return Quality(d.name, d.title, d.unit, old, new, change, p_value, higher_is_better(d.name))
 
 
 def non_streaming(
@@ -163,18 +138,12 @@ def non_streaming(
     """Metrics that need an order of all rows: of each model, or between the two; and why some have no value."""
     quality: list[Quality] = []
     between: list[Measured] = []
-    left_out = {}
+    left_out: dict[str, str] = {}
     for metric in which:
-        d = metric.definition
-        parts = [pair] if d.between_replicas else [pair.models(0, 1), pair.models(1, 2)]
-        try:
-            estimates = [whole_estimate(metric, part, level) for part in parts]
-        except (Undefined, TooFewReplicas) as reason:
-            left_out[d.name] = str(reason)
-            continue
-        if d.between_replicas:
-            between.append(measured(d, estimates[0]))
-        else:
-            old, new = estimates
-            quality.append(Quality(d.name, d.title, d.unit, old, new, unpaired_change(old, new), None, higher_is_better(d.name)))
+        parts = [pair] if metric.definition.between_replicas else [pair.models(0, 1), pair.models(1, 2)]
+        estimates = [e for part in parts if (e := whole_estimate(metric, part, level, left_out)) is not None]
+        if len(estimates) == len(parts) == 1:
+            between.append(measured(metric.definition, estimates[0]))
+        elif len(estimates) == 2:
+            quality.append(quality_of(metric.definition, *estimates))
     return quality, between, left_out

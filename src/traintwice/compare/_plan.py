@@ -5,26 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Unpack
 
 import numpy as np
 
 from traintwice._formatting import points
 from traintwice._typed import typed
-from traintwice.compare._expressions import RowValues, distance
+from traintwice.compare._expressions import ONE, RowValues, distance
 from traintwice.compare._shown import Shown
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
-from traintwice.statistics._intervals import t_quantile
 from traintwice.statistics._significance import least_that
-from traintwice.statistics._special import chi_square_quantile, normal_cdf
+from traintwice.statistics._special import chi_square_quantile, normal_cdf, t_quantile
 
 GRID = (np.arange(400) + 0.5) / 400
 """Quantiles of the estimated variance over which power is averaged."""
+
+_on_the_grid = lru_cache(maxsize=256)(partial(chi_square_quantile, probabilities=GRID))
 
 
 @dataclass(frozen=True)
@@ -70,25 +71,26 @@ class VarianceParts:
         return (self.sigma_u**2 + 4 * self.tau_1 / m + 2 * self.tau_2 / (m * (m - 1))) / n
 
 
-def pair_components(matrix: np.ndarray) -> tuple[float, float]:
-    """ζ₁ and ζ₂ from the churn of every pair: d_ab = mean + g_a + g_b + e_ab, var g = ζ₁, var e = ζ₂.
-
-    Source:
-        The analysis of a half diallel (Griffing 1956), negative components set to zero.
-    """
-    m = len(matrix)
-    pairs = matrix[np.triu_indices(m, 1)]
-    own = (matrix.sum(axis=1) - np.diag(matrix)) / (m - 1)
-    mean = float(pairs.mean())
+def pair_components(churns: np.ndarray, m: int) -> tuple[float, float]:
+    """ζ₁ and ζ₂ from the churn of every pair of m replicas, by the analysis of a half diallel (Griffing 1956)."""
+    own, mean = _holds(m) @ churns / (m - 1), float(churns.mean())
     of_replicas = (m - 1) ** 2 / (m - 2) * float(np.sum((own - mean) ** 2))
-    of_pairs = max(float(np.sum((pairs - mean) ** 2)) - of_replicas, 0.0)
-    zeta_2 = of_pairs / (m * (m - 3) / 2)
+    zeta_2 = max(float(np.sum((churns - mean) ** 2)) - of_replicas, 0.0) / (m * (m - 3) / 2)
     return max((of_replicas / (m - 1) - zeta_2) / (m - 2), 0.0), zeta_2
 
 
-@lru_cache(maxsize=256)
-def _quantiles_of_the_grid(freedom: int) -> np.ndarray:
-    return chi_square_quantile(freedom, GRID)
+def _pairs(m: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(m) for b in range(a)]
+
+
+def _holds(m: int) -> np.ndarray:
+    """Which pairs (second axis) have which of m replicas."""
+    return np.array([[float(replica in pair) for pair in _pairs(m)] for replica in range(m)])
+
+
+def _churns(tally: Tally) -> np.ndarray:
+    """The churn of every pair of a recipe's replicas, or its difference between two recipes."""
+    return np.array([float((tally.total(name) / tally.total(ONE))[0]) for name in tally.quantities])
 
 
 def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: float) -> float:
@@ -96,7 +98,7 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     freedom = m - 1
     # Of two recipes that are not paired, the two estimated variances add, and vary less than one.
     shape = freedom if parts.paired else 2 * freedom
-    of_replicas = parts.jackknife(m, n) * _quantiles_of_the_grid(shape) / shape
+    of_replicas = parts.jackknife(m, n) * _on_the_grid(shape) / shape
     # The half-width of the interval, which is never below what either of the two tests asks for.
     edge = np.sqrt(
         t_quantile(0.5 + level / 2, freedom) ** 2 * of_replicas
@@ -239,15 +241,18 @@ def plan(
     asked = detect is not None or standard_error is not None
     enough = [r for r in table if r.enough] if asked else []
     smallest = min(enough, key=lambda r: (r.replicas * r.rows, r.replicas), default=None)
-    return Plan(parts, detect, level, power, table, smallest, _sentence(parts, table, smallest, detect, standard_error, power))
+    return Plan(
+        parts, detect, level, power, table, smallest, _sentence(parts, table[-1], smallest, detect, standard_error, power)
+    )
 
 
 def _from_churn(churn: float | None) -> VarianceParts:
     if churn is None or not 0 < churn < 1:
         raise BadInput(f"churn: got {churn}, expected a fraction between 0 and 1, such as 0.05, or the files of a pilot")
-    own, pair = f"{100 * OF_A_REPLICA:.0f} %", f"{100 * OF_A_PAIR:.0f} %"
-    said = f"assumed: a replica's churn varies by {own} of churn, a pair's by a further {pair}; pass a pilot of {LEAST_PILOT} or more"
-    said += " replicas to measure them"
+    said = (
+        f"assumed: a replica's churn varies by {100 * OF_A_REPLICA:.0f} % of churn, a pair's by a further {100 * OF_A_PAIR:.0f} %; "
+        f"pass a pilot of {LEAST_PILOT} or more replicas to measure them"
+    )
     zeta_1, zeta_2 = 2 * (OF_A_REPLICA * churn) ** 2, 2 * (OF_A_PAIR * churn) ** 2
     return VarianceParts(churn, zeta_1, zeta_2, math.sqrt(churn * (1 - churn)), paired=False, source=said)
 
@@ -261,9 +266,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
     if paired and len(set(sizes)) > 1:
         raise BadInput(f"paired: got {sizes[0]} replicas of the pilot and {sizes[1]} against, expected equally many")
     spans = [(0, sizes[0]), *([(sizes[0], sum(sizes))] if against is not None else [])]
-    quantities = [
-        {f"{a}-{b}": distance(start + a, start + b, None) for a in range(stop - start) for b in range(a)} for start, stop in spans
-    ]
+    quantities = [{f"{a}-{b}": distance(start + a, start + b, None) for a, b in _pairs(stop - start)} for start, stop in spans]
     if paired:
         first, second = quantities
         quantities = [{pair: second[pair] - first[pair] for pair in first}]
@@ -278,7 +281,7 @@ def _from_pilot(pilot: Any, against: Any, paired: bool, reading: Reading) -> Var
                 tally.add(RowValues(block))
         n = rows.summary.rows
     on_rows = [row_components(tally, size, n) for tally, size in zip(pairs, sizes, strict=False)]
-    over_rows = [pair_components(_matrix(tally, size)) for tally, size in zip(pairs, sizes, strict=False)]
+    over_rows = [pair_components(_churns(tally), size) for tally, size in zip(pairs, sizes, strict=False)]
     tau = [sum(parts[i] for parts in on_rows) for i in (1, 2)]
     zeta = [sum(max(parts[i] - t[i + 1] / n, 0.0) for parts, t in zip(over_rows, on_rows, strict=True)) for i in (0, 1)]
     variance = on_rows[0][0]
@@ -298,29 +301,18 @@ def row_components(tally: Tally, m: int, n: int) -> tuple[float, float, float]:
 
     They follow from the covariances over rows of a pair with itself, with a pair that shares a replica, and with one that shares none.
     """
-    names = list(tally.quantities)
-    holds = np.array([[str(a) in name.split("-") for name in names] for a in range(m)], dtype=float)
-    means = np.array([float((tally.total(name) / tally.total("one"))[0]) for name in names])
-    scale = n / float(tally.total("one")[0]) ** 2
+    means = _churns(tally)
+    scale = n / float(tally.total(ONE)[0]) ** 2
 
     def spread(form: np.ndarray) -> float:
         return scale * float(tally.moments.variance(np.concatenate([[-form @ means], form]))[0])
 
-    count = len(names)
+    count = len(means)
     itself = float(np.mean([spread(form) for form in np.eye(count)]))
-    own = float(np.mean([spread(form) for form in holds]))
+    own = float(np.mean([spread(form) for form in _holds(m)]))
     one = (own / (m - 1) - itself) / (m - 2)
     none = (spread(np.ones(count)) / count - itself - 2 * (m - 2) * one) / ((m - 2) * (m - 3) / 2)
     return max(none, 0.0), max(one - none, 0.0), max(itself - 2 * one + none, 0.0)
-
-
-def _matrix(tally: Tally, size: int) -> np.ndarray:
-    """The churn of every pair of a recipe's replicas, or its difference between two recipes."""
-    matrix = np.zeros((size, size))
-    for name in tally.quantities:
-        a, b = (int(m) for m in name.split("-"))
-        matrix[a, b] = matrix[b, a] = float((tally.total(name) / tally.total("one"))[0])
-    return matrix
 
 
 def _row(parts: VarianceParts, m: int, n: int, detect: float | None, wanted: float | None, level: float, power: float) -> PlanRow:
@@ -332,25 +324,17 @@ def _row(parts: VarianceParts, m: int, n: int, detect: float | None, wanted: flo
 
 
 def _sentence(
-    parts: VarianceParts,
-    table: Sequence[PlanRow],
-    smallest: PlanRow | None,
-    detect: float | None,
-    wanted: float | None,
-    power: float,
+    parts: VarianceParts, last: PlanRow, smallest: PlanRow | None, detect: float | None, wanted: float | None, power: float
 ) -> str:
-    at = f"At a churn of {points(parts.churn)} %"
-    last = table[-1]
+    at, source = f"At a churn of {points(parts.churn)} %", f"({parts.source})"
+    most = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
     if detect is None and wanted is None:
-        many = f"{last.replicas} replicas of each recipe and {last.rows:,} rows"
         if math.isnan(last.detects):
-            return f"{at}, {many} are too few to find any difference with {100 * power:.0f} % power ({parts.source})."
-        return f"{at}, {many} find a difference of {points(last.detects)} pp ({parts.source})."
-    aim = (
-        f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
-        if detect is not None
-        else f"a standard error of {points(wanted or 0)} pp"
-    )
+            return f"{at}, {most} are too few to find any difference with {100 * power:.0f} % power {source}."
+        return f"{at}, {most} find a difference of {points(last.detects)} pp {source}."
+    aim = f"a standard error of {points(wanted or 0)} pp"
+    if detect is not None:
+        aim = f"finding a difference of {points(detect)} pp with {100 * power:.0f} % power"
     if smallest is None:
-        return f"{at}, {aim} takes more than {last.replicas} replicas of each recipe and {last.rows:,} rows ({parts.source})."
-    return f"{at}, {aim} takes {smallest.replicas} replicas of each recipe and {smallest.rows:,} rows ({parts.source})."
+        return f"{at}, {aim} takes more than {most} {source}."
+    return f"{at}, {aim} takes {smallest.replicas} replicas of each recipe and {smallest.rows:,} rows {source}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy as np
 from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval
+from traintwice.compare._inputs import check_level
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput
 from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
-from traintwice.statistics._intervals import Bounds, effective_units, wilson
+from traintwice.statistics._intervals import effective_units, wilson
 from traintwice.types import Estimate
 
 QUANTILES = (0.5, 0.99, 0.999)
@@ -130,34 +131,25 @@ def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[T
         >>> [(m.name, round(m.at_least.value, 3)) for m in summarise_tokens(found)][:2]
         [('same_top', 0.5), ('kl_mean', 0.02)]
     """
-    if not 0 < level < 1:
-        raise BadInput(f"level: got {level}. Expected a number between 0 and 1, such as 0.95.")
+    check_level(level)
     if not len(tokens):
         raise BadInput(f"{tokens.base}, {tokens.other}: no tokens to compare.")
     clusters = np.unique(tokens.document, return_inverse=True)[1]
-    smallest, largest = _least_square(tokens), np.maximum(tokens.delta_low**2, tokens.delta_high**2)
+    low, high = tokens.delta_low**2, tokens.delta_high**2
+    crosses = (tokens.delta_low <= 0) & (tokens.delta_high >= 0)
+    squares = (np.where(crosses, 0.0, np.minimum(low, high)), np.maximum(low, high))
     same, kl = _mean(tokens.same_top, clusters, level, share=True), (tokens.kl_low, tokens.kl_high)
 
     def measure(name: str, title: str, ends: tuple[np.ndarray, np.ndarray], of: Callable[[np.ndarray], Estimate]) -> TokenMeasure:
         return TokenMeasure(name, title, of(ends[0]), of(ends[1]))
 
+    titles = {q: "median KL divergence" if q == 0.5 else f"{100 * q:g} % quantile of the KL divergence" for q in QUANTILES}
     return (
         TokenMeasure("same_top", "same top token", same, same),
         measure("kl_mean", "mean KL divergence", kl, lambda x: _mean(x, clusters, level)),
-        *(measure(f"kl_q{100 * q:g}", _title(q), kl, partial(_quantile, q, clusters, level)) for q in QUANTILES),
-        measure("delta_p_rms", "root mean square of Δp", (smallest, largest), lambda x: _root(_mean(x, clusters, level))),
+        *(measure(f"kl_q{100 * q:g}", title, kl, partial(_quantile, q, clusters, level)) for q, title in titles.items()),
+        measure("delta_p_rms", "root mean square of Δp", squares, lambda x: _root(_mean(x, clusters, level))),
     )
-
-
-def _title(q: float) -> str:
-    """The words for a quantile."""
-    return "median KL divergence" if q == 0.5 else f"{100 * q:g} % quantile of the KL divergence"
-
-
-def _least_square(tokens: TokenComparison) -> np.ndarray:
-    """The smallest square between the bounds of Δp."""
-    crosses = (tokens.delta_low <= 0) & (tokens.delta_high >= 0)
-    return np.where(crosses, 0.0, np.minimum(tokens.delta_low**2, tokens.delta_high**2))
 
 
 def _moments(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float, int]:
@@ -168,21 +160,11 @@ def _moments(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float, in
     return mean, float(kept.variance(np.array([-mean, 1.0]) / len(values))[0]), int(kept.units[0])
 
 
-def _estimate(value: float, bounds: Bounds, variance: float, rows: int, units: int, level: float) -> Estimate:
-    """An estimate of two models alone."""
-    error = math.sqrt(variance) if variance >= 0 else math.nan
-    return Estimate(value, *bounds, error, 2, rows, level, "examples", units)
-
-
-def _effective(share: float, variance: float, rows: int, units: int) -> float:
-    """The number of independent tokens whose share has this variance; clusters where the variance is 0."""
-    return effective_units(share, variance, rows) if variance > 0 else min(rows, units)
-
-
 def _mean(values: np.ndarray, clusters: np.ndarray, level: float, *, share: bool = False) -> Estimate:
     """A mean with an interval on the log scale, or a share with Wilson's interval; infinite where a value is."""
     if not np.isfinite(values).all():
-        return _estimate(math.inf, (math.nan, math.nan), math.nan, len(values), len(np.unique(clusters)), level)
+        units = len(np.unique(clusters))
+        return Estimate(math.inf, math.nan, math.nan, math.nan, 2, len(values), level, "examples", units)
     mean, variance, units = _moments(values.astype(np.float64), clusters)
     most = 1.0 if share else math.inf
     summary = Summary(
@@ -193,26 +175,22 @@ def _mean(values: np.ndarray, clusters: np.ndarray, level: float, *, share: bool
 
 def _quantile(q: float, clusters: np.ndarray, level: float, values: np.ndarray) -> Estimate:
     """A quantile with Woodruff's interval."""
-    value = float(np.quantile(values, q, method="inverted_cdf"))
-    n, units = float(len(values)), 1
-    for at in (value, float(np.quantile(values, 1 - math.sqrt((1 - q) / 2), method="inverted_cdf"))):
-        share, variance, units = _moments((values <= at).astype(np.float64), clusters)
-        n = min(n, _effective(share, variance, len(values), units))
-    low, high = wilson(q, n, level, max(units - 1, 1))
-    bounds = tuple(float(np.quantile(values, x, method="inverted_cdf")) for x in (low, high))
-    beyond = (1 - level) / 2
-    return _estimate(
-        value,
-        (bounds[0] if (1 - q) ** n <= beyond else min(0.0, bounds[0]), bounds[1] if q**n <= beyond else math.inf),
-        math.nan,
-        len(values),
-        units,
-        level,
-    )
+
+    def at(share: float) -> float:
+        return float(np.quantile(values, share, method="inverted_cdf"))
+
+    n, units, beyond = float(len(values)), 1, (1 - level) / 2
+    for end in (at(q), at(1 - math.sqrt((1 - q) / 2))):
+        share, variance, units = _moments((values <= end).astype(np.float64), clusters)
+        # The number of independent tokens whose share has this variance; clusters where the variance is 0.
+        n = min(n, effective_units(share, variance, len(values)) if variance > 0 else units)
+    low, high = map(at, wilson(q, n, level, max(units - 1, 1)))
+    low = low if (1 - q) ** n <= beyond else min(0.0, low)
+    return Estimate(at(q), low, high if q**n <= beyond else math.inf, math.nan, 2, len(values), level, "examples", units)
 
 
 def _root(of: Estimate) -> Estimate:
     """The square root of an estimate and its bounds."""
     root = math.sqrt(of.value)
     error = of.standard_error / (2 * root) if root > 0 else of.standard_error
-    return Estimate(root, math.sqrt(of.low), math.sqrt(of.high), error, of.replicas, of.examples, of.level, of.target, of.units)
+    return replace(of, value=root, low=math.sqrt(of.low), high=math.sqrt(of.high), standard_error=error)

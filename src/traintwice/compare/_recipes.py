@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -85,10 +86,10 @@ class RecipeComparison(Shown):
 
     def __getitem__(self, name: str) -> RecipeMeasure:
         """A measure by its name."""
-        for measured in self.measures:
-            if measured.name == name:
-                return measured
-        raise no_entry("measure", name, [m.name for m in self.measures], self.left_out)
+        found = {measure.name: measure for measure in self.measures}
+        if name not in found:
+            raise no_entry("measure", name, found, self.left_out)
+        return found[name]
 
 
 @typed
@@ -151,7 +152,8 @@ def compare_recipes(
             for comparison in comparisons.values():
                 comparison.add(block.models(0, sizes[0]), block.models(sizes[0], sum(sizes)))
         files, total = rows.summary.files, rows.summary.rows
-    found, left_out = [], {}
+    found: list[RecipeMeasure] = []
+    left_out: dict[str, str] = {}
     for name, comparison in comparisons.items():
         try:
             found.append(_result(comparison, paired, level, names))
@@ -159,10 +161,9 @@ def compare_recipes(
             left_out[name] = comparison.missing or str(reason)
     groups = identical.result()
     copies = tuple(tuple(files[m] for m in group) for group in groups)
-    inside = [
-        c for c, g in zip(copies, groups, strict=True) if sum(m < sizes[0] for m in g) > 1 or sum(m >= sizes[0] for m in g) > 1
-    ]
-    if inside:  # copies of one training are not replicas: no verdict rests on them
+    # Copies of one training are not replicas: no verdict rests on them.
+    inside = [c for c, g in zip(copies, groups, strict=True) if max(Counter(m < sizes[0] for m in g).values()) > 1]
+    if inside:
         said = f"no verdict: {identical_in_words(inside[:1])[0]}"
         found = [replace(m, difference=replace(m.difference, adjusted=1.0, more_replicas=None), sentence=said) for m in found]
     said = next((m.sentence for m in found if m.name == "churn"), found[0].sentence if found else "nothing could be compared")
@@ -173,22 +174,22 @@ def holm_adjusted(comparisons: Sequence[RecipeComparison]) -> list[RecipeCompari
     """Comparisons of several recipes with one, their p-values Holm-adjusted over the recipes, each measure on its own."""
     found = [{m.name: m for m in c.measures} for c in comparisons]
     for name in dict.fromkeys(name for measures in found for name in measures):
-        having = [at for at, measures in enumerate(found) if name in measures]
-        values = [found[at][name].difference.adjusted for at in having]
-        for at, adjusted in zip(having, holm(values), strict=True):
-            m, c = found[at][name], comparisons[at]
-            if adjusted != m.difference.adjusted:
-                d = replace(m.difference, adjusted=adjusted)
-                d = replace(d, more_replicas=d.more_replicas if d.significant or d.more_replicas else None)
-                said = m.sentence
-                if d.significant != m.difference.significant:
-                    said = _sentence(m.name, m.title, m.unit, d, c.names, c.replicas, c.rows)
-                found[at][name] = replace(m, difference=d, sentence=said)
-    adjusted_ones = []
-    for c, measures in zip(comparisons, found, strict=True):
-        lead = measures["churn"].sentence if "churn" in measures else c.sentence
-        adjusted_ones.append(replace(c, measures=tuple(measures.values()), sentence=lead))
-    return adjusted_ones
+        having = [(c, measures) for c, measures in zip(comparisons, found, strict=True) if name in measures]
+        adjusted = holm([measures[name].difference.adjusted for _, measures in having])
+        for (c, measures), p in zip(having, adjusted, strict=True):
+            m, d = measures[name], replace(measures[name].difference, adjusted=p)
+            if p == m.difference.adjusted:
+                continue
+            d = replace(d, more_replicas=d.more_replicas if d.significant or d.more_replicas else None)
+            said = m.sentence
+            if d.significant != m.difference.significant:
+                said = _sentence(m.name, m.title, m.unit, d, c.names, c.replicas, c.rows)
+            measures[name] = replace(m, difference=d, sentence=said)
+    leads = [m["churn"].sentence if "churn" in m else c.sentence for c, m in zip(comparisons, found, strict=True)]
+    return [
+        replace(c, measures=tuple(measures.values()), sentence=lead)
+        for c, measures, lead in zip(comparisons, found, leads, strict=True)
+    ]
 
 
 def _result(both: PairedAccumulator, paired: bool, level: float, names: tuple[str, str]) -> RecipeMeasure:
@@ -205,20 +206,16 @@ def _sentence(
 ) -> str:
     e, (a, b) = found.estimate, names
     many = f"{replicas[0]} replicas each" if replicas[0] == replicas[1] else f"{replicas[0]} and {replicas[1]} replicas"
-
-    def said(value: float) -> str:
-        return points(value) if unit == "fraction" else f"{value:.3g}"
-
-    pp = " pp" if unit == "fraction" else ""
+    size, pp = (points, " pp") if unit == "fraction" else ("{:.3g}".format, "")
     if math.isnan(e.low):
-        return f"{title}: recipe {b} minus recipe {a} is {said(e.value)}{pp}, without an interval ({many}, {rows:,} rows)"
+        return f"{title}: recipe {b} minus recipe {a} is {size(e.value)}{pp}, without an interval ({many}, {rows:,} rows)"
+    level = f"{100 * e.level:.0f} % interval"
     if found.significant:
         low, high = sorted((abs(e.low), abs(e.high)))
-        direction = ("more" if e.value > 0 else "less") if name == "churn" else ("higher" if e.value > 0 else "lower")
-        lead = f"recipe {b} churns {said(abs(e.value))}{pp} {direction} than {a}"
-        if name != "churn":
-            lead = f"{title} of recipe {b} is {said(abs(e.value))}{pp} {direction} than of {a}"
-        return f"{lead} ({100 * e.level:.0f} % interval {said(low)} to {said(high)}; {many}, {rows:,} rows)"
-    more = f"; about {found.more_replicas} more replicas of each would resolve it" if found.more_replicas else ""
-    span = f"{100 * e.level:.0f} % interval {said(e.low)} to {said(e.high)}; {many}, {rows:,} rows"
-    return f"{title}: recipe {b} minus recipe {a} is {said(e.value)}{pp} ({span}): inconclusive{more}"
+        more, less = ("more", "less") if name == "churn" else ("higher", "lower")
+        change = f"{size(abs(e.value))}{pp} {more if e.value > 0 else less}"
+        lead = f"recipe {b} churns {change} than {a}" if name == "churn" else f"{title} of recipe {b} is {change} than of {a}"
+        return f"{lead} ({level} {size(low)} to {size(high)}; {many}, {rows:,} rows)"
+    resolve = f"; about {found.more_replicas} more replicas of each would resolve it" if found.more_replicas else ""
+    span = f"{level} {size(e.low)} to {size(e.high)}; {many}, {rows:,} rows"
+    return f"{title}: recipe {b} minus recipe {a} is {size(e.value)}{pp} ({span}): inconclusive{resolve}"

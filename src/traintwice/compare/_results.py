@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from traintwice._names import no_entry
 from traintwice.compare._parts import (
@@ -27,35 +27,21 @@ from traintwice.types import Estimate
 
 @dataclass(frozen=True)
 class Wording:
-    """Words for the models of a noise floor, and for rows that got worse.
+    """Words of the sentences about a comparison: for what its noise floor is made of, and for its rows."""
 
-    Attributes:
-        one, many: a model of the floor, and several.
-        causes: the verdict on a change beyond the floor.
-        noise: what the floor measures.
-        none, unknown: the verdict without a floor, and why there is none.
-        of_old, of_new: whose models they are.
-        given: what the floor is conditional on.
-        wanted: what to do about too few.
-        alike: all changes are equal.
-        useless: what more of them cannot do.
-        basis: how the floor is formed.
-        lost, regressed: negative flips as a share, and the title of their table.
-    """
-
-    one: str
+    one: str  # a model of the floor
     many: str
-    causes: str
-    noise: str
-    none: str
-    unknown: str
-    of_old: str
+    causes: str  # the verdict on a change beyond the floor
+    noise: str  # what the floor measures
+    none: str  # the verdict without a floor
+    unknown: str  # why there is none
+    of_old: str  # whose models they are
     of_new: str
-    given: str
-    wanted: str
-    alike: str
-    useless: str
-    basis: str
+    given: str  # what the floor is conditional on
+    wanted: str  # what to do about too few
+    alike: str  # all changes are equal
+    useless: str  # what more of them cannot do
+    basis: str  # how the floor is formed
     lost: str = "of labelled rows right → wrong"
     regressed: str = "Rows right → wrong"
 
@@ -65,7 +51,7 @@ class Wording:
         >>> RETRAINS.count(1), LAUNCHES.count(2)
         ('1 retrain', '2 launches')
         """
-        return f"{count} {self.one if count == 1 else self.many}"
+        return f"{count:,} {self.one if count == 1 else self.many}"
 
 
 def _made_again(one: str, doing: str, maker: str) -> Wording:
@@ -109,12 +95,7 @@ LAUNCHES = Wording(
 
 
 def wording(outcomes: str | None, *, launches: bool = False) -> Wording:
-    """The words of a comparison.
-
-    Args:
-        outcomes: as in `Diff`: items of an evaluation are rerun.
-        launches: earlier launches of a ledger are the floor.
-    """
+    """The words of a comparison: of items of an evaluation, which are rerun (see `Diff.outcomes`), or of earlier launches."""
     found = LAUNCHES if launches else RETRAINS if outcomes is None else _made_again("rerun", "rerunning", "model")
     if outcomes is None:
         return found
@@ -243,36 +224,36 @@ class Diff(Drawn):
 
     alignment: Summary
     level: float
-    effective_rows: float | None
-    regression: bool
-    answers: tuple[Answer, ...]
-    quality: tuple[Quality, ...]
-    measures: tuple[Measured, ...]
-    bounds: Mapping[str, float]
-    calibration: tuple[Calibration, ...]
-    floors: tuple[NoiseFloor, ...]
-    identical: tuple[tuple[str, ...], ...]
-    flow: Flow | None
-    confidence: tuple[Band, ...]
-    scores: tuple[Band, ...]
-    joint: Joint | None
-    movement: Movement | None
-    decisions: tuple[Decisions, ...]
-    swap_sets: tuple[SwapSet, ...]
-    slices: tuple[Slice, ...]
-    predicted: tuple[Slice, ...]
-    periods: tuple[Slice, ...]
-    slices_left_out: int
-    min_support: int
-    regressed: tuple[ChangedRow, ...]
-    regressed_rows: int
-    largest_changes: tuple[ChangedRow, ...]
-    reviews: tuple[Review, ...]
-    matched: TemperatureMatched | None
-    no_rows: bool
-    warnings: tuple[str, ...]
-    left_out: Mapping[str, str]
-    infinite: Mapping[str, str]
+    effective_rows: float | None = None
+    regression: bool = False
+    answers: tuple[Answer, ...] = ()
+    quality: tuple[Quality, ...] = ()
+    measures: tuple[Measured, ...] = ()
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    calibration: tuple[Calibration, ...] = ()
+    floors: tuple[NoiseFloor, ...] = ()
+    identical: tuple[tuple[str, ...], ...] = ()
+    flow: Flow | None = None
+    confidence: tuple[Band, ...] = ()
+    scores: tuple[Band, ...] = ()
+    joint: Joint | None = None
+    movement: Movement | None = None
+    decisions: tuple[Decisions, ...] = ()
+    swap_sets: tuple[SwapSet, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    predicted: tuple[Slice, ...] = ()
+    periods: tuple[Slice, ...] = ()
+    slices_left_out: int = 0
+    min_support: int = 100
+    regressed: tuple[ChangedRow, ...] = ()
+    regressed_rows: int = 0
+    largest_changes: tuple[ChangedRow, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    matched: TemperatureMatched | None = None
+    no_rows: bool = False
+    warnings: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    infinite: Mapping[str, str] = field(default_factory=dict)
     waived: int = 0
     outcomes: str | None = None
     launches: int | None = None
@@ -305,13 +286,10 @@ class Diff(Drawn):
 
     def __getitem__(self, name: str) -> Estimate:
         """The estimate of a measure by its name; for a measure of quality the change, new minus old."""
-        for measured in self.measures:
-            if measured.name == name:
-                return measured.estimate
-        for quality in self.quality:
-            if quality.name == name:
-                return quality.change
-        raise no_entry("measure", name, [*(m.name for m in self.measures), *(q.name for q in self.quality)], self.left_out)
+        found = {q.name: q.change for q in self.quality} | {m.name: m.estimate for m in self.measures}
+        if name not in found:
+            raise no_entry("measure", name, found, self.left_out)
+        return found[name]
 
 
 def worst(answers: tuple[Answer, ...]) -> Answer:

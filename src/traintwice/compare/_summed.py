@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from traintwice import metrics
-from traintwice.compare._collect import DiffAccumulator, DiffOptions
-from traintwice.compare._estimates import interval, p_of_no_change
+from traintwice.compare._comparison import DiffAccumulator
+from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import ONE
-from traintwice.compare._pair_measures import PairMeasures, measured, unpaired_change
+from traintwice.compare._inputs import DiffOptions
+from traintwice.compare._pair_measures import PairMeasures, measured, quality_of
 from traintwice.compare._parts import PREDICTED
-from traintwice.compare._results import Quality
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Scale, Summary
@@ -41,14 +41,9 @@ LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--a
 
 @dataclass(frozen=True)
 class GroupSums:
-    """Sums over the rows of a group, for `Moments.add_sums`.
+    """Sums over the rows of a group: Σ w² (``squares``), Σ w (1, u) (``linear``) and Σ a aᵀ over the units (``second``).
 
-    Attributes:
-        value: of the group.
-        rows, squares: number of rows, and Σ w².
-        units: number of rows, or of clusters.
-        linear, second: Σ w (1, u), and Σ a aᵀ over the units.
-        infinite: number of rows on which u is infinite, which the sums leave out.
+    ``infinite`` counts rows on which u is infinite, which the sums leave out.
     """
 
     value: Any
@@ -70,18 +65,14 @@ class SummedDiff(DiffAccumulator):
         self.measures, self.ranks = PairMeasures((), (), options.level, clustered=self.clustered, bounds=False), None
 
     def fill(self, source: Rows) -> None:
-        """Take the sums.
-
-        Raises:
-            BadInput: no rows are left.
-        """
+        """Take the sums; raise `BadInput` where no rows are left."""
         if not self.rows:
             raise BadInput("no rows are left to compare")
         self._take(self.base)
         for threshold, tally in self.decisions.items():
             self._take(tally, threshold=threshold)
-        for name, column in self.slices.columns.items() if self.slices is not None else ():
-            self._take(column.base, "v0" if name == PREDICTED else f"g{source.groups.index(name)}", column.axis)
+        for column in self.slices:
+            self._take(column.base, "v0" if column.name == PREDICTED else f"g{source.groups.index(column.name)}", column.axis)
         if self.flow is not None:
             for old, new, rows in self.flow_counts():
                 self.flow.counts[old, new] += rows
@@ -101,24 +92,19 @@ class SummedDiff(DiffAccumulator):
         """Number of rows that only the old model has right."""
 
     def add_means(self, total_variation: GroupSums, losses: tuple[GroupSums, GroupSums, GroupSums] | None) -> None:
-        """Take the sums of the soft measures.
-
-        Args:
-            losses: log loss of the old model, of the new one, and its change; None where it is left out.
-        """
+        """Take the sums of the soft measures; losses are of the old model, of the new one, and of their change."""
         self.further.append(measured(metrics.total_variation.definition, self._mean(total_variation, 2, "log", 1.0)))
         if losses is None:
             return
         old, new = (self._mean(loss, 1, "log", math.inf) for loss in losses[:2])
-        change = self._mean(losses[2], 2, "plain", math.inf)
-        p_value: float | None = p_of_no_change(change)
+        change: Estimate | None = self._mean(losses[2], 2, "plain", math.inf)
         infinite = [(loss.infinite, name) for loss, name in zip(losses, ("old", "new"), strict=False) if loss.infinite]
         d = metrics.log_loss.definition
         if infinite:
-            change, p_value = unpaired_change(old, new), None
+            change = None
             where = [f"in {rows:,.0f} row{'' if rows == 1 else 's'} of the {name} model" for rows, name in infinite]
             self.infinite[d.name] = " and ".join(where)
-        self.further_quality.append(Quality(d.name, d.title, d.unit, old, new, change, p_value, False))
+        self.further_quality.append(quality_of(d, old, new, change))
 
     def _take(self, tally: Tally, by: str | None = None, axis: Axis | None = None, threshold: float | None = None) -> None:
         for found in self.group_sums(tally, by, threshold):
@@ -152,10 +138,9 @@ def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptio
 
 
 class DiffSQL(SummedDiff):
-    """The sums of `DiffAccumulator` from DuckDB.
+    """The sums of `DiffAccumulator` from DuckDB, which makes one table of cells in the pass that matches the rows.
 
-    DuckDB makes one table of cells in the pass that matches the rows: counts of rows, and sums of scores and losses, by old class, new
-    class, label, groups and cluster. Everything else are queries over the cells.
+    Cells are counts of rows, and sums of scores and losses, by old class, new class, label, groups and cluster.
     """
 
     def __init__(self, source: Rows, files: AlignedPredictions, options: DiffOptions) -> None:
@@ -227,7 +212,8 @@ class DiffSQL(SummedDiff):
         linear = ", ".join(f"sum(k * q{i}) AS t{i}" for i in range(len(values)))
         products = ", ".join(f"sum(k * q{i} * q{j}) AS s{i}_{j}" for i, j in pairs)
         for record in self._query(f"SELECT g, sum(k) AS units, {linear}, {products} FROM ({units}) GROUP BY g ORDER BY g"):
-            totals, second = np.array([record[f"t{i}"] for i in range(len(values))]), np.zeros((len(values), len(values)))
+            totals = np.array([record[f"t{i}"] for i in range(len(values))], dtype=np.float64)
+            second = np.zeros((len(values), len(values)))
             for i, j in pairs:
                 second[i, j] = second[j, i] = record[f"s{i}_{j}"]
             yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)

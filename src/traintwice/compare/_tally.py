@@ -25,12 +25,7 @@ CHUNK = 1 << 20
 
 
 class Tally:
-    """Sums of named quantities over rows, in all rows or by group, from rows or from counted rows.
-
-    Args:
-        quantities: by name; `ONE` is always there. None: the values come with `put`.
-        clustered: units are clusters of rows.
-    """
+    """Sums of named quantities over rows, by group or in all; values of quantities without an expression come with `put`."""
 
     def __init__(self, quantities: Mapping[str, Expression | None], *, clustered: bool = False) -> None:
         self.quantities = {name: q for name, q in quantities.items() if q is not None}
@@ -190,11 +185,7 @@ def _nonzero(values: np.ndarray) -> np.ndarray:
 class PatternCounts:
     """Counts of rows by group, cluster and pattern of truth values; memory grows with these combinations, not with rows.
 
-    All sums of truth values over clusters, and of their products, follow from these counts. There are few patterns, so this is much
-    faster than summing every quantity by cluster.
-
-    Args:
-        bits: number of truth values.
+    All sums of truth values and of their products over clusters follow; summing every quantity by cluster is much slower.
     """
 
     def __init__(self, bits: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval
-from traintwice.errors import BadInput, Undefined
+from traintwice.errors import BadInput, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions
@@ -113,12 +113,7 @@ class Matched:
 
 
 class MatchedTemperature:
-    """Rows held out for temperatures, and rows to measure at those temperatures, gathered in the pass over all rows.
-
-    Args:
-        rows: how many rows there are at most.
-        replicas: how many models.
-    """
+    """Rows held out for temperatures, and at most `MOST_KEPT` numbers of the others to measure at those temperatures."""
 
     def __init__(self, rows: int, replicas: int) -> None:
         self._rows, self._replicas = rows, replicas
@@ -141,28 +136,25 @@ class MatchedTemperature:
         if keep.any():
             self._kept.append(block.where(keep))
 
-    def result(self, which: Sequence[Metric], level: float, *, one_for_all: bool) -> Matched:
-        """The measures at matched temperatures.
-
-        Args:
-            which: metrics of one pass over probabilities.
-            level: nominal coverage of the intervals.
-            one_for_all: one temperature for all models, or one for each.
-        Raises:
-            BadInput: no labels, or too few. Undefined: a true label has probability 0, or a metric has no value.
-        """
+    def result(self, which: Sequence[Metric], level: float, left_out: dict[str, str], *, one_for_all: bool) -> Matched | None:
+        """Measures at matched temperatures, one for all models or one for each; None, and in ``left_out`` the reason, without."""
         if not self._held:
-            raise BadInput(f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label")
+            said = f"temperatures are fitted to every {EVERY}th row that has a label, and there is none; pass --label"
+            left_out["temperature_matched"] = said
+            return None
         held = Predictions.joined(self._held)
         models = [(0, held.replicas)] if one_for_all else [(m, m + 1) for m in range(held.replicas)]
-        temperatures = [fit_temperature(held.models(*span)) for span in models]
-        clustered = held.clusters is not None
-        accumulators = [Accumulator(metric, clustered=clustered) for metric in which]
-        for block in self._kept:
-            parts = [to_numpy(at_temperature(block.models(*span), t).probs) for span, t in zip(models, temperatures, strict=True)]
-            labels = to_numpy(block.labels) if block.has_labels else None
-            brought = Predictions.trusted(np.concatenate(parts), labels, block.weights, clusters=block.clusters)
-            for accumulator in accumulators:
-                accumulator.add(brought)
-        estimates = {m.__name__: interval(a.compute(), level=level) for m, a in zip(which, accumulators, strict=True)}
+        accumulators = {m.__name__: Accumulator(m, clustered=held.clusters is not None) for m in which}
+        try:
+            temperatures = [fit_temperature(held.models(*span)) for span in models]
+            for block in self._kept:
+                parts = [to_numpy(at_temperature(block.models(*s), t).probs) for s, t in zip(models, temperatures, strict=True)]
+                labels = to_numpy(block.labels) if block.has_labels else None
+                brought = Predictions.trusted(np.concatenate(parts), labels, block.weights, clusters=block.clusters)
+                for accumulator in accumulators.values():
+                    accumulator.add(brought)
+            estimates = {name: interval(a.compute(), level=level) for name, a in accumulators.items()}
+        except TraintwiceError as reason:
+            left_out["temperature_matched"] = str(reason)
+            return None
         return Matched(tuple(temperatures), held.examples, sum(b.examples for b in self._kept), estimates)

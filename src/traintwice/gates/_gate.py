@@ -1,38 +1,55 @@
-"""Budgets on an update: limits that decide whether a launch passes."""
+"""Gates: a comparison against budgets, from arguments or a file, and the self-test of a gate on retrains."""
 
 from __future__ import annotations
 
 import glob
 import math
-import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
 from traintwice._typed import check_arguments, typed
 from traintwice.compare import _ledger as ledger_lines
 from traintwice.compare._diff import diff
-from traintwice.compare._inputs import named, with_groups
-from traintwice.compare._ledger import LAST
+from traintwice.compare._floor import LEAST
+from traintwice.compare._inputs import open_replicas, with_groups
+from traintwice.compare._ledger import LAST, numbers_of
 from traintwice.compare._ledger_floor import opened_for
 from traintwice.compare._parts import PREDICTED, Slice
 from traintwice.compare._results import Diff
-from traintwice.errors import BadInput, unknown
+from traintwice.errors import BadInput
+from traintwice.gates._budgets import (
+    EXIT_STATUS,
+    SPECIAL,
+    Budget,
+    Check,
+    GateResult,
+    Outcome,
+    Rule,
+    SelfTest,
+    called,
+    check_budgets,
+    in_words,
+    metric_of_slice,
+    unit_of,
+    worst_outcome,
+)
 from traintwice.gates._gate_file import read_gate
-from traintwice.gates._gate_types import Budget, Check, GateResult, Outcome, Rule
-from traintwice.metrics import ALL, Metric
-from traintwice.predictions import Predictions
+from traintwice.predictions import Predictions, Reading, replicas_of
+from traintwice.predictions._reading import OPTIONS
+from traintwice.progress import report
+from traintwice.statistics._intervals import scaled_bounds, wilson
+from traintwice.statistics._special import t_quantile
 from traintwice.types import Estimate
 
-SPECIAL = ("excess", "decisions(THRESHOLD)", "swapped(K)")
-"""Budgets that are not a metric: of the noise floor of churn, of decisions at a threshold, of the k highest scores."""
-
 FLOORS = ("churn", "negative_flips", "regression_difference")
-
-_CALLED = re.compile(r"(decisions|swapped)\(([0-9.eE+-]+)\)")
 
 
 @typed
@@ -88,38 +105,19 @@ def gate(
     return result
 
 
-@typed
-def check_budgets(budgets: Sequence[Budget], *, regression: bool = False) -> dict[str, Metric | None]:
-    """The metric of each budget's measure.
-
-    Raises:
-        BadInput: no budgets, or a limit that cannot be. UnknownName: no such measure.
-    """
-    if not budgets:
-        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
-    wanted = {b.measure: _metric(b) for b in budgets}
-    for budget in budgets:
-        check_limits(budget, regression=regression)
-    return wanted
-
-
 def checked(
     found: Diff, budgets: Sequence[Budget], rule: Rule, inconclusive: Literal["pass", "fail"] | None = None
 ) -> GateResult:
-    """The budgets of a comparison.
-
-    Raises:
-        BadInput: a budget against a noise floor, and no retrains.
-    """
+    """The budgets of a comparison; raise `BadInput` for a budget against a noise floor without retrains."""
     for b in budgets:
         if (b.measure == "excess" or b.against is not None) and not found.floors and found.launches is None:
-            raise BadInput(
-                f"gate: a budget on {b.measure} {b.against or ''} needs retrains of the old recipe; pass --floor".replace(
-                    "  ", " "
-                )
-            )
+            said = " ".join(filter(None, (b.measure, b.against)))
+            raise BadInput(f"gate: a budget on {said} needs retrains of the old recipe; pass --floor")
     checks = [check for budget in budgets for check in _checks(budget, found, budget.rule or rule)]
-    return GateResult(tuple(checks), found, inconclusive, _notes(budgets, found))
+    notes: tuple[str, ...] = ()
+    if found.slices_left_out and any(b.by for b in budgets):
+        notes = (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)
+    return GateResult(tuple(checks), found, inconclusive, notes)
 
 
 @typed
@@ -146,83 +144,19 @@ def gate_file(path: str | Path, **options: Any) -> GateResult:
     return gate(**settings)
 
 
-def check_limits(budget: Budget, *, regression: bool = False) -> None:
-    """Refuse limits that a fraction cannot reach: percent without its sign.
-
-    Raises:
-        BadInput: a limit above 1, or below −1, on a fraction; the message has both readings.
-    """
-    if unit_of(budget) != "fraction" or (regression and budget.measure == "excess"):
-        return
-    for name, limit in (("max", budget.max), ("min", budget.min)):
-        if limit is not None and abs(limit) > 1:
-            said = f"{limit:g}"
-            raise BadInput(
-                f"budget on {budget.measure}: {name} = {said} reads as {100 * limit:g} %, which a fraction cannot reach; write "
-                f"{said}% ({limit / 100:g}) for {said} percent, or a fraction between -1 and 1"
-            )
-
-
-def unit_of(budget: Budget) -> str:
-    """The unit of a budget's limits: "fraction", or "number" for measures that are not in percent."""
-    if budget.against == "times floor":
-        return "number"
-    metric = _metric(budget)
-    if metric is None:
-        return "fraction"
-    return metric.definition.unit
-
-
-def parse_limit(text: str) -> float | None:
-    """The number of a limit: "2%", "0.02"; None if the text is not a number.
-
-    >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
-    (0.02, 0.025, 0.02, None)
-    """
-    match = re.fullmatch(r"\s*([^%\s]+)\s*(%?)\s*", text)
-    try:
-        value = float(match[1]) if match else math.nan
-    except ValueError:
-        return None
-    return None if match is None or math.isnan(value) else value / 100 if match[2] else value
-
-
 def _with_columns(old: Any, options: dict[str, Any], budgets: Sequence[Budget]) -> dict[str, Any]:
     """The options with the group columns, thresholds and top-k of the budgets."""
     found = dict(options)
     if not isinstance(old, Predictions):
-        columns = [b.by for b in budgets if b.by not in (None, PREDICTED, found.get("time"))]
-        found["by"] = with_groups(found.get("by"), columns) or None
-    for name, option in (("decisions", "thresholds"), ("swapped", "top_k")):
-        asked = [float(m[2]) for b in budgets if (m := _CALLED.fullmatch(b.measure)) and m[1] == name]
-        if asked:
-            found[option] = tuple(dict.fromkeys([*found.get(option, ()), *asked]))
+        found["by"] = with_groups(found.get("by"), _columns(budgets, found)) or None
+    for option, number in filter(None, map(called, budgets)):
+        found[option] = tuple(dict.fromkeys([*found.get(option, ()), number]))
     return found
 
 
-def _metric(budget: Budget) -> Metric | None:
-    if budget.measure == "excess":
-        return None
-    if called := _CALLED.fullmatch(budget.measure):
-        if parse_limit(called[2]) is None:
-            raise BadInput(f"budget on {budget.measure}: got {called[2]!r}, expected a number such as 0.5")
-        return None
-    known = [m.__name__ for m in ALL]
-    if budget.measure not in known:
-        raise unknown("measure", budget.measure, [*known, *SPECIAL])
-    return named(budget.measure)
-
-
-def metric_of_slice(budget: Budget) -> Metric | None:
-    """The metric whose value in every slice is compared with the limit; None if slices always have it."""
-    metric = _metric(budget)
-    if _CALLED.fullmatch(budget.measure) or budget.against is not None:
-        raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
-    if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
-        return None
-    if not metric.definition.between_replicas and budget.of != "change":
-        raise BadInput(f"budget on {budget.measure}: by slice only the change from old to new has a limit")
-    return metric
+def _columns(budgets: Sequence[Budget], options: dict[str, Any]) -> list[str]:
+    """The group columns of budgets."""
+    return [b.by for b in budgets if b.by is not None and b.by not in (PREDICTED, options.get("time"))]
 
 
 def _checks(budget: Budget, found: Diff, rule: Rule) -> Iterator[Check]:
@@ -249,35 +183,24 @@ def _is_difference(budget: Budget, found: Diff) -> bool:
 def _why_not(budget: Budget, found: Diff) -> str:
     if found.launches is not None and (budget.against is not None or budget.measure == "excess"):
         return "the ledger has no earlier launch to compare it with"
-    called = _CALLED.fullmatch(budget.measure)
-    name = {"decisions": "thresholds", "swapped": "top_k"}[called[1]] if called else budget.measure
-    return found.left_out.get(name, "it has no value here")
+    option = called(budget)
+    return found.left_out.get(budget.measure if option is None else option[0], "it has no value here")
 
 
 def _overall(budget: Budget, found: Diff) -> Estimate | None:
-    called = _CALLED.fullmatch(budget.measure)
-    floors = {f.name: f for f in found.floors}
-    value: Estimate | None = None
-    if called and called[1] == "decisions":
-        (decisions,) = (d for d in found.decisions if d.threshold == float(called[2])) if found.decisions else (None,)
-        value, floor = (None, None) if decisions is None else (decisions.changed, decisions.floor)
-    elif called:
-        swap = next((s for s in found.swap_sets if s.asked == float(called[2])), None)
-        floor = None if swap is None else swap.floor
-        if swap is not None:
-            e = swap.overlap
-            value = replace(e, value=1 - e.value, low=1 - e.high, high=1 - e.low)
-    elif budget.measure == "excess":
+    if budget.measure == "excess":
         return None if found.floor is None else found.floor.excess
-    else:
-        floor = floors.get(budget.measure)
-        quality = next((q for q in found.quality if q.name == budget.measure), None)
-        if quality is not None:
-            value = {"old": quality.old, "new": quality.new, "change": quality.change}[budget.of]
-        else:
-            value = next((m.estimate for m in found.measures if m.name == budget.measure), None)
+    name, option = budget.measure, called(budget)
+    if option is not None:
+        name = f"{name.partition('(')[0]}({option[1]:g})"
+    value = numbers_of(found).get(name)
+    quality = next((q for q in found.quality if q.name == name), None)
+    if quality is not None:
+        value = {"old": quality.old, "new": quality.new, "change": quality.change}[budget.of]
     if budget.against is None:
         return value
+    every = (*found.floors, *(d.floor for d in found.decisions), *(s.floor for s in found.swap_sets))
+    floor = next((f for f in every if f is not None and f.name == name), None)
     if floor is None and value is not None and found.launches is None:
         raise BadInput(
             f"budget on {budget.measure} {budget.against}: only {', '.join((*FLOORS, *SPECIAL[1:]))} have a noise floor"
@@ -286,25 +209,9 @@ def _overall(budget: Budget, found: Diff) -> Estimate | None:
 
 
 def _in_slice(budget: Budget, part: Slice) -> Estimate | None:
-    if budget.measure == "churn":
-        return part.churn
-    if budget.measure == "negative_flips":
-        return part.negative_flips
-    if budget.measure == "excess":
-        return part.excess
-    if budget.measure == "accuracy":
-        return part.accuracy_change
-    if budget.measure == "recall":
-        return next((t.change for t in part.tests if t.question == "recall"), None)
-    metric = metric_of_slice(budget)
-    return None if metric is None else part.measures.get(metric.__name__)
-
-
-def in_words(budget: Budget, column: str | None, value: str | None) -> str:
-    """What a budget compares: "old accuracy", "churn minus its floor", "churn where country is BR"."""
-    where = "" if column is None else f" where {column} is {'missing' if value is None else value}"
-    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
-    return f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"
+    recall = next((t.change for t in part.tests if t.question == "recall"), None)
+    known = {"churn": part.churn, "negative_flips": part.negative_flips, "accuracy": part.accuracy_change, "recall": recall}
+    return ({**part.measures, **known, "excess": part.excess}).get(budget.measure)
 
 
 def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: Rule, why: str, *, is_difference: bool) -> Check:
@@ -314,7 +221,7 @@ def _check(budget: Budget, part: Slice | None, estimate: Estimate | None, rule: 
     if estimate is None or math.isnan(estimate.value):
         return Check(budget, column, value, unit, estimate, "inconclusive", f"{name} cannot be checked: {why}")
     outcomes = [_outcome(limit, estimate, rule, sign) for limit, sign in ((budget.max, 1), (budget.min, -1)) if limit is not None]
-    outcome: Outcome = "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"
+    outcome = worst_outcome(outcomes)
     ends = between(estimate, unit)
     reason = f"{name} is {value_of(estimate, unit)}{f' ({ends})' if ends else ''}; allowed is "
     reason += limits_in_words(budget.max, budget.min, unit)
@@ -341,12 +248,6 @@ def _relative(path: Path, name: str) -> str:
     return str(together) if together.exists() else str(Path(glob.escape(str(path.parent))) / name)
 
 
-def _notes(budgets: Sequence[Budget], found: Diff) -> tuple[str, ...]:
-    if not any(b.by for b in budgets) or not found.slices_left_out:
-        return ()
-    return (f"{found.slices_left_out:,} slices of fewer than {found.min_support:,} rows were not checked",)
-
-
 def _in_ledger(check: Check) -> ledger_lines.Check:
     """A budget as a ledger has it."""
     where = "" if check.column is None else f"@{check.column}={check.value}"
@@ -354,4 +255,77 @@ def _in_ledger(check: Check) -> ledger_lines.Check:
     number = None if check.estimate is None else check.estimate.value
     return ledger_lines.Check(
         f"{check.budget.measure}{against}{where}", check.outcome, number, check.budget.max, check.budget.min
+    )
+
+
+@typed
+def self_test(retrains: Any, budgets: Sequence[Budget], *, level: float = 0.95, **options: Any) -> SelfTest:
+    """Every ordered pair of retrains through a gate as old and new model, the others being the floor where a budget needs one.
+
+    Args:
+        retrains: of one recipe, three or more: files, tables or arrays.
+        budgets: of the gate.
+        level: of the gate's intervals, and of the intervals of the shares.
+        options: of `gate`.
+    Returns:
+        A `SelfTest`. A share of 0.05 over reads: the gate stops 5 of 100 launches of a plain retrain. Intervals are over new
+        retrains, by the jackknife over models; a share of 0 or 1 has the exact bound of half as many pairs, which share
+        no model.
+    Raises:
+        BadInput: fewer than three retrains; see `gate`.
+    Source:
+        Ours.
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> again = [np.where(rng.random(500) < 0.9, 0, 1) for _ in range(4)]
+        >>> found = self_test(again, [Budget("churn", max=0.3)], by_position=True)
+        >>> found.pairs, found.over.value
+        (12, 0.0)
+    """
+    models = replicas_of(retrains)
+    m = len(models)
+    if m < LEAST:
+        raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST}")
+    if options.get("floor") or options.get("new_floor"):
+        raise BadInput("self-test: takes the other retrains as the floor of each pair; leave out --floor and --new-floor")
+    needs_floor = any(b.against is not None or b.measure == "excess" for b in budgets)
+    if needs_floor and m < LEAST + 2:
+        raise BadInput(f"self-test: got {m} retrains, expected at least {LEAST + 2}: the others are the floor of each pair")
+    outcomes: dict[tuple[int, int], Outcome] = {}
+    by_budget: dict[str, Counter[str]] = {}
+    pairs = list(permutations(range(m), 2))
+    reading = {name: options.pop(name) for name in OPTIONS if name in options}
+    reading["by"] = with_groups(reading.get("by"), _columns(budgets, reading))
+    with open_replicas(retrains, None, Reading(**reading)) as rows:  # type: ignore[typeddict-item]
+        names, whole = rows.summary.files, rows.read()
+    for done, (a, b) in enumerate(pairs, start=1):
+        others = [i for i in range(m) if i not in (a, b)] if needs_floor else []
+        old, new, *floor = (whole.models(i, i + 1) for i in (a, b, *others))
+        found = gate(old, new, budgets, floor=floor, level=level, **options)
+        outcomes[a, b] = found.outcome
+        for check in found.checks:
+            by_budget.setdefault(in_words(check.budget, check.column, check.value), Counter())[check.outcome] += 1
+        report(100 * done / len(pairs), 100, "%")
+    over, inconclusive = (_share(outcomes, m, outcome, level) for outcome in ("over", "inconclusive"))
+    counts = tuple((name, *(c[o] for o in EXIT_STATUS)) for name, c in by_budget.items())
+    return SelfTest(names, len(pairs), over, inconclusive, counts, _sentence(over, inconclusive, m, len(pairs)))  # type: ignore[arg-type]
+
+
+def _share(outcomes: dict[tuple[int, int], Outcome], m: int, outcome: Outcome, level: float) -> Estimate:
+    hit = np.array([[outcomes.get((a, b)) == outcome for b in range(m)] for a in range(m)], dtype=float)
+    value = float(hit.sum() / (m * (m - 1)))
+    dropped = np.array([(hit.sum() - hit[i].sum() - hit[:, i].sum()) / ((m - 1) * (m - 2)) for i in range(m)])
+    variance = float((m - 1) / m * np.sum((dropped - dropped.mean()) ** 2))
+    half = t_quantile(0.5 + level / 2, m - 1) * math.sqrt(variance)
+    low, high = wilson(value, m // 2, level) if value in (0.0, 1.0) else scaled_bounds(value, half, "logit")
+    return Estimate(value, low, high, math.sqrt(variance), m, m * (m - 1), level, "replicas")
+
+
+def _sentence(over: Estimate, inconclusive: Estimate, m: int, pairs: int) -> str:
+    def said(e: Estimate) -> str:
+        return f"{100 * e.value:.0f} % ({100 * e.low:.0f} to {100 * e.high:.0f})"
+
+    return (
+        f"With nothing changed this gate is over in {said(over)} and inconclusive in {said(inconclusive)} of the launches "
+        f"({pairs} pairs of {m} retrains)."
     )

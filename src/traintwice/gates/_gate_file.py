@@ -17,7 +17,7 @@ from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
 from traintwice.compare._floor import MARGIN
 from traintwice.errors import BadInput, BadSpec, unknown
-from traintwice.gates._gate_types import Budget, Rule
+from traintwice.gates._budgets import Budget, Rule, parse_limit
 from traintwice.predictions._reading import OPTIONS, Option, reading_of
 
 SCHEMA = Path(__file__).with_name("gate.schema.json")
@@ -104,20 +104,16 @@ def gate_from(said: Mapping[str, Any]) -> GateFile:
 
 
 def _with_limits(i: int, budget: Mapping[str, Any]) -> dict[str, Any]:
-    """A budget whose limits in percent are numbers.
-
-    Raises:
-        BadSpec: a text without a percent sign, which may mean either.
-    """
+    """A budget whose limits in percent are numbers; a text without a percent sign, which may mean either, is refused."""
     found = dict(budget)
     for name in ("max", "min"):
         if isinstance(text := found.get(name), str):
-            match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*%\s*", text)
-            if match is None:
+            number = parse_limit(text) if "%" in text else None
+            if number is None:
                 raise BadSpec(
                     f'budgets[{i}].{name}: got the text {text!r}, expected a number such as 0.02, or a percentage such as "2%"'
                 )
-            found[name] = float(match[1]) / 100
+            found[name] = number
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from traintwice._formatting import visible
 from traintwice._versions import made_by
 from traintwice.compare._results import Diff
-from traintwice.gates._gate_types import GateResult
+from traintwice.gates._budgets import GateResult
 from traintwice.report._cards import MARKS, cards_of_diff
 from traintwice.report._document import render
 from traintwice.report._plots import CHARTS

@@ -9,7 +9,7 @@ from traintwice._names import no_attribute
 from traintwice._typed import typed
 from traintwice.compare._results import Diff
 from traintwice.errors import Undefined, require
-from traintwice.gates._gate_types import GateResult
+from traintwice.gates._budgets import GateResult
 
 require("altair", extra="report", purpose="a chart")
 

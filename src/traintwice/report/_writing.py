@@ -14,7 +14,7 @@ from traintwice.compare._against import Against
 from traintwice.compare._ledger import History
 from traintwice.compare._results import Diff
 from traintwice.errors import StoreError, require_charts
-from traintwice.gates._gate_types import GateResult
+from traintwice.gates._budgets import GateResult
 
 if TYPE_CHECKING:
     from traintwice.report._style import Figure

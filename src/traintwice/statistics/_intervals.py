@@ -1,7 +1,4 @@
-"""Confidence intervals: two variance parts on the plain, log or logit scale; shares and their changes between two models.
-
-Formulas are in docs/concepts/definitions.md. Every function takes numbers and returns bounds.
-"""
+"""Confidence intervals: two variance parts on the plain, log or logit scale; shares and their changes between two models."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from traintwice.statistics._special import normal_quantile, t_quantile_of
+from traintwice.statistics._special import t_quantile
 
 Scale = Literal["log", "logit", "plain", "none"]
 """See `traintwice.metrics._definition.Scale`."""
@@ -25,15 +22,6 @@ class Part:
 
     variance: float
     freedom: float = math.inf
-
-
-def t_quantile(probability: float, freedom: float) -> float:
-    """Quantile of Student's t; of the normal distribution for infinite degrees of freedom.
-
-    >>> round(t_quantile(0.975, 9), 3), round(t_quantile(0.975, math.inf), 3)
-    (2.262, 1.96)
-    """
-    return normal_quantile(probability) if math.isinf(freedom) else t_quantile_of(freedom, probability)
 
 
 def half_width(parts: tuple[Part, ...], level: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.statistics._special import binomial_cdf, normal_cdf, t_cdf
+from traintwice.statistics._special import binomial_cdf, t_cdf
 
 ENOUGH = 2_000
 """Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
@@ -20,8 +20,7 @@ def t_two_sided(statistic: float, freedom: float) -> float:
     >>> round(t_two_sided(2.262, 9), 3)
     0.05
     """
-    tail = float(normal_cdf(-abs(statistic))) if math.isinf(freedom) else t_cdf(freedom, -abs(statistic))
-    return 2 * tail
+    return 2 * t_cdf(freedom, -abs(statistic))
 
 
 def p_of_zero(value: float, variance: float, freedom: float) -> float:

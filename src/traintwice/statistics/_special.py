@@ -76,36 +76,36 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def t_cdf(freedom: float, t: float) -> float:
-    """P(T <= t) of Student's t.
+    """P(T <= t) of Student's t; of the normal distribution for infinite degrees of freedom.
 
-    >>> round(t_cdf(9, -2.262157), 6)
-    0.025
+    >>> round(t_cdf(9, -2.262157), 6), round(t_cdf(math.inf, -1.959964), 6)
+    (0.025, 0.025)
     """
     if math.isnan(t) or math.isnan(freedom):
         return math.nan
     square = t * t
-    tail = (
-        incomplete_beta(freedom / 2, 0.5, freedom / (freedom + square)) / 2 if square < freedom else _outer_tail(freedom, square)
-    )
+    if math.isinf(freedom):
+        tail = float(normal_cdf(-abs(t)))
+    elif square < freedom:
+        tail = incomplete_beta(freedom / 2, 0.5, freedom / (freedom + square)) / 2
+    else:  # freedom/(freedom + t²) has no digits to lose
+        tail = incomplete_beta(freedom / 2, 0.5, 1 / (1 + square / freedom)) / 2 if math.isfinite(square) else 0.0
     return tail if t < 0 else 1 - tail
 
 
-def _outer_tail(freedom: float, square: float) -> float:
-    """P(T > t) for t² >= freedom, where freedom/(freedom + t²) has no digits to lose."""
-    return incomplete_beta(freedom / 2, 0.5, 1 / (1 + square / freedom)) / 2 if math.isfinite(square) else 0.0
-
-
 @lru_cache(maxsize=1024)
-def t_quantile_of(freedom: float, probability: float) -> float:
-    """Quantile of Student's t.
+def t_quantile(probability: float, freedom: float) -> float:
+    """Quantile of Student's t; of the normal distribution for infinite degrees of freedom.
 
-    >>> round(t_quantile_of(9, 0.975), 6), t_quantile_of(9, 0.5)
-    (2.262157, 0.0)
+    >>> round(t_quantile(0.975, 9), 6), t_quantile(0.5, 9), round(t_quantile(0.975, math.inf), 3)
+    (2.262157, 0.0, 1.96)
     """
+    if math.isinf(freedom):
+        return normal_quantile(probability)
     if not freedom > 0 or not 0 < probability < 1:
         return normal_quantile(probability) if freedom > 0 else math.nan
     if probability > 0.5:
-        return -t_quantile_of(freedom, 1 - probability)
+        return -t_quantile(1 - probability, freedom)
     if probability == 0.5:
         return 0.0
     z = normal_quantile(probability)

@@ -11,7 +11,7 @@ from typing import Any
 from traintwice._study_files import named_in_errors, read_toml
 from traintwice._typed import check_types, typed
 from traintwice.errors import BadSpec, unknown
-from traintwice.gates._gate import parse_limit
+from traintwice.gates._budgets import parse_limit
 from traintwice.specs import decode
 from traintwice.study._experiment import TUNE, Experiment
 

@@ -11,17 +11,16 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._answers import SAME_WITHIN
-from traintwice.compare._collect import DiffOptions
-from traintwice.compare._diff_result import result_of
+from traintwice.compare._comparison import result_of
 from traintwice.compare._expressions import RowValues
 from traintwice.compare._floor import MARGIN
-from traintwice.compare._inputs import check_level
+from traintwice.compare._inputs import DiffOptions, check_level
 from traintwice.compare._results import Diff
 from traintwice.compare._summed import GroupSums, SummedDiff
 from traintwice.compare._tally import Tally
 from traintwice.errors import BadInput
-from traintwice.gates._gate import check_budgets, checked, metric_of_slice
-from traintwice.gates._gate_types import Budget, GateResult, Rule
+from traintwice.gates._budgets import Budget, GateResult, Rule, check_budgets, metric_of_slice
+from traintwice.gates._gate import checked
 from traintwice.predictions import Predictions
 from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary

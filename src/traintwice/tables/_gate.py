@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from traintwice._formatting import between, limits_in_words, value_of, visible, with_interval
 from traintwice._versions import made_by
-from traintwice.gates._gate_types import Check, GateResult, SelfTest
+from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import notes
 from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Column, Row, Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from traintwice._formatting import change, digits_of, number, value_of, visible
-from traintwice.compare._diff_result import FEW_EFFECTIVE_ROWS
+from traintwice.compare._comparison import FEW_EFFECTIVE_ROWS
 from traintwice.compare._measure import Measures
 from traintwice.compare._plan import Plan
 from traintwice.compare._quantised import TokenDiff

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traintwice._formatting import visible
 from traintwice.compare._results import Diff
-from traintwice.gates._gate_types import GateResult
+from traintwice.gates._budgets import GateResult
 from traintwice.tables._diff import answers
 from traintwice.tables._gate import budget_lines, gate_sentence
 from traintwice.tables._sheet import Sheet

@@ -1,17 +1,25 @@
-"""Budgets, their checks, and the self-test of a gate, as data."""
+"""Budgets on an update: what they limit, in which unit, and what came of them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from traintwice._typed import check_types
+from traintwice._typed import check_types, typed
+from traintwice.compare._inputs import named
 from traintwice.compare._results import Diff
 from traintwice.compare._shown import Drawn, Shown
-from traintwice.errors import BadInput, BadSpec
+from traintwice.errors import BadInput, BadSpec, unknown
+from traintwice.metrics import ALL, Metric
 from traintwice.types import Estimate
+
+SPECIAL = ("excess", "decisions(THRESHOLD)", "swapped(K)")
+"""Budgets that are not a metric: of the noise floor of churn, of decisions at a threshold, of the k highest scores."""
+
+_CALLED = re.compile(r"(decisions|swapped)\(([0-9.eE+-]+)\)")
 
 Rule = Literal["point", "bound"]
 """What is compared with a limit: the number, or its interval. By "bound" a budget is kept where the whole interval keeps it, over where
@@ -146,3 +154,91 @@ class SelfTest(Shown):
 def worst_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """Over before inconclusive before kept."""
     return "over" if "over" in outcomes else "inconclusive" if "inconclusive" in outcomes else "kept"
+
+
+def called(budget: Budget) -> tuple[Literal["thresholds", "top_k"], float] | None:
+    """The option of `diff` that a budget on decisions or swapped rows needs, and the number in its brackets; None for others.
+
+    Raises:
+        BadInput: the brackets hold no number.
+    """
+    match = _CALLED.fullmatch(budget.measure)
+    if match is None:
+        return None
+    number = parse_limit(match[2])
+    if number is None:
+        raise BadInput(f"budget on {budget.measure}: got {match[2]!r}, expected a number such as 0.5")
+    return "thresholds" if match[1] == "decisions" else "top_k", number
+
+
+def metric_of(budget: Budget) -> Metric | None:
+    """The metric that a budget limits; None for the special ones; raise `UnknownName` where there is none."""
+    if budget.measure == "excess" or called(budget) is not None:
+        return None
+    known = [m.__name__ for m in ALL]
+    if budget.measure not in known:
+        raise unknown("measure", budget.measure, [*known, *SPECIAL])
+    return named(budget.measure)
+
+
+def metric_of_slice(budget: Budget) -> Metric | None:
+    """The metric whose value in every slice is compared with the limit; None if slices always have it."""
+    metric = metric_of(budget)
+    if called(budget) is not None or budget.against is not None:
+        raise BadInput(f"budget on {budget.measure}{' against the floor' if budget.against else ''}: has no value by slice")
+    if metric is None or (budget.measure in ("churn", "negative_flips", "accuracy", "recall") and budget.of == "change"):
+        return None
+    if not metric.definition.between_replicas and budget.of != "change":
+        raise BadInput(f"budget on {budget.measure}: by slice only the change from old to new has a limit")
+    return metric
+
+
+@typed
+def check_budgets(budgets: Sequence[Budget], *, regression: bool = False) -> dict[str, Metric | None]:
+    """The metric of each budget's measure; raise `BadInput` where there are none, or a limit cannot be."""
+    if not budgets:
+        raise BadInput("gate: no budget was given; pass at least one, such as --max churn=2%")
+    wanted = {b.measure: metric_of(b) for b in budgets}
+    for budget in budgets:
+        check_limits(budget, regression=regression)
+    return wanted
+
+
+def check_limits(budget: Budget, *, regression: bool = False) -> None:
+    """Refuse limits that a fraction cannot reach, percent without its sign, with both readings."""
+    if unit_of(budget) != "fraction" or (regression and budget.measure == "excess"):
+        return
+    for name, limit in (("max", budget.max), ("min", budget.min)):
+        if limit is not None and abs(limit) > 1:
+            said = f"{limit:g}"
+            raise BadInput(
+                f"budget on {budget.measure}: {name} = {said} reads as {100 * limit:g} %, which a fraction cannot reach; write "
+                f"{said}% ({limit / 100:g}) for {said} percent, or a fraction between -1 and 1"
+            )
+
+
+def unit_of(budget: Budget) -> str:
+    """The unit of a budget's limits: "fraction", or "number" for measures that are not in percent."""
+    metric = metric_of(budget)
+    return "number" if budget.against == "times floor" else "fraction" if metric is None else metric.definition.unit
+
+
+def parse_limit(text: str) -> float | None:
+    """The number of a limit: "2%", "0.02"; None if the text is not a number.
+
+    >>> parse_limit("2%"), parse_limit(" 2.5 % "), parse_limit("0.02"), parse_limit("two")
+    (0.02, 0.025, 0.02, None)
+    """
+    match = re.fullmatch(r"\s*([^%\s]+)\s*(%?)\s*", text)
+    try:
+        value = float(match[1]) if match else math.nan
+    except ValueError:
+        return None
+    return None if match is None or math.isnan(value) else value / 100 if match[2] else value
+
+
+def in_words(budget: Budget, column: str | None, value: str | None) -> str:
+    """What a budget compares: "old accuracy", "churn minus its floor", "churn where country is BR"."""
+    where = "" if column is None else f" where {column} is {'missing' if value is None else value}"
+    floor = {None: "", "minus floor": " minus its floor", "times floor": " / floor"}[budget.against]
+    return f"{'' if budget.of == 'change' else budget.of + ' '}{budget.measure}{floor}{where}"

@@ -1,36 +1,198 @@
-"""From the sums over the rows of two models to the result of their comparison."""
+"""A comparison of two models: everything it needs of their rows, gathered in one pass, and the result that follows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Protocol
 
+import numpy as np
+
+from traintwice import metrics
 from traintwice.compare._answers import floor_answer, operating_answer, quality_answer, slices_answer
-from traintwice.compare._collect import DiffAccumulator, DiffOptions
+from traintwice.compare._changed_rows import TopRows, no_instability, unstable
+from traintwice.compare._distributions import (
+    BandCounts,
+    FlowCounts,
+    JointCounts,
+    MovementCounts,
+    RankCounts,
+    Reviews,
+    TopSets,
+)
 from traintwice.compare._estimates import interval
-from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, PRECISION, RECALL, Form, Ratio
-from traintwice.compare._floor import floors_of
-from traintwice.compare._pair_measures import higher_is_better, measured, non_streaming
+from traintwice.compare._expressions import (
+    ACCURACY,
+    BETWEEN,
+    ONE,
+    PRECISION,
+    RECALL,
+    Form,
+    Number,
+    Ratio,
+    RowValues,
+    base_quantities,
+    decided,
+    distance,
+    grown,
+    lost,
+    number,
+)
+from traintwice.compare._floor import floor_tallies, floors_of
+from traintwice.compare._inputs import DiffOptions
+from traintwice.compare._pair_measures import (
+    DISTANCES,
+    DISTANCES_OF_NUMBERS,
+    ERRORS,
+    LOSSES,
+    PairMeasures,
+    higher_is_better,
+    measured,
+    non_streaming,
+)
 from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice, SwapSet
 from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
-from traintwice.compare._slices import change_estimate
+from traintwice.compare._slices import SliceSums, change_estimate, slices_of
 from traintwice.compare._tally import Tally
-from traintwice.compare._temperature import SOFT
-from traintwice.errors import TraintwiceError
-from traintwice.metrics._identical import are_identical, identical_in_words
+from traintwice.compare._temperature import SOFT, MatchedTemperature
+from traintwice.metrics._definition import to_numpy
+from traintwice.metrics._identical import IdenticalReplicas, are_identical, identical_in_words
+from traintwice.predictions import Predictions
 from traintwice.predictions._rows import Rows
 from traintwice.types import Estimate
+
+CONFIDENCE_BANDS, SCORE_BANDS = 10, 20
+
+
+class Gatherer(Protocol):
+    """A part of a comparison that is gathered row by row."""
+
+    def add(self, rows: RowValues) -> None:
+        """Add rows of all models."""
+
+
+class DiffAccumulator:
+    """Sums and short lists over the rows of an old model (0), a new one (1), and retrains."""
+
+    def __init__(self, source: Rows, options: DiffOptions) -> None:
+        self.options, self.regression, self.clustered = options, source.regression, source.clusters is not None
+        self.classes = source.classes if source.has_probs else None
+        self.binary = self.classes == 2
+        self.left_out: dict[str, str] = {}
+        self.rows, self.weight, self.squares = 0, 0.0, 0.0
+        self.further_quality: list[Quality] = []
+        self.further: list[Measured] = []
+        self.infinite: dict[str, str] = {}
+        thresholds = self._if_binary("thresholds", options.thresholds)
+        top_k = self._if_binary("top_k", options.top_k)
+        pairs, names = options.pairs, source.class_names
+        olds = tuple(pairs.olds) if pairs else (0,)
+        # Two classes of predicted labels have a positive class too, class 1.
+        binary = source.has_labels and source.outcomes is None and source.classes == 2 and not self.regression
+        self.base = Tally(base_quantities(binary=binary, graded=source.outcomes == "graded"), clustered=self.clustered)
+        self.decisions = {
+            t: Tally({"old": (old := decided(0, t)), "new": (new := decided(1, t)), "both": old & new}, clustered=self.clustered)
+            for t in thresholds
+        }
+        self.floors = floor_tallies(pairs, regression=self.regression, thresholds=thresholds, clustered=self.clustered)
+        columns = () if self.regression else (*source.groups, *(() if source.outcomes else (PREDICTED,)))
+        self.slices = [
+            SliceSums(name, self.base.quantities, pairs, options.by_slice, clustered=self.clustered) for name in columns
+        ]
+        self.identical = IdenticalReplicas()
+        self.measures = self._measures(source)
+        self.ranks = RankCounts() if self.binary else None
+        self.top = TopSets(top_k, source.summary.rows, source.replicas) if top_k else None
+        self.matched = MatchedTemperature(source.summary.rows, 2) if options.temperature_matched and self.classes else None
+
+        far = (number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes)
+        reason = no_instability(source.has_probs, self.regression, len(olds))
+        shaky = None if reason else unstable(olds, self.classes)
+        self.regressed = TopRows(options.listed, grown() if self.regression else lost(0, 1), far, shaky, names)
+        self.flow = None if self.regression or source.outcomes is not None else FlowCounts(source.classes, names)
+        self.parts: dict[str, Any] = {
+            "regressed": self.regressed,
+            "largest_changes": TopRows(options.listed, far, far, shaky, names),
+        }
+        if self.flow is not None:
+            self.parts["flow"] = self.flow
+        if shaky is not None:
+            self.parts["reviews"] = Reviews(shaky)
+        if self.regression:
+            self.parts["joint"] = JointCounts("number")
+        if self.classes is not None:
+            kind: Number = "score" if self.binary else "confidence"
+            self.parts["confidence"] = BandCounts(CONFIDENCE_BANDS, "confidence", far)
+            self.parts["joint"] = JointCounts(kind)
+            self.parts["movement"] = MovementCounts(far, options.level, clustered=self.clustered)
+        if self.binary:
+            self.parts["scores"] = BandCounts(SCORE_BANDS, "score", far)
+
+        wanted = (
+            *(None if self.regression else self.base, self.ranks, self.top),
+            *(*self.slices, *self.decisions.values(), *self.floors.values(), *self.parts.values()),
+        )
+        self._gatherers: list[Gatherer] = [gatherer for gatherer in wanted if gatherer is not None]
+        if reason is not None:
+            self.left_out["reviews"] = reason
+        if options.temperature_matched and not self.classes:
+            self.left_out["temperature_matched"] = "needs probabilities"
+        if self.regression:
+            self.left_out["slices"] = self.left_out["flow"] = "a regression has no labels that change"
+
+    def add(self, block: Predictions) -> None:
+        """Add rows of all models."""
+        known = block.known.positions
+        places = self.rows + np.arange(block.examples) if known is None else to_numpy(known)
+        if block.targets is None or not (unknown := np.isnan(to_numpy(block.targets))).any():
+            self._add(RowValues(block, places))
+            return
+        if not unknown.all():
+            self._add(RowValues(block.where(~unknown), places[~unknown]))
+        self._add(RowValues(block.where(unknown).without_labels(), places[unknown]))
+
+    def _add(self, rows: RowValues) -> None:
+        examples, weights = rows.block.examples, rows.weights
+        self.rows += examples
+        self.weight += examples if weights is None else float(weights.sum())
+        self.squares += examples if weights is None else float((weights**2).sum())
+        self.identical.add(rows.block)
+        self.measures.add(rows.pair)
+        if self.matched is not None:
+            self.matched.add(rows.pair)
+        for gatherer in self._gatherers:
+            gatherer.add(rows)
+
+    def copies(self) -> list[list[int]]:
+        """Groups of two or more models whose predictions are bit-identical."""
+        return self.identical.result()
+
+    def _measures(self, source: Rows) -> PairMeasures:
+        between, quality = (DISTANCES_OF_NUMBERS, ERRORS) if self.regression else (DISTANCES, LOSSES)
+        if source.outcomes is not None:
+            between, quality = (), (metrics.mean_score,) if source.outcomes == "graded" else ()
+        return PairMeasures(
+            tuple(dict.fromkeys((*between, *self.options.which))),
+            tuple(dict.fromkeys((*quality, *self.options.quality))),
+            self.options.level,
+            clustered=self.clustered,
+            bounds=self.classes is not None,
+        )
+
+    def _if_binary(self, name: str, wanted: tuple[float, ...]) -> tuple[float, ...]:
+        if wanted and not self.binary:
+            self.left_out[name] = "needs the probabilities of two classes"
+            return ()
+        return wanted
+
 
 FEW_EFFECTIVE_ROWS = 100
 """Below so many effective rows, weights leave too little to rely on."""
 
-LISTS = ("confidence", "scores", "regressed", "largest_changes", "reviews")
-"""Parts that are empty where they were not gathered."""
-
 
 def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     """The result of a comparison whose rows were seen."""
-    level, names, words, copies = options.level, rows.class_names, wording(rows.outcomes), g.copies()
+    level, words, copies = options.level, wording(rows.outcomes), g.copies()
     identical = tuple(tuple(rows.summary.files[m] for m in group) for group in copies)
     of_retrains = [files for files, group in zip(identical, copies, strict=True) if max(group) > 1]
     repeated = "; ".join(map(are_identical, of_retrains)) or None
@@ -45,10 +207,7 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         labelled = float(g.base.total("labelled").sum())
         if g.base.has(ACCURACY[0]) and labelled == g.base.total(ONE).sum():
             bounds["lemma_1"] = 2.0 - sum(float(g.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
-    slices: dict[str, tuple[Slice, ...]] = {}
-    few = 0
-    if g.slices is not None:
-        slices, few = g.slices.result(options.min_support, level, names)
+    slices, few = slices_of(g.slices, options.min_support, level, rows.class_names)
     floors: dict[str, NoiseFloor] = {}
     swap_sets: tuple[SwapSet, ...] = ()
     if options.pairs is not None:
@@ -66,7 +225,6 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         level=level,
         effective_rows=effective,
         regression=rows.regression,
-        answers=(),
         quality=tuple(quality),
         measures=tuple(between),
         bounds=bounds,
@@ -88,7 +246,7 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         infinite=g.measures.infinite(name_rows=not options.no_rows) | g.infinite,
         waived=rows.waived,
         outcomes=rows.outcomes,
-        **{"flow": None, "joint": None, "movement": None, **dict.fromkeys(LISTS, ()), **parts},
+        **parts,
     )
     return replace(found, answers=_answers(found, options, by))
 
@@ -147,16 +305,11 @@ def _counted_measures(g: DiffAccumulator, level: float) -> list[Measured]:
 
 
 def _matched(g: DiffAccumulator, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
-    if g.matched is None:
+    found = None if g.matched is None else g.matched.result(SOFT, level, left_out, one_for_all=False)
+    if found is None:
         return None
-    try:
-        found = g.matched.result(SOFT, level, one_for_all=False)
-    except TraintwiceError as reason:
-        left_out["temperature_matched"] = str(reason)
-        return None
-    of = {m.__name__: m.definition for m in SOFT}
+    of_measures = tuple(measured(m.definition, found.estimates[m.__name__]) for m in SOFT)
     old, new = found.temperatures
-    of_measures = tuple(measured(of[name], e) for name, e in found.estimates.items())
     return TemperatureMatched(old, new, found.held_out, found.rows, of_measures)
 
 
