@@ -31,19 +31,20 @@ def left_to_sql(d):
     return d.left_out.get("largest_changes") == NOT_COUNTED
 
 
-@pytest.mark.parametrize("kind", ["binary", "votes"])
+@pytest.mark.parametrize("kind", ["binary", "binary without thresholds", "votes"])
 @pytest.mark.parametrize("labelled", ["all", "some", "none"])
 @pytest.mark.parametrize("clustered", [False, True])
 def test_every_number_is_the_same(draw, write, kind, labelled, clustered):
-    probs, y = draw(2, 500, 2 if kind == "binary" else 4)
-    given = probs if kind == "binary" else probs.argmax(axis=2)
+    binary = kind != "votes"
+    probs, y = draw(2, 500, 2 if binary else 4)
+    given = probs if binary else probs.argmax(axis=2)
     labels = {"all": y, "some": np.where(np.arange(500) % 3, y, np.nan), "none": None}[labelled]
     country = np.array(["AT", None, "BR"], dtype=object)[np.arange(500) % 3]
     user = np.random.default_rng(0).integers(0, 60, 500)
     paths = write(given, labels, country, shuffle=True, more={"user": user, "segment": np.arange(500) // 250})
     options = {"by": ["country", "segment"], "min_support": 20, "cluster": "user" if clustered else None}
-    if kind == "binary":
-        options |= {"thresholds": np.array([0.3, 0.7]), "which": ["log_loss"]}
+    if binary:
+        options |= {"thresholds": np.array([0.3, 0.7] if kind == "binary" else []), "which": ["log_loss"]}
     counted, streamed = (diff(*paths, details=details, **options) for details in (False, True))
     assert left_to_sql(counted)
     assert not left_to_sql(streamed)
@@ -52,11 +53,11 @@ def test_every_number_is_the_same(draw, write, kind, labelled, clustered):
         same(a[part], b[part], part)
     for m in counted.measures:
         same(m.estimate.to_dict(), streamed[m.name].to_dict(), m.name)
-    expected = {"churn"} | ({"total_variation"} if kind == "binary" else set()) | (COUNTED if labels is not None else set())
-    assert expected - ({"total_variation"} if kind == "votes" else set()) <= {m.name for m in counted.measures}
+    expected = {"churn"} | ({"total_variation"} if binary else set()) | (COUNTED if labels is not None else set())
+    assert expected - ({"total_variation"} if not binary else set()) <= {m.name for m in counted.measures}
     by_name = {q.name: q for q in streamed.quality}
     assert {q.name for q in counted.quality} >= (set() if labels is None else {"accuracy"}) | (
-        {"log_loss"} if kind == "binary" and labels is not None else set()
+        {"log_loss"} if binary and labels is not None else set()
     )
     for q in counted.quality:
         for side in ("old", "new", "change"):

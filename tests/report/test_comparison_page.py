@@ -11,9 +11,8 @@ from traintwice.compare._parts import Answer
 from traintwice.errors import MissingExtra, StoreError
 from traintwice.gates._budgets import Budget, Check, GateResult
 from traintwice.report import diff_page, write_diff
-from traintwice.report._cards import _parts, cards_of_diff
-from traintwice.report._comparison_charts import flow_chart
-from traintwice.report._slice_charts import forest_chart
+from traintwice.report._comparison_charts import flow_chart, forest_chart
+from traintwice.report._comparison_page import _parts, cards_of_diff
 from traintwice.tables._diff import diff_sheet, notes
 
 NASTY = [

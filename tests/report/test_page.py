@@ -11,10 +11,9 @@ from traintwice import metrics
 from traintwice._formatting import with_interval
 from traintwice.components import Sample
 from traintwice.recipes import Recipe
-from traintwice.report._facts import environment
-from traintwice.report._findings import choose, in_words
-from traintwice.report._page import KINDS, page
-from traintwice.study import MATCHED, Results, verdict
+from traintwice.report._findings import KINDS, choose, in_words
+from traintwice.report._page import READING, environment, groups, page, reading
+from traintwice.study import MATCHED, MEASURES, Results, verdict
 
 NASTY = "</script><script>alert(\"x\")</script> & 'co' {{ 7 * 7 }}"
 
@@ -41,8 +40,8 @@ def test_the_sentences_stand_in_it(trained, made):
 
 def test_cards_are_the_baseline_and_each_kind_of_finding(trained, made):
     found = verdict(trained)
-    groups = (found.lower, found.lower_at_a_price, found.higher, found.inconclusive)
-    titles = [title for (_, title, _), group in zip(KINDS, groups, strict=True) if group]
+    groups_of_findings = (found.lower, found.lower_at_a_price, found.higher, found.inconclusive)
+    titles = [kind.heading for kind, findings in zip(KINDS.values(), groups_of_findings, strict=True) if findings]
     cards = [e for e in made.all("li") if e.get("class", "").startswith("card")]
     shown = [" ".join(e["text"].split()) for e in cards]
     baseline = trained.estimate(metrics.churn, found.baseline)
@@ -210,3 +209,27 @@ def test_odd_studies_have_a_page(study, parsed, rows, options):
     made = parsed(page(study(rows, **options), level=0.9))
     assert "90 %" in made.all("main")[0]["text"]
     assert ("the first 30 replicas" in made.all("main")[0]["text"]) == (options.get("replicas") == 31)
+
+
+def test_every_measure_has_a_line_on_how_to_read_it(study):
+    table = study({"baseline": 0.3, "other": 0.1}).table(matched=MATCHED)
+    explained = dict(reading(table))
+    for metric in MEASURES:
+        assert explained[metric.definition.title].endswith(".")
+    assert {"T", "(T)", "train", "serve"} <= set(explained)
+    assert set(READING) <= {m.definition.name for m in metrics.ALL} | {"temperature", "train", "serve"}
+
+
+def test_groups_hold_every_column_once(study):
+    table = study({"baseline": 0.3, "other": 0.1}).table(matched=MATCHED)
+    lines = [line for group in groups(table).values() for line in group]
+    assert sorted(title for title, _ in lines) == sorted(column.title for column in table.columns)
+    by_title = dict(lines)
+    for at, column in enumerate(table.columns):
+        assert by_title[column.title] == tuple(cells[at] for cells in table.strings())
+
+
+def test_soft_measures_stand_under_churn_and_accuracy(study):
+    first, soft, *_ = groups(study({"baseline": 0.3}).table(matched=MATCHED)).values()
+    assert [title for title, _ in first[:2]] == ["accuracy", "churn"]
+    assert "Δ₁" in dict(soft)

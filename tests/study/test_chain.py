@@ -15,7 +15,7 @@ from traintwice.methods import ensemble, logged_distillation
 from traintwice.nets import MLP
 from traintwice.recipes import Earlier, Recipe
 from traintwice.report import write_chain
-from traintwice.report._chain import cards_of_chain
+from traintwice.report._sheet_pages import cards_of_chain
 from traintwice.served import Stored
 from traintwice.study import Chain, Store, chain, prepare_chain
 

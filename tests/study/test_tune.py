@@ -14,7 +14,7 @@ from traintwice._formatting import change
 from traintwice.data import Digits
 from traintwice.errors import BadSpec, StoreError, UnknownName
 from traintwice.report import write_tuned
-from traintwice.report._front import cards_of_search
+from traintwice.report._sheet_pages import cards_of_search
 from traintwice.study import Experiment, Store, Trial, Tuning, least_change, recorded, run, search, tune
 from traintwice.study._tune import front
 

@@ -42,7 +42,7 @@ def selective(
     from traintwice.compare import selective_agreement, selective_ensemble
     from traintwice.predictions._session import check_target
     from traintwice.predictions._writing import write_answers
-    from traintwice.tables._answering import selective_sheet
+    from traintwice.tables._measures import selective_sheet
 
     output.check_outputs({"--out": out}, [*files, *(against or ())])
     if out is not None:
@@ -83,7 +83,7 @@ def update(
     from traintwice.compare import update_predictions
     from traintwice.predictions._session import check_target
     from traintwice.predictions._writing import write_answers
-    from traintwice.tables._answering import update_sheet
+    from traintwice.tables._measures import update_sheet
 
     if calibration is not None and not reading.get("label"):
         raise BadInput("--calibration reads labelled rows; name the column of their labels with --label")

@@ -56,7 +56,7 @@ def bank(
     """
     options.one_form(json=json, markdown=markdown)
     from traintwice.cli import _output as output
-    from traintwice.tables._bank import banks_sheet, study_sheet
+    from traintwice.tables._kept import banks_sheet, study_sheet
 
     in_words = {"--cost": cost, "--data": data, "--network": network}
     of_add = {"--to": to, "--name": as_name, "--replace": replace, **in_words}

@@ -96,7 +96,7 @@ def diff(
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, read)
     from traintwice.compare import diff as compare_two
     from traintwice.tables._diff import MOST_ROWS, diff_sheet
-    from traintwice.tables._short import short_sheet
+    from traintwice.tables._gate import short_sheet
 
     wanted = without_unsaid(
         {

@@ -184,9 +184,8 @@ def gate(
             from traintwice.report import write_diff
 
             write_diff(result.diff, report, gate=result)
-    from traintwice.tables._gate import MOST_CHECKS, gate_sheet
+    from traintwice.tables._gate import MOST_CHECKS, gate_sheet, short_sheet
     from traintwice.tables._gate import junit as junit_of
-    from traintwice.tables._short import short_sheet
 
     if junit is not None:
         output.write_file(junit, junit_of(result), option="--junit")

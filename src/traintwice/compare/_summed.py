@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
@@ -35,6 +35,9 @@ FROM_ROWS = 2_000_000
 """Rows from which DuckDB makes the sums unless details are asked for."""
 
 NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--details) brings it"
+
+PATTERN = "v0 + 2 * v1 + 4 * coalesce(y, 2)"
+"""The number of a row's combination of old class, new class and label, 0 to 7 or 8 to 11 without a label, where there are two classes."""
 
 LOGARITHMS = "left out beyond 2,000,000 rows, for speed; which=['log_loss'] (--also log_loss) brings it"
 
@@ -140,12 +143,15 @@ def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptio
 class DiffSQL(SummedDiff):
     """The sums of `DiffAccumulator` from DuckDB, which makes one table of cells in the pass that matches the rows.
 
-    Cells are counts of rows, and sums of scores and losses, by old class, new class, label, groups and cluster.
+    Cells are counts of rows, and sums of scores and losses, by old class, new class, label, groups and cluster. Where a binary model has
+    clusters, there are many times fewer cells if each has a count n0 … of every `PATTERN`, and classes and label are not keys.
     """
 
     def __init__(self, source: Rows, files: AlignedPredictions, options: DiffOptions) -> None:
         super().__init__(source, options, reason=NOT_COUNTED)
         self._files = files
+        by_pattern = self.binary and self.clustered and not self.decisions
+        self._patterns = range(0 if files.has_labels else 8, 12) if by_pattern else range(0)
         self._cells = files.cells(*self._wanted(options))
         self.rows = files.alignment.rows
         self.fill(source)
@@ -170,7 +176,8 @@ class DiffSQL(SummedDiff):
 
     def _wanted(self, options: DiffOptions) -> tuple[dict[str, str], dict[str, str], list[Mapping[str, str]]]:
         """The keys and sums of the cells, and what is computed for them first."""
-        keys = ["v0", "v1", "y", *(f"g{j}" for j in range(len(self._files.groups))), *(["c"] if self.clustered else [])]
+        classes = [] if self._patterns else ["v0", "v1", "y"]
+        keys = [*classes, *(f"g{j}" for j in range(len(self._files.groups))), *(["c"] if self.clustered else [])]
         cells = {key: key for key in keys}
         for m in (0, 1) if self.decisions else ():  # in place of a score: the highest threshold that it reaches
             reached = ", ".join(f"CASE WHEN p{m}_1 >= {t!r} THEN {t!r} ELSE -1.0 END" for t in self.decisions)
@@ -178,7 +185,8 @@ class DiffSQL(SummedDiff):
         if not self.binary:
             return cells, {}, []
         sums = {"tv": "abs(d)", "tv2": "d * d"}
-        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"}]
+        sums |= {f"n{k}": f"pattern = {k}" for k in self._patterns}
+        steps: list[Mapping[str, str]] = [{"d": "p0_1 - p1_1"} | ({"pattern": PATTERN} if self._patterns else {})]
         if self._files.has_labels and metrics.log_loss in options.quality:
             steps += [{f"q{m}": f"CAST(y AS DOUBLE) * p{m}_1 + (1 - CAST(y AS DOUBLE)) * p{m}_0" for m in (0, 1)}]
             steps += [{f"l{m}": f"CASE WHEN q{m} > 0 THEN -ln(q{m}) END" for m in (0, 1)}]
@@ -191,6 +199,9 @@ class DiffSQL(SummedDiff):
 
     def flow_counts(self) -> list[tuple[int, int, int]]:
         """Old class, new class, number of rows."""
+        if self._patterns:
+            (found,) = self._query(f"SELECT {', '.join(f'sum(n{k}) AS n{k}' for k in self._patterns)} FROM {{cells}}")
+            return [(k % 2, k // 2 % 2, int(found[f"n{k}"])) for k in self._patterns]
         counted = self._query("SELECT v0, v1, sum(rows) AS n FROM {cells} GROUP BY ALL")
         return [(int(cell["v0"]), int(cell["v1"]), int(cell["n"])) for cell in counted]
 
@@ -200,14 +211,8 @@ class DiffSQL(SummedDiff):
 
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
         """Sums of the quantities in every group, and of their products over units: rows, or clusters."""
-        key = by or "NULL"
         values = ["1::DOUBLE", *(f"CAST({q.sql} AS DOUBLE)" for q in tally.quantities.values())]
-        if self.clustered:
-            of_units = ", ".join(f"sum(rows * {value}) AS q{i}" for i, value in enumerate(values))
-            units = f"SELECT {key} AS g, 1 AS k, {of_units} FROM {{cells}} GROUP BY c, g"
-        else:
-            each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
-            units = f"SELECT {key} AS g, rows AS k, {each} FROM {{cells}}"
+        units = self._units(values, by)
         pairs = list(combinations_with_replacement(range(len(values)), 2))
         linear = ", ".join(f"sum(k * q{i}) AS t{i}" for i in range(len(values)))
         products = ", ".join(f"sum(k * q{i} * q{j}) AS s{i}_{j}" for i, j in pairs)
@@ -218,13 +223,37 @@ class DiffSQL(SummedDiff):
                 second[i, j] = second[j, i] = record[f"s{i}_{j}"]
             yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)
 
+    def _units(self, values: Sequence[str], by: str | None) -> str:
+        """A SELECT of units: their group g, how many k a line stands for, and the sums q0 … of values over each."""
+        key = by or "NULL"
+        if self._patterns and by == "v0":
+            of_classes = ((v, [k for k in self._patterns if k % 2 == v]) for v in (0, 1))
+            return " UNION ALL ".join(f"{self._clusters(values, str(v), of)} HAVING q0 > 0" for v, of in of_classes)
+        if self._patterns:
+            return self._clusters(values, key, self._patterns)
+        if self.clustered:
+            of_units = ", ".join(f"sum(rows * {value}) AS q{i}" for i, value in enumerate(values))
+            return f"SELECT {key} AS g, 1 AS k, {of_units} FROM {{cells}} GROUP BY c, g"
+        each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
+        return f"SELECT {key} AS g, rows AS k, {each} FROM {{cells}}"
+
+    def _clusters(self, values: Sequence[str], key: str, patterns: Sequence[int]) -> str:
+        """A SELECT of clusters as `_units` has it, from the counts of some patterns."""
+        of_pattern = (f"({k}, {k % 2}, {k // 2 % 2}, {k // 4 if k < 8 else 'NULL'})" for k in patterns)
+        each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
+        found = self._files.query(f"SELECT k, {each} FROM (VALUES {', '.join(of_pattern)}) AS one(k, v0, v1, y)")
+        holding = [[f"n{one['k']}" for one in found if one[f"q{i}"]] or ["0.0"] for i in range(len(values))]
+        sums = ", ".join(f"sum({' + '.join(counts)}) AS q{i}" for i, counts in enumerate(holding))
+        return f"SELECT {key} AS g, 1 AS k, {sums} FROM {{cells}} GROUP BY c, g"
+
     def _sums(self, total: str, squares: str, zeros: str = "0") -> GroupSums:
         """Sums for a mean over the rows (those with a label, for a loss); two columns of the cells have sums of values and squares."""
-        rows = f"FROM {{cells}} WHERE {'TRUE' if total == 'tv' else 'y IS NOT NULL'}"
-        units = f"SELECT 1 AS k, sum(rows) AS n, sum({total}) AS t, sum({zeros}) AS z {rows} GROUP BY c"
+        n = " + ".join(f"n{k}" for k in self._patterns if k < 8) if self._patterns else "CASE WHEN y IS NULL THEN 0 ELSE rows END"
+        n = "rows" if total == "tv" else n
+        units = f"SELECT 1 AS k, sum({n}) AS n, sum({total}) AS t, sum({zeros}) AS z FROM {{cells}} GROUP BY c HAVING n > 0"
         sums = "sum(k) AS units, sum(n) AS n, fsum(t) AS t, sum(n * n) AS nn, fsum(n * t) AS nt, fsum(t * t) AS tt"
         if not self.clustered:
-            units = f"SELECT rows AS n, {total} AS t, {squares} AS tt, {zeros} AS z {rows}"
+            units = f"SELECT {n} AS n, {total} AS t, {squares} AS tt, {zeros} AS z FROM {{cells}}"
             sums = "sum(n) AS units, sum(n) AS n, fsum(t) AS t, sum(n) AS nn, fsum(t) AS nt, fsum(tt) AS tt"
         (found,) = self._query(f"SELECT {sums}, sum(z) AS z FROM ({units})")
         s = {name: float(value) for name, value in found.items()}

@@ -113,11 +113,7 @@ def foreign_records(path: Path, whose: str) -> Iterator[None]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and objects of a JSONL file, one at a time; empty lines are skipped.
-
-    Raises:
-        BadInput: a line is not a JSON object; the message has its number.
-    """
+    """Line numbers and objects of a JSONL file, one at a time; empty lines are skipped."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(BYTE_ORDER_MARK).strip()
@@ -144,8 +140,6 @@ def elements(path: Path, *keys: str, rest: dict[str, Any] | None = None) -> Iter
         path: of the file.
         keys: the keys that lead to the array from the outermost object.
         rest: receives all other members on the way to the array, complete once the last element is read.
-    Raises:
-        BadInput: the document is cut short, is not valid JSON, or not UTF-8.
     """
     try:
         text = path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode()

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 from traintwice._names import lazy
-from traintwice.predictions._aligned import AlignedPredictions
-from traintwice.predictions._draws import DrawBlock
+from traintwice.predictions._aligned import AlignedPredictions, open_predictions
+from traintwice.predictions._blocks import DrawBlock
 from traintwice.predictions._in_memory import from_arrays
 from traintwice.predictions._inputs import is_array, items_of, replicas_of
 from traintwice.predictions._layout import Layout, Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
-from traintwice.predictions._rows import Rows, open_predictions, open_rows
+from traintwice.predictions._rows import Rows, open_rows
 from traintwice.predictions._writing import write_predictions
 
 __all__ = [

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
+from typing import Any, Unpack
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput
-from traintwice.predictions._block_reader import DOING, BlockReader
-from traintwice.predictions._classes import Classes
-from traintwice.predictions._draws import DrawBlock
-from traintwice.predictions._layout import Summary
-from traintwice.predictions._matching import CELLS, Alignment, Cells, Matcher, Steps
-from traintwice.predictions._predictions import Predictions
-from traintwice.predictions._reading import Reading, groups_of
+from traintwice.predictions._blocks import RowBlocks, items_of_draws
+from traintwice.predictions._classes import Classes, agreed_classes
+from traintwice.predictions._faults import check_contents
+from traintwice.predictions._inputs import expand
+from traintwice.predictions._layout import Summary, recognise_all
+from traintwice.predictions._matching import CELLS, Matcher, Steps
+from traintwice.predictions._reading import Reading, groups_of, reading_of
 from traintwice.predictions._session import Session, check_target, identifier
-from traintwice.predictions._views import View
+from traintwice.predictions._source import with_path
+from traintwice.predictions._sources import filled, open_source
+from traintwice.predictions._tables import DatabaseTable, LakeTable
+from traintwice.predictions._views import View, make_views, without_unanswered
+
+DOING = "reading the predictions"
 
 
-class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
+class AlignedPredictions(RowBlocks, AbstractContextManager["AlignedPredictions"]):
     """What `open_predictions` returns: the rows that all files share, never all in memory unless `read` is called.
 
     Rows are matched when they are first needed; `sums` matches them in the same pass over the files. `close`, or the end of a
@@ -53,34 +56,19 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         period: str | None = None,
         draws: tuple[int, ...] | None = None,
     ) -> None:
-        self._session, self._views, self._period, self._draws = session, tuple(views), period, draws
-        self.groups, self.shown, drop = groups_of(reading), tuple(reading["show"]), reading["on_missing"] == "drop"
-        self._matcher = Matcher(session, views, rows, unchecked=unchecked, drop=drop)
-        self.replicas, self.named, self.class_names = len(views), named, named.names
-        kind, self.classes = views[0].layout.kind, views[0].layout.classes
-        self.is_regression, self.has_draws = kind == "regression", draws is not None
-        self.has_probs = kind not in ("votes", "regression") and not self.has_draws
+        matcher = Matcher(session, views, rows, unchecked=unchecked, drop=reading["on_missing"] == "drop")
+        super().__init__(matcher, named.names, groups_of(reading), reading["show"])
+        self.named, self._period, self._draws = named, period, draws
         self.has_labels, self.has_weights = (any(name in view.cells for view in views) for name in ("y", "w"))
-        self._names = {
-            column: name for view in reversed(views) for column, name in view.names.items()
-        }  # of the first file that has it
+        self._names = {c: name for view in reversed(views) for c, name in view.names.items()}  # of the first file that has it
         self.cluster, self.most_rows, self.connection = self._names.get("c"), max(rows), session.connection
-        classes = self.classes if self.has_probs or self.has_draws else None
-        self._reader = BlockReader(self._matcher, classes, self.class_names, self.groups, self.shown)
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._session.close()
 
     def close(self) -> None:
         """Close the database and remove its temporary folder."""
         self._session.close()
-
-    @property
-    def alignment(self) -> Alignment:
-        """How rows were matched; matches them where that was not done yet."""
-        if self._matcher.alignment is None:
-            self.cells({} if self.cluster is None else {"c": "c"}, {})
-        return cast(Alignment, self._matcher.alignment)
 
     @property
     def id_columns(self) -> tuple[str, ...]:
@@ -105,7 +93,7 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
             positive=self.named.positive,
             class_rule=self.named.rule,
             cluster=self.cluster,
-            clusters=None if self.cluster is None else len(self._reader.cluster_hashes),
+            clusters=None if self.cluster is None else len(self._cluster_hashes),
             time=self._names.get("t"),
             period=self._period,
             draws=self._draws,
@@ -127,10 +115,9 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         """Sums over the rows, computed in DuckDB in parallel; no row reaches Python.
 
         Args:
-            expressions: name to SQL over the columns of `relation`, such as ``{"flips": "v0 <> v1"}``; truth counts as 1, NULL
-                as nothing. An expression must have a value on every row (no logarithm of zero).
-            steps: columns that are computed first, each step from the columns before it; what several expressions need is
-                then computed once.
+            expressions: name to SQL, such as ``{"flips": "v0 <> v1"}``, as the sums of `cells`. An expression must have a value
+                on every row (no logarithm of zero).
+            steps: as in `cells`; what several expressions need is then computed once.
         Returns:
             Name to sum in float64, which is exact for counts; formed in the same order on every machine where files come in
             the same order. The first call matches the rows in the same pass.
@@ -140,7 +127,8 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         names = [f"sum_{i}" for i in range(len(expressions))]
         self.cells({}, dict(zip(names, expressions.values(), strict=True)), steps)
         parts = self._session.rows(f"SELECT {', '.join(names) or '1'} FROM {CELLS}", doing=DOING)
-        return {name: _total(part) for name, part in zip(expressions, zip(*parts, strict=True), strict=False)}
+        columns = zip(expressions, zip(*parts, strict=True), strict=False)
+        return {name: math.fsum(c) if all(map(math.isfinite, c)) else sum(c) for name, c in columns}
 
     def sums_by(self, expressions: Mapping[str, str], by: Sequence[str]) -> list[dict[str, Any]]:
         """As `sums`, for each combination of the group columns ``by``, in their order.
@@ -155,19 +143,21 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         sums = {f"sum_{i}": sql for i, sql in enumerate(expressions.values())}
         table, columns = self.cells({key: key for key in keys.values()}, sums), {**keys, "rows": "sum(rows)::BIGINT"}
         columns |= {name: f"sum({of})" for name, of in zip(expressions, sums, strict=True)}
-        tail = f" GROUP BY {', '.join(keys.values())} ORDER BY {', '.join(keys.values())}" if keys else ""
-        return self.query(f"SELECT {_select(columns)} FROM {table}{tail}")
+        groups = ", ".join(keys.values())
+        return self.query(f"SELECT {_select(columns)} FROM {table}{f' GROUP BY {groups} ORDER BY {groups}' if keys else ''}")
 
     def cells(self, keys: Mapping[str, str], sums: Mapping[str, str], steps: Steps = ()) -> str:
         """Counts of the rows, and sums over them, by combination of values; the first call matches the rows in the same pass.
 
         Args:
-            keys, sums, steps: see `traintwice.predictions._matching.Cells`.
+            keys: name to SQL over the columns of `relation`, by which rows are grouped.
+            sums: name to SQL of what is summed in float64; truth counts as 1, NULL as nothing.
+            steps: columns that are computed first, each step from the columns before it.
         Returns:
             The name of a table for `query`: the keys, ``rows``, and the sums. A combination may be on several lines, whose counts and
             sums are added. The next call, also by `sums`, replaces it.
         """
-        self._matcher.cells(Cells(keys, sums, steps))
+        self._matcher.cells(keys, sums, steps)
         self._check_unchanged()
         return CELLS
 
@@ -202,47 +192,101 @@ class AlignedPredictions(AbstractContextManager["AlignedPredictions"]):
         self._check_unchanged()
         return path
 
-    def batches(self) -> Iterator[Predictions]:
-        """Blocks of bounded size, all files as replicas, with ids, labels, weights, groups and clusters.
-
-        Where some rows have no label, the rows of a block come in two parts, those with labels and those without; a regression has
-        ``targets`` instead, nan where a row has none. Rows come in the order of the files, or in no particular order where files
-        were joined.
-        """
-        for block in self.blocks():
-            yield from block.by_label()
-
-    def blocks(self) -> Iterator[Predictions]:
-        """As `batches`, with the rows of a block in one part; ``labelled`` is a mask of those with a label."""
-        if self.has_draws:
-            raise BadInput("items were drawn several times (--draws): they are compared by their draws, not row by row")
-        yield from self._reader.blocks(self.alignment.rows)
-        self._check_unchanged()
-
-    def items(self) -> Iterator[DrawBlock]:
-        """Blocks of items, with how often each model drew each class. Raises `BadInput` without draws."""
-        if not self.has_draws:
-            raise BadInput("these rows are not draws; pass --draws COLUMN where a model answered an item several times")
-        yield from self._reader.items(self.alignment.rows)
-        self._check_unchanged()
-
-    def read(self, *, labelled_only: bool = False) -> Predictions:
-        """All rows in memory, or only those with a label; where some rows have none, ``labelled`` is a mask of those with one."""
-        whole = Predictions.joined(list(self.blocks()))
-        if not labelled_only:
-            return whole
-        if not (labelled := whole.labelled if whole.targets is None else ~np.isnan(whole.targets)).any():
-            raise BadInput("no row has a label; pass --label, or measure without labels")
-        return whole.where(labelled)
-
-    def _check_unchanged(self) -> None:
-        for view in self._views:
-            view.source.check_unchanged()
-
 
 def _select(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
 
 
-def _total(parts: Sequence[float]) -> float:
-    return math.fsum(parts) if all(map(math.isfinite, parts)) else sum(parts)
+@typed
+def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictions:
+    r"""Predictions of several models on the same examples, from files or tables, matched by id.
+
+    Every file is one replica. Files whose ids come in the same order, which is verified id by id, are read side by side;
+    any other order is joined by DuckDB within the memory limit. Cells of several files are checked in the pass that matches
+    the rows, when these are first needed.
+
+    Args:
+        paths: a path, address, glob, directory or table, or a list of them; ``bank:STUDY/RECIPE`` for the predicted labels of the
+            replicas of a recipe in a bank, whose ids are places in the test split. An address (``s3://``, ``https://`` …) is that
+            of a file, folder or table elsewhere; ``TABLE@VERSION`` is a Delta or Iceberg table as it was. Files are Parquet,
+            CSV, TSV, JSON lines, Arrow, npz, npy, safetensors; tables pandas, Polars, Arrow, and mappings from names to arrays.
+            Nothing is unpickled.
+        id: the column or columns that identify a row; one of the usual names (id, row_id …) is recognised.
+        probs: the columns of the predictions, in the order of the classes; or one column with a list, a score in [0, 1] or
+            a predicted label; or the prefix of name_0, name_1 … None recognises p_0 …, one list, one score, one label.
+        label: the true label, an integer class or a name; y, label and target are recognised.
+        weight, by: columns of weights and groups.
+        show: columns to show with single rows; files may differ in them, and the first value that is there is taken.
+        cluster: the columns that name the cluster of a row (a user, say): rows of one cluster are not independent.
+        draws: the column that numbers repeated draws of one item by one model; id then names the item.
+        time: a column of time, the last group: hours, days … years, or ranges of numbers.
+        classes: names of the classes in the order of the predictions' columns, where labels are names.
+        positive: name of the positive class of a binary model, which becomes class 1.
+        logits: the predictions are logits; softmax (or the logistic function, for one column) is applied.
+        regression: the predictions are numbers and not probabilities.
+        memory: limit for DuckDB, such as "2GB"; None takes half of this machine's memory. Beyond it, it spills to disk.
+        on_missing: what to do with ids that are missing from a file or are in it twice, and with rows of an id that hold no
+            prediction (missing or NaN): refuse them, or drop them.
+        by_position: match row n with row n and compare no ids.
+
+    Label, weight, groups, clusters and time may be in any one file; files that have the same column must agree on it.
+
+    Returns:
+        `AlignedPredictions`: `batches` streams, `read` takes all into memory, `sums` computes in SQL, `summary` reports
+        what was found.
+    Raises:
+        BadInput: a file cannot be read, the meaning of columns is not certain (the message names the option to pass), rows do not
+            match or a prediction is not a probability (with counts and the first offending row).
+    Example:
+        >>> old = {"id": np.array([1, 2, 3]), "p": np.array([0.9, 0.2, 0.4]), "y": np.array([1, 0, 0])}
+        >>> new = {"id": np.array([3, 1, 2]), "p": np.array([0.6, 0.8, 0.1])}
+        >>> with open_predictions([old, new]) as both:
+        ...     print(both.summary.describe().splitlines()[0], both.sums({"flips": "v0 <> v1"}))
+        2 files · 3 rows · joined by id {'flips': 1.0}
+    """
+    wanted = reading_of(reading)
+    items = expand(paths)
+    session = Session(wanted["memory"])
+    try:
+        columns = _columns_of(wanted)
+        for item in items if wanted["by_position"] else ():
+            if isinstance(item, LakeTable | DatabaseTable):
+                raise BadInput(f"{item}: the rows of a table have no order, so --by-position cannot match them; pass --id")
+        sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
+        for path in sorted(columns):
+            sources = [with_path(session, source, path) for source in sources]
+        sources = filled(sources, wanted)
+        layouts = recognise_all(session, sources, wanted)
+        named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
+        views, period = make_views(session, sources, layouts, named.names, wanted)
+        if wanted["on_missing"] == "drop" and not wanted["by_position"]:
+            views = [without_unanswered(session, view) for view in views]
+        rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]
+        for view, count in zip(views, rows, strict=True):
+            if count == 0:
+                raise BadInput(f"{view.source.name} has columns but no rows{' with a prediction' if view.unanswered else ''}")
+        unchecked, drawn = views, None
+        if len(views) == 1 or wanted["draws"] is not None:
+            for view in views:
+                check_contents(session, view)
+            unchecked = []
+        if wanted["draws"] is not None:
+            drawn, (views, rows) = tuple(rows), items_of_draws(session, views)
+        return AlignedPredictions(
+            session, views, rows, named=named, reading=wanted, unchecked=unchecked, period=period, draws=drawn
+        )
+    except BaseException:
+        session.close()
+        raise
+
+
+def _columns_of(reading: Reading) -> frozenset[str]:
+    """Every column that an option names."""
+    found: set[str] = set()
+    for option in ("id", "probs", "by", "cluster", "show", "label", "weight", "time", "draws"):
+        value: Any = reading[option]
+        names = value if isinstance(value, tuple | list) else () if value is None else (value,)
+        if not all(isinstance(name, str) for name in names):
+            raise BadInput(f"{option}: got {type(value).__name__}; with files it is the name of a column")
+        found.update(names)
+    return frozenset(found)

@@ -37,6 +37,10 @@ class Slices:
     dtype: np.dtype
     rows: Callable[[int, int], np.ndarray]
 
+    @classmethod
+    def of(cls, array: np.ndarray) -> Slices:
+        return cls(array.shape, array.dtype, lambda start, stop: array[start:stop])
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -86,9 +90,6 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
 
     An array ``name`` of shape ``N K`` becomes the columns name_0 … name_{K-1}; without a name they are p_0 …
 
-    Raises:
-        BadInput: an array has a type or shape that no column has, or the lengths differ.
-
     >>> columns = as_columns({"probs": np.array([[0.9, 0.1]]), "classes": np.array(["cat", "dog"])}, "a.npz")
     >>> columns.names, columns.class_names, columns.block(0, 1)["probs_1"].tolist()
     (['probs_0', 'probs_1'], ('cat', 'dog'), [0.1])
@@ -96,7 +97,7 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     parts: list[tuple[tuple[str, ...], Slices]] = []
     class_names: tuple[str, ...] | None = None
     for name, given in arrays.items():
-        array = given if isinstance(given, Slices) else _in_memory(np.asarray(given))
+        array = given if isinstance(given, Slices) else Slices.of(np.asarray(given))
         kind, axes = array.dtype.kind, len(array.shape)
         if kind not in "fiubUMO" or (array.dtype.itemsize > 8 and kind == "f"):
             raise BadInput(
@@ -121,8 +122,18 @@ def as_columns(arrays: Mapping[str, Any], source: str) -> Columns:
     return Columns(source, longest, tuple(p for p in parts if p[0] and p[1].shape[0] == longest), class_names)
 
 
-def _in_memory(array: np.ndarray) -> Slices:
-    return Slices(array.shape, array.dtype, lambda start, stop: array[start:stop])
+def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
+    """Arrays go into their table block by block, so that memory does not grow with rows."""
+    columns = as_columns(arrays, name)
+    if not columns.names or not columns.length:
+        raise BadInput(f"{name} holds no rows")
+    lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
+    refuse_repeated(columns.names, name)
+    for at, block in enumerate(columns.blocks()):
+        with registered(table, block, name) as relation:
+            into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
+            table.session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
+    return replace(table.source(name, lists), class_names=columns.class_names)
 
 
 def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
@@ -131,8 +142,6 @@ def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
     Args:
         shown: name of the file in messages.
         folder: where the members of an npz are unpacked to, since they cannot be read from the middle.
-    Raises:
-        BadInput: the file cannot be read, or holds Python objects.
     """
     kind = format_of(path, shown)[0]
     try:
@@ -149,20 +158,6 @@ def open_arrays(path: Path, folder: Path, shown: str) -> dict[str, Slices]:
         raise BadInput(f"{shown}: cannot be read ({reason.strerror or reason}){room}") from reason
     except Exception as reason:  # the errors of three libraries have no common class
         raise BadInput(f"{shown}: cannot be read as {kind} ({reason}); it may be cut short or of another format") from reason
-
-
-def from_arrays(table: Table, arrays: Mapping[str, Any], name: str) -> Source:
-    """Arrays go into their table block by block, so that memory does not grow with rows."""
-    columns = as_columns(arrays, name)
-    if not columns.names or not columns.length:
-        raise BadInput(f"{name} holds no rows")
-    lists = packs(dict.fromkeys(columns.names, ""), set(columns.names), table.named)
-    refuse_repeated(columns.names, name)
-    for at, block in enumerate(columns.blocks()):
-        with registered(table, block, name) as relation:
-            into = f"INSERT INTO {table.name}" if at else f"CREATE TABLE {table.name} AS"
-            table.session.rows(f"{into} SELECT {columns.select('c_', lists)} FROM {relation}", doing=f"{name}: reading")
-    return replace(table.source(name, lists), class_names=columns.class_names)
 
 
 def array_file(table: Table, path: Path, name: str) -> Source:
@@ -204,7 +199,7 @@ def _npy(path: Path, shown: str) -> Slices:
     size, least = path.stat().st_size, at + math.prod(shape) * dtype.itemsize
     if size < least:
         raise ValueError(f"{size:,} bytes, {least:,} expected")
-    return Slices(shape, dtype, _InFile(path, at, shape, dtype, shown, by_column=by_column and len(shape) > 1).rows)
+    return _in_file(path, at, shape, dtype, shown, by_column=by_column and len(shape) > 1)
 
 
 def _tensors(path: Path, shown: str) -> dict[str, Slices]:
@@ -225,38 +220,30 @@ def _tensors(path: Path, shown: str) -> dict[str, Slices]:
             )
         shape, dtype = tuple(entry["shape"]), np.dtype(TENSORS[entry["dtype"]])
         widened = entry["dtype"] == "BF16"  # the upper half of a float32
-        at = 8 + length + entry["data_offsets"][0]
-        read = _InFile(path, at, shape, dtype, shown, widened=widened).rows
-        found[name] = Slices(shape, np.dtype("f4") if widened else dtype, read)
+        found[name] = _in_file(path, 8 + length + entry["data_offsets"][0], shape, dtype, shown, widened=widened)
     return found
 
 
-@dataclass(frozen=True)
-class _InFile:
+def _in_file(
+    path: Path, at: int, shape: tuple[int, ...], dtype: np.dtype, shown: str, *, by_column: bool = False, widened: bool = False
+) -> Slices:
     """An array at some place of a file; read and not mapped, so that truncation while it is read is an error."""
 
-    path: Path
-    at: int
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    shown: str
-    by_column: bool = False
-    widened: bool = False
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """The rows from start to stop."""
-        if self.by_column and len(self.shape) > 2:
-            return self._read(0, math.prod(self.shape)).reshape(self.shape, order="F")[start:stop]
-        if self.by_column:
-            return np.stack([self._read(k * self.shape[0] + start, stop - start) for k in range(self.shape[1])], axis=1)
-        width = math.prod(self.shape[1:])
-        rows = self._read(start * width, (stop - start) * width).reshape(-1, *self.shape[1:])
-        return (rows.astype(np.uint32) << 16).view(np.float32) if self.widened else rows
-
-    def _read(self, first: int, count: int) -> np.ndarray:
-        with self.path.open("rb") as stream:
-            stream.seek(self.at + first * self.dtype.itemsize)
-            found = np.fromfile(stream, self.dtype, count)
+    def read(first: int, count: int) -> np.ndarray:
+        with path.open("rb") as stream:
+            stream.seek(at + first * dtype.itemsize)
+            found = np.fromfile(stream, dtype, count)
         if len(found) < count:
-            raise BadInput(f"{self.shown} was cut short while it was read; run again when nothing writes to it")
+            raise BadInput(f"{shown} was cut short while it was read; run again when nothing writes to it")
         return found
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        if by_column and len(shape) > 2:
+            return read(0, math.prod(shape)).reshape(shape, order="F")[start:stop]
+        if by_column:
+            return np.stack([read(k * shape[0] + start, stop - start) for k in range(shape[1])], axis=1)
+        width = math.prod(shape[1:])
+        found = read(start * width, (stop - start) * width).reshape(-1, *shape[1:])
+        return (found.astype(np.uint32) << 16).view(np.float32) if widened else found
+
+    return Slices(shape, np.dtype("f4") if widened else dtype, rows)

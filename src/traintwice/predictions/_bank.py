@@ -1,6 +1,7 @@
 """Banks of predictions: where they are, their studies, and single replicas by name.
 
-A bank is a folder of the user, or one of an installed package (entry point group `traintwice.banks`). A study is a Parquet file of
+A bank is a folder of the user, or one of an installed package: an entry point in the group `traintwice.banks` is a folder, or a function
+that returns one. A study is a Parquet file of
 predictions, and its manifest, a JSON file of the same name. ``bank:STUDY/RECIPE`` names the replicas of a recipe, ``bank:STUDY/RECIPE/0``
 one of them, and ``bank:STUDY/RECIPE/1-19`` some.
 """
@@ -11,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -29,12 +30,6 @@ from traintwice.predictions._session import Session, literal
 
 BANK = "bank:"
 
-MEANINGFUL = ("memory", "on_missing", "by_position", "X")
-"""Options of reading that replicas of a bank may have."""
-
-GROUP = "traintwice.banks"
-"""Entry point group. An entry point is a folder, or a function that returns one."""
-
 VARIABLE = "TRAINTWICE_BANK"
 """Environment variable with the user's folder; by default it is ``traintwice-bank`` in the current folder."""
 
@@ -43,9 +38,6 @@ SCHEMA = 1
 
 REQUIRED = dict.fromkeys(("study", "data", "network", "date", "cost_of", "digest"), str) | {"examples": int, "recipes": dict}
 """Keys that every manifest has, and their types."""
-
-MOST_REPLICAS = 10_000
-"""Of a recipe in a manifest that is read."""
 
 
 def slug_of(name: str) -> str:
@@ -109,11 +101,9 @@ class BankStudy:
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             came = f"schema {found.get('schema')!r}" if isinstance(found, dict) else type(found).__name__
             raise BadInput(f"{path}: got {came}, expected the manifest of a study in a bank, schema {SCHEMA}")
-        wrong = [key for key, kind in REQUIRED.items() if not isinstance(found.get(key), kind)]
-        if wrong:
-            raise BadInput(
-                f"{path}: lacks {', '.join(wrong)}, or they are of the wrong type; write it again with `traintwice bank add`"
-            )
+        if wrong := [key for key, kind in REQUIRED.items() if not isinstance(found.get(key), kind)]:
+            told = f"{path}: lacks {', '.join(wrong)}, or they are of the wrong type"
+            raise BadInput(f"{told}; write it again with `traintwice bank add`")
         study = cls(path, found)
         _ = study.recipes
         return study
@@ -145,7 +135,7 @@ class BankStudy:
             try:
                 measures = {key: tuple(map(float, values)) for key, values in given["measures"].items()}
                 numbers = int(given["replicas"]), float(given["train"]), float(given["serve"])
-                if not 1 <= numbers[0] <= MOST_REPLICAS:
+                if not 1 <= numbers[0] <= 10_000:
                     raise ValueError(f"{numbers[0]} replicas")
             except (KeyError, TypeError, ValueError, AttributeError) as reason:
                 told = f"{self.path}: recipe {name!r} is damaged ({type(reason).__name__}: {reason})"
@@ -231,36 +221,31 @@ def banks() -> Banks:
 
     A name that two banks have is refused: which of them is meant would be a guess.
     """
-    studies: dict[str, BankStudy] = {}
-    refused: dict[str, str] = {}
-    broken: list[str] = []
-    places: dict[str, Path] = {}
-    for folder in dict.fromkeys(_folders(broken)):
-        for path in sorted(folder.glob("*.json")):
-            if (other := places.setdefault(path.stem, folder)) != folder:
-                refused[path.stem] = f"{path.stem} is in two banks, {other} and {folder}; rename one or set {VARIABLE}"
-                studies.pop(path.stem, None)
-                continue
-            try:
-                studies[path.stem] = BankStudy.read(path)
-            except BadInput as reason:
-                refused[path.stem] = str(reason)
-    return Banks(studies, refused, tuple(broken))
-
-
-def _folders(broken: list[str]) -> Iterator[Path]:
-    own = own_bank()
+    own, folders, broken = own_bank(), [], []
     if own.is_dir():
-        yield own.resolve()
+        folders.append(own.resolve())
     elif VARIABLE in os.environ:
         broken.append(f"{VARIABLE}: {own} is not a folder")
-    for point in entry_points(group=GROUP):
-        package = point.dist.name if point.dist else "unknown"
+    for point in entry_points(group="traintwice.banks"):
         try:
             found = point.load()
-            yield Path(found() if callable(found) else found).resolve()
+            folders.append(Path(found() if callable(found) else found).resolve())
         except Exception as error:
-            broken.append(f"package {package}: its bank cannot be opened from {point.value}: {type(error).__name__}: {error}")
+            told = f"package {point.dist.name if point.dist else 'unknown'}: its bank cannot be opened from {point.value}"
+            broken.append(f"{told}: {type(error).__name__}: {error}")
+    studies: dict[str, BankStudy] = {}
+    refused: dict[str, str] = {}
+    places: dict[str, Path] = {}
+    for path in (path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*.json"))):
+        if (other := places.setdefault(path.stem, path.parent)) != path.parent:
+            refused[path.stem] = f"{path.stem} is in two banks, {other} and {path.parent}; rename one or set {VARIABLE}"
+            studies.pop(path.stem, None)
+            continue
+        try:
+            studies[path.stem] = BankStudy.read(path)
+        except BadInput as reason:
+            refused[path.stem] = str(reason)
+    return Banks(studies, refused, tuple(broken))
 
 
 @typed
@@ -274,8 +259,8 @@ def bank_study(name: str) -> BankStudy:
     if name in found.refused:
         raise BadInput(found.refused[name])
     if name not in found.studies:
-        hint = " ".join(f"({message})" for message in found.broken)
-        raise unknown("study in a bank", name, found.studies, hint=hint, listed="`traintwice bank`")
+        broken = " ".join(f"({message})" for message in found.broken)
+        raise unknown("study in a bank", name, found.studies, hint=broken, listed="`traintwice bank`")
     return found.studies[name]
 
 
@@ -308,12 +293,7 @@ class BankReplica:
 
 
 def replicas_in_bank(text: str) -> list[BankReplica]:
-    """The replicas that a name means.
-
-    Raises:
-        UnknownName: no such study or recipe; the nearest are offered.
-        BadInput: the name has another form, or no such replica.
-    """
+    """The replicas that a name means."""
     name, *parts = text.removeprefix(BANK).split("/")
     if not name or len(parts) not in (1, 2) or not all(parts):
         told = "expected bank:STUDY/RECIPE, with /0 for one replica or /1-19 for some"
@@ -331,29 +311,23 @@ def replicas_in_bank(text: str) -> list[BankReplica]:
 
 
 def read_banked(models: Sequence[BankReplica], reading: Reading) -> tuple[Predictions, Summary]:
-    """Replicas of banks on the same examples, matched by their place in the test split.
-
-    Raises:
-        BadInput: a replica is named twice, the studies have other examples, or an option names a column.
-    """
-    given: dict[str, Any] = dict(reading)
+    """Replicas of banks on the same examples, matched by their place in the test split."""
+    given: Mapping[str, Any] = reading
     for name, default in DEFAULTS.items():
-        if name not in MEANINGFUL and given[name] != default:
-            raise BadInput(
-                f"--{name.replace('_', '-')} has no meaning for {models[0]}: the columns of a bank are known; leave it out"
-            )
-    twice = next((model for model in models if models.count(model) > 1), None)
-    if twice is not None:
-        raise BadInput(f"{twice} is named twice: a replica always agrees with itself; name each replica once")
-    recipes = {(m.manifest, m.recipe): m.study for m in models}
-    whole = {(path, recipe): study.predictions(recipe) for (path, recipe), study in recipes.items()}
-    first = whole[models[0].manifest, models[0].recipe]
-    for model in models[1:]:
-        other = whole[model.manifest, model.recipe]
-        if not np.array_equal(other.labels, first.labels):
-            raise BadInput(f"{model} and {models[0]} have other test examples ({other.examples:,} and {first.examples:,} rows)")
-    parts = [whole[m.manifest, m.recipe].models(m.number, m.number + 1) for m in models]
-    found = first.change_replicas(lambda _: np.concatenate([np.asarray(part._values) for part in parts]))
+        if name not in ("memory", "on_missing", "by_position", "X") and given[name] != default:
+            told = f"--{name.replace('_', '-')} has no meaning for {models[0]}"
+            raise BadInput(f"{told}: the columns of a bank are known; leave it out")
+    if twice := [model for model in models if models.count(model) > 1]:
+        raise BadInput(f"{twice[0]} is named twice: a replica always agrees with itself; name each replica once")
+    studies = {(m.manifest, m.recipe): m.study for m in models}
+    recipes = {key: study.predictions(key[1]) for key, study in studies.items()}
+    wholes = [recipes[m.manifest, m.recipe] for m in models]
+    for model, other in zip(models, wholes, strict=True):
+        if not np.array_equal(other.labels, wholes[0].labels):
+            rows = f"{other.examples:,} and {wholes[0].examples:,} rows"
+            raise BadInput(f"{model} and {models[0]} have other test examples ({rows})")
+    parts = [np.asarray(whole._values[[m.number]]) for m, whole in zip(models, wholes, strict=True)]
+    found = wholes[0].change_replicas(lambda _: np.concatenate(parts))
     summary = Summary(
         files=tuple(map(str, models)),
         rows=found.examples,

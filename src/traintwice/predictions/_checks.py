@@ -33,6 +33,16 @@ def is_series(given: Any) -> bool:
     return hasattr(given, "to_numpy") and not table
 
 
+PROBS_OR_LABELS = "(replicas, examples, classes) with probabilities or (replicas, examples) with predicted labels"
+
+
+def namespace_of(given: Any, name: str, shape: str) -> Any:
+    """The functions of the library that an array comes from; or `BadInput` for what is not an array."""
+    if not array_api_compat.is_array_api_obj(given):
+        raise BadInput(f"{name}: got {type(given).__name__}, expected an array of shape {shape}")
+    return array_api_compat.array_namespace(given)
+
+
 def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
     """How many entries are true, and the indices of the first."""
     count = int(xp.sum(xp.astype(bad, xp.int64)))
@@ -42,13 +52,6 @@ def _first(xp: Any, bad: Array) -> tuple[int, list[int]]:
 SUM_TOLERANCE, PERCENT_TOLERANCE = 1e-2, 5e-3
 """How far a row of probabilities may be from summing to one: bfloat16 and three decimals are off by a few 1e-3. Probabilities that all
 have at most two decimals may be off by half a unit of the second decimal for each class."""
-
-
-def _rounded(xp: Any, probs: Array, total: Array) -> Array:
-    """A mask of the rows whose distance from one rounding to two decimals explains."""
-    off, percent = xp.abs(total - 1.0), xp.astype(probs, xp.float64) * 100
-    two_decimals = xp.all(xp.abs(percent - xp.round(percent)) < 1e-4, axis=2)
-    return two_decimals & (off <= PERCENT_TOLERANCE * probs.shape[2] + 1e-9)
 
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-100, 1e100
@@ -82,22 +85,20 @@ def check_probabilities(xp: Any, probs: Array) -> None:
     if count:
         told = f"probabilities: {count:,} entries are negative (first: replica {at[0]}, example {at[1]}, class {at[2]})"
         raise BadInput(f"{told}; these look like logits: pass softmax(logits)")
-    count, at = _first(xp, (xp.abs(total - 1.0) > SUM_TOLERANCE) & ~_rounded(xp, probs, total))
-    if not count:
-        return
-    raise BadInput(
-        f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
-        f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
-    )
+    off, percent = xp.abs(total - 1.0), xp.astype(probs, xp.float64) * 100
+    two_decimals = xp.all(xp.abs(percent - xp.round(percent)) < 1e-4, axis=2)
+    count, at = _first(xp, (off > SUM_TOLERANCE) & ~(two_decimals & (off <= PERCENT_TOLERANCE * classes + 1e-9)))
+    if count:
+        raise BadInput(
+            f"probabilities: {count:,} of {replicas * examples:,} rows do not sum to 1 (first: replica {at[0]}, example "
+            f"{at[1]}, sum {float(total[at[0], at[1]]):.6g}); the last axis must hold the probabilities of the classes"
+        )
 
 
 def check_votes(xp: Any, votes: Array) -> None:
     """Raise `BadInput` unless predicted labels are integers of shape ``M N`` that count from 0."""
     if votes.ndim != 2:
-        raise BadInput(
-            f"predictions: got shape {tuple(votes.shape)}, expected (replicas, examples, classes) with probabilities or "
-            "(replicas, examples) with predicted labels"
-        )
+        raise BadInput(f"predictions: got shape {tuple(votes.shape)}, expected {PROBS_OR_LABELS}")
     if not xp.isdtype(votes.dtype, "integral"):
         raise BadInput(
             f"predicted labels: got dtype {votes.dtype} of shape {tuple(votes.shape)}, expected integers; probabilities "
@@ -121,6 +122,14 @@ def check_scores(xp: Any, scores: Array) -> None:
     count, at = _first(xp, ~xp.isfinite(scores))
     if count:
         raise BadInput(f"scores: {count:,} are NaN or infinite (first: replica {at[0]}, example {at[1]})")
+
+
+def check_class_names(names: Sequence[str] | None, classes: int | None) -> None:
+    """Raise `BadInput` unless there is one name for each class."""
+    if names is not None and not isinstance(names, list | tuple):
+        raise BadInput(f"class_names: got {type(names).__name__}, expected a list of names")
+    if names is not None and classes is not None and len(names) != classes:
+        raise BadInput(f"class_names: got {len(names)}, expected {classes}, one for each class")
 
 
 def _of_examples(xp: Any, values: Array, known: Array, name: str, entry: str) -> Array:
@@ -214,7 +223,10 @@ def check_examples(
         count, at = _first(xp, xp.isinf(targets))
         if count:
             raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
-    known = Examples(labels, weights, targets, **others)
+    groups = others.pop("groups", None) or {}
+    if not isinstance(groups, Mapping):
+        raise BadInput(f"groups: got {type(groups).__name__}, expected a mapping from names to arrays")
+    known = Examples(labels, weights, targets, groups=dict(groups), **others)
     for name, column in (("ids", known.ids), ("clusters", known.clusters), *known.groups.items(), *known.shown.items()):
         if column is not None and (not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0):
             raise BadInput(f"{name}: got {type(column).__name__}, expected one entry for each example")

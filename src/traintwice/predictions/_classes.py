@@ -46,8 +46,6 @@ def agreed_classes(
     Returns:
         The classes; the sources, where a column that looks like numbers (7 in one file, cat in another) holds names too; the layouts,
         their columns in the order of the classes.
-    Raises:
-        BadInput: the files name different classes, or labels are text or truth values and nothing says which class each is.
     """
     sources, layouts = list(sources), list(layouts)
     if layouts[0].kind == "regression":

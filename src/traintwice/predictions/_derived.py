@@ -1,10 +1,13 @@
-"""What follows from the values of predictions: labels, predicted classes, confidence; each computed once."""
+"""What follows from the values of predictions: parts of them, labels, predicted classes, confidence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput, TooFewReplicas
@@ -21,20 +24,85 @@ label."""
 
 
 class Derived:
-    """Arrays that follow from the values of predictions, each computed once, when it is first read."""
+    """Parts of predictions, and arrays that follow from their values, each computed once, when it is first read."""
 
-    xp: Any
-    known: Examples
-    replicas: int
-    examples: int
-    has_probs: bool
-    has_top: bool
-    has_scores: bool
-    has_outcomes: bool
-    has_labels: bool
-    _values: Array
-    _kind: Kind
-    _part_of: tuple[Derived, int, int] | None
+    def _set(self, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None) -> Self:
+        self.xp = array_api_compat.array_namespace(values)
+        self._values, self.known, self._kind = values, known, kind
+        self._part_of: tuple[Self, int, int] | None = None
+        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
+        of_classes = values.ndim == 3 and kind in ("probs", "scores")
+        self.classes: int | None = int(values.shape[2]) if of_classes else None
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.has_probs, self.has_scores = kind == "probs", kind == "scores"
+        self.has_outcomes, self.has_top = kind in ("outcomes", "graded"), kind in ("probs", "top")
+        self.has_labels = bool(self.labelled.all()) if self.has_outcomes else known.labels is not None and not known.some_labelled
+        self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
+        self.clusters, self.groups = known.clusters, known.groups
+        return self
+
+    @classmethod
+    def _made(cls, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None = None) -> Self:
+        """Predictions of checked arrays."""
+        return cls.__new__(cls)._set(values, known, kind, class_names)
+
+    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Self:
+        return self._made(values, known, kind or self._kind, self.class_names)
+
+    def __repr__(self) -> str:
+        of_values = {
+            "probs": f"probabilities of {self.classes} classes",
+            "votes": "predicted labels",
+            "graded": "graded outcomes",
+        }
+        values = (of_values | {"top": "predicted labels and their probability"}).get(self._kind, self._kind)
+        extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
+        return f"Predictions({self.replicas} replicas x {self.examples} examples, {values}{''.join(extra)})"
+
+    def slice(self, start: int, stop: int) -> Self:
+        """Examples start … stop−1, unchecked."""
+        part = self.where(slice(start, stop))
+        part._part_of = (self, start, stop)
+        return part
+
+    def where(self, chosen: Any) -> Self:
+        """The examples chosen by a mask, or in the order of indices; unchecked."""
+        return self._with(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]))
+
+    def models(self, start: int, stop: int) -> Self:
+        """Replicas start … stop−1 on the same examples, unchecked."""
+        return self.change_replicas(lambda array: array[start:stop, ...])
+
+    def without(self, replica: int) -> Self:
+        """The same examples without one replica."""
+        return self.change_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
+
+    @cached_property
+    def leave_one_out(self) -> tuple[Self, ...]:
+        """The same examples without each replica in turn; kept, so for blocks and not for all examples."""
+        return tuple(self.without(m) for m in range(self.replicas))
+
+    def change_replicas(self, pick: Callable[[Array], Array]) -> Self:
+        """The same examples with the replicas that a function picks from an array whose first axis is M."""
+        part = self._with(pick(self._values), self.known)
+        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
+        return part
+
+    def with_known(self, **changes: Any) -> Self:
+        """The same predictions with other arrays of the examples, unchecked; see `Examples`."""
+        return self._with(self._values, replace(self.known, **changes))
+
+    def without_labels(self) -> Self:
+        """The same predictions, no labels attached."""
+        if self.has_outcomes:
+            values = self._values.copy()
+            values[:, :, 1] = np.nan
+            return self._with(values, self.known)
+        return self.with_known(labels=None, targets=None)
+
+    def without_probs(self) -> Self:
+        """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
+        return self._with(self.votes, self.known, "votes") if self.has_top else self
 
     @property
     def labelled(self) -> np.ndarray:

@@ -1,14 +1,21 @@
-"""What the rows of a file may not hold, and the error for the first row that does."""
+"""What the rows of files may not hold, rows that cannot be matched, and the errors for both."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
 from traintwice.predictions._checks import LEAST_WEIGHT, MOST_WEIGHT, PERCENT_TOLERANCE, SUM_TOLERANCE
-from traintwice.predictions._session import Session, any_of, show_id
+from traintwice.predictions._session import Session, all_of, any_of, show_id
 from traintwice.predictions._source import WIDE
 from traintwice.predictions._views import View
+
+SHOWN = 5
+"""Ids that a message shows."""
+
+ROLES = {"y": "label", "w": "weight", "c": "cluster", "t": "time"}
 
 
 @dataclass(frozen=True)
@@ -102,16 +109,6 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
     return found
 
 
-def suspicious(view: View, suffix: str) -> str:
-    """A condition on rows in which `check_contents` finds a fault without ``sum`` and ``once``."""
-    return any_of(fault.condition for fault in faults(view, suffix) if not fault.sum and not fault.once)
-
-
-def to_be_finite(view: View, suffix: str) -> list[str]:
-    """What is summed in place of a condition: a sum that is not finite where a row meets it, or where the sum overflows."""
-    return [fault.sum for fault in faults(view, suffix) if fault.sum is not None]
-
-
 def check_contents(session: Session, view: View) -> None:
     """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
     name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view)
@@ -132,3 +129,71 @@ def check_contents(session: Session, view: View) -> None:
             )
     if of_weight == 0:
         raise BadInput(f"{name}: all weights in {view.layout.weight!r} are zero; at least one row must count")
+
+
+def shared_columns(views: Sequence[View]) -> dict[str, list[int]]:
+    """Each column that belongs to the example and not to a model (y, w, c, t, g0 …, o0 …), and the files that have it."""
+    names = dict.fromkeys(c for view in views for c in view.cells if c in ROLES or c[0] in "go")
+    return {name: [m for m, view in enumerate(views) if name in view.cells] for name in names}
+
+
+def duplicates(session: Session, view: View, rows: int, *, allowed: bool) -> int:
+    """How many ids are on more than one of the rows of a file; they are in the table ``duplicated_`` and the name of the view."""
+    ids, table, doing = ", ".join(view.ids), f"duplicated_{view.name}", f"{view.source.name}: looking for duplicated ids"
+    sql = f"SELECT {ids}, min(r) AS r FROM {view.name} GROUP BY {ids} HAVING count(*) > 1"
+    session.rows(f"CREATE OR REPLACE TABLE {table} AS {sql}", doing=doing)
+    ((count,),) = session.rows(f"SELECT count(*) FROM {table}", doing=doing)
+    if count and not allowed:
+        shown = session.rows(f"SELECT {ids} FROM {table} ORDER BY r LIMIT {SHOWN}", doing=doing)
+        raise repeated(view.source.name, count, rows, f" (first: {', '.join(map(show_id, shown))})")
+    return int(count)
+
+
+def repeated(name: str, count: int, rows: int, shown: str = "") -> BadInput:
+    """The error for ids that are on several rows."""
+    told = f"{name}: {count:,} ids are on more than one of its {rows:,} rows"
+    advice = (
+        "an id must name one row. Pass to --id the columns that together name a row (and to --cluster the column by which rows belong "
+        "together), or --draws COLUMN where a model answered an item several times, or --on-missing drop to leave those ids out"
+    )
+    return BadInput(f"{told}{shown}; {advice}", without_cells=f"{told}; {advice}")
+
+
+def unmatched_in(session: Session, views: tuple[View, View], alone: tuple[int, int], rows: tuple[int, int]) -> BadInput:
+    """The error for ids that only one of two files has."""
+    shown = []
+    for m in (0, 1):
+        same, ids = all_of(f"a.{i} = b.{i}" for i in views[0].ids), ", ".join(f"a.{i}" for i in views[0].ids)
+        sql = f"SELECT {ids} FROM {views[m].name} a ANTI JOIN {views[1 - m].name} b ON {same} ORDER BY a.r LIMIT {SHOWN}"
+        found = session.rows(sql, doing="comparing ids") if alone[m] else []
+        shown.append(f" (first: {', '.join(map(show_id, found))})")
+    return unmatched((views[0].source.name, views[1].source.name), alone, rows, shown)
+
+
+def unmatched(names: tuple[str, str], alone: Sequence[int], rows: Sequence[int], shown: Sequence[str] = ("", "")) -> BadInput:
+    """The error for ids that only one of two models has: how many of how many rows, and the first of them."""
+    what = (f"are missing from {names[1]}", f"are extra, not in {names[0]}")
+    told = [f"{alone[m]:,} of {rows[m]:,} ids of {names[m]} {what[m]}" if alone[m] else "" for m in (0, 1)]
+    shared = f"Pass --on-missing drop to compare the {rows[0] - alone[0]:,} rows that both have"
+    advice = shared if rows[0] > alone[0] else "They share no id: choose another --id"
+    whole = "; ".join(part + ids for part, ids in zip(told, shown, strict=True) if part)
+    return BadInput(f"{whole}. {advice}", without_cells=f"{'; '.join(filter(None, told))}. {advice}")
+
+
+def conflict(session: Session, views: Sequence[View], rows: int) -> BadInput:
+    """The error for rows on which two files have different values in a column that belongs to the example."""
+    keys = views[0].ids or ("r",)
+    same, ids = all_of(f"a.{i} = b.{i}" for i in keys), ", ".join(f"a.{i}" for i in keys)
+    told = "the files disagree"
+    for column, files in shared_columns(views).items():
+        for one, other in itertools.combinations([views[m] for m in files], 2):
+            sql = f"SELECT count(*) OVER (), a.r, a.{column}, b.{column}, {ids} FROM {one.name} a JOIN {other.name} b ON {same}"
+            sql += f" WHERE a.{column} <> b.{column} ORDER BY a.r LIMIT 1"
+            for count, row, a, b, *values in session.rows(sql, doing="comparing the files") if column[0] != "o" else []:
+                role, called = ROLES.get(column, "group"), other.names[column]
+                told = (
+                    f"{other.source.name}: {count:,} of {rows:,} rows have another {role} in {called!r} than in {one.source.name}"
+                )
+                where, advice = f", id {show_id(values)}" if views[0].ids else "", "the files must be about the same examples"
+                return BadInput(f"{told} (first: row {row:,}{where}: {a} and {b}); {advice}", without_cells=f"{told}; {advice}")
+    return BadInput(told)

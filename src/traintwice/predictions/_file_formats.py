@@ -32,11 +32,7 @@ LIST = r"\s*\[[^\[\]]*\]\s*"
 
 
 def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path:
-    """A plain copy of a compressed file, in the temporary folder of the session; the checksum of gzip is verified.
-
-    Raises:
-        BadInput: the file is damaged or cut short, or the temporary folder is full.
-    """
+    """A plain copy of a compressed file, in the temporary folder of the session; the checksum of gzip is verified."""
     plain = session.folder / f"unpacked-{len(list(session.folder.iterdir()))}"
     if compression == "zstd":
         line = "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
@@ -54,11 +50,7 @@ def unpacked(session: Session, path: Path, compression: str, shown: str) -> Path
 
 
 def standard_input(session: Session) -> Path:
-    """A copy of standard input, in the temporary folder of the session.
-
-    Raises:
-        BadInput: nothing came.
-    """
+    """A copy of standard input, in the temporary folder of the session."""
     copy = session.folder / "standard-input"
     if copy.exists() or sys.stdin is None or sys.stdin.isatty():
         raise BadInput("standard input (-) holds one file, which a pipe or < FILE gives; pass - once")
@@ -84,11 +76,7 @@ def _parquet(table: Table, path: Path, name: str) -> Source:
 
 
 def check_names(session: Session, schema: str, name: str) -> list[str]:
-    """The columns of a Parquet file, from its schema.
-
-    Raises:
-        BadInput: two have the same name.
-    """
+    """The columns of a Parquet file, from its schema."""
     names: list[str] = []
     nested = 0
     for column, children in session.rows(f"SELECT name, num_children FROM {schema}", doing=f"{name}: reading Parquet")[1:]:

@@ -13,12 +13,12 @@ from traintwice.predictions._checks import Examples, to_numpy
 from traintwice.predictions._classes import Classes, agreed_classes
 from traintwice.predictions._inputs import Place, Shards
 from traintwice.predictions._layout import Kind, Layout
-from traintwice.predictions._periods import period_of
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session
 from traintwice.predictions._source import Source
 from traintwice.predictions._sources import TableWithArrays
+from traintwice.predictions._views import period_of
 
 __all__ = ["from_arrays"]
 
@@ -184,9 +184,6 @@ def predicted_by(models: Sequence[Any], reading: Reading) -> tuple[list[np.ndarr
     """What fitted estimators predict for the inputs X, and how to read it.
 
     Classifiers give probabilities where they have ``predict_proba``, otherwise labels; estimators without ``classes_`` are regressors.
-
-    Raises:
-        BadInput: an object that is not a fitted estimator, or estimators of different classes.
     """
     for model in models:
         if not hasattr(model, "predict"):
@@ -267,3 +264,28 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
             options |= zip([name] * len(arrays), arrays, strict=True)
         columns |= arrays
     return columns, options
+
+
+def places_of_ids(found: np.ndarray, wanted: np.ndarray, *, what: str, more: bool = False) -> np.ndarray:
+    """Where each wanted id is among those found. Numbers and text are different ids.
+
+    Args:
+        found, wanted: ids ``N`` and ``M``.
+        what: the table, at the beginning of messages.
+        more: allow ids that are not wanted.
+
+    >>> places_of_ids(np.array([3, 1, 2]), np.array([1, 2]), what="the table", more=True)
+    array([1, 2])
+    """
+    if found.dtype.kind != wanted.dtype.kind and "i" not in found.dtype.kind + wanted.dtype.kind:
+        found, wanted = found.astype(str), wanted.astype(str)
+    place = {value: n for n, value in enumerate(found.tolist())}
+    missing = [value for value in wanted.tolist() if value not in place]
+    if missing or len(place) != len(found) or (not more and len(place) != len(wanted)):
+        strange = sorted(set(place) - set(wanted.tolist()), key=str)
+        first = missing[0] if missing else strange[0] if strange else found[0]
+        raise BadInput(
+            f"{what} has {len(found):,} rows, and {len(missing):,} of the {len(wanted):,} ids are missing (first that differs: "
+            f"{first!r}); expected each id once"
+        )
+    return np.array([place[value] for value in wanted.tolist()], dtype=np.int64)

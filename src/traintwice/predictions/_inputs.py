@@ -70,9 +70,6 @@ def expand(inputs: Any) -> list[Any]:
     A path that exists is itself, whatever characters it has; otherwise it is a glob. A directory means the prediction
     files directly in it, one replica each; a directory of shards (it holds ``_SUCCESS`` or directories named ``key=value``), and
     every directory that a glob matches, is one replica. Several matches come in numeric order.
-
-    Raises:
-        BadInput: nothing matches, or the same file is named twice.
     """
     items = list(inputs) if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else [inputs]
     found = [part for item in items for part in (_replicas(_named(item)) if isinstance(item, str | Path) else [item])]
@@ -89,11 +86,7 @@ def expand(inputs: Any) -> list[Any]:
 
 
 def one_model(given: str | Path) -> Place | Shards:
-    """The file or table of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards.
-
-    Raises:
-        BadInput: no file of predictions is there, or replicas of a bank are named.
-    """
+    """The file or table of one model; the files of a folder, a glob or a tree with folders named ``key=value`` are its shards."""
     text = _named(given)
     if text.startswith(BANK):
         banked = replicas_in_bank(text)
@@ -131,8 +124,6 @@ def one_item(given: Any, name: str) -> Any:
 
     Args:
         name: of the argument, for messages.
-    Raises:
-        BadInput: several models.
     """
     items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
     if len(items) != 1:
@@ -304,11 +295,7 @@ def format_of_name(path: File) -> str | None:
 
 
 def format_of(path: Path, shown: str) -> tuple[str, str | None]:
-    """The format of a file and its compression: by its first bytes, and where they are text or a tensor by the ending of its name.
-
-    Raises:
-        BadInput: the file cannot be read, or is of no known format.
-    """
+    """The format of a file and its compression: by its first bytes, and where they are text or a tensor by the ending of its name."""
     ending = format_of_name(path)
     try:
         with path.open("rb") as file:

@@ -134,11 +134,7 @@ class Summary:
 
 
 def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> list[Layout]:
-    """The layouts of all files, which hold predictions of one kind and of as many classes.
-
-    Raises:
-        BadInput: what a column means is not certain, a column is in no file, or the files do not fit each other.
-    """
+    """The layouts of all files, which hold predictions of one kind and of as many classes."""
     layouts = [recognise(source, reading) for source in sources]
     if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
         layouts = [

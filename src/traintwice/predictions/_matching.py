@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
-from traintwice.predictions._faults import check_contents, faults, suspicious, to_be_finite
+from traintwice.predictions._faults import Fault, check_contents, conflict, duplicates, faults, shared_columns, unmatched_in
 from traintwice.predictions._session import Session, all_of, any_of
 from traintwice.predictions._source import WIDE
-from traintwice.predictions._unmatched import conflict, duplicates, repeated_in, shared_columns, unmatched_in
 from traintwice.predictions._views import View
 
 Order = Literal["by position", "same order", "joined"]
 Steps = Sequence[Mapping[str, str]]
+Pass = Callable[..., dict[str, Any]]
+"""`Passes._pass` for one table of cells."""
 
 RANGE_ROWS = 10 * 122_880
 """The least rows that one thread reads side by side at a time, and a divisor of them: whole row groups of usual Parquet files, and
@@ -46,23 +48,8 @@ class Alignment:
     dropped: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Cells:
-    """A table of sums over the rows, one line for each combination of values that occurs (in several lines where ranges are read).
-
-    Attributes:
-        keys: name to SQL over the columns of `Matcher.relation`, by which rows are grouped; the column ``rows`` counts the rows.
-        sums: name to SQL of what is summed in float64; truth counts as 1, NULL as nothing.
-        steps: columns that are computed first, each step from the columns before it.
-    """
-
-    keys: Mapping[str, str]
-    sums: Mapping[str, str]
-    steps: Steps = ()
-
-
-class Matcher:
-    """Matches the rows of views, once.
+class Passes:
+    """The rows of views side by side, or joined by id, as SQL, and passes over them.
 
     Args:
         session: where the views are.
@@ -116,22 +103,107 @@ class Matcher:
         if not self.staged:
             columns = _flat(views, _joined(views)) if views else self.source()
             unused = [f"{c}_{m}" for m, v in enumerate(self.views) for c in v.cells if c == "raw_y" or (m and c in v.ids)]
-            select = f"SELECT *{f' EXCLUDE ({chr(44).join(unused)})' if unused else ''} FROM {columns}"
-            self.session.rows(f"CREATE TABLE {STAGED} AS {select}", doing="joining the files by id")
+            exclude = f" EXCLUDE ({', '.join(unused)})" if unused else ""
+            self.session.rows(f"CREATE TABLE {STAGED} AS SELECT *{exclude} FROM {columns}", doing="joining the files by id")
             self.staged = True
 
-    def cells(self, wanted: Cells) -> None:
-        """Store the table ``cells``; the first call matches the rows in the same pass, and sets ``alignment``.
+    def _checks(self) -> list[Fault]:
+        """What the rows of the files that are not yet checked may not hold."""
+        return [fault for m, view in enumerate(self.views) if view in self._unchecked for fault in faults(view, f"_{m}")]
 
-        Raises:
-            BadInput: ids that are on several rows, or in one file only, cells that cannot be measured, or rows on which two
-                files disagree.
+    def _troubles(self) -> list[str]:
+        """Conditions on rows on which files disagree, or whose cells must be looked at again."""
+        found = []
+        for name, files in shared_columns(self.views).items():
+            if len(files) > 1 and name[0] != "o":
+                of_files = [f"{name}_{m}" for m in files]
+                ends = of_files if len(files) == 2 else [f"{end}({', '.join(of_files)})" for end in ("least", "greatest")]
+                found.append(" <> ".join(ends))
+        checks = self._checks()
+        found += [fault.condition for fault in checks if not fault.sum and not fault.once]
+        return [*found, *dict.fromkeys(fault.once for fault in checks if fault.once)]
+
+    def _pass(
+        self,
+        keys: Mapping[str, str],
+        wanted: Mapping[str, str],
+        steps: Steps,
+        troubles: Sequence[str],
+        source: str | None = None,
+        *,
+        rising: bool = False,
+    ) -> dict[str, Any]:
+        """One pass over the rows, which stores the cells: how many rows there are, have labels, and meet a condition.
+
+        Args:
+            source: FROM item with columns as in `_flat`; None: files side by side, in ranges of rows that run in parallel (DuckDB
+                joins by position in one thread).
+            rising: also count rows whose id is not above that of the row before. Where there are none, no id is repeated.
         """
+        sources, ids = [source] if source is not None else [], [f"{i}_0" for i in self.views[0].ids]
+        if source is None:
+            one, ranges = ids[0] if len(ids) == 1 else f"row({', '.join(ids)})", self._ranges()
+            again = f", {one} <= lag({one}) OVER () AS again" if rising else ""
+            sources = [f"(SELECT *{again} FROM {self.source(rows if len(ranges) > 1 else None)})" for rows in ranges]
+        whole = [self.relation(each) for each in sources]
+        for step in steps:
+            columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
+            whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
+        overflow = any_of(f"NOT isfinite(sum({fault.sum}))" for fault in self._checks() if fault.sum)
+        weighted = [m for m, view in enumerate(self.views) if view in self._unchecked and view.layout.weight]
+        weights = {f"_weight{m}": f"coalesce(sum(w_{m}), 0)" for m in weighted}
+        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(troubles))}
+        own |= {"_overflow": f"CAST(coalesce({overflow}, false) AS BIGINT)"} | weights
+        own |= {"_falls": _count("again")} if rising else {}
+        sums = self._sums_in_sql(whole[0], wanted)
+        columns = ", ".join(f"{sql} AS {name}" for name, sql in (*keys.items(), *own.items(), *sums.items()))
+        queries = [f"SELECT {columns} FROM ({rows}) GROUP BY ALL" for rows in whole]
+        made, doing = f"CREATE OR REPLACE TABLE {CELLS} AS", "reading the predictions"
+        if len(queries) == 1:
+            self.session.rows(f"{made} {queries[0]}", doing=doing)
+        else:
+            self.session.rows(f"{made} {queries[0]} WITH NO DATA", doing=doing)
+            self.session.parallel([f"INSERT INTO {CELLS} {query}" for query in queries], doing=doing)
+        self.keys = keys
+        totals = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in own)
+        found = self.session.records(f"SELECT {totals} FROM {CELLS}", doing=doing)[0]
+        if found["_overflow"] or not all(found[name] for name in weights):
+            self._check_cells()
+        return found
+
+    def _sums_in_sql(self, inner: str, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Expressions as sums over a query in float64; truth is counted, which is faster than a sum of ones."""
+        if not wanted:
+            return {}
+        columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(wanted.values()))
+        described = self.session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
+        found = {}
+        for (name, e), (_, kind, *_) in zip(wanted.items(), described, strict=True):
+            total = f"count_if({e})" if kind == "BOOLEAN" else f"sum(CAST({e} AS DOUBLE))"
+            found[name] = f"CAST(coalesce({total}, 0) AS DOUBLE)"
+        return found
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        total = self.rows[0]
+        size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
+        return [(start, start + size) for start in range(0, total, size)]
+
+    def _check_cells(self) -> None:
+        while self._unchecked:
+            check_contents(self.session, self._unchecked.pop(0))
+
+
+class Matcher(Passes):
+    """Matches the rows of views, once."""
+
+    def cells(self, keys: Mapping[str, str], sums: Mapping[str, str], steps: Steps) -> None:
+        """Store the table ``cells``; the first call matches the rows in the same pass, and sets ``alignment``."""
+        run = partial(self._pass, keys, sums, steps)
         if self.alignment is not None:
             in_ranges = self.alignment.order != "joined" and not self.staged
-            self._pass(wanted, [], None if in_ranges else self.source())
-        elif not (self._starts_alike() and self._in_order(wanted)):
-            self._join(wanted)
+            run([], None if in_ranges else self.source())
+        elif not (self._starts_alike() and self._in_order(run)):
+            self._join(run)
 
     def _starts_alike(self) -> bool:
         """Whether rows are matched by position, or the first ids are the same in all files."""
@@ -141,24 +213,21 @@ class Matcher:
         first, *others = (self.session.rows(head, doing="reading ids") for head in heads)
         return all(head == first for head in others)
 
-    def _in_order(self, wanted: Cells) -> bool:
+    def _in_order(self, run: Pass) -> bool:
         """Match files side by side, by position or with every id compared; False where they must be joined."""
         first = self.views[0]
         if not first.ids and len(set(self.rows)) > 1:
             told = ", ".join(f"{v.source.name} has {n:,}" for v, n in zip(self.views, self.rows, strict=True))
             raise BadInput(f"rows cannot be matched by position: {told}; pass --id to match them by id")
         differ = any_of(f"{i}_0 <> {i}_{m}" for m, v in enumerate(self.views) if m for i in v.ids)
-        found = self._pass(wanted, [differ, *self._troubles()], rising=bool(first.ids))
+        found = run([differ, *self._troubles()], rising=bool(first.ids))
         if found["_trouble"]:
             if self.session.rows(f"SELECT {_count(differ)} FROM {self.source()}", doing="comparing the ids")[0][0]:
                 return False
             self._check_cells()
-        if first.ids and (found["_falls"] or self._falls_between_ranges()):
-            repeated, shown = duplicates(self.session, first)
-            if repeated and self.drop:
-                return False
-            if repeated:
-                raise repeated_in(first, repeated, shown, self.rows[0])
+        may_repeat = first.ids and (found["_falls"] or self._falls_between_ranges())
+        if may_repeat and duplicates(self.session, first, self.rows[0], allowed=self.drop):
+            return False
         self._accept("same order" if first.ids else "by position", found)
         return True
 
@@ -173,7 +242,7 @@ class Matcher:
                 return True
         return False
 
-    def _join(self, wanted: Cells) -> None:
+    def _join(self, run: Pass) -> None:
         """Join by id; for two files that hold the same ids once each, one full join also makes the cells.
 
         Where every row has a partner and there are as many pairs as each file has rows, no id is twice in either.
@@ -181,13 +250,13 @@ class Matcher:
         if len(self.views) == 2 and self.rows[0] == self.rows[1]:
             # Every cell of a prediction holds something, so that a row without a partner is one where some are missing.
             alone = [f"{view.predictions[0]}_{m} IS NULL" for m, view in enumerate(self.views)]
-            found = self._pass(wanted, [*alone, *self._troubles()], _flat(self.views, _joined(self.views, how="FULL JOIN")))
+            found = run([*alone, *self._troubles()], _flat(self.views, _joined(self.views, how="FULL JOIN")))
             if found["rows"] == self.rows[0] and not found["_trouble"]:
                 self._accept("joined", found)
                 return
         self._check_cells()
         self.stage(self._what_to_store())
-        found = self._pass(wanted, self._troubles(), STAGED)
+        found = run(self._troubles(), STAGED)
         if found["rows"] == 0:
             raise BadInput(f"no id is in all {len(self.views)} files; choose another --id")
         self._accept("joined", found)
@@ -213,72 +282,10 @@ class Matcher:
 
     def _without_duplicates(self, view: View, rows: int) -> View:
         """A file without the ids that several of its rows have."""
-        repeated, shown = duplicates(self.session, view)
-        if repeated and not self.drop:
-            raise repeated_in(view, repeated, shown, rows)
+        duplicates(self.session, view, rows, allowed=self.drop)
         sql = f"SELECT * FROM {view.name} ANTI JOIN duplicated_{view.name} USING ({', '.join(view.ids)})"
         self.session.rows(f"CREATE VIEW unique_{view.name} AS {sql}", doing="leaving out duplicated ids")
         return view.over(f"unique_{view.name}")
-
-    def _troubles(self) -> list[str]:
-        """Conditions on rows on which files disagree, or whose cells must be looked at again."""
-        found = []
-        for name, files in shared_columns(self.views).items():
-            of_files = [f"{name}_{m}" for m in files]
-            if len(files) == 2 and name[0] != "o":
-                found.append(f"{of_files[0]} <> {of_files[1]}")
-            elif len(files) > 2 and name[0] != "o":
-                found.append(f"least({', '.join(of_files)}) <> greatest({', '.join(of_files)})")
-        found += [suspicious(view, f"_{m}") for m, view in enumerate(self.views) if view in self._unchecked]
-        return [*found, *dict.fromkeys(fault.once for view in self._unchecked for fault in faults(view) if fault.once)]
-
-    def _pass(self, wanted: Cells, troubles: Sequence[str], source: str | None = None, *, rising: bool = False) -> dict[str, Any]:
-        """One pass over the rows, which stores the cells: how many rows there are, have labels, and meet a condition.
-
-        Args:
-            source: FROM item with columns as in `_flat`; None: files side by side, in ranges of rows that run in parallel (DuckDB
-                joins by position in one thread).
-            rising: also count rows whose id is not above that of the row before. Where there are none, no id is repeated.
-        """
-        sources, ids = [source] if source is not None else [], [f"{i}_0" for i in self.views[0].ids]
-        if source is None:
-            one, ranges = ids[0] if len(ids) == 1 else f"row({', '.join(ids)})", self._ranges()
-            again = f", {one} <= lag({one}) OVER () AS again" if rising else ""
-            sources = [f"(SELECT *{again} FROM {self.source(rows if len(ranges) > 1 else None)})" for rows in ranges]
-        whole = [self.relation(each) for each in sources]
-        for step in wanted.steps:
-            columns = ", ".join(f"{sql} AS {name}" for name, sql in step.items())
-            whole = [f"SELECT *, {columns} FROM ({rows})" for rows in whole]
-        unchecked = [(f"_{m}", view) for m, view in enumerate(self.views) if view in self._unchecked]
-        overflow = any_of(f"NOT isfinite(sum({each}))" for m, view in unchecked for each in to_be_finite(view, m))
-        weights = {f"_weight{m}": f"coalesce(sum(w{m}), 0)" for m, view in unchecked if view.layout.weight}
-        own = {"rows": "count(*)", "_labelled": "count(y)", "_trouble": _count(any_of(troubles))}
-        own |= {"_overflow": f"CAST(coalesce({overflow}, false) AS BIGINT)"} | weights
-        own |= {"_falls": _count("again")} if rising else {}
-        sums = zip(wanted.sums, aggregates(self.session, whole[0], wanted.sums), strict=True)
-        columns = ", ".join(f"{sql} AS {name}" for name, sql in [*wanted.keys.items(), *own.items(), *sums])
-        queries = [f"SELECT {columns} FROM ({rows}) GROUP BY ALL" for rows in whole]
-        made, doing = f"CREATE OR REPLACE TABLE {CELLS} AS", "reading the predictions"
-        if len(queries) == 1:
-            self.session.rows(f"{made} {queries[0]}", doing=doing)
-        else:
-            self.session.rows(f"{made} {queries[0]} WITH NO DATA", doing=doing)
-            self.session.parallel([f"INSERT INTO {CELLS} {query}" for query in queries], doing=doing)
-        self.keys = wanted.keys
-        totals = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in own)
-        found = self.session.records(f"SELECT {totals} FROM {CELLS}", doing=doing)[0]
-        if found["_overflow"] or not all(found[name] for name in weights):
-            self._check_cells()
-        return found
-
-    def _ranges(self) -> list[tuple[int, int]]:
-        total = self.rows[0]
-        size = RANGE_ROWS * math.ceil(total / (RANGE_ROWS * RANGES))
-        return [(start, start + size) for start in range(0, total, size)]
-
-    def _check_cells(self) -> None:
-        while self._unchecked:
-            check_contents(self.session, self._unchecked.pop(0))
 
     def _accept(self, order: Order, found: Mapping[str, Any]) -> None:
         if found["_trouble"]:
@@ -287,18 +294,6 @@ class Matcher:
         rows, self._unchecked = int(found["rows"]), []
         dropped = (count + view.unanswered - rows for count, view in zip(self.rows, self.views, strict=True))
         self.alignment = Alignment(order, rows, int(found["_labelled"]), tuple(dropped))
-
-
-def aggregates(session: Session, inner: str, expressions: Mapping[str, str]) -> list[str]:
-    """The SQL that sums each expression over a query in float64; truth is counted (faster than a sum of ones), NULL counts nothing."""
-    if not expressions:
-        return []
-    columns = ", ".join(f"{expression} AS e{i}" for i, expression in enumerate(expressions.values()))
-    described = session.rows(f"DESCRIBE SELECT {columns} FROM ({inner})", doing="reading the expressions")
-    return [
-        f"CAST(coalesce({f'count_if({e})' if row[1] == 'BOOLEAN' else f'sum(CAST({e} AS DOUBLE))'}, 0) AS DOUBLE)"
-        for e, row in zip(expressions.values(), described, strict=True)
-    ]
 
 
 def _flat(views: Sequence[View], source: str) -> str:

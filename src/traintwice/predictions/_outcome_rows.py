@@ -10,7 +10,7 @@ import numpy as np
 
 from traintwice.errors import BadInput, unknown
 from traintwice.logs import Outcomes, normalise, pair_check, read_log
-from traintwice.predictions._draws import DrawBlock
+from traintwice.predictions._blocks import DrawBlock
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import Predictions
 from traintwice.predictions._reading import Reading
@@ -32,8 +32,6 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
             ``correct`` any column.
     Returns:
         One row for each item, what was read, and the draws of every item where logs have several.
-    Raises:
-        BadInput: see `read_log` and `pair_check`; items that a log lacks, unless on_missing is "drop"; options without a meaning here.
     """
     for option in ("probs", "logits", "regression", "positive", "classes", "time", "by_position"):
         if reading.get(option):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
 from traintwice.errors import BadInput
-from traintwice.predictions._checks import Examples, check_examples, check_probabilities, check_scores, check_votes, to_numpy
+from traintwice.predictions._checks import (
+    PROBS_OR_LABELS,
+    Examples,
+    check_class_names,
+    check_examples,
+    check_probabilities,
+    check_scores,
+    check_votes,
+    namespace_of,
+    to_numpy,
+)
 from traintwice.predictions._derived import Derived, Kind, smallest
 from traintwice.types import Array
 
@@ -57,42 +64,16 @@ class Predictions(Derived):
         clusters: Array | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        if not array_api_compat.is_array_api_obj(probs):
-            raise BadInput(
-                f"predictions: got {type(probs).__name__}, expected an array of shape (replicas, examples, classes) "
-                "with probabilities or (replicas, examples) with predicted labels"
-            )
-        xp = array_api_compat.array_namespace(probs)
+        xp = namespace_of(probs, "predictions", PROBS_OR_LABELS)
         if probs.ndim == 3:
             check_probabilities(xp, probs)
         else:
             check_votes(xp, probs)
             probs = smallest(xp, probs, int(xp.max(probs)))
         classes = int(probs.shape[2]) if probs.ndim == 3 else None
-        if class_names is not None and not isinstance(class_names, list | tuple):
-            raise BadInput(f"class_names: got {type(class_names).__name__}, expected a list of names")
-        if class_names is not None and classes is not None and len(class_names) != classes:
-            raise BadInput(f"class_names: got {len(class_names)}, expected {classes}, one for each class")
-        if groups is not None and not isinstance(groups, Mapping):
-            raise BadInput(f"groups: got {type(groups).__name__}, expected a mapping from names to arrays")
-        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=dict(groups or {}))
+        check_class_names(class_names, classes)
+        known = check_examples(xp, probs, classes, labels, weights, ids=ids, clusters=clusters, groups=groups)
         self._set(probs, known, "votes" if classes is None else "probs", class_names)
-
-    def _set(self, values: Array, known: Examples, kind: Kind, class_names: Sequence[str] | None) -> Predictions:
-        self.xp = array_api_compat.array_namespace(values)
-        self._values, self.known, self._kind = values, known, kind
-        self._part_of = None
-        self.replicas, self.examples = int(values.shape[0]), int(values.shape[1])
-        self.classes: int | None = (
-            int(values.shape[2]) if values.ndim == 3 and kind not in ("outcomes", "graded", "top") else None
-        )
-        self.class_names = None if class_names is None else tuple(class_names)
-        self.has_probs, self.has_scores = kind == "probs", kind == "scores"
-        self.has_outcomes, self.has_top = kind in ("outcomes", "graded"), kind in ("probs", "top")
-        self.has_labels = bool(self.labelled.all()) if self.has_outcomes else known.labels is not None and not known.some_labelled
-        self.weights, self.targets, self.ids = known.weights, known.targets, known.ids
-        self.clusters, self.groups = known.clusters, known.groups
-        return self
 
     @classmethod
     def trusted(
@@ -107,7 +88,7 @@ class Predictions(Derived):
     ) -> Predictions:
         """The same without checks, for rows that were checked before; scores: values are as in `from_scores`."""
         kind: Kind = "scores" if scores else "probs" if values.ndim == 3 else "votes"
-        return cls.__new__(cls)._set(values, Examples(labels, weights, **known), kind, class_names)
+        return cls._made(values, Examples(labels, weights, **known), kind, class_names)
 
     @classmethod
     def from_scores(
@@ -123,8 +104,7 @@ class Predictions(Derived):
 
         Args:
             scores: finite floating point numbers, shape ``M N`` or ``M N K``.
-            labels: true classes, integers, shape ``N``; for ``M N`` scores 0 and 1.
-            weights: weight of each example, shape ``N``.
+            labels, weights: see `Predictions`; for ``M N`` scores labels are 0 and 1.
             targets: true values of a regression, numbers, shape ``N``; nan where an example has none.
             described: ids, groups and clusters, see `Predictions`.
         Returns:
@@ -135,12 +115,10 @@ class Predictions(Derived):
             >>> Predictions.from_scores(np.array([[1.5, -2.0], [1.0, -2.5]]), targets=np.array([1.0, np.nan]))
             Predictions(2 replicas x 2 examples, scores, targets)
         """
-        if not array_api_compat.is_array_api_obj(scores):
-            raise BadInput(f"scores: got {type(scores).__name__}, expected an array of shape (replicas, examples)")
-        xp = array_api_compat.array_namespace(scores)
+        xp = namespace_of(scores, "scores", "(replicas, examples)")
         check_scores(xp, scores)
         known = check_examples(xp, scores, int(scores.shape[2]) if scores.ndim == 3 else 2, labels, weights, targets, **described)
-        return cls.__new__(cls)._set(scores, known, "scores", None)
+        return cls._made(scores, known, "scores")
 
     @classmethod
     def from_top(
@@ -168,7 +146,7 @@ class Predictions(Derived):
             if given.shape != votes.shape or given.dtype.kind != "f" or not ((given >= 0) & (given <= 1)).all():
                 raise BadInput(f"{name}: got {given.dtype} of shape {given.shape}, expected probabilities of shape {votes.shape}")
         values = np.stack([votes.astype(np.float64), *probs.values()], axis=2)
-        return cls.__new__(cls)._set(values, check_examples(np, votes, None, labels), "top", class_names)
+        return cls._made(values, check_examples(np, votes, None, labels), "top", class_names)
 
     @classmethod
     def from_outcomes(
@@ -186,9 +164,8 @@ class Predictions(Derived):
             scores: numbers in [0, 1], shape ``M N``; nan where an answer has none. All 0 and 1: answers are right or wrong.
             answers: numbers of the answers, integers from 0, shape ``M N``: equal numbers are the same answer. None: answers with equal
                 scores count as the same.
-            weights: weight of each example, shape ``N``.
             class_names: texts of the answers.
-            described: ids, groups and clusters, see `Predictions`.
+            weights, described: weights, ids, groups and clusters, see `Predictions`.
         Raises:
             BadInput: wrong shape, or scores outside [0, 1].
         Example:
@@ -196,14 +173,13 @@ class Predictions(Derived):
             >>> p.correct.tolist(), p.votes.tolist()
             ([[True, False], [True, True]], [[1, 0], [1, 1]])
         """
-        if to_numpy(scores).dtype.kind not in "fiub":
+        given = to_numpy(scores)
+        if given.dtype.kind not in "fiub":
             raise BadInput(f"outcomes: got {type(scores).__name__}, expected an array of scores in [0, 1]")
-        scores = np.asarray(to_numpy(scores), dtype=np.float64)
+        scores = given.astype(np.float64)
         known = scores[~np.isnan(scores)]
         if scores.ndim != 2 or min(scores.shape) < 1 or (known < 0).any() or (known > 1).any():
-            raise BadInput(
-                f"outcomes: got an array of shape {scores.shape}, expected scores in [0, 1] of shape (replicas, examples)"
-            )
+            raise BadInput(f"outcomes: got shape {scores.shape}, expected scores in [0, 1] of shape (replicas, examples)")
         binary = bool(np.isin(known, (0, 1)).all())
         if answers is None and binary:
             answers, class_names = np.where(np.isnan(scores), 2, scores), ("wrong", "right", "no score")
@@ -212,9 +188,9 @@ class Predictions(Derived):
         answers = np.asarray(to_numpy(answers))
         if answers.shape != scores.shape:
             raise BadInput(f"answers: got shape {answers.shape}, expected {scores.shape}, that of the scores")
-        values = np.stack([answers.astype(np.float64), scores], axis=2)
         examples = check_examples(np, scores, None, None, weights, **described)
-        return cls.__new__(cls)._set(values, examples, "outcomes" if binary else "graded", class_names)
+        values = np.stack([answers.astype(np.float64), scores], axis=2)
+        return cls._made(values, examples, "outcomes" if binary else "graded", class_names)
 
     @classmethod
     def of(cls, predictions: Predictions | Array, labels: Array | None = None, weights: Array | None = None) -> Predictions:
@@ -229,66 +205,18 @@ class Predictions(Derived):
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
         """Blocks of the same replicas one after the other, as NumPy arrays; what a part lacks, the whole lacks."""
         values = np.concatenate([to_numpy(p._values) for p in parts], axis=1)
-        known = Examples.joined([p.known for p in parts])
-        return cls.__new__(cls)._set(values, known, parts[0]._kind, parts[0].class_names)
-
-    def _with(self, values: Array, known: Examples, kind: Kind | None = None) -> Predictions:
-        return Predictions.__new__(Predictions)._set(values, known, kind or self._kind, self.class_names)
-
-    def slice(self, start: int, stop: int) -> Predictions:
-        """Examples start … stop−1, unchecked."""
-        part = self.where(slice(start, stop))
-        part._part_of = (self, start, stop)
-        return part
-
-    def where(self, chosen: Any) -> Predictions:
-        """The examples chosen by a mask, or in the order of indices; unchecked."""
-        return self._with(self._values[:, chosen, ...], self.known.map(lambda array: array[chosen]))
-
-    def models(self, start: int, stop: int) -> Predictions:
-        """Replicas start … stop−1 on the same examples, unchecked."""
-        return self.change_replicas(lambda array: array[start:stop, ...])
-
-    def without(self, replica: int) -> Predictions:
-        """The same examples without one replica."""
-        return self.change_replicas(lambda array: self.xp.concat([array[:replica, ...], array[replica + 1 :, ...]], axis=0))
-
-    @cached_property
-    def leave_one_out(self) -> tuple[Predictions, ...]:
-        """The same examples without each replica in turn; kept, so for blocks and not for all examples."""
-        return tuple(self.without(m) for m in range(self.replicas))
-
-    def change_replicas(self, pick: Callable[[Array], Array]) -> Predictions:
-        """The same examples with the replicas that a function picks from an array whose first axis is M."""
-        part = self._with(pick(self._values), self.known)
-        part.__dict__.update({name: pick(self.__dict__[name]) for name in ("votes", "by_class") if name in self.__dict__})
-        return part
-
-    def with_known(self, **changes: Any) -> Predictions:
-        """The same predictions with other arrays of the examples, unchecked; see `Examples`."""
-        return self._with(self._values, replace(self.known, **changes))
-
-    def without_labels(self) -> Predictions:
-        """The same predictions, no labels attached."""
-        if self.has_outcomes:
-            values = self._values.copy()
-            values[:, :, 1] = np.nan
-            return self._with(values, self.known)
-        return self.with_known(labels=None, targets=None)
-
-    def without_probs(self) -> Predictions:
-        """The predicted labels alone, for measures that read no more: slices and leave-one-out cost less."""
-        return self._with(self.votes, self.known, "votes") if self.has_top else self
+        return cls._made(values, Examples.joined([p.known for p in parts]), parts[0]._kind, parts[0].class_names)
 
     def by_label(self) -> Iterator[Predictions]:
         """The examples with a label, then those without one; all in one part where all are alike."""
         labelled = self.labelled
         if labelled.all() or not (self.known.some_labelled or self.has_outcomes):
             yield self
-            return
-        if labelled.any():
+        elif not labelled.any():
+            yield self.without_labels()
+        else:
             yield self.where(labelled)
-        yield (self.where(~labelled) if labelled.any() else self).without_labels()
+            yield self.where(~labelled).without_labels()
 
     def blocks(self, of_probs: bool = True) -> Iterator[tuple[int, int, Predictions]]:
         """(start, stop, part) over the examples, in blocks of fixed size: M·K probabilities an example, or M labels of a byte."""
@@ -297,10 +225,4 @@ class Predictions(Derived):
         rows = max(1, elements // self.replicas)
         for start in range(0, self.examples, rows):
             stop = min(start + rows, self.examples)
-            yield start, stop, whole if stop - start == self.examples else whole.slice(start, stop)
-
-    def __repr__(self) -> str:
-        of_values = {"probs": f"probabilities of {self.classes} classes", "votes": "predicted labels", "scores": "scores"}
-        of_values |= {"outcomes": "outcomes", "graded": "graded outcomes", "top": "predicted labels and their probability"}
-        extra = [f", {name}" for name in ("labels", "targets", "weights", "clusters") if getattr(self.known, name) is not None]
-        return f"Predictions({self.replicas} replicas x {self.examples} examples, {of_values[self._kind]}{''.join(extra)})"
+            yield start, stop, whole if rows >= self.examples else whole.slice(start, stop)

@@ -74,11 +74,7 @@ class RemoteFile(Address):
         return tuple(unquote(part) if _on_the_web(self.address) else part for part in path.split("/") if part) or ("",)
 
     def state(self) -> State:
-        """What the store says of the file now.
-
-        Raises:
-            BadInput: it cannot be reached, or is empty.
-        """
+        """What the store says of the file now."""
         fs, path = file_system(self.address)
         fs.invalidate_cache()
         info: dict[str, Any] = attempt(self, lambda: fs.info(path))
@@ -91,11 +87,7 @@ class RemoteFile(Address):
         return State(size, tag, size is not None and bool(info.get("partial", True)))
 
     def bytes(self, start: int, stop: int) -> bytes:
-        """The bytes from start to stop.
-
-        Raises:
-            BadInput: they cannot be read, or another number of bytes came.
-        """
+        """The bytes from start to stop."""
         fs, path = file_system(self.address)
         found: bytes = attempt(self, lambda: fs.cat_file(path, start=start, end=stop)) if stop > start else b""
         if len(found) != stop - start:
@@ -109,11 +101,7 @@ class RemoteFile(Address):
             raise BadInput(f"{self} was replaced or changed while it was read; run again when nothing writes to it")
 
     def download(self, target: Path) -> None:
-        """Copy the whole file.
-
-        Raises:
-            BadInput: it cannot be read, it is not whole, or the temporary folder is full.
-        """
+        """Copy the whole file."""
         fs, path = file_system(self.address)
         before = self.state()
 
@@ -141,11 +129,7 @@ def _on_the_web(address: str) -> bool:
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The file system of fsspec for an address, and the path there.
-
-    Raises:
-        MissingExtra: its package is not installed. BadInput: unknown scheme.
-    """
+    """The file system of fsspec for an address, and the path there."""
     scheme = address.partition("://")[0].lower()
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in (*SCHEMES, "iceberg", "postgresql") if name != "memory")
@@ -175,11 +159,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 def attempt(name: object, work: Callable[[], T]) -> T:
-    """The result of work on a store, which is tried again where the failure may pass.
-
-    Raises:
-        BadInput: it failed for good, or at every try.
-    """
+    """The result of work on a store, which is tried again where the failure may pass."""
     waits = list(WAITS)
     while True:
         try:
@@ -276,11 +256,7 @@ def inside(address: str) -> dict[tuple[str, ...], RemoteFile]:
 
 
 def matches(address: str) -> list[str]:
-    """The addresses that match a glob.
-
-    Raises:
-        BadInput: there are none.
-    """
+    """The addresses that match a glob."""
     fs, path = file_system(address)
     fixed = re.split(r"[*?\[]", address, maxsplit=1)[0].rpartition("/")[0] + "/"
     root = file_system(fixed)[1].rstrip("/")

@@ -17,11 +17,7 @@ from traintwice.predictions._session import Session, literal
 
 @contextmanager
 def scan_of(session: Session, file: RemoteFile, size: int, name: str) -> Iterator[tuple[str, str]]:
-    """The rows and the schema of the file as FROM items; DuckDB sees a name of ours, and neither the address nor its secrets.
-
-    Raises:
-        BadInput: a range could not be read.
-    """
+    """The rows and the schema of the file as FROM items; DuckDB sees a name of ours, and neither the address nor its secrets."""
     ranges = _Ranges(file, size, f"traintwice-{name}")
     session.connection.register_filesystem(ranges)
     try:

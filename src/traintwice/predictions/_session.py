@@ -179,9 +179,6 @@ class Session:
         Args:
             path, select: the file and the query.
             options: of COPY, such as a compression.
-
-        Raises:
-            BadInput: the file cannot be written; nothing is left behind.
         """
         path = path.resolve()  # a link stays a link
         try:
@@ -206,11 +203,7 @@ class Session:
 
 
 def check_target(path: str | Path) -> Path:
-    """A path that Parquet can be written to.
-
-    Raises:
-        BadInput: the ending is not that of Parquet, or the path is not a regular file.
-    """
+    """A path that Parquet can be written to."""
     if not isinstance(path, str | Path):
         raise BadInput(f"path: got {type(path).__name__}, expected the name of a file that ends in .parquet")
     check_name(path)

@@ -47,6 +47,7 @@ class Source:
         parts: the shards of a model in several files.
         fill: for rows that are elsewhere: copies those of some columns into ``relation``, which is empty until then.
         note: what the reader of a report should know about the file; empty in general.
+        table: name of ``relation`` in the FROM clause, which comes before the names of columns; empty where there is only one.
     """
 
     name: str
@@ -63,11 +64,23 @@ class Source:
     parts: tuple[Source, ...] = ()
     fill: Callable[[Collection[str]], Source] | None = None
     note: str = ""
+    table: str = ""
 
-    def cell(self, column: str, table: str = "") -> str:
-        """The SQL of a column over ``relation``, which is named ``table`` in the FROM clause."""
+    def cell(self, column: str) -> str:
+        """The SQL of a column over ``relation``."""
         before, base, after = self.computed.get(column, ("", column, ""))
-        return f"{before}{table}{'.' if table else ''}{identifier(self.prefix + base)}{after}"
+        return f"{before}{self.table}{'.' if self.table else ''}{identifier(self.prefix + base)}{after}"
+
+    def number(self, cell: str) -> str:
+        """The SQL of a cell as a float64; what cannot be converted becomes NULL, which is only possible in text."""
+        return f"{'TRY_CAST' if self.untyped else 'CAST'}({cell} AS DOUBLE)"
+
+    def given(self, column: str) -> str:
+        """The SQL of a column, NULL where a number is NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
+        cell = self.cell(column)
+        number = self.number(cell)
+        is_number = family(self.columns[column]) == "number"
+        return f"CASE WHEN isfinite({number}) OR isinf({number}) THEN {cell} END" if is_number else cell
 
     def check_unchanged(self) -> None:
         """Raise `BadInput` where the file changed after it was opened."""

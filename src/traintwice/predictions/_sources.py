@@ -29,8 +29,6 @@ def open_source(session: Session, item: Any, number: int, named: frozenset[str] 
 
     Args:
         named: the columns that options name, which stay columns of their own.
-    Raises:
-        BadInput: the input cannot be read, or two of its columns have the same name.
     """
     table = Table(session, f"source{number}", named)
     if isinstance(item, TableWithArrays):
@@ -188,11 +186,7 @@ def _of_shards(table: Table, shards: Shards) -> Source:
 
 
 def filled(sources: Sequence[Source], reading: Reading) -> list[Source]:
-    """The sources with the rows of the columns that are needed; see `Source.fill`.
-
-    Raises:
-        BadInput: what a column means is not certain, a column is in no file, or the rows cannot be read.
-    """
+    """The sources with the rows of the columns that are needed; see `Source.fill`."""
     if all(source.fill is None for source in sources):
         return list(sources)
     layouts = [recognise(source, reading) for source in sources]

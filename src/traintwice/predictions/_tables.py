@@ -59,12 +59,7 @@ class LakeTable(Address):
         return super().__str__() + ("" if self.version is None else f"@{self.version}")
 
     def open(self, _named: Collection[str] = ()) -> Batches:
-        """The rows of one version, which stays the same until all are read.
-
-        Raises:
-            MissingExtra: the package of the format is not installed.
-            BadInput: the table or the version does not exist, or the table cannot be read.
-        """
+        """The rows of one version, which stays the same until all are read."""
         package = {"delta": "deltalake", "iceberg": "pyiceberg"}[self.kind]
         for module in (package, "pyarrow"):
             require(module, extra="lakehouse", purpose=f"{self}: {WHAT[self.kind]}")
@@ -197,8 +192,6 @@ class DatabaseTable(Address):
 
         Args:
             named: columns that options name; those of whole numbers come as integers, whatever their type.
-        Raises:
-            MissingExtra: ADBC is not installed. BadInput: the address names no table or query.
         """
         for module in ("adbc_driver_postgresql", "pyarrow"):
             require(module, extra="postgres", purpose="postgresql://")
@@ -224,11 +217,7 @@ class DatabaseTable(Address):
         return self._parts()[1]
 
     def answer(self, sql: str) -> Any:
-        """The result of a query of this database as an Arrow table, in a transaction that only reads.
-
-        Raises:
-            BadInput: as in `open`.
-        """
+        """The result of a query of this database as an Arrow table, in a transaction that only reads."""
         with self._cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetch_arrow_table()
@@ -271,11 +260,7 @@ class DatabaseTable(Address):
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
-        """A cursor of one transaction, which only reads.
-
-        Raises:
-            BadInput: the server cannot be reached, refuses, or has no such table.
-        """
+        """A cursor of one transaction, which only reads."""
         from adbc_driver_postgresql import dbapi
 
         try:

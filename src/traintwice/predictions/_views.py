@@ -1,4 +1,4 @@
-"""Every file as a view with the same column names, whatever its layout, and what its cells must hold.
+"""Every file as a view with the same column names, whatever its layout, and how a column of time is cut into periods.
 
 r is the row number; i0, i1 … the ids; y the label as a class; raw_y whether there is one; w the weight; g0, g1 … the groups, time
 last; o0, o1 … columns to show; c the cluster; t the time; d the draw; k0, k1 … or l, s, v, x the predictions of the five layouts;
@@ -7,6 +7,7 @@ h draws of an item by class.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,20 @@ from traintwice.errors import BadInput
 from traintwice.predictions._classes import Names
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._reading import Reading, groups_of
-from traintwice.predictions._session import Session, all_of, identifier
+from traintwice.predictions._session import Session, all_of, identifier, literal
 from traintwice.predictions._source import WIDE, Source, family
+
+MOST_PERIODS, MOST_RANGES = 60, 20
+
+PERIODS = {
+    "hour": "strftime({t}, '%Y-%m-%d %H:00')",
+    "day": "strftime({t}, '%Y-%m-%d')",
+    "week": "strftime({t}, '%G-W%V')",
+    "month": "strftime({t}, '%Y-%m')",
+    "quarter": "strftime({t}, '%Y-Q') || quarter({t})",
+    "year": "strftime({t}, '%Y')",
+}
+"""Name of a period to the SQL of its text over ``{t}``, the finest first."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +92,6 @@ def make_views(
 
     Returns:
         The views, and how time is cut ("week"); None without a time.
-    Raises:
-        BadInput: the ids of two files differ in type, or a column of time holds something else.
     """
     groups = groups_of(reading)
     ids = [_type_of_id(sources, [layout.id[j] for layout in layouts]) for j in range(len(layouts[0].id))]
@@ -90,29 +101,27 @@ def make_views(
     ]
     views, period = [], None
     for number, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
-        name, relation = f"f{number}", f"{source.relation} AS f{number}"
-        of = _Cells(name, source)
+        name = f"f{number}"
+        source, relation = replace(source, table=name), f"{source.relation} AS {name}"
         cells = {"r": f"{name}.{source.row}"}
         for j, (column, kind) in enumerate(zip(layout.id, ids, strict=True)):
-            cells[f"i{j}"] = of.cell(column) if kind is None else f"CAST({of.cell(column)} AS {kind})"
+            cells[f"i{j}"] = source.cell(column) if kind is None else f"CAST({source.cell(column)} AS {kind})"
         if layout.label is not None:
-            given = of.given(layout.label)
-            cells["y"] = of.number(layout.label, given) if layout.kind == "regression" else of.class_of(layout.label, names)
+            given = source.given(layout.label)
+            cells["y"] = source.number(given) if layout.kind == "regression" else _class_of(source, layout.label, names)
             cells["raw_y"] = f"{given} IS NOT NULL"
         if layout.weight is not None:
-            cells["w"] = of.number(layout.weight)
+            cells["w"] = source.number(source.cell(layout.weight))
         if layout.cluster:
-            cells["c"] = of.cluster(layout.cluster, clusters)
+            cells["c"] = _cluster(source, layout.cluster, clusters)
         if layout.draws is not None:
-            cells["d"] = f"CAST({of.given(layout.draws)} AS VARCHAR)"
+            cells["d"] = f"CAST({source.given(layout.draws)} AS VARCHAR)"
         if layout.time is not None:
-            from traintwice.predictions._periods import time_of
-
-            cells["t"], period = time_of(session, source, layout.time, of.cell(layout.time), relation, period)
+            cells["t"], period = _time_of(session, source, layout.time, relation, period)
             cells[f"g{len(groups) - 1}"] = period.sql.format(t=cells["t"])
         for letter, wanted, have in (("g", groups, layout.by), ("o", reading["show"], layout.show)):
-            cells |= {f"{letter}{j}": f"CAST({of.cell(c)} AS VARCHAR)" for j, c in enumerate(wanted) if c in have}
-        predicted = of.predictions(layout, names)
+            cells |= {f"{letter}{j}": f"CAST({source.cell(c)} AS VARCHAR)" for j, c in enumerate(wanted) if c in have}
+        predicted = _predictions(source, layout, names)
         cells |= predicted
         body = f"SELECT {', '.join(f'{sql} AS {column}' for column, sql in cells.items())} FROM {relation}"
         layered = layout.logits and layout.kind in ("columns", "list")
@@ -164,65 +173,46 @@ def _common_type(types: set[str]) -> str:
     return "HUGEINT" if types & {"HUGEINT", "UBIGINT", "UHUGEINT"} else "BIGINT"
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """SQL over the columns of a source that is in a FROM clause under a name."""
+def _cluster(source: Source, columns: Sequence[str], types: Sequence[str]) -> str:
+    """The cluster of a row; NULL where a part of it is missing."""
+    parts = [f"CAST({source.given(column)} AS {kind})" for column, kind in zip(columns, types, strict=True)]
+    if len(parts) == 1:
+        return parts[0]
+    fields = ", ".join(f"{identifier(column)} := {part}" for column, part in zip(columns, parts, strict=True))
+    return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN struct_pack({fields}) END"
 
-    name: str
-    source: Source
 
-    def cell(self, column: str) -> str:
-        """A column as it is."""
-        return self.source.cell(column, self.name)
+def _class_of(source: Source, column: str, names: Names | None) -> str:
+    """The class 0 … K−1 of a label; NULL where it is none."""
+    cell, kind = source.cell(column), family(source.columns[column])
+    if kind == "boolean":
+        at = [name.lower() for name in names or ("false", "true")]
+        codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
+        return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
+    if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
+        return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
+    if kind == "number":
+        value = source.number(cell)
+        return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
+    whole = source.columns[column] in ("INTEGER", "BIGINT") and not source.untyped
+    return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
 
-    def number(self, column: str, cell: str | None = None) -> str:
-        """A column (or its given cells) as a float64; what cannot be converted becomes NULL, which is only possible in text."""
-        return f"{'TRY_CAST' if self.source.untyped else 'CAST'}({cell or self.cell(column)} AS DOUBLE)"
 
-    def given(self, column: str) -> str:
-        """A column as it is, NULL where a number is NaN. (DuckDB answers isnan from a file's statistics, which leave NaN out.)"""
-        if family(self.source.columns[column]) != "number":
-            return self.cell(column)
-        number = self.number(column)
-        return f"CASE WHEN isfinite({number}) OR isinf({number}) THEN {self.cell(column)} END"
-
-    def cluster(self, columns: Sequence[str], types: Sequence[str]) -> str:
-        """The cluster of a row; NULL where a part of it is missing."""
-        parts = [f"CAST({self.given(column)} AS {kind})" for column, kind in zip(columns, types, strict=True)]
-        if len(parts) == 1:
-            return parts[0]
-        fields = ", ".join(f"{identifier(column)} := {part}" for column, part in zip(columns, parts, strict=True))
-        return f"CASE WHEN {all_of(f'{p} IS NOT NULL' for p in parts)} THEN struct_pack({fields}) END"
-
-    def class_of(self, column: str, names: tuple[str, ...] | None) -> str:
-        """The class 0 … K−1 of a label; NULL where it is none."""
-        cell, kind, value = self.cell(column), family(self.source.columns[column]), self.number(column)
-        if kind == "boolean":
-            at = [name.lower() for name in names or ("false", "true")]
-            codes = [at.index(truth) if truth in at else "NULL" for truth in ("true", "false")]
-            return f"CASE CAST({cell} AS BOOLEAN) WHEN true THEN {codes[0]} WHEN false THEN {codes[1]} END"
-        if names is not None and (kind == "text" or all(name.lstrip("-").isdigit() for name in names)):
-            return f"CAST(enum_code(TRY_CAST(CAST({cell} AS VARCHAR) AS class_names)) AS BIGINT)"
-        if kind == "number":
-            return f"CASE WHEN isfinite({value}) AND {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-        whole = self.source.columns[column] in ("INTEGER", "BIGINT") and not self.source.untyped
-        return cell if whole else f"TRY_CAST({cell} AS BIGINT)"
-
-    def predictions(self, layout: Layout, names: tuple[str, ...] | None) -> dict[str, str]:
-        """The columns of the predictions."""
-        if layout.kind == "columns":
-            return {f"k{k}": self.number(column) for k, column in enumerate(layout.columns)}
-        column = layout.columns[0]
-        if layout.kind == "list":
-            cell, order = f"CAST({self.cell(column)} AS DOUBLE[])", layout.order or range(layout.classes or 0)
-            fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
-            if layout.logits and (layout.classes or 0) <= WIDE:
-                return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
-            return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
-        if layout.kind == "votes":
-            return {"v": self.class_of(column, names)}
-        score = f"1 / (1 + exp(-{self.number(column)}))" if layout.logits else self.number(column)
-        return {"x": self.number(column)} if layout.kind == "regression" else {"s": score}
+def _predictions(source: Source, layout: Layout, names: Names | None) -> dict[str, str]:
+    """The columns of the predictions."""
+    if layout.kind == "columns":
+        return {f"k{k}": source.number(source.cell(column)) for k, column in enumerate(layout.columns)}
+    cell = source.cell(layout.columns[0])
+    if layout.kind == "list":
+        cell, order = f"CAST({cell} AS DOUBLE[])", layout.order or range(layout.classes or 0)
+        fits = f"CASE WHEN len({cell}) = {layout.classes} THEN"
+        if layout.logits and (layout.classes or 0) <= WIDE:
+            return {f"k{n}": f"{fits} {cell}[{k + 1}] END" for n, k in enumerate(order)}
+        return {"l": f"{fits} [{', '.join(f'{cell}[{k + 1}]' for k in order)}] END" if layout.order else cell}
+    if layout.kind == "votes":
+        return {"v": _class_of(source, layout.columns[0], names)}
+    number = source.number(cell)
+    return {"x": number} if layout.kind == "regression" else {"s": f"1 / (1 + exp(-{number}))" if layout.logits else number}
 
 
 def _softmax(body: str, every: Sequence[str]) -> str:
@@ -257,3 +247,68 @@ def without_unanswered(session: Session, view: View) -> View:
     sql = f"SELECT * EXCLUDE (absent) FROM (SELECT *, ({absent}) AS absent FROM {name}) WHERE NOT absent"
     session.rows(f"CREATE TABLE answered_{name} AS {sql}", doing=doing)
     return replace(view.over(f"answered_{name}", "rowid"), unanswered=count)
+
+
+@dataclass(frozen=True)
+class Period:
+    """How a time is cut: what a period is ("week"), and the SQL over ``{t}`` of its text, which sorts as time does."""
+
+    name: str
+    sql: str
+
+
+def period_of(session: Session, relation: str, t: str, *, numbers: bool, whole: bool = False) -> Period:
+    """The finest of hour, day … year that gives at most `MOST_PERIODS`; for numbers at most `MOST_RANGES` ranges of equal width.
+
+    Args:
+        relation, t: what follows FROM, and the SQL of the time over it: a timestamp, or a number.
+        numbers, whole: the time is a number; all its values are integers.
+    """
+    spans = "min(t), max(t)" if numbers else ", ".join(f"date_diff('{unit}', min(t), max(t))" for unit in PERIODS)
+    midnight = "true" if numbers else "bool_and(t = date_trunc('day', t))"
+    sql = f"SELECT {midnight}, {spans} FROM (SELECT {t} AS t FROM {relation}) WHERE isfinite(t)"
+    ((no_hours, *found),) = session.rows(sql, doing="reading the times")
+    if found[0] is None:
+        raise BadInput("no row has a time; pass another column to --time")
+    if numbers:
+        return _ranges(*found, whole=whole)
+    spans_of = zip(PERIODS, found, strict=True)
+    unit = next((unit for unit, span in spans_of if span < MOST_PERIODS and not (no_hours and unit == "hour")), "year")
+    return Period(unit, f"CASE WHEN isfinite({{t}}) THEN {PERIODS[unit]} END")
+
+
+def _ranges(low: float, high: float, *, whole: bool) -> Period:
+    """Ranges of 1, 2 or 5 times a power of ten."""
+    least = 1.0 if whole else max(abs(low), abs(high)) * 1e-12
+    power = 10.0 ** math.floor(math.log10(max((high - low) / MOST_RANGES, least) or 1.0))
+    width, first, last = next(
+        (w, a, b)
+        for w in (power, 2 * power, 5 * power, 10 * power, 20 * power)
+        if (b := math.floor(high / w)) - (a := math.floor(low / w)) < MOST_RANGES
+    )
+    ends = [
+        (f"{k * width:.0f}" if whole else f"{k * width:.12g}", f"{(k + 1) * width - whole:.12g}") for k in range(first, last + 1)
+    ]
+    names = [start if whole and width == 1 else f"{start} to {end}" for start, end in ends]
+    names = names if sorted(names) == names else [f"{n:02}: {name}" for n, name in enumerate(names, 1)]
+    place = f"CAST(floor({{t}} / '{width!r}'::DOUBLE) AS BIGINT) - {first - 1}"
+    return Period(f"ranges of {width:.12g}", f"CASE WHEN isfinite({{t}}) THEN ([{', '.join(map(literal, names))}])[{place}] END")
+
+
+def _time_of(session: Session, source: Source, column: str, relation: str, period: Period | None) -> tuple[str, Period]:
+    """The SQL of a column of time, a number or a timestamp; and how it is cut, where an earlier file does not say it."""
+    kind, cell, name = source.columns[column], source.cell(column), f"{source.name}: column {column!r}"
+    expected = "expected dates, timestamps or numbers; pass --by to take its values as they are"
+    numbers = family(kind) in ("integer", "number")
+    if numbers:
+        t = source.number(cell)
+    elif family(kind) == "text" or kind.startswith(("DATE", "TIMESTAMP")):
+        sql = f"SELECT count(*) FILTER (TRY_CAST({cell} AS TIMESTAMP) IS NULL AND {cell} IS NOT NULL) FROM {relation}"
+        ((wrong,),) = session.rows(sql, doing=f"{name}: reading") if family(kind) == "text" else ((0,),)
+        if wrong:
+            raise BadInput(f"{name} has {wrong:,} cells that are not a time; {expected}")
+        utc = f"timezone('UTC', {cell})" if kind == "TIMESTAMP WITH TIME ZONE" else cell
+        t = f"CAST({utc} AS TIMESTAMP)"
+    else:
+        raise BadInput(f"{name} has type {kind}, {expected}")
+    return t, period or period_of(session, relation, t, numbers=numbers, whole=family(kind) == "integer")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,13 @@ def write_predictions(
         Predictions.from_scores(predicted[None], None, weights, targets=labels, ids=ids)
     else:
         Predictions(predicted[None], labels, weights, ids=ids, class_names=class_names)
-    names = None if class_names is None else np.asarray([str(name) for name in class_names])
-    alike = names is not None and len({name.casefold() for name in names}) < len(names)
-    numbers = names is not None and any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))
-    if names is not None and (alike or numbers):
-        told = f"{path}: class_names: got {', '.join(names)}"
-        raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
+    names = None
+    if class_names is not None:
+        names = np.asarray([str(name) for name in class_names])
+        alike = len({name.casefold() for name in names}) < len(names)
+        if alike or (any(name.isdigit() for name in names) and names.tolist() != list(map(str, range(len(names))))):
+            told = f"{path}: class_names: got {', '.join(names)}"
+            raise BadInput(f"{told}; each needs a name that is not a number and differs from the others in more than case")
     given: dict[str, Any] = {} if ids is None else {"id": ids}
     if predicted.ndim == 1:
         given["pred"] = predicted if names is None else names[predicted]
@@ -74,21 +76,28 @@ def write_predictions(
         given["y"] = np.asarray(labels) if names is None else names[np.asarray(labels)]
     if weights is not None:
         given["w"] = weights
-    columns, session = as_columns(given, str(path)), Session()
-    try:
-        with session.explained(f"{path}: reading the arrays"):
-            session.connection.register("columns_to_write", columns.block(0, columns.length))
+    with _as_query(path, given) as (session, select):
         if ids is not None:
-            repeated = "SELECT 1 FROM columns_to_write GROUP BY id HAVING count(*) > 1"
-            sql = f"SELECT (SELECT count(*) FROM ({repeated})), count(*) FILTER (id IS NULL) FROM columns_to_write"
+            repeated = "SELECT 1 FROM given GROUP BY id HAVING count(*) > 1"
+            sql = f"SELECT (SELECT count(*) FROM ({repeated})), count(*) FILTER (id IS NULL) FROM given"
             ((twice, missing),) = session.rows(sql, doing=f"{path}: reading the ids")
             if twice or missing:
                 told = f"{twice:,} ids are on more than one row" if twice else f"{missing:,} rows have no id"
                 raise BadInput(f"{path}: {told}; an id must name one example")
-        session.write(path, f"SELECT {columns.select()} FROM columns_to_write{' ORDER BY id' if ids is not None else ''}")
+        session.write(path, f"{select}{' ORDER BY id' if ids is not None else ''}")
+    return path
+
+
+@contextmanager
+def _as_query(path: Path, arrays: Mapping[str, Any]) -> Iterator[tuple[Session, str]]:
+    """A session in which arrays are the table ``given``, and a query of their columns."""
+    columns, session = as_columns(arrays, str(path)), Session()
+    try:
+        with session.explained(f"{path}: reading the arrays"):
+            session.connection.register("given", columns.block(0, columns.length))
+        yield session, f"SELECT {columns.select()} FROM given"
     finally:
         session.close()
-    return path
 
 
 def write_answers(
@@ -107,21 +116,11 @@ def write_answers(
         ids: of the rows; None writes none.
         class_names: names to write in the place of numbers.
         taken: written as column taken; None writes none.
-    Raises:
-        BadInput: the file cannot be written; nothing is left behind.
     """
-    path, none = check_target(path), "-1"
-    pred = answers.astype(np.int64)
+    path, none, pred = check_target(path), "-1", answers.astype(np.int64)
     if class_names is not None:
-        none = "''"
-        pred = np.where(answers < 0, "", np.asarray([str(name) for name in class_names])[answers])
-    given: dict[str, Any] = {"pred": pred} | ({} if ids is None else {"id": ids}) | ({} if taken is None else {"taken": taken})
-    columns, session = as_columns(given, str(path)), Session()
-    try:
-        with session.explained(f"{path}: reading the arrays"):
-            session.connection.register("answers_to_write", columns.block(0, columns.length))
-        whole = f"SELECT {columns.select()} FROM answers_to_write"
-        session.write(path, f"SELECT * REPLACE (nullif(pred, {none}) AS pred) FROM ({whole})")
-    finally:
-        session.close()
+        none, pred = "''", np.where(answers < 0, "", np.asarray([str(name) for name in class_names])[answers])
+    further = {name: array for name, array in (("id", ids), ("taken", taken)) if array is not None}
+    with _as_query(path, {"pred": pred, **further}) as (session, select):
+        session.write(path, f"SELECT * REPLACE (nullif(pred, {none}) AS pred) FROM ({select})")
     return path

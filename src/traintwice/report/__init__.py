@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from traintwice._names import lazy
 
 if TYPE_CHECKING:
+    from traintwice.report._comparison_page import Plots, plots_of
     from traintwice.report._findings import sentences
-    from traintwice.report._plots import Plots, plots_of
     from traintwice.report._writing import diff_page, plain, write, write_chain, write_diff, write_history, write_tuned
 
 __all__ = [
@@ -27,5 +27,5 @@ __all__ = [
 
 if not TYPE_CHECKING:
     _PLACES = dict.fromkeys(__all__, f"{__name__}._writing") | {"sentences": f"{__name__}._findings"}
-    _PLACES |= dict.fromkeys(["Plots", "plots_of"], f"{__name__}._plots")
+    _PLACES |= dict.fromkeys(["Plots", "plots_of"], f"{__name__}._comparison_page")
     __getattr__, __dir__ = lazy(__name__, __all__, _PLACES)

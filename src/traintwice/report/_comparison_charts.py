@@ -1,15 +1,18 @@
-"""Charts of a diff: joint density, flow, confidence. Names from files are data, which Vega draws as text."""
+"""Charts of a diff: joint density, flow, confidence, slices, periods. Names from files are data, which Vega draws as text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from traintwice._formatting import cut, visible
-from traintwice.compare._parts import Joint
+from traintwice.compare._parts import Joint, Slice
 from traintwice.compare._results import Diff
-from traintwice.report._style import PALETTE, QUIET, Figure, finish
+from traintwice.report._style import INK, PALETTE, QUIET, Figure, bounds, drawn
+from traintwice.tables._words import findings, slice_name
+from traintwice.types import Estimate
 
 BLUES = ["#eef4f9", "#b9d3e7", "#6fa8cf", "#2f7fb3", "#0b4a78"]
 BLUE, ORANGE = PALETTE[1], PALETTE[2]
@@ -18,6 +21,12 @@ MOST_NAME = 48
 
 MOST_MATRIX_CLASSES = 15
 MOST_CELLS = 12
+MOST_SLICES = 30
+"""Slices in a chart, in both widths; significant ones are among them first."""
+
+KINDS = ("significant", "not significant")
+
+Records = list[dict[str, Any]]
 
 
 def density_chart(joint: Joint) -> Figure:
@@ -41,7 +50,7 @@ def density_chart(joint: Joint) -> Figure:
         f", on {flips:,} of which the label changed." if joint.kind != "number" else "."
     )
 
-    def draw(size: int) -> dict[str, Any]:
+    def draw(size: int) -> Any:
         scale = alt.Scale(domain=(joint.low, joint.high), nice=False, zero=False)
         axis = alt.Axis(tickCount=5, grid=False)
         squares = (
@@ -84,10 +93,9 @@ def density_chart(joint: Joint) -> Figure:
                     ),
                 )
             )
-        chart = alt.layer(*layers).properties(width=size, height=size)
-        return finish(chart, text, cells=cells, ends=[{"end": joint.low}, {"end": joint.high}])
+        return alt.layer(*layers).properties(width=size, height=size)
 
-    return Figure("density", text, draw(420), draw(250))
+    return drawn("density", text, draw, (420,), (250,), {"cells": cells, "ends": [{"end": joint.low}, {"end": joint.high}]})
 
 
 def flow_chart(diff: Diff) -> Figure | None:
@@ -107,13 +115,11 @@ def flow_chart(diff: Diff) -> Figure | None:
             for j, count in enumerate(line)
             if i != j
         ]
-        wide, narrow = (_matrix(cells, names, size, text) for size in (min(46 * classes, 460), 185))
-        return Figure("flow", text, wide, narrow)
+        return drawn("flow", text, lambda size: _matrix(names, size), (min(46 * classes, 460),), (185,), {"flow": cells})
     shown = flow.cells[:MOST_CELLS]
     names = unique([f"{cut(visible(c.old), 20)} → {cut(visible(c.new), 20)}" for c in shown])
     bars = [{"flow": name, "rows": c.rows, "share": 100 * c.share} for name, c in zip(names, shown, strict=True)]
-    wide, narrow = (_bars(bars, names, width, text) for width in (420, 150))
-    return Figure("flow", text, wide, narrow)
+    return drawn("flow", text, lambda width: _bars(names, width), (420,), (150,), {"flow": bars})
 
 
 def confidence_chart(diff: Diff) -> Figure | None:
@@ -133,7 +139,7 @@ def confidence_chart(diff: Diff) -> Figure | None:
     first, last = records[0]["churn"], records[-1]["churn"]
     text = f"Churn by the old model's confidence: {first:.1f} % in its lowest band, {last:.1f} % in its highest."
 
-    def draw(width: int, height: int) -> dict[str, Any]:
+    def draw(width: int, height: int) -> Any:
         base = alt.Chart(alt.NamedData("bands")).encode(
             x=alt.X(
                 "confidence:Q", title="confidence of the old model", scale=alt.Scale(domain=(0, 1)), axis=alt.Axis(tickCount=5)
@@ -152,15 +158,14 @@ def confidence_chart(diff: Diff) -> Figure | None:
                 alt.Tooltip("rows:Q", format=","),
             ],
         )
-        chart = alt.layer(base.mark_line(color=BLUE, strokeWidth=1.8), points).properties(width=width, height=height)
-        return finish(chart, text, bands=records)
+        return alt.layer(base.mark_line(color=BLUE, strokeWidth=1.8), points).properties(width=width, height=height)
 
-    return Figure("confidence", text, draw(520, 260), draw(250, 190))
+    return drawn("confidence", text, draw, (520, 260), (250, 190), {"bands": records})
 
 
-def _matrix(cells: list[dict[str, Any]], names: list[str], size: int, text: str) -> dict[str, Any]:
+def _matrix(names: list[str], size: int) -> Any:
     axis: dict[str, Any] = {"domain": False, "ticks": False, "grid": False, "labelLimit": 110 if size > 200 else 80}
-    chart = (
+    return (
         alt.Chart(alt.NamedData("flow"))
         .mark_rect(aria=False, stroke="white", strokeWidth=1)
         .encode(
@@ -175,11 +180,10 @@ def _matrix(cells: list[dict[str, Any]], names: list[str], size: int, text: str)
         )
         .properties(width=size, height=size)
     )
-    return finish(chart, text, flow=cells)
 
 
-def _bars(bars: list[dict[str, Any]], names: list[str], width: int, text: str) -> dict[str, Any]:
-    chart = (
+def _bars(names: list[str], width: int) -> Any:
+    return (
         alt.Chart(alt.NamedData("flow"))
         .mark_bar(color=BLUE, height=14)
         .encode(
@@ -195,7 +199,131 @@ def _bars(bars: list[dict[str, Any]], names: list[str], width: int, text: str) -
         )
         .properties(width=width, height=alt.Step(24))
     )
-    return finish(chart, text, flow=bars)
+
+
+def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, same_axis: Sequence[Slice] = ()) -> Figure | None:
+    """Churn of each slice with its interval, and its noise floor if there are retrains.
+
+    Args:
+        name: of the element in the page.
+        what: a plural noun for the slices.
+        slices: in the order of the chart.
+        overall: churn of all rows.
+        same_axis: slices of another chart on the page, which has the same axis.
+    """
+    if not slices:
+        return None
+    records = _records(slices)
+    significant = sum(r["kind"] == KINDS[0] for r in records)
+    text = f"Churn of {len(records)} {what}, {significant} with a significant finding; churn of all rows {100 * overall:.2f} %."
+    shown = sorted(sorted(range(len(records)), key=lambda i: records[i]["kind"] != KINDS[0])[:MOST_SLICES])
+    note = f"{len(shown)} of {len(records)}, significant ones first; the table has more." if len(records) > len(shown) else ""
+    end = max(r["high"] for r in (*(records[i] for i in shown), *_records(same_axis)[:MOST_SLICES]))
+    data = [records[i] for i in shown]
+
+    def draw(width: int, label: int) -> Any:
+        return _forest(data, end, width, label)
+
+    return drawn(name, text, draw, (460, 220), (165, 110), {"slices": data, "all": [{"overall": 100 * overall}]}, note)
+
+
+def periods_chart(diff: Diff) -> Figure | None:
+    """Churn by period, and change of accuracy if there are labels, in the order of time."""
+    if not diff.periods:
+        return None
+    first, last = diff.periods[0], diff.periods[-1]
+    ends = [f"{100 * s.churn.value:.2f} % in {cut(slice_name(s.column, s.value), MOST_NAME)}" for s in (first, last)]
+    text = f"Churn over {len(diff.periods)} periods: {ends[0]}, {ends[1]}."
+    names = [r["slice"].partition("=")[2] or r["slice"] for r in _records(diff.periods)]
+    floors = [s.tests[0].old if s.tests and s.excess is not None else None for s in diff.periods]
+    rows = {"churn (%)": _over_time(names, [s.churn for s in diff.periods], floors)}
+    if all(s.accuracy_change is not None for s in diff.periods):
+        changes = [s.accuracy_change for s in diff.periods if s.accuracy_change is not None]
+        rows["change of accuracy (pp)"] = _over_time(names, changes, [None] * len(changes))
+    data = {f"periods_{number}": records for number, records in enumerate(rows.values())}
+
+    def draw(width: int) -> Any:
+        return alt.vconcat(*(_period(name, title, data[name], width) for name, title in zip(data, rows, strict=True)))
+
+    return drawn("periods", text, draw, (560,), (230,), data)
+
+
+def _records(slices: Sequence[Slice]) -> Records:
+    names = unique([cut(slice_name(s.column, s.value), MOST_NAME) for s in slices])
+    records = []
+    for name, s in zip(names, slices, strict=True):
+        record = {
+            "slice": name,
+            "rows": s.rows,
+            "churn": 100 * s.churn.value,
+            **bounds(s.churn),
+            "q": s.q_value if s.tests else None,
+            "kind": KINDS[0 if s.worse or (s.tests and s.restless) else 1],
+            "found": "; ".join(findings(s)) if s.tests else "",
+        }
+        if s.tests and s.excess is not None and s.tests[0].old is not None:
+            record["floor"] = 100 * s.tests[0].old
+        records.append(record)
+    return records
+
+
+def _over_time(names: Sequence[str], estimates: Sequence[Estimate], floors: Sequence[float | None]) -> Records:
+    return [
+        {"period": name, "value": 100 * e.value, **bounds(e), **({} if floor is None else {"floor": 100 * floor})}
+        for name, e, floor in zip(names, estimates, floors, strict=True)
+    ]
+
+
+def _forest(records: Records, end: float, width: int, label: int) -> Any:
+    names = [r["slice"] for r in records]
+    y = alt.Y(
+        "slice:N", sort=names, title=None, axis=alt.Axis(labelLimit=label, labelPadding=8, domain=False, ticks=False, grid=True)
+    )
+    colour = alt.Color(
+        "kind:N", scale=alt.Scale(domain=list(KINDS), range=[ORANGE, BLUE]), legend=alt.Legend(title=None, orient="top")
+    )
+    base = alt.Chart(alt.NamedData("slices"))
+    tooltip = [
+        alt.Tooltip("slice:N"),
+        alt.Tooltip("churn:Q", title="churn (%)", format=".2f"),
+        alt.Tooltip("low:Q", title="from (%)", format=".2f"),
+        alt.Tooltip("high:Q", title="to (%)", format=".2f"),
+        alt.Tooltip("rows:Q", format=","),
+        alt.Tooltip("q:Q", format=".2g"),
+        alt.Tooltip("found:N", title="significant"),
+    ]
+    layers = [
+        alt.Chart(alt.NamedData("all"))
+        .mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
+        .encode(x=alt.X("overall:Q", title="churn (%)", scale=alt.Scale(domain=(0, end), nice=True), axis=alt.Axis(tickCount=5))),
+        base.mark_rule(strokeWidth=1.8, aria=False).encode(x="low:Q", x2="high:Q", y=y, color=colour),
+        base.mark_point(filled=True, size=70, opacity=1).encode(x="churn:Q", y=y, color=colour, tooltip=tooltip),
+    ]
+    if any("floor" in record for record in records):
+        floor = [alt.Tooltip("floor:Q", title="noise floor (%)", format=".2f")]
+        layers.append(base.mark_tick(color=INK, thickness=2, size=12).encode(x="floor:Q", y=y, tooltip=floor))
+    return alt.layer(*layers).properties(width=width, height=alt.Step(22))
+
+
+def _period(name: str, title: str, records: Records, width: int) -> Any:
+    base = alt.Chart(alt.NamedData(name)).encode(
+        x=alt.X("period:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=110, labelOverlap=True))
+    )
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
+    tooltip = [
+        alt.Tooltip("period:N"),
+        alt.Tooltip("value:Q", title=title, format=".2f"),
+        alt.Tooltip("low:Q", title="from", format=".2f"),
+        alt.Tooltip("high:Q", title="to", format=".2f"),
+    ]
+    layers = [
+        base.mark_area(color=BLUE, opacity=0.15, aria=False).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_line(color=BLUE, strokeWidth=1.8, aria=False).encode(y=y),
+        base.mark_point(filled=True, color=BLUE, size=50, opacity=1).encode(y=y, tooltip=tooltip),
+    ]
+    if any("floor" in record for record in records):
+        layers.append(base.mark_line(color=INK, strokeDash=[3, 3], strokeWidth=1.2, aria=False).encode(y="floor:Q"))
+    return alt.layer(*layers).properties(width=width, height=170)
 
 
 def unique(names: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: template, script of the charts, content security policy, embedded data."""
+"""Self-contained HTML pages: template, cards, script of the charts, content security policy, embedded data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,49 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from traintwice._formatting import with_units
+from traintwice._versions import made_by
 from traintwice.report._style import Figure
 
 TEMPLATE = Path(__file__).parent / "template"
+
+MARKS = {"problem": "✕", "inconclusive": "?", "unknown": "–", "fine": "✓"}
+"""Marks of concerns, so that no meaning rests on colour alone."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card of a page.
+
+    Attributes:
+        title: what it is about.
+        answer: the answer in a few words; "" for a number alone.
+        concern: its colour: "problem", "fine", "inconclusive", "unknown" or "".
+        value: the number with its interval, as printed: "1.42 % (1.0 to 1.9)".
+        parts: further text, in lines.
+        sign: the mark before the answer; "" for the mark of the concern.
+    """
+
+    title: str
+    answer: str = ""
+    concern: str = ""
+    value: str = ""
+    parts: tuple[str, ...] = ()
+    sign: str = ""
+
+    @property
+    def mark(self) -> str:
+        """The mark before the answer."""
+        return self.sign or MARKS.get(self.concern, "")
+
+    @property
+    def number(self) -> str:
+        """The number without its interval."""
+        return self.value.partition(" (")[0]
+
+    @property
+    def interval(self) -> str:
+        """The interval in brackets; "" without one."""
+        return "".join(self.value.partition(" (")[1:]).strip()
 
 
 def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
@@ -29,37 +70,43 @@ def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
     Returns:
         An HTML document. Its content security policy forbids every connection and all scripts but its own two.
     """
-    drawn = {f.name: f for f in figures}
-    scripts = {"vega": vega(), "drawing": (TEMPLATE / "page.js").read_text(encoding="utf-8")}
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-
-    environment.filters["zip"] = zip
-    environment.filters["units"] = with_units
-
-    def figure(name: str) -> Markup:
-        return Markup(environment.get_template("figure.html.j2").render(figure=drawn[name]))  # noqa: S704  (escaped in there)
-
-    return environment.get_template(template).render(
-        policy=policy(scripts.values()),
-        figure=figure,
-        data=[(f"chart-{f.name}", inline_json(_specs(f))) for f in drawn.values()],
-        **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
-        **values,
+    drawn, scripts = {f.name: f for f in figures}, _scripts()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            made=made_by(),
+            policy=policy(scripts.values()),
+            figure=lambda name: _place(drawn[name]),
+            data=[(f"chart-{f.name}", inline_json(_specs(f))) for f in drawn.values()],
+            **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704  (no user's text in them)
+            **values,
+        )
     )
 
 
 def embedded(figures: Iterable[Figure]) -> str:
     """Charts for the body of a page of another template: their places, then data and scripts."""
-    drawn = {f.name: f for f in figures}
-    figure = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined).get_template(
-        "figure.html.j2"
+    drawn = list(figures)
+    data = [f'<script type="application/json" id="chart-{escape(f.name)}">{inline_json(_specs(f))}</script>' for f in drawn]
+    return "\n".join([*map(_place, drawn), *data, *(f"<script>{text}</script>" for text in _scripts().values())])
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    places = [str(figure.render(figure=each)) for each in drawn.values()]
-    data = [f'<script type="application/json" id="chart-{escape(n)}">{inline_json(_specs(f))}</script>' for n, f in drawn.items()]
-    scripts = [f"<script>{text}</script>" for text in (vega(), (TEMPLATE / "page.js").read_text(encoding="utf-8"))]
-    return "\n".join([*places, *data, *scripts])
+    environment.filters |= {"zip": zip, "units": with_units}
+    return environment
+
+
+def _place(figure: Figure) -> Markup:
+    return Markup(_environment().get_template("figure.html.j2").render(figure=figure))  # noqa: S704  (escaped in there)
+
+
+def _scripts() -> dict[str, str]:
+    return {"vega": vega(), "drawing": (TEMPLATE / "page.js").read_text(encoding="utf-8")}
 
 
 @lru_cache(maxsize=1)

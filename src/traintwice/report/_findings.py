@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from traintwice import metrics
 from traintwice._formatting import decimals_for, format_cell, number
 from traintwice._typed import typed
 from traintwice.compare import interval
 from traintwice.compare._estimates import MOST_REPLICAS, Difference
+from traintwice.compare._parts import Concern
 from traintwice.study import Finding, Results, Verdict
 from traintwice.types import TARGET_IN_WORDS, Estimate
 
 FindingKind = Literal["baseline", "lower", "price", "higher", "inconclusive", "terms"]
 """Subject of a sentence: the baseline; a recipe with significantly lower churn, lower churn and lower accuracy, higher churn, or an
 inconclusive difference; or the meaning of "significant"."""
+
+
+class Kind(NamedTuple):
+    """How a page shows a kind of finding: its heading, its mark, and the concern of its card."""
+
+    heading: str
+    mark: str
+    concern: Concern
+
+
+KINDS: dict[FindingKind, Kind] = {
+    "lower": Kind("Churn significantly lower", "▼", "fine"),
+    "price": Kind("Churn and accuracy significantly lower", "▽", "problem"),
+    "higher": Kind("Churn significantly higher", "▲", "problem"),
+    "inconclusive": Kind("Inconclusive", "?", "inconclusive"),
+}
+"""Kinds of findings on recipes, in the order of the page."""
 
 FEW = 10
 """Up to this many recipes a page shows everything of each."""
@@ -73,15 +92,14 @@ def choose(found: Verdict, rows: tuple[str, ...]) -> Choice:
     return Choice(True, order[: 1 + PANELS], order[1 + PANELS :], tuple(_briefly(found)[SENTENCES:]))
 
 
+def grouped(found: Verdict) -> dict[FindingKind, tuple[Finding, ...]]:
+    """The findings by kind, in the order of the page: significant ones first."""
+    return dict(zip(KINDS, (found.lower, found.lower_at_a_price, found.higher, found.inconclusive), strict=True))
+
+
 def kinds_of(found: Verdict) -> dict[str, FindingKind]:
-    """The finding on each recipe but the baseline, in the order of the page: significant ones first."""
-    groups: tuple[tuple[FindingKind, tuple[Finding, ...]], ...] = (
-        ("lower", found.lower),
-        ("price", found.lower_at_a_price),
-        ("higher", found.higher),
-        ("inconclusive", found.inconclusive),
-    )
-    return {f.row: kind for kind, findings in groups for f in findings}
+    """The kind of finding on each recipe but the baseline, in the order of the page."""
+    return {f.row: kind for kind, findings in grouped(found).items() for f in findings}
 
 
 @typed
@@ -103,20 +121,12 @@ def sentences(verdict: Verdict, results: Results | None = None) -> list[str]:
 
 def in_words(verdict: Verdict, results: Results | None = None) -> list[Sentence]:
     """The same sentences, each with its subject."""
-    found = [*verdict.lower, *verdict.lower_at_a_price, *verdict.higher, *verdict.inconclusive]
-    points = _Points(
-        decimals_for([f.churn.estimate for f in found], "fraction"),
-        decimals_for([f.accuracy.estimate for f in found], "fraction"),
-    )
-    words = {
-        "lower": lambda f: f"churn is significantly lower, {points.significant(f)}",
-        "price": lambda f: f"churn is significantly lower, but so is accuracy: churn is lower {points.significant(f)}",
-        "higher": lambda f: f"churn is significantly higher, {points.significant(f)}",
-        "inconclusive": lambda f: f"inconclusive {points.inconclusive(f, verdict.comparisons)}",
-    }
-    findings = {f.row: f for f in found}
+    groups = grouped(verdict)
+    found = [f for findings in groups.values() for f in findings]
+    digits = _digits(found)
     made = [Sentence("baseline", verdict.baseline, _of_baseline(verdict, results))] if results is not None else []
-    made += [Sentence(kind, row, f"{row}: {words[kind](findings[row])}") for row, kind in kinds_of(verdict).items()]
+    for kind, findings in groups.items():
+        made += [Sentence(kind, f.row, f"{f.row}: {_finding(f, kind, digits, verdict.comparisons)}") for f in findings]
     return [*made, Sentence("terms", "", _terms(verdict, found))]
 
 
@@ -133,12 +143,36 @@ def in_points(difference: Difference, digits: int) -> str:
 
 
 def _briefly(found: Verdict) -> list[Brief]:
-    churn = decimals_for([f.churn.estimate for f in found.inconclusive], "fraction")
-    accuracy = decimals_for([f.accuracy.estimate for f in found.inconclusive], "fraction")
+    churn, accuracy = _digits(found.inconclusive)
     return [
         Brief(f.row, in_points(f.churn, churn), in_points(f.accuracy, accuracy), f.accuracy.significant, _needed(f.churn))
         for f in found.inconclusive
     ]
+
+
+def _digits(found: Sequence[Finding]) -> tuple[int, int]:
+    """Decimals of the differences in churn and in accuracy, as their intervals support."""
+    churn, accuracy = [f.churn.estimate for f in found], [f.accuracy.estimate for f in found]
+    return decimals_for(churn, "fraction"), decimals_for(accuracy, "fraction")
+
+
+def _finding(f: Finding, kind: FindingKind, digits: tuple[int, int], comparisons: int) -> str:
+    churn, accuracy = f.churn.estimate, f.accuracy.estimate
+    quality = f"no significant change of accuracy ({_signed(accuracy, digits[1])})"
+    if f.accuracy.significant:
+        quality = f"accuracy is {'higher' if accuracy.value > 0 else 'lower'} by {_size(accuracy, digits[1])}"
+    if kind == "inconclusive":
+        words = f"inconclusive (churn {_signed(churn, digits[0])}). {_needed_in_words(f.churn)}."
+        if churn.low > 0 or churn.high < 0:
+            words += f" Its interval excludes zero, but it is not significant after the adjustment for {comparisons} comparisons."
+        return f"{words} But {quality}." if f.accuracy.significant else words
+    start = {
+        "lower": "churn is significantly lower,",
+        "price": "churn is significantly lower, but so is accuracy: churn is lower",
+        "higher": "churn is significantly higher,",
+    }
+    train, serve = (format_cell(cost, "cost", 0) for cost in (f.cost.train, f.cost.serve))
+    return f"{start[kind]} by {_size(churn, digits[0])}; {quality}; it costs {train} to train and {serve} to serve."
 
 
 def _needed(difference: Difference) -> str:
@@ -194,37 +228,6 @@ def _terms(verdict: Verdict, found: list[Finding]) -> str:
     if estimate.replicas < 3:
         words += " With two replicas they are about these models only: a statement about the recipes takes at least 3."
     return words
-
-
-@dataclass(frozen=True)
-class _Points:
-    """Differences in percentage points, with the decimals that their intervals support."""
-
-    churn: int
-    accuracy: int
-
-    def significant(self, finding: Finding) -> str:
-        churn, cost = finding.churn.estimate, finding.cost
-        return (
-            f"by {_size(churn, self.churn)}; {self.of_accuracy(finding.accuracy)}; it costs {format_cell(cost.train, 'cost', 0)} to train "
-            f"and {format_cell(cost.serve, 'cost', 0)} to serve."
-        )
-
-    def of_accuracy(self, difference: Difference) -> str:
-        estimate = difference.estimate
-        if difference.significant:
-            return f"accuracy is {'higher' if estimate.value > 0 else 'lower'} by {_size(estimate, self.accuracy)}"
-        return f"no significant change of accuracy ({_signed(estimate, self.accuracy)})"
-
-    def inconclusive(self, finding: Finding, comparisons: int) -> str:
-        difference = finding.churn
-        estimate = difference.estimate
-        words = f"(churn {_signed(estimate, self.churn)}). {_needed_in_words(difference)}."
-        if estimate.low > 0 or estimate.high < 0:
-            words += f" Its interval excludes zero, but it is not significant after the adjustment for {comparisons} comparisons."
-        if finding.accuracy.significant:
-            words += f" But {self.of_accuracy(finding.accuracy)}."
-        return words
 
 
 def _size(estimate: Estimate, digits: int) -> str:

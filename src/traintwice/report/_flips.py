@@ -24,15 +24,6 @@ VALUES_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Votes:
-    """Votes of the replicas of a recipe, most votes first."""
-
-    row: str
-    counts: tuple[tuple[str, int, bool], ...]
-    """(class, votes, whether the class is right)."""
-
-
-@dataclass(frozen=True)
 class Flip:
     """A test example with different votes.
 
@@ -41,14 +32,14 @@ class Flip:
         label: the name of its true class.
         picture: a data URI; "" if the data are not pictures.
         values: its first input values as text; "" if there is a picture.
-        votes: of each recipe shown.
+        votes: of each recipe shown: its name, and (class, votes, whether the class is right), most votes first.
     """
 
     index: int
     label: str
     picture: str
     values: str
-    votes: tuple[Votes, ...]
+    votes: tuple[tuple[str, tuple[tuple[str, int, bool], ...]], ...]
 
 
 def most_flipping(results: Results, rows: list[str], shown: int = SHOWN) -> list[Flip]:
@@ -74,12 +65,11 @@ def _flip(results: Results, rows: list[str], n: int) -> Flip:
     for row in rows:
         counted = np.bincount(to_numpy(results[row].test.votes)[:, n], minlength=data.classes)
         ranked = [int(c) for c in np.argsort(-counted, kind="stable") if counted[c] > 0]
-        votes.append(Votes(row, tuple((class_name(data, c), int(counted[c]), c == label) for c in ranked)))
-    return Flip(n, class_name(data, label), _picture(data, n), _values(data, n), tuple(votes))
+        votes.append((row, tuple((_class_name(data, c), int(counted[c]), c == label) for c in ranked)))
+    return Flip(n, _class_name(data, label), _picture(data, n), _values(data, n), tuple(votes))
 
 
-def class_name(data: Dataset, label: int) -> str:
-    """Name of a class, or its number."""
+def _class_name(data: Dataset, label: int) -> str:
     return data.class_names[label] if data.class_names else str(label)
 
 
@@ -87,10 +77,10 @@ def _picture(data: Dataset, n: int) -> str:
     if data.pixels is None:
         return ""
     picture = data.picture(data.test.rows(np.array([n]))[0])
-    if picture.dtype == np.uint8:
-        return data_uri(png(picture))
-    every = data.test.inputs if isinstance(data.test.inputs, np.ndarray) else picture
-    return data_uri(png(to_bytes(picture, float(every.min()), float(every.max()))))
+    if picture.dtype != np.uint8:
+        every = data.test.inputs if isinstance(data.test.inputs, np.ndarray) else picture
+        picture = to_bytes(picture, float(every.min()), float(every.max()))
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode("ascii")
 
 
 def _values(data: Dataset, n: int) -> str:
@@ -137,8 +127,3 @@ def to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """
     span = high - low if high > low else 1.0
     return np.floor((np.asarray(values, dtype=np.float64) - low) / span * 255 + 0.5).astype(np.uint8)
-
-
-def data_uri(picture: bytes) -> str:
-    """The picture as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")

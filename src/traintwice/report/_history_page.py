@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 
-from traintwice._formatting import visible
-from traintwice._versions import made_by
+from traintwice._formatting import value_of, visible, with_interval
 from traintwice.compare._ledger import History, Launch
-from traintwice.report._cards import cards_of_launch
 from traintwice.report._comparison_charts import BLUE, ORANGE, unique
-from traintwice.report._document import render
-from traintwice.report._style import INK, QUIET, Figure, finish
-from traintwice.tables._history import history_sheet, launches_table
+from traintwice.report._document import Card, render
+from traintwice.report._style import INK, QUIET, Figure, bounds, drawn
+from traintwice.tables._gate import CONCERNS
+from traintwice.tables._kept import history_sheet, launches_table, quality_of
 from traintwice.types import Estimate
 
 TITLES = {
@@ -25,8 +23,6 @@ TITLES = {
     "accuracy": "Change of accuracy",
 }
 """Measures that are drawn, in the order of the page."""
-
-LEGEND = "Points with intervals are launches"
 
 
 def page(found: History) -> str:
@@ -47,24 +43,47 @@ def page(found: History) -> str:
         charts=[(figure.name, TITLES[name], _reading(figure)) for name, figure in figures.items()],
         table=launches_table(found),
         notes=sheet.notes,
-        made=made_by(),
     )
+
+
+def cards_of_launch(launch: Launch) -> list[Card]:
+    """Gate, quality, regressions and disagreement of one launch; what it does not have is left out."""
+    cards = []
+    if launch.outcome is not None:
+        over = [visible(c.budget) for c in launch.checks if c.outcome != "kept"]
+        kept = f"{len(launch.checks) - len(over):,} of {len(launch.checks):,} budgets kept"
+        parts = (kept, *([f"not kept: {', '.join(over[:3])}{', …' if len(over) > 3 else ''}"] if over else []))
+        cards.append(Card("Gate", launch.outcome, CONCERNS[launch.outcome], parts=parts))
+    if (quality := quality_of(launch)) is not None:
+        cards.append(Card("Quality", value=quality[1], parts=(f"change of {quality[0]}",)))
+    for title, name, what, unit in (
+        ("Regressions", "negative_flips", "of labelled rows right → wrong", "fraction"),
+        ("Disagreement", "churn", "churn", "fraction"),
+        ("Disagreement", "regression_difference", "difference of predictions", "number"),
+    ):
+        if name in launch.numbers:
+            floor = launch.floors.get(name)
+            against = () if floor is None else (f"noise floor {value_of(floor, unit)}",)
+            cards.append(Card(title, value=with_interval(launch.numbers[name], unit), parts=(what, *against)))
+    return cards
 
 
 def launches_chart(found: History, name: str) -> Figure | None:
     """A measure of each launch with its interval, its noise floor, and the limits of budgets on it; None where no launch has it."""
     number = name == "regression_difference"
     scale, unit = (1, "") if number else (100, " (pp)" if name == "accuracy" else " (%)")
-    known = [(launch, e) for launch in found.launches if (e := _of(launch, name)) is not None]
+    numbers = [(launch, (launch.quality if name == "accuracy" else launch.numbers).get(name)) for launch in found.launches]
+    known = [(launch, e) for launch, e in numbers if e is not None]
     if not known:
         return None
     labels = unique([launch.date[:16].replace("T", " ") for launch, _ in known])
     records = [{"launch": label, **_record(launch, name, e, scale)} for label, (launch, e) in zip(labels, known, strict=True)]
-    limits = [{"limit": scale * limit} for limit in _limits(found.launches[-1], name)]
+    checks = [c for c in found.launches[-1].checks if c.budget == name]  # budgets on a measure of all rows
+    limits = [{"limit": scale * limit} for c in checks for limit in (c.max, c.min) if limit is not None]
     title = f"{TITLES[name].lower()}{unit}"
     text = f"{TITLES[name]} of {len(records)} launches, the last {records[-1]['value']:.3g}{unit}."
 
-    def draw(width: int) -> dict[str, Any]:
+    def draw(width: int) -> Any:
         base = alt.Chart(alt.NamedData("launches")).encode(
             x=alt.X("launch:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, labelLimit=160, labelOverlap=True))
         )
@@ -87,32 +106,23 @@ def launches_chart(found: History, name: str) -> Figure | None:
         if limits:
             rule = alt.Chart(alt.NamedData("limits")).mark_rule(color=QUIET, strokeDash=[3, 3], aria=False)
             layers.append(rule.encode(y="limit:Q"))
-        return finish(alt.layer(*layers).properties(width=width, height=220), text, launches=records, limits=limits)
+        return alt.layer(*layers).properties(width=width, height=220)
 
-    return Figure(f"launches-{name.replace('_', '-')}", text, draw(620), draw(240))
-
-
-def _of(launch: Launch, name: str) -> Estimate | None:
-    return launch.quality.get(name) if name == "accuracy" else launch.numbers.get(name)
+    return drawn(f"launches-{name.replace('_', '-')}", text, draw, (620,), (240,), {"launches": records, "limits": limits})
 
 
 def _record(launch: Launch, name: str, e: Estimate, scale: float) -> dict[str, Any]:
-    ends = {side: scale * (e.value if end != end else end) for side, end in (("low", e.low), ("high", e.high))}
-    record = {"models": f"{visible(launch.old.name)} → {visible(launch.new.name)}", "value": scale * e.value, **ends}
-    record["outcome"] = launch.outcome or "no gate"
-    if name in launch.floors:
-        record["floor"] = scale * launch.floors[name]
-    return record
-
-
-def _limits(launch: Launch, name: str) -> Sequence[float]:
-    """The limits of the last launch's budgets on a measure of all rows."""
-    return [limit for c in launch.checks if c.budget == name for limit in (c.max, c.min) if limit is not None]
+    models = f"{visible(launch.old.name)} → {visible(launch.new.name)}"
+    record = {"models": models, "value": scale * e.value, **bounds(e, scale), "outcome": launch.outcome or "no gate"}
+    return record | ({"floor": scale * launch.floors[name]} if name in launch.floors else {})
 
 
 def _reading(figure: Figure) -> str:
     records, limits = figure.wide["datasets"]["launches"], figure.wide["datasets"]["limits"]
-    parts = [LEGEND, "orange where the gate is over" if any(r["outcome"] == "over" for r in records) else ""]
+    parts = [
+        "Points with intervals are launches",
+        "orange where the gate is over" if any(r["outcome"] == "over" for r in records) else "",
+    ]
     parts.append("a black tick is the noise floor" if any("floor" in r for r in records) else "")
     parts.append("dashed lines are the limits of the last launch's budgets" if limits else "")
     return f"{'; '.join(part for part in parts if part)}."

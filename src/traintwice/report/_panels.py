@@ -1,23 +1,52 @@
-"""Charts with one panel for each recipe: churn by confidence, differences along a stream, churn between pairs of replicas."""
+"""Charts with one panel for each recipe: churn by confidence, along a stream, between pairs of replicas, and training curves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 
+from traintwice import metrics
 from traintwice.metrics._definition import to_numpy
-from traintwice.report._facts import by_confidence
-from traintwice.report._layout import span_of_most
-from traintwice.report._style import DASHES, INK, PALETTE, QUIET, SHAPES, Figure, faceted, finish, marks_of
-from traintwice.study import ProgressiveFindings, Results
+from traintwice.report._style import INK, PALETTE, QUIET, Figure, by_row, drawn, faceted, span_of_most
+
+if TYPE_CHECKING:
+    from traintwice.study import ProgressiveFindings, Results
+
+BINS = 10
+"""Bins of churn by confidence."""
 
 MOST_REPLICAS = 30
 """Replicas of the matrix of pairs; the first ones are shown."""
 
 LIGHT_TO_DARK = ["#f4f7fa", "#c6dbeb", "#7fb2d5", "#2f7fb3", "#0b4a78"]
+
+Lines = Mapping[str, Mapping[int, Sequence[tuple[float, float | None]]]]
+"""Recipe to replica to its points."""
+
+
+def by_confidence(results: Results, row: str, bins: int = BINS) -> list[dict[str, Any]]:
+    """Churn in bins of equally many test examples, least confident first.
+
+    Returns:
+        For each bin: mean confidence; churn, share of the examples and share of all flips in percent.
+    """
+    test = results[row].test
+    confidence = to_numpy(test.confidence).mean(axis=0)
+    churn = to_numpy(metrics.churn.values(test)).mean(axis=0)
+    total = churn.sum()
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(churn)))
+    return [
+        {
+            "confidence": round(float(confidence[part].mean()), 4),
+            "churn": round(100 * float(churn[part].mean()), 4),
+            "examples": round(100 * len(part) / len(churn), 2),
+            "flips": round(100 * float(churn[part].sum() / total), 2) if total > 0 else 0.0,
+        }
+        for part in parts
+    ]
 
 
 def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, name: str = "confidence") -> Figure:
@@ -42,8 +71,8 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
         for point in tenths[row]
     ]
 
-    def draw(columns: int, width: int, height: int) -> dict[str, Any]:
-        colour, dash, shape = _marks(rows)
+    def draw(columns: int, width: int, height: int) -> Any:
+        colour, shape, dash = by_row(rows)
         base = alt.Chart().encode(
             x=alt.X("confidence:Q", title="confidence", scale=alt.Scale(domain=(0, 1)), axis=alt.Axis(values=[0, 0.5, 1])),
             y=alt.Y("churn:Q", title="churn (%)", axis=alt.Axis(tickCount=4)),
@@ -59,9 +88,9 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
         line = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
         points = base.mark_point(filled=True, size=38, opacity=1).encode(shape=shape, tooltip=tooltip)
         chart = alt.layer(line, points, data=alt.NamedData("bins")).properties(width=width, height=height)
-        return finish(faceted(chart, "panel:N", others, columns, width), text, bins=records)
+        return faceted(chart, "panel:N", others, columns, width)
 
-    return Figure(name, text, draw(3, 240, 155), draw(2, 128, 120))
+    return drawn(name, text, draw, (3, 240, 155), (2, 128, 120), {"bins": records})
 
 
 def drift(found: ProgressiveFindings) -> Figure:
@@ -84,12 +113,12 @@ def drift(found: ProgressiveFindings) -> Figure:
     listed = "; ".join(f"{row}: {values[0]:.1f} % at the start, {values[-1]:.1f} % at the end" for row, values in ends.items())
     text = f"Relative difference of two runs along the stream, one panel for each recipe. {listed}."
     others = rows[1:] or rows
-    drawn = [{**r, "panel": panel} for panel in others for r in records if r["recipe"] in (rows[0], panel)]
+    shown = [{**r, "panel": panel} for panel in others for r in records if r["recipe"] in (rows[0], panel)]
     begin = min((r["seen"] for r in records if r["counted"] == "reported"), default=0.0)
-    drawn += [{"panel": panel, "begin": begin} for panel in others]
+    shown += [{"panel": panel, "begin": begin} for panel in others]
 
-    def draw(columns: int, width: int, height: int) -> dict[str, Any]:
-        colour, dash, _ = _marks(rows)
+    def draw(columns: int, width: int, height: int) -> Any:
+        colour, _, dash = by_row(rows)
         mark = alt.Chart().mark_rule(color=QUIET, strokeDash=[2, 3], aria=False).encode(x="begin:Q")
         lines = (
             alt.Chart()
@@ -109,9 +138,9 @@ def drift(found: ProgressiveFindings) -> Figure:
             .transform_filter("isValid(datum.apart)")
         )
         chart = alt.layer(mark, lines, data=alt.NamedData("drift")).properties(width=width, height=height)
-        return finish(faceted(chart, "panel:N", others, columns, width), text, drift=drawn)
+        return faceted(chart, "panel:N", others, columns, width)
 
-    return Figure("drift", text, draw(3, 240, 155), draw(2, 128, 120))
+    return drawn("drift", text, draw, (3, 240, 155), (2, 128, 120), {"drift": shown})
 
 
 def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: str = "matrix") -> Figure:
@@ -128,7 +157,7 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
     extremes: list[str] = []
     highest: dict[str, float] = {}
     for row in rows:
-        matrix = pair_churn(to_numpy(results[row].test.votes)[:MOST_REPLICAS])
+        matrix = metrics.churn_matrix(to_numpy(results[row].test.votes)[:MOST_REPLICAS])
         replicas = len(matrix)
         pairs = [(a, b) for a in range(replicas) for b in range(replicas) if a != b]
         records += [{"recipe": row, "a": a, "b": b, "churn": round(100 * float(matrix[a, b]), 3)} for a, b in pairs]
@@ -141,7 +170,7 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
     note = f"Pairs above {limit:.1f} % all have the darkest shade: in {', '.join(beyond)}." if beyond else ""
     reach: dict[str, Any] = {"domainMax": limit, "clamp": True} if beyond else {}
 
-    def draw(columns: int, width: int) -> dict[str, Any]:
+    def draw(columns: int, width: int) -> Any:
         axis = alt.Axis(title="replica", labelAngle=0, domain=False, ticks=False, labelOverlap=True, grid=False)
         colour = alt.Color(
             "churn:Q",
@@ -160,26 +189,72 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
             .encode(x=alt.X("a:O", axis=axis), y=alt.Y("b:O", axis=axis), color=colour, tooltip=tooltip)
             .properties(width=width, height=width)
         )
-        return finish(faceted(chart, "recipe:N", rows, columns, width), text, pairs=records)
+        return faceted(chart, "recipe:N", rows, columns, width)
 
-    return Figure(name, text, draw(3, 240), draw(2, 132), note)
+    return drawn(name, text, draw, (3, 240), (2, 132), {"pairs": records}, note)
 
 
-def pair_churn(votes: np.ndarray) -> np.ndarray:
-    """Fraction of examples on which replicas a and b differ, ``M M``, from votes ``M N``.
+def training_loss(results: Results, rows: Sequence[str] | None = None, *, name: str = "curves") -> Figure | None:
+    """Training loss of every replica.
 
-    >>> pair_churn(np.array([[0, 1], [0, 0], [1, 1]])).tolist()
-    [[0.0, 0.5, 0.5], [0.5, 0.0, 1.0], [0.5, 1.0, 0.0]]
+    Args:
+        results: of a study.
+        rows: the recipes to show; all by default.
+        name: of the figure.
+    Returns:
+        None where no replica has a curve.
     """
-    return np.stack([(votes != one).mean(axis=1) for one in votes])
+    lines = {
+        row: {m: list(zip(found["epochs"], points, strict=True)) for m, points in found["loss"].items()}
+        for row, found in results.curves().items()
+        if rows is None or row in rows
+    }
+    return over_training(lines, name, value="training loss", along="epochs") if lines else None
 
 
-def _marks(rows: list[str]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
-    def scale(marks: Sequence[Any]) -> alt.Scale:
-        return alt.Scale(domain=rows, range=marks_of(rows, marks))
+def over_training(lines: Lines, name: str, *, value: str, along: str) -> Figure:
+    """A panel for each recipe, each with its own scale: recipes sum other terms.
 
-    return (
-        alt.Color("recipe:N", scale=scale(PALETTE), legend=None),
-        alt.StrokeDash("recipe:N", scale=scale(DASHES), legend=None),
-        alt.Shape("recipe:N", scale=scale(SHAPES), legend=None),
+    Args:
+        lines: by recipe and replica.
+        name: of the figure.
+        value, along: titles of the axes.
+    """
+    records = [
+        {"recipe": recipe, "replica": m, "at": at, "value": number}
+        for recipe, replicas in lines.items()
+        for m, points in replicas.items()
+        for at, number in points
+        if number is not None
+    ]
+    ends = {recipe: [points[-1][1] for points in replicas.values()] for recipe, replicas in lines.items()}
+    listed = "; ".join(
+        f"{recipe}: {min(last):.3g} to {max(last):.3g}"
+        for recipe, found in ends.items()
+        if (last := [number for number in found if number is not None])
     )
+    text = (
+        f"{value.capitalize()} along the training, one panel for each recipe and one line for each replica. At the end: {listed}."
+    )
+
+    def draw(columns: int, width: int, height: int) -> Any:
+        tooltip = [
+            alt.Tooltip("recipe:N"),
+            alt.Tooltip("replica:O"),
+            alt.Tooltip("at:Q", title=along, format=".3~g"),
+            alt.Tooltip("value:Q", title=value, format=".4~g"),
+        ]
+        chart = (
+            alt.Chart(alt.NamedData("lines"))
+            .mark_line(strokeWidth=0.9, opacity=0.55, color=PALETTE[1], aria=False)
+            .encode(
+                x=alt.X("at:Q", title=along, axis=alt.Axis(tickCount=4)),
+                y=alt.Y("value:Q", title=value, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+                detail="replica:N",
+                tooltip=tooltip,
+            )
+            .properties(width=width, height=height)
+        )
+        return faceted(chart, "recipe:N", list(lines), columns, width).resolve_scale(y="independent")
+
+    return drawn(name, text, draw, (3, 240, 130), (2, 128, 100), {"lines": records})

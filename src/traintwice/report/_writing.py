@@ -17,9 +17,7 @@ from traintwice.errors import StoreError, require_charts
 from traintwice.gates._budgets import GateResult
 
 if TYPE_CHECKING:
-    from traintwice.report._style import Figure
     from traintwice.study import ChainResults, Results, Tuned
-    from traintwice.tables import Sheet
 
 
 @typed
@@ -94,15 +92,11 @@ def write_chain(results: ChainResults, out: str | os.PathLike[str]) -> Path:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
     require_charts("the report")
-    import tomli_w
+    from traintwice.report._sheet_pages import chain_page
 
-    from traintwice.report._chain import cards_of_chain, drift_of_chain
-
-    toml = tomli_w.dumps(results.chain.to_dict())
-    title = f"{results.chain.name}: how far do daily retrains drift?"
-    cards = cards_of_chain(results)
-    page = _sheet_page(results.sheet(), drift_of_chain(results), cards=cards, title=title, kicker="chain of retrains", toml=toml)
-    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(results.to_dict(), indent=1) + "\n"})
+    return _write_folder(
+        Path(out), {"index.html": chain_page(results), "results.json": json.dumps(results.to_dict(), indent=1) + "\n"}
+    )
 
 
 @typed
@@ -118,20 +112,11 @@ def write_tuned(found: Tuned, out: str | os.PathLike[str]) -> Path:
         MissingExtra: altair or vl-convert-python is not installed. StoreError: the directory cannot be written.
     """
     require_charts("the report")
-    from traintwice.report._front import cards_of_search, front_of_search
+    from traintwice.report._sheet_pages import search_page
 
-    title = f"{found.tuning.study.name}: accuracy, churn and calibration by setting"
-    about = {"cards": cards_of_search(found), "title": title, "kicker": "search for weights", "toml": found.toml()}
-    page = _sheet_page(found.sheet(), front_of_search(found), **about)
-    return _write_folder(Path(out), {"index.html": page, "results.json": json.dumps(found.to_dict(), indent=1) + "\n"})
-
-
-def _sheet_page(sheet: Sheet, figure: Figure, **values: Any) -> str:
-    """A page with one chart and the tables of a sheet."""
-    from traintwice._versions import made_by
-    from traintwice.report._document import render
-
-    return render("sheet.html.j2", [figure], sheet=sheet, chart=figure.name, made=made_by(), **values)
+    return _write_folder(
+        Path(out), {"index.html": search_page(found), "results.json": json.dumps(found.to_dict(), indent=1) + "\n"}
+    )
 
 
 @typed

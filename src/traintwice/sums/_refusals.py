@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from traintwice.errors import BadInput
-from traintwice.predictions._faults import faults
+from traintwice.predictions._faults import faults, repeated, unmatched
 from traintwice.predictions._layout import Kind as LayoutKind
 from traintwice.predictions._layout import Layout
 from traintwice.predictions._source import Source
-from traintwice.predictions._unmatched import repeated, unmatched
 from traintwice.predictions._views import View
 from traintwice.sums._format import Description
 

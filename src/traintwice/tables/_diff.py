@@ -12,11 +12,11 @@ from traintwice.tables._sheet import Line, Sheet
 from traintwice.tables._table import Table
 from traintwice.tables._words import (
     against_floor,
+    counted,
     findings,
     headline,
     left_out,
     margin_in_words,
-    rows_in_words,
     sentence,
     slice_name,
 )
@@ -59,7 +59,7 @@ def notes(diff: Diff) -> Iterator[str]:
     yield f"intervals: {100 * diff.level:g} %, for these two models on {_new_rows(diff)}{retrains}"
     if count := diff.slices_left_out:
         fewer = f"of fewer than {diff.min_support:,} rows {'is' if count == 1 else 'are'} not shown (--min-support)"
-        yield f"{count:,} slice{'' if count == 1 else 's'} {fewer}"
+        yield f"{counted(count, 'slice')} {fewer}"
 
 
 def _unusual(diff: Diff) -> Iterator[str]:
@@ -69,9 +69,9 @@ def _unusual(diff: Diff) -> Iterator[str]:
         yield from (f"{visible(name)}: {visible(layout)}" for name, layout in zip(found.files, found.layouts, strict=True))
     for name, count in zip(found.files, found.dropped, strict=True):
         if count:
-            yield f"{visible(name)}: {rows_in_words(count)} left out (ids missing in another file, or on several rows)"
+            yield f"{visible(name)}: {counted(count, 'row')} left out (ids missing in another file, or on several rows)"
     if diff.waived:
-        yield f"{rows_in_words(diff.waived)} waived by id"
+        yield f"{counted(diff.waived, 'row')} waived by id"
     if found.label is not None and found.labelled < found.rows:
         yield f"{found.rows - found.labelled:,} of {found.rows:,} rows have no label; measures that need labels leave these rows out"
     if diff.effective_rows is not None:
@@ -124,5 +124,5 @@ def _short_notes(diff: Diff) -> Iterator[str]:
     yield from _unusual(diff)
     ratios = f" (ratios: also new {diff.words.many})" if _has_ratios(diff) else ""
     count = sum(1 for _ in left_out(diff.left_out)) + bool(diff.slices_left_out)
-    more = f" · {count} more note{'' if count == 1 else 's'}: --full" if count else ""
+    more = f" · {counted(count, 'more note')}: --full" if count else ""
     yield f"{100 * diff.level:g} % intervals for {_new_rows(diff)}{ratios}{more}"

@@ -9,7 +9,7 @@ from traintwice._formatting import between, change, cut, digits_of, number, prob
 from traintwice.compare._parts import ChangedRow, Slice
 from traintwice.compare._results import Diff
 from traintwice.metrics import ALL
-from traintwice.tables._table import Cell, Column, Row, Table
+from traintwice.tables._table import Cell, Column, Row, Table, text_columns
 from traintwice.tables._words import findings, plain_title, slice_name
 from traintwice.types import Estimate
 
@@ -50,7 +50,7 @@ def quality(diff: Diff) -> Table | None:
         p = "–" if q.p_value is None or math.isnan(q.p_value) else probability(q.p_value).removeprefix("= ")
         cells = {"old": value_of(q.old, q.unit, digits), "new": value_of(q.new, q.unit, digits)}
         rows.append(Row(plain_title(q.title), {**cells, "change": change(q.change, q.unit), "p": p}))
-    return Table("Quality", _texts(old="old", new="new", change="change", p="p"), tuple(rows))
+    return Table("Quality", text_columns("old", "new", "change", "p"), tuple(rows))
 
 
 def disagreement(diff: Diff) -> Table | None:
@@ -68,7 +68,7 @@ def disagreement(diff: Diff) -> Table | None:
             Row(f"{plain_title(m.title)}, matched", {"value": with_interval(m.estimate, m.unit)}) for m in diff.matched.measures
         ]
         notes.append(f"matched: {at}, fitted to log loss on {diff.matched.held_out:,} held-out rows")
-    return Table("Between old and new", _texts(value="value"), tuple(rows), tuple(notes))
+    return Table("Between old and new", text_columns("value"), tuple(rows), tuple(notes))
 
 
 def floors(diff: Diff) -> Table | None:
@@ -93,19 +93,13 @@ def floors(diff: Diff) -> Table | None:
             "more": "" if not f.more_retrains else f"{f.more_retrains:,} more",
         }
         rows.append(Row(visible(f.title), cells))
-    titles = {
-        "value": "change",
-        "floor": "floor",
-        "ratio": "times the floor",
-        "ends": "interval",
-        "excess": "excess",
-        "verdict": "verdict",
-    }
-    more = {"more": f"{diff.words.many} to decide"} if any(f.more_retrains for f in wanted) else {}
+    titles = {"value": "change", "floor": "floor", "ratio": "times the floor", "ends": "interval"}
+    titles |= {"excess": "excess", "verdict": "verdict"}
+    titles |= {"more": f"{diff.words.many} to decide"} if any(f.more_retrains for f in wanted) else {}
     notes = [f"within noise means below {wanted[0].margin:g} times the floor"]
     if not wanted[0].new_retrains:
         notes.append(diff.words.basis)
-    return Table(f"Against {diff.words.noise}", _texts(**titles, **more), tuple(rows), tuple(notes))
+    return Table(f"Against {diff.words.noise}", text_columns(**titles), tuple(rows), tuple(notes))
 
 
 def decisions(diff: Diff) -> Table | None:
@@ -169,7 +163,7 @@ def movement(diff: Diff) -> Table | None:
     for title, kl in (("KL(old ‖ new)", moved.kl_old_new), ("KL(new ‖ old)", moved.kl_new_old)):
         cells += [(f"{title}, {'mean' if key == 'mean' else _percent(key)}", number(v, "number", 4), "") for key, v in kl.items()]
     rows = tuple(Row(name, {"value": value, "ends": ends}) for name, value, ends in cells)
-    return Table("How far probabilities moved (total variation distance)", _texts(value="", ends="interval"), rows)
+    return Table("How far probabilities moved (total variation distance)", text_columns(value="", ends="interval"), rows)
 
 
 def calibration(diff: Diff) -> Table | None:
@@ -185,7 +179,7 @@ def flow(diff: Diff) -> Table | None:
     cells = diff.flow.cells[:10]
     rows = tuple(Row(_both(c.old, c.new), {"rows": f"{c.rows:,}", "share": c.share}) for c in cells)
     more = diff.flow.changed_cells - len(cells)
-    columns = (Column("rows", "rows", "text"), Column("share", "of all rows", "fraction"))
+    columns = (*text_columns("rows"), Column("share", "of all rows", "fraction"))
     return Table("Where predicted classes went", columns, rows, (f"{more:,} more pairs of classes",) if more > 0 else ())
 
 
@@ -250,7 +244,3 @@ def _ends(ratio: Estimate) -> str:
 
 def _percent(share: str) -> str:
     return f"{100 * float(share):g} %"
-
-
-def _texts(**titles: str) -> tuple[Column, ...]:
-    return tuple(Column(key, title, "text") for key, title in titles.items())

@@ -8,15 +8,18 @@ from xml.etree import ElementTree
 
 from traintwice._formatting import between, limits_in_words, value_of, visible, with_interval
 from traintwice._versions import made_by
+from traintwice.compare._results import Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
-from traintwice.tables._diff import notes
+from traintwice.tables._diff import answers, notes
 from traintwice.tables._sheet import Line, Sheet
-from traintwice.tables._table import Column, Row, Table
-from traintwice.tables._words import headline, sentence, slice_name
+from traintwice.tables._table import Row, Table, text_columns
+from traintwice.tables._words import counted, headline, sentence, slice_name
 
 MOST_CHECKS = 40
 """Rows of the table of budgets, unless more budgets are over or inconclusive."""
 
+MOST_BUDGETS = 4
+"""Budgets that the short form names, those over and inconclusive first."""
 
 CONCERNS = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
 """Outcome of a gate to its concern."""
@@ -41,7 +44,7 @@ def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
 
 def gate_sentence(result: GateResult) -> str:
     """The outcome in a sentence."""
-    checks = f"{len(result.checks):,} budget{'' if len(result.checks) == 1 else 's'}"
+    checks = counted(len(result.checks), "budget")
     counts = {word: [c for c in result.checks if c.outcome == word] for word in ("over", "inconclusive")}
     parts = [f"{len(found):,} {word} ({_first(found)})" for word, found in counts.items() if found]
     if not parts:
@@ -58,8 +61,7 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     """Every check with outcome, number, interval and limit: over first, then inconclusive, then kept."""
     checks = [*_not_kept(result), *[c for c in result.checks if c.outcome == "kept"]]
     shown = checks[: max(most or len(checks), len(_not_kept(result)))]
-    titles = {"outcome": "outcome", "number": "number", "interval": "interval", "limit": "limit"}
-    columns = tuple(Column(key, title, "text") for key, title in titles.items())
+    columns = text_columns("outcome", "number", "interval", "limit")
     rest = len(checks) - len(shown)
     why = [f"{check_name(check)}: {visible(check.reason)}" for check in _not_kept(result) if not _known(check)]
     if any(check.outcome == "inconclusive" and _known(check) for check in checks):
@@ -68,16 +70,19 @@ def budgets_table(result: GateResult, *, most: int | None = None) -> Table:
     return Table("Budgets", columns, tuple(Row(check_name(c), _cells(c)) for c in shown), (*why, *more))
 
 
-def budget_lines(result: GateResult, most: int) -> tuple[tuple[Line, ...], int]:
-    """One line for each of the first budgets, over and inconclusive first; and how many there are beyond."""
-    table = budgets_table(result)
+def short_sheet(result: Diff | GateResult) -> Sheet:
+    """A comment for a pull request: the verdict, one line for each of the first budgets and for each answer; without tables."""
+    if isinstance(result, Diff):
+        return Sheet(headline(result.alignment), f"Verdict: {sentence(visible(result.headline))}", answers(result))
+    rows = budgets_table(result).rows
     lines = []
-    for row in table.rows[:most]:
+    for row in rows[:MOST_BUDGETS]:
         outcome, number, interval, limit = (str(row.cells[key]) for key in ("outcome", "number", "interval", "limit"))
-        lines.append(
-            Line(row.name, outcome, f"{number}{f' ({interval})' if interval else ''}; {limit} allowed", CONCERNS[outcome])
-        )
-    return tuple(lines), max(len(table.rows) - most, 0)
+        shown = f"{number}{f' ({interval})' if interval else ''}; {limit} allowed"
+        lines.append(Line(row.name, outcome, shown, CONCERNS[outcome]))
+    rest = len(rows) - MOST_BUDGETS
+    more = (f"{rest:,} more budgets",) if rest > 0 else ()
+    return Sheet(headline(result.diff.alignment), gate_sentence(result), (*lines, *answers(result.diff)), notes=more)
 
 
 def check_name(check: Check) -> str:
@@ -126,7 +131,7 @@ def self_test_sheet(test: SelfTest) -> Sheet:
         Row(visible(name), {"kept": f"{kept:,}", "over": f"{over:,}", "inconclusive": f"{unknown:,}"})
         for name, kept, over, unknown in test.by_budget
     )
-    columns = tuple(Column(word, word, "text") for word in ("kept", "over", "inconclusive"))
+    columns = text_columns("kept", "over", "inconclusive")
     pairs = f"{test.pairs:,} ordered pairs of {len(test.models):,} retrains, each compared as old and new"
     lines = (
         Line("over", with_interval(test.over, "fraction"), "of pairs"),

@@ -1,20 +1,32 @@
-"""Sheets of the measures of replicas, of two recipes compared, and of a plan."""
+"""Sheets of replicas: their measures, recipes compared, plans, tokens, the model in service, and answers chosen from predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from traintwice._formatting import change, digits_of, number, value_of, visible
+from traintwice._formatting import change, digits_of, number, times, value_of, visible
+from traintwice.compare._against import Against, RecipeAgainst
+from traintwice.compare._answering import PredictionUpdate, SelectiveAgreement, SelectiveEnsemble
 from traintwice.compare._comparison import FEW_EFFECTIVE_ROWS
+from traintwice.compare._estimates import Difference
 from traintwice.compare._measure import Measures
 from traintwice.compare._plan import Plan
 from traintwice.compare._quantised import TokenDiff
 from traintwice.compare._recipes import RecipeComparison
 from traintwice.metrics._identical import identical_in_words
 from traintwice.tables._sheet import Line, Sheet
-from traintwice.tables._table import Cell, CellUnit, Column, Row, Table
+from traintwice.tables._table import Cell, CellUnit, Column, Row, Table, text_columns
 from traintwice.tables._words import left_out, plain_title, sentence
-from traintwice.types import TARGET_IN_WORDS, Target
+from traintwice.types import TARGET_IN_WORDS, Estimate, Target
+
+AGAINST = (
+    Column("accuracy", "accuracy", "fraction"),
+    Column("churn", "churn against served", "fraction"),
+    Column("negative_flips", "negative flips", "fraction"),
+    Column("floor", "floor", "fraction"),
+    Column("ratio", "churn / floor", "number"),
+)
+"""Numbers of a recipe against the model in service."""
 
 
 def measures_sheet(measures: Measures) -> Sheet:
@@ -42,8 +54,7 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
     for m in comparison.measures:
         digits = max(digits_of(e, m.unit) for e in (m.first, m.second, m.difference.estimate))
         both = f"{value_of(m.first, m.unit, digits)} → {value_of(m.second, m.unit, digits)}"
-        verdict = "significant" if m.difference.significant else "inconclusive"
-        lines.append(Line(plain_title(m.title), both, f"{change(m.difference.estimate, m.unit)}, {verdict}"))
+        lines.append(Line(plain_title(m.title), both, _significance(m.difference, m.unit)))
     replicas = " and ".join(f"{count:,}" for count in comparison.replicas)
     how = "paired by replica" if comparison.paired else "independent replicas"
     about = f"intervals: {100 * comparison.level:g} %, {how}"
@@ -56,13 +67,8 @@ def recipes_sheet(comparison: RecipeComparison) -> Sheet:
 
 def plan_sheet(plan: Plan) -> Sheet:
     """One row for each number of replicas and rows: the difference that it detects."""
-    columns = [
-        Column("rows", "rows", "text"),
-        Column("error", "standard error", "text"),
-        Column("detects", "detects", "text"),
-    ]
-    if plan.detect is not None:
-        columns += [Column("power", "power", "text"), Column("enough", "", "text")]
+    aimed = {} if plan.detect is None else {"power": "power", "enough": ""}
+    columns = text_columns(rows="rows", error="standard error", detects="detects", **aimed)
     rows = []
     for option in plan.table:
         cells: dict[str, Cell] = {
@@ -82,7 +88,7 @@ def plan_sheet(plan: Plan) -> Sheet:
     )
     aim = "" if plan.detect is None else f" · a difference of {_pp(plan.detect)}"
     headline = f"churn of {value_of(parts.churn, 'fraction')}{aim} · replicas of each of two recipes"
-    return Sheet(headline, plan.sentence, tables=(Table("", tuple(columns), tuple(rows)),), notes=about)
+    return Sheet(headline, plan.sentence, tables=(Table("", columns, tuple(rows)),), notes=about)
 
 
 def tokens_sheet(found: TokenDiff) -> Sheet:
@@ -108,6 +114,63 @@ def tokens_sheet(found: TokenDiff) -> Sheet:
     return Sheet(headline, verdict, tables=(Table("", tuple(columns), tuple(rows)),), notes=tuple(notes))
 
 
+def against_sheet(found: Against) -> Sheet:
+    """One row for each recipe, its verdict and its difference from the baseline in words."""
+    known = AGAINST if found.accuracy is not None else [c for c in AGAINST if c.key not in ("accuracy", "negative_flips")]
+    columns = (*known, *text_columns("replicas", "verdict"))
+    rows = tuple(Row(visible(r.recipe), _cells_against(r)) for r in found.recipes)
+    baseline = visible(found.recipes[0].recipe)
+    quality = "" if found.accuracy is None else f" · its accuracy: {value_of(found.accuracy, 'fraction')}"
+    paragraphs = [(visible(r.recipe), sentence(r.noise.reason)) for r in found.recipes if r.noise is not None]
+    paragraphs += [
+        (f"{visible(r.recipe)} − {baseline}", f"churn {_significance(r.change, 'fraction')}.")
+        for r in found.recipes
+        if r.change is not None
+    ]
+    notes = (
+        f"Churn against served: share of rows that a replica answers otherwise than the model in service. Floor: churn between the "
+        f"recipe's own replicas. Intervals: {100 * found.level:g} %, for new replicas and new rows, given this model in service.",
+        "Differences are paired by replica; significance is Holm-adjusted over the recipes. A verdict needs 3 replicas.",
+    )
+    headline = f"Against the model in service: {visible(found.served)} · {found.rows:,} rows{quality}"
+    return Sheet(headline, "", paragraphs=tuple(paragraphs), tables=(Table("", columns, rows),), notes=notes)
+
+
+def selective_sheet(found: SelectiveEnsemble, agreement: SelectiveAgreement | None = None) -> Sheet:
+    """Coverage, accuracy with and without abstention, and how often another ensemble answers otherwise."""
+    rows = [("coverage", found.coverage), ("accuracy of answered rows", found.accuracy)]
+    rows.append(("accuracy of the majority vote on all rows", found.majority_accuracy))
+    notes = [
+        f"intervals: {100 * found.coverage.level:g} %, for new rows and these models",
+        f"bound: for each row, this ensemble and one of other retrains both answer and differ with probability at most "
+        f"{100 * found.disagreement_bound:g} %",
+    ]
+    if agreement is not None:
+        rows += [("both ensembles answer", agreement.both_answer), ("both answer, differently", agreement.disagreement)]
+        if agreement.disagreement.low > agreement.bound:
+            notes.append("the disagreement is above its bound: these are not retrains of one recipe")
+    verdict = f"{value_of(found.coverage.value, 'fraction')} of the rows have a significant majority and are answered."
+    headline = f"{found.replicas} models · {len(found.answers):,} rows · binomial test at α = {found.alpha:g}"
+    return Sheet(headline, verdict, tables=(_fractions(rows),), notes=tuple(notes))
+
+
+def update_sheet(found: PredictionUpdate) -> Sheet:
+    """Churn, negative flips and accuracy with the new model and with the chosen answers."""
+    rows = [
+        ("answers that change with the new model", found.churn_new),
+        ("answers that change here", found.churn_served),
+        ("right → wrong with the new model", found.negative_flips_new),
+        ("right → wrong here", found.negative_flips_served),
+        ("accuracy of the old model", found.accuracy_old),
+        ("accuracy of the new model", found.accuracy_new),
+        ("accuracy here", found.accuracy_served),
+    ]
+    changed, taken = found.churn_new.value * len(found.answers), int(found.taken.sum())
+    verdict = f"{taken:,} of {round(changed):,} new answers that differ are taken."
+    note = f"intervals: {100 * found.churn_new.level:g} %, for new rows and these two models"
+    return Sheet(f"old → new · {len(found.answers):,} rows", verdict, tables=(_fractions(rows),), notes=(note,))
+
+
 def _copies(groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     for clause in identical_in_words(groups):
         yield "Warning", sentence(visible(clause))
@@ -129,10 +192,10 @@ def _multiplicity_table(measures: Measures) -> Table | None:
     found = measures.multiplicity
     if found is None:
         return None
-    cells = [
-        (f"self-consistency of at least {level}", value_of(share, "fraction")) for level, share in found.self_consistency.items()
+    rows = [
+        Row(f"self-consistency of at least {level}", {"value": f"{value_of(share, 'fraction')} of rows"})
+        for level, share in found.self_consistency.items()
     ]
-    rows = [Row(name, {"value": f"{share} of rows"}) for name, share in cells]
     rows += [
         Row(f"viable range of {100 * float(share):g} % of rows", {"value": f"at most {number(width, 'number', 3)}"})
         for share, width in found.viable_range.items()
@@ -142,7 +205,7 @@ def _multiplicity_table(measures: Measures) -> Table | None:
         "largest churn of a replica against the served model": found.discrepancy_served,
     }
     rows += [Row(name, {"value": value_of(share, "fraction")}) for name, share in of_served.items() if share is not None]
-    return Table("How far replicas disagree on single rows", (Column("value", "", "text"),), tuple(rows))
+    return Table("How far replicas disagree on single rows", text_columns(value=""), tuple(rows))
 
 
 def _notes(measures: Measures) -> Iterator[str]:
@@ -166,5 +229,24 @@ def _notes(measures: Measures) -> Iterator[str]:
     yield from left_out(measures.left_out)
 
 
+def _significance(difference: Difference, unit: str) -> str:
+    return f"{change(difference.estimate, unit)}, {'significant' if difference.significant else 'inconclusive'}"
+
+
 def _pp(value: float) -> str:
     return f"{value_of(value, 'fraction').removesuffix(' %')} pp"
+
+
+def _cells_against(r: RecipeAgainst) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {"accuracy": r.accuracy, "churn": r.churn, "negative_flips": r.negative_flips, "floor": r.floor}
+    cells["replicas"] = str(r.replicas)
+    cells["verdict"] = "too few replicas" if r.noise is None else r.noise.verdict
+    if r.noise is not None:
+        cells["ratio"] = times(r.noise.ratio.value, word=False)
+    return cells
+
+
+def _fractions(rows: list[tuple[str, Estimate | None]]) -> Table:
+    """One row for each estimate; those without labels are left out."""
+    known = tuple(Row(name, {"value": estimate}) for name, estimate in rows if estimate is not None)
+    return Table("", (Column("value", "value", "fraction"),), known)

@@ -135,16 +135,16 @@ class Sheet:
 
 
 SHEETS = {
-    "Against": "traintwice.tables._against.against_sheet",
+    "Against": "traintwice.tables._measures.against_sheet",
     "Diff": "traintwice.tables._diff.diff_sheet",
     "GateResult": "traintwice.tables._gate.gate_sheet",
     "Measures": "traintwice.tables._measures.measures_sheet",
     "Plan": "traintwice.tables._measures.plan_sheet",
     "RecipeComparison": "traintwice.tables._measures.recipes_sheet",
-    "SelectiveEnsemble": "traintwice.tables._answering.selective_sheet",
-    "PredictionUpdate": "traintwice.tables._answering.update_sheet",
+    "SelectiveEnsemble": "traintwice.tables._measures.selective_sheet",
+    "PredictionUpdate": "traintwice.tables._measures.update_sheet",
     "TokenDiff": "traintwice.tables._measures.tokens_sheet",
-    "History": "traintwice.tables._history.history_sheet",
+    "History": "traintwice.tables._kept.history_sheet",
     "SelfTest": "traintwice.tables._gate.self_test_sheet",
 }
 """Name of a type of result to the function that makes its sheet; the module is imported when the sheet is needed."""

@@ -31,6 +31,11 @@ class Column:
     unit: CellUnit = "number"
 
 
+def text_columns(*keys: str, **titles: str) -> tuple[Column, ...]:
+    """Columns of text: those whose title is their key, then those with another title."""
+    return tuple(Column(key, title, "text") for key, title in ({key: key for key in keys} | titles).items())
+
+
 @dataclass(frozen=True)
 class Row:
     """A row: its name, its cells by column key, and the unit of its cells in "mixed" columns."""

@@ -64,13 +64,13 @@ def plain_title(title: str) -> str:
     return PLAIN.get(title, title)
 
 
-def rows_in_words(count: int) -> str:
-    """A number of rows.
+def counted(count: int, noun: str) -> str:
+    """A number of things.
 
-    >>> rows_in_words(1), rows_in_words(2000)
+    >>> counted(1, "row"), counted(2000, "row")
     ('1 row', '2,000 rows')
     """
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def sentence(text: str) -> str:
