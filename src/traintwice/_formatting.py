@@ -26,8 +26,6 @@ _BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def decimals_for(cells: Sequence[Any], unit: str) -> int:
     """Decimals of a column: two significant digits of the median half-width; without intervals, three of the median number.
 
-    >>> decimals_for([Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800)], "fraction")
-    2
     >>> decimals_for([0.95, 2.0], "number"), decimals_for([0.00737, 0.0022, None], "number")
     (3, 5)
     """
@@ -44,12 +42,8 @@ def decimals_for(cells: Sequence[Any], unit: str) -> int:
 def format_cell(cell: Any, unit: str, decimals: int, *, plus_minus: bool = True) -> str:
     """A text, a number or an estimate as a cell; an interval is printed as ± if it is symmetric and ``plus_minus`` is set.
 
-    >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2)
-    '2.65 ±0.70 %'
-    >>> format_cell(Estimate(0.0265, 0.0203, 0.0341, 0.0031, 10, 800), "fraction", 2)
-    '2.65 % (2.0 to 3.4)'
-    >>> format_cell(2.0, "cost", 0), format_cell(float("inf"), "number", 3), format_cell(None, "number", 3)
-    ('2x', 'infinite', '–')
+    >>> format_cell(Estimate(0.0265, 0.0195, 0.0335, 0.0031, 10, 800), "fraction", 2), format_cell(2.0, "cost", 0)
+    ('2.65 ±0.70 %', '2x')
     >>> format_cell(-0.026, "points", 1), format_cell(0.026, "points", 1)
     ('−2.6', '+2.6')
     """

@@ -24,7 +24,6 @@ def vote_entropy(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, log min(M, K)]; ``values`` gives −log(share of the replicas that vote alike), ``M N``. 0.325 reads: as
         undecided as one vote in ten for another label. Its expectation grows with M: do not compare between different M.
@@ -49,7 +48,6 @@ def ambiguity(predictions: Predictions, *, of: int = 3) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= ``of``.
-        labels: not used.
         of: how many replicas are drawn, m; with 2 it is `churn`.
     Returns:
         A number in [0, 1]; ``values`` gives, for each replica, the chance that m − 1 others do not all vote as it does, ``M N``.
@@ -83,7 +81,6 @@ def fleiss_kappa(predictions: Predictions) -> WholeResult:
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number of at most 1; 1 is full agreement, 0 is chance agreement. 0.9 reads: a tenth of the disagreement that chance would
         give is left.
@@ -119,7 +116,6 @@ def churn_matrix(predictions: Predictions | Array, labels: Array | None = None) 
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 1.
-        labels: not used.
     Returns:
         A symmetric matrix ``M M`` with zeros on its diagonal; the mean off the diagonal is `churn`.
     Example:
@@ -143,7 +139,6 @@ def discrepancy(predictions: Predictions) -> WholeResult:
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [churn, 1]. 0.05 reads: the two trainings furthest apart give 5 examples in 100 another label. It grows with
         M: do not compare between different M.

@@ -13,7 +13,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import leave_one_out, to_numpy
 from traintwice.metrics._functions import WholeResult, as_function, non_streaming_metric
-from traintwice.metrics._means import Conclusion, OnePass, Sums, each_weight, total_weight, weights_of
+from traintwice.metrics._means import Conclusion, OnePass, Sums, each_weight
 from traintwice.predictions import Predictions
 from traintwice.statistics._special import erf
 from traintwice.types import Array
@@ -40,12 +40,12 @@ class CalibrationError(OnePass):
         return found
 
     def add(self, block: Predictions, weight: np.ndarray | None) -> tuple[Sums, np.ndarray]:
-        correct, confidence = _correct_and_confidence(block)
+        correct, confidence = to_numpy(block.correct), to_numpy(block.top)
         edges = np.arange(1, self.bins) / self.bins
         bin_of = np.searchsorted(edges, confidence, side="left")  # an edge belongs to the bin below it: (l, u]
         w = np.ones(block.examples) if weight is None else weight
-        gaps = _totals(bin_of, correct - confidence, w, self.bins)
-        by_chance = _totals(bin_of, confidence * (1 - confidence), w * w, self.bins)
+        gaps = _totals(bin_of, (correct - confidence) * w, self.bins)
+        by_chance = _totals(bin_of, confidence * (1 - confidence) * (w * w), self.bins)
         return (np.concatenate([gaps, by_chance], axis=1),), np.zeros((0, block.examples))
 
     def conclude(self, sums: Sums, replicas: int, weight: float) -> Conclusion:
@@ -70,19 +70,9 @@ class CalibrationError(OnePass):
         return float(expected.sum(axis=1).mean() / weight), float(debiased.mean() / weight)
 
 
-def _correct_and_confidence(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    return to_numpy(predictions.correct), to_numpy(predictions.top)
-
-
-def _totals(bin_of: np.ndarray, gap: np.ndarray, weight: np.ndarray | None, bins: int) -> np.ndarray:
-    """Weighted sum of the gaps in each bin of each replica, ``M B``."""
-    weighted = gap if weight is None else gap * weight
+def _totals(bin_of: np.ndarray, weighted: np.ndarray, bins: int) -> np.ndarray:
+    """Sum of weighted gaps in each bin of each replica, ``M B``."""
     return np.array([np.bincount(b, weights=g, minlength=bins) for b, g in zip(bin_of, weighted, strict=True)])
-
-
-def _signed(totals: np.ndarray, bin_of: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Mean over replicas of each example's gap, counted as its bin counts, ``N``."""
-    return np.asarray((np.take_along_axis(np.sign(totals), bin_of, axis=1) * gap).mean(axis=0))
 
 
 _READS: dict[str, Any] = {"scale": "none", "needs_labels": True, "needs_probs": True, "or_top": True}
@@ -135,20 +125,20 @@ def calibration_error_equal_mass(predictions: Predictions, *, bins: int = 15) ->
     """
     if bins < 1:
         raise BadInput(f"calibration_error_equal_mass: got {bins} bins, expected at least 1")
-    weights, (correct, confidence) = weights_of(predictions), _correct_and_confidence(predictions)
-    total = total_weight(predictions, weights)
-    shares = np.arange(1, bins) / bins
+    weights, confidence = each_weight(predictions), to_numpy(predictions.top)
+    gap, total, shares = to_numpy(predictions.correct) - confidence, weights.sum(), np.arange(1, bins) / bins
     bin_of = np.array([np.searchsorted(weighted_quantiles(row, weights, shares), row, side="left") for row in confidence])
-    totals = _totals(bin_of, correct - confidence, weights, bins)
+    totals = _totals(bin_of, gap * weights, bins)
     rows = np.abs(totals).sum(axis=1) / total
-    influence = _signed(totals, bin_of, correct - confidence) - rows.mean()
-    return WholeResult(float(rows.mean()), rows, influence if weights is None else influence * weights * (len(weights) / total))
+    value = float(rows.mean())
+    of_example = (np.take_along_axis(np.sign(totals), bin_of, axis=1) * gap).mean(axis=0) - value  # each gap counts as its bin
+    return WholeResult(value, rows, of_example * weights * (len(weights) / total))
 
 
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray | None, shares: np.ndarray) -> np.ndarray:
+def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Smallest value at or below which each share of the weight lies."""
     order = np.argsort(values, kind="stable")
-    below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])
+    below = np.cumsum(weights[order])
     return np.asarray(values[order][np.searchsorted(below, shares * below[-1], side="left")])
 
 

@@ -42,7 +42,6 @@ def churn(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or predicted labels ``M N`` (integers), or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1]; ``churn.values(probs)`` gives for each replica the fraction of the others that disagree
         with it, ``M N``. 0.05 reads: two trainings give 5 examples in 100 another label.

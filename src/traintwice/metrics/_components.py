@@ -38,27 +38,16 @@ class ComponentDiagnostics:
 
 
 def component_diagnostics(logits: np.ndarray) -> ComponentDiagnostics:
-    """Correlation between the components of a replica, and their common variance across replicas.
+    """Correlation between the components of a replica, and their common variance across replicas, from raw logits ``M J N K``.
 
     Different components do not lower churn by themselves. Churn falls where the errors of the components vary across replicas
-    independently, so that their mean varies less. Low correlation with an unchanged ``variance_of_mean`` has no effect on churn.
+    independently, so that their mean varies less. Low correlation with an unchanged ``variance_of_mean`` has no effect on churn. A class
+    whose logits are all 0 (the first of two where a network has one logit) has no correlation and is left out.
 
-    Args:
-        logits: raw logits of every component, ``M J N K``; M >= 2.
-    Returns:
-        See `ComponentDiagnostics`.
-    Raises:
-        BadInput: another number of axes, or fewer than two classes. TooFewReplicas: one replica.
-        Undefined: all logits of a component are 0, so its correlation is undefined.
-    Source:
-        Ours, docs/concepts/definitions.md, "Calibration"; the three correlations are what `Decorrelation` measures without
-        and with ``center="class"`` and as a covariance, normalised. A class whose logits are all 0 (the first of two where a network has
-        one logit) has none and is left out.
-    Example:
-        >>> z = np.random.default_rng(0).normal(size=(4, 2, 100, 3))
-        >>> found = component_diagnostics(z)
-        >>> abs(found.correlation_pearson) < 0.2, round(found.logit_scale, 1)
-        (True, 0.8)
+    >>> z = np.random.default_rng(0).normal(size=(4, 2, 100, 3))
+    >>> found = component_diagnostics(z)
+    >>> abs(found.correlation_pearson) < 0.2, round(found.logit_scale, 1)
+    (True, 0.8)
     """
     if logits.ndim != 4 or logits.shape[-1] < 2:
         raise BadInput(
@@ -86,25 +75,14 @@ def component_diagnostics(logits: np.ndarray) -> ComponentDiagnostics:
 
 
 def variance_parts(values: np.ndarray) -> tuple[float, float | None]:
-    """Variance within and covariance between components, across replicas.
+    """Variance within and covariance between components, across replicas, from ``M J N K``; no covariance for one component.
 
         v = mean_j Var_m(x_j),   c = mean_{i≠j} Cov_m(x_i, x_j),   Var_m(mean_j x_j) = (v + (J − 1) c) / J
 
     for each example and class, summed over classes, averaged over examples.
 
-    Args:
-        values: what the components give, ``M J N K``; M >= 2.
-    Returns:
-        v and c, in the square of the values' unit; c is None for one component. With c = v another component changes nothing;
-        with c = 0 the variance of the mean falls as 1/J.
-    Raises:
-        TooFewReplicas: one replica has no variance.
-    Source:
-        Ours, docs/concepts/definitions.md, "Calibration": sample variance, M − 1 in the denominator; the sum over classes.
-    Example:
-        >>> x = np.array([[[[1.0]], [[1.0]]], [[[3.0]], [[3.0]]]])  # two replicas of two components that move together
-        >>> variance_parts(x)
-        (2.0, 2.0)
+    >>> variance_parts(np.array([[[[1.0]], [[1.0]]], [[[3.0]], [[3.0]]]]))  # two components that move together
+    (2.0, 2.0)
     """
     replicas, components = values.shape[:2]
     if replicas < 2:

@@ -57,10 +57,7 @@ def _share(title: str, contributions: Callable[..., Array]) -> MeanOf:
 
 @dataclass(frozen=True, kw_only=True)
 class RatioOfDecisions(RatioOf):
-    """A ratio of two counts of decisions, with the option ``threshold``.
-
-    Without a threshold it reads predicted labels. With one it reads probabilities or scores.
-    """
+    """A ratio of two counts of decisions: of predicted labels, or with the option ``threshold`` of probabilities or scores."""
 
     @property
     def options(self) -> tuple[tuple[str, Any], ...]:
@@ -68,15 +65,12 @@ class RatioOfDecisions(RatioOf):
         return self.numerator.options
 
     def bind(self, **options: Any) -> RatioOfDecisions:
-        numerator, denominator = self.numerator.bind(**options), self.denominator.bind(**options)
-        by_score = dict(numerator.options).get("threshold") is not None
-        return replace(
-            self,
-            needs_probs=by_score,
-            or_scores=by_score,
-            numerator=replace(numerator, needs_probs=by_score, or_scores=by_score),
-            denominator=replace(denominator, needs_probs=by_score, or_scores=by_score),
-        )
+        by_score = {**dict(self.options), **options}.get("threshold") is not None
+        parts: Any = {
+            "numerator": replace(self.numerator.bind(**options), needs_probs=by_score),
+            "denominator": replace(self.denominator.bind(**options), needs_probs=by_score),
+        }
+        return replace(self, needs_probs=by_score, or_scores=by_score, **parts)
 
 
 _OF_DECISIONS: dict[str, Any] = {"scale": "logit", "needs_labels": True, "binary": True}
@@ -176,7 +170,6 @@ def decision_flips(predictions: Predictions, *, threshold: float = 0.5) -> Array
 
     Args:
         predictions: probabilities ``M N 2``, the positive class second, or `Predictions` (of scores ``M N`` too); M >= 2.
-        labels: not used.
         threshold: t; for probabilities from 0 to 1.
     Returns:
         A number in [0, 1]; ``values`` gives for each replica the fraction of the others that decide otherwise, ``M N``. 0.05 reads:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -193,6 +193,9 @@ class Definition(ABC):
         kind: see `Kind`.
     """
 
+    one_pass: ClassVar[bool]
+    """True where sums over parts of the examples can be merged (`traintwice.metrics.Accumulator`)."""
+
     name: str
     title: str
     unit: Unit = "fraction"
@@ -224,11 +227,6 @@ class Definition(ABC):
     def between_replicas(self) -> bool:
         """True where one replica is not enough."""
         return self.kind != "replica"
-
-    @property
-    @abstractmethod
-    def one_pass(self) -> bool:
-        """True where sums over parts of the examples can be merged (`traintwice.metrics.Accumulator`)."""
 
     @abstractmethod
     def value(self, predictions: Predictions) -> float:

@@ -38,7 +38,6 @@ def prediction_difference(predictions: Predictions, *, p: float = 1.0, label_wei
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
         p: order of the norm, >= 1.
         label_weighted: each label is weighted by P̄_nk, so improbable labels count little:
             (Σ_k P̄_nk |P_mnk − P̄_nk|^p)^(1/p).
@@ -66,7 +65,6 @@ def delta_1(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2]. 0.05 reads: a replica moves 0.05 of probability, summed over classes, away from the
         average of all. With two replicas it is their mean total variation distance. Do not compare between different M.
@@ -89,7 +87,6 @@ def delta_2(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, sqrt(2)]. 0.05 reads: a replica's probabilities are 0.05 away from the average of all, in Euclidean
         distance. Do not compare between different M.
@@ -137,7 +134,6 @@ def relative_delta_1(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2K(M − 1)/M]; ``values`` gives the contributions ``M N``. 0.1 with two classes reads: the relative moves
         of the two probabilities around their means add up to 10 %. Do not compare between different M.
@@ -161,7 +157,6 @@ def relative_delta_positive(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N 2``, the positive label second, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 4(M − 1)/M]; ``values`` gives the contributions ``M N``. With two replicas it is |p1 − p2| over their
         mean, and 0.05 reads: two trainings predict click rates 5 % apart. Do not compare between different M.
@@ -187,7 +182,6 @@ def relative_pairwise(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N 2``, the positive label second, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2]; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings predict click rates 5 % apart. Unlike
         `relative_delta_positive`, which it equals at M = 2, its expectation does not depend on M.
@@ -224,7 +218,6 @@ def score_difference(predictions: Predictions, *, p: float = 1.0) -> Array:
 
     Args:
         predictions: scores ``M N`` or logits ``M N K``, or `Predictions.from_scores`; M >= 2.
-        labels: not used.
         p: order of the norm over K, >= 1.
     Returns:
         A number >= 0 in units of the scores; ``values`` gives the contributions ``M N``. Logits that differ by a constant give
@@ -254,7 +247,6 @@ def regression_difference(predictions: Predictions) -> Array:
 
     Args:
         predictions: predicted numbers ``M N``, or `Predictions.from_scores`; M >= 2.
-        labels: not used.
     Returns:
         A number >= 0 in units of the target; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings differ by 0.05
         on average.
@@ -277,7 +269,6 @@ def relative_regression_difference(predictions: Predictions) -> Array:
 
     Args:
         predictions: predicted numbers ``M N``, or `Predictions.from_scores`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2]; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings differ by 5 % of what they
         predict.

@@ -58,7 +58,6 @@ def kl_divergence(predictions: Predictions, *, clip: float | None = None) -> Arr
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
         clip: smallest probability; smaller ones are raised to it and the distribution is divided by its sum. None clips nothing.
     Returns:
         A number >= 0; infinite where one replica gives probability zero to a class and another does not. ``values`` gives the
@@ -83,7 +82,6 @@ def symmetric_kl(predictions: Predictions, *, clip: float | None = None) -> Arra
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
         clip: smallest probability; smaller ones are raised to it and the distribution is divided by its sum. None clips nothing.
     Returns:
         A number >= 0; infinite where one replica gives probability zero to a class and another does not. ``values`` gives the
@@ -107,7 +105,6 @@ def jensen_shannon(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, log 2]; ``values`` gives the contributions ``M N``. 0.005 reads: the probabilities of two trainings
         differ by at most sqrt(8 · 0.005) = 0.2 in L1.
@@ -142,7 +139,6 @@ def squared_l2(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2], twice the variance over replicas summed over classes; ``values`` gives the contributions ``M N``.
         0.005 reads: with two classes, two trainings typically differ by sqrt(0.005 / 2) = 0.05 in a probability.
@@ -165,7 +161,6 @@ def squared_hellinger(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1]; ``values`` gives the contributions ``M N``. 0.05 reads: the total variation of two trainings lies
         between 0.05 and sqrt(2 · 0.05) = 0.32 on such an example.
@@ -188,7 +183,6 @@ def hellinger(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1]; ``values`` gives the contributions ``M N``. 0.05 reads: the total variation of two trainings is at
         most sqrt(2) · 0.05 = 0.07 on such an example.

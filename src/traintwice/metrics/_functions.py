@@ -41,13 +41,11 @@ class NonStreaming(Definition):
         options: bound keyword arguments of ``compute``.
     """
 
+    one_pass = False
+
     compute: Callable[..., WholeResult] = lambda predictions: WholeResult(0.0, np.zeros(predictions.replicas), None)
     weighted: bool = True
     options: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def one_pass(self) -> bool:
-        return False
 
     def bind(self, **options: Any) -> NonStreaming:
         check_arguments(self.compute, options)
@@ -86,7 +84,10 @@ class NonStreaming(Definition):
 
 
 class Metric(Protocol):
-    """A metric as its user sees it: ``churn(probs)`` is a float, ``churn.values(probs)`` the contributions."""
+    """A metric as its user sees it: ``churn(probs)`` is a float, ``churn.values(probs)`` the contributions.
+
+    All metrics may be called with labels; those that do not name them among their arguments ignore them.
+    """
 
     definition: Definition
     __name__: str

@@ -42,9 +42,7 @@ class Conclusion:
 class OnePass(Definition):
     """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
 
-    @property
-    def one_pass(self) -> bool:
-        return True
+    one_pass = True
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from traintwice.metrics._calibration import weighted_quantiles
 from traintwice.metrics._churn import same_vote
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._functions import mean_metric
-from traintwice.metrics._means import total_weight, weights_of
+from traintwice.metrics._means import each_weight, weights_of
 from traintwice.metrics._quality import error, log_loss
 from traintwice.predictions import Predictions
 from traintwice.types import Array
@@ -41,7 +41,6 @@ def self_consistency(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, predicted labels ``M N``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1], 1 − `churn`; ``values`` gives for each replica the fraction of the others that agree with it, ``M N``, and
         the mean of ``values`` over replicas is the self-consistency of each example. 0.95 reads: two trainings give 95 examples in 100
@@ -82,10 +81,7 @@ def self_consistency_distribution(
     p.require_pairs("self-consistency")
     agree = (to_numpy(same_vote(p.xp, p.votes)).astype(np.int64) - 1).sum(axis=0)
     consistency, weights = agree / (p.replicas * (p.replicas - 1)), weights_of(p)
-    total = total_weight(p, weights)
-    reached = [consistency >= level for level in levels]
-    shares = [float((r.sum() if weights is None else r @ weights) / total) for r in reached]
-    return [ShareAtLevel(*pair) for pair in zip(levels, shares, strict=True)]
+    return [ShareAtLevel(level, float(np.average(consistency >= level, weights=weights))) for level in levels]
 
 
 def _of_predicted_class(predictions: Predictions) -> Array:
@@ -112,7 +108,6 @@ def viable_range(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1]; ``values`` gives the range of each example, the same for each replica, ``M N``. 0.05 reads: the probability of
         an example depends on the training by 0.05 from one extreme to the other. It grows with M: do not compare between different M.
@@ -137,7 +132,6 @@ def percentile_width(predictions: Predictions, *, low: float = 0.05, high: float
 
     Args:
         predictions: probabilities ``M N K``, the positive class second of two, or `Predictions`; M >= 2.
-        labels: not used.
         low, high: which quantiles over replicas, from 0 to 1; with 0 and 1 it is `viable_range`.
     Returns:
         A number in [0, 1]; ``values`` gives the width of each example, the same for each replica, ``M N``. 0.05 reads: nine in ten
@@ -193,7 +187,7 @@ def viable_range_distribution(
     if not all(0 < quantile <= 1 for quantile in quantiles):
         raise BadInput(f"viable_range_distribution: got quantiles {tuple(quantiles)}, expected numbers above 0 and at most 1")
     ranges = np.concatenate([to_numpy(_range(block)) for _, _, block in p.blocks()])
-    found = weighted_quantiles(ranges, weights_of(p), np.asarray(quantiles)).tolist()
+    found = weighted_quantiles(ranges, each_weight(p), np.asarray(quantiles)).tolist()
     return [RangeAtQuantile(*pair) for pair in zip(quantiles, found, strict=True)]
 
 

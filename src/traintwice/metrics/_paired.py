@@ -18,20 +18,11 @@ from traintwice.predictions import Predictions
 class PairedAccumulator:
     """A metric of a first and a second set of models, summed block by block, with the variance of second minus first over rows.
 
-    Args:
-        metric: one that needs one pass only.
-        clustered: as in `Accumulator`.
-
-    Attributes:
-        first, second: the accumulators of the two sets.
-
-    Example:
-        >>> from traintwice.metrics import accuracy
-        >>> labels = np.array([1, 1, 0, 0])
-        >>> both = PairedAccumulator(accuracy)
-        >>> both.add(Predictions(np.array([[1, 1, 0, 0]]), labels), Predictions(np.array([[1, 1, 0, 1]]), labels))
-        >>> both.difference().value
-        -0.25
+    >>> from traintwice.metrics import accuracy
+    >>> labels, both = np.array([1, 1, 0, 0]), PairedAccumulator(accuracy)
+    >>> both.add(Predictions(np.array([[1, 1, 0, 0]]), labels), Predictions(np.array([[1, 1, 0, 1]]), labels))
+    >>> both.difference().value
+    -0.25
     """
 
     def __init__(self, metric: Metric, *, clustered: bool = False) -> None:
@@ -62,22 +53,14 @@ class PairedAccumulator:
         return float(self._moments.variance(form).sum()), int(self._moments.units.sum())
 
     def difference(self) -> Summary:
-        """Second minus first, as the change of one model into another.
-
-        Raises:
-            Undefined, TooFewReplicas: see the metric.
-        """
+        """Second minus first, as the change of one model into another."""
         first, second = self.first.compute(), self.second.compute()
         value = second.value - first.value
         variance, units = self.variance()
         return Summary(value, np.full(2, value), None, variance, first.examples, units=units, clustered=self._clustered)
 
     def by_group(self) -> list[Summary]:
-        """Second minus first in every group that rows were added with; nan where a group has no value.
-
-        Raises:
-            BadInput: see `Accumulator.by_group`.
-        """
+        """Second minus first in every group that rows were added with; nan where a group has no value."""
         first, second = self.first.by_group(), self.second.by_group()
         if self._moments is None:
             return []

@@ -129,7 +129,6 @@ def pairwise_l1(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 2], twice the total variation distance; ``values`` gives the contributions ``M N``. 0.1 reads: two
         trainings move 5 hundredths of probability from some classes to others. Unlike Δ1 its expectation does not depend on
@@ -153,7 +152,6 @@ def total_variation(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [0, 1], half of `pairwise_l1`; ``values`` gives the contributions ``M N``. 0.05 reads: two trainings place 5
         hundredths of probability on other classes. Its expectation does not depend on M.
@@ -195,7 +193,6 @@ def surrogate_churn(predictions: Predictions, *, alpha: float = 1.0) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
         alpha: sharpness, > 0, an inverse temperature. Towards infinity the result becomes `churn`.
     Returns:
         A number in [0, K/2]; ``surrogate_churn.values(probs)`` gives the contributions ``M N``. 0.06 reads: on average two
@@ -224,7 +221,6 @@ def lemma_2_bound(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [churn, 1]; ``values`` gives the contributions ``M N``. 0.05 reads: on 95 of 100 examples the probabilities
         moved too little to change a label.
@@ -254,7 +250,6 @@ def tight_lemma_2_bound(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 2.
-        labels: not used.
     Returns:
         A number in [churn, `lemma_2_bound`] but for examples where both margins are zero; ``values`` gives the contributions
         ``M N``. With two classes it is churn itself, ties apart.

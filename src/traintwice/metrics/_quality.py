@@ -146,7 +146,6 @@ def prediction_entropy(predictions: Predictions) -> Array:
 
     Args:
         predictions: probabilities ``M N K``, or `Predictions`; M >= 1.
-        labels: not used.
     Returns:
         A number in [0, log K]; ``values`` gives the entropy of each prediction, ``M N``. 0.05 reads: nearly certain; two classes
         at 0.99 and 0.01 have 0.056.

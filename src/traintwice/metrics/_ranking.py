@@ -112,7 +112,6 @@ def kendall_tau(predictions: Predictions) -> WholeResult:
 
     Args:
         predictions: probabilities ``M N 2``, the positive class second, or `Predictions` (of scores ``M N`` too); M >= 2.
-        labels: not used.
     Returns:
         A number in [−1, 1]; 1 is the same order. 0.95 reads: without ties, two trainings put 25 in 1,000 pairs of examples in
         opposite order.
@@ -170,7 +169,6 @@ def top_k_overlap(predictions: Predictions, *, k: int = 10) -> WholeResult:
 
     Args:
         predictions: probabilities ``M N 2``, the positive class second, or `Predictions` (of scores ``M N`` too); M >= 2.
-        labels: not used.
         k: how many examples count as top, at most N.
     Returns:
         A number in [0, 1]; 1 is the same set. 0.8 reads: of the 10 best, two trainings share 8.

@@ -202,15 +202,7 @@ def _bars(names: list[str], width: int) -> Any:
 
 
 def forest_chart(name: str, what: str, slices: Sequence[Slice], overall: float, same_axis: Sequence[Slice] = ()) -> Figure | None:
-    """Churn of each slice with its interval, and its noise floor if there are retrains.
-
-    Args:
-        name: of the element in the page.
-        what: a plural noun for the slices.
-        slices: in the order of the chart.
-        overall: churn of all rows.
-        same_axis: slices of another chart on the page, which has the same axis.
-    """
+    """Churn of each slice with its interval, and its noise floor if there are retrains. `same_axis`: slices of another chart."""
     if not slices:
         return None
     records = _records(slices)

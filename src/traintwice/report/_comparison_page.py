@@ -54,15 +54,7 @@ CHARTS: dict[str, tuple[Callable[[Diff], Figure | None], str]] = {
 
 
 def page(diff: Diff, gate: GateResult | None = None) -> str:
-    """The whole report.
-
-    Args:
-        diff: of two models.
-        gate: its outcome and budgets come first; None for a comparison without budgets.
-    Returns:
-        An HTML document. Everything from files is escaped. Its content security policy forbids every connection and all scripts but
-        its own two. It has ids and rows only if ``diff`` has them.
-    """
+    """The whole page; the outcome and the budgets of a gate come first. It has ids and rows only if ``diff`` has them."""
     figures = [figure for draw, _ in CHARTS.values() if (figure := draw(diff)) is not None]
     numbers = (
         tables.quality(diff),

@@ -61,15 +61,7 @@ class Card:
 
 
 def render(template: str, figures: Iterable[Figure], **values: Any) -> str:
-    """An HTML page from its template.
-
-    Args:
-        template: name of a file in ``template/``. It calls ``figure(name)`` to place a chart.
-        figures: the charts.
-        values: variables of the template; all text is escaped.
-    Returns:
-        An HTML document. Its content security policy forbids every connection and all scripts but its own two.
-    """
+    """An HTML page from a template in ``template/``, which calls ``figure(name)`` to place a chart; all text is escaped."""
     drawn, scripts = {f.name: f for f in figures}, _scripts()
     return (
         _environment()

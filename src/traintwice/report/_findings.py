@@ -71,11 +71,8 @@ class Brief:
 class Choice:
     """How a page shows the recipes of a study.
 
-    Attributes:
-        many: there are more than `FEW`.
-        panels: recipes with an open panel: with few recipes all; with many the baseline and `PANELS` others, significant ones first.
-        folded: the other recipes, whose panels are drawn when opened.
-        briefly: inconclusive recipes that have one line instead of a sentence.
+    With more than `FEW` recipes (``many``), ``panels`` are the baseline and `PANELS` others, significant ones first; the panels of
+    ``folded`` are drawn when opened, and inconclusive recipes in ``briefly`` have one line instead of a sentence.
     """
 
     many: bool

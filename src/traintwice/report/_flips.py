@@ -27,12 +27,8 @@ VALUES_SHOWN = 8
 class Flip:
     """A test example with different votes.
 
-    Attributes:
-        index: its position in the test split, from 0.
-        label: the name of its true class.
-        picture: a data URI; "" if the data are not pictures.
-        values: its first input values as text; "" if there is a picture.
-        votes: of each recipe shown: its name, and (class, votes, whether the class is right), most votes first.
+    Its position in the test split, the name of its true class, a picture as a data URI or its first values as text, and for each
+    recipe its name and (class, votes, whether the class is right), most votes first.
     """
 
     index: int
@@ -43,15 +39,9 @@ class Flip:
 
 
 def most_flipping(results: Results, rows: list[str], shown: int = SHOWN) -> list[Flip]:
-    """The examples with the highest churn, averaged over *all* recipes of the study.
+    """The examples with the highest churn, with the votes of some recipes; none on which all replicas of every recipe agree.
 
-    Args:
-        results: of a study.
-        rows: recipes whose votes are shown.
-        shown: largest number of examples. Examples on which all replicas of every recipe agree are left out.
-    Returns:
-        Highest churn first, ties in the order of the test split. Ours: all recipes count equally, because a choice by the churn of one
-        recipe favours the others.
+    Ours: the churn is averaged over *all* recipes of the study, because a choice by the churn of one recipe favours the others.
     """
     churn = np.mean([to_numpy(metrics.churn.values(results[row].test)).mean(axis=0) for row in results.rows], axis=0)
     order = [int(n) for n in np.argsort(-churn, kind="stable")[:shown] if churn[n] > 0]
@@ -93,17 +83,10 @@ def _values(data: Dataset, n: int) -> str:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A picture as a PNG file, 8 bits per channel.
+    """A picture as a PNG file, from uint8 ``rows columns`` (grey) or ``rows columns channels`` with 1 or 3 channels.
 
-    Args:
-        pixels: ``rows columns`` (grey) or ``rows columns channels`` with 1 or 3 channels, values in [0, 255] (uint8).
-    Returns:
-        The bytes of the file.
-    Raises:
-        BadInput: another shape or type.
-    Example:
-        >>> png(np.zeros((2, 2), dtype=np.uint8))[:4]
-        b'\\x89PNG'
+    >>> png(np.zeros((2, 2), dtype=np.uint8))[:4]
+    b'\\x89PNG'
     """
     picture = pixels[..., None] if pixels.ndim == 2 else pixels
     if picture.ndim != 3 or picture.shape[2] not in _COLOUR_TYPES or picture.dtype != np.uint8:

@@ -26,11 +26,7 @@ TITLES = {
 
 
 def page(found: History) -> str:
-    """The whole page: the last launch, a chart for each measure that has values, and the table.
-
-    Args:
-        found: of a ledger.
-    """
+    """The whole page: the last launch, a chart for each measure that has values, and the table."""
     figures = {name: figure for name in TITLES if (figure := launches_chart(found, name)) is not None}
     sheet = history_sheet(found)
     return render(

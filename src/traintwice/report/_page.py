@@ -66,15 +66,7 @@ _SOFT = {m.definition.name for m in metrics.ALL if m.definition.soft}
 
 
 def page(results: Results, *, level: float = 0.95, against: Against | None = None) -> str:
-    """The whole report.
-
-    Args:
-        results: of a study.
-        level: of all intervals, and of the Holm-adjusted comparisons.
-        against: the comparison with the model in service; None without.
-    Returns:
-        An HTML document. Its content security policy forbids every connection and all scripts but its own two.
-    """
+    """The whole page; ``level`` is that of all intervals and of the Holm-adjusted comparisons."""
     found = verdict(results, level=level)
     choice = choose(found, tuple(results.rows))
     stream = progressive_findings(results, level=level)

@@ -28,11 +28,7 @@ Lines = Mapping[str, Mapping[int, Sequence[tuple[float, float | None]]]]
 
 
 def by_confidence(results: Results, row: str, bins: int = BINS) -> list[dict[str, Any]]:
-    """Churn in bins of equally many test examples, least confident first.
-
-    Returns:
-        For each bin: mean confidence; churn, share of the examples and share of all flips in percent.
-    """
+    """Churn in bins of equally many test examples, least confident first; churn, share of examples and share of all flips in percent."""
     test = results[row].test
     confidence = to_numpy(test.confidence).mean(axis=0)
     churn = to_numpy(metrics.churn.values(test)).mean(axis=0)
@@ -52,11 +48,7 @@ def by_confidence(results: Results, row: str, bins: int = BINS) -> list[dict[str
 def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, name: str = "confidence") -> Figure:
     """Churn by confidence of the examples; each panel also has the baseline, in black. A point is a tenth of the test examples.
 
-    Args:
-        results: of a study. The confidence of an example is CH (5), largest minus second largest probability, mean over the
-            replicas of that recipe.
-        rows: the recipes to show; all by default.
-        name: of the figure.
+    The confidence of an example is CH (5), largest minus second largest probability, mean over the replicas of that recipe.
     """
     baseline = results.baseline.name
     rows = list(dict.fromkeys([baseline, *rows])) if rows is not None else list(results.rows)
@@ -94,11 +86,7 @@ def churn_by_confidence(results: Results, rows: Sequence[str] | None = None, *, 
 
 
 def drift(found: ProgressiveFindings) -> Figure:
-    """Relative difference of two runs along the stream; each panel also has the baseline, in black.
-
-    Args:
-        found: of a study on a stream.
-    """
+    """Relative difference of two runs along the stream; each panel also has the baseline, in black."""
     records: list[dict[str, Any]] = [
         {
             "recipe": point.row,
@@ -146,11 +134,7 @@ def drift(found: ProgressiveFindings) -> Figure:
 def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: str = "matrix") -> Figure:
     """A square for each recipe with a field for each pair of replicas; all squares have one scale.
 
-    Args:
-        results: of a study.
-        rows: the recipes to show; all by default. With ``rows`` the shades cover most pairs (`span_of_most`), and the note names the
-            recipes with pairs beyond.
-        name: of the figure.
+    With ``rows`` the shades cover most pairs (`span_of_most`), and the note names the recipes with pairs beyond.
     """
     chosen, rows = rows is not None, list(results.rows if rows is None else rows)
     records: list[dict[str, Any]] = []
@@ -195,15 +179,7 @@ def churn_matrix(results: Results, rows: Sequence[str] | None = None, *, name: s
 
 
 def training_loss(results: Results, rows: Sequence[str] | None = None, *, name: str = "curves") -> Figure | None:
-    """Training loss of every replica.
-
-    Args:
-        results: of a study.
-        rows: the recipes to show; all by default.
-        name: of the figure.
-    Returns:
-        None where no replica has a curve.
-    """
+    """Training loss of every replica, for some recipes or all; None where no replica has a curve."""
     lines = {
         row: {m: list(zip(found["epochs"], points, strict=True)) for m, points in found["loss"].items()}
         for row, found in results.curves().items()
@@ -213,13 +189,7 @@ def training_loss(results: Results, rows: Sequence[str] | None = None, *, name: 
 
 
 def over_training(lines: Lines, name: str, *, value: str, along: str) -> Figure:
-    """A panel for each recipe, each with its own scale: recipes sum other terms.
-
-    Args:
-        lines: by recipe and replica.
-        name: of the figure.
-        value, along: titles of the axes.
-    """
+    """A panel for each recipe, each with its own scale: recipes sum other terms. ``value`` and ``along`` are titles of the axes."""
     records = [
         {"recipe": recipe, "replica": m, "at": at, "value": number}
         for recipe, replicas in lines.items()

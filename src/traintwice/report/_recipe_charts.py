@@ -33,12 +33,7 @@ Spans = dict[str, Span]
 
 
 def accuracy_churn(results: Results, *, level: float = 0.95) -> Figure:
-    """Named points with the intervals of both measures as crosses.
-
-    Args:
-        results: of a study.
-        level: of the intervals.
-    """
+    """Named points with the intervals of both measures as crosses."""
     records = _records(results, level)
     rows = [r["recipe"] for r in records]
     spans = {name: _span(records, name) for name in MEASURES}
@@ -59,11 +54,7 @@ def accuracy_churn(results: Results, *, level: float = 0.95) -> Figure:
 def accuracy_churn_of_many(results: Results, found: Verdict) -> Figure:
     """As `accuracy_churn`, with names and crosses only of the baseline and of recipes whose churn differs significantly.
 
-    Args:
-        results: of a study.
-        found: the verdict on it.
-    Returns:
-        The figure. The axes cover most intervals (`span_of_most`); the note names every recipe outside.
+    The axes cover most intervals (`span_of_most`); the note names every recipe outside.
     """
     kinds = {found.baseline: "baseline", **kinds_of(found)}
     records = [{**record, "kind": kinds[record["recipe"]]} for record in _records(results, found.level)]
@@ -176,11 +167,8 @@ def _named(base: Any, x: alt.X, y: alt.Y, points: Any) -> list[Any]:
 def forest(found: Verdict) -> Figure:
     """A bar for the interval of each difference in churn, largest drop first; next to it accuracy and costs.
 
-    Args:
-        found: the verdict on the study.
-    Returns:
-        The figure. The axes cover most intervals (`span_of_most`). A bar that is cut ends in an arrow, a difference outside is printed as a
-        number, and the note names each.
+    The axes cover most intervals (`span_of_most`). A bar that is cut ends in an arrow, a difference outside is printed as a number,
+    and the note names each.
     """
     kinds = kinds_of(found)
     findings = sorted((f for group in grouped(found).values() for f in group), key=lambda f: f.churn.estimate.value)

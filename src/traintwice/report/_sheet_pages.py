@@ -44,11 +44,7 @@ def _page(found: ChainResults | Tuned, figure: Figure, cards: list[Card], title:
 
 
 def drift_of_chain(found: ChainResults) -> Figure:
-    """A panel for each measure: one line for each way, with the intervals as bars.
-
-    Args:
-        found: results of a chain.
-    """
+    """A panel for each measure: one line for each way, with the intervals as bars."""
     records = [
         {"way": w.way, "day": d.day, "measure": title, **_rounded(_percent(value))}
         for w in found.ways
@@ -94,11 +90,7 @@ def cards_of_chain(found: ChainResults) -> list[Card]:
 
 
 def front_of_search(found: Tuned) -> Figure:
-    """Three panels with churn across: accuracy, calibration error and log loss, one point for each row, with intervals as crosses.
-
-    Args:
-        found: what a search found.
-    """
+    """Three panels with churn across: accuracy, calibration error and log loss, one point for each row, with intervals as crosses."""
     results, records = found.results, []
     for row in results.rows:
         churn = _percent(results.estimate(metrics.churn, row))

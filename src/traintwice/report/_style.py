@@ -69,13 +69,9 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart in two widths; the page chooses one.
+    """A chart in two widths, of which the page chooses one: Vega-Lite specifications for screens and for phones.
 
-    Attributes:
-        name: of its element in the page.
-        alt: text for readers who do not see the chart.
-        wide, narrow: Vega-Lite specifications, for screens and for phones.
-        note: text below the chart, such as what it leaves out.
+    ``alt`` is text for readers who do not see the chart; ``note`` is text below it, such as what it leaves out.
     """
 
     name: str
@@ -147,13 +143,10 @@ def faceted(chart: Any, field: str, order: Sequence[str], columns: int, width: i
 def span_of_most(ends: Sequence[float]) -> tuple[float, float]:
     """Axis range that ignores outliers: from the smallest to the largest other bound, and a margin of 6 %.
 
-    Args:
-        ends: lower and upper bounds of all intervals.
-    Returns:
-        Low and high. If half the bounds are equal, no bound is an outlier.
-    Example:
-        >>> span_of_most([0.0, 1.0, 2.0, 3.0, 4.0, 100.0])
-        (-0.24, 4.24)
+    If half the bounds are equal, no bound is an outlier.
+
+    >>> span_of_most([0.0, 1.0, 2.0, 3.0, 4.0, 100.0])
+    (-0.24, 4.24)
     """
     values = np.asarray(ends, dtype=np.float64)
     lower, upper = np.quantile(values, [0.25, 0.75])
@@ -199,16 +192,10 @@ PLACES = (
 
 
 def place(points: Sequence[Point], width: float, height: float) -> list[Label]:
-    """Labels with little overlap of each other, the points and the edges; chosen greedily, from the top point down.
+    """Labels with little overlap of each other, the points and the edges of the plot; chosen greedily, from the top point down.
 
-    Args:
-        points: of the plot.
-        width, height: of the plot, in pixels.
-    Returns:
-        One label for each point, in their order.
-    Example:
-        >>> place([Point(10, 50, "left"), Point(95, 20, "right")], 100, 100)
-        [Label(dx=9.0, dy=0.0, align='left'), Label(dx=-9.0, dy=0.0, align='right')]
+    >>> place([Point(10, 50, "left"), Point(95, 20, "right")], 100, 100)
+    [Label(dx=9.0, dy=0.0, align='left'), Label(dx=-9.0, dy=0.0, align='right')]
     """
     chosen: dict[int, Label] = {}
     taken: list[Box] = [(p.x - POINT, p.y - POINT, p.x + POINT, p.y + POINT) for p in points]

@@ -65,16 +65,11 @@ def plain(results: Results, *, level: float = 0.95, against: Against | None = No
     from traintwice.report._findings import sentences
     from traintwice.study import progressive_findings, source_shares, verdict
 
-    shares = source_shares(results, level=level)
-    sources = {} if shares is None else {"sources": shares.to_dict()}
-    found = progressive_findings(results, level=level)
-    stream = {} if found is None else {"stream": found.to_dict()}
-    served = {} if against is None else {"against_served": against.to_dict()}
+    shares, stream = source_shares(results, level=level), progressive_findings(results, level=level)
+    parts = {"sources": shares, "stream": stream, "against_served": against}
     return {
         **results.to_dict(level=level),
-        **sources,
-        **stream,
-        **served,
+        **{name: part.to_dict() for name, part in parts.items() if part is not None},
         "findings": sentences(verdict(results, level=level), results),
     }
 

@@ -9,7 +9,6 @@ from traintwice._formatting import value_of, visible
 from traintwice.compare._results import Diff, worst
 from traintwice.tables import _diff_tables as tables
 from traintwice.tables._sheet import Line, Sheet
-from traintwice.tables._table import Table
 from traintwice.tables._words import (
     against_floor,
     counted,
@@ -29,19 +28,17 @@ MOST_NAMED, MOST_ROWS = 6, 3
 
 
 def diff_sheet(diff: Diff, *, every: bool = False, rows: int = MOST_ROWS) -> Sheet:
-    """Headline, answers, verdict, and the numbers that they rest on.
+    """Headline, answers and verdict; with ``every`` also noise floors, slices with findings, every table and every note.
 
-    Args:
-        diff: of two models.
-        every: include noise floors, slices with findings, every table and every note; otherwise the sheet fits on a screen.
-        rows: of the table of regressed rows in the short form.
+    Without it the sheet fits on a screen, with ``rows`` regressed rows.
     """
+    shown = tables.every_table(diff) if every else [tables.regressed(diff, most=rows)]
     return Sheet(
         headline=headline(diff.alignment),
         verdict=f"Verdict: {sentence(visible(diff.headline))}",
         lines=answers(diff),
         paragraphs=tuple(("Warning", sentence(visible(w))) for w in diff.warnings) + (tuple(_paragraphs(diff)) if every else ()),
-        tables=tuple(tables.every_table(diff) if every else _short_tables(diff, rows)),
+        tables=tuple(table for table in shown if table is not None),
         notes=(*notes(diff), *left_out(diff.left_out)) if every else tuple(_short_notes(diff)),
         concern=worst(diff.answers).concern,
     )
@@ -111,12 +108,6 @@ def _paragraphs(diff: Diff) -> Iterator[tuple[str, str]]:
     if len(found) > MOST_IN_ANSWER:
         more = [f"{len(found) - MOST_NAMED:,} more"] if len(found) > MOST_NAMED else []
         yield "Slices with a significant finding", ", ".join([*found[:MOST_NAMED], *more])
-
-
-def _short_tables(diff: Diff, rows: int) -> Iterator[Table]:
-    table = tables.regressed(diff, most=rows)
-    if table is not None:
-        yield table
 
 
 def _short_notes(diff: Diff) -> Iterator[str]:

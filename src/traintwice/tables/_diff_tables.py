@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from traintwice._formatting import between, change, cut, digits_of, number, probability, times, value_of, visible, with_interval
 from traintwice.compare._parts import ChangedRow, Slice
@@ -20,9 +20,9 @@ MOST_SLICES = 50
 """Rows of a table of slices; JSON has all."""
 
 
-def every_table(diff: Diff) -> Iterator[Table]:
-    """All tables that are not empty, those of the answers first."""
-    made = (
+def every_table(diff: Diff) -> tuple[Table | None, ...]:
+    """All tables, those of the answers first."""
+    return (
         quality(diff),
         disagreement(diff),
         floors(diff),
@@ -37,7 +37,6 @@ def every_table(diff: Diff) -> Iterator[Table]:
         flow(diff),
         largest_changes(diff),
     )
-    return (table for table in made if table is not None)
 
 
 def quality(diff: Diff) -> Table | None:
@@ -148,9 +147,9 @@ def regressed(diff: Diff, *, most: int | None = None) -> Table | None:
     return _rows(diff, shown, f"{what} (first {len(shown):,} of {diff.regressed_rows:,})")
 
 
-def largest_changes(diff: Diff, *, most: int | None = None) -> Table | None:
+def largest_changes(diff: Diff) -> Table | None:
     """Rows whose prediction changed most."""
-    return _rows(diff, diff.largest_changes[:most], "Largest changes", distance=True)
+    return _rows(diff, diff.largest_changes, "Largest changes", distance=True)
 
 
 def movement(diff: Diff) -> Table | None:

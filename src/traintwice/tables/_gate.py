@@ -26,12 +26,7 @@ CONCERNS = {"kept": "fine", "over": "problem", "inconclusive": "inconclusive"}
 
 
 def gate_sheet(result: GateResult, *, most: int = MOST_CHECKS) -> Sheet:
-    """The outcome, the budgets with their numbers (over and inconclusive first), and the files compared.
-
-    Args:
-        result: of a gate.
-        most: budgets that are shown, unless more are over or inconclusive.
-    """
+    """The outcome, the budgets with their numbers (over and inconclusive first, ``most`` unless more are), and the files compared."""
     return Sheet(
         headline="",
         verdict=gate_sentence(result),
@@ -101,8 +96,7 @@ def check_name(check: Check) -> str:
 def junit(result: GateResult) -> str:
     """The checks as a JUnit XML document, one test case for each.
 
-    A check that is over is a failure of type OverBudget. An inconclusive check is a failure of type Inconclusive, or a note in system-out
-    if inconclusive counts as a pass.
+    Inconclusive is a failure, or a note in system-out if inconclusive counts as a pass.
     """
     failed = [c for c in result.checks if c.outcome == "over" or (c.outcome == "inconclusive" and result.inconclusive != "pass")]
     counts = {"tests": str(len(result.checks)), "failures": str(len(failed)), "errors": "0", "skipped": "0"}
