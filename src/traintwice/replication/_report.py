@@ -116,8 +116,8 @@ def _charts(logged: Logged) -> str:
     """A chart of each name, or the way to have them."""
     if any(importlib.util.find_spec(name) is None for name in ("altair", "vl_convert")):
         return f"<p>Logged: {escape(', '.join(logged))}. Charts need the extra report: pip install 'traintwice[report]'</p>"
-    from traintwice.report._curves import over_training
     from traintwice.report._document import embedded
+    from traintwice.report._panels import over_training
 
     return embedded(
         over_training(
