@@ -40,8 +40,8 @@ def selective(
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
     from traintwice.compare import selective_agreement, selective_ensemble
+    from traintwice.predictions._array_files import write_answers
     from traintwice.predictions._session import check_target
-    from traintwice.predictions._writing import write_answers
     from traintwice.tables._measures import selective_sheet
 
     output.check_outputs({"--out": out}, [*files, *(against or ())])
@@ -81,8 +81,8 @@ def update(
     from traintwice.cli import _output as output
     from traintwice.cli._progress import waiting
     from traintwice.compare import update_predictions
+    from traintwice.predictions._array_files import write_answers
     from traintwice.predictions._session import check_target
-    from traintwice.predictions._writing import write_answers
     from traintwice.tables._measures import update_sheet
 
     if calibration is not None and not reading.get("label"):

@@ -127,7 +127,8 @@ def _in_cells(
     found = tuple(sorted(set().union(*vocabularies)))
     source, column = texts[0]
     truths = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "boolean"]
-    if _are_truth_values(found, [cell for cell in rest if cell not in truths], mixed=bool(truths)):
+    spelled = {name.lower() for name in found}
+    if spelled <= {"false", "true"} and len(rest) == len(truths) and (truths or len(spelled) < len(found)):
         return TRUTH, f"classes in {column}: {listed(TRUTH)}, as truth values and as text", _retyped(sources, cells, "BOOLEAN")
     numbers = set().union(*(words for cell, words in zip(of_text, vocabularies, strict=True) if cell not in truths))
     if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in numbers):
@@ -146,12 +147,6 @@ def _in_cells(
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)
     return found, f"classes in {column}: {listed(found)}", _retyped(sources, rest, "VARCHAR")
-
-
-def _are_truth_values(names: Sequence[str], others: Sequence[object], *, mixed: bool) -> bool:
-    """Whether texts are truth values that another column has as such, or in another spelling: True, true, TRUE."""
-    spelled = {name.lower() for name in names}
-    return spelled <= {"false", "true"} and not others and (mixed or len(spelled) < len(names))
 
 
 def _retyped(sources: Sequence[Source], cells: Sequence[tuple[Source, str]], kind: str) -> list[Source]:

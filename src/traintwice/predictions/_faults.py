@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from traintwice.errors import BadInput
@@ -35,7 +35,7 @@ class Fault:
     once: str | None = None
 
 
-def faults(view: View, suffix: str = "") -> list[Fault]:
+def faults(view: View, suffix: str = "") -> Iterator[Fault]:
     """What the rows of a file may not hold, in the order in which it is reported, over columns whose names end in a suffix.
 
     DuckDB decides comparisons from a file's statistics where it can, and statistics leave NaN out: with minimum 0 and maximum 1 every
@@ -46,46 +46,45 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
     every = "every replica must predict every row; --on-missing drop leaves these rows out"
     logits = "pass --logits if these are logits"
     emits = "find out why the model emits them, or leave those rows out of all files"
-    found = []
     if view.ids:
         missing = any_of(f"{i}{suffix} IS NULL" for i in view.ids)
-        found.append(Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id"))
+        yield Fault(missing, "have no id", "'NULL'", "every row needs one; remove them or choose another --id")
     as_list = view.predictions == ("l",) or len(columns) > WIDE
     first = f"[{', '.join(columns)}]" if len(columns) > WIDE else first
     total = f"list_sum({first})" if as_list else " + ".join(columns)
     if kind == "votes":
-        found.append(Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every))
-        found.append(Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0"))
+        yield Fault(f"{first} IS NULL", f"have no predicted label in {one!r}", "'no class'", every)
+        yield Fault(f"{first} < 0", "have a negative predicted label", first, "classes count from 0")
     elif as_list:
         length, says = f"{first} IS NULL OR len({first}) <> {layout.classes}", f"do not have {layout.classes} probabilities"
         shown = f"coalesce(len({first}) || ' entries', 'missing')"
-        found.append(Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class"))
+        yield Fault(length, f"{says}, as the first row has", shown, "every row needs one for each class")
         some = f"({first})[1:12]"
-        found.append(Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every))
-        found.append(Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total))
-        found.append(Fault(f"list_min({first}) < 0", "have a negative probability", some, logits))
+        yield Fault(f"len({first}) <> list_count({first})", "have a missing probability", some, every)
+        yield Fault(f"NOT isfinite({total})", "have a probability that is NaN or infinite", some, emits, sum=total)
+        yield Fault(f"list_min({first}) < 0", "have a negative probability", some, logits)
     else:
         what = "a logit" if layout.logits else "a prediction" if kind == "regression" else "a probability"
         no_number = "is missing or not a number" if view.source.untyped else "is missing"
         shown = f"concat_ws(', ', {', '.join(f'coalesce({c}::VARCHAR, {chr(39)}missing{chr(39)})' for c in columns[:12])})"
-        found.append(Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every))
+        yield Fault(any_of(f"{c} IS NULL" for c in columns), f"have {what} that {no_number}", shown, every)
         infinite = any_of(f"NOT isfinite({c})" for c in columns)
-        found.append(Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total))
+        yield Fault(infinite, f"have {what} that is NaN or infinite", shown, emits, sum=total)
         if kind == "score":
             advice = "pass --logits if it is a logit, --regression if it is not a probability"
-            found.append(Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice))
+            yield Fault(f"{first} < 0 OR {first} > 1", f"have a score in {one!r} outside [0, 1]", first, advice)
         elif kind == "columns":
-            found.append(Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits))
+            yield Fault(any_of(f"{c} < 0" for c in columns), "have a negative probability", shown, logits)
     if kind in ("columns", "list"):
         sums, advice = "have probabilities that do not sum to 1", f"choose the columns with --probs, or {logits}"
         entries = first if as_list else f"[{', '.join(columns)}]"
         fine = f"len(list_filter({entries}, lambda e: abs(100 * e - round(100 * e)) >= 1e-4)) > 0"
         wide = f"abs({total} - 1) > {PERCENT_TOLERANCE * (layout.classes or 0) + 1e-9}"
         unequal = f"CASE WHEN abs({total} - 1) > {SUM_TOLERANCE} THEN {wide} OR {fine} ELSE false END"
-        found.append(Fault(unequal, sums, f"'sum ' || ({total})", advice))
+        yield Fault(unequal, sums, f"'sum ' || ({total})", advice)
     if layout.label is not None and kind == "regression":
         bad = f"raw_y{suffix} AND ({y} IS NULL OR isinf({y}))"
-        found.append(Fault(bad, "have a label that is not a finite number", y, "fix or remove them"))
+        yield Fault(bad, "have a label that is not a finite number", y, "fix or remove them")
     elif layout.label is not None:
         among = "0, 1, 2 …" if layout.classes is None else f"0 … {layout.classes - 1}"
         outside = f"{y} < 0" + (f" OR {y} >= {layout.classes}" if layout.classes is not None else "")
@@ -93,25 +92,24 @@ def faults(view: View, suffix: str = "") -> list[Fault]:
         bad = outside if whole else f"raw_y{suffix} AND ({y} IS NULL OR {outside})"
         advice = "classes count from 0; pass another --label, or --classes with the names of the classes"
         once = outside.replace(y, "y") if whole else None
-        found.append(Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once))
+        yield Fault(bad, f"have a label in {layout.label!r} that is not one of the classes {among}", y, advice, once=once)
     if layout.weight is not None:
         bad, says = f"{w} IS NULL OR NOT isfinite({w}) OR {w} < 0", "that is missing, negative or not finite"
-        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0"))
+        yield Fault(bad, f"have a weight in {layout.weight!r} {says}", w, "weights are numbers >= 0")
         bad, says = f"{w} > {MOST_WEIGHT} OR ({w} > 0 AND {w} < {LEAST_WEIGHT})", f"above {MOST_WEIGHT} or below {LEAST_WEIGHT}"
         advice = "divide all weights by their mean"
-        found.append(Fault(bad, f"have a weight in {layout.weight!r} {says} and not 0", w, advice))
+        yield Fault(bad, f"have a weight in {layout.weight!r} {says} and not 0", w, advice)
     if layout.cluster:
         says, advice = f"have no cluster in {view.names['c']!r}", "every row needs a cluster, or none: leave out --cluster"
-        found.append(Fault(f"c{suffix} IS NULL", says, "'missing'", advice))
+        yield Fault(f"c{suffix} IS NULL", says, "'missing'", advice)
     if layout.draws is not None:
         says, advice = f"have no draw in {layout.draws!r}", "every row needs one, so that no draw of an item counts twice"
-        found.append(Fault(f"d{suffix} IS NULL", says, "'missing'", advice))
-    return found
+        yield Fault(f"d{suffix} IS NULL", says, "'missing'", advice)
 
 
 def check_contents(session: Session, view: View) -> None:
     """Read a file once, in parallel, and raise `BadInput` where a row cannot be measured, with a count and the first row."""
-    name, doing, every = view.source.name, f"{view.source.name}: reading", faults(view)
+    name, doing, every = view.source.name, f"{view.source.name}: reading", list(faults(view))
     counts = ", ".join(f"count(*) FILTER ({fault.condition})" for fault in every)
     weight = "sum(w)" if view.layout.weight else "1"
     ((total, of_weight, *bad),) = session.rows(f"SELECT count(*), {weight}, {counts} FROM {view.name}", doing=doing)

@@ -36,46 +36,47 @@ def from_arrays(models: Sequence[Any], **reading: Unpack[Reading]) -> Prediction
 def stacked(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Classes]:
     """The rows of several models, as `from_arrays` gives them, and their classes."""
     given = [_one_model(model, reading) for model in models]
+    if not given:
+        raise BadInput("predictions: got none, expected at least one model")
     for number, model in enumerate(given[1:], start=2):
         if model.shape != given[0].shape:
             raise BadInput(
                 f"model 1 has predictions of shape {given[0].shape} and model {number} of {model.shape}; rows and classes must match"
             )
-    if not given:
-        raise BadInput("predictions: got none, expected at least one model")
     whole = np.stack(given)
-    known = models[0].known if isinstance(models[0], Predictions) else Examples()
-    is_known = isinstance(models[0], Predictions)
+    rows = whole.shape[1]
+    first = models[0] if isinstance(models[0], Predictions) else None
+    known = Examples() if first is None else first.known
+    options: Mapping[str, Any] = reading
     own = {"id": known.ids, "label": known.labels if known.targets is None else known.targets, "weight": known.weights}
-    given_columns = {name: _column(reading[name], name) for name in own}  # type: ignore[literal-required]
-    ids, labels, weights = (
-        to_numpy(own[n]) if column is None and own[n] is not None else column for n, column in given_columns.items()
-    )
+    ids, labels, weights = (_column(options[name], name, values) for name, values in own.items())
     groups, shown = named_arrays(reading["by"], "by"), named_arrays(reading["show"], "show")
     if reading["time"] is not None:
         groups["time"] = _periods(_column(reading["time"], "time"))
-    groups = groups or {name: to_numpy(values) for name, values in known.groups.items()}
-    shown = shown or {name: to_numpy(values) for name, values in known.shown.items()}
+    groups, shown = (
+        found or {name: to_numpy(values) for name, values in of_model.items()}
+        for found, of_model in ((groups, known.groups), (shown, known.shown))
+    )
     for name, values in shown.items():
-        if len(values) != whole.shape[1]:
-            raise BadInput(f"{name}: got {len(values):,} entries, expected {whole.shape[1]:,}, one for each row")
-    clusters: Any = _cluster_codes(named_arrays(reading["cluster"], "cluster"), whole.shape[1])
+        if len(values) != rows:
+            raise BadInput(f"{name}: got {len(values):,} entries, expected {rows:,}, one for each row")
+    clusters = _cluster_codes(named_arrays(reading["cluster"], "cluster"), rows)
     clusters = to_numpy(known.clusters) if clusters is None and known.clusters is not None else clusters
     described: dict[str, Any] = {"ids": ids, "groups": groups, "clusters": clusters}
-    rows = {"positions": np.arange(whole.shape[1]), "shown": shown}
-    if reading["regression"] or (is_known and models[0].has_scores):
+    of_rows = {"positions": np.arange(rows), "shown": shown}
+    if reading["regression"] or (first is not None and first.has_scores):
         scores = Predictions.from_scores(whole, None, weights, targets=labels, **described)
-        return scores.with_known(**rows), Classes()
-    names = reading["classes"] or (models[0].class_names if is_known else None)
-    named, flipped, swapped = _classes_of(models[0], whole, names, reading)  # type: ignore[arg-type]
+        return scores.with_known(**of_rows), Classes()
+    names = reading["classes"] or (None if first is None else first.class_names)
+    named, flipped, swapped = _classes_of(models[0], whole, None if names is None else tuple(names), reading)
     if swapped:
         whole = whole[:, :, ::-1]
     if flipped:
         labels = None if labels is None else _flipped(labels)
         whole = _flipped(whole) if whole.ndim == 2 else whole
-    partial = {"labels": labels, "some_labelled": True} if is_known and known.some_labelled and reading["label"] is None else {}
+    partial = {"labels": labels, "some_labelled": True} if known.some_labelled and reading["label"] is None else {}
     found = Predictions(whole, None if partial else labels, weights, class_names=named.names, **described)
-    return found.with_known(**rows, **partial), named
+    return found.with_known(**of_rows, **partial), named
 
 
 def _flipped(labels: np.ndarray) -> np.ndarray:
@@ -96,10 +97,13 @@ def _classes_of(model: Any, whole: np.ndarray, names: tuple[str, ...] | None, re
     return named, flipped, placed.columns == numbers[::-1] and kind == "columns"
 
 
-def _column(value: Any, name: str) -> np.ndarray | None:
+def _column(value: Any, name: str, default: Any = None) -> Any:
+    """An array with entries; by default what a model has."""
     if isinstance(value, str | tuple) and value:
         raise BadInput(f"{name}: got the name {value!r}; with arrays give an array with one entry for each row")
-    return None if value is None or isinstance(value, tuple) else _entries(value, name)
+    if value is None or isinstance(value, tuple):
+        return None if default is None else to_numpy(default)
+    return _entries(value, name)
 
 
 def named_arrays(value: Any, name: str) -> dict[str, np.ndarray]:
@@ -127,11 +131,10 @@ def _cluster_codes(clusters: Mapping[str, np.ndarray], rows: int) -> np.ndarray 
     for name, values in clusters.items():
         if values.shape != (rows,):
             raise BadInput(f"{name}: got shape {values.shape}, expected ({rows},), the cluster of each row")
-        missing = np.array([v is None or v != v for v in values.tolist()]) if values.dtype.kind in "fOM" else np.zeros(rows, bool)
-        if missing.any():
-            raise BadInput(
-                f"{name}: {int(missing.sum()):,} of {rows:,} rows have no cluster (first: row {missing.argmax():,}); every row needs one"
-            )
+        missing = [n for n, v in enumerate(values.tolist()) if v is None or v != v] if values.dtype.kind in "fOM" else []
+        if missing:
+            told = f"{name}: {len(missing):,} of {rows:,} rows have no cluster (first: row {missing[0]:,})"
+            raise BadInput(f"{told}; every row needs one")
         found, own = np.unique(values.astype(str) if values.dtype.kind == "O" else values, return_inverse=True)
         codes = own.astype(np.int64) if codes is None else codes * len(found) + own
     return None if codes is None else np.unique(codes, return_inverse=True)[1].astype(np.int64)
@@ -259,10 +262,10 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
         if name in ("by", "show", "cluster"):
             arrays = named_arrays(value, name)
             options[name] = list(arrays)
-        else:
-            arrays = {} if value is None or isinstance(value, tuple) else {f"{name} of rows": to_numpy(value)}
-            options |= zip([name] * len(arrays), arrays, strict=True)
-        columns |= arrays
+            columns |= arrays
+        elif value is not None and not isinstance(value, tuple):
+            options[name] = f"{name} of rows"
+            columns[options[name]] = to_numpy(value)
     return columns, options
 
 

@@ -68,7 +68,7 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
     }  # fmt: skip
     weights = None if weight is None else _numbers(column(weight), weight)
     draws = any(log.draws is not None for log in logs)
-    scores = np.array([[_mean(log.correct[of]) for of in each] for log, each in zip(logs, rows, strict=True)])
+    scores = np.array([[float(log.correct[of].mean()) for of in each] for log, each in zip(logs, rows, strict=True)])
     codes = (
         None if draws or answers is None else np.array([a[[of[0] for of in each]] for a, each in zip(answers, rows, strict=True)])
     )
@@ -109,20 +109,17 @@ def _shared(logs: Sequence[Outcomes], *, drop: bool) -> tuple[list[Item], tuple[
         lacking |= dict.fromkeys(pairing.only_new, f"is in {log.path} and not in {logs[0].path}")
     if lacking and not drop:
         item, why = next(iter(lacking.items()))
+        told, advice = f"{len(lacking):,} items are not in all {len(logs)} logs", "Pass --on-missing drop to compare the others"
         first = ": ".join(part for part in item if part)
-        raise BadInput(
-            f"{len(lacking):,} items are not in all {len(logs)} logs (first: {first} {why}). Pass --on-missing drop to compare the others",
-            without_cells=f"{len(lacking):,} items are not in all {len(logs)} logs. Pass --on-missing drop to compare the others",
-        )
-    inside = [set(zip(log.tasks, log.items, strict=True)) for log in logs]
-    items = [item for item in dict.fromkeys(zip(logs[0].tasks, logs[0].items, strict=True)) if item not in lacking]
-    return items, tuple(len(own - set(items)) for own in inside)
+        raise BadInput(f"{told} (first: {first} {why}). {advice}", without_cells=f"{told}. {advice}")
+    items = [item for item in dict.fromkeys(logs[0].keys) if item not in lacking]
+    return items, tuple(len(set(log.keys) - set(items)) for log in logs)
 
 
 def _rows_of(log: Outcomes, items: Sequence[Item]) -> list[list[int]]:
     """The rows of each item: one, or one for each draw."""
     of: dict[Item, list[int]] = {item: [] for item in items}
-    for row, item in enumerate(zip(log.tasks, log.items, strict=True)):
+    for row, item in enumerate(log.keys):
         if item in of:
             of[item].append(row)
     return list(of.values())
@@ -159,16 +156,12 @@ def _draw_block(
     width = max(len(counts) for each in local for counts in each)
     counts = [np.array([np.pad(each[m], (0, width - len(each[m]))) for each in local]) for m in range(len(logs))]
     graded = not all(np.isin(log.correct[~np.isnan(log.correct)], (0, 1)).all() for log in logs)
-    right = [np.array([_mean(log.correct[list(of)]) for of in each]) for log, each in zip(logs, rows, strict=True)]
+    right = [np.array([float(log.correct[list(of)].mean()) for of in each]) for log, each in zip(logs, rows, strict=True)]
     known = ~np.isnan(np.array(right)).any(axis=0)
     return DrawBlock(
         counts, np.where(known, 0, -1), np.asarray(whole.ids), whole.weights, whole.clusters, whole.groups, whole.known.shown,
         right=[np.nan_to_num(r) for r in right], graded=graded,
     )  # fmt: skip
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean())
 
 
 def _numbers(values: np.ndarray, name: str) -> np.ndarray:

@@ -162,34 +162,15 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
             continue
         if name not in OPTIONS:
             raise unknown("option of reading", name, OPTIONS, listed="")
-        kind = OPTIONS[name].kind
         if value is None:
             continue
-        if name == "memory" and (isinstance(value, bool) or not isinstance(value, int | str)):
-            raise BadInput(f"memory: got {shown(value)}, expected a size such as '2GB' or 500_000_000")
-        is_list = isinstance(value, list | tuple | Mapping)
-        if (
-            kind in (str, list[str])
-            and name != "memory"
-            and not (isinstance(value, str) or is_list or hasattr(value, "__array__"))
-        ):
-            raise BadInput(f"{name}: got {shown(value)}, expected the name of a column, or an array with an entry for each row")
-        if (name in NAMES and not isinstance(value, str)) or (name == "probs" and hasattr(value, "__array__")):
-            raise BadInput(f"{name}: got {shown(value)}, expected a name")
-        if kind is str and is_list and (isinstance(value, Mapping) or OPTIONS_OF_ROWS.isdisjoint([name]) or not value):
-            raise BadInput(f"{name}: got {shown(value)}, expected the name of a column, or an array with an entry for each row")
-        if kind is bool and not isinstance(value, bool):
-            raise BadInput(f"{name}: got {value!r}, expected True or False")
-        if kind == Missing and not (isinstance(value, str) and value in get_args(kind)):
-            raise BadInput(f"{name}: got {shown(value)}, expected 'refuse' or 'drop'")
+        kind = OPTIONS[name].kind
+        if (expected := _expected(name, kind, value)) is not None:
+            raise BadInput(f"{name}: got {shown(value)}, expected {expected}")
         if kind == list[str] and isinstance(value, str):
             value = (value,)
         elif kind == list[str] and isinstance(value, list | tuple) and not any(hasattr(entry, "shape") for entry in value):
             value = tuple(str(entry) for entry in value)
-        if getattr(value, "ndim", 1) == 0:
-            raise BadInput(f"{name}: got a single value, expected the name of a column, or an array with an entry for each row")
-        if name == "classes" and not (isinstance(value, tuple) or getattr(value, "ndim", 0) == 1):
-            raise BadInput(f"classes: got {type(value).__name__}, expected a list of names")
         filled[name] = tuple(map(str, value)) if name == "classes" else value
     for one, other, why in EXCLUSIVE:
         if all(filled[name] is not DEFAULTS[name] for name in (one, other)):
@@ -197,6 +178,27 @@ def reading_of(given: Mapping[str, Any]) -> Reading:
     if isinstance(filled["by"], tuple) and isinstance(filled["time"], str) and filled["time"] in filled["by"]:
         raise BadInput(f"{filled['time']!r} is given to --by and to --time; --time cuts it into periods, --by takes its values")
     return cast(Reading, filled)
+
+
+def _expected(name: str, kind: Any, value: Any) -> str | None:
+    """What an option is expected to be, in words; None where the value can be."""
+    column = "the name of a column, or an array with an entry for each row"
+    is_name, is_list, is_array = isinstance(value, str), isinstance(value, list | tuple | Mapping), hasattr(value, "__array__")
+    if name == "memory":
+        return None if isinstance(value, int | str) and not isinstance(value, bool) else "a size such as '2GB' or 500_000_000"
+    if kind is bool:
+        return None if isinstance(value, bool) else "True or False"
+    if kind == Missing:
+        return None if is_name and value in get_args(kind) else "'refuse' or 'drop'"
+    if not (is_name or is_list or is_array) or getattr(value, "ndim", 1) == 0:
+        return column
+    if (name in NAMES and not is_name) or (name == "probs" and is_array):
+        return "a name"
+    is_mapping = isinstance(value, Mapping)
+    if name == "classes" and (is_mapping or getattr(value, "ndim", 1) != 1 or any(getattr(entry, "ndim", 0) for entry in value)):
+        return "a list of names"
+    of_rows = name in OPTIONS_OF_ROWS and value and not is_mapping
+    return column if kind is str and is_list and not of_rows else None
 
 
 def groups_of(reading: Reading) -> tuple[str, ...]:

@@ -102,14 +102,11 @@ class RemoteFile(Address):
 
     def download(self, target: Path) -> None:
         """Copy the whole file."""
-        fs, path = file_system(self.address)
-        before = self.state()
+        (fs, path), before = file_system(self.address), self.state()
+        as_stream = {"block_size": 0} if _on_the_web(self.address) else {}
 
         def copy() -> None:
-            with (
-                fs.open(path, "rb", **({"block_size": 0} if _on_the_web(self.address) else {})) as source,
-                target.open("wb") as file,
-            ):
+            with fs.open(path, "rb", **as_stream) as source, target.open("wb") as file:
                 while block := source.read(BLOCK):
                     file.write(block)
                     report(100 * file.tell() / max(before.size or 0, file.tell()), 100, "%")
@@ -215,11 +212,8 @@ def explained(name: object, reason: Exception, tries: int = 1) -> BadInput:
         why = "there are no credentials" if no_credentials else f"status {status}" if status else text
         return BadInput(f"{shown}: access is refused ({why}); credentials are those {SCHEMES[scheme][1]}")
     after = f" after {tries} tries" if tries > 1 else ""
-    what = (
-        f"the server answered {status}"
-        if status
-        else f"{type(first).__name__}{'' if text == type(first).__name__ else ': ' + text}"
-    )
+    kind = type(first).__name__
+    what = f"the server answered {status}" if status else kind if text == kind else f"{kind}: {text}"
     return BadInput(f"{shown}: cannot be read{after} ({what}); run again later, or copy it to a file")
 
 
@@ -228,22 +222,16 @@ def is_remote_folder(address: str) -> bool | None:
     fs, path = file_system(address)
     if _on_the_web(address):
         return address.partition("?")[0].endswith("/")
-    try:
-        return bool(attempt(address, lambda: _type_of(fs, path)) == "directory")
-    except _Absent:
-        return None
+    kind = attempt(address, lambda: _type_of(fs, path))
+    return None if kind is None else kind == "directory"
 
 
-class _Absent(BadInput):
-    """Nothing is at an address."""
-
-
-def _type_of(fs: Any, path: str) -> str:
+def _type_of(fs: Any, path: str) -> str | None:
     try:
         return str(fs.info(path)["type"])
     except FileNotFoundError as reason:
         if _status(reason) in (None, 404):
-            raise _Absent("absent") from None
+            return None
         raise
 
 

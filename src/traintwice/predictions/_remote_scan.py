@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from traintwice.errors import BadInput
 from traintwice.predictions._remote import RemoteFile
@@ -41,7 +41,7 @@ class _Ranges(AbstractFileSystem):  # type: ignore[misc]
         self.failure: BadInput | None = None
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> _Handle:
-        return _Handle(self)
+        return _Handle(self, path, mode, cache_type="none", size=self.bytes)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         return {"name": path, "size": self.bytes, "type": "file"}
@@ -53,31 +53,13 @@ class _Ranges(AbstractFileSystem):  # type: ignore[misc]
         return datetime(2000, 1, 1, tzinfo=UTC)  # changes are found by `RemoteFile.check_unchanged`
 
 
-class _Handle(io.RawIOBase):
+class _Handle(AbstractBufferedFile):  # type: ignore[misc]
     """An open file; each read is one request."""
 
-    def __init__(self, ranges: _Ranges) -> None:
-        self._ranges, self._at = ranges, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ranges.bytes}[whence]
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        stop = self._ranges.bytes if size < 0 else min(self._at + size, self._ranges.bytes)
+    def _fetch_range(self, start: int, end: int) -> bytes:
         try:
-            found = self._ranges.file.bytes(self._at, stop)
+            found: bytes = self.fs.file.bytes(start, min(end, self.size))
         except BadInput as error:
-            self._ranges.failure = self._ranges.failure or error
+            self.fs.failure = self.fs.failure or error
             raise OSError("a range could not be read") from None
-        self._at = stop
         return found
