@@ -197,8 +197,8 @@ def _expected(name: str, kind: Any, value: Any) -> str | None:
     is_mapping = isinstance(value, Mapping)
     if name == "classes" and (is_mapping or getattr(value, "ndim", 1) != 1 or any(getattr(entry, "ndim", 0) for entry in value)):
         return "a list of names"
-    of_rows = name in OPTIONS_OF_ROWS and value and not is_mapping
-    return column if kind is str and is_list and not of_rows else None
+    of_rows = name in OPTIONS_OF_ROWS and not is_mapping
+    return column if kind is str and is_list and not (of_rows and value) else None
 
 
 def groups_of(reading: Reading) -> tuple[str, ...]:
