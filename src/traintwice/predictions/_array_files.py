@@ -7,7 +7,7 @@ import math
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -322,13 +322,11 @@ def write_predictions(
 @contextmanager
 def _as_query(path: Path, arrays: Mapping[str, Any]) -> Iterator[tuple[Session, str]]:
     """A session in which arrays are the table ``given``, and a query of their columns."""
-    columns, session = as_columns(arrays, str(path)), Session()
-    try:
+    columns = as_columns(arrays, str(path))
+    with closing(Session()) as session:
         with session.explained(f"{path}: reading the arrays"):
             session.connection.register("given", columns.block(0, columns.length))
         yield session, f"SELECT {columns.select()} FROM given"
-    finally:
-        session.close()
 
 
 def write_answers(

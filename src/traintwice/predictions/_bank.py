@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -177,11 +178,8 @@ class BankStudy:
             f"SELECT y, vote, top, coalesce(label, top) AS label FROM read_parquet({literal(str(self.parquet))}) "
             f"WHERE recipe = {literal(known.name)} ORDER BY replica, example"
         )
-        session = Session()
-        try:
+        with closing(Session()) as session:
             columns = session.arrays(sql, doing=f"{self.parquet}: reading")
-        finally:
-            session.close()
         if len(columns["vote"]) != known.replicas * n:
             raise BadInput(f"{self.parquet}: {known.name} has {len(columns['vote']):,} rows, expected {known.replicas} × {n:,}")
         y, vote, top, of_label = (np.asarray(columns[c]).reshape(known.replicas, n) for c in ("y", "vote", "top", "label"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, Unpack
 
 import numpy as np
@@ -172,14 +173,11 @@ def _periods(times: Any) -> np.ndarray:
     kind = times.dtype.kind
     if kind not in "iufM" or times.ndim != 1 or not len(times):
         raise BadInput(f"time: got dtype {times.dtype} and shape {times.shape}, expected a date or number for each row")
-    session = Session()
-    try:
+    with closing(Session()) as session:
         session.connection.register("times", {"t": times.astype("datetime64[us]") if kind == "M" else times})
         cell = f"CAST(t AS {'TIMESTAMP' if kind == 'M' else 'DOUBLE'})"
         period = period_of(session, "times", cell, numbers=kind != "M", whole=kind in "iu")
         (found,) = session.arrays(f"SELECT {period.sql.format(t=cell)} AS period FROM times", doing="reading the times").values()
-    finally:
-        session.close()
     return np.array(found.tolist(), dtype=object)
 
 

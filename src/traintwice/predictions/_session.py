@@ -22,12 +22,11 @@ MOST_MEMORY = 10**18
 LEAST_MEMORY = 64 * 10**6
 """DuckDB cannot read one row group of a usual Parquet file in less."""
 
-
-MACROS = (
-    "vector_entries(v) AS CASE WHEN v['type'] = 1 THEN v['values'] ELSE list_transform(range(v['size']), "
-    "lambda i: coalesce(v['values'][list_position(v['indices'], i)], 0)) END",
+VECTOR_ENTRIES = (
+    "CREATE MACRO vector_entries(v) AS CASE WHEN v['type'] = 1 THEN v['values'] ELSE list_transform(range(v['size']), "
+    "lambda i: coalesce(v['values'][list_position(v['indices'], i)], 0)) END"
 )
-"""Functions of every session: the entries of a vector of Spark, dense (type 1) or sparse."""
+"""A function of every session: the entries of a vector of Spark, dense (type 1) or sparse."""
 
 
 def identifier(name: str) -> str:
@@ -123,8 +122,7 @@ class Session:
         with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets, where no progress is reported
             self.connection.execute("SET enable_progress_bar = true")  # needed by query_progress,
             self.connection.execute("SET enable_progress_bar_print = false")  # without printing to standard output
-        for macro in MACROS:
-            self.connection.execute(f"CREATE MACRO {macro}")
+        self.connection.execute(VECTOR_ENTRIES)
         closing = ExitStack()
         closing.callback(remove_scratch, self.folder)
         closing.callback(self.connection.close)
