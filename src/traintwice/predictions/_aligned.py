@@ -255,10 +255,8 @@ def open_predictions(paths: Any, **reading: Unpack[Reading]) -> AlignedPredictio
         sources = [open_source(session, item, number, columns) for number, item in enumerate(items)]
         for path in sorted(columns):
             sources = [with_path(session, source, path) for source in sources]
-        sources = filled(sources, wanted)
-        layouts = recognise_all(session, sources, wanted)
-        named, sources, layouts = agreed_classes(session, sources, layouts, wanted)
-        views, period = make_views(session, sources, layouts, named.names, wanted)
+        named, files = agreed_classes(session, recognise_all(session, filled(sources, wanted), wanted), wanted)
+        views, period = make_views(session, files, named.names, wanted)
         if wanted["on_missing"] == "drop" and not wanted["by_position"]:
             views = [without_unanswered(session, view) for view in views]
         rows = [session.rows(f"SELECT count(*) FROM {v.name}", doing=f"{v.source.name}: reading")[0][0] for v in views]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
-from traintwice.predictions._layout import Layout
+from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading
 from traintwice.predictions._session import Session, literal
 from traintwice.predictions._source import Source, family
@@ -37,45 +37,42 @@ class Classes:
 
 
 def agreed_classes(
-    session: Session | None, sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading
-) -> tuple[Classes, list[Source], list[Layout]]:
+    session: Session | None, files: Sequence[Recognised], reading: Reading
+) -> tuple[Classes, Sequence[Recognised]]:
     """One order of the classes: --classes, the names of the columns, or the numbers in their order.
 
     Args:
         session: where labels that are text are read and the names become a type; None for arrays.
     Returns:
-        The classes; the sources, where a column that looks like numbers (7 in one file, cat in another) holds names too; the layouts,
-        their columns in the order of the classes.
+        The classes; and the files, where a column that looks like numbers (7 in one file, cat in another) holds names too, with their
+        columns in the order of the classes.
     """
-    sources, layouts = list(sources), list(layouts)
-    if layouts[0].kind == "regression":
-        return Classes(), sources, layouts
-    own = [source.class_names or layout.class_names for source, layout in zip(sources, layouts, strict=True)]
+    if files[0][1].kind == "regression":
+        return Classes(), files
+    own = [source.class_names or layout.class_names for source, layout in files]
     stated = any(own) or bool(reading["classes"])
     names: Names | None
     if stated:
-        names, rule = _stated(sources, layouts, own, tuple(reading["classes"] or ()))
+        names, rule = _stated(files, own, tuple(reading["classes"] or ()))
     else:
-        names, rule, sources = _in_cells(session, sources, layouts, reading["positive"])
-    named = _with_positive(names, rule, sources, layouts, reading, stated=stated)
+        names, rule, files = _in_cells(session, files, reading["positive"])
+    named = _with_positive(names, rule, files, reading, stated=stated)
     base = names or ("0", "1")
     reference = next((one for one in own if one and set(one) != set(base)), base)  # what --classes renames
     swapped = named.names == base[::-1] != base and (stated or names is None)
     if swapped or any(own):
-        layouts = [_in_order(layout, one, reference, swapped) for layout, one in zip(layouts, own, strict=True)]
+        files = [(source, _in_order(layout, one, reference, swapped)) for (source, layout), one in zip(files, own, strict=True)]
     if named.names is not None and session is not None:
         texts = ", ".join(map(literal, named.names))
         session.rows(f"CREATE TYPE class_names AS ENUM ({texts})", doing="naming the classes")
-        layouts = [replace(layout, classes=len(named.names)) for layout in layouts]
-    return named, sources, layouts
+        files = [(source, replace(layout, classes=len(named.names))) for source, layout in files]
+    return named, files
 
 
-def _stated(
-    sources: Sequence[Source], layouts: Sequence[Layout], own: Sequence[Names | None], explicit: Names
-) -> tuple[Names, str]:
+def _stated(files: Sequence[Recognised], own: Sequence[Names | None], explicit: Names) -> tuple[Names, str]:
     """The names of the classes that --classes, an array of names or the columns give, and how."""
-    of_files = [(source, layout, one) for source, layout, one in zip(sources, layouts, own, strict=True) if one]
-    source, layout, first = of_files[0] if of_files else (sources[0], layouts[0], explicit)
+    of_files = [(*file, one) for file, one in zip(files, own, strict=True) if one]
+    source, layout, first = of_files[0] if of_files else (*files[0], explicit)
     for other, _, one in of_files[1:]:
         if set(one) != set(first):
             advice = "; replicas must predict the same classes"
@@ -88,7 +85,7 @@ def _stated(
     if len(set(names)) < len(names):
         told = f"{source.name}: a class name is given twice"
         raise BadInput(f"{told} ({listed(names)}); each class needs its own", without_cells=told)
-    for each, its in zip(sources, layouts, strict=True):
+    for each, its in files:
         if its.classes not in (None, len(names)):
             told = f"{each.name}: {len(names)} class names were given for {its.classes} classes"
             raise BadInput(f"{told}; pass one for each to --classes")
@@ -104,13 +101,14 @@ def _stated(
 
 
 def _in_cells(
-    session: Session | None, sources: list[Source], layouts: Sequence[Layout], positive: str | None
-) -> tuple[Names | None, str, list[Source]]:
+    session: Session | None, files: Sequence[Recognised], positive: str | None
+) -> tuple[Names | None, str, Sequence[Recognised]]:
     """The classes that predicted labels and labels hold where nothing states them; no names for whole numbers."""
-    kind, count, first = layouts[0].kind, layouts[0].classes, layouts[0].columns[0]
+    layout = files[0][1]
+    kind, count, first = layout.kind, layout.classes, layout.columns[0]
     cells = [
         (source, column)
-        for source, layout in zip(sources, layouts, strict=True)
+        for source, layout in files
         for column in (*(layout.columns if layout.kind == "votes" else ()), *filter(None, [layout.label]))
     ]
     rules = {"votes": "classes are whole numbers", "score": "classes 0 and 1", "list": f"class k is entry k of {first}, from 0"}
@@ -120,8 +118,8 @@ def _in_cells(
     rest = [cell for cell in cells if cell not in texts]
     if not texts or session is None:
         if rest and all(family(source.columns[column]) == "boolean" for source, column in rest):
-            return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", sources
-        return None if cells else unnamed, rule, sources
+            return TRUTH, f"classes in {rest[0][1]}: {listed(TRUTH)}", files
+        return None if cells else unnamed, rule, files
     of_text = [cell for cell in cells if cell in texts or cell[0].untyped]
     vocabularies = _vocabularies(session, of_text)
     found = tuple(sorted(set().union(*vocabularies)))
@@ -129,10 +127,10 @@ def _in_cells(
     truths = [cell for cell in cells if family(cell[0].columns[cell[1]]) == "boolean"]
     spelled = {name.lower() for name in found}
     if spelled <= {"false", "true"} and len(rest) == len(truths) and (truths or len(spelled) < len(found)):
-        return TRUTH, f"classes in {column}: {listed(TRUTH)}, as truth values and as text", _retyped(sources, cells, "BOOLEAN")
+        return TRUTH, f"classes in {column}: {listed(TRUTH)}, as truth values and as text", _retyped(files, cells, "BOOLEAN")
     numbers = set().union(*(words for cell, words in zip(of_text, vocabularies, strict=True) if cell not in truths))
     if all(re.fullmatch("0|[1-9][0-9]{0,17}", name) for name in numbers):
-        return None if found else unnamed, rule, sources
+        return None if found else unnamed, rule, files
     for typed, other in rest:
         if not typed.untyped:
             raise BadInput(
@@ -146,13 +144,13 @@ def _in_cells(
         raise BadInput(f"{told} ({listed(found)}) {advice}", without_cells=f"{told} {advice}")
     if positive is not None and len(found) == 1:
         found = (f"not {positive}" if found[0] == positive else found[0], positive)
-    return found, f"classes in {column}: {listed(found)}", _retyped(sources, rest, "VARCHAR")
+    return found, f"classes in {column}: {listed(found)}", _retyped(files, rest, "VARCHAR")
 
 
-def _retyped(sources: Sequence[Source], cells: Sequence[tuple[Source, str]], kind: str) -> list[Source]:
-    """The sources with some columns of another type."""
+def _retyped(files: Sequence[Recognised], cells: Sequence[tuple[Source, str]], kind: str) -> list[Recognised]:
+    """The files with some columns of another type."""
     named = {(each.name, column) for each, column in cells}
-    return [replace(s, columns={c: kind if (s.name, c) in named else t for c, t in s.columns.items()}) for s in sources]
+    return [(replace(s, columns={c: kind if (s.name, c) in named else t for c, t in s.columns.items()}), of) for s, of in files]
 
 
 def _vocabularies(session: Session, cells: Sequence[tuple[Source, str]]) -> list[set[str]]:
@@ -190,19 +188,17 @@ def _refuse_two_vocabularies(cells: Sequence[tuple[Source, str]], vocabularies: 
         )
 
 
-def _with_positive(
-    names: Names | None, rule: str, sources: Sequence[Source], layouts: Sequence[Layout], reading: Reading, *, stated: bool
-) -> Classes:
+def _with_positive(names: Names | None, rule: str, files: Sequence[Recognised], reading: Reading, *, stated: bool) -> Classes:
     """The classes with the positive one last, where there are two."""
-    positive, votes, count = reading["positive"], layouts[0].kind == "votes", layouts[0].classes
-    score = next(((source, layout) for source, layout in zip(sources, layouts, strict=True) if layout.kind == "score"), None)
-    of_columns = stated and not reading["classes"] and any(layout.class_names == names for layout in layouts)
+    positive, votes, count = reading["positive"], files[0][1].kind == "votes", files[0][1].classes
+    score = next((file for file in files if file[1].kind == "score"), None)
+    of_columns = stated and not reading["classes"] and any(layout.class_names == names for _, layout in files)
     two = names or ("0", "1")
     if positive is None:
         if votes or count != 2 or (stated and score is None):
             return Classes(names, None, rule)
         if names is not None and (of_columns or not stated):
-            where, what = score or (sources[0], layouts[0])
+            where, what = score or files[0]
             told, column = f"{where.name}: the classes in", what.label or listed(what.columns)
             advice = f"nothing says which of them {what.columns[-1]!r} is the probability of; pass --positive NAME"
             raise BadInput(

@@ -93,7 +93,7 @@ def _classes_of(model: Any, whole: np.ndarray, names: tuple[str, ...] | None, re
     numbers = tuple(str(k) for k in range(count or 2))
     layout = Layout(kind, numbers if kind == "columns" else ("predictions",), classes=count, label="labels")
     source = Source("arrays", "", "", dict.fromkeys(["labels", *layout.columns], "BIGINT"), class_names=names)
-    named, _, (placed,) = agreed_classes(None, [source], [layout], reading)
+    named, ((_, placed),) = agreed_classes(None, [(source, layout)], reading)
     flipped = named.names is not None and named.names == (names or numbers)[::-1] and len(named.names) == 2
     return named, flipped, placed.columns == numbers[::-1] and kind == "columns"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from traintwice._formatting import listed
 from traintwice.errors import BadInput
@@ -133,16 +133,17 @@ class Summary:
         return "\n".join(lines)
 
 
-def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> list[Layout]:
-    """The layouts of all files, which hold predictions of one kind and of as many classes."""
+Recognised: TypeAlias = tuple[Source, Layout]
+"""A file, and what its columns mean."""
+
+
+def recognise_all(session: Session, sources: Sequence[Source], reading: Reading) -> list[Recognised]:
+    """All files with their layouts, which hold predictions of one kind and of as many classes."""
     layouts = [recognise(source, reading) for source in sources]
     if any(layout.kind not in IN_WORDS for layout in layouts):  # then whole numbers in a text file are scores too
-        layouts = [
-            replace(layout, kind="score", classes=2)
-            if layout.kind == "votes" and source.untyped and family(source.columns[layout.columns[0]]) == "integer"
-            else layout
-            for layout, source in zip(layouts, sources, strict=True)
-        ]
+        for m, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
+            if layout.kind == "votes" and source.untyped and family(source.columns[layout.columns[0]]) == "integer":
+                layouts[m] = replace(layout, kind="score", classes=2)
     check_options(sources, reading)
     if reading["cluster"] and not any(layout.cluster for layout in layouts):
         raise BadInput(f"--cluster: no file has all of the columns {listed(reading['cluster'])}; expected them in one file")
@@ -167,7 +168,7 @@ def recognise_all(session: Session, sources: Sequence[Source], reading: Reading)
         if layout.classes != first.classes:
             told = f"{name} has {first.classes} classes {here} and {source.name} {layout.classes} {there}"
             raise BadInput(f"{told}; replicas must predict the same classes")
-    return layouts
+    return list(zip(sources, layouts, strict=True))
 
 
 def check_options(sources: Sequence[Source], reading: Reading) -> None:

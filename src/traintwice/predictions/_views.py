@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from traintwice.errors import BadInput
 from traintwice.predictions._classes import Names
-from traintwice.predictions._layout import Layout
+from traintwice.predictions._layout import Layout, Recognised
 from traintwice.predictions._reading import Reading, groups_of
 from traintwice.predictions._session import Session, all_of, identifier, literal
 from traintwice.predictions._source import WIDE, Source, family
@@ -86,7 +86,7 @@ class View:
 
 
 def make_views(
-    session: Session, sources: Sequence[Source], layouts: Sequence[Layout], names: Names | None, reading: Reading
+    session: Session, files: Sequence[Recognised], names: Names | None, reading: Reading
 ) -> tuple[list[View], str | None]:
     """Create the view of every file, with labels as classes of these names.
 
@@ -94,13 +94,13 @@ def make_views(
         The views, and how time is cut ("week"); None without a time.
     """
     groups = groups_of(reading)
-    ids = [_type_of_id(sources, [layout.id[j] for layout in layouts]) for j in range(len(layouts[0].id))]
-    holding = [(source, layout.cluster) for source, layout in zip(sources, layouts, strict=True) if layout.cluster]
+    ids = [_type_of_id([(source, layout.id[j]) for source, layout in files]) for j in range(len(files[0][1].id))]
+    holding = [(source, layout.cluster) for source, layout in files if layout.cluster]
     clusters = [
         _common_type({s.columns[columns[j]] for s, columns in holding}) for j in range(len(holding[0][1] if holding else ()))
     ]
     views, period = [], None
-    for number, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
+    for number, (source, layout) in enumerate(files):
         name = f"f{number}"
         source, relation = replace(source, table=name), f"{source.relation} AS {name}"
         cells = {"r": f"{name}.{source.row}"}
@@ -136,12 +136,12 @@ def make_views(
     return views, None if period is None else period.name
 
 
-def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
+def _type_of_id(columns: Sequence[tuple[Source, str]]) -> str | None:
     """The type in which an id column is compared without loss; None compares as it is."""
     kinds: dict[str, str] = {}
     text = ""
-    types = [source.columns[name] for source, name in zip(sources, names, strict=True)]
-    for source, name, kind in zip(sources, names, types, strict=True):
+    types = [source.columns[name] for source, name in columns]
+    for (source, name), kind in zip(columns, types, strict=True):
         if source.untyped:
             text = text or (f"{source.name} has text in {name!r}" if family(kind) != "integer" else "")
         elif family(kind) in ("integer", "text", "boolean", "time"):
@@ -157,7 +157,7 @@ def _type_of_id(sources: Sequence[Source], names: Sequence[str]) -> str | None:
         raise BadInput(f"ids differ in type: {told}; {advice}. Write ids in the same type in all files")
     if "text" in kinds or text or "UHUGEINT" in types:
         return "VARCHAR"
-    return None if len(set(types)) == 1 and not any(s.untyped for s in sources) else _common_type(set(types))
+    return None if len(set(types)) == 1 and not any(source.untyped for source, _ in columns) else _common_type(set(types))
 
 
 def _common_type(types: set[str]) -> str:

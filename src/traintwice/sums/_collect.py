@@ -12,10 +12,10 @@ from traintwice._addresses import is_address
 from traintwice._typed import typed
 from traintwice.errors import BadInput, require
 from traintwice.predictions._inputs import one_model
-from traintwice.predictions._layout import Layout, recognise_all
+from traintwice.predictions._layout import Recognised, recognise_all
 from traintwice.predictions._reading import Reading, reading_of
 from traintwice.predictions._session import Session, brief
-from traintwice.predictions._source import Source, family
+from traintwice.predictions._source import family
 from traintwice.predictions._sources import open_source
 from traintwice.predictions._tables import DatabaseTable
 from traintwice.sums._query import ROLES, query_of
@@ -90,17 +90,18 @@ def _summed(
     session = Session(wanted["memory"])
     try:
         sources = [open_source(session, model, number) for number, model in enumerate(models)]
-        layouts = recognise_all(session, sources, wanted)
+        files = recognise_all(session, sources, wanted)
     finally:
         session.close()
+    layouts = [layout for _, layout in files]
     first, second = layouts
-    for layout, source in zip(layouts, sources, strict=True):
+    for source, layout in files:
         if layout.kind not in KINDS or layout.columns != first.columns or layout.id != first.id:
             told = f"{source.name}: {layout.describe()}; sums are made of columns of the same names in both tables, a score, one"
             raise BadInput(
                 f"{told} probability for each class, or predicted labels. Leave out --on, or make views with such columns"
             )
-    _check_classes(sources, layouts, wanted)
+    _check_classes(files, wanted)
     sides: dict[str, tuple[int, ...]] = dict.fromkeys(ROLES, (0, 1))
     for role in ("label", "weight", "cluster"):
         sides[role] = tuple(m for m, layout in enumerate(layouts) if getattr(layout, role)) or (0,)
@@ -117,9 +118,9 @@ def _summed(
     return read(answer(asked.render(dialect)))
 
 
-def _check_classes(sources: Sequence[Source], layouts: Sequence[Layout], wanted: Reading) -> None:
+def _check_classes(files: Sequence[Recognised], wanted: Reading) -> None:
     """Raise `BadInput` for labels that are text or truth values, where nothing names the classes."""
-    for source, layout in zip(sources, layouts, strict=True):
+    for source, layout in files:
         cells = [layout.label, *(layout.columns if layout.kind == "votes" else ())]
         for column in cells if not (wanted["classes"] or layout.class_names) else ():
             if column is not None and family(source.columns[column]) in ("text", "boolean"):
