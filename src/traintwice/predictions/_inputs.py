@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +76,10 @@ def expand(inputs: Any) -> list[Any]:
     found = [part for item in items for part in (_replicas(_named(item)) if isinstance(item, str | Path) else [item])]
     if not found:
         raise BadInput("no files of predictions were given; pass at least one path, glob, directory or table")
-    places = [
-        place for item in found for place in (item.files if isinstance(item, Shards) else [item]) if isinstance(place, Place)
-    ]
-    identities = [_identity(place) for place in places]
-    if len(set(identities)) < len(identities):
-        twice = next(place for place in places if identities.count(_identity(place)) > 1)
-        raise BadInput(f"{twice} is named twice: a file always agrees with itself; name each replica once")
+    places = [p for item in found for p in (item.files if isinstance(item, Shards) else (item,)) if isinstance(p, Place)]
+    counts = Counter(map(_identity, places))
+    if twice := [place for place in places if counts[_identity(place)] > 1]:
+        raise BadInput(f"{twice[0]} is named twice: a file always agrees with itself; name each replica once")
     return found
 
 

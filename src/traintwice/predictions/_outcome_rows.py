@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from traintwice.errors import BadInput, unknown
 from traintwice.logs import Outcomes, normalise, pair_check, read_log
+from traintwice.logs._outcomes import Item
 from traintwice.predictions._blocks import DrawBlock
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._predictions import Predictions
@@ -20,28 +21,21 @@ LONGEST = 200
 
 NO_ANSWER = "(no answer)"
 
-Item = tuple[str, str]
-
 
 def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions, Summary, list[DrawBlock] | None]:
-    """The outcomes of several models.
+    """The outcomes of several models: one row for each item, what was read, and the draws of every item where logs have several.
 
     Args:
         models: a log for each; with ``correct``, files whose columns are named.
-        reading: the options; ``by``, ``cluster``, ``weight`` and ``show`` name columns of the log ("task", "prompt", "target"), or with
-            ``correct`` any column.
-    Returns:
-        One row for each item, what was read, and the draws of every item where logs have several.
+        reading: ``by``, ``cluster``, ``weight`` and ``show`` name columns of the log ("task", "prompt", "target"), or with ``correct``
+            any column.
     """
     for option in ("probs", "logits", "regression", "positive", "classes", "time", "by_position"):
         if reading.get(option):
             raise BadInput(f"--{option.replace('_', '-')} has no meaning for evaluation logs; leave it out")
-    wanted: dict[str, tuple[str, ...]] = {name: tuple(reading.get(name) or ()) for name in ("by", "cluster", "show")}  # type: ignore[arg-type]
-    weight = reading["weight"]
-    logs = [
-        _read(Path(model), reading, {*(c for names in wanted.values() for c in names), *([weight] if weight else [])})
-        for model in models
-    ]
+    cluster, weight = tuple(reading["cluster"]), reading["weight"]
+    further = tuple(dict.fromkeys([*reading["by"], *cluster, *reading["show"], *([weight] if weight else [])]))
+    logs = [_read(Path(model), reading, further) for model in models]
     items, dropped = _shared(logs, drop=reading["on_missing"] == "drop")
     rows = [_rows_of(log, items) for log in logs]
     answers, names = _answers(logs, tuple(reading["normalise"] or ()))
@@ -53,14 +47,14 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
             raise unknown("column", name, _columns(first), hint=f"({first.path})")
         return np.asarray(np.array(texts, dtype=object)[at])
 
-    by = wanted["by"] or (("task",) if len(set(first.tasks)) > 1 else ())
-    show = wanted["show"] or tuple(name for name in ("prompt", "target") if name in _columns(first))
+    several = len(set(first.tasks)) > 1
+    by = reading["by"] or (("task",) if several else ())
+    show = reading["show"] or tuple(name for name in ("prompt", "target") if name in _columns(first))
     clusters = None
-    if wanted["cluster"]:
-        together = list(zip(*(column(name).tolist() for name in wanted["cluster"]), strict=True))
+    if cluster:
+        together = list(zip(*(column(name).tolist() for name in cluster), strict=True))
         numbers = {value: n for n, value in enumerate(dict.fromkeys(together))}
         clusters = np.array([numbers[value] for value in together], dtype=np.int64)
-    several = len(set(first.tasks)) > 1
     ids = np.array([f"{task}: {item}" if several else item for task, item in items], dtype=object)
     described: dict[str, Any] = {
         "ids": ids, "groups": {name: column(name) for name in by}, "shown": {name: column(name) for name in show},
@@ -76,14 +70,14 @@ def read_outcomes(models: Sequence[Any], reading: Reading) -> tuple[Predictions,
     layouts = tuple(_in_words(log) for log in logs)
     summary = Summary(
         files=tuple(log.path for log in logs), rows=len(items), labelled=int(whole.labelled.sum()), order="joined", layouts=layouts,
-        label=", ".join(dict.fromkeys(first.scorers.values())) or None, weight=weight, classes=None, class_names=None,
-        dropped=dropped, cluster=" + ".join(wanted["cluster"]) or None, clusters=None if clusters is None else int(clusters.max()) + 1,
+        label=", ".join(dict.fromkeys(first.scorers.values())) or None, weight=weight,
+        dropped=dropped, cluster=" + ".join(cluster) or None, clusters=None if clusters is None else int(clusters.max()) + 1,
         draws=tuple(len(log) for log in logs) if draws else None, outcomes=True,
     )  # fmt: skip
     return whole, summary, [_draw_block(logs, rows, answers, whole)] if draws else None
 
 
-def _read(path: Path, reading: Reading, further: Iterable[str]) -> Outcomes:
+def _read(path: Path, reading: Reading, further: Sequence[str]) -> Outcomes:
     if reading["correct"] is None:
         if reading["answer"] is not None:
             raise BadInput(
@@ -91,7 +85,7 @@ def _read(path: Path, reading: Reading, further: Iterable[str]) -> Outcomes:
             )
         return read_log(path, scorer=reading["scorer"], filter=reading["filter"], task=reading["task"])
     known = {"id": reading["id"] or None, "draw": reading["draws"], "target": reading["label"]}
-    return read_log(path, correct=reading["correct"], answer=reading["answer"], further=tuple(further), **known)
+    return read_log(path, correct=reading["correct"], answer=reading["answer"], further=further, **known)
 
 
 def _columns(log: Outcomes) -> dict[str, Sequence[str | None]]:
