@@ -10,9 +10,9 @@ from traintwice import metrics
 from traintwice.compare._estimates import interval, p_of_no_change, summed_estimate, whole_estimate
 from traintwice.compare._results import Calibration, Measured, Quality
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._calibration import CalibrationError
 from traintwice.metrics._definition import Definition
-from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Predictions
 from traintwice.types import Estimate
 

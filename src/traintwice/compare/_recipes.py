@@ -17,9 +17,9 @@ from traintwice.compare._inputs import check_level, distinct
 from traintwice.compare._shown import Shown
 from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Metric
+from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._definition import Unit
 from traintwice.metrics._identical import IdenticalReplicas, identical_in_words
-from traintwice.metrics._paired import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics._significance import holm
 from traintwice.types import Estimate

@@ -17,8 +17,8 @@ from traintwice.compare._parts import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
+from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._definition import Summary, to_numpy
-from traintwice.metrics._paired import PairedAccumulator
 from traintwice.statistics._intervals import change_of_share
 from traintwice.statistics._significance import (
     benjamini_hochberg,

@@ -79,8 +79,7 @@ class Moments:
                 for j in range(i + 1):
                     product = np.einsum("n,n->", row, wx[j]) if groups is None else _by_group(row * wx[j], groups, size)
                     self._second[i, j, :size] += product
-                    if i != j:
-                        self._second[j, i, :size] += product
+                    self._second[j, i, :size] = self._second[i, j, :size]
 
     def add_sums(self, group: int, rows: float, units: float, linear: np.ndarray, second: np.ndarray, squares: float) -> None:
         """Add sums over a group made by another engine: Σ w (1, u) and Σ_g a_g a_gᵀ, about zero."""

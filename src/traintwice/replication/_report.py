@@ -16,7 +16,7 @@ from traintwice.compare import Against
 from traintwice.errors import StoreError, TooFewReplicas, TraintwiceError
 from traintwice.metrics._identical import identical_in_words
 from traintwice.tables import Column, Line, Row, Sheet, Table
-from traintwice.tables._table import Cell
+from traintwice.tables._sheet import Cell
 from traintwice.tables._words import sentence
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from traintwice.recipes import Recipe
 from traintwice.study._findings import ratio
 from traintwice.study._results import Results
 from traintwice.tables import Column, Row, Table
-from traintwice.tables._table import CellUnit
+from traintwice.tables._sheet import CellUnit
 from traintwice.types import Estimate
 
 BLOCKS = 40

@@ -9,7 +9,7 @@ from traintwice._formatting import between, change, cut, digits_of, number, prob
 from traintwice.compare._parts import ChangedRow, Slice
 from traintwice.compare._results import Diff
 from traintwice.metrics import ALL
-from traintwice.tables._table import Cell, Column, Row, Table, text_columns
+from traintwice.tables._sheet import Cell, Column, Row, Table, text_columns
 from traintwice.tables._words import findings, plain_title, slice_name
 from traintwice.types import Estimate
 

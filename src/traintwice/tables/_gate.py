@@ -11,8 +11,7 @@ from traintwice._versions import made_by
 from traintwice.compare._results import Diff
 from traintwice.gates._budgets import Check, GateResult, SelfTest
 from traintwice.tables._diff import answers, notes
-from traintwice.tables._sheet import Line, Sheet
-from traintwice.tables._table import Row, Table, text_columns
+from traintwice.tables._sheet import Line, Row, Sheet, Table, text_columns
 from traintwice.tables._words import counted, headline, sentence, slice_name
 
 MOST_CHECKS = 40

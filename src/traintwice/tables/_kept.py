@@ -9,8 +9,7 @@ from typing import Any
 from traintwice._formatting import bytes_in_words, change, value_of, visible
 from traintwice.bank import BankRecipe, BankStudy
 from traintwice.compare._ledger import Check, History, Launch
-from traintwice.tables._sheet import Sheet
-from traintwice.tables._table import Cell, CellUnit, Column, Row, Table, text_columns
+from traintwice.tables._sheet import Cell, CellUnit, Column, Row, Sheet, Table, text_columns
 from traintwice.types import Estimate
 
 MAIN = ("churn", "regression_difference")

@@ -14,8 +14,7 @@ from traintwice.compare._plan import Plan
 from traintwice.compare._quantised import TokenDiff
 from traintwice.compare._recipes import RecipeComparison
 from traintwice.metrics._identical import identical_in_words
-from traintwice.tables._sheet import Line, Sheet
-from traintwice.tables._table import Cell, CellUnit, Column, Row, Table, text_columns
+from traintwice.tables._sheet import Cell, CellUnit, Column, Line, Row, Sheet, Table, text_columns
 from traintwice.tables._words import left_out, plain_title, sentence
 from traintwice.types import TARGET_IN_WORDS, Estimate, Target
 
