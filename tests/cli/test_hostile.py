@@ -184,7 +184,7 @@ def test_folders_of_killed_runs_are_removed_and_those_in_use_stay(tmp_path, monk
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_removes_what_was_spilled(tmp_path, number):
     code = (
-        "import signal, time\nfrom traintwice.cli._ending import end_by_signal\nfrom traintwice._files import make_scratch\n"
+        "import signal, time\nfrom traintwice.cli._output import end_by_signal\nfrom traintwice._files import make_scratch\n"
         f"signal.signal({int(number)}, end_by_signal)\n(make_scratch() / 'spill').write_text('x')\ntime.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)})

@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from traintwice.cli._results import print_results
+from traintwice.cli._study import print_results
 
 BASELINE = re.compile(r"^baseline +[\d.]+ ", re.MULTILINE)
 """Its line of a table."""

@@ -1,4 +1,4 @@
-"""The command line: main, and the verbs run, report, list and show. Verbs import what they need, so that --help is fast."""
+"""The command line: main, and the verbs list and show. Verbs import what they need, so that --help is fast."""
 
 from __future__ import annotations
 
@@ -7,48 +7,26 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from traintwice._processes import started_early
 from traintwice._user_code import imports_refused
 from traintwice._versions import diagnostic
-from traintwice.cli._answering import selective, update
+from traintwice.cli import _options as options
 from traintwice.cli._bank import bank
-from traintwice.cli._chain import chain
-from traintwice.cli._check import check
 from traintwice.cli._demo import demo
-from traintwice.cli._diff import diff
+from traintwice.cli._diff import diff, sums
 from traintwice.cli._doctor import doctor
-from traintwice.cli._ending import Outcome, end_by_signal, end_streams, prepare_streams, show_error, show_usage_error
 from traintwice.cli._gate import gate
-from traintwice.cli._history import history
-from traintwice.cli._measure import measure, plan, tokens
-from traintwice.cli._options import (
-    DEFAULT_REPORT,
-    DEFAULT_STORE,
-    DeviceName,
-    EngineName,
-    PageFolder,
-    PrecisionName,
-    Served,
-    ServedId,
-    Track,
-    Trust,
-    Verb,
-    page_folder,
-)
-from traintwice.cli._replicate import is_replica_store, replicate, report_replicas, run_file, trackers_of
+from traintwice.cli._measure import history, measure, plan, selective, tokens, update
+from traintwice.cli._output import Outcome, end_by_signal, end_streams, prepare_streams, show_error, show_usage_error
+from traintwice.cli._replicate import replicate
 from traintwice.cli._storage import export, fetch, predict, store
-from traintwice.cli._sums import sums
-from traintwice.cli._tune import tune
-from traintwice.errors import BadSpec, TraintwiceError, require
-from traintwice.replication._study_file import is_replication
+from traintwice.cli._training import chain, check, report, run, tune
+from traintwice.errors import TraintwiceError
 
 UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """Base class of usage errors, in the version of click that typer uses."""
@@ -124,142 +102,7 @@ def _options(
         raise typer.Exit
 
 
-def run(
-    study: Annotated[str, typer.Argument(help="A study (see `traintwice list`) or a TOML file.")],
-    replicas: Annotated[int | None, typer.Option(help="Replicas of each recipe; missing ones are trained.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the experiment.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as epochs=60 or optimizer.lr=0.1."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the study in its store.")] = None,
-    store: Annotated[Path, typer.Option(help="Directory of trained replicas.")] = DEFAULT_STORE,
-    report: PageFolder = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Print the table only.")] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes of one thread each; by default one for each core, or one for a GPU."),
-    ] = None,
-    mix_numerics: Annotated[
-        bool, typer.Option("--mix-numerics", help="Allow replicas of different engines, devices, threads or versions in one row.")
-    ] = False,
-    mix_code: Annotated[
-        bool, typer.Option("--mix-code", help="Allow replicas of different versions of your code in one row.")
-    ] = False,
-    engine: EngineName = "auto",
-    device: DeviceName = "cpu",
-    precision: PrecisionName = "float32",
-    save_weights: Annotated[bool, typer.Option("--save-weights", help="Also keep the weights, for export and predict.")] = False,
-    checkpoint_seconds: Annotated[
-        float, typer.Option(help="Seconds between checkpoints, from which an interrupted training continues.")
-    ] = 60.0,
-    scale: Annotated[str | None, typer.Option(help="Scale of a composite study, such as small or paper.")] = None,
-    parts: Annotated[
-        list[str] | None, typer.Option("--part", help="Part of a composite study, such as one of its data sets; repeat for more.")
-    ] = None,
-    against: Served = None,
-    against_id: ServedId = None,
-    track: Track = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
-) -> None:
-    """Train the missing replicas of a study, measure them, write the report."""
-    if study.endswith(".toml") and is_replication(study):
-        explicit = {"replicas": replicas, "seed": seed}
-        refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
-        out = None if no_report else report or DEFAULT_REPORT
-        run_file(
-            study,
-            store,
-            out,
-            explicit=explicit,
-            refused=refused,
-            json=json,
-            quiet=quiet,
-            jobs=jobs,
-            track=track,
-            against=against,
-            against_id=against_id,
-        )
-        return
-    require("torch", extra="torch", purpose="training")
-    trackers = trackers_of(track)
-    out = page_folder(report, no_report=no_report)
-    try:
-        with started_early(
-            jobs if device == "cpu" else jobs or 1
-        ) as started:  # workers import PyTorch at the same time as this process
-            from traintwice.cli import _study as verbs
-            from traintwice.presets import RunOptions
-            from traintwice.served import Logged
-            from traintwice.study import Experiment
-
-            served = None if against is None else Logged(str(against), id=against_id)
-            train = partial(
-                verbs.train,
-                path=store,
-                execution=verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs),
-                mix_numerics=mix_numerics,
-                mix_code=mix_code,
-                save_weights=save_weights,
-                quiet=quiet,
-                checkpoint_seconds=checkpoint_seconds,
-                started=started,
-            )
-            found = verbs.find(
-                study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
-            )
-            if out is not None:
-                verbs.check_writable(out)
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C prints what is kept
-            if not isinstance(found, Experiment):
-                for option, value in (("--against", served), ("--track", track)):
-                    if value:
-                        raise BadSpec(f"{option}: {study} is a composite study, expected one experiment")
-                options = RunOptions(
-                    train, report=out, as_json=json, quiet=quiet, jobs=jobs, scale=scale, parts=tuple(parts or ()),
-                    replicas=replicas, seed=seed, settings=tuple(settings or ()), device=device,
-                )  # fmt: skip
-                found.run(options)
-                return
-            results = train(found)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, end_by_signal)
-        typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
-        raise typer.Exit(130) from None
-    from traintwice.cli._results import show_results
-
-    show_results(results, out, as_json=json, served=served)
-    for tracker in trackers:
-        tracker(results)
-
-
-def report(
-    store: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
-    study: Annotated[str | None, typer.Option(help="Name of the study, if the store has several.")] = None,
-    report: Annotated[Path, typer.Option(help="Directory for the report.")] = DEFAULT_REPORT,
-    trust: Trust = False,
-    against: Served = None,
-    against_id: ServedId = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")] = False,
-) -> None:
-    """Write the report of a finished study again, without training."""
-    if is_replica_store(store):
-        report_replicas(store, study, report, json=json)
-        return
-    require("torch", extra="torch", purpose="reading a study")
-    require("altair", extra="report", purpose="the report")
-    from traintwice.cli import _study as verbs
-    from traintwice.cli._results import show_results
-    from traintwice.served import Logged
-
-    served = None if against is None else Logged(str(against), id=against_id)
-    show_results(verbs.load(store, study, trust=trust), report, as_json=json, served=served)
-
-
-def list_names(
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
+def list_names(json: options.PlainJson = False) -> None:
     """List studies, methods, losses, measures, networks and data sets."""
     from traintwice.cli._catalogue import print_list
 
@@ -269,7 +112,7 @@ def list_names(
 def show(
     name: Annotated[str, typer.Argument(help="A name from `traintwice list`, or a TOML file.")],
     toml: Annotated[bool, typer.Option("--toml", help="The study as a TOML file, to edit and run.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: options.PlainJson = False,
     scale: Annotated[str | None, typer.Option(help="With --toml: scale of a composite study.")] = None,
     parts: Annotated[list[str] | None, typer.Option("--part", help="With --toml: part of a composite study.")] = None,
     settings: Annotated[
@@ -293,4 +136,4 @@ VERBS: dict[str, tuple[Callable[..., None], ...]] = {
 for _heading, _verbs in VERBS.items():
     for _verb in _verbs:
         _name = "list" if _verb is list_names else None
-        app.command(name=_name, cls=Verb, rich_help_panel=_heading)(_verb)
+        app.command(name=_name, cls=options.Verb, rich_help_panel=_heading)(_verb)

@@ -10,6 +10,7 @@ import typer
 
 from traintwice._files import check_name
 from traintwice.cli import _options as options
+from traintwice.cli import _output as output
 from traintwice.cli._replicate import is_replica_store
 from traintwice.errors import BadInput, BadSpec, UnknownName, require, unknown
 
@@ -55,7 +56,6 @@ def bank(
     Predictions of a bank are named bank:STUDY/RECIPE wherever files are: `traintwice measure bank:ad-mnist/ema`.
     """
     options.one_form(json=json, markdown=markdown)
-    from traintwice.cli import _output as output
     from traintwice.tables._kept import banks_sheet, study_sheet
 
     in_words = {"--cost": cost, "--data": data, "--network": network}
@@ -94,11 +94,7 @@ def bank(
 
 
 def _add(study: str, store: Path, folder: Path, *, trust: bool, **wanted: Any) -> BankStudy:
-    """A study of a store, in the bank.
-
-    Raises:
-        StoreError: replicas are missing; the message counts them. BadInput: see `add_to_bank`.
-    """
+    """A study of a store, in the bank."""
     require("torch", extra="torch", purpose="adding a study")
     from traintwice.cli import _study as verbs
     from traintwice.study import Store, add_to_bank, gather
@@ -118,11 +114,7 @@ def _add(study: str, store: Path, folder: Path, *, trust: bool, **wanted: Any) -
 def _add_replicas(
     name: str, store: Path, folder: Path, *, cost: list[str] | None, data: str | None, network: str | None, replace: bool
 ) -> BankStudy:
-    """Replicas of a function or command, in the bank.
-
-    Raises:
-        BadInput: an option is missing, or a cost is not two numbers; see `add_replicas_to_bank`.
-    """
+    """Replicas of a function or command, in the bank."""
     from traintwice.replication import add_replicas_to_bank
     from traintwice.replication._study import stored
 

@@ -1,18 +1,23 @@
-"""`traintwice diff`: one old model against one new model."""
+"""`traintwice diff`, `traintwice sums`, and the options of diff and gate that take sums in place of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from traintwice.cli import _options as options
-from traintwice.cli._options import MORE, OUTPUT
-from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.cli._sums import required, summed, with_sums
+from traintwice.cli import _output as output
+from traintwice.cli._options import NOTHING_SAID, in_columns, in_more, in_output, reads_files, split, without_unsaid
+from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
+
+if TYPE_CHECKING:
+    from traintwice.sums import Sums
 
 
 @reads_files()
@@ -26,29 +31,22 @@ def diff(
     margin: options.Margin = None,
     same_within: Annotated[
         str | None,
-        typer.Option(
+        in_more(
             metavar="CHANGE",
             help="Largest change of accuracy that does not matter, 0.5% by default; for other measures a share of the old value.",
-            rich_help_panel=MORE,
         ),
     ] = None,
     reading: Reading = NOTHING_SAID,
     threshold: options.Threshold = None,
     top_k: options.TopK = None,
-    rank: Annotated[
-        bool, typer.Option("--rank", help="Add AUC and rank agreement, which sort all rows.", rich_help_panel=MORE)
-    ] = False,
+    rank: Annotated[bool, in_more("--rank", help="Add AUC and rank agreement, which sort all rows.")] = False,
     match_temperature: Annotated[
         bool,
-        typer.Option(
-            "--match-temperature", help="Add soft measures with both models at their best temperature.", rich_help_panel=MORE
-        ),
+        in_more("--match-temperature", help="Add soft measures with both models at their best temperature."),
     ] = False,
     details: Annotated[
         bool,
-        typer.Option(
-            "--details", help="From two million rows on: compute everything, not only one-pass measures.", rich_help_panel=MORE
-        ),
+        in_more("--details", help="From two million rows on: compute everything, not only one-pass measures."),
     ] = False,
     also: options.Also = None,
     sums: options.SumsFiles = None,
@@ -57,23 +55,16 @@ def diff(
     min_support: Annotated[int, typer.Option(min=1, help="Smallest slice that is shown, in rows.")] = 100,
     show: Annotated[
         list[str] | None,
-        typer.Option(
-            "--show", metavar="COLUMN", help="Column to print with regressed rows; repeat for more.", rich_help_panel=OUTPUT
-        ),
+        in_output("--show", metavar="COLUMN", help="Column to print with regressed rows; repeat for more."),
     ] = None,
     rows: Annotated[
         Path | None,
-        typer.Option(
-            "--rows",
-            metavar="FILE",
-            help="Write a Parquet file with every row: old and new class, distance, instability.",
-            rich_help_panel=OUTPUT,
+        in_output(
+            "--rows", metavar="FILE", help="Write a Parquet file with every row: old and new class, distance, instability."
         ),
     ] = None,
     no_rows: options.NoRows = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="Print every table, not only what fits on a screen.", rich_help_panel=OUTPUT)
-    ] = False,
+    full: Annotated[bool, in_output("--full", help="Print every table, not only what fits on a screen.")] = False,
     report: options.ReportFile = None,
     ledger: options.Ledger = None,
     json: options.Json = False,
@@ -89,8 +80,6 @@ def diff(
         )
     if report is not None:
         require_charts("--report")
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
 
     read = [old, new, *(floor or ()), *(new_floor or ()), *(sums or ())]
     output.check_outputs({"--report": report, "--rows": rows, "--ledger": ledger}, read)
@@ -157,11 +146,7 @@ def diff(
 
 
 def _share(text: str) -> float:
-    """The share of ``--same-within``.
-
-    Raises:
-        BadInput: not a share, or a number of 1 or more without a percent sign.
-    """
+    """The share of ``--same-within``; a number of 1 or more needs a percent sign."""
     from traintwice.gates._budgets import parse_limit
 
     value = parse_limit(text)
@@ -170,3 +155,87 @@ def _share(text: str) -> float:
     if value >= 1 and "%" not in text:
         raise BadInput(f"--same-within {text}: reads as {100 * value:g} %; write {text}% or {value / 100:g}")
     return value
+
+
+Columns = list[str] | None
+column = partial(in_columns, metavar="COLUMN")
+
+
+def sums(
+    dialect: Annotated[str, typer.Option("--dialect", help="duckdb, postgres, spark, bigquery, snowflake, databricks or trino.")],
+    old: Annotated[str, typer.Option("--old", metavar="TABLE", help="Table of the old model, or a query in parentheses.")],
+    new: Annotated[str, typer.Option("--new", metavar="TABLE", help="Table of the new model, or a query in parentheses.")],
+    id: Annotated[list[str], column("--id", help="Column that names a row; repeat it for composite ids.")],
+    score: Annotated[str | None, column("--score", help="Column of the probability of class 1 of a binary model.")] = None,
+    probs: Annotated[
+        Columns, column("--probs", help="Columns of the probabilities, in the order of the classes; separate by commas.")
+    ] = None,
+    pred: Annotated[str | None, column("--pred", help="Column of the predicted labels.")] = None,
+    label: Annotated[str | None, column("--label", help="Column of the true labels.")] = None,
+    weight: Annotated[str | None, column("--weight", help="Column of weights.")] = None,
+    by: Annotated[Columns, column("--by", help="Column of groups to look into; repeat for more.")] = None,
+    cluster: Annotated[
+        Columns, column("--cluster", help="Column of clusters (users, say), whose rows are not independent; repeat for more.")
+    ] = None,
+    classes: Annotated[
+        Columns,
+        in_columns(
+            "--classes",
+            metavar="NAME",
+            help="Names of the classes in their order, where labels are not whole numbers; separate by commas.",
+        ),
+    ] = None,
+    columns_of: Annotated[
+        Literal["old", "new", "both"], in_columns("--in", help="The tables that have label, weight, groups and clusters.")
+    ] = "old",
+    threshold: options.Threshold = None,
+) -> None:
+    """Print one query for a warehouse: its few hundred rows are all that diff --sums and gate --sums need."""
+    from traintwice.sums import query
+
+    text = query(
+        old, new, dialect=dialect, id=id, score=score, probs=split(probs), pred=pred, label=label, weight=weight, by=by or (),
+        cluster=cluster or (), thresholds=threshold or (), classes=split(classes), columns_of=columns_of,
+    )  # fmt: skip
+    output.show(f"{text}\n")
+
+
+def summed(
+    old: str | None,
+    new: str | None,
+    given: list[str] | None,
+    on: str | None,
+    reading: Reading,
+    threshold: list[float] | None,
+    others: Mapping[str, Any],
+) -> Sums:
+    """The sums that ``--sums`` names, or that an engine makes with ``--on``; ``others`` are options that need rows, and their values."""
+    from traintwice.sums import collect, read
+
+    option = "--sums" if given else "--on"
+    if refused := [name for name, value in without_unsaid(dict(others)).items() if value]:
+        raise BadInput(f"{option}: leave out {', '.join(refused)}, which needs the rows; only sums over the rows are read")
+    if not given:
+        both = required(old, new)
+        return collect(*both, on=on, thresholds=threshold or (), **{k: v for k, v in reading.items() if k != "on_missing"})  # type: ignore[arg-type]
+    if old is not None or on is not None:
+        raise BadInput(
+            f"--sums: leave out {'OLD and NEW' if old is not None else '--on'}; the sums say which models they are about"
+        )
+    told_with = {f"--{name.replace('_', '-')}" for name in reading if name not in ("on_missing", "memory")}
+    if told := sorted(told_with | ({"--threshold"} if threshold else set())):
+        raise BadInput(f"--sums: leave out {', '.join(told)}; pass them to `traintwice sums`, which makes the query")
+    return read(given, memory=reading.get("memory"))
+
+
+def required(old: str | None, new: str | None) -> tuple[str, str]:
+    """Both arguments."""
+    if old is None or new is None:
+        name = "OLD" if old is None else "NEW"
+        raise BadInput(f"Missing argument '{name}'. Give the predictions of the old and of the new model, or --sums FILES")
+    return old, new
+
+
+def with_sums(call: Callable[..., Any], found: Sums, reading: Reading, **given: Any) -> Any:
+    """Call `diff_sums` or `gate_sums` with the explicit options."""
+    return call(found, on_missing=reading.get("on_missing", "refuse"), **without_unsaid(given))

@@ -7,12 +7,11 @@ import shutil
 import sys
 import tempfile
 from importlib.metadata import requires
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from traintwice._processes import cores
 from traintwice._versions import diagnostic, extras, missing_of
+from traintwice.cli import _options as options
 
 PURPOSES = {
     "torch": "training with the methods of this package",
@@ -40,7 +39,7 @@ PURPOSES = {
 """Name of an extra to what it is for."""
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def doctor(json: options.PlainJson = False) -> None:
     """Show what is installed, what each extra would add, and whether trainings give equal bits on this machine."""
     found = {"versions": {"traintwice": _version(), **diagnostic()}, "extras": _extras(), "machine": _machine(), "bits": _bits()}
     if json:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from traintwice.cli import _options as options
-from traintwice.cli._ending import Outcome
-from traintwice.cli._options import OUTPUT
-from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.cli._sums import summed, with_sums
+from traintwice.cli import _output as output
+from traintwice.cli._diff import summed, with_sums
+from traintwice.cli._options import NOTHING_SAID, in_output, reads_files, without_unsaid
+from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from traintwice.gates import Budget, GateResult
     from traintwice.gates._budgets import AgainstFloor
 
-BUDGETS = "Budgets"
+in_budgets = partial(typer.Option, rich_help_panel="Budgets")
 
 BUDGET = re.compile(
     r"\s*(?P<measure>\w+(?:\([^()]*\))?)\s*(?P<against>[-/]\s*floor)?\s*"
@@ -40,62 +41,43 @@ def gate(
     new: Annotated[str | None, typer.Argument(metavar="NEW", help="Predictions of the new model.")] = None,
     most: Annotated[
         list[str] | None,
-        typer.Option(
+        in_budgets(
             "--max",
             metavar="BUDGET=LIMIT",
             help=f"Largest value of a measure: {FORMS}. MEASURE-floor and MEASURE/floor need --floor.",
-            rich_help_panel=BUDGETS,
         ),
     ] = None,
     least: Annotated[
         list[str] | None,
-        typer.Option(
-            "--min",
-            metavar="BUDGET=LIMIT",
-            help="Smallest value, such as accuracy=-0.2% for the change of accuracy.",
-            rich_help_panel=BUDGETS,
-        ),
+        in_budgets("--min", metavar="BUDGET=LIMIT", help="Smallest value, such as accuracy=-0.2% for the change of accuracy."),
     ] = None,
     rule: Annotated[
         Literal["bound", "point"] | None,
-        typer.Option(
+        in_budgets(
             help="Compare the whole interval with the limit (bound, the default; inconclusive if the limit is inside) or only the "
-            "number (point).",
-            rich_help_panel=BUDGETS,
+            "number (point)."
         ),
     ] = None,
     inconclusive: Annotated[
         Literal["pass", "fail"] | None,
-        typer.Option(
-            help="Count inconclusive as pass (exit status 0) or fail (1), not 3.",
-            rich_help_panel=BUDGETS,
-        ),
+        in_budgets(help="Count inconclusive as pass (exit status 0) or fail (1), not 3."),
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(
+        in_budgets(
             "--by",
             metavar="COLUMN",
             help="Check every budget without @COLUMN also in every slice of this column; repeat for more.",
-            rich_help_panel=BUDGETS,
         ),
     ] = None,
     waive: Annotated[
         list[str] | None,
-        typer.Option(
-            "--waive",
-            metavar="ID",
-            help="Leave out the row with this id; @FILE is a file with one id per line.",
-            rich_help_panel=BUDGETS,
-        ),
+        in_budgets("--waive", metavar="ID", help="Leave out the row with this id; @FILE is a file with one id per line."),
     ] = None,
     self_test: Annotated[
         list[str] | None,
-        typer.Option(
-            "--self-test",
-            metavar="FILES",
-            help="Instead of OLD and NEW: retrains of one recipe. The gate runs on every pair.",
-            rich_help_panel=BUDGETS,
+        in_budgets(
+            "--self-test", metavar="FILES", help="Instead of OLD and NEW: retrains of one recipe. The gate runs on every pair."
         ),
     ] = None,
     floor: options.Floor = None,
@@ -113,9 +95,7 @@ def gate(
         int | None, typer.Option(min=1, help="Smallest slice that is checked, in rows; 100 by default.")
     ] = None,
     no_rows: options.NoRows = False,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit XML.", rich_help_panel=OUTPUT)
-    ] = None,
+    junit: Annotated[Path | None, in_output("--junit", metavar="FILE.xml", help="Write JUnit XML.")] = None,
     report: options.ReportFile = None,
     ledger: options.Ledger = None,
     json: options.Json = False,
@@ -127,16 +107,9 @@ def gate(
     options.one_form(json=json, markdown=markdown, short=short)
     if report is not None:
         require_charts("--report")
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
 
-    read = [
-        *_files_of(old, new),
-        *(sums or ()),
-        *(floor or ()),
-        *(new_floor or ()),
-        *[w[1:] for w in waive or () if w.startswith("@")],
-    ]
+    lists = [word[1:] for word in waive or () if word.startswith("@")]
+    read = [*_files_of(old, new), *(sums or ()), *(floor or ()), *(new_floor or ()), *lists]
     output.check_outputs({"--junit": junit, "--report": report, "--ledger": ledger}, read)
     own = {
         "floor": "ledger" if floor == ["ledger"] else floor,
@@ -179,7 +152,10 @@ def gate(
             result = with_sums(gate_sums, found, reading, budgets=wanted, **shared)
         else:
             result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
-        _refuse_no_checks(result)
+        if not result.checks:
+            raise BadInput(
+                "gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows"
+            )
         if report is not None:
             from traintwice.report import write_diff
 
@@ -191,7 +167,7 @@ def gate(
         output.write_file(junit, junit_of(result), option="--junit")
     sheets = [short_sheet(result)] if short else [gate_sheet(result, most=most) for most in (MOST_CHECKS, 20, 12, 8, 5, 3, 1)]
     output.show_result(*sheets, plain=result.to_dict(), json=json, markdown=markdown)
-    raise Outcome(result.exit_status)
+    raise output.Outcome(result.exit_status)
 
 
 def _files_of(old: str | None, new: str | None) -> list[str | None]:
@@ -226,15 +202,7 @@ def _result(old: str | None, new: str | None, wanted: list[Budget], by: list[str
     return result
 
 
-def _refuse_no_checks(result: GateResult) -> None:
-    """Raise `BadInput` where no budget was compared."""
-    if not result.checks:
-        raise BadInput("gate: nothing was checked: no slice has enough rows; lower --min-support, or give a budget on all rows")
-
-
 def _self_test(files: list[str], wanted: list[Budget], given: dict[str, Any], *, json: bool, markdown: bool, quiet: bool) -> None:
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
     from traintwice.gates import self_test
     from traintwice.tables._gate import self_test_sheet
 
@@ -252,9 +220,6 @@ def budgets(most: list[str], least: list[str], by: list[str]) -> list[Budget]:
     [('churn', 0.02, None), ('churn', 0.02, 'country')]
     >>> [(b.measure, b.against, b.by, b.where, b.max) for b in budgets(["decisions(0.5)/floor@country=BR=1.5"], [], [])]
     [('decisions(0.5)', 'times floor', 'country', 'BR', 1.5)]
-
-    Raises:
-        BadInput: a text is not a budget.
     """
     return [b for side, texts in (("max", most), ("min", least)) for text in texts for b in _budgets_of(side, text, by)]
 
@@ -275,11 +240,7 @@ def _budgets_of(side: str, text: str, by: list[str]) -> Iterator[Budget]:
 
 
 def waived(given: list[str]) -> list[str]:
-    """Ids; ``@FILE`` is replaced by the lines of the file.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
+    """Ids; ``@FILE`` is replaced by the lines of the file."""
     found: list[str] = []
     for word in given:
         if not word.startswith("@"):

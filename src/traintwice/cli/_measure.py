@@ -1,15 +1,18 @@
-"""`traintwice measure` (disagreement of replicas, or of two recipes) and `traintwice plan` (replicas and rows needed)."""
+"""Verbs that read predictions other than `diff` and `gate`: `measure`, `plan`, `tokens`, `selective`, `update` and `history`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from traintwice._addresses import without_secrets
 from traintwice.cli import _options as options
-from traintwice.cli._reading import NOTHING_SAID, reads_files, without_unsaid
-from traintwice.errors import BadInput
+from traintwice.cli import _output as output
+from traintwice.cli._options import NOTHING_SAID, reads_files, without_unsaid
+from traintwice.cli._progress import waiting
+from traintwice.errors import BadInput, require_charts
 from traintwice.predictions._reading import Reading
 
 if TYPE_CHECKING:
@@ -57,8 +60,6 @@ def measure(
 ) -> None:
     """Measure how much the replicas of a recipe disagree, or compare two recipes."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
     from traintwice.tables._measures import measures_sheet, recipes_sheet
 
     if against and (match_temperature or multiplicity):
@@ -120,8 +121,6 @@ def plan(
 ) -> None:
     """Plan a comparison: the replicas and rows needed to detect a difference in churn."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
     from traintwice.compare import plan as plan_with
     from traintwice.tables._measures import plan_sheet
 
@@ -147,11 +146,112 @@ def tokens(
 ) -> None:
     """Compare two language models token by token: files of llama.cpp (--kl-divergence-base), or JSONL of responses with logprobs."""
     options.one_form(json=json, markdown=markdown)
-    from traintwice.cli import _output as output
-    from traintwice.cli._progress import waiting
     from traintwice.compare import diff_tokens
     from traintwice.tables._measures import tokens_sheet
 
     with waiting(f"comparing {base} and {other}", quiet=quiet):
         found = diff_tokens(base, other, level=level, least=least)
     output.show_result(tokens_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+
+
+Out = Annotated[
+    Path | None,
+    options.in_output("--out", metavar="FILE.parquet", help="Write the answer of each row."),
+]
+
+
+@reads_files(without=("by", "time", "regression"))
+def selective(
+    files: Annotated[list[str], typer.Argument(help="Predictions of retrains of one recipe: files, globs, directories.")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", metavar="FILES", help="Predictions of other retrains: how often both ensembles answer and differ."
+        ),
+    ] = None,
+    alpha: Annotated[float, typer.Option(metavar="LEVEL", help="Level of the binomial test on the votes of a row.")] = 0.05,
+    out: Out = None,
+    reading: Reading = NOTHING_SAID,
+    level: options.Level = 0.95,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Answer rows whose majority vote is significant, and no others."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.compare import selective_agreement, selective_ensemble
+    from traintwice.predictions._array_files import write_answers
+    from traintwice.predictions._session import check_target
+    from traintwice.tables._measures import selective_sheet
+
+    output.check_outputs({"--out": out}, [*files, *(against or ())])
+    if out is not None:
+        check_target(out)
+    with waiting(f"reading {len(files)} files", quiet=quiet):
+        found = selective_ensemble(files, alpha=alpha, level=level, **reading)
+        agreement = None
+        if against:
+            agreement = selective_agreement(found, selective_ensemble(against, alpha=alpha, level=level, **reading), level=level)
+    if out is not None:
+        write_answers(out, found.answers, ids=found.ids, class_names=found.class_names)
+    plain = {**found.to_dict(), **({} if agreement is None else {"agreement": agreement.to_dict()})}
+    output.show_result(selective_sheet(found, agreement), plain=plain, json=json, markdown=markdown)
+
+
+@reads_files(without=("by", "time", "regression"))
+def update(
+    old: Annotated[str, typer.Argument(help="Predictions of the model in service.")],
+    new: Annotated[str, typer.Argument(help="Predictions of the new model, on the same rows.")],
+    flip_cost: Annotated[
+        float, typer.Option(metavar="RATIO", help="Cost of a right answer that becomes wrong over the gain of a fixed error.")
+    ] = 2.0,
+    calibration: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--calibration", metavar="OLD NEW", help="Predictions of both models on other, labelled rows."),
+    ] = None,
+    out: Out = None,
+    reading: Reading = NOTHING_SAID,
+    level: options.Level = 0.95,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Decide for each row whether to serve the new answer or to keep the old one."""
+    options.one_form(json=json, markdown=markdown)
+    from traintwice.compare import update_predictions
+    from traintwice.predictions._array_files import write_answers
+    from traintwice.predictions._session import check_target
+    from traintwice.tables._measures import update_sheet
+
+    if calibration is not None and not reading.get("label"):
+        raise BadInput("--calibration reads labelled rows; name the column of their labels with --label")
+    output.check_outputs({"--out": out}, [old, new, *(calibration or ())])
+    if out is not None:
+        check_target(out)
+    with waiting(f"reading {old} and {new}", quiet=quiet):
+        found = update_predictions(old, new, flip_cost=flip_cost, calibration=calibration, level=level, **reading)
+    if out is not None:
+        write_answers(out, found.answers, ids=found.ids, class_names=found.class_names, taken=found.taken)
+    output.show_result(update_sheet(found), plain=found.to_dict(), json=json, markdown=markdown)
+
+
+def history(
+    ledger: Annotated[Path, typer.Argument(metavar="FILE", help="A ledger, which diff and gate write with --ledger.")],
+    report: options.ReportFile = None,
+    json: options.Json = False,
+    markdown: options.Markdown = False,
+) -> None:
+    """Show the launches of a ledger over time: churn and its floor, right → wrong, quality, budgets."""
+    options.one_form(json=json, markdown=markdown)
+    if report is not None:
+        require_charts("--report")
+    from traintwice.compare import history as read
+
+    output.check_outputs({"--report": report}, [str(ledger)])
+    found = read(ledger)
+    if report is not None:
+        from traintwice.report import write_history
+
+        write_history(found, report)
+    output.show_result(found.sheet(), plain=found.to_dict(), json=json, markdown=markdown)
+    output.show_page(report, wanted=not json and not markdown)

@@ -1,77 +1,59 @@
-"""Options that several verbs share, and options that take several files after one name (``--floor a.csv b.csv``)."""
+"""Options that several verbs share: of reading, of several files after one name (``--floor a.csv b.csv``), of output and of training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
-from traintwice.cli._reading import split
 from traintwice.errors import BadInput, MissingExtra, require_charts
+from traintwice.predictions._reading import OPTIONS, PANEL, Reading
 
-OUTPUT = "Output"
-NOISE = "Noise of retraining"
-MORE = "More answers and measures"
+in_output = partial(typer.Option, rich_help_panel="Output")
+in_noise = partial(typer.Option, rich_help_panel="Noise of retraining")
+in_more = partial(typer.Option, rich_help_panel="More answers and measures")
+in_columns = partial(typer.Option, rich_help_panel=PANEL)
 
 Floor = Annotated[
     list[str] | None,
-    typer.Option(
+    in_noise(
         "--floor",
         metavar="FILES",
         help="Predictions of retrains of the old recipe, four or more: files, globs, directories. ledger: earlier launches of --ledger.",
-        rich_help_panel=NOISE,
     ),
 ]
 NewFloor = Annotated[
     list[str] | None,
-    typer.Option("--new-floor", metavar="FILES", help="Predictions of retrains of the new recipe.", rich_help_panel=NOISE),
+    in_noise("--new-floor", metavar="FILES", help="Predictions of retrains of the new recipe."),
 ]
 Ledger = Annotated[
     Path | None,
-    typer.Option(
-        "--ledger", metavar="FILE", help="Append the result as one line; see `traintwice history`.", rich_help_panel=OUTPUT
-    ),
+    in_output("--ledger", metavar="FILE", help="Append the result as one line; see `traintwice history`."),
 ]
 Last = Annotated[
     int | None,
-    typer.Option(
-        "--last", min=1, metavar="N", help="With --floor ledger: at most so many launches, 30 by default.", rich_help_panel=NOISE
-    ),
+    in_noise("--last", min=1, metavar="N", help="With --floor ledger: at most so many launches, 30 by default."),
 ]
 OtherRows = Annotated[
     bool,
-    typer.Option(
-        "--other-rows", help="With --floor ledger: also launches on other rows, of the same traffic.", rich_help_panel=NOISE
-    ),
+    in_noise("--other-rows", help="With --floor ledger: also launches on other rows, of the same traffic."),
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(
-        metavar="RATIO",
-        help='"Within noise" means below this multiple of the noise floor; 1.5 by default.',
-        rich_help_panel=NOISE,
-    ),
+    in_noise(metavar="RATIO", help='"Within noise" means below this multiple of the noise floor; 1.5 by default.'),
 ]
 Threshold = Annotated[
     list[float] | None,
-    typer.Option(
-        "--threshold",
-        metavar="NUMBER",
-        help="Compare the decisions of binary models, score >= NUMBER; repeat for more.",
-        rich_help_panel=MORE,
-    ),
+    in_more("--threshold", metavar="NUMBER", help="Compare the decisions of binary models, score >= NUMBER; repeat for more."),
 ]
 TopK = Annotated[
     list[float] | None,
-    typer.Option(
-        "--top-k",
-        metavar="K",
-        help="Compare the K rows (or share of rows) of highest score; repeat for more.",
-        rich_help_panel=MORE,
-    ),
+    in_more("--top-k", metavar="K", help="Compare the K rows (or share of rows) of highest score; repeat for more."),
 ]
 
 Also = Annotated[
@@ -84,20 +66,15 @@ Also = Annotated[
 ]
 SumsFiles = Annotated[
     list[str] | None,
-    typer.Option(
+    in_more(
         "--sums",
         metavar="FILES",
         help="In place of OLD and NEW: results of the query that `traintwice sums` prints; several are added up.",
-        rich_help_panel=MORE,
     ),
 ]
 On = Annotated[
     Literal["database", "spark"] | None,
-    typer.Option(
-        "--on",
-        help="Make the sums where the tables are, in their PostgreSQL database or on Spark; no row comes here.",
-        rich_help_panel=MORE,
-    ),
+    in_more("--on", help="Make the sums where the tables are, in their PostgreSQL database or on Spark; no row comes here."),
 ]
 EngineName = Annotated[
     str,
@@ -110,12 +87,16 @@ DeviceName = Annotated[str, typer.Option("--device", help="cpu, or cuda for a GP
 PrecisionName = Annotated[
     str, typer.Option("--precision", help="float32, float64, tf32 (products on a GPU) or bf16 (mixed precision).")
 ]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Worker processes of one thread each; by default one for each core.")]
+Store = Annotated[Path, typer.Option(help="Directory of trained replicas.")]
 Level = Annotated[float, typer.Option(help="Nominal coverage of the intervals.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=OUTPUT)]
-Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead, for a job summary.", rich_help_panel=OUTPUT)]
+Json = Annotated[bool, in_output("--json", help="Print JSON instead.")]
+PlainJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+ResultsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
+Markdown = Annotated[bool, in_output("--markdown", help="Print Markdown instead, for a job summary.")]
 Short = Annotated[
     bool,
-    typer.Option("--short", help="With --markdown: under 20 lines, for a comment in a pull request.", rich_help_panel=OUTPUT),
+    in_output("--short", help="With --markdown: under 20 lines, for a comment in a pull request."),
 ]
 Served = Annotated[
     Path | None,
@@ -132,19 +113,79 @@ DEFAULT_REPORT = Path("traintwice-report")
 PageFolder = Annotated[Path | None, typer.Option("--report", help=f"Directory for the report; by default {DEFAULT_REPORT}.")]
 
 Trust = Annotated[bool, typer.Option("--trust", help="Import the functions that the study names; this runs their code.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.", rich_help_panel=OUTPUT)]
-NoRows = Annotated[bool, typer.Option("--no-rows", help="Leave ids and single rows out of all output.", rich_help_panel=OUTPUT)]
-ReportFile = Annotated[
-    Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML page.", rich_help_panel=OUTPUT)
-]
+Quiet = Annotated[bool, in_output("--quiet", "-q", help="Print no progress.")]
+NoRows = Annotated[bool, in_output("--no-rows", help="Leave ids and single rows out of all output.")]
+ReportFile = Annotated[Path | None, in_output("--report", metavar="FILE.html", help="Write an HTML page.")]
+
+
+NOTHING_SAID: Reading = {}
+
+
+def reads_files(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace the argument ``reading`` of a verb by the options of `Reading` that have an effect; the verb gets the explicit ones.
+
+    Options that the verb has itself are kept, and options `of_rows` are left to the verbs that list rows.
+    """
+    return lambda verb: _with_reading(verb, without)
+
+
+def _with_reading(verb: Callable[..., None], without: Sequence[str]) -> Callable[..., None]:
+    hints = get_type_hints(verb, include_extras=True)
+    own = inspect.signature(verb).parameters
+    added = [name for name, option in OPTIONS.items() if name not in own and name not in without and not option.of_rows]
+    parameters: list[inspect.Parameter] = []
+    for parameter in own.values():
+        if parameter.name != "reading":
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        for name in added:
+            default = False if OPTIONS[name].kind is bool else None
+            parameters.append(inspect.Parameter(name, parameter.kind, default=default, annotation=_annotation(name)))
+
+    @wraps(verb)
+    def with_options(**given: Any) -> None:
+        verb(
+            **{name: value for name, value in given.items() if name not in added}, reading=explicit({n: given[n] for n in added})
+        )
+
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
+
+
+def explicit(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The explicit options, with values at commas split.
+
+    >>> explicit({"id": ["a", "b"], "probs": ["p,q"], "label": None, "logits": False})
+    {'id': ['a', 'b'], 'probs': ['p', 'q']}
+    """
+    return without_unsaid({name: split(value) if OPTIONS[name].commas else value for name, value in given.items()})
+
+
+def split(words: list[str] | None) -> list[str] | None:
+    """Values given by repeating an option, by commas, or both.
+
+    >>> split(["a,b", "c"]), split(None)
+    (['a', 'b', 'c'], None)
+    """
+    return [part for word in words for part in word.split(",")] if words else None
+
+
+def without_unsaid(given: dict[str, Any]) -> dict[str, Any]:
+    """The explicit options only."""
+    return {name: value for name, value in given.items() if value is not None and value is not False and value != []}
+
+
+def _annotation(name: str) -> Any:
+    """A parameter of typer for an option of `Reading`."""
+    option = OPTIONS[name]
+    flags = [f"--{name.replace('_', '-')}"]
+    made = typer.Option(*flags, metavar=option.metavar, help=option.help, rich_help_panel=option.panel)
+    return Annotated[option.kind if option.kind is bool else option.kind | None, made]
 
 
 def page_folder(report: Path | None, *, no_report: bool) -> Path | None:
-    """The directory for the report of a training; None, with a note, where charts cannot be drawn and no directory was named.
-
-    Raises:
-        MissingExtra: charts cannot be drawn, and a directory was named.
-    """
+    """The directory for the report of a training; None, with a note, where charts cannot be drawn and no directory was named."""
     if no_report:
         return None
     try:
@@ -172,11 +213,7 @@ def further(words: list[str] | None, *, one_pass: bool = False) -> list[str]:
 
 
 def one_form(*, short: bool = False, **forms: bool) -> None:
-    """Refuse two forms of standard output.
-
-    Raises:
-        BadInput: more than one form is requested, or ``--short`` without ``--markdown``.
-    """
+    """Refuse two forms of standard output, and ``--short`` without ``--markdown``."""
     wanted = [f"--{name.replace('_', '-')}" for name, is_wanted in forms.items() if is_wanted]
     if len(wanted) > 1:
         raise BadInput(f"{' and '.join(wanted)} exclude each other: standard output has one form")

@@ -1,22 +1,36 @@
-"""Output of the verbs: one form on standard output, and files."""
+"""How a command prints and how it ends: one form on standard output, files, messages, streams, signals and the exit status."""
 
 from __future__ import annotations
 
-import json
+import codecs
+import json as to_json
 import os
+import re
+import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
-from traintwice._files import refuse_overwriting, write_whole
+from traintwice._files import refuse_overwriting, remove_all_scratch, write_whole
+from traintwice._formatting import visible
 from traintwice._versions import made_by
 from traintwice.errors import BadInput, StoreError
-from traintwice.tables import Sheet, Table
+
+if TYPE_CHECKING:
+    from traintwice.tables import Sheet
+
+PLAIN = {"·": "|", "−": "-", "–": "-", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "→": "->", "±": "+/-"}
+"""What replaces a character that a terminal does not have; other characters become a question mark."""
+
+LONGEST_WORD, LONGEST_MESSAGE = 400, 6000
+"""Characters; longer words and messages are cut, since names in files may have any length."""
 
 RED, GREEN, YELLOW = "31", "32", "33"
 COLOURS = {
@@ -30,12 +44,12 @@ UNLIMITED = 1_000_000
 """Width where there is no terminal and ``COLUMNS`` is not set."""
 
 
-def show(text: str) -> None:
-    """Write to standard output and flush, so that a full disk raises here.
+class Outcome(SystemExit):
+    """The exit status that a verb chose. Any other exit with status 1, such as that of a library at a closed pipe, becomes 2."""
 
-    Raises:
-        StoreError: it cannot be written.
-    """
+
+def show(text: str) -> None:
+    """Write to standard output and flush, so that a full disk raises here."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -47,16 +61,11 @@ def show(text: str) -> None:
 
 def show_json(value: dict[str, Any]) -> None:
     """Print one strict JSON document with version and date: no NaN, ASCII only."""
-    show(json.dumps({**value, **made_by()}, allow_nan=False) + "\n")
+    show(to_json.dumps({**value, **made_by()}, allow_nan=False) + "\n")
 
 
 def show_sheet(*sheets: Sheet, after: str = "") -> None:
-    """Print a sheet: on a terminal the first that fits on the screen, with coloured verdicts; elsewhere the first, whole.
-
-    Args:
-        sheets: forms of one result, the longest first. If none fits, the last is printed. A single form is printed whole.
-        after: further lines.
-    """
+    """Print a sheet and further lines: on a terminal the first that fits on the screen, or the last; elsewhere the first, whole."""
     console = Console(highlight=False, markup=False, emoji=False)
     screen = sys.stdout.isatty()
     width = console.width if screen or os.environ.get("COLUMNS") else UNLIMITED
@@ -80,7 +89,7 @@ def _coloured(text: str, meaning: str) -> str:
     return f"\033[1;{COLOURS[meaning]}m{text}\033[0m" if meaning in COLOURS else text
 
 
-def show_result(*sheets: Sheet, plain: dict[str, Any], json: bool, markdown: bool) -> None:
+def show_result(*sheets: Sheet, plain: dict[str, Any], json: bool, markdown: bool = False) -> None:
     """Print a result in the requested form; of several sheets (see `show_sheet`) Markdown has the first."""
     if json:
         show_json(plain)
@@ -96,23 +105,14 @@ def show_markdown(sheet: Sheet) -> None:
     show(f"{sheet.to_markdown()}\n_traintwice {made['traintwice']}, {made['date']}_\n")
 
 
-def in_columns(table: Table) -> RichTable:
-    """A table for the terminal. Long names are folded; square brackets in names are not markup."""
-    columns = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    columns.add_column("", overflow="fold")
-    for column in table.columns:
-        columns.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
-    for row, cells in zip(table.rows, table.strings(), strict=True):
-        columns.add_row(*[Text(cell) for cell in [row.name, *cells]])
-    return columns
+def show_page(index: Path | None, *, wanted: bool = True) -> None:
+    """Print where the page of a report is, if there is one and standard output has text."""
+    if index is not None and wanted:
+        show(f"\nReport: {index}\n")
 
 
 def write_file(path: Path, text: str, *, option: str) -> None:
-    """Write a file as a whole or not at all.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
+    """Write a file as a whole or not at all."""
     try:
         write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
@@ -120,14 +120,7 @@ def write_file(path: Path, text: str, *, option: str) -> None:
 
 
 def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) -> None:
-    """Raise before the work if a file cannot be written, or is one of the inputs.
-
-    Args:
-        outputs: the option of each file to its path.
-        inputs: the files, globs and directories that are read.
-    Raises:
-        BadInput: a path is a directory, its directory does not exist, or the file is an input or another output.
-    """
+    """Raise before the work if a file, named by its option, cannot be written, or is an input or another output."""
     for option, path in outputs.items():
         if path is None:
             continue
@@ -144,3 +137,90 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[object]) 
         if not path.parent.is_dir():
             raise BadInput(f"{path}: there is no directory {path.parent}; create it, or choose another {option}")
     refuse_overwriting(outputs, inputs)
+
+
+def show_error(message: str) -> None:
+    """Print a message on standard error, if that can be written; control characters are made visible."""
+    message = shortened(message)
+    indent = "\n" + " " * len("traintwice: ")
+    with suppress(OSError, ValueError):
+        print(f"traintwice: {indent.join(map(visible, message.splitlines()))}", file=sys.stderr, flush=True)
+
+
+def shortened(message: str) -> str:
+    """A message whose long words, and whose end, are cut.
+
+    >>> shortened("no file " + "x" * 500)
+    'no file xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (500 characters)'
+    """
+    message = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:60]}… ({len(word[0]):,} characters)", message)
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…"
+
+
+def show_usage_error(error: Any) -> None:
+    """Print a usage error of the command-line library in its own form; long words are cut."""
+    from typer.rich_utils import rich_format_error
+
+    error.message = shortened(error.message)
+    rich_format_error(error)
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The error handler of `PLAIN`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(char, "?") for char in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("traintwice.plain", _plain)
+
+
+def prepare_streams() -> None:
+    """Let every character be printed, and put the null device where a standard stream is closed.
+
+    Otherwise the next file that is opened would take the number of the closed stream. Writing to a closed standard output is an error.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number < 2 else os.O_WRONLY)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="traintwice.plain")
+
+
+def end_streams() -> OSError | None:
+    """Write what is buffered, or discard it, so that Python does not change the exit status; the error of standard output, if any."""
+    failed = None
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError as error:
+            failed = error if number == 1 else failed
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return failed
+
+
+def end_by_signal(number: int, _frame: Any) -> None:
+    """Remove temporary folders, then end by the signal."""
+    remove_all_scratch()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+@contextmanager
+def interruptible(kept: str = "replicas") -> Iterator[None]:
+    """Training that Ctrl-C ends with a message of what is kept, and status 130."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, end_by_signal)
+        typer.echo(f"traintwice: interrupted; finished {kept} are kept, and the same command continues", err=True)
+        raise typer.Exit(130) from None

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,12 @@ from traintwice._formatting import visible
 from traintwice.progress import ProgressUnit, reporting_to
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from traintwice.study import Plan
+
+Advance = Callable[[str], None]
+"""Counts a replica of a digest as finished."""
 
 FIRST_SECONDS, EVERY_SECONDS = 10.0, 60.0
 """Without a terminal: time of the first line of a comparison, and time between the next ones."""
@@ -98,76 +101,60 @@ def _bar(doing: str) -> Iterator[None]:
             yield
 
 
-class Quiet:
-    """Progress of a study that prints nothing."""
-
-    def advance(self, key: str) -> None:
-        """Count a replica of this digest as finished."""
-
-
-class StudyLines(Quiet):
-    """A line every ten seconds, and one for each finished recipe."""
-
-    def __init__(self, replicas: int, plan: Plan) -> None:
-        self._plan, self._replicas = plan, replicas
-        self._left = Counter(task.key for task in plan.missing)
-        self._total, self._started = len(plan.missing), time.monotonic()
-        self._printed = self._started
-
-    def advance(self, key: str) -> None:
-        self._left[key] -= 1
-        now, left = time.monotonic(), self._left.total()
-        if self._left[key] == 0:
-            for row in (row for row, of_row in self._plan.keys.items() if of_row == key):
-                print(
-                    f"{row}: {self._replicas}/{self._replicas} replicas after {now - self._started:.0f} s",
-                    file=sys.stderr,
-                    flush=True,
-                )
-        elif now - self._printed >= STUDY_SECONDS:
-            remaining = (now - self._started) / (self._total - left) * left
-            print(f"{self._total - left} of {self._total} replicas, about {remaining:.0f} s left", file=sys.stderr, flush=True)
-            self._printed = now
-
-
-class StudyBars(Quiet):
-    """A bar for each recipe, or each way of a chain, with the time left."""
-
-    def __init__(self, replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], bars: Progress) -> None:
-        left = Counter(task.key for task in plan.missing)
-        self._bars = bars
-        self._of_key: dict[str, list[int]] = {}
-        for name, keys in shown.items():
-            total = replicas * len(keys)
-            bar = bars.add_task(name, total=total, completed=total - sum(left[key] for key in keys))
-            for key in keys:
-                self._of_key.setdefault(key, []).append(int(bar))
-
-    def advance(self, key: str) -> None:
-        for bar in self._of_key.get(key, ()):  # earlier models have no bar
-            self._bars.advance(bar)  # type: ignore[arg-type]
-
-
 @contextmanager
-def progress_for(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], *, quiet: bool) -> Iterator[Quiet]:
-    """Bars on a terminal, lines elsewhere, nothing when quiet.
+def progress_for(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], *, quiet: bool) -> Iterator[Advance]:
+    """A function that counts a replica of a digest as finished: bars on a terminal, lines elsewhere, nothing when quiet.
 
-    Args:
-        replicas: of each digest of the plan.
-        plan: what is missing.
-        shown: name of a bar to the digests that it counts.
-        quiet: print nothing.
+    ``shown`` has the digests that each bar counts; there are so many replicas of each digest.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if quiet or not plan.missing:
-        yield Quiet()
+        yield lambda key: None
     elif not console.is_terminal:
-        yield StudyLines(replicas, plan)
+        yield _in_lines(replicas, plan)
     else:
         left = TimeRemainingColumn(elapsed_when_finished=True)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), left)
         with Progress(*columns, console=console) as bars:
-            yield StudyBars(replicas, plan, shown, bars)
+            yield _in_bars(replicas, plan, shown, bars)
+
+
+def _in_lines(replicas: int, plan: Plan) -> Advance:
+    """A line every ten seconds, and one for each finished recipe."""
+    left = Counter(task.key for task in plan.missing)
+    total, started = len(plan.missing), time.monotonic()
+    printed = started
+
+    def advance(key: str) -> None:
+        nonlocal printed
+        left[key] -= 1
+        now, remaining = time.monotonic(), left.total()
+        if left[key] == 0:
+            for row in (row for row, of_row in plan.keys.items() if of_row == key):
+                print(f"{row}: {replicas}/{replicas} replicas after {now - started:.0f} s", file=sys.stderr, flush=True)
+        elif now - printed >= STUDY_SECONDS:
+            seconds = (now - started) / (total - remaining) * remaining
+            print(f"{total - remaining} of {total} replicas, about {seconds:.0f} s left", file=sys.stderr, flush=True)
+            printed = now
+
+    return advance
+
+
+def _in_bars(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], bars: Progress) -> Advance:
+    """A bar for each recipe, or each way of a chain, with the time left."""
+    left = Counter(task.key for task in plan.missing)
+    of_key: dict[str, list[TaskID]] = {}
+    for name, keys in shown.items():
+        total = replicas * len(keys)
+        bar = bars.add_task(name, total=total, completed=total - sum(left[key] for key in keys))
+        for key in keys:
+            of_key.setdefault(key, []).append(bar)
+
+    def advance(key: str) -> None:
+        for bar in of_key.get(key, ()):  # earlier models have no bar
+            bars.advance(bar)
+
+    return advance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,8 @@ import typer
 
 from traintwice._user_code import allow_imports, names_a_function
 from traintwice.cli import _options as options
-from traintwice.cli._reading import NOTHING_SAID, reads_files, split
+from traintwice.cli import _output as output
+from traintwice.cli._options import NOTHING_SAID, reads_files, split
 from traintwice.errors import BadInput, BadSpec
 from traintwice.predictions._reading import Reading
 
@@ -113,17 +113,7 @@ def replicate(
 def run_file(
     study: str, store: Path, report: Path | None, *, explicit: Mapping[str, Any], refused: Mapping[str, Any], **shown: Any
 ) -> None:
-    """`traintwice run` of a file with a table ``[trainer]``.
-
-    Args:
-        study: the file.
-        store, report: as in `replicate`.
-        explicit: options that replace settings of the file; None where the user gave none.
-        refused: options of `run` that such a file does not have.
-        shown: json, quiet, jobs, track and the model in service.
-    Raises:
-        BadSpec: the file or an option is not valid.
-    """
+    """`traintwice run` of a file with a table ``[trainer]``: explicit options replace its settings, some options are refused."""
     from traintwice.replication._study_file import read_study
 
     for option, value in refused.items():
@@ -159,20 +149,15 @@ def train_and_show(
     store = ReplicaStore(path)
     if not quiet:
         print(f"traintwice: trains with the {wanted.trainer.name}", file=sys.stderr)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C prints what is kept
-    try:
-        with closing(train_missing(wanted, store, **options)) as finishing:
-            failed, started = False, time.monotonic()
-            total = len(wanted.missing(store)) if options.get("index") is None else 1
-            for done, (task, reason) in enumerate(finishing, start=1):
-                failed = failed or reason is not None
-                if not quiet:
-                    left = (time.monotonic() - started) / done * (total - done)
-                    when = f", about {left:.0f} s left" if total > done else ""
-                    print(f"{task.name}: {reason or 'done'} ({done} of {total}{when})", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
-        typer.echo("traintwice: interrupted; finished replicas are kept, and the same command continues", err=True)
-        raise typer.Exit(130) from None
+    with output.interruptible(), closing(train_missing(wanted, store, **options)) as finishing:
+        failed, started = False, time.monotonic()
+        total = len(wanted.missing(store)) if options.get("index") is None else 1
+        for done, (task, reason) in enumerate(finishing, start=1):
+            failed = failed or reason is not None
+            if not quiet:
+                left = (time.monotonic() - started) / done * (total - done)
+                when = f", about {left:.0f} s left" if total > done else ""
+                print(f"{task.name}: {reason or 'done'} ({done} of {total}{when})", file=sys.stderr, flush=True)
     found = gather(store, **wanted.described())
     if options.get("index") is None:
         served = None if against is None else found.against(str(against), id=against_id)
@@ -185,11 +170,7 @@ def train_and_show(
 
 
 def trackers_of(track: Sequence[str] | None) -> list[Tracker]:
-    """The trackers of ``--track``.
-
-    Raises:
-        BadSpec, UnknownName, MissingExtra: see `traintwice.integrations.trackers.tracker_of`.
-    """
+    """The trackers of ``--track``."""
     if not track:
         return []
     from traintwice.integrations.trackers import tracker_of
@@ -205,11 +186,7 @@ def is_replica_store(path: Path) -> bool:
 
 
 def report_replicas(path: Path, study: str | None, report: Path | None, *, json: bool) -> None:
-    """`traintwice report` of the last study of a function or command in a directory.
-
-    Raises:
-        BadSpec: the name of a study. StoreError: the directory cannot be read.
-    """
+    """`traintwice report` of the last study of a function or command in a directory."""
     from traintwice.replication._study import stored
 
     if study is not None:
@@ -219,7 +196,6 @@ def report_replicas(path: Path, study: str | None, report: Path | None, *, json:
 
 def _show(found: Replication, report: Path | None, *, json: bool, served: Against | None = None) -> None:
     """Print the table and the comparisons, or all as JSON; write the report."""
-    from traintwice.cli import _output as output
     from traintwice.errors import TooFewReplicas
 
     if json:
@@ -236,6 +212,4 @@ def _show(found: Replication, report: Path | None, *, json: bool, served: Agains
             output.show("\n")
             output.show_sheet(served.sheet())
     if report is not None:
-        index = found.report(report, against=served)
-        if not json:
-            output.show(f"\nReport: {index}\n")
+        output.show_page(found.report(report, against=served), wanted=not json)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from traintwice._formatting import bytes_in_words
-from traintwice.cli._options import DEFAULT_STORE, Trust
+from traintwice.cli import _options as options
+from traintwice.cli._options import Trust
+from traintwice.cli._output import check_outputs
 from traintwice.errors import BadInput, require, unknown
 
 if TYPE_CHECKING:
@@ -27,13 +29,13 @@ Weights = Annotated[Path, typer.Argument(help="Directory of trained replicas; `t
 
 
 def store(
-    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = DEFAULT_STORE,
+    path: Annotated[Path, typer.Argument(help="Directory of trained replicas.")] = options.DEFAULT_STORE,
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Delete replicas that no study in the store needs, and damaged and temporary files."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: list the files, delete nothing.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: options.PlainJson = False,
 ) -> None:
     """List the recipes in a store with their replicas and sizes; --prune deletes what no study needs."""
     require("torch", extra="torch", purpose="reading a store")
@@ -141,7 +143,6 @@ def predict(
     import numpy as np
     from rich.console import Console
 
-    from traintwice.cli._output import check_outputs
     from traintwice.cli._study import load
     from traintwice.predictions import write_predictions
     from traintwice.study import Store

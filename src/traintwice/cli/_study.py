@@ -1,22 +1,50 @@
-"""Finding, training and loading of studies, for `run`, `report`, `check`, `export` and `predict`."""
+"""Finding, training, loading and showing of studies, for the verbs that need PyTorch; imported when one of them runs."""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from traintwice import report as reports
 from traintwice._files import TEMPORARY, write_whole
 from traintwice._processes import Started
 from traintwice._user_code import allow_imports, named_code
+from traintwice.cli import _output as output
 from traintwice.cli._progress import progress_for
 from traintwice.engine import Execution
 from traintwice.errors import BadSpec, StoreError, unknown
 from traintwice.presets import PRESETS, CompositeStudy, StudyOfExperiments
 from traintwice.presets._plugins import OWN_PACKAGE, NamedStudy, installed_studies
+from traintwice.report._findings import choose, in_words
+from traintwice.served import Logged
 from traintwice.specs import decode
-from traintwice.study import Chain, Every, Experiment, Plan, Results, Store, cautions, gather, prepare, train_missing
+from traintwice.study import (
+    Chain,
+    Every,
+    Experiment,
+    Plan,
+    Results,
+    Store,
+    cautions,
+    component_table,
+    gather,
+    prepare,
+    progressive_findings,
+    source_shares,
+    train_missing,
+    verdict,
+)
+from traintwice.study._determinism import Audit
+from traintwice.tables import Table
+
+FIRST_COLUMNS = ("accuracy", "churn", "churn_to_error", "train", "serve")
 
 REPRODUCTION = "traintwice-reproduction"
 NOT_INSTALLED = (
@@ -26,17 +54,10 @@ NOT_INSTALLED = (
 
 
 def find(study: str, *, settings: list[str], **explicit: Any) -> Experiment | CompositeStudy:
-    """The study that the arguments of `run` describe.
-
-    Args:
-        study: name or TOML file.
-        settings: ``KEY=VALUE`` of ``--set``.
-        explicit: options ``replicas``, ``seed``, ``name``, ``scale`` and ``parts``; None or an empty list where the user gave none.
-    Raises:
-        UnknownName: no such study. BadSpec: the file, a setting or a plug-in is wrong, or the study does not have an option.
-    """
+    """The study that the arguments of `run` describe: name or TOML file, ``KEY=VALUE`` of ``--set``, and explicit options."""
     explicit = {key: value for key, value in explicit.items() if value not in (None, [])}
-    found = Experiment.read(Path(study)) if study.endswith(".toml") or _is_file(study) else named(study).make()
+    is_file = study.endswith(".toml") or (study not in PRESETS and Path(study).is_file())
+    found = Experiment.read(Path(study)) if is_file else named(study).make()
     if not isinstance(found, Experiment):
         if (settings and not isinstance(found, StudyOfExperiments)) or "name" in explicit:
             option = "--name" if "name" in explicit else "--set"
@@ -49,11 +70,7 @@ def find(study: str, *, settings: list[str], **explicit: Any) -> Experiment | Co
 
 
 def find_experiment(study: str, *, settings: list[str], seed: int | None) -> Experiment:
-    """The experiment of a name or TOML file.
-
-    Raises:
-        UnknownName: no such study. BadSpec: as `find`, or a composite study.
-    """
+    """The experiment of a name or TOML file; a composite study is refused."""
     found = find(study, settings=settings, seed=seed)
     if not isinstance(found, Experiment):
         raise BadSpec(f"{study} is a composite study, expected one experiment")
@@ -61,11 +78,7 @@ def find_experiment(study: str, *, settings: list[str], seed: int | None) -> Exp
 
 
 def named(name: str) -> NamedStudy:
-    """The study of a name, of this package or of a plug-in.
-
-    Raises:
-        UnknownName: no such study. BadSpec: two plug-ins have a study of that name.
-    """
+    """The study of a name, of this package or of a plug-in."""
     if name in PRESETS:  # without loading plug-ins
         return NamedStudy(name, OWN_PACKAGE, PRESETS[name])
     studies = installed_studies(PRESETS)
@@ -79,16 +92,8 @@ def named(name: str) -> NamedStudy:
     return studies.by_name[name]
 
 
-def _is_file(study: str) -> bool:
-    return study not in PRESETS and Path(study).is_file()
-
-
 def execution_of(*, engine: str, device: str, precision: str, jobs: int | None = None) -> Execution:
-    """The execution that the options of the command line describe.
-
-    Raises:
-        BadSpec: an option has a value outside its range.
-    """
+    """The execution that the options of the command line describe."""
     try:
         return decode(Execution, {"engine": engine, "device": device, "precision": precision, "jobs": jobs})
     except BadSpec as error:
@@ -128,11 +133,11 @@ def train(
     notes: list[str] = []
     every = Every(checkpoint_seconds)
     with (
-        progress_for(experiment.replicas, plan, {row: [key] for row, key in plan.keys.items()}, quiet=quiet) as progress,
+        progress_for(experiment.replicas, plan, {row: [key] for row, key in plan.keys.items()}, quiet=quiet) as advance,
         closing(train_missing(experiment, data, store, plan, checkpoint=every, started=started)) as finishing,
     ):
         for finished in finishing:
-            progress.advance(finished.task.key)
+            advance(finished.task.key)
             if finished.note:
                 notes.append(f"{finished.task.row}, replica {finished.task.replica}: {finished.note}")
     for note in notes:
@@ -159,12 +164,7 @@ def show_code(made: Experiment | Chain, what: str = "study") -> None:
 
 
 def load(path: Path, name: str | None, *, trust: bool) -> Results:
-    """The results of a study from its store alone; code that the study names is imported only with ``trust``.
-
-    Raises:
-        BadInput: the study names code, and ``trust`` is False.
-        StoreError: no store, replicas missing, or several studies and no name. UnknownName: no such study.
-    """
+    """The results of a study from its store alone; code that the study names is imported only with ``trust``."""
     store = Store(path, create=False)
     names = store.studies()
     if name is None:
@@ -182,11 +182,7 @@ def load(path: Path, name: str | None, *, trust: bool) -> Results:
 
 
 def check_writable(out: Path) -> None:
-    """Check before training that a report can be written.
-
-    Raises:
-        StoreError: the directory cannot be created or written.
-    """
+    """Check before training that a report can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f"{TEMPORARY}probe"
@@ -194,3 +190,86 @@ def check_writable(out: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise StoreError(f"{out}: the report cannot be written there ({error.strerror}); choose another --report") from None
+
+
+def show_results(results: Results, out: Path | None, *, as_json: bool, served: Logged | None = None) -> None:
+    """Write the report into ``out``; print tables and findings with its path, or JSON alone."""
+    against = None if served is None else results.against(served)
+    index = None if out is None else reports.write(results, out, against=against)
+    if as_json:
+        print(json.dumps(reports.plain(results, against=against), ensure_ascii=False, allow_nan=False))
+    else:
+        print_results(Console(highlight=False, markup=False), results)
+        if against is not None:
+            output.show("\n")
+            output.show_sheet(against.sheet())
+    output.show_page(index, wanted=not as_json)
+
+
+def print_results(console: Console, results: Results) -> None:
+    """Print tables and sentences; for many rows one table, and only the sentences that the page does not fold."""
+    found = verdict(results)
+    choice = choose(found, tuple(results.rows))
+    table = results.table()
+    console.print(table.title, style="bold")
+    parts = table.split(console.width, first=FIRST_COLUMNS)
+    for part in parts[:1] if choice.many else parts:
+        console.print()
+        console.print(_in_columns(part))
+    console.print()
+    for note in table.notes:
+        console.print(note, style="dim")
+    _print_part(console, source_shares(results))
+    stream = progressive_findings(results)
+    if stream is not None:
+        _print_part(console, stream.table)
+        _print_part(console, stream.baseline_over_time)
+        console.print()
+        for text in stream.sentences:
+            console.print(text)
+    if not choice.many:
+        _print_part(console, component_table(results))
+    console.print()
+    brief = [b.row for b in choice.briefly]
+    for sentence in in_words(found, results):
+        if sentence.kind == "terms" and brief:
+            console.print(f"Also inconclusive: {'; '.join(brief)}.")
+        if sentence.row not in brief:
+            console.print(sentence.text)
+    if choice.many:
+        console.print("The other measures, all differences and the components of each recipe are in the report, and in --json.")
+
+
+def _print_part(console: Console, table: Table | None) -> None:
+    if table is None:
+        return
+    console.print()
+    console.print(table.title, style="bold")
+    for part in table.split(console.width):
+        console.print(_in_columns(part))
+    for note in table.notes:
+        console.print(note, style="dim")
+
+
+def _in_columns(table: Table) -> RichTable:
+    """A table for the terminal. Long names are folded; square brackets in names are not markup."""
+    columns = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    columns.add_column("", overflow="fold")
+    for column in table.columns:
+        columns.add_column(Text(column.title), justify="left" if column.unit == "text" else "right", no_wrap=True)
+    for row, cells in zip(table.rows, table.strings(), strict=True):
+        columns.add_row(*[Text(cell) for cell in [row.name, *cells]])
+    return columns
+
+
+def show_audit(found: Audit, what: str, *, as_json: bool) -> None:
+    """Print whether the trainings of a recipe gave the same bits."""
+    if as_json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    console, n = Console(highlight=False), found.numerics
+    console.print(f"{what}: one replica, every source of randomness fixed", style="bold")
+    console.print(f"engine: {found.choice.engine}: {found.choice.reason}")
+    console.print(f"{n.dtype}, {n.device}, {n.processor}, torch {n.torch}; first training: 1 thread, alone\n")
+    for sentence in found.sentences():
+        console.print(sentence)

@@ -169,7 +169,6 @@ EVERY = 40
 """One flight in so many of `Flights`; column ``flight`` has its place there."""
 
 SAMPLE_NUMBERS = ("log_distance", "temp", "wind_speed", "log_rain", "visib")
-SAMPLE_NAMES = ("carrier", "origin", "dest")
 
 
 def flights_sample() -> dict[str, np.ndarray]:
