@@ -10,7 +10,7 @@ from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, _stacked, choose, numerics_of, train, train_group
 from traintwice.engine._batches import batch_sizes, batches
 from traintwice.engine._choosing import PLACED
-from traintwice.engine._iterate_weights import iterate_weights
+from traintwice.engine._run import iterate_weights
 from traintwice.engine._stacked import placement_changes_bits
 from traintwice.errors import StoreError
 from traintwice.methods import ensemble

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-import traintwice.engine._iterate_weights as iterating
+import traintwice.engine._run as iterating
 import traintwice.study._determinism as determinism
 from heavy import heavy
 from traintwice.averaging import EMA
@@ -12,7 +12,7 @@ from traintwice.cli._app import app
 from traintwice.data import Digits
 from traintwice.engine import Choice, Execution, Numerics, choose, train_group
 from traintwice.engine import _choosing as choosing
-from traintwice.engine._iterate_weights import iterate_weights
+from traintwice.engine._run import iterate_weights
 from traintwice.engine._stacked import StackedGroup
 from traintwice.errors import BadSpec, Diverged, TrainingFailed
 from traintwice.methods import ensemble, ensemble_distillation

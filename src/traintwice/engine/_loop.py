@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from traintwice.data import Dataset
+from traintwice.engine._averager import Averager
 from traintwice.engine._batches import Batch, epoch_of
 from traintwice.engine._building import build_gate
 from traintwice.engine._loss_inputs import Peers, Signals, Teacher
@@ -60,7 +61,7 @@ class LoopTraining(Training):
         self.progressive = ProgressivePredictions(spec.data, self.networks) if spec.recipe.progressive is not None else None
         self.memories: Memories | None = None
         self.last: tuple[Outputs, int] | None = None  # explains a later step that is not finite
-        self._start_average([*self.networks, *([self.gate] if self.gate is not None else [])])
+        self._start_average([*self.networks, *self._gates])
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         self.views.enter(number)
@@ -183,15 +184,21 @@ class LoopTraining(Training):
     def outputs(self) -> dict[str, np.ndarray] | None:
         return None if self.progressive is None else self.progressive.outputs()
 
+    @property
+    def _gates(self) -> list[nn.Module]:
+        return [] if self.gate is None else [self.gate]
+
+    @property
+    def _carried(self) -> dict[str, Averager | Peers | ProgressivePredictions]:
+        """Parts that carry something from one step to the next, as they are named in a checkpoint."""
+        parts = {"average": self.average, "peers": self.peers, "progressive": self.progressive}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def state(self, place: int) -> State:
         state = under("networks", of_networks(self.networks)) | under("optimizers", of_optimizers(self.optimizers))
-        state |= under("average", self.average.state()) | under("curve", self.curve.state(0))
-        if self.gate is not None:
-            state |= under("gate", of_networks([self.gate]))
-        if self.peers is not None:
-            state |= under("peers", self.peers.state())
-        if self.progressive is not None:
-            state |= under("progressive", self.progressive.state())
+        state |= under("gate", of_networks(self._gates)) | under("curve", self.curve.state(0))
+        for name, part in self._carried.items():
+            state |= under(name, part.state())
         for i, memory in enumerate(self.memories or ()):
             state |= under(f"memories.{i}", {name: copied(value) for name, value in (memory or {}).items()})
         return state
@@ -200,14 +207,10 @@ class LoopTraining(Training):
         (state,) = states
         into_networks(self.networks, within("networks", state))
         into_optimizers(self.optimizers, within("optimizers", state))
-        self.average.restore(within("average", state))
+        into_networks(self._gates, within("gate", state))
         self.curve.restore([within("curve", state)])
-        if self.gate is not None:
-            into_networks([self.gate], within("gate", state))
-        if self.peers is not None:
-            self.peers.restore(within("peers", state))
-        if self.progressive is not None:
-            self.progressive.restore(within("progressive", state))
+        for name, part in self._carried.items():
+            part.restore(within(name, state))
         there = self.execution.torch_device
         self.memories = tuple(
             {name: value.to(there) for name, value in within(f"memories.{i}", state).items()} or None

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice._typed import typed
-from traintwice.data import Dataset, Loaded
+from traintwice.data import Loaded
 from traintwice.engine._batches import training_rows
 from traintwice.engine._building import Selected, build, load, number_of_networks, served_weights
 from traintwice.engine._deployed import deployed
@@ -83,7 +83,10 @@ class Teacher:
         self._all: Tensor | None = None
         there, dtype = spec.execution.torch_device, spec.execution.dtype
         if isinstance(spec.recipe.teacher, Logged):
-            self._all = torch.from_numpy(_logged(spec.recipe.teacher, spec.data)).to(there, dtype)
+            data, logged = spec.data, spec.recipe.teacher
+            probs = logged.probs(data.ids_of("train"), classes=data.classes, class_names=data.class_names)
+            with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf
+                self._all = torch.from_numpy(np.log(probs)[None]).to(there, dtype)
             return
         self.networks = [network.to(there, dtype) for network in _teaching(spec, replica)]
         if self.networks and spec.recipe.augmentation is None and not isinstance(spec.data.train.inputs, Loaded):
@@ -114,13 +117,6 @@ def _of_neighbours(spec: TrainingSpec, replica: int, networks: Sequence[nn.Modul
     drawn = np.unique(training_rows(recipe, len(data.train), seed=spec.seed, replica=replica))
     among = torch.from_numpy(drawn).to(points.device)
     return neighbour_shares(points, labels, data.classes, recipe.method.neighbours, among).log().unsqueeze(0)
-
-
-def _logged(logged: Logged, data: Dataset) -> np.ndarray:
-    """Logs of the logged probabilities of the training examples, ``1 N K``; -inf where one is 0."""
-    probs = logged.probs(data.ids_of("train"), classes=data.classes, class_names=data.class_names)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(probs))[None]
 
 
 def _teaching(spec: TrainingSpec, replica: int) -> list[nn.Module]:
@@ -200,7 +196,7 @@ class Signals:
         hooks = [
             network.get_submodule(name).register_forward_hook(lambda _m, _x, y, name=name: seen[name].append(y.flatten(1)))
             for name in self.names
-            for network in _distinct(self.networks, name)
+            for network in {id(network.get_submodule(name)): network for network in self.networks}.values()  # shared ones once
         ]
         try:
             yield found
@@ -215,8 +211,3 @@ def _inner(network: nn.Module) -> nn.Module:
     while isinstance(network, Selected | SeededDraws | Unpacked | OneLogit):
         network = network.network
     return network
-
-
-def _distinct(networks: list[nn.Module], name: str) -> list[nn.Module]:
-    """One component for each sub-network object, so that shared ones are recorded once."""
-    return list({id(network.get_submodule(name)): network for network in networks}.values())

@@ -136,6 +136,7 @@ Product = tuple[Tensor, Tensor, Tensor]
 class _Statistics:
     """Statistics of a batch normalisation, each as padded rows and as ``S width``."""
 
+    eps: float
     mean: tuple[Tensor, Tensor]
     variance: tuple[Tensor, Tensor]
     deviation: tuple[Tensor, Tensor]
@@ -184,7 +185,7 @@ class LayerBuffers(IOBuffers):
         o, mask = (self.shape.padded(*shape), self.shape.padded(*shape)) if layer.rate else (h, None)
         statistics = None
         if layer.norm is not None:
-            statistics = _Statistics(*(self.shape.padded(layer.fan_out) for _ in range(3)))
+            statistics = _Statistics(layer.norm.eps, *(self.shape.padded(layer.fan_out) for _ in range(3)))
         return _Place(layer, activation, z, a, h, o, d, mask, statistics)
 
 
@@ -235,8 +236,8 @@ class BoundPasses:
             for x, w, z in self.forwards[i]:
                 torch.bmm(x, w, out=z)
             place.z[1].add_(self.biases[i])
-            if (norm := self.norms[i]) is not None:
-                _normalise(place, *norm)
+            if place.statistics is not None and (norm := self.norms[i]) is not None:
+                _normalise(place.z[1], place.a[1], place.statistics, *norm)
             if place.activation is not None:
                 place.activation.forward(place.a[0], place.h[0])
             if place.mask is not None:
@@ -273,8 +274,9 @@ class BoundPasses:
             place.d[0].mul_(place.mask[0])
         if place.activation is not None:
             place.activation.backward(place.d[0], place.a[0], place.h[0])
-        if (norm := self.norms[i]) is not None and (towards := self.towards_norms[i]) is not None:
-            _denormalise(place, norm[0], *towards)
+        kept, norm, towards = place.statistics, self.norms[i], self.towards_norms[i]
+        if kept is not None and norm is not None and towards is not None:
+            _denormalise(place.z[1], place.d[1], place.a[1], kept, norm[0], *towards)
         torch.sum(place.d[1], 1, out=self.towards_biases[i])
 
 
@@ -287,26 +289,20 @@ def _norms(layers: Sequence[Layer], stack: Sequence[Tensor]) -> list[tuple[Tenso
     return [None if n is None else (n.weight.of(stack), n.bias.of(stack)) for n in (layer.norm for layer in layers)]
 
 
-def _normalise(place: _Place, weight: Tensor, bias: Tensor) -> None:
-    """Batch normalisation of each network; z becomes the normalised values."""
-    kept, norm = place.statistics, place.layer.norm
-    if kept is None or norm is None:
-        return
-    z, a = place.z[1], place.a[1]
+def _normalise(z: Tensor, a: Tensor, kept: _Statistics, weight: Tensor, bias: Tensor) -> None:
+    """Batch normalisation of each network from z to a; z becomes the normalised values."""
     torch.mean(z, 1, out=kept.mean[1])
     z.sub_(kept.mean[1].unsqueeze(1))
     torch.mean(torch.mul(z, z, out=a), 1, out=kept.variance[1])
-    torch.rsqrt(torch.add(kept.variance[0], norm.eps, out=kept.deviation[0]), out=kept.deviation[0])
+    torch.rsqrt(torch.add(kept.variance[0], kept.eps, out=kept.deviation[0]), out=kept.deviation[0])
     z.mul_(kept.deviation[1].unsqueeze(1))
     torch.mul(z, weight.unsqueeze(1), out=a).add_(bias.unsqueeze(1))
 
 
-def _denormalise(place: _Place, weight: Tensor, towards_weight: Tensor, towards_bias: Tensor) -> None:
+def _denormalise(
+    z: Tensor, d: Tensor, scratch: Tensor, kept: _Statistics, weight: Tensor, towards_weight: Tensor, towards_bias: Tensor
+) -> None:
     """Dz = γ / σ · (dy − mean dy − x̂ · mean (dy x̂)), means over the batch."""
-    kept = place.statistics
-    if kept is None:
-        return
-    z, d, scratch = place.z[1], place.d[1], place.a[1]
     batch = z.shape[1]
     torch.sum(torch.mul(d, z, out=scratch), 1, out=towards_weight)
     torch.sum(d, 1, out=towards_bias)

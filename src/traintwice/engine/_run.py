@@ -1,12 +1,14 @@
-"""Trainings from the first step to the predictions: one replica, or many together as far as the engine can."""
+"""Trainings from the first step to the predictions, or step by step: one replica, or many together as far as the engine can."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.data import Dataset
@@ -21,8 +23,9 @@ from traintwice.engine._stacked import StackedGroup
 from traintwice.engine._state import Keeper, State
 from traintwice.engine._training import Trained, Training, TrainingSpec
 from traintwice.engine._vectorised import VectorisedGroup
-from traintwice.errors import BadInput, Diverged
-from traintwice.recipes import Recipe
+from traintwice.errors import BadInput, BadSpec, Diverged
+from traintwice.recipes import Earlier, Recipe
+from traintwice.served import Served, Stored
 
 KINDS: dict[str, type[Training]] = {"loop": LoopTraining, "stacked": StackedGroup, "vectorised": VectorisedGroup}
 """Training of each engine."""
@@ -127,9 +130,9 @@ def train_group(
         if len(parts) > 1:
             waiting = [*parts, *waiting]
             continue
-        run, done = _Run(spec, examples, keepers), []
+        outcomes, done = _outcomes(spec, examples, keepers, group, resumed), []
         try:
-            for replica, made in _on_one_thread(run.outcomes(group, resumed), execution, recipe.hardware):
+            for replica, made in _on_one_thread(outcomes, execution, recipe.hardware):
                 done.append(replica)
                 yield replica, made
         except (MemoryError, RuntimeError) as error:
@@ -164,81 +167,68 @@ def _on_one_thread(outcomes: Iterator[Outcome], execution: Execution, hardware: 
         yield made
 
 
-class _Run:
-    """A training of replicas; those that diverge leave it."""
+def _outcomes(
+    spec: TrainingSpec,
+    examples: TrainingSet,
+    keepers: Mapping[int, Keeper],
+    replicas: list[int],
+    resumed: Mapping[int, tuple[int, State]],
+) -> Iterator[Outcome]:
+    """Train replicas together; yields each when it is finished or diverges, and trains the others on."""
+    step = next((steps for steps, _ in resumed.values()), 0)
+    training = _started(spec, examples, replicas, [resumed[r][1] for r in replicas] if resumed else None)
+    while step < spec.steps:
+        for taken, failed in training.steps(step, spec.steps):
+            step = taken
+            lost = sorted(at for at in failed if at < len(replicas))
+            for at in lost:
+                yield replicas[at], Diverged(failed[at], step - 1)
+            if lost:
+                left = [at for at in range(len(replicas)) if at not in lost]
+                if not left:
+                    return
+                replicas, states = [replicas[at] for at in left], [training.state(at) for at in left]
+                training = _started(spec, examples, replicas, states)
+                break  # the epoch's batches belong to the group before
+            for at, replica in enumerate(replicas):
+                if (keeper := keepers.get(replica)) is not None:
+                    keeper.after_step(step, _Single(training, at))
+    for at, replica in enumerate(replicas):
+        yield replica, _predicted(training, at, replica)
 
-    training: Training
-    replicas: list[int]
 
-    def __init__(self, spec: TrainingSpec, examples: TrainingSet, keepers: Mapping[int, Keeper]) -> None:
-        self.spec, self.examples, self.keepers = spec, examples, keepers
+def _started(
+    spec: TrainingSpec, examples: TrainingSet, replicas: Sequence[int], states: Sequence[State] | None = None
+) -> Training:
+    """A training of replicas from the beginning, or from their states; the free places of a group repeat them."""
+    places = range(max(len(replicas), least_places(spec.recipe, spec.data, spec.execution)))
+    training = KINDS[spec.execution.engine](spec, examples, [replicas[at % len(replicas)] for at in places])
+    if states is not None:
+        training.restore([states[at % len(states)] for at in places])
+    return training
 
-    def outcomes(self, replicas: Sequence[int], resumed: Mapping[int, tuple[int, State]]) -> Iterator[Outcome]:
-        """Train replicas; yields each when it is finished or diverges."""
-        step = next((steps for steps, _ in resumed.values()), 0)
-        self._enter(replicas, [resumed[r][1] for r in replicas] if resumed else None)
-        while step < self.spec.steps:
-            for taken, failed in self.training.steps(step, self.spec.steps):
-                step = taken
-                lost = sorted(at for at in failed if at < len(self.replicas))
-                for at in lost:
-                    yield self.replicas[at], Diverged(failed[at], step - 1)
-                if lost:
-                    left = [at for at in range(len(self.replicas)) if at not in lost]
-                    if not left:
-                        return
-                    self._enter([self.replicas[at] for at in left], [self.training.state(at) for at in left])
-                    break  # the epoch's batches belong to the group before
-                if self.keepers:
-                    self._keep(step)
-        for place, replica in enumerate(self.replicas):
-            try:
-                made = self._predicted(place, replica)
-            except Diverged as reason:
-                yield replica, reason
-            else:
-                yield replica, made
 
-    def _enter(self, replicas: Sequence[int], states: Sequence[State] | None) -> None:
-        """Start a training of replicas, or continue from their states."""
-        spec, self.replicas = self.spec, list(replicas)
-        places = filled(replicas, least_places(spec.recipe, spec.data, spec.execution))
-        self.training = KINDS[spec.execution.engine](spec, self.examples, places)
-        if states is not None:
-            self.training.restore([states[i % len(states)] for i in range(len(places))])
-
-    def _keep(self, step: int) -> None:
-        """Let the keepers save the state of each replica."""
-        for at, replica in enumerate(self.replicas):
-            if (keeper := self.keepers.get(replica)) is not None:
-                keeper.after_step(step, _Single(self.training, at))
-
-    def _predicted(self, place: int, replica: int) -> Trained:
-        """Predictions of a replica; batch statistics of averaged weights are computed first."""
-        spec, (sets, gates) = self.spec, self.training.served(place)
-        if spec.recipe.averaging is not None:
-            for networks in sets:
-                spec.enter_dropout(networks, replica, spec.steps)
-                renew_batch_statistics(networks, self.examples.inputs, spec.recipe.batch_size, self._sampled(replica))
-        networks = [network for own in sets for network in own]
-        outputs = self.training.outputs()
-        if outputs is None:
-            outputs = {name: predict(networks, split) for name, split in spec.data.splits.items() if name != "train"}
-        if gates:
-            outputs |= {f"{name}.gate": gate_weights(gates, spec.data.splits[name]) for name in tuple(outputs)}
-        for name, logits in outputs.items():
-            if not np.isfinite(logits).all():
-                cause = self.training.divergence_cause(place)
-                raise Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
-        weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
-        return Trained(outputs, weights, spec.steps, self.training.curve.of(place))
-
-    def _sampled(self, replica: int) -> torch.Tensor | None:
-        """The examples of a replica's sample; None for all."""
-        if self.spec.recipe.sample is None:
-            return None
-        spec = self.spec
-        return torch.from_numpy(training_rows(spec.recipe, len(spec.data.train), seed=spec.seed, replica=replica))
+def _predicted(training: Training, place: int, replica: int) -> Trained | Diverged:
+    """Predictions of a replica; batch statistics of averaged weights are computed first."""
+    spec, recipe, (sets, gates) = training.spec, training.recipe, training.served(place)
+    if recipe.averaging is not None:
+        rows = training_rows(recipe, len(spec.data.train), seed=spec.seed, replica=replica)
+        sampled = None if recipe.sample is None else torch.from_numpy(rows)
+        for networks in sets:
+            spec.enter_dropout(networks, replica, spec.steps)
+            renew_batch_statistics(networks, training.examples.inputs, recipe.batch_size, sampled)
+    networks = [network for own in sets for network in own]
+    outputs = training.outputs()
+    if outputs is None:
+        outputs = {name: predict(networks, split) for name, split in spec.data.splits.items() if name != "train"}
+    if gates:
+        outputs |= {f"{name}.gate": gate_weights(gates, spec.data.splits[name]) for name in tuple(outputs)}
+    for name, logits in outputs.items():
+        if not np.isfinite(logits).all():
+            cause = training.divergence_cause(place)
+            return Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
+    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
+    return Trained(outputs, weights, spec.steps, training.curve.of(place))
 
 
 @dataclass(frozen=True)
@@ -249,14 +239,82 @@ class _Single:
     place: int
 
     def state(self) -> State:
-        """State of the replica."""
         return self.training.state(self.place)
 
 
-def filled(replicas: Sequence[int], least: int) -> list[int]:
-    """Replicas repeated until there are ``least`` places.
+def iterate_weights(
+    recipe: Recipe,
+    data: Dataset,
+    *,
+    seed: int,
+    replica: int,
+    steps: int,
+    execution: Execution = DEFAULT_EXECUTION,
+    others: Sequence[int] = (),
+) -> Iterator[dict[str, Tensor]]:
+    """Parameters and buffers of all components, before the first step and after each.
 
-    >>> filled([4], 2), filled([4, 5, 6], 2), filled([4, 5], 5)
-    ([4, 4], [4, 5, 6], [4, 5, 4, 5, 4])
+    Args:
+        recipe: trained for as many epochs as the steps need. Earlier models that it needs are trained first, completely.
+        data, seed, replica: what is trained.
+        steps: how many, >= 1; see `steps_of`.
+        execution: as in `train_group`, for earlier models too.
+        others: replicas in the same group; the loop engine leaves them out.
+    Yields:
+        The tensors by name ("0.name" of component 0 ...); they change with the next step.
     """
-    return [replicas[i % len(replicas)] for i in range(max(len(replicas), least))]
+    check_stream(recipe, data)
+    chosen = with_chosen_engine(recipe, data, execution)
+    replicas = [*others[:1], replica, *others[1:]]
+    starts, teachers = (
+        _trained(e, data, seed=seed, replicas=replicas, execution=execution) for e in (recipe.start, recipe.teacher)
+    )
+    steps, per_epoch = steps_of(recipe, data, steps), recipe.steps_per_epoch(len(data.train))
+    recipe = recipe.change(epochs=max(ceil(steps / per_epoch), 1)).resolve(len(data.train))
+    iterated = _iterate(TrainingSpec(recipe, data, seed, chosen, starts, teachers), replica, replicas, steps)
+    while True:
+        with chosen.kernels(recipe.hardware):
+            weights = next(iterated, None)
+        if weights is None:
+            return
+        yield weights
+
+
+def steps_of(recipe: Recipe, data: Dataset, steps: int) -> int:
+    """Steps that `iterate_weights` takes: on a stream of data, at most those of its one pass."""
+    return steps if recipe.progressive is None else min(steps, recipe.steps_per_epoch(len(data.train)))
+
+
+def _iterate(spec: TrainingSpec, replica: int, replicas: Sequence[int], steps: int) -> Iterator[dict[str, Tensor]]:
+    """Weights of a replica of a group. Another replica that diverges stays in the group."""
+    if spec.execution.engine == "loop":
+        replicas = [replica]
+    training = _started(spec, TrainingSet.of(spec.data, spec.execution), replicas)
+    place = replicas.index(replica)
+    yield training.weights(place)
+    for taken, failed in training.steps(0, steps):
+        if place in failed:
+            raise Diverged(failed[place], taken - 1)
+        yield training.weights(place)
+
+
+def _trained(
+    earlier: Earlier | Served | None, data: Dataset, *, seed: int, replicas: Sequence[int], execution: Execution
+) -> Mapping[int, Weights]:
+    """Weights of an earlier model by the replica that needs them, after the earlier models that it needs itself."""
+    if isinstance(earlier, Stored):
+        raise BadSpec(f"Stored: the replicas {earlier.key} are in a store, which this does not read; expected Earlier or Weights")
+    if not isinstance(earlier, Earlier):
+        return {}
+    recipe, numbers = earlier.recipe, sorted({earlier.replica_for(r) for r in replicas})
+    starts, teachers = (
+        _trained(e, data, seed=seed, replicas=numbers, execution=execution) for e in (recipe.start, recipe.teacher)
+    )
+    weights = {}
+    for number, made in train_group(
+        recipe, data, seed=seed, replicas=numbers, execution=execution, starts=starts, teachers=teachers
+    ):
+        if isinstance(made, Diverged):
+            raise made
+        weights[number] = made.weights
+    return {r: weights[earlier.replica_for(r)] for r in replicas}

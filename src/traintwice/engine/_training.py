@@ -120,20 +120,18 @@ class Curve:
     def __init__(self, epochs: int, steps: int, replicas: int, device: torch.device) -> None:
         self.points, self.steps = points_of(epochs, steps), steps
         self.sums = torch.zeros(self.points, replicas, dtype=torch.float64, device=device)
-        self._parts = self.sums.unbind()
         self.counts = torch.zeros(self.points, dtype=torch.int64)
-        self._counts = self.counts.numpy()
 
     def add(self, step: int, losses: Tensor) -> None:
         """Add losses ``R``."""
         at = step * self.points // self.steps
-        self._parts[at].add_(losses)
-        self._counts[at] += 1
+        self.sums[at].add_(losses)
+        self.counts[at] += 1
 
     def of(self, place: int) -> np.ndarray:
         """The points of a replica; NaN where no step had examples to train on."""
         with np.errstate(invalid="ignore"):
-            return np.asarray(self.sums[:, place].cpu().numpy() / self._counts)
+            return np.asarray(self.sums[:, place].cpu().numpy() / self.counts.numpy())
 
     def state(self, place: int) -> State:
         """What a replica carries from one step to the next."""

@@ -119,7 +119,6 @@ class PeerCrossEntropy:
         return value / (out.components - 1) if out.components > 1 else torch.zeros_like(value)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         if self.lag_steps <= 8:
             return ()
         return (

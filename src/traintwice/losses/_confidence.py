@@ -52,7 +52,6 @@ class Entropy:
         return -out.mean((probs * log_probs).sum(-1)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         return top_k_cautions(self, classes)
 
 
@@ -102,7 +101,6 @@ class SymmetricKLToUniform:
         return -out.mean(distance if self.cap is None else distance.clamp(max=self.cap)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         unbounded = (
             "SymmetricKLToUniform is unbounded below: logits may grow until the loss is not finite; set a cap (in nats), "
             "or use Entropy"

@@ -85,7 +85,6 @@ class Decorrelation(SignalLoss):
         return torch.triu(moments, diagonal=1).square().sum((-3, -2, -1))
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         found = []
         if self.matrix == "residue":
             found.append(
@@ -177,7 +176,6 @@ class RunningDecorrelation(SignalLoss):
         return value, {"moments": running, "steps": steps}
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         return self.plain.cautions(components, classes)
 
 
@@ -237,7 +235,6 @@ class GramSchmidt(SignalLoss):
         return value
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         if self.signal == "probabilities":
             return ()
         scales = f"GramSchmidt scales with the fourth power of {self._signal_in_words}, which rewards smaller ones"

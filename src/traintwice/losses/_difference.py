@@ -79,7 +79,6 @@ class Difference(SignalLoss):
         return (-per_class if self.form == "negative" else 1 / (per_class + self.epsilon)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         if self.form == "inverse" or self.signal == "probabilities":
             return self._gauge_cautions()
         unbounded = (
@@ -140,7 +139,6 @@ class CrossEntropyDifference:
         return -value if self.form == "negative" else 1 / (value + self.epsilon)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         if self.form == "inverse":
             return ()
         return (

@@ -12,14 +12,38 @@ from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._confidence import check_below_classes, top_k_cautions
 from traintwice.losses._inputs import Average, mean_over_classes
-from traintwice.losses._loss import Loss, Need, ScheduledLoss, ends
+from traintwice.losses._loss import Need, ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs, at_least_single, probs_of
 from traintwice.schedules import Weight
 
 
+class TeacherLoss:
+    """Base of losses that learn from another model, on the examples that all components see."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
+    reads_shared: ClassVar[bool] = True
+
+    def _teachers(self, out: Outputs) -> Tensor:
+        """Logits of all teachers, or their numbers, ``*M T B K``; constants."""
+        if out.teacher is None:
+            raise BadInput(
+                f"Outputs.teacher: got none, and {type(self).__name__} needs the logits of a teacher, *M B K; pass probabilities as "
+                "teacher_probs="
+            )
+        logits = at_least_single(out.teacher.detach())
+        return logits.unsqueeze(-3) if logits.ndim < out.logits.ndim else logits
+
+    def _teacher_probs(self, out: Outputs, temperature: float = 1.0, average: Average = "prob") -> Tensor:
+        """Mean probabilities of the teachers at a temperature, ``*M 1 B K``; constants."""
+        logits = self._teachers(out) / temperature
+        if average == "logit":
+            return probs_of(logits.mean(-3, keepdim=True), out.task)
+        return probs_of(logits, out.task).mean(-3, keepdim=True)
+
+
 @dataclass(frozen=True)
 @typed
-class Distillation:
+class Distillation(TeacherLoss):
     r"""KL divergence from the student to the teacher at a temperature: mean over the batch, sum over components.
 
         L = Σ_j mean_b T² · KL(g_b ‖ softmax(z_jb / T)),   g = teacher at temperature T
@@ -43,24 +67,22 @@ class Distillation:
     temperature: float = 2.0
     average: Average = "prob"
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         check_temperature(self)
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         if out.task == "numbers":
-            return out.mean((at_least_single(out.logits) - _mean_of_teachers(self, out)).square().sum(-1) / 2).sum(-1)
+            apart = at_least_single(out.logits) - self._teachers(out).mean(-3, keepdim=True)
+            return out.mean(apart.square().sum(-1) / 2).sum(-1)
         student = out.log_probs_at(self.temperature)
-        teacher = teacher_probs(self, out, self.temperature, self.average)
+        teacher = self._teacher_probs(out, self.temperature, self.average)
         return self.temperature**2 * out.mean(kl_from(teacher, student, out)).sum(-1)
 
 
 @dataclass(frozen=True)
 @typed
-class LogitDifference:
+class LogitDifference(TeacherLoss):
     r"""Difference between the logits of a network and of a reference, for the reference's highest classes: mean over the batch, sum over
     components.
 
@@ -89,9 +111,6 @@ class LogitDifference:
     margin: float = 0.0
     power: float = 2.0
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         if self.top_k is not None and self.top_k < 1:
             raise BadSpec(f"LogitDifference.top_k: got {self.top_k}, expected at least 1, or None for all classes")
@@ -102,7 +121,7 @@ class LogitDifference:
 
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
-        reference, logits = _mean_of_teachers(self, out), at_least_single(out.logits)
+        reference, logits = self._teachers(out).mean(-3, keepdim=True), at_least_single(out.logits)
         if self.top_k is not None:
             check_below_classes("LogitDifference", self.top_k, out)
         if out.masked is not None:
@@ -114,13 +133,12 @@ class LogitDifference:
         return out.mean(beyond.sum(-1)).sum(-1)
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings for the user."""
         return top_k_cautions(self, classes)
 
 
 @dataclass(frozen=True)
 @typed
-class NeighbourSmoothing(ScheduledLoss):
+class NeighbourSmoothing(TeacherLoss, ScheduledLoss):
     r"""Cross entropy with locally adaptive label smoothing: mean over the batch, sum over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = (1 − a)·label + a·[(1 − u)·η + u/K]
@@ -151,9 +169,6 @@ class NeighbourSmoothing(ScheduledLoss):
     uniform: float = 0.1
     neighbours: int = 10
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     weights: ClassVar[tuple[str, ...]] = ("smoothing",)
 
     def __post_init__(self) -> None:
@@ -165,7 +180,7 @@ class NeighbourSmoothing(ScheduledLoss):
     def __call__(self, out: Outputs) -> Tensor:
         out = out.coupled
         smoothing = self.number("smoothing")
-        near = (teacher_probs(self, out) * out.log_probs).sum(-1)
+        near = (self._teacher_probs(out) * out.log_probs).sum(-1)
         smooth = (1 - self.uniform) * near + self.uniform * mean_over_classes(out, out.log_probs)
         return -out.mean((1 - smoothing) * out.of_label(out.log_probs) + smoothing * smooth).sum(-1)
 
@@ -180,30 +195,6 @@ def check_temperature(loss: Any) -> None:
     """Raise `BadSpec` for a loss whose temperature is not positive."""
     if not loss.temperature > 0:
         raise BadSpec(f"{type(loss).__name__}.temperature: got {loss.temperature}, expected a number greater than 0")
-
-
-def teacher_probs(loss: Loss, out: Outputs, temperature: float = 1.0, average: Average = "prob") -> Tensor:
-    """Probabilities of the teacher at a temperature, ``*M 1 B K``; a constant."""
-    logits = _teacher(loss, out) / temperature
-    if average == "logit":
-        return probs_of(logits.mean(-3, keepdim=True), out.task)
-    return probs_of(logits, out.task).mean(-3, keepdim=True)
-
-
-def _mean_of_teachers(loss: Loss, out: Outputs) -> Tensor:
-    """Mean of the logits of the teachers, or of their numbers, ``*M 1 B K``; a constant."""
-    return _teacher(loss, out).mean(-3, keepdim=True)
-
-
-def _teacher(loss: Loss, out: Outputs) -> Tensor:
-    """Logits of all teachers, ``*M T B K``."""
-    if out.teacher is None:
-        raise BadInput(
-            f"Outputs.teacher: got none, and {type(loss).__name__} needs the logits of a teacher, *M B K; pass probabilities as "
-            "teacher_probs="
-        )
-    logits = at_least_single(out.teacher.detach())
-    return logits.unsqueeze(-3) if logits.ndim < out.logits.ndim else logits
 
 
 def kl_from(teacher: Tensor, log_student: Tensor, out: Outputs) -> Tensor:

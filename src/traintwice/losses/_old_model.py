@@ -10,15 +10,15 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._distillation import check_fraction, check_temperature, kl_from, teacher_probs
-from traintwice.losses._loss import Loss, Need, ScheduledLoss, ends
+from traintwice.losses._distillation import TeacherLoss, check_fraction, check_temperature, kl_from
+from traintwice.losses._loss import ScheduledLoss, ends
 from traintwice.losses._outputs import Outputs, at_least_single
 from traintwice.schedules import Weight
 
 
 @dataclass(frozen=True)
 @typed
-class LoggedDistillation(ScheduledLoss):
+class LoggedDistillation(TeacherLoss, ScheduledLoss):
     r"""Cross entropy with targets between the old model's predictions and the labels: mean over the batch, sum over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label
@@ -40,9 +40,6 @@ class LoggedDistillation(ScheduledLoss):
 
     share: Weight = 0.5
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     weights: ClassVar[tuple[str, ...]] = ("share",)
 
     def __post_init__(self) -> None:
@@ -57,7 +54,7 @@ class LoggedDistillation(ScheduledLoss):
 
 @dataclass(frozen=True)
 @typed
-class Anchor(ScheduledLoss):
+class Anchor(TeacherLoss, ScheduledLoss):
     r"""Cross entropy with anchored targets: the mean over the batch, summed over components.
 
         L = Σ_j mean_b −Σ_k t_bk log f_jbk,   t = λ·old + (1 − λ)·label where the old model is right, ε·label where it is wrong
@@ -82,9 +79,6 @@ class Anchor(ScheduledLoss):
     share: Weight = 0.5
     epsilon: Weight = 0.5
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     weights: ClassVar[tuple[str, ...]] = ("share", "epsilon")
 
     def __post_init__(self) -> None:
@@ -103,7 +97,7 @@ class Anchor(ScheduledLoss):
 
 @dataclass(frozen=True)
 @typed
-class FocalDistillation(ScheduledLoss):
+class FocalDistillation(TeacherLoss, ScheduledLoss):
     r"""Distillation from an old model with more weight on examples that it gets right: mean over the batch, sum over components.
 
         L = Σ_j mean_b (base + boost·[old model right]) · T² · KL(old at T ‖ f_j at T)
@@ -129,9 +123,6 @@ class FocalDistillation(ScheduledLoss):
     boost: Weight = 5.0
     temperature: float = 1.0
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"teacher"})
-    reads_shared: ClassVar[bool] = True
-
     weights: ClassVar[tuple[str, ...]] = ("base", "boost")
 
     def __post_init__(self) -> None:
@@ -149,7 +140,7 @@ class FocalDistillation(ScheduledLoss):
         return self.temperature**2 * out.mean(weight * kl_from(teacher, student, out)).sum(-1)
 
 
-def _old_probs(loss: Loss, out: Outputs, temperature: float = 1.0) -> Tensor:
+def _old_probs(loss: TeacherLoss, out: Outputs, temperature: float = 1.0) -> Tensor:
     """Probabilities of the old model at a temperature, ``*M 1 B K``: those logged, else those of the teacher."""
     if out.logged is None:
         if out.teacher is None:
@@ -157,7 +148,7 @@ def _old_probs(loss: Loss, out: Outputs, temperature: float = 1.0) -> Tensor:
                 f"Outputs.teacher: got none, and {type(loss).__name__} needs an old model: its logged probabilities as logged=, *M B K, or "
                 "its logits as teacher="
             )
-        return teacher_probs(loss, out, temperature)
+        return loss._teacher_probs(out, temperature)
     logged = at_least_single(out.logged.detach()).unsqueeze(-3)
     if temperature == 1:
         return logged

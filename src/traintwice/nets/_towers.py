@@ -66,8 +66,17 @@ class Towers:
 
     def build(self, shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
         """The module; first the table of embeddings is drawn, then the layers in order."""
-        columns = columns_of(self, shape)
+        columns = self._columns(shape)
         return self._tower(columns, classes, self._table(columns, rng), rng)
+
+    def _columns(self, shape: tuple[int, ...]) -> Columns:
+        """The columns of a table's rows."""
+        if not isinstance(shape, TableShape):
+            raise BadSpec(
+                f"{type(self).__name__}: got inputs of shape {tuple(shape)} without named columns, expected a table such as the flights; "
+                "use an MLP for plain numbers"
+            )
+        return shape.columns
 
     def _table(self, columns: Columns, rng: np.random.Generator) -> nn.Embedding:
         table: nn.Embedding = nn.utils.skip_init(  # type: ignore[no-untyped-call]
@@ -95,12 +104,12 @@ class Towers:
         >>> Towers((8, 4), embedding=2).describe(TableShape.of(Columns(("distance",), ("carrier",), (16,))), 2)
         'tower 3-8-4-1, embeddings of 2'
         """
-        widths = self._widths(columns_of(self, shape), classes)
+        widths = self._widths(self._columns(shape), classes)
         return f"tower {'-'.join(map(str, widths))}, embeddings of {self.embedding}"
 
     def multiply_adds(self, shape: tuple[int, ...], classes: int) -> int:
         """Of the tower; the lookup of an embedding has no multiplication."""
-        return sum(a * b for a, b in pairwise(self._widths(columns_of(self, shape), classes)))
+        return sum(a * b for a, b in pairwise(self._widths(self._columns(shape), classes)))
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ class SharedTowers(Towers):
 
     def build_together(self, shape: tuple[int, ...], classes: int, rngs: Sequence[np.random.Generator]) -> list[nn.Module]:
         """One module for each component; the table of embeddings is the same object in all modules."""
-        columns = columns_of(self, shape)
+        columns = self._columns(shape)
         table = self._table(columns, rngs[0])
         return [self._tower(columns, classes, table, rng) for rng in rngs]
 
@@ -127,13 +136,7 @@ class SharedTowers(Towers):
 
 
 class Tower(nn.Module):
-    """Rows of a table to logits.
-
-    Args:
-        table: embeddings of the categories of all columns.
-        layers: from the concatenated numeric columns and embeddings to the logits.
-        columns: of the rows.
-    """
+    """Rows of a table to logits: their numeric columns and the embeddings of all categories, through the layers."""
 
     offsets: Tensor
 
@@ -148,20 +151,6 @@ class Tower(nn.Module):
         codes = x[:, self.numeric :].long() + self.offsets
         z = self.layers(torch.cat([x[:, : self.numeric], self.table(codes).flatten(1)], dim=1))
         return torch.cat([torch.zeros_like(z), z], dim=1) if z.shape[1] == 1 else z
-
-
-def columns_of(network: Towers, shape: tuple[int, ...]) -> Columns:
-    """The columns of a table's rows.
-
-    Raises:
-        BadSpec: the inputs are not rows of a table.
-    """
-    if not isinstance(shape, TableShape):
-        raise BadSpec(
-            f"{type(network).__name__}: got inputs of shape {tuple(shape)} without named columns, expected a table such as the flights; "
-            "use an MLP for plain numbers"
-        )
-    return shape.columns
 
 
 def truncated_normal(shape: tuple[int, ...], variance: float, rng: np.random.Generator) -> Tensor:

@@ -19,7 +19,7 @@ from traintwice._typed import typed
 from traintwice.data import Dataset, Source
 from traintwice.engine import DEFAULT_EXECUTION, Choice, Execution, Numerics, Precision, choose, numerics_of
 from traintwice.engine._execution import available_devices
-from traintwice.engine._iterate_weights import iterate_weights, steps_of
+from traintwice.engine._run import iterate_weights, steps_of
 from traintwice.errors import BadSpec, TrainingFailed
 from traintwice.recipes import Recipe
 from traintwice.specs import decode, encode
@@ -252,7 +252,7 @@ def audit(
 
 @dataclass(frozen=True)
 class Followed:
-    """A training that is followed; see `traintwice.engine._iterate_weights.iterate_weights` for what each setting is."""
+    """A training that is followed; see `traintwice.engine._run.iterate_weights` for what each setting is."""
 
     recipe: Recipe
     seed: int
