@@ -9,8 +9,7 @@ from traintwice import metrics
 from traintwice.compare import diff, interval
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.predictions import Predictions
-from traintwice.statistics._intervals import change_of_share
-from traintwice.statistics._significance import mcnemar
+from traintwice.statistics._inference import change_of_share, mcnemar
 from traintwice.types import Estimate
 
 

@@ -30,7 +30,7 @@ from traintwice.metrics import (
     win_loss_ratio,
 )
 from traintwice.predictions import Predictions
-from traintwice.statistics._intervals import Part
+from traintwice.statistics._inference import Part
 
 
 def pair_churn(v):

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 import traintwice
 from traintwice import metrics
 from traintwice.compare import interval, measure
-from traintwice.compare._temperature import at_temperature, fit_temperature
+from traintwice.compare._soft_measures import at_temperature, fit_temperature
 from traintwice.errors import BadInput, TooFewReplicas, UnknownName
 from traintwice.metrics import (
     ALL,

@@ -10,7 +10,7 @@ from scipy import stats
 
 from traintwice import Budget, diff, gate, measure
 from traintwice.errors import BadInput, UnknownName
-from traintwice.statistics._intervals import wilson
+from traintwice.statistics._inference import wilson
 
 
 def written(folder, name, rows):

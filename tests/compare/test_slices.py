@@ -11,8 +11,7 @@ from traintwice.compare._parts import PREDICTED
 from traintwice.compare._slices import restless_slices, worse_slices
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
-from traintwice.statistics._intervals import change_of_share
-from traintwice.statistics._significance import mcnemar, slice_against_floor
+from traintwice.statistics._inference import change_of_share, mcnemar, slice_against_floor
 
 
 def mid_p(of, x):

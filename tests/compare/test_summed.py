@@ -127,7 +127,7 @@ def test_nor_are_arrays_more_classes_retrains_and_regressions(draw, write):
 
 
 def test_very_many_rows_are(draw, write, monkeypatch):
-    monkeypatch.setattr("traintwice.compare._summed.FROM_ROWS", 60)
+    monkeypatch.setattr("traintwice.compare._diff.FROM_ROWS", 60)
     paths = write(draw(2, 60, 2)[0])
     assert left_to_sql(diff(*paths))
     assert not left_to_sql(diff(*paths, details=True))

@@ -8,7 +8,7 @@ from scipy import stats
 from traintwice.compare import diff
 from traintwice.errors import BadInput, TraintwiceError, UnknownName
 from traintwice.gates import Budget, gate, gate_file, self_test
-from traintwice.statistics._intervals import scaled_bounds
+from traintwice.statistics._inference import scaled_bounds
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ from traintwice.compare._plan import Plan, PlanRow, VarianceParts, plan
 from traintwice.compare._quantised import TokenDiff, TokenMeasure, diff_tokens, summarise_tokens
 from traintwice.compare._recipes import RecipeComparison, RecipeMeasure, compare_recipes
 from traintwice.compare._results import Calibration, Diff, Measured, Quality, TemperatureMatched
-from traintwice.compare._temperature import at_temperature, fit_temperature
-from traintwice.statistics._significance import benjamini_hochberg, holm
+from traintwice.compare._soft_measures import at_temperature, fit_temperature
+from traintwice.statistics._inference import benjamini_hochberg, holm
 
 __all__ = [
     "Against",

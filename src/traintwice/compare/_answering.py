@@ -15,8 +15,7 @@ from traintwice.compare._shown import SCHEMA_VERSION, Shown, fields_of, plain
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics._definition import to_numpy
 from traintwice.predictions import Predictions, Reading, open_rows
-from traintwice.statistics._intervals import wilson
-from traintwice.statistics._significance import mcnemar
+from traintwice.statistics._inference import mcnemar, wilson
 from traintwice.types import Array, Estimate
 
 ABSTAIN = -1

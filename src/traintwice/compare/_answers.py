@@ -10,7 +10,7 @@ from traintwice.compare._floor import NO_VERDICT, advice
 from traintwice.compare._parts import Answer, Concern, Decisions, NoiseFloor, Question, Slice, SliceTest, SwapSet
 from traintwice.compare._results import RETRAINS, Measured, Quality, Wording
 from traintwice.compare._slices import restless_slices, worse_slices
-from traintwice.statistics._significance import holm
+from traintwice.statistics._inference import holm
 
 SAME_WITHIN = 0.005
 """Largest change of accuracy that does not matter, unless another is given; of other measures, the same share of the old value."""

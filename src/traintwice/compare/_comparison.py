@@ -40,21 +40,22 @@ from traintwice.compare._expressions import (
 )
 from traintwice.compare._floor import floor_tallies, floors_of
 from traintwice.compare._inputs import DiffOptions
-from traintwice.compare._pair_measures import (
+from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice, SwapSet
+from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
+from traintwice.compare._slices import SliceSums, change_estimate, slices_of
+from traintwice.compare._soft_measures import (
     DISTANCES,
     DISTANCES_OF_NUMBERS,
     ERRORS,
     LOSSES,
+    SOFT,
+    MatchedTemperature,
     PairMeasures,
     higher_is_better,
     measured,
     non_streaming,
 )
-from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice, SwapSet
-from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
-from traintwice.compare._slices import SliceSums, change_estimate, slices_of
 from traintwice.compare._tally import Tally
-from traintwice.compare._temperature import SOFT, MatchedTemperature
 from traintwice.metrics._definition import to_numpy
 from traintwice.metrics._identical import IdenticalReplicas, are_identical, identical_in_words
 from traintwice.predictions import Predictions
@@ -94,7 +95,9 @@ class DiffAccumulator:
             t: Tally({"old": (old := decided(0, t)), "new": (new := decided(1, t)), "both": old & new}, clustered=self.clustered)
             for t in thresholds
         }
-        self.floors = floor_tallies(pairs, regression=self.regression, thresholds=thresholds, clustered=self.clustered)
+        self.floors: dict[str, Tally] = {}
+        if pairs is not None:
+            self.floors = floor_tallies(pairs, regression=self.regression, thresholds=thresholds, clustered=self.clustered)
         columns = () if self.regression else (*source.groups, *(() if source.outcomes else (PREDICTED,)))
         self.slices = [
             SliceSums(name, self.base.quantities, pairs, options.by_slice, clustered=self.clustered) for name in columns

@@ -21,7 +21,7 @@ from traintwice.compare._slices import with_q_values
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.predictions import DrawBlock, Rows
-from traintwice.statistics._intervals import Part, half_width
+from traintwice.statistics._inference import Part, half_width
 from traintwice.types import Estimate
 
 QUANTITIES = (

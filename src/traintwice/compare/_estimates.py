@@ -12,16 +12,18 @@ from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Measurement, Metric, Summary
 from traintwice.metrics._definition import influence_variance
 from traintwice.predictions import Predictions
-from traintwice.statistics._intervals import (
+from traintwice.statistics._inference import (
     NO_BOUNDS,
     Bounds,
     Part,
     effective_units,
     half_width,
+    holm,
+    least_that,
+    p_of_zero,
     scaled_bounds,
     wilson,
 )
-from traintwice.statistics._significance import holm, least_that, p_of_zero
 from traintwice.types import Estimate, Target
 
 MOST_REPLICAS = 10_000

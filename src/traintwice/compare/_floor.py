@@ -15,7 +15,7 @@ from traintwice.compare._parts import Judgement, NoiseFloor
 from traintwice.compare._results import RETRAINS, Wording
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import Unit
-from traintwice.statistics._significance import least_that
+from traintwice.statistics._inference import least_that
 from traintwice.statistics._special import t_quantile
 from traintwice.types import Estimate
 
@@ -267,10 +267,8 @@ def _reason(found: NoiseFloor, identical: str | None, few: int, words: Wording) 
 TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
 
 
-def floor_tallies(pairs: Pairs | None, *, regression: bool, thresholds: Sequence[float], clustered: bool) -> dict[str, Tally]:
+def floor_tallies(pairs: Pairs, *, regression: bool, thresholds: Sequence[float], clustered: bool) -> dict[str, Tally]:
     """Sums over rows of what changes between the models of each pair: churn, negative flips, decisions; or numbers."""
-    if pairs is None:
-        return {}
     of: dict[str, Callable[[int, int], Expression]] = {"churn": changed, "negative_flips": partial(_lost, pairs)}
     of |= {f"decisions({t:g})": partial(_decides_otherwise, t) for t in thresholds}
     if regression:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import xor
@@ -162,7 +162,11 @@ def open_ledger(path: str | Path, *, last: int = LAST, other_rows: bool = False)
 def append_line(path: Path, line: str) -> None:
     """Append a line in one write under a lock, after an incomplete line on a line of its own, or leave the file as it was."""
     try:
-        with path.open("a+b", buffering=0) as file, _locked(file.fileno()):
+        with path.open("a+b", buffering=0) as file:
+            with suppress(ImportError):  # a system without locks
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - 1, 0))
             ended = file.read(1) in (b"", b"\n")
@@ -177,21 +181,6 @@ def append_line(path: Path, line: str) -> None:
                 raise
     except OSError as error:
         raise StoreError(f"{path}: the ledger cannot be written ({error.strerror}); it is as before") from None
-
-
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Hold the lock of a file, where the system has locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def numbers_of(diff: Diff) -> dict[str, Estimate]:

@@ -12,9 +12,8 @@ from traintwice._names import no_entry
 from traintwice._typed import typed
 from traintwice.compare._estimates import summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
-from traintwice.compare._pair_measures import DISTANCES_OF_NUMBERS
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
-from traintwice.compare._temperature import Matched, MatchedTemperature
+from traintwice.compare._soft_measures import DISTANCES_OF_NUMBERS, Matched, MatchedTemperature
 from traintwice.errors import BadInput, TooFewReplicas
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._calibration import CalibrationError

@@ -19,7 +19,7 @@ from traintwice.errors import BadInput
 from traintwice.metrics import churn as churn_of
 from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.predictions import Reading, open_rows, replicas_of
-from traintwice.statistics._significance import least_that
+from traintwice.statistics._inference import least_that
 from traintwice.statistics._special import chi_square_quantile, normal_cdf, t_quantile
 
 GRID = (np.arange(400) + 0.5) / 400

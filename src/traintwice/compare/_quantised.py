@@ -19,7 +19,7 @@ from traintwice.errors import BadInput
 from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
-from traintwice.statistics._intervals import effective_units, wilson
+from traintwice.statistics._inference import effective_units, wilson
 from traintwice.types import Estimate
 
 QUANTILES = (0.5, 0.99, 0.999)

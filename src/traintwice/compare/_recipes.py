@@ -21,7 +21,7 @@ from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._definition import Unit
 from traintwice.metrics._identical import IdenticalReplicas, identical_in_words
 from traintwice.predictions import Reading, open_rows, replicas_of
-from traintwice.statistics._significance import holm
+from traintwice.statistics._inference import holm
 from traintwice.types import Estimate
 
 DEFAULT: tuple[Metric, ...] = (

@@ -19,9 +19,9 @@ from traintwice.errors import BadInput
 from traintwice.metrics import Accumulator, Metric
 from traintwice.metrics._accumulator import PairedAccumulator
 from traintwice.metrics._definition import Summary, to_numpy
-from traintwice.statistics._intervals import change_of_share
-from traintwice.statistics._significance import (
+from traintwice.statistics._inference import (
     benjamini_hochberg,
+    change_of_share,
     hypergeometric_mid_p,
     mcnemar,
     p_of_zero,

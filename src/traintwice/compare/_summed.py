@@ -16,8 +16,8 @@ from traintwice.compare._comparison import DiffAccumulator
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import ONE
 from traintwice.compare._inputs import DiffOptions
-from traintwice.compare._pair_measures import PairMeasures, measured, quality_of
 from traintwice.compare._parts import PREDICTED
+from traintwice.compare._soft_measures import PairMeasures, measured, quality_of
 from traintwice.compare._tally import Axis, Tally
 from traintwice.errors import BadInput
 from traintwice.metrics._definition import Scale, Summary
@@ -30,9 +30,6 @@ UNCOUNTED = (
     *("brier", "calibration_error", "surrogate_churn", "delta_label", "relative_delta_1", "relative_delta_positive"),
     *("lemma_2", "tight_lemma_2", "confidence", "scores", "joint", "movement", "regressed", "largest_changes", "reviews"),
 )
-
-FROM_ROWS = 2_000_000
-"""Rows from which DuckDB makes the sums unless details are asked for."""
 
 NOT_COUNTED = "left out beyond 2,000,000 rows, for speed; details=True (--details) brings it"
 
@@ -127,17 +124,6 @@ class SummedDiff(DiffAccumulator):
             scale=scale, most=most,
         )  # fmt: skip
         return interval(summary, level=self.options.level)
-
-
-def can_be_left_to_sql(rows: Rows, files: AlignedPredictions, options: DiffOptions, details: bool | None) -> bool:
-    """Whether DuckDB makes the sums: very many rows of two models, and nothing asked for that needs the rows."""
-    if details or rows.regression or rows.waive or options.pairs is not None or files.has_weights:
-        return False
-    if options.which or set(options.quality) - {metrics.log_loss} or options.whole or options.by_slice or options.top_k:
-        return False
-    if options.temperature_matched or rows.shown or (rows.has_probs and rows.classes != 2):
-        return False
-    return details is False or files.most_rows >= FROM_ROWS
 
 
 class DiffSQL(SummedDiff):

@@ -17,11 +17,10 @@ from traintwice._addresses import is_address
 from traintwice._formatting import between, limits_in_words, value_of
 from traintwice._typed import check_arguments, typed
 from traintwice.compare import _ledger as ledger_lines
-from traintwice.compare._diff import diff
+from traintwice.compare._diff import diff, opened_for
 from traintwice.compare._floor import LEAST
 from traintwice.compare._inputs import open_replicas, with_groups
 from traintwice.compare._ledger import LAST, numbers_of
-from traintwice.compare._ledger_floor import opened_for
 from traintwice.compare._parts import PREDICTED, Slice
 from traintwice.compare._results import Diff
 from traintwice.errors import BadInput
@@ -45,7 +44,7 @@ from traintwice.gates._gate_file import read_gate
 from traintwice.predictions import Predictions, Reading, replicas_of
 from traintwice.predictions._reading import OPTIONS
 from traintwice.progress import report
-from traintwice.statistics._intervals import scaled_bounds, wilson
+from traintwice.statistics._inference import scaled_bounds, wilson
 from traintwice.statistics._special import t_quantile
 from traintwice.types import Estimate
 

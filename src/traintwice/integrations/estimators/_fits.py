@@ -21,7 +21,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_para
 from traintwice._typed import typed
 from traintwice.errors import BadInput
 from traintwice.randomness import stream
-from traintwice.statistics._significance import mcnemar
+from traintwice.statistics._inference import mcnemar
 
 __all__ = ["Coverage", "Delegating", "SeedAverage", "SelectiveEnsemble", "SeveralFits", "with_random_state"]
 
