@@ -117,10 +117,14 @@ class Delegating(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
 class SeveralFits(Delegating):
     """Fits of one estimator with different seeds, on all rows or on bootstrap samples."""
 
-    n_fits: int
-    bootstrap: bool
-    random_state: Any
-    n_jobs: int | None
+    def __init__(
+        self, estimator: Any, *, n_fits: int = 5, bootstrap: bool = False, random_state: Any = None, n_jobs: int | None = None
+    ) -> None:
+        self.estimator = estimator
+        self.n_fits = n_fits
+        self.bootstrap = bootstrap
+        self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit every copy.
@@ -195,15 +199,6 @@ class SeedAverage(SeveralFits):
         (4, True)
     """
 
-    def __init__(
-        self, estimator: Any, *, n_fits: int = 5, bootstrap: bool = False, random_state: Any = None, n_jobs: int | None = None
-    ) -> None:
-        self.estimator = estimator
-        self.n_fits = n_fits
-        self.bootstrap = bootstrap
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> np.ndarray:
         """Mean probabilities ``N K``."""
@@ -269,13 +264,9 @@ class SelectiveEnsemble(SeveralFits):
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
-        self.estimator = estimator
-        self.n_fits = n_fits
+        super().__init__(estimator, n_fits=n_fits, bootstrap=bootstrap, random_state=random_state, n_jobs=n_jobs)
         self.alpha = alpha
         self.abstain_label = abstain_label
-        self.bootstrap = bootstrap
-        self.random_state = random_state
-        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit every copy; see `SeedAverage`.

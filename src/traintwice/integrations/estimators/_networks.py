@@ -23,13 +23,24 @@ __all__ = ["AntiDistilledClassifier", "CoDistilledClassifier", "NetworkClassifie
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """J fully connected networks trained together with Adam by a method of this package."""
 
-    weight: Any
-    components: int
-    hidden: Sequence[int]
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    random_state: Any
+    def __init__(
+        self,
+        *,
+        weight: Any = 1.0,
+        components: int = 2,
+        hidden: Sequence[int] = (100,),
+        epochs: int = 30,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        random_state: Any = None,
+    ) -> None:
+        self.weight = weight
+        self.components = components
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train.
@@ -117,25 +128,6 @@ class CoDistilledClassifier(NetworkClassifier):
         True
     """
 
-    def __init__(
-        self,
-        *,
-        weight: Any = 1.0,
-        components: int = 2,
-        hidden: Sequence[int] = (100,),
-        epochs: int = 30,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        random_state: Any = None,
-    ) -> None:
-        self.weight = weight
-        self.components = components
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.random_state = random_state
-
     def _method(self) -> Method:
         from traintwice.methods import co_distillation
 
@@ -175,13 +167,10 @@ class AntiDistilledClassifier(NetworkClassifier):
         learning_rate: float = 1e-3,
         random_state: Any = None,
     ) -> None:
-        self.weight = weight
-        self.components = components
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.random_state = random_state
+        super().__init__(
+            weight=weight, components=components, hidden=hidden, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+            random_state=random_state,
+        )  # fmt: skip
 
     def _method(self) -> Method:
         from traintwice.methods import anti_distillation
