@@ -97,15 +97,27 @@ def open_store(path: Path, marker: str, content: Mapping[str, Any], folders: Seq
         try:
             for name in folders:
                 (path / name).mkdir(parents=True, exist_ok=True)
-            if not mark.exists():
-                write_whole(mark, json_bytes(content))
         except OSError as error:
-            raise unwritable(path, error) from None
+            raise _unwritable(path, error) from None
+        if not mark.exists():
+            write_note(path, mark, json_bytes(content))
 
 
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """The error to raise where a store cannot be written."""
-    return StoreError(f"{path}: cannot be written ({error.strerror}); choose another --store")
+def write_note(store: Path, path: Path, content: bytes) -> None:
+    """Write a file of a store, and make its folder.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise _unwritable(store, error) from None
+
+
+def _unwritable(store: Path, error: OSError) -> StoreError:
+    return StoreError(f"{store}: cannot be written ({error.strerror}); choose another --store")
 
 
 def json_bytes(content: Mapping[str, Any], **options: Any) -> bytes:

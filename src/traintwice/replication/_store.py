@@ -24,7 +24,7 @@ from typing import Any
 
 from traintwice._code import Code, changes
 from traintwice._files import check_name, write_whole
-from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json, unwritable
+from traintwice._study_files import NAME, NAME_IN_WORDS, content_digest, json_bytes, open_store, read_json, write_note
 from traintwice._typed import check_arguments
 from traintwice._versions import versions
 from traintwice.errors import BadInput, StoreError
@@ -61,11 +61,10 @@ class ReplicaStore:
     def remember(self, study: Mapping[str, Any]) -> None:
         """Write down what a study wants, for a report without its function."""
         path, content = self.path / STUDY, json_bytes(study)
-        try:
-            if not path.exists() or path.read_bytes() != content:
-                write_whole(path, content)
-        except OSError as error:
-            raise unwritable(self.path, error) from None
+        with suppress(OSError):
+            if path.read_bytes() == content:
+                return
+        write_note(self.path, path, content)
 
     def remembered(self) -> dict[str, Any]:
         """What `remember` wrote.

@@ -18,7 +18,7 @@ import safetensors.numpy
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from traintwice._files import write_whole
-from traintwice._study_files import content_digest, json_bytes, read_json, unwritable
+from traintwice._study_files import content_digest, json_bytes, read_json, write_note
 from traintwice._typed import typed
 from traintwice.errors import Diverged, StoreError
 from traintwice.specs import digest
@@ -97,11 +97,7 @@ class Replicas:
         try:
             known = read_json(note)
         except StoreError:
-            try:
-                note.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(note, as_json(identity))
-            except OSError as error:
-                raise unwritable(self.path, error) from None
+            write_note(self.path, note, as_json(identity))
             return
         if _meant(known) != key:
             raise StoreError(

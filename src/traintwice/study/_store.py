@@ -25,8 +25,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from traintwice._files import TEMPORARY, check_name, write_whole
-from traintwice._study_files import open_store, read_json, unwritable
+from traintwice._files import TEMPORARY, check_name
+from traintwice._study_files import open_store, read_json, write_note
 from traintwice._typed import check_arguments, typed
 from traintwice.errors import StoreError
 from traintwice.study._replicas import REPLICA_FILE, SCHEMA_VERSION, SUFFIX, Replicas, as_json
@@ -66,10 +66,7 @@ class Store(Replicas):
 
     def save_note(self, kind: Kind, name: str, content: Mapping[str, Any]) -> None:
         """Write down a study, a chain or a search."""
-        try:
-            write_whole(self.path / kind / f"{name}.json", as_json(content))
-        except OSError as error:
-            raise unwritable(self.path, error) from None
+        write_note(self.path, self.path / kind / f"{name}.json", as_json(content))
 
     def note(self, kind: Kind, name: str) -> dict[str, Any] | None:
         """A study, a chain or a search as it was written; None where there is none.
