@@ -180,6 +180,15 @@ def test_a_lock_has_one_holder(store):
         pass
 
 
+def test_what_interrupted_writes_left_is_found_wherever_notes_are(store):
+    left = [store.path / kind / f".tmp-{0:032x}" for kind in ("studies", "chains", "searches")]
+    for path in left:
+        path.touch()
+        os.utime(path, (0, 0))
+    (store.path / "chains" / f".tmp-{1:032x}").touch()  # perhaps still being written
+    assert list(store.leftovers()) == left
+
+
 def test_removing(store):
     size = sum(path.stat().st_size for path in store.folder(KEY).glob("0004.*"))
     assert store.remove_replica(KEY, 4) == size
