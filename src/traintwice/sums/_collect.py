@@ -81,12 +81,7 @@ def _summed(
     answer: Callable[[str], Any],
     names: tuple[str, str] | None = None,
 ) -> Sums:
-    """Recognise the columns, and run the query.
-
-    Args:
-        models: whose columns are read, and no row.
-        names: of the models, where they are not their own.
-    """
+    """Recognise the columns of the models without reading a row, and run the query."""
     session = Session(wanted["memory"])
     try:
         sources = [open_source(session, model, number) for number, model in enumerate(models)]
@@ -109,13 +104,13 @@ def _summed(
         sides[f"by {column}"] = tuple(m for m, layout in enumerate(layouts) if column in layout.by)
     predicted: Any = first.columns if first.kind == "columns" else first.columns[0]
     held = {KINDS[first.kind]: predicted}
-    asked = query_of(
+    text = query_of(
         tables, dialect=dialect, id=first.id, score=held.get("score"), probs=held.get("probs"), pred=held.get("pred"),
         label=first.label or second.label, weight=first.weight or second.weight, by=wanted["by"],
         cluster=first.cluster or second.cluster, thresholds=thresholds, classes=wanted["classes"] or first.class_names, sides=sides,
         names=names or (str(models[0]), str(models[1])), exact=True,
     )  # fmt: skip
-    return read(answer(asked.render(dialect)))
+    return read(answer(text))
 
 
 def _check_classes(files: Sequence[Recognised], wanted: Reading) -> None:

@@ -26,8 +26,7 @@ from traintwice.predictions._classes import Classes
 from traintwice.predictions._layout import Summary
 from traintwice.predictions._rows import Rows
 from traintwice.sums._format import DECISIONS, MEANS
-from traintwice.sums._read import Numbers, Sums, read
-from traintwice.sums._refusals import layout_of
+from traintwice.sums._read import Numbers, Sums, layout_of, read
 
 NEEDS_ROWS = "left out: it needs the rows, and only their sums are here"
 

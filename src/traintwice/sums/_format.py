@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from traintwice._typed import fits, hints_of
 from traintwice.errors import BadInput
 
 NAME, VERSION = "traintwice sums", 1
@@ -101,11 +102,7 @@ class Description:
 
 
 def described(text: Any, where: str) -> Description:
-    """The description in a line of kind ``format``.
-
-    Raises:
-        BadInput: another format or version, or keys and values that this version does not have.
-    """
+    """The description in a line of kind ``format``; another format or version is refused, and what this version does not have."""
     expected = f"expected the result of the query that `traintwice sums` prints, version {VERSION}"
     try:
         found = json.loads(text)
@@ -126,15 +123,11 @@ def described(text: Any, where: str) -> Description:
 
 def _fits(values: dict[str, Any]) -> bool:
     """Whether the values of a description have its types."""
-    texts = all(isinstance(values[key], str) for key in ("kind", "old", "new"))
-    options = all(values[key] is None or isinstance(values[key], str) for key in ("label", "weight"))
-    lists = all(
-        isinstance(values[key], tuple) and all(isinstance(v, str) for v in values[key])
-        for key in ("id", "predictions", "by", "cluster")
+    hints, names, classes = hints_of(Description), values["names"], values["classes"]
+    typed = all(fits(value, hints[key]) for key, value in values.items())
+    return (
+        typed
+        and values["kind"] in get_args(Kind)
+        and (classes is None or classes >= 2)
+        and (names is None or len(names) == classes)
     )
-    names, classes = values["names"], values["classes"]
-    named = names is None or (isinstance(names, tuple) and all(isinstance(v, str) for v in names) and len(names) == classes)
-    numbered = classes is None or (isinstance(classes, int) and classes >= 2)
-    at = values["thresholds"]
-    cut = isinstance(at, tuple) and all(isinstance(t, int | float) and not isinstance(t, bool) for t in at)
-    return texts and options and lists and named and numbered and cut and values["kind"] in ("score", "probs", "pred")

@@ -12,12 +12,7 @@ from traintwice.sums._rows_sql import count, double, select
 
 @dataclass(frozen=True)
 class LineSteps:
-    """The SQL of the steps that have sums, by the names of the steps.
-
-    Attributes:
-        description: what the result is about.
-        conflicts: the roles whose columns both tables have.
-    """
+    """The SQL of the steps that have sums, by the names of the steps; ``conflicts`` are roles whose columns both tables have."""
 
     description: Description
     conflicts: list[str]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from traintwice._typed import typed
 from traintwice.compare._inputs import check_thresholds
 from traintwice.errors import BadInput, require, unknown
 from traintwice.predictions._session import literal
-from traintwice.sums._format import COLUMNS, VERSION, Description, Kind
+from traintwice.sums._format import ADDED, COLUMNS, KEY, VERSION, Description, Kind
 from traintwice.sums._lines_sql import LineSteps
 from traintwice.sums._rows_sql import RowSteps, select
 
@@ -69,11 +68,10 @@ def query(
         >>> "analytics.pred_v1" in text, "UNION ALL" in text
         (True, True)
     """
-    asked = query_of(
+    return query_of(
         (old, new), dialect=dialect, id=id, score=score, probs=probs, pred=pred, label=label, weight=weight, by=by, cluster=cluster,
         thresholds=thresholds, classes=classes, sides=dict.fromkeys(ROLES, SIDES.get(columns_of, ())),
     )  # fmt: skip
-    return asked.render(dialect)
 
 
 def query_of(
@@ -93,13 +91,10 @@ def query_of(
     sides: dict[str, tuple[int, ...]],
     names: tuple[str, str] | None = None,
     exact: bool = False,
-) -> Query:
-    """The checked query; see `query`.
+) -> str:
+    """As `query`, with the tables that have each role, or "by COLUMN".
 
-    Args:
-        sides: the tables that have each role, or "by COLUMN".
-        names: of the tables, in the result; None: the tables themselves.
-        exact: names of columns are as the tables have them, quotes included.
+    The result names the tables by ``names``, or by what they are. With ``exact``, names of columns may have quotes.
     """
     require("sqlglot", extra="sql", purpose="a query of sums")
     if dialect not in get_args(Dialect):
@@ -114,17 +109,8 @@ def query_of(
         )
     kind: Kind = "score" if score else "probs" if probs else "pred"
     kept: set[str] = set()
-    columns = {
-        name: _names(name, value, kept, exact)
-        for name, value in (
-            ("id", id),
-            (kind, given[kind]),
-            ("label", label),
-            ("weight", weight),
-            ("by", by),
-            ("cluster", cluster),
-        )
-    }
+    asked = {"id": id, kind: given[kind], "label": label, "weight": weight, "by": by, "cluster": cluster}
+    columns = {name: _names(name, value, kept, exact) for name, value in asked.items()}
     if not columns["id"]:
         raise BadInput("id: name the column, or the columns, that name a row")
     if kind == "probs" and len(columns[kind]) < 2:
@@ -138,13 +124,21 @@ def query_of(
     if at and (count != 2 or kind == "pred"):
         raise BadInput("thresholds: need the probabilities of two classes")
     one = {name: found[0] if found else None for name, found in columns.items() if name in ("label", "weight")}
-    for text in tables:
-        table_of(text, dialect, "t")
+    places = {f"table_{m}": _table_of(text, dialect, f"t{m}") for m, text in enumerate(tables)}
     description = Description(
         kind, count, texts, *(names or tables), id=columns["id"], predictions=columns[kind], label=one["label"],
         weight=one["weight"], by=columns["by"], cluster=columns["cluster"], thresholds=tuple(dict.fromkeys(at)),
     )  # fmt: skip
-    return Query(description, sides, tables, frozenset(kept))
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(_text(description, sides), read="duckdb")
+    for found in tree.find_all(exp.Identifier) if dialect == "snowflake" else ():
+        if found.quoted and found.name not in kept and PLAIN.fullmatch(found.name):
+            found.set("quoted", False)  # Snowflake reads it in upper case, as it created it
+    for name, table in places.items():
+        next(t for t in tree.find_all(exp.Table) if t.name == name).replace(table)
+    return tree.sql(dialect=dialect, pretty=True)
 
 
 def _names(option: str, given: Any, kept: set[str], exact: bool) -> tuple[str, ...]:
@@ -162,52 +156,18 @@ def _names(option: str, given: Any, kept: set[str], exact: bool) -> tuple[str, .
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Query:
-    """One query.
-
-    Attributes:
-        description: what its result is about.
-        sides: see `RowSteps`.
-        tables: FROM items of both tables, in the dialect.
-        exact: names of columns that keep their case where the dialect would fold it.
-    """
-
-    description: Description
-    sides: dict[str, tuple[int, ...]]
-    tables: tuple[str, str]
-    exact: frozenset[str] = frozenset()
-
-    def render(self, dialect: str) -> str:
-        """The SQL text in a dialect."""
-        import sqlglot
-        from sqlglot import exp
-
-        tree = sqlglot.parse_one(self._text(), read="duckdb")
-        for found in tree.find_all(exp.Identifier) if dialect == "snowflake" else ():
-            if found.quoted and found.name not in self.exact and PLAIN.fullmatch(found.name):
-                found.set("quoted", False)  # Snowflake reads it in upper case, as it created it
-        for m, text in enumerate(self.tables):
-            (place,) = (t for t in tree.find_all(exp.Table) if t.name == f"table_{m}")
-            place.replace(table_of(text, dialect, f"t{m}"))
-        return tree.sql(dialect=dialect, pretty=True)
-
-    def _text(self) -> str:
-        """The query in DuckDB's SQL."""
-        of_rows = RowSteps(self.description, self.sides)
-        of_lines = LineSteps(self.description, of_rows.conflicts())
-        parts = ", ".join(f"{name} AS ({sql})" for name, sql in (of_rows.steps() | of_lines.steps()).items())
-        head = dict.fromkeys(COLUMNS[:6], "CAST(NULL AS VARCHAR)") | dict.fromkeys(COLUMNS[7:], "CAST(NULL AS DOUBLE)")
-        head |= {"kind": "'format'", "n": f"CAST({VERSION} AS BIGINT)", "value": literal(self.description.text())}
-        return f"WITH {parts} SELECT {select({name: head[name] for name in COLUMNS})} UNION ALL {of_lines.lines()}"
+def _text(description: Description, sides: dict[str, tuple[int, ...]]) -> str:
+    """The query in DuckDB's SQL, with the tables table_0 and table_1."""
+    of_rows = RowSteps(description, sides)
+    of_lines = LineSteps(description, of_rows.conflicts())
+    parts = ", ".join(f"{name} AS ({sql})" for name, sql in (of_rows.steps() | of_lines.steps()).items())
+    head = dict.fromkeys(KEY, "CAST(NULL AS VARCHAR)") | dict.fromkeys(ADDED, "CAST(NULL AS DOUBLE)")
+    head |= {"kind": "'format'", "n": f"CAST({VERSION} AS BIGINT)", "value": literal(description.text())}
+    return f"WITH {parts} SELECT {select({name: head[name] for name in COLUMNS})} UNION ALL {of_lines.lines()}"
 
 
-def table_of(text: str, dialect: str, alias: str) -> Any:
-    """A table, or a query in parentheses, of a dialect.
-
-    Raises:
-        BadInput: it is something else.
-    """
+def _table_of(text: str, dialect: str, alias: str) -> Any:
+    """A table, or a query in parentheses, of a dialect; anything else is refused."""
     import sqlglot
     from sqlglot import exp
 
@@ -221,6 +181,4 @@ def table_of(text: str, dialect: str, alias: str) -> Any:
     if not isinstance(table, exp.Table | exp.Subquery) or table.args.get("joins") or not isinstance(tree, exp.Select):
         shown = text if len(text) <= 80 else f"{text[:80]}…"
         raise BadInput(f"{shown!r} is not a table of the dialect {dialect}; expected a name, or a query in parentheses")
-    if not table.alias:
-        table = exp.alias_(table, alias, table=True)
-    return table
+    return table if table.alias else exp.alias_(table, alias, table=True)

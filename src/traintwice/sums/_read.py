@@ -9,11 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from traintwice.errors import BadInput
+from traintwice.predictions._faults import faults, repeated, unmatched
 from traintwice.predictions._inputs import expand
+from traintwice.predictions._layout import Kind as LayoutKind
+from traintwice.predictions._layout import Layout
 from traintwice.predictions._session import Session
+from traintwice.predictions._source import Source
 from traintwice.predictions._sources import open_source
+from traintwice.predictions._views import View
 from traintwice.sums._format import CHECKS, COLUMNS, DECISIONS, VERSION, Description, described
-from traintwice.sums._refusals import refuse
 
 Key = tuple[str, str, str, str, str, str]
 """Kind, part, name, value, state, other."""
@@ -22,6 +26,10 @@ Numbers = tuple[int, float, float]
 
 KINDS_OF_LINES = ("format", "sum", "product", "units", "infinite", "check")
 EXPECTED = f"expected the result of the query that `traintwice sums` prints, with the columns {', '.join(COLUMNS)}"
+
+
+ROLE_OF = {"label": "label", "weight": "weight", "cluster": "cluster", "by": "group"}
+LAYOUTS: dict[str, LayoutKind] = {"score": "score", "probs": "columns", "pred": "votes"}
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,65 @@ class Sums:
         """
         if on_missing not in ("refuse", "drop"):
             raise BadInput(f"on_missing: got {on_missing!r}, expected 'refuse' or 'drop'")
-        refuse(self.description, self.rows, self.count, drop=on_missing == "drop")
+        _refuse(self, drop=on_missing == "drop")
         return self
+
+
+def layout_of(d: Description) -> Layout:
+    """What the columns of the tables mean."""
+    return Layout(
+        LAYOUTS[d.kind], d.predictions, classes=d.classes, id=d.id, label=d.label, weight=d.weight, by=d.by, cluster=d.cluster
+    )
+
+
+def _refuse(sums: Sums, *, drop: bool) -> None:
+    """Raise `BadInput` where a count of a check is not zero, in the words that files are refused with; ``drop`` as in `Sums.checked`."""
+    d, rows, count = sums.description, sums.rows, sums.count
+    names = (d.old, d.new)
+    for side, name in zip(("old", "new"), names, strict=True):
+        total = count(side, "rows")
+        if not total:
+            raise BadInput(f"{name} has columns but no rows")
+        for fault, check in _sentences(d, name):
+            bad = count(side, check)
+            if not drop:
+                bad += count(side, {"missing": "empty", "not_finite": "empty_nan"}.get(check, "none"))
+            if bad:
+                raise BadInput(f"{name}: {bad:,} of {total:,} rows {fault}")
+    counted = [count(side, "rows") for side in ("old", "new")]
+    for side, name, total in zip(("old", "new"), names, counted, strict=True) if not drop else ():
+        if bad := count(side, "repeated"):
+            raise repeated(name, bad, total)
+    alone = [count(side, "alone") for side in ("old", "new")]
+    if not drop and any(alone):
+        raise unmatched(names, alone, counted)
+    for role, word in ROLE_OF.items():
+        if bad := count("both", role):
+            called = {"label": d.label, "weight": d.weight, "cluster": " + ".join(d.cluster), "by": ", ".join(d.by)}[role]
+            told = f"{d.new}: {bad:,} of {rows:,} rows have another {word} in {called!r} than in {d.old}"
+            raise BadInput(f"{told}; the files must be about the same examples")
+    if not rows:
+        raise BadInput("no id is in all 2 files; choose another --id")
+
+
+def _sentences(d: Description, name: str) -> list[tuple[str, str]]:
+    """What the rows of a file may not hold, in the words for files, with the check that counts such rows here."""
+    letters = {"score": ("s",), "pred": ("v",)}.get(d.kind, tuple(f"k{k}" for k in range(len(d.predictions))))
+    cells = {"y": "y", "raw_y": "raw"} if d.label is not None else {}
+    ids = tuple(f"i{j}" for j in range(len(d.id)))
+    source = Source(name, "", "", {})
+    view = View(name, source, layout_of(d), ids, letters, "", "", cells, {"c": " + ".join(d.cluster)})
+    checks = [
+        "no_id",
+        "missing",
+        *([] if d.kind == "pred" else ["not_finite"]),
+        "outside",
+        *(["sum"] if d.kind == "probs" else []),
+    ]
+    checks += [*(["label"] if d.label is not None else []), *(["weight", "weight_size"] if d.weight is not None else [])]
+    checks += ["cluster"] if d.cluster else []
+    found = faults(view)
+    return [(f"{fault.says}; {fault.advice}", check) for fault, check in zip(found, checks, strict=True)]
 
 
 def read(*given: Any, memory: int | str | None = None) -> Sums:
@@ -91,11 +156,7 @@ def read(*given: Any, memory: int | str | None = None) -> Sums:
 
 
 def merged(parts: list[Sums]) -> Sums:
-    """The sums of several parts.
-
-    Raises:
-        BadInput: parts about different things.
-    """
+    """The sums of several parts, which must be about the same things."""
     first = parts[0]
     for other in parts[1:]:
         ours, theirs = (asdict(replace(p.description, old="", new="")) for p in (first, other))
@@ -116,11 +177,7 @@ def _said(value: Any) -> str:
 
 
 def _lines(session: Session, source: Any) -> list[tuple[Any, ...]]:
-    """The lines of one result, columns in their order.
-
-    Raises:
-        BadInput: other columns, or cells that are not numbers.
-    """
+    """The lines of one result, columns in their order; other columns, and cells that are not numbers, are refused."""
     lower: dict[str, list[str]] = defaultdict(list)
     for name in source.columns:
         lower[name.lower()].append(name)
@@ -130,13 +187,10 @@ def _lines(session: Session, source: Any) -> list[tuple[Any, ...]]:
         told = [f"has no column {', '.join(missing)}"] if missing else []
         told += [f"has other columns ({', '.join(extra[:5])}{' …' if len(extra) > 5 else ''})"] if extra else []
         raise BadInput(f"{source.name} {' and '.join(told)}; {EXPECTED}")
-    cells = [source.cell(lower[name][0]) for name in COLUMNS]
-    texts = [f"coalesce(CAST({cell} AS VARCHAR), '')" for cell in cells[:6]]
-    n, total, squares = (f"CAST({cell} AS VARCHAR)" for cell in cells[6:])
-    numbers = [f"TRY_CAST({sql} AS DOUBLE)" for sql in (n, total, squares)]
-    bad = [
-        f"(nullif({sql}, '') IS NOT NULL AND {number} IS NULL)" for sql, number in zip((n, total, squares), numbers, strict=True)
-    ]
+    cells = [f"CAST({source.cell(lower[name][0])} AS VARCHAR)" for name in COLUMNS]
+    texts = [f"coalesce({cell}, '')" for cell in cells[:6]]
+    numbers = [f"TRY_CAST({cell} AS DOUBLE)" for cell in cells[6:]]
+    bad = [f"(nullif({cell}, '') IS NOT NULL AND TRY_CAST({cell} AS DOUBLE) IS NULL)" for cell in cells[6:]]
     sql = f"SELECT {', '.join([*texts, *numbers, *bad])} FROM {source.relation}"
     found = session.rows(sql, doing=f"{source.name}: reading")
     for row in found:
@@ -200,18 +254,12 @@ def _check_complete(sums: Sums, results: int, name: str) -> None:
     """Raise `BadInput` where lines are missing: a result that was cut short, or exported in part."""
     d = sums.description
     axes: dict[str, int] = defaultdict(int)
-    for (kind, part, column, *_), (n, _, _) in sums.lines.items():
+    for (kind, part, column, value, *_), (n, _, _) in sums.lines.items():
         if kind == "sum" and part != "mean":
-            axes[part if part not in ("by", "missing") else f"by {column}"] += n
+            of = {"by": f"by {column}", "missing": f"by {column}", "threshold": f"threshold {_float(value)}"}
+            axes[of.get(part, part)] += n
     wanted = ["all", "predicted", *(f"by {c}" for c in d.by), *([] if d.binary else ["flow"])]
-    for threshold in d.thresholds:
-        of_it = sum(
-            n
-            for (kind, part, _, v, *_), (n, _, _) in sums.lines.items()
-            if part == "threshold" and kind == "sum" and float(v) == threshold
-        )
-        axes[f"threshold {threshold}"] = of_it
-        wanted.append(f"threshold {threshold}")
+    wanted += [f"threshold {float(threshold)}" for threshold in d.thresholds]
     checks = {key[1:5:3] for key in sums.lines if key[0] == "check"}
     missing = {(side, check) for side in ("old", "new") for check in CHECKS} - checks
     told = next((axis for axis in wanted if axes[axis] != sums.rows), None)

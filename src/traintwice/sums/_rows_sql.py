@@ -16,10 +16,7 @@ LARGEST_CLASS = 2**31
 class RowSteps:
     """The SQL of the steps that have rows, by the names of the steps.
 
-    Attributes:
-        description: what the result is about.
-        sides: for each column that belongs to the example (label, weight, cluster, by, or "by COLUMN") the tables that have it: 0 old,
-            1 new.
+    ``sides`` has, for each column that belongs to the example (label, weight, cluster, by, or "by COLUMN"), the tables that have it.
     """
 
     description: Description
