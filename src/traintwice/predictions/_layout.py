@@ -179,16 +179,6 @@ def check_options(sources: Sequence[Source], reading: Reading) -> None:
             raise _missing(sources[0], name, option)
 
 
-def is_list_of_numbers(type_name: str) -> bool:
-    """True for a list or fixed-size list of numbers, not nested.
-
-    >>> is_list_of_numbers("DOUBLE[]"), is_list_of_numbers("VARCHAR[]"), is_list_of_numbers("FLOAT[][3]")
-    (True, False, False)
-    """
-    element = re.sub(r"\[\d*\]$", "", type_name)
-    return element != type_name and family(element) in ("number", "integer")
-
-
 def recognise(source: Source, reading: Reading) -> Layout:
     """The layout of a source. Label, weight, groups, clusters and time may be in one of several files only.
 
@@ -264,7 +254,7 @@ def _found(source: Source, free: list[str], *, logits: bool) -> tuple[str, ...]:
     prefixes = {head for head in heads.values() if head.lower() in usual}
     choices = [numbered for prefix in sorted(prefixes) if len(numbered := _numbered(source, prefix, free)) > 1]
     if not choices:
-        lists = [c for c in free if is_list_of_numbers(source.columns[c])]
+        lists = [c for c in free if family(source.columns[c]) == "numbers"]
         choices = [(c,) for c in [c for c in lists if c.lower() in usual] or lists]
     if not choices:
         ones = {f"{prefix}_1" for prefix in prefixes} if len(prefixes) == 1 else set()
@@ -313,15 +303,14 @@ def _names_after_prefix(columns: Sequence[str]) -> tuple[str, ...] | None:
 def _kind(source: Source, columns: tuple[str, ...], reading: Reading) -> Kind:
     numeric = ("number", "integer", *(("text", "boolean") if source.untyped else ()))  # other cells are counted later
     first, several = columns[0], len(columns) > 1
-    is_list = len(columns) == 1 and is_list_of_numbers(source.columns[first])
+    is_list = not several and family(source.columns[first]) == "numbers"
     if reading["regression"] and (several or is_list):
         what = f"a list in {first!r}" if is_list else f"{len(columns)} ({listed(columns)})"
         raise BadInput(f"{source.name}: --regression needs one column of predictions, got {what}")
     usual = first.lower() in (*PROBABILITIES, *LOGITS) or reading["regression"] or reading["logits"]
     for c in columns:
         of = family(source.columns[c])
-        wrong = of not in numeric if several or (usual and not is_list) else of in ("time", "other")
-        if wrong or (of == "list" and not is_list):
+        if of not in numeric if several or (usual and not is_list) else of in ("time", "list", "other"):
             expected = "numbers" if usual else "a number, a list of numbers, or a label"
             expected = "numbers, one column for each class" if several else "a list of numbers" if of == "list" else expected
             raise BadInput(f"{source.name}: column {c!r} has type {source.columns[c]}, expected {expected}")

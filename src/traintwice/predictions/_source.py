@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from traintwice.errors import BadInput
 from traintwice.predictions._session import Session, identifier, literal
 
-Family = Literal["integer", "number", "text", "boolean", "time", "list", "other"]
+Family = Literal["integer", "number", "text", "boolean", "time", "numbers", "list", "other"]
 
 PROBABILITIES = ("p", "prob", "probs", "proba", "probas", "probability", "probabilities", "score", "scores", "y_prob", "y_score")
 LOGITS = ("logit", "logits")
@@ -91,13 +91,15 @@ class Source:
 
 
 def family(type_name: str) -> Family:
-    """The family of a type of DuckDB.
+    """The family of a type of DuckDB; "numbers" is a list of numbers, and "list" a list of something else.
 
-    >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("ENUM('a', 'b')"), family("FLOAT[10]"), family("STRUCT(a INTEGER)")
-    ('integer', 'number', 'text', 'list', 'other')
+    >>> family("UBIGINT"), family("DECIMAL(18,3)"), family("ENUM('a', 'b')"), family("STRUCT(a INTEGER)")
+    ('integer', 'number', 'text', 'other')
+    >>> family("FLOAT[10]"), family("DOUBLE[]"), family("VARCHAR[]"), family("FLOAT[][3]")
+    ('numbers', 'numbers', 'list', 'list')
     """
     if type_name.endswith("]"):
-        return "list"
+        return "numbers" if family(re.sub(r"\[\d*\]$", "", type_name)) in ("number", "integer") else "list"
     if type_name in INTEGERS:
         return "integer"
     if type_name in ("FLOAT", "DOUBLE") or type_name.startswith("DECIMAL"):

@@ -221,10 +221,8 @@ def _softmax(body: str, every: Sequence[str]) -> str:
         shifted, divided = (f"list_transform(l, lambda e: {sql}) AS l" for sql in ("exp(e - top)", "e / total"))
         top, total = "list_max(l)", "list_sum(l)"
     else:
-        top, total = (
-            f"greatest({', '.join(every)})",
-            " + ".join(every) if len(every) <= WIDE else f"list_sum([{', '.join(every)}])",
-        )
+        together = ", ".join(every)
+        top, total = f"greatest({together})", " + ".join(every) if len(every) <= WIDE else f"list_sum([{together}])"
         shifted, divided = (", ".join(sql.format(k, k) for k in every) for sql in ("exp({} - top) AS {}", "{} / total AS {}"))
     return (
         f"SELECT * EXCLUDE (top, total) REPLACE ({divided}) FROM (SELECT *, {total} AS total FROM "
