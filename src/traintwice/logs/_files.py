@@ -134,12 +134,9 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def elements(path: Path, *keys: str, rest: dict[str, Any] | None = None) -> Iterator[Any]:
-    """The elements of one array of a JSON document, decoded one at a time.
+    """The elements of the array that keys lead to in a JSON document, decoded one at a time.
 
-    Args:
-        path: of the file.
-        keys: the keys that lead to the array from the outermost object.
-        rest: receives all other members on the way to the array, complete once the last element is read.
+    All other members on the way to the array are put into ``rest``, which is complete once the last element is read.
     """
     try:
         text = path.read_bytes().removeprefix(BYTE_ORDER_MARK).decode()

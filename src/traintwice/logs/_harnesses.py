@@ -89,10 +89,9 @@ def _best_choice(sample: dict[str, Any], likelihoods: list[float], metric: str, 
     scores = likelihoods[:count]
     if all(isinstance(text, str) for text in texts):
         choices = [str(text).removeprefix(" ") for text in texts]
-        if metric == "acc_norm":
-            scores = [s / max(len(choice), 1) for s, choice in zip(scores, choices, strict=True)]
-        if metric == "acc_bytes":
-            scores = [s / max(len(choice.encode()), 1) for s, choice in zip(scores, choices, strict=True)]
+        if metric in ("acc_norm", "acc_bytes"):
+            sizes = [len(choice if metric == "acc_norm" else choice.encode()) for choice in choices]
+            scores = [score / max(size, 1) for score, size in zip(scores, sizes, strict=True)]
     if metric == "acc_mutual_info":
         scores = [s - alone for s, alone in zip(scores, likelihoods[count:], strict=True)]
     best = scores.index(max(scores))

@@ -268,12 +268,7 @@ def _named_columns(given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dic
 
 
 def places_of_ids(found: np.ndarray, wanted: np.ndarray, *, what: str, more: bool = False) -> np.ndarray:
-    """Where each wanted id is among those found. Numbers and text are different ids.
-
-    Args:
-        found, wanted: ids ``N`` and ``M``.
-        what: the table, at the beginning of messages.
-        more: allow ids that are not wanted.
+    """Where each wanted id is among those found, which are in a table and may be more. Numbers and text are different ids.
 
     >>> places_of_ids(np.array([3, 1, 2]), np.array([1, 2]), what="the table", more=True)
     array([1, 2])

@@ -118,11 +118,7 @@ def items_of(given: Any) -> list[Any]:
 
 
 def one_item(given: Any, name: str) -> Any:
-    """The one model that was given; a directory or glob is a model in parts.
-
-    Args:
-        name: of the argument, for messages.
-    """
+    """The one model that was given as the argument of this name; a directory or glob is a model in parts."""
     items = [one_model(given)] if isinstance(given, str | Path) else items_of(given)
     if len(items) != 1:
         raise BadInput(f"{name}: {len(items)} files or arrays were given, expected one model")

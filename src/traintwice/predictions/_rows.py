@@ -88,9 +88,9 @@ class Rows:
         """What was read; matches the rows of files where that was not done yet."""
         if self._summary is not None:
             return self._summary
-        if isinstance(self._source, AlignedPredictions):
-            return self._source.summary
         p = self._source
+        if isinstance(p, AlignedPredictions):
+            return p.summary
         layout = "numbers" if p.has_scores else f"{p.classes} classes" if p.has_probs else "predicted labels"
         targets = None if p.targets is None else int((~np.isnan(p.targets)).sum())
         return Summary(

@@ -172,12 +172,7 @@ class Session:
         return result
 
     def write(self, path: Path, select: str, options: str = "") -> None:
-        """The rows of a query as Parquet: written under a temporary name in the same folder, then renamed.
-
-        Args:
-            path, select: the file and the query.
-            options: of COPY, such as a compression.
-        """
+        """The rows of a query as Parquet, with options of COPY: written under a temporary name in the same folder, then renamed."""
         path = path.resolve()  # a link stays a link
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)

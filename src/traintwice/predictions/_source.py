@@ -210,8 +210,7 @@ class Table:
 
         Args:
             untyped: every cell is text; the columns of the relation are called as in the table.
-            rows: copy the rows too.
-            only: copy these columns only.
+            rows, only: copy the rows too; these columns only.
         """
         doing, prefix = f"{source}: reading", "c_" if untyped else ""
         described = self.session.rows(f"DESCRIBE SELECT * FROM {relation}", doing=f"{source}: reading the columns")

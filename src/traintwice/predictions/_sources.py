@@ -25,11 +25,7 @@ from traintwice.predictions._tables import DatabaseTable, LakeTable, stream
 
 
 def open_source(session: Session, item: Any, number: int, named: frozenset[str] = frozenset()) -> Source:
-    """Make one input scannable; a table gets the name ``source<number>``.
-
-    Args:
-        named: the columns that options name, which stay columns of their own.
-    """
+    """Make one input scannable, as table ``source<number>`` where it is not a file; the named columns stay columns of their own."""
     table = Table(session, f"source{number}", named)
     if isinstance(item, TableWithArrays):
         return _with_arrays(table, open_source(session, item.table, number, named), item.columns)

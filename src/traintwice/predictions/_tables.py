@@ -188,11 +188,7 @@ class DatabaseTable(Address):
     """A table or the result of a query: ``postgresql://USER@HOST/DATABASE?table=SCHEMA.TABLE``, or ``?query=SELECT …``."""
 
     def open(self, named: Collection[str] = ()) -> Batches:
-        """The rows of some columns; no rows, of all columns, for None.
-
-        Args:
-            named: columns that options name; those of whole numbers come as integers, whatever their type.
-        """
+        """The rows; columns that options name come as integers where they hold whole numbers, whatever their type."""
         for module in ("adbc_driver_postgresql", "pyarrow"):
             require(module, extra="postgres", purpose="postgresql://")
         return partial(self._batches, named, {})
