@@ -86,3 +86,11 @@ def test_draws_by_a_column(tmp_path):
     rows = [{"id": i, "ok": d == 1, "draw": d} for i in range(2) for d in range(3)]
     found = read_log(log_files.jsonl(tmp_path / "log", rows), correct="ok", draw="draw")
     assert found.draws.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_draw_that_is_no_number_is_not_quoted_where_rows_are_kept_out(tmp_path):
+    path = log_files.jsonl(tmp_path / "log", [{"id": 1, "ok": True, "draw": "zebra"}])
+    with pytest.raises(BadInput, match=r"draw is 'zebra' in line 1") as told:
+        read_log(path, correct="ok", draw="draw")
+    assert "zebra" not in told.value.without_cells
+    assert told.value.without_cells.endswith("draw is not a whole number. Expected a whole number for each draw.")

@@ -284,4 +284,6 @@ def _whole(path: Path, number: str, column: str | None, value: Any) -> int | Non
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise BadInput(f"{path}: {column} is {value!r} in {number}. Expected a whole number for each draw.") from None
+        expected = "Expected a whole number for each draw."
+        hidden = f"{path}: {column} is not a whole number. {expected}"
+        raise BadInput(f"{path}: {column} is {value!r} in {number}. {expected}", without_cells=hidden) from None
