@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from traintwice.data import Dataset, PackedShape, TableShape
-from traintwice.engine._state import of_networks
+from traintwice.engine._state import of_networks, under, within
 from traintwice.errors import BadSpec
 from traintwice.nets import Factory, SharedNetwork
 from traintwice.randomness import RandomSource, stream
@@ -139,7 +139,7 @@ def last_set(weights: Weights, recipe: Recipe) -> Weights:
     """The last of several sets of weights that a recipe keeps."""
     models = recipe.averaging.models if recipe.averaging is not None else 1
     networks = _from(weights, (models - 1) * recipe.method.components)
-    return networks | {f"gate.{name}": array for name, array in _from(gate_of(weights), models - 1).items()}
+    return networks | under("gate", _from(within("gate", weights), models - 1))
 
 
 def _from(weights: Weights, first: int) -> dict[str, np.ndarray]:
@@ -148,17 +148,12 @@ def _from(weights: Weights, first: int) -> dict[str, np.ndarray]:
     return {f"{int(j) - first}.{rest}": weights[name] for name, (j, _, rest) in parts.items() if int(j) >= first}
 
 
-def gate_of(weights: Weights) -> dict[str, np.ndarray]:
-    """Weights of the gates, by set: "0.name" ..."""
-    return {name.removeprefix("gate."): array for name, array in weights.items() if name.startswith("gate.")}
-
-
-def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: torch.dtype) -> nn.Linear:
+def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None = None, dtype: torch.dtype = torch.float32) -> nn.Linear:
     """Linear map from the input to one logit for each component: zeros (the plain mean), or the gate of the earlier model."""
     gate: nn.Linear = nn.utils.skip_init(nn.Linear, prod(data.shape), recipe.method.components)  # type: ignore[no-untyped-call]
     for parameter in gate.parameters():
         nn.init.zeros_(parameter)
-    earlier = gate_of(_start(start, recipe)) if start is not None and recipe.start is not None else {}
+    earlier = within("gate", _start(start, recipe)) if start is not None and recipe.start is not None else {}
     if earlier:
         weighed = len(earlier["0.bias"])
         if weighed != gate.out_features:
@@ -173,11 +168,9 @@ def build_gate(recipe: Recipe, data: Dataset, *, start: Weights | None, dtype: t
 def load(networks: Sequence[nn.Module], weights: Weights) -> None:
     """Load stored weights; components without stored weights get those of component 0."""
     for j, network in enumerate(networks):
-        own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith(f"{j}.")}
-        if not own:
-            own = {name.partition(".")[2]: torch.from_numpy(array) for name, array in weights.items() if name.startswith("0.")}
+        own = within(str(j), weights) or within("0", weights)
         try:
-            network.load_state_dict(own)
+            network.load_state_dict({name: torch.from_numpy(array) for name, array in own.items()})
         except RuntimeError as error:
             raise BadSpec(
                 f"the earlier model's weights do not fit component {j}: {str(error).splitlines()[-1].strip()}"

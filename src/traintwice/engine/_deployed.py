@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from traintwice._files import write_whole
 from traintwice._typed import typed
 from traintwice.data import Dataset
-from traintwice.engine._building import Weights, build, build_gate, gate_of, load
+from traintwice.engine._building import Weights, build, build_gate, load
+from traintwice.engine._state import within
 from traintwice.errors import BadInput, StoreError, TrainingFailed, require
 from traintwice.methods import Method
 from traintwice.nets._factory import without_unpacking
@@ -117,11 +119,11 @@ def deployed(recipe: Recipe, data: Dataset, weights: Weights) -> Deployed:
     """The model of a replica's stored weights, in evaluation mode, on the CPU, in float32; it takes inputs as a loader returns them."""
     sets = recipe.averaging.models if recipe.averaging is not None else 1
     networks = [network for _ in range(sets) for network in build(recipe, data)]
-    load(networks, {name: array for name, array in weights.items() if not name.startswith("gate.")})
+    load(networks, weights)
     gates = []
     if recipe.method.keep == "gate":
-        gates = [build_gate(recipe, data, start=None, dtype=torch.float32) for _ in range(sets)]
-        load(gates, gate_of(weights))
+        gates = [build_gate(recipe, data) for _ in range(sets)]
+        load(gates, within("gate", weights))
     return Deployed.of(recipe.method, [without_unpacking(network) for network in networks], gates)
 
 
@@ -214,9 +216,9 @@ def _program(model: nn.Module, inputs: NetworkInputs) -> Any:
 
 
 def _as_program(model: nn.Module, inputs: NetworkInputs, path: Path) -> Tensor:
-    temporary = path.with_name(f".tmp-{path.name}")
-    torch.export.save(_program(model, inputs), temporary)
-    temporary.replace(path)
+    written = io.BytesIO()
+    torch.export.save(_program(model, inputs), written)
+    write_whole(path, written.getvalue())
     return torch.as_tensor(torch.export.load(path).module()(inputs))
 
 

@@ -111,8 +111,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         else:
             remembered = None
             values = self.captured(buffers.shape.batch, seen, lambda shown: self._pass(buffers, shown, step, factor)[1])
-        bad = self.loss.not_finite(buffers, seen, step, values)
-        return {at: self.loss.reason_not_finite(buffers, seen, step, self.memories, at) for at in bad}, remembered
+        return self.loss.failures(buffers, seen, step, self.memories, values), remembered
 
     @abstractmethod
     def _blocks(self) -> tuple[Block, ...]:

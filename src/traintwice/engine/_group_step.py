@@ -49,15 +49,19 @@ class LogitGradients:
             return None, buffers.logits
         return self._of_any(buffers, seen, step, memories)
 
-    def not_finite(self, buffers: IOBuffers, seen: LossInputs, step: int, values: Tensor) -> list[int]:
-        """Places of the replicas whose loss is not finite, from the numbers of `write`."""
-        bad: list[int] = []
+    def failures(
+        self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None, values: Tensor
+    ) -> dict[int, str]:
+        """Why the loss of a replica is not finite, by its place, from the numbers of `write`."""
+        found, logits = {}, buffers.by_replica(buffers.logits)
         if not self.plain or not math.isfinite(values.sum().item()):
-            finite = values.isfinite().reshape(self.replicas, -1).all(1)
-            bad = [i for i, good in enumerate(finite.tolist()) if not good]
-        if not bad:
-            self.last = (buffers.by_replica(buffers.logits).clone(), seen, step)
-        return bad
+            finite = values.isfinite().reshape(self.replicas, -1).all(1).tolist()
+            for at in (i for i, good in enumerate(finite) if not good):
+                out, own = _outputs_of(logits, seen, at), memory_of(memories, at)
+                found[at] = f"at step {step} {self.method.not_finite(out, step, own, before=self._before(at))}"
+        if not found:
+            self.last = (logits.clone(), seen, step)
+        return found
 
     def _of_cross_entropy(self, buffers: IOBuffers, labels: Tensor, step: int) -> None:
         """Weight / B · (softmax(z) − onehot(y)) for every component."""
@@ -102,12 +106,6 @@ class LogitGradients:
         if not memories[0]:
             return None
         return {name: self._filled(torch.stack([memory[name] for memory in memories])) for name in memories[0]}
-
-    def reason_not_finite(self, buffers: IOBuffers, seen: LossInputs, step: int, memories: Memories | None, place: int) -> str:
-        """What is not finite in the loss of a replica, in words."""
-        out = _outputs_of(buffers.by_replica(buffers.logits), seen, place)
-        own = memory_of(memories, place)
-        return f"at step {step} {self.method.not_finite(out, step, own, before=self._before(place))}"
 
     def divergence_cause(self, memories: Memories | None, place: int) -> str:
         """The cause of logits of a replica that are not finite, as the end of a sentence."""

@@ -20,7 +20,7 @@ from traintwice.engine._execution import DEFAULT_EXECUTION, LOOP, Execution, out
 from traintwice.engine._loop import LoopTraining, check_stream
 from traintwice.engine._reading import TrainingSet, gate_weights, predict
 from traintwice.engine._stacked import StackedGroup
-from traintwice.engine._state import Keeper, State
+from traintwice.engine._state import Keeper, State, under
 from traintwice.engine._training import Trained, Training, TrainingSpec
 from traintwice.engine._vectorised import VectorisedGroup
 from traintwice.errors import BadInput, BadSpec, Diverged
@@ -49,8 +49,7 @@ def train(
     """Train one replica by the reference engine, and predict the validation and test examples.
 
     Args:
-        recipe, data: what is trained.
-        seed: of the experiment.
+        recipe, data, seed: what is trained.
         replica: its number; its weights and mini-batches come from random streams of its own.
         start, teacher: weights of the earlier models that the recipe names.
         execution: device and precision; its engine is not read.
@@ -227,7 +226,7 @@ def _predicted(training: Training, place: int, replica: int) -> Trained | Diverg
         if not np.isfinite(logits).all():
             cause = training.divergence_cause(place)
             return Diverged(f"the logits of the {name} split are not finite after step {spec.steps}{cause}", spec.steps)
-    weights = weights_of(networks) | {f"gate.{name}": value for name, value in weights_of(gates).items()}
+    weights = weights_of(networks) | under("gate", weights_of(gates))
     return Trained(outputs, weights, spec.steps, training.curve.of(place))
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from traintwice.errors import BadSpec
+
+T = TypeVar("T")
 
 State: TypeAlias = dict[str, Tensor]
 """Tensors by name, each with memory of its own."""
@@ -35,12 +37,12 @@ class Keeper(Protocol):
         """Called after each step with the number of steps taken; may save the state."""
 
 
-def under(prefix: str, state: Mapping[str, Tensor]) -> State:
+def under(prefix: str, state: Mapping[str, T]) -> dict[str, T]:
     """The state with a prefix and a dot before each name."""
     return {f"{prefix}.{name}": value for name, value in state.items()}
 
 
-def within(prefix: str, state: Mapping[str, Tensor]) -> State:
+def within(prefix: str, state: Mapping[str, T]) -> dict[str, T]:
     """Inverse of `under`.
 
     >>> within("a", {"a.b": torch.ones(()), "c.b": torch.zeros(())})
