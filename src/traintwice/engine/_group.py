@@ -132,7 +132,7 @@ class ReplicaGroup(Training, Generic[Buffers]):
         distinct = list(dict.fromkeys(self.replicas))  # the other places repeat them, in the same order
         streams = [self.spec.stream("dropout", r, component=j, epoch=step) for r in distinct for j in range(self.components)]
         for mask, own in zip(buffers.masks, drawn(buffers.drops, streams, self.dtype), strict=True):
-            mask.copy_(own.index_select(0, torch.arange(self.size) % len(own)))
+            mask.copy_(own if len(own) == self.size else own.index_select(0, torch.arange(self.size) % len(own)))
 
     @abstractmethod
     def _peer_logits(self, buffers: Buffers, older: list[nn.Parameter]) -> Tensor:

@@ -11,9 +11,8 @@ from traintwice.losses._confidence import Entropy, LogitL2, SymmetricKLToUniform
 from traintwice.losses._decorrelation import Decorrelation, GramSchmidt, RunningDecorrelation
 from traintwice.losses._difference import CrossEntropyDifference, Difference
 from traintwice.losses._distillation import Distillation, LogitDifference, NeighbourSmoothing
-from traintwice.losses._imported import ImportedLoss
 from traintwice.losses._labels import CrossEntropy, EnsembleCrossEntropy, GateCrossEntropy, LabelSmoothing, OwnCrossEntropy
-from traintwice.losses._loss import Loss, LossWithMemory, Memory, Need, Only
+from traintwice.losses._loss import ImportedLoss, Loss, LossWithMemory, Memory, Need, Only
 from traintwice.losses._old_model import Anchor, FocalDistillation, LoggedDistillation
 from traintwice.losses._outputs import Outputs
 

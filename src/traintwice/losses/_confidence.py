@@ -11,9 +11,8 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._inputs import allowed_classes
 from traintwice.losses._outputs import Outputs, at_least_single
-from traintwice.losses._prepare import looked_at
+from traintwice.losses._prepare import allowed_classes, looked_at
 
 
 @dataclass(frozen=True)

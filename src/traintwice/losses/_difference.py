@@ -10,7 +10,7 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._inputs import OUTPUTS, Center, SignalLoss
+from traintwice.losses._decorrelation import OUTPUTS, Center, SignalLoss
 from traintwice.losses._outputs import Outputs, pairs
 from traintwice.losses._prepare import looked_at
 

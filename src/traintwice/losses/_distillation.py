@@ -11,9 +11,9 @@ from torch import Tensor
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
 from traintwice.losses._confidence import check_below_classes, top_k_cautions
-from traintwice.losses._inputs import Average, mean_over_classes
 from traintwice.losses._loss import Need, ScheduledLoss, ends
-from traintwice.losses._outputs import Outputs, at_least_single, probs_of
+from traintwice.losses._outputs import Average, Outputs, at_least_single, probs_of
+from traintwice.losses._prepare import mean_over_classes
 from traintwice.schedules import Weight
 
 

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from traintwice._typed import typed
 from traintwice.errors import BadInput, BadSpec
-from traintwice.losses._inputs import Average, mean_over_classes
 from traintwice.losses._loss import Need, ScheduledLoss, ends
-from traintwice.losses._outputs import Outputs, at_least_single, log_probs_of
-from traintwice.losses._prepare import of_examples
+from traintwice.losses._outputs import Average, Outputs, at_least_single, log_probs_of
+from traintwice.losses._prepare import mean_over_classes, of_examples
 from traintwice.schedules import Weight
 
 

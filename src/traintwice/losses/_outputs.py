@@ -17,6 +17,9 @@ from traintwice.losses._prepare import IGNORED, not_zero, parts_of_components, p
 Task: TypeAlias = Literal["classes", "multi-label", "numbers"]
 """What the outputs of a network are: logits of classes, one logit for each of several labels, or the numbers of a regression."""
 
+Average: TypeAlias = Literal["prob", "logit"]
+"""How several models are averaged: the mean of their probabilities, or the softmax of the mean of their logits."""
+
 T = TypeVar("T")
 
 

@@ -316,3 +316,13 @@ def positions(logits: Tensor, labels: Tensor, **others: Any) -> dict[str, Any]:
             several = values.ndim - logits.ndim + 1
             others[name] = values[(slice(None),) * several + (kept,)]
     return {**others, "logits": logits[:, kept], "labels": labels[kept]}
+
+
+def allowed_classes(out: Outputs) -> int | Tensor:
+    """Number of classes that are not masked: K, or ``*M J B``."""
+    return out.logits.shape[-1] if out.masked is None else (~out.masked).sum(-1)
+
+
+def mean_over_classes(out: Outputs, values: Tensor) -> Tensor:
+    """Mean over the classes that are not masked, whose values are 0 where they are."""
+    return values.mean(-1) if out.masked is None else values.sum(-1) / allowed_classes(out)
