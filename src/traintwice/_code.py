@@ -50,17 +50,19 @@ def _of_values(function: Any) -> Code:
 
 def trainer_name(function: Any) -> str:
     """Name of a function, of the function of a `functools.partial`, or of the class of an object."""
+    function = _without_partials(function)
+    return str(getattr(function, "__qualname__", type(function).__name__))
+
+
+def _without_partials(function: Any) -> Any:
     while isinstance(function, partial):
         function = function.func
-    return str(getattr(function, "__qualname__", type(function).__name__))
+    return function
 
 
 def _of_definition(function: Callable[..., Any]) -> Code:
     """Digests of the files of a function."""
-    plain: Any = function
-    while isinstance(plain, partial):
-        plain = plain.func
-    plain = inspect.unwrap(plain)
+    plain = inspect.unwrap(_without_partials(function))
     if not inspect.isroutine(plain):
         plain = type(plain)
     name = getattr(plain, "__qualname__", repr(plain))

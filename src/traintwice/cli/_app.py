@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from traintwice._user_code import imports_refused
 from traintwice._versions import diagnostic
@@ -106,7 +105,7 @@ def list_names(json: options.PlainJson = False) -> None:
     """List studies, methods, losses, measures, networks and data sets."""
     from traintwice.cli._catalogue import print_list
 
-    print_list(Console(), as_json=json)
+    print_list(as_json=json)
 
 
 def show(
@@ -122,7 +121,7 @@ def show(
     """Show what a name means: recipes of a study, formula and cost of a method, definition of a measure."""
     from traintwice.cli._catalogue import print_one
 
-    print_one(Console(), name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
+    print_one(name, toml=toml, as_json=json, scale=scale, parts=tuple(parts or ()), settings=tuple(settings or ()))
 
 
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {

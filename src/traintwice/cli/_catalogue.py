@@ -74,7 +74,7 @@ def first_line(named: Any) -> str:
     return text_of(named).split("\n\n")[0].replace("\n", " ")
 
 
-def print_list(console: Console, *, as_json: bool) -> None:
+def print_list(*, as_json: bool) -> None:
     """Every name with one line; studies of other packages under the name of their package."""
     groups, problems = catalogue()
     studies: dict[str, NamedStudy] = groups["studies"]
@@ -83,6 +83,7 @@ def print_list(console: Console, *, as_json: bool) -> None:
         packages = {name: study.package for name, study in studies.items()}
         print(json.dumps({"schema": 1, **listed, "packages": packages, "problems": problems}, ensure_ascii=False))
         return
+    console = Console()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for package in dict.fromkeys(study.package for study in studies.values()):
         title = "studies" if package == OWN_PACKAGE else f"studies of {package}"
@@ -104,31 +105,16 @@ def _add_group(table: Table, title: str, members: Group) -> None:
 
 
 def print_one(
-    console: Console,
-    name: str,
-    *,
-    toml: bool,
-    as_json: bool,
-    scale: str | None = None,
-    parts: tuple[str, ...] = (),
-    settings: tuple[str, ...] = (),
+    name: str, *, toml: bool, as_json: bool, scale: str | None = None, parts: tuple[str, ...] = (), settings: tuple[str, ...] = ()
 ) -> None:
-    """Details of one name.
-
-    Args:
-        console, name, toml, as_json: what to show, and how.
-        scale, parts, settings: of the TOML files of a composite study.
-    Raises:
-        UnknownName: nothing has that name. MissingExtra: what it is cannot be shown without PyTorch. BadSpec: options of a TOML file
-            for something else.
-    """
+    """Details of one name; scale, parts and settings are of the TOML files of a study."""
     if (scale or parts or settings) and not toml:
         raise BadSpec("--scale, --part and --set choose the study files that --toml prints; add --toml")
     if name.endswith(".toml"):
         require("torch", extra="torch", purpose="a study")
         from traintwice.study import Experiment
 
-        _print_study(console, Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
+        _print_study(Experiment.read(Path(name)), "", toml=toml, as_json=as_json)
         return
     groups, problems = catalogue()
     found = {group: members[name] for group, members in groups.items() if name in members}
@@ -140,15 +126,19 @@ def print_one(
         if isinstance(named, NamedStudy):
             require("torch", extra="torch", purpose="a study")
             made = named.make()
-            if isinstance(made, CompositeStudy):
-                _print_composite(made, name, toml=toml, as_json=as_json, scale=scale, parts=parts, settings=settings)
-            else:
+            if not isinstance(made, CompositeStudy):
                 if scale or parts:
                     raise BadSpec(
                         f"{'--scale' if scale else '--part'}: {name} is one experiment, which has neither parts nor scales"
                     )
-                made = made.override(list(settings))
-                _print_study(console, made, text, toml=toml, as_json=as_json)
+                _print_study(made.override(list(settings)), text, toml=toml, as_json=as_json)
+            elif not toml:
+                print(json.dumps({"schema": 1, **made.describe()}, ensure_ascii=False) if as_json else made.text())
+            elif isinstance(made, StudyOfExperiments):
+                for experiment in made.experiments(scale, parts, settings):
+                    print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
+            else:
+                raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
         elif group == "methods":
             _print_method(name, named(), text, toml=toml, as_json=as_json)
         elif group == "controls" and not as_json:
@@ -159,70 +149,44 @@ def print_one(
             print(f"{name} ({group})\n\n{text}")
 
 
-def _print_composite(
-    study: CompositeStudy,
-    name: str,
-    *,
-    toml: bool,
-    as_json: bool,
-    scale: str | None,
-    parts: tuple[str, ...],
-    settings: tuple[str, ...],
-) -> None:
-    if toml:
-        if not isinstance(study, StudyOfExperiments):
-            raise BadSpec(f"--toml: {name} is a composite study, which has no TOML form")
-        for experiment in study.experiments(scale, parts, settings):
-            print(f"# {experiment.name}.toml\n\n{experiment.to_toml()}")
-        return
-    print(json.dumps({"schema": 1, **study.describe()}, ensure_ascii=False) if as_json else study.text())
-
-
-def _print_study(console: Console, experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:
+def _print_study(experiment: Experiment, text: str, *, toml: bool, as_json: bool) -> None:
     from traintwice.study import cautions
 
     if toml:
         print(experiment.to_toml(), end="")
-    elif as_json:
-        warnings = [asdict(caution) for caution in cautions(experiment, classes=_classes(experiment))]
-        print(json.dumps({**experiment.to_dict(), "warnings": warnings}, ensure_ascii=False))
-    else:
-        size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
-        console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
-        if text:
-            console.print(text.replace("[", r"\[") + "\n")
-        base = experiment.rows[experiment.baseline]
-        try:
-            data, missing = experiment.data.load(), ""
-        except BadInput as reason:  # the files are missing; all but the costs can be shown
-            data, missing = None, str(reason)
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for title in ("recipe", "train", "serve", "changes"):
-            table.add_column(title, overflow="fold")
-        changes = experiment.to_dict()["rows"]
-        for row, recipe in experiment.rows.items():
-            costs = ("–", "–")
-            try:
-                if data is not None:
-                    cost = recipe.cost(base, data.shape, data.classes)
-                    costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
-            except BadInput as reason:  # a network of code that is not imported
-                missing = str(reason)
-            changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in changes[row])
-            table.add_row(Text(row), *costs, Text(changed or "–"))
-        console.print(table)
-        for caution in cautions(experiment, classes=None if data is None else data.classes):
-            console.print(f"\nNote, {caution}", highlight=False, markup=False)
-        if missing:
-            console.print(f"\nNote, {missing}", highlight=False, markup=False)
-        console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
-
-
-def _classes(experiment: Experiment) -> int | None:
+        return
     try:
-        return experiment.data.load().classes
-    except BadInput:  # the files are missing
-        return None
+        data, missing = experiment.data.load(), ""
+    except BadInput as reason:  # the files are missing; all but the costs can be shown
+        data, missing = None, str(reason)
+    warnings = cautions(experiment, classes=None if data is None else data.classes)
+    plain = experiment.to_dict()
+    if as_json:
+        print(json.dumps({**plain, "warnings": [asdict(warning) for warning in warnings]}, ensure_ascii=False))
+        return
+    console = Console()
+    size = f"{experiment.replicas} replicas of {len(experiment.rows)} recipes, seed {experiment.seed}"
+    console.print(f"[bold]{experiment.name}[/bold]: {size}\n", highlight=False)
+    if text:
+        console.print(text.replace("[", r"\[") + "\n")
+    base = experiment.rows[experiment.baseline]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in ("recipe", "train", "serve", "changes"):
+        table.add_column(title, overflow="fold")
+    for row, recipe in experiment.rows.items():
+        costs = ("–", "–")
+        try:
+            if data is not None:
+                cost = recipe.cost(base, data.shape, data.classes)
+                costs = (f"{cost.train:.3g}x", f"{cost.serve:.3g}x")
+        except BadInput as reason:  # a network of code that is not imported
+            missing = str(reason)
+        changed = ", ".join(f"{key} = {getattr(recipe, key)!r}" for key in plain["rows"][row])
+        table.add_row(Text(row), *costs, Text(changed or "–"))
+    console.print(table)
+    for note in (*warnings, *([missing] if missing else [])):
+        console.print(f"\nNote, {note}", highlight=False, markup=False)
+    console.print(f"\n`traintwice show {experiment.name} --toml` prints every setting.")
 
 
 def _print_method(name: str, method: Method, text: str, *, toml: bool, as_json: bool) -> None:
