@@ -241,11 +241,9 @@ class Components(_MethodLoss):
             out = inputs
         elif labels is None:
             raise BadInput("Components.loss: got inputs without labels, expected loss(inputs, labels) or loss(Outputs)")
-        elif isinstance(inputs, Mapping):
-            out = self(**inputs, labels=labels, teacher=teacher, teacher_probs=teacher_probs, logged=logged)
         else:
-            own = inputs if isinstance(inputs, tuple) else (inputs,)
-            out = self(*own, labels=labels, teacher=teacher, teacher_probs=teacher_probs, logged=logged)
+            own, named = _arguments_of(inputs)
+            out = self(*own, **named, labels=labels, teacher=teacher, teacher_probs=teacher_probs, logged=logged)
         total = self._sum(out)
         if self._learns and step is None:
             if self.accumulation > 1:
@@ -297,6 +295,13 @@ class Components(_MethodLoss):
         super()._restore(state)
         self._calls = 0
         self._peers, self._peers_to_restore = None, within("peers", state)
+
+
+def _arguments_of(inputs: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Positional and named arguments of a network."""
+    if isinstance(inputs, Mapping):
+        return (), inputs
+    return inputs if isinstance(inputs, tuple) else (inputs,), {}
 
 
 def _made(make: Callable[[], nn.Module], j: int, seed: int | None) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from traintwice.errors import BadInput, require
@@ -17,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy  # no
 from torch import Tensor, nn  # noqa: E402
 
 from traintwice.engine import Deployed  # noqa: E402
-from traintwice.integrations.components import Components  # noqa: E402
+from traintwice.integrations.components import Components, _arguments_of  # noqa: E402
 from traintwice.methods import Method  # noqa: E402
 
 __all__ = ["MethodModule"]
@@ -126,7 +125,6 @@ class MethodModule(LightningModule):  # type: ignore[misc]
         return self.components.deployed()
 
     def _probs(self, inputs: Any) -> Tensor:
-        named = inputs if isinstance(inputs, Mapping) else {}
-        given = () if named else inputs if isinstance(inputs, tuple) else (inputs,)
-        gate = None if self.components.gate is None else self.components.gate(given[0].flatten(1))
-        return self.components.probs(self.components(*given, **named), gate)
+        own, named = _arguments_of(inputs)
+        gate = None if self.components.gate is None else self.components.gate(own[0].flatten(1))
+        return self.components.probs(self.components(*own, **named), gate)
