@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,9 +39,9 @@ from traintwice.compare._expressions import (
     lost,
     number,
 )
-from traintwice.compare._floor import floor_tallies, floors_of
+from traintwice.compare._floor import floor_tallies, floors_of, noise_floor
 from traintwice.compare._inputs import DiffOptions
-from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice, SwapSet
+from traintwice.compare._parts import PREDICTED, Answer, Decisions, NoiseFloor, Slice
 from traintwice.compare._results import Diff, Measured, Quality, TemperatureMatched, wording
 from traintwice.compare._slices import SliceSums, change_estimate, slices_of
 from traintwice.compare._soft_measures import (
@@ -211,12 +212,8 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         if g.base.has(ACCURACY[0]) and labelled == g.base.total(ONE).sum():
             bounds["lemma_1"] = 2.0 - sum(float(g.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
     slices, few = slices_of(g.slices, options.min_support, level, rows.class_names)
-    floors: dict[str, NoiseFloor] = {}
-    swap_sets: tuple[SwapSet, ...] = ()
-    if options.pairs is not None:
-        floors = floors_of(g.floors, options.pairs, labelled, g.weight / g.rows, level, options.margin, repeated, words)
-    if g.top is not None:
-        swap_sets = g.top.result(options.pairs, level, options.margin, repeated, words)
+    floor_of = partial(noise_floor, level=level, margin=options.margin, identical=repeated, words=words)
+    floors = floors_of(g.floors, options.pairs, labelled, g.weight / g.rows, floor_of)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
     parts = {name: part.result() for name, part in g.parts.items()}
     if parts.get("reviews") == ():
@@ -235,7 +232,7 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         floors=tuple(floor for name, floor in floors.items() if not name.startswith("decisions")),
         identical=identical,
         decisions=_decisions(g, level, floors),
-        swap_sets=swap_sets,
+        swap_sets=() if g.top is None else g.top.result(options.pairs, level, floor_of),
         slices=tuple(s for column in by.values() for s in column),
         predicted=slices.get(PREDICTED, ()),
         periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval
 from traintwice.compare._expressions import ONE, Expression, Number, Ratio, RowValues, changed
-from traintwice.compare._floor import Pairs, noise_floor
+from traintwice.compare._floor import Pairs
 from traintwice.compare._inputs import count_of
-from traintwice.compare._parts import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement, Review, SwapSet
-from traintwice.compare._results import Wording
+from traintwice.compare._parts import MOST_CLASSES, Band, Flow, FlowCell, Joint, Movement, NoiseFloor, Review, SwapSet
 from traintwice.compare._tally import Tally
 from traintwice.metrics._definition import Summary, to_numpy
 
@@ -258,7 +257,7 @@ class TopSets:
         """k, in rows."""
         return min(count_of(asked, self.rows), self.rows)
 
-    def result(self, pairs: Pairs | None, level: float, margin: float, copies: str | None, words: Wording) -> tuple[SwapSet, ...]:
+    def result(self, pairs: Pairs | None, level: float, floor_of: Callable[..., NoiseFloor]) -> tuple[SwapSet, ...]:
         """The swap set of every k, with its floor where there are retrains."""
         found = []
         for asked in self.asked:
@@ -269,10 +268,7 @@ class TopSets:
             if pairs is not None:
                 counts = np.array([self.swapped(asked, a, b)[0] for a, b in pairs.pairs], dtype=float)
                 title = f"the swapped share of the top {k:,}"
-                floor = noise_floor(
-                    pairs, counts, k, None, name=f"swapped({asked:g})", title=title, unit="fraction", level=level, margin=margin,
-                    units=k, identical=copies, words=words,
-                )  # fmt: skip
+                floor = floor_of(pairs, counts, k, None, name=f"swapped({asked:g})", title=title, unit="fraction", units=k)
             found.append(SwapSet(asked, k, interval(overlap, level=level), entered, came, went, floor))
         return tuple(found)
 

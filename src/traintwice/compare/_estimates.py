@@ -109,7 +109,12 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     units = s.examples if s.units is None else s.units
     if math.isnan(of_replicas):
         if target == "replicas":
-            raise BadInput(_no_replica_part(s))
+            if s.jackknife_values is None:
+                raise BadInput(f"an interval over new replicas needs at least 3 replicas, got {s.replicas}")
+            raise BadInput(
+                f"an interval over new replicas: without one of the {s.replicas} replicas the measure has no finite value; "
+                'pass target="examples", or train more replicas'
+            )
         if target == "both" and s.jackknife_values is not None:
             # Without one of its replicas the measure has no value: an interval over examples alone would hide how little is known.
             return Estimate(s.value, math.nan, math.nan, math.nan, s.replicas, s.examples, level, target, s.units)
@@ -175,15 +180,6 @@ def _bounds_at_the_end(s: Summary, rest: float) -> Bounds:
     rest *= s.most
     least = -rest if s.scale == "plain" else 0.0
     return (least, rest) if s.value == 0.0 else (s.most - rest, s.most)
-
-
-def _no_replica_part(s: Summary) -> str:
-    if s.jackknife_values is None:
-        return f"an interval over new replicas needs at least 3 replicas, got {s.replicas}"
-    return (
-        f"an interval over new replicas: without one of the {s.replicas} replicas the measure has no finite value; "
-        'pass target="examples", or train more replicas'
-    )
 
 
 @dataclass(frozen=True)

@@ -91,19 +91,10 @@ def noise_floor(
         log ratio ± sqrt(t² V_J(old) + t² V_J(new) + z² V_E), V_J the jackknife over the models of one recipe
 
     Args:
-        pairs: of the models.
-        counts: how many rows change between the models of each pair (sums of weights; for a regression, of differences).
-        rows: number of rows (sum of weights).
-        variance_of: the example part of the variance of a linear form of ``counts``; None where it is not known: counts then vary as
-            Poisson counts do.
-        name, title, unit: of what changes.
-        level: of the interval and the verdict.
-        margin: the smallest ratio that matters.
+        pairs, counts, rows: the models, how many rows change between those of each pair, and how many rows there are (sums of weights).
+        variance_of: the example part of the variance of a linear form of ``counts``; None: counts then vary as Poisson counts do.
         units: independent units of the example part; with ``clustered`` they are clusters, and z becomes t with units − 1.
         identical: which models are bit-identical, in words; no verdict then.
-        words: of its sentence.
-    Returns:
-        A `NoiseFloor`; given the old model, it is about new retrains and new rows.
     Source:
         docs/concepts/definitions.md, "Noise floor". Ours: where a count is zero, ½ is added to each.
     """
@@ -277,14 +268,7 @@ def floor_tallies(pairs: Pairs, *, regression: bool, thresholds: Sequence[float]
 
 
 def floors_of(
-    tallies: Mapping[str, Tally],
-    pairs: Pairs,
-    labelled: float,
-    scale: float,
-    level: float,
-    margin: float,
-    copies: str | None,
-    words: Wording,
+    tallies: Mapping[str, Tally], pairs: Pairs | None, labelled: float, scale: float, floor_of: Callable[..., NoiseFloor]
 ) -> dict[str, NoiseFloor]:
     """The floors by name, from `floor_tallies`; ``labelled`` is the weight of rows with a label, ``scale`` of one row."""
     found = {}
@@ -297,11 +281,17 @@ def floors_of(
         def variance(form: np.ndarray, tally: Tally = tally) -> float:
             return float(tally.moments.variance(np.concatenate([[0.0], form / scale]))[0])
 
-        unit: Unit = "number" if name == "regression_difference" else "fraction"
-        found[name] = noise_floor(
-            pairs, counts / scale, rows / scale, variance, name=name, title=TITLES.get(name, name), unit=unit, level=level,
-            margin=margin, units=int(tally.moments.units[0]), clustered=tally.clustered, identical=copies, words=words,
-        )  # fmt: skip
+        found[name] = floor_of(
+            pairs,
+            counts / scale,
+            rows / scale,
+            variance,
+            name=name,
+            title=TITLES.get(name, name),
+            unit="number" if name == "regression_difference" else "fraction",
+            units=int(tally.moments.units[0]),
+            clustered=tally.clustered,
+        )
     return found
 
 
