@@ -49,13 +49,7 @@ DEFAULT: tuple[Metric, ...] = (
 )
 """Metrics of `measure` by default; `traintwice.metrics.ALL` has more."""
 
-MULTIPLICITY: tuple[Metric, ...] = (
-    metrics.self_consistency,
-    metrics.ambiguity,
-    metrics.discrepancy,
-    metrics.viable_range,
-    metrics.percentile_width,
-)
+MULTIPLICITY = distinct(["self_consistency", "ambiguity", "discrepancy", "viable_range", "percentile_width"])
 """Metrics that ``multiplicity=True`` adds: disagreement of equally good models on single rows."""
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from traintwice import metrics
 from traintwice._formatting import points
 from traintwice._names import no_entry
 from traintwice._typed import typed
@@ -24,14 +23,7 @@ from traintwice.predictions import Reading, open_rows, replicas_of
 from traintwice.statistics._inference import holm
 from traintwice.types import Estimate
 
-DEFAULT: tuple[Metric, ...] = (
-    metrics.churn,
-    metrics.accuracy,
-    metrics.log_loss,
-    metrics.churn_to_error,
-    metrics.surrogate_churn,
-    metrics.pairwise_l1,
-)
+DEFAULT = distinct(["churn", "accuracy", "log_loss", "churn_to_error", "surrogate_churn", "pairwise_l1"])
 """Metrics of `compare_recipes` by default."""
 
 

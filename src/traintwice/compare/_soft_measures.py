@@ -11,6 +11,7 @@ import numpy as np
 from traintwice import metrics
 from traintwice._typed import typed
 from traintwice.compare._estimates import interval, p_of_no_change, summed_estimate, whole_estimate
+from traintwice.compare._inputs import distinct
 from traintwice.compare._results import Calibration, Measured, Quality
 from traintwice.errors import BadInput, TraintwiceError, Undefined
 from traintwice.metrics import Accumulator, Metric
@@ -27,13 +28,7 @@ LOSSES: tuple[Metric, ...] = (metrics.log_loss, metrics.brier, metrics.calibrati
 ERRORS: tuple[Metric, ...] = (metrics.mean_absolute_error, metrics.root_mean_squared_error, metrics.mean_error)
 """Measures of quality of a regression."""
 
-DISTANCES: tuple[Metric, ...] = (
-    metrics.total_variation,
-    metrics.surrogate_churn,
-    metrics.delta_label,
-    metrics.relative_delta_1,
-    metrics.relative_delta_positive,
-)
+DISTANCES = distinct(["total_variation", "surrogate_churn", "delta_label", "relative_delta_1", "relative_delta_positive"])
 """Measures between two models of probabilities."""
 
 DISTANCES_OF_NUMBERS: tuple[Metric, ...] = (metrics.regression_difference, metrics.relative_regression_difference)
