@@ -18,28 +18,14 @@ Expand = Callable[["Decoder", Any, Any, str], Any]
 
 
 class Decoder:
-    """Reads plain values.
-
-    Args:
-        families: field type to the classes it may hold, by the name they carry in files under ``type``.
-        expand: turns short forms into long ones, see `Expand`.
-    """
+    """Reads plain values. Families are field types with the classes they may hold, by the name they carry in files under ``type``."""
 
     def __init__(self, families: Mapping[Any, Mapping[str, type]] | None = None, expand: Expand | None = None) -> None:
         self.families = families or {}
         self._expand = expand
 
     def decode(self, kind: Any, value: Any, path: str = "") -> Any:
-        """The object that plain values describe.
-
-        Args:
-            kind: a dataclass, a family, or another type hint.
-            value: from TOML or JSON.
-            path: of the value in its file, for messages.
-        Raises:
-            BadSpec: an unknown or missing key, a wrong type or a value out of range; the message starts with the path.
-            UnknownName: no such ``type``, or no such key and one like it.
-        """
+        """The object of a dataclass, a family or another type hint that plain values describe; messages start with the path."""
         origin, args = get_origin(kind), get_args(kind)
         if kind in self.families:
             return self._member(kind, value, path)

@@ -35,15 +35,9 @@ _scratch: dict[Path, int | None] = {}
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all, also where the writing is interrupted.
+    """Write a file, or replace it, completely or not at all, also where the writing is interrupted.
 
     A link is followed. What is not a regular file (a device, a pipe, standard output) is written to and stays in place.
-
-    Args:
-        path: of the file; an existing file is replaced.
-        content: of the file.
-    Raises:
-        OSError: the folder is missing or not writable, or the disk is full; nothing is left behind.
     """
     if written_through(path, content):
         return
@@ -93,13 +87,9 @@ def check_name(path: str | os.PathLike[str]) -> None:
 
 
 def refuse_overwriting(outputs: Mapping[str, str | Path | None], inputs: Iterable[object]) -> None:
-    """Raise if an output is one of the inputs or another output, also through links.
+    """Raise `BadInput` if an output, named by its option, is one of the inputs or another output, also through links.
 
-    Args:
-        outputs: the option of each output to its path; None for an output that is not wanted.
-        inputs: paths, globs and directories; other objects are ignored.
-    Raises:
-        BadInput: writing the output would destroy the other file.
+    Inputs are paths, globs and directories; other objects are ignored.
     """
     wanted = {option: path for option, path in outputs.items() if path is not None}
     seen: dict[object, str] = {}
@@ -135,11 +125,7 @@ def _regular(path: str) -> tuple[int, int] | None:
 
 
 def make_scratch() -> Path:
-    """A new temporary folder, locked while this process lives; folders that killed runs left are removed.
-
-    Raises:
-        OSError: the folder cannot be made.
-    """
+    """A new temporary folder, locked while this process lives; folders that killed runs left are removed."""
     made = Path(tempfile.mkdtemp(prefix=UNLOCKED))
     lock = _locked(made)
     folder = made.rename(made.with_name(SCRATCH + made.name.removeprefix(UNLOCKED)))
@@ -153,11 +139,7 @@ def make_scratch() -> Path:
 
 
 def copy_unpacked(packed: IO[bytes], plain: IO[bytes], shown: str) -> None:
-    """Copy what is unpacked into a temporary file, as long as its disk keeps room.
-
-    Raises:
-        BadInput: less than a twentieth of the disk would be left.
-    """
+    """Copy what is unpacked into a temporary file, as long as its disk keeps room."""
     copied, checked = 0, UNPACKED_AT_ONCE
     while block := packed.read(1 << 20):
         plain.write(block)
@@ -177,11 +159,7 @@ def check_room(plain: Path, shown: str) -> None:
 
 @contextmanager
 def checking_room(plain: Path, shown: str, stop: Callable[[], object]) -> Iterator[None]:
-    """Check the room while other code writes a temporary file; it is stopped where there is too little.
-
-    Raises:
-        BadInput: as `check_room`.
-    """
+    """Check the room while other code writes a temporary file; it is stopped where there is too little."""
     done, found = threading.Event(), []
 
     def watch() -> None:

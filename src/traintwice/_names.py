@@ -32,13 +32,9 @@ def no_entry(kind: str, name: str, known: Iterable[str], left_out: Mapping[str, 
 def lazy(
     module: str, offered: Iterable[str], places: dict[str, str] | None = None, needs_torch: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a module.
+    """``__getattr__`` and ``__dir__`` of a module with the names of ``__all__``, and names that are imported on first use from places.
 
-    Args:
-        module: its name.
-        offered: the names of ``__all__``.
-        places: names that are imported on first use, each with its module; a module's own name stands for the module itself.
-        needs_torch: those of them that need PyTorch.
+    A place is a module; the module itself is meant where its name ends in the name. Some need PyTorch.
     """
     where, torch = dict(places or {}), frozenset(needs_torch)
     known = sorted({*offered, *where})

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from traintwice._addresses import without_secrets
 from traintwice._formatting import visible
 from traintwice.progress import ProgressUnit, reporting_to
@@ -86,7 +88,6 @@ class Lines:
 
 @contextmanager
 def _bar(doing: str) -> Iterator[None]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
@@ -107,7 +108,6 @@ def progress_for(replicas: int, plan: Plan, shown: Mapping[str, Sequence[str]], 
 
     ``shown`` has the digests that each bar counts; there are so many replicas of each digest.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from traintwice._formatting import bytes_in_words
 from traintwice.cli import _options as options
-from traintwice.cli._options import Trust
 from traintwice.cli._output import check_outputs
 from traintwice.errors import BadInput, require, unknown
 
@@ -39,10 +41,6 @@ def store(
 ) -> None:
     """List the recipes in a store with their replicas and sizes; --prune deletes what no study needs."""
     require("torch", extra="torch", purpose="reading a store")
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from traintwice.study import Store
 
     console = Console()
@@ -82,8 +80,6 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a data set with its checksums and read it; files that are there already are not downloaded again."""
-    from rich.console import Console
-
     from traintwice.data import FETCHED
 
     if name not in FETCHED:
@@ -107,13 +103,11 @@ def export(
     replica: Replica = 0,
     study: Study = None,
     out: Annotated[Path, typer.Option(help="Directory for the files.")] = Path("traintwice-export"),
-    trust: Trust = False,
+    trust: options.Trust = False,
     formats: Annotated[list[str] | None, typer.Option("--format", help="safetensors, pt2 or onnx; all by default.")] = None,
 ) -> None:
     """Write a trained model for serving, and check that every file predicts the same."""
     require("torch", extra="torch", purpose="export")
-    from rich.console import Console
-
     from traintwice.cli._study import load
     from traintwice.engine._deployed import FORMATS
     from traintwice.study import Store
@@ -136,12 +130,11 @@ def predict(
     replica: Replica = 0,
     study: Study = None,
     out: Annotated[Path, typer.Option(help="Prediction file to write (Parquet).")] = Path("predictions.parquet"),
-    trust: Trust = False,
+    trust: options.Trust = False,
 ) -> None:
     """Predict new data with a trained model; `traintwice measure` and `diff` read the file."""
     require("torch", extra="torch", purpose="prediction")
     import numpy as np
-    from rich.console import Console
 
     from traintwice.cli._study import load
     from traintwice.predictions import write_predictions

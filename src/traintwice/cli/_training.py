@@ -65,10 +65,8 @@ def run(
     if study.endswith(".toml") and is_replication(study):
         refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
         out = None if no_report else report or options.DEFAULT_REPORT
-        run_file(
-            study, store, out, explicit={"replicas": replicas, "seed": seed}, refused=refused, json=json, quiet=quiet, jobs=jobs,
-            track=track, against=against, against_id=against_id,
-        )  # fmt: skip
+        shown = {"json": json, "quiet": quiet, "track": track, "against": against, "against_id": against_id}
+        run_file(study, store, out, explicit={"replicas": replicas, "seed": seed}, refused=refused, jobs=jobs, **shown)
         return
     require("torch", extra="torch", purpose="training")
     trackers = trackers_of(track)
@@ -83,9 +81,16 @@ def run(
         served = None if against is None else Logged(str(against), id=against_id)
         execution = verbs.execution_of(engine=engine, device=device, precision=precision, jobs=jobs)
         train = partial(
-            verbs.train, path=store, execution=execution, mix_numerics=mix_numerics, mix_code=mix_code, save_weights=save_weights,
-            quiet=quiet, checkpoint_seconds=checkpoint_seconds, started=started,
-        )  # fmt: skip
+            verbs.train,
+            path=store,
+            execution=execution,
+            mix_numerics=mix_numerics,
+            mix_code=mix_code,
+            save_weights=save_weights,
+            quiet=quiet,
+            checkpoint_seconds=checkpoint_seconds,
+            started=started,
+        )
         found = verbs.find(
             study, replicas=replicas, seed=seed, settings=settings or [], name=name, scale=scale, parts=parts or []
         )

@@ -69,14 +69,7 @@ def reading(path: Path, read: Callable[[Path], T], damaged: tuple[type[Exception
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to download.
-
-    Args:
-        file: name of the file.
-        md5: published checksum of the file.
-        addresses: URLs of folders with the file, tried in order.
-        members: of an archive, the files to extract.
-    """
+    """A file to download, its published checksum, folders that have it, tried in order, and of an archive the files to extract."""
 
     file: str
     md5: str

@@ -81,13 +81,7 @@ def measured(pictures: np.ndarray) -> Scaling:
 def official_splits(
     training: tuple[Read, np.ndarray], testing: tuple[Read, np.ndarray], parts: tuple[np.ndarray, ...], scaling: Scaling | None
 ) -> tuple[Split, Split, Split]:
-    """The splits at the places that `deal` gives; without validation places the test split is the validation split too.
-
-    Args:
-        training, testing: of an official set, the function from places to inputs, and the labels.
-        parts: the places.
-        scaling: of bytes.
-    """
+    """The splits of two official sets at the places that `deal` gives; without validation places, validation is the test split."""
     (read, labels), (read_test, test_labels) = training, testing
     test = Split(read_test(parts[2]), test_labels[parts[2]], scaling, parts[2] + len(labels))
     train, validation = (Split(read(part), labels[part], scaling, part) if len(part) else test for part in parts[:2])

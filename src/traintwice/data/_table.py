@@ -143,11 +143,7 @@ class Table:
         )
 
     def _ids(self, values: np.ndarray) -> np.ndarray:
-        """Ids of the rows, numbers or text.
-
-        Raises:
-            BadInput: an id is missing or repeated.
-        """
+        """Ids of the rows, numbers or text."""
         found = values if values.dtype.kind in "iu" else values.astype(str)
         if len(np.unique(found)) < len(found) or (found.dtype.kind == "U" and (found == "").any()):
             raise BadInput(f"{self.file}: {self.id!r} has missing or repeated values; every row needs an id of its own")

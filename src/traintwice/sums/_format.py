@@ -58,14 +58,8 @@ CONFLICTS = ("label", "weight", "cluster", "by")
 class Description:
     """What the rows of a table of sums are about: the text of its line of kind ``format``.
 
-    Attributes:
-        kind: "score": one probability of class 1. "probs": one column for each class. "pred": predicted labels.
-        classes: K; None for predicted labels that are whole numbers.
-        names: of the classes, where labels are names.
-        old, new: the tables.
-        id, predictions, by, cluster: columns.
-        label, weight: columns, or None.
-        thresholds: on the probability of class 1.
+    Predictions are one "score" of class 1, "probs" of each class, or labels ("pred"), whose number of classes is None where they are
+    whole numbers. Old and new are tables, names those of classes, and the others columns.
     """
 
     kind: Kind
