@@ -13,8 +13,8 @@ from traintwice.errors import BadSpec, TraintwiceError, unknown
 LARGEST = 1e15
 """Larger numbers are mistakes: no setting has such a value, and arithmetic with them overflows."""
 
-Expand = Callable[["Decoder", Any, Any, str], Any]
-"""Takes a decoder, a dataclass, a value and its path; returns the value in long form, or the finished object."""
+Expand = Callable[[Any, Any, str], Any]
+"""Takes a dataclass, a value and its path; returns the value in long form, or the finished object."""
 
 
 class Decoder:
@@ -76,7 +76,7 @@ class Decoder:
 
     def _dataclass(self, cls: Any, value: Any, path: str) -> Any:
         if self._expand is not None:
-            value = self._expand(self, cls, value, path)
+            value = self._expand(cls, value, path)
             if isinstance(value, cls):
                 return value
         if not isinstance(value, Mapping):

@@ -145,11 +145,11 @@ def controlled(base: Recipe, value: Any, path: str = "control") -> Recipe:
         named = {"builder": item} if isinstance(item, str) else item
         if not isinstance(named, Mapping) or "builder" not in named:
             raise BadSpec(f'{path}: got {item!r}, expected the name of a control, such as "ema", or a table with a builder')
-        base = _built(_DECODER, "control", CONTROLS, named, path, base)
+        base = _built("control", CONTROLS, named, path, base)
     return base
 
 
-def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
+def _expand_builder(cls: Any, value: Any, path: str) -> Any:
     """A method by the name of its builder: ``"ensemble"`` or ``{builder = "ensemble", components = 3}``."""
     if cls is not Method:
         return value
@@ -157,12 +157,10 @@ def _expand_builder(decoder: Decoder, cls: Any, value: Any, path: str) -> Any:
         value = {"builder": value}
     if not isinstance(value, Mapping) or "builder" not in value:
         return value
-    return _built(decoder, "method", BUILDERS, value, path)
+    return _built("method", BUILDERS, value, path)
 
 
-def _built(
-    decoder: Decoder, kind: str, builders: Mapping[str, Callable[..., T]], value: Mapping[str, Any], path: str, *arguments: Any
-) -> T:
+def _built(kind: str, builders: Mapping[str, Callable[..., T]], value: Mapping[str, Any], path: str, *arguments: Any) -> T:
     """The result of a builder with arguments and with settings from a file."""
     name = str(value["builder"])
     if name not in builders:
@@ -170,7 +168,7 @@ def _built(
     own = list(inspect.signature(builders[name]).parameters.values())[len(arguments) :]
     hints = get_type_hints(builders[name])
     plain = {key: item for key, item in value.items() if key != "builder"}
-    settings = decoder.settings(name, {parameter.name: hints[parameter.name] for parameter in own}, plain, path)
+    settings = _DECODER.settings(name, {parameter.name: hints[parameter.name] for parameter in own}, plain, path)
     for parameter in own:
         if parameter.default is parameter.empty and parameter.name not in settings:
             raise BadSpec(f"{path}.{parameter.name}: missing; {name} needs it")

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from traintwice._typed import typed
-from traintwice.data._data_files import digest_of_files, reading
+from traintwice.data._data_files import digest_of_files, reading, user_file
 from traintwice.data._dataset import Dataset, Scaling, Split
 from traintwice.data._splits import deal, deal_one, measured, official_splits
 from traintwice.errors import BadInput, BadSpec
@@ -102,7 +102,7 @@ class Arrays:
             if self.test_inputs and self.test_labels:
                 official = _npy(self.test_inputs, self.memory_map), _npy(self.test_labels)
             return (_npy(self.inputs, self.memory_map), _npy(self.labels or "")), official
-        found = reading(_there(self.inputs), _packed, (OSError, ValueError, EOFError, zipfile.BadZipFile), advice=ADVICE)
+        found = reading(user_file(self.inputs), _packed, (OSError, ValueError, EOFError, zipfile.BadZipFile), advice=ADVICE)
         for name in ("inputs", "labels"):
             if name not in found:
                 raise BadInput(f"{self.inputs}: has {', '.join(found) or 'no arrays'}, expected arrays named inputs and labels")
@@ -187,13 +187,6 @@ def _by_channel(inputs: np.ndarray | _Mapped) -> np.ndarray:
     return array if array.ndim == 4 else array[:, None, :, None]
 
 
-def _there(name: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
-    return path
-
-
 def _npy(name: str, memory_map: bool = False) -> np.ndarray:
     def read(path: Path) -> np.ndarray:
         found = np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False)
@@ -201,7 +194,7 @@ def _npy(name: str, memory_map: bool = False) -> np.ndarray:
             raise ValueError("has several arrays, expected one")
         return found
 
-    return reading(_there(name), read, (OSError, ValueError, EOFError), advice=ADVICE)
+    return reading(user_file(name), read, (OSError, ValueError, EOFError), advice=ADVICE)
 
 
 def _packed(path: Path) -> dict[str, np.ndarray]:

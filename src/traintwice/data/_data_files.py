@@ -45,6 +45,14 @@ def find(name: str, file: str, among: tuple[Path, ...], *, advice: str) -> Path:
     raise BadInput(f"{name}: no {file} (or {file}.gz) in {looked}. {advice}")
 
 
+def user_file(name: str) -> Path:
+    """The path of a file of the user's."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
+    return path
+
+
 def installed_file(package: str, file: str, *, purpose: str, advice: str) -> Path:
     """A file of an installed package, which is not imported: that would take a second, or fail with current versions of others."""
     require(package, extra="demo", purpose=purpose)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from traintwice._typed import typed
+from traintwice.data._data_files import user_file
 from traintwice.data._dataset import Dataset, Split
 from traintwice.data._splits import deal_one
 from traintwice.errors import BadInput, BadSpec
@@ -104,9 +105,7 @@ class Table:
 
     def _read(self) -> dict[str, np.ndarray]:
         """Label and inputs by column, in the order of the file: float64 (nan where missing) or text."""
-        path = Path(self.file).expanduser()
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file. Relative paths start at the working directory")
+        path = user_file(self.file)
         ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix.lower()
         if ending not in READERS:
             raise BadInput(f"{path}: got a file ending in {ending or 'nothing'}, expected one of {', '.join(READERS)}")
