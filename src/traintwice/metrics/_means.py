@@ -64,13 +64,17 @@ class OnePass(Definition):
         self.check(predictions)
         weights = weights_of(predictions)
         blocks = predictions.blocks(self.needs_probs)
-        sums, quantities = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
+        sums, parts = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
         done = self.conclude(reduce(added, sums), predictions.replicas, total_weight(predictions, weights))
-        influence = np.full(predictions.examples, np.nan)
-        if len(done.slopes):
+        if not len(done.slopes):
+            influence = np.full(predictions.examples, np.nan)
+        else:
+            quantities = np.concatenate(parts, axis=1)
             with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
-                influence = done.slopes @ (np.concatenate(quantities, axis=1) - done.centre[:, None])
-                influence = influence if weights is None else weights * influence * (len(weights) / weights.sum())
+                quantities -= done.centre[:, None]
+                influence = done.slopes @ quantities
+            if weights is not None:
+                influence = weights * influence * (len(weights) / weights.sum())
         return Measurement.of(self, done.value, done.rows, done.jackknife_values, influence, predictions, done.base)
 
 
