@@ -191,13 +191,8 @@ class Ratio:
     scale: Scale = "log"
     share: bool = True
     models: int = 2
-    limit: float | None = None
+    most: float = 1.0
     flips: tuple[str, str] | None = None
-
-    @property
-    def most(self) -> float:
-        """The largest value that the measure may have."""
-        return self.limit if self.limit is not None else 1.0 if self.unit == "fraction" else np.inf
 
     @property
     def quotients(self) -> tuple[tuple[float, Form, Form], ...]:
@@ -233,9 +228,9 @@ BETWEEN: tuple[Ratio, ...] = (
     Ratio("negative_flips", "negative flips", {"lost": 1.0}, LABELLED),
     Ratio("positive_flips", "positive flips", {"won": 1.0}, LABELLED),
     Ratio("lateral_flips", "lateral flips", {"changed_labelled": 1.0, "lost": -1.0, "won": -1.0}, LABELLED),
-    Ratio("win_loss_ratio", "wins / losses", {"won": 1.0}, {"lost": 1.0}, unit="number", share=False),
+    Ratio("win_loss_ratio", "wins / losses", {"won": 1.0}, {"lost": 1.0}, unit="number", share=False, most=np.inf),
     Ratio(
-        "churn_to_error", "churn / error", {"changed_labelled": 2.0}, ERRORS, unit="number", scale="logit", share=False, limit=2.0
+        "churn_to_error", "churn / error", {"changed_labelled": 2.0}, ERRORS, unit="number", scale="logit", share=False, most=2.0
     ),
     Ratio("churn_correct", "churn correct", {"lost": 1.0, "won": 1.0}, RIGHTS),
     Ratio("churn_incorrect", "churn incorrect", {"changed_labelled": 2.0, "lost": -1.0, "won": -1.0}, ERRORS, scale="logit"),

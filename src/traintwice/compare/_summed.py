@@ -87,9 +87,9 @@ class SummedDiff(DiffAccumulator):
     def flow_counts(self) -> Iterable[tuple[int, int, int]]:
         """Old class, new class, number of rows."""
 
-    @abstractmethod
     def count_regressed(self) -> int:
         """Number of rows that only the old model has right."""
+        return round(float(self.base.total("lost").sum()))
 
     def add_means(self, total_variation: GroupSums, losses: tuple[GroupSums, GroupSums, GroupSums] | None) -> None:
         """Take the sums of the soft measures; losses are of the old model, of the new one, and of their change."""
@@ -190,10 +190,6 @@ class DiffSQL(SummedDiff):
             return [(k % 2, k // 2 % 2, int(found[f"n{k}"])) for k in self._patterns]
         counted = self._query("SELECT v0, v1, sum(rows) AS n FROM {cells} GROUP BY ALL")
         return [(int(cell["v0"]), int(cell["v1"]), int(cell["n"])) for cell in counted]
-
-    def count_regressed(self) -> int:
-        """Number of rows that only the old model has right."""
-        return round(float(self.base.total("lost").sum()))
 
     def group_sums(self, tally: Tally, by: str | None, threshold: float | None) -> Iterator[GroupSums]:
         """Sums of the quantities in every group, and of their products over units: rows, or clusters."""

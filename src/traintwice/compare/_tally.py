@@ -42,7 +42,9 @@ class Tally:
         values = [rows(q) for q in self.quantities.values()]
         clusters = rows.block.clusters if self.clustered else None
         if self._countable and rows.weights is None:
-            codes = _codes(values)
+            codes = np.zeros(len(values[0]), dtype=np.int32)  # bit i is value i
+            for i, value in enumerate(values):
+                codes |= value.astype(np.int32) << i
             if self.clustered:
                 self._patterns.add(codes, groups, clusters)
                 return
@@ -168,14 +170,6 @@ class Axis:
         for value in dict.fromkeys(texts):
             numbers.setdefault(value, len(numbers))
         return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
-
-
-def _codes(values: Sequence[np.ndarray]) -> np.ndarray:
-    """The pattern of the truth values of each row: bit i is value i."""
-    code = np.zeros(len(values[0]), dtype=np.int32)
-    for i, value in enumerate(values):
-        code |= value.astype(np.int32) << i
-    return code
 
 
 def _nonzero(values: np.ndarray) -> np.ndarray:
