@@ -39,7 +39,6 @@ class Averager:
 
 
 def averager(averaging: Averaging | None, networks: list[nn.Module], *, steps: int, steps_per_epoch: int) -> Averager:
-    """The averager of a training of so many steps."""
     if averaging is None:
         return Averager(networks)
     if isinstance(averaging, EMA):

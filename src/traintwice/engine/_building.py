@@ -31,7 +31,6 @@ class Selected(nn.Module):
         self.inputs = list(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``B K``."""
         return self.network(x[:, self.inputs])  # type: ignore[no-any-return]
 
 

@@ -126,7 +126,6 @@ class ReplicaGroup(Training, Generic[Buffers]):
         """Buffers for mini-batches of one size."""
 
     def _draw_dropout(self, buffers: Buffers, step: int) -> None:
-        """Draw the masks of the dropout layers."""
         if not buffers.drops:
             return
         distinct = list(dict.fromkeys(self.replicas))  # the other places repeat them, in the same order
@@ -174,7 +173,6 @@ class ReplicaGroup(Training, Generic[Buffers]):
         return self.loss.divergence_cause(self.memories, place)
 
     def _rows(self, place: int) -> range:
-        """Rows of a replica in the stack."""
         return range(place * self.components, (place + 1) * self.components)
 
     def state(self, place: int) -> State:

@@ -116,13 +116,11 @@ class LogitGradients:
 
 
 def _outputs_of(logits: Tensor, seen: LossInputs, place: int) -> Outputs:
-    """Outputs of one replica."""
     peers, teacher = (None if x is None else x[place] for x in (seen.peers, seen.teacher))
     return Outputs(logits[place].mT, seen.labels[place], peers=peers, teacher=teacher, shared=seen.shared, plain=True)
 
 
 def memory_of(memories: Memories | None, place: int) -> Memories | None:
-    """Memories of one replica."""
     if memories is None:
         return None
     return tuple(None if m is None else {name: value[place] for name, value in m.items()} for m in memories)

@@ -101,7 +101,6 @@ class LoopTraining(Training):
             self.progressive.add(batch.rows, out.logits.detach())
 
     def forward(self, batch: Batch, step: int) -> Outputs:
-        """What the losses read."""
         rows = batch.rows.to(self.examples.labels.device)
         inputs = self.views.of(batch)
         if self.drops:

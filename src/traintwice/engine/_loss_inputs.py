@@ -66,7 +66,6 @@ class Peers:
         return of_copies(self._copies)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from a state."""
         self._copies.clear()
         self._copies.extend(into_copies(self.networks, state))
 

@@ -230,7 +230,6 @@ class BoundPasses:
         return [(d, x, g) if last else (x.mT, d, g) for x, g, d in products]
 
     def forward(self) -> None:
-        """From inputs to logits."""
         buffers = self.buffers
         for i, place in enumerate(buffers.places):
             for x, w, z in self.forwards[i]:

@@ -121,5 +121,4 @@ def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """All parameters of an optimiser."""
     return [p for group in optimizer.param_groups for p in group["params"]]

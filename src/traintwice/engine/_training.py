@@ -61,16 +61,13 @@ class TrainingSpec:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of an epoch."""
         return self.recipe.steps_per_epoch(len(self.data.train))
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of the training."""
         return self.steps_per_epoch * self.recipe.epochs
 
     def stream(self, source: RandomSource, replica: int, *, component: int = 0, epoch: int = 0) -> np.random.Generator:
-        """Random stream of a replica."""
         return stream_of(self.recipe, self.seed, source, replica=replica, component=component, epoch=epoch)
 
     def start_of(self, replica: int) -> Weights | None:
@@ -123,7 +120,6 @@ class Curve:
         self.counts = torch.zeros(self.points, dtype=torch.int64)
 
     def add(self, step: int, losses: Tensor) -> None:
-        """Add losses ``R``."""
         at = step * self.points // self.steps
         self.sums[at].add_(losses)
         self.counts[at] += 1

@@ -192,7 +192,6 @@ def check_fraction(name: str, weight: Weight) -> None:
 
 
 def check_temperature(loss: Any) -> None:
-    """Raise `BadSpec` for a loss whose temperature is not positive."""
     if not loss.temperature > 0:
         raise BadSpec(f"{type(loss).__name__}.temperature: got {loss.temperature}, expected a number greater than 0")
 

@@ -145,17 +145,14 @@ class Only:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """The needs of the inner loss."""
         return getattr(self.loss, "needs", frozenset())
 
     @property
     def per_batch(self) -> bool:
-        """As of the inner loss."""
         return getattr(self.loss, "per_batch", False)
 
     @property
     def couples(self) -> bool:
-        """As of the inner loss."""
         return getattr(self.loss, "couples", False)
 
     def resolve(self, steps_per_epoch: int, total_steps: int | None = None) -> Only:
@@ -170,7 +167,6 @@ class Only:
         return self.loss(out.select(self.components))
 
     def cautions(self, components: int, classes: int | None) -> tuple[str, ...]:
-        """Warnings of the inner loss."""
         inner = getattr(self.loss, "cautions", None)
         return inner(len(self.components), classes) if inner is not None else ()
 
@@ -217,7 +213,6 @@ class ImportedLoss(UserFunction):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """As ``reads``."""
         return frozenset(self.reads)
 
     def __call__(self, out: Outputs) -> Tensor:

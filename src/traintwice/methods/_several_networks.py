@@ -244,7 +244,6 @@ def regularised_co_distillation(
 
 
 def _at_least_two(name: str, components: int) -> None:
-    """Raise `BadSpec` for fewer than two components."""
     if components < 2:
         raise BadSpec(f"{name}: got components={components}, expected at least 2")
 
@@ -256,7 +255,6 @@ def _of(components: int, keep: Keep, *coupling: Term) -> Method:
 
 
 def _coupling(name: str, kind: CouplingKind, lag_steps: int) -> Loss:
-    """The agreement loss of a kind."""
     if kind == "ce":
         return PeerCrossEntropy(lag_steps)
     if lag_steps:

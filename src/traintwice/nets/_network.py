@@ -88,7 +88,6 @@ class SmeLU(nn.Module):
         return inside + (x - self.width).clamp_min(0)
 
     def extra_repr(self) -> str:
-        """The half-width."""
         return f"width={self.width}"
 
 
@@ -138,7 +137,6 @@ class Dropout(nn.Module):
         return x * (kept.to(x) / (1 - self.rate))
 
     def extra_repr(self) -> str:
-        """The rate."""
         return f"rate={self.rate}"
 
 

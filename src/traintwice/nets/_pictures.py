@@ -37,7 +37,6 @@ class Channels(nn.Module):
         return nn.functional.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
 
     def extra_repr(self) -> str:
-        """The smallest size."""
         return f"least={self.least}"
 
 

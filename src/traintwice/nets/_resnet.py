@@ -23,7 +23,6 @@ class _Residual(PictureNetwork):
     activation: Activation
 
     def __post_init__(self) -> None:
-        """The blocks become tuples of three numbers."""
         name, blocks = type(self).__name__, tuple(tuple(block) for block in self.blocks)
         if not blocks or any(len(block) != 3 or min(block) < 1 for block in blocks):
             shown = [list(block) for block in blocks]
@@ -112,7 +111,6 @@ class ResidualUnit(nn.Module):
         self.stride, self.added = stride, filters - width
 
     def forward(self, x: Tensor) -> Tensor:
-        """The activation of shortcut plus residual."""
         residual = self.second_norm(self.second(self.activation(self.first_norm(self.first(x)))))
         return self.activation(self._shortcut(x) + residual)  # type: ignore[no-any-return]
 
@@ -191,7 +189,6 @@ class Bottleneck(nn.Module):
         self.activation = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shortcut plus residual."""
         ready = self.activation(self.first_norm(x))
         shortcut = x if self.projection is None else self.projection(ready)
         inner = self.activation(self.second_norm(self.first(ready)))

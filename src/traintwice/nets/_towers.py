@@ -70,7 +70,6 @@ class Towers:
         return self._tower(columns, classes, self._table(columns, rng), rng)
 
     def _columns(self, shape: tuple[int, ...]) -> Columns:
-        """The columns of a table's rows."""
         if not isinstance(shape, TableShape):
             raise BadSpec(
                 f"{type(self).__name__}: got inputs of shape {tuple(shape)} without named columns, expected a table such as the flights; "
