@@ -17,6 +17,7 @@ from traintwice.engine._group_step import LossInputs
 from traintwice.engine._stack import Block, Drop, GroupShape, IOBuffers, drawn, kept_of
 from traintwice.methods import Memories
 from traintwice.nets import Dropout, Network, SeededDraws, enter_dropout, masks_given
+from traintwice.nets._network import layer_shapes
 
 EXAMPLES = 3
 """Examples of a trial."""
@@ -28,7 +29,7 @@ class MaskedBuffers(IOBuffers):
     def __init__(self, shape: GroupShape, network: nn.Module, example: tuple[int, ...], classes: int) -> None:
         self.example = example
         blank = torch.zeros(shape.batch, *example, dtype=shape.dtype, device=shape.device)
-        self.drops = drops_of(copy.deepcopy(network), blank)
+        self.drops = drops_of(network, blank)
         super().__init__(shape, blank[0].numel(), classes)
         self.masks = [blank.new_zeros(shape.size, *mask) for _, mask in self.drops]
 
@@ -90,21 +91,11 @@ def forward(
     return logits
 
 
-@torch.no_grad()
 def drops_of(network: nn.Module, x: Tensor) -> list[Drop]:
-    """Every dropout mask of a mini-batch, in order; the network is run once."""
-    found: list[Drop] = []
-    hooks = [
-        module.register_forward_hook(lambda layer, _, y: found.append((layer.rate, tuple(y.shape))))
-        for module in network.modules()
-        if isinstance(module, Dropout)
+    """Every dropout mask of a mini-batch, in order."""
+    return [
+        (layer.rate, tuple(shape)) for layer, shape in layer_shapes(network, x, lambda m: isinstance(m, Dropout), training=True)
     ]
-    if hooks:
-        enter_dropout(network, np.random.default_rng(0))
-        network(x)
-    for hook in hooks:
-        hook.remove()
-    return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +119,8 @@ def tried(network: Network, shape: tuple[int, ...], classes: int) -> Tried:
         return Tried(f"{name} draws from PyTorch's global generator", parameters, 0)
     x = torch.rand(2, EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))  # below 1: the first code of a category
     x = x.to(next((p.dtype for p in alone[0].parameters()), x.dtype))
-    activations = _activations(copy.deepcopy(alone[0]), x[0])
+    innermost = layer_shapes(alone[0], x[0], lambda layer: not list(layer.children()), training=True)
+    activations = sum(shape.numel() for _, shape in innermost) // EXAMPLES
 
     def obstacle(reason: str) -> Tried:
         return Tried(f"{name}{reason}", parameters, activations)
@@ -157,7 +149,7 @@ def _trained(network: nn.Module) -> dict[str, nn.Parameter]:
 
 def _together(networks: list[nn.Module], x: Tensor) -> list[dict[str, Tensor]]:
     """Results of networks that run together."""
-    drops = drops_of(copy.deepcopy(networks[0]), x[0])
+    drops = drops_of(networks[0], x[0])
     masks = drawn(drops, [np.random.default_rng(at) for at in range(len(networks))], x.dtype)
     stack, kept = (
         {name: torch.stack([own[name].detach() for own in each]) for name in each[0]}
@@ -177,20 +169,3 @@ def _results(logits: Tensor, parameters: Mapping[str, Tensor], kept: Mapping[str
         for (name, p), g in zip(parameters.items(), taken, strict=True)
     }
     return {"logits": logits.detach(), **gradients, **kept}
-
-
-@torch.no_grad()
-def _activations(network: nn.Module, x: Tensor) -> int:
-    """Outputs of the innermost layers for one example."""
-    counted = 0
-
-    def count(_layer: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal counted
-        counted += output.numel() if isinstance(output, Tensor) else 0
-
-    enter_dropout(network, np.random.default_rng(0))
-    for layer in network.modules():
-        if not list(layer.children()):
-            layer.register_forward_hook(count)
-    network(x)
-    return counted // len(x)

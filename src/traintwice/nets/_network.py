@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -194,3 +195,21 @@ def masks_given(network: nn.Module, masks: Iterable[Tensor]) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.masks = None
+
+
+@torch.no_grad()
+def layer_shapes(
+    network: nn.Module, x: Tensor, layers: Callable[[nn.Module], bool], *, training: bool
+) -> list[tuple[Any, torch.Size]]:
+    """Some layers with the shapes of their outputs, in the order of a forward pass, which a copy of the network takes."""
+    network, found = copy.deepcopy(network).train(training), []
+
+    def note(layer: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            found.append((layer, output.shape))
+
+    hooks = [layer.register_forward_hook(note) for layer in network.modules() if layers(layer)]
+    if hooks:
+        enter_dropout(network, np.random.default_rng(0))
+        network(x)
+    return found

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from traintwice._typed import typed
 from traintwice.errors import BadSpec
-from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, check_settings
+from traintwice.nets._network import ACTIVATIONS, Activation, Dropout, check_settings, layer_shapes
 
 
 class Channels(nn.Module):
@@ -88,32 +88,18 @@ def with_weights(network: nn.Module, rng: np.random.Generator, scale: float) -> 
     return network
 
 
-@torch.no_grad()
 def count_multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
     """Multiplications of the linear layers and convolutions in a forward pass of one example, counted in a run.
 
     >>> count_multiply_adds(nn.Conv2d(3, 4, 5), (3, 8, 8))
     4800
     """
-    counted = 0
-
-    def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal counted
-        # Each output of a layer costs one multiplication per input of its weight.
-        weight: Tensor = layer.weight  # type: ignore[assignment]  # a layer of the types below
-        counted += output.numel() * (weight.shape[1:].numel())
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    was_training = network.training
-    try:
-        first = next(network.parameters(), torch.empty(0))
-        network.eval()(torch.zeros(1, *shape, dtype=first.dtype, device=first.device))
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return counted
+    first = next(network.parameters(), torch.empty(0))
+    x = torch.zeros(1, *shape, dtype=first.dtype, device=first.device)
+    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+    layers = layer_shapes(network, x, lambda layer: isinstance(layer, kinds), training=False)
+    # Each output of a layer costs one multiplication per input of its weight.
+    return sum(output.numel() * layer.weight.shape[1:].numel() for layer, output in layers)
 
 
 class PictureNetwork:
