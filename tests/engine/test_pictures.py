@@ -75,7 +75,7 @@ def test_pictures_without_channels():
 
 def test_large_pictures_are_predicted_a_few_at_a_time(monkeypatch):
     """The numbers in a forward pass are bounded, and small pictures go on as a thousand at once."""
-    from traintwice.engine import _predicting as predicting
+    from traintwice.engine import _reading as predicting
 
     seen = []
 
