@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,9 +15,6 @@ from traintwice.cli._options import NOTHING_SAID, in_columns, in_more, in_output
 from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
 from traintwice.predictions._reading import Reading
-
-if TYPE_CHECKING:
-    from traintwice.sums import Sums
 
 
 @reads_files()
@@ -110,7 +107,7 @@ def diff(
             from traintwice.sums import diff_sums
 
             shared = {"level": level, "min_support": min_support, "same_within": wanted.get("same_within")}
-            found = with_sums(diff_sums, summed(old, new, sums, on, reading, threshold, needing_rows), reading, **shared)
+            found = by_sums(diff_sums, old, new, sums, on, reading, threshold, needing_rows, shared)
         else:
             found = compare_two(
                 *both,
@@ -200,32 +197,36 @@ def sums(
     output.show(f"{text}\n")
 
 
-def summed(
+def by_sums(
+    call: Callable[..., Any],
     old: str | None,
     new: str | None,
     given: list[str] | None,
     on: str | None,
     reading: Reading,
     threshold: list[float] | None,
-    others: Mapping[str, Any],
-) -> Sums:
-    """The sums that ``--sums`` names, or that an engine makes with ``--on``; ``others`` are options that need rows, and their values."""
+    needing_rows: dict[str, Any],
+    shared: dict[str, Any],
+) -> Any:
+    """The result of `diff_sums` or `gate_sums` for the sums that ``--sums`` names, or that an engine makes with ``--on``."""
+    option = "--sums" if given else "--on"
+    if refused := [name for name, value in without_unsaid(needing_rows).items() if value]:
+        raise BadInput(f"{option}: leave out {', '.join(refused)}, which needs the rows; only sums over the rows are read")
     from traintwice.sums import collect, read
 
-    option = "--sums" if given else "--on"
-    if refused := [name for name, value in without_unsaid(dict(others)).items() if value]:
-        raise BadInput(f"{option}: leave out {', '.join(refused)}, which needs the rows; only sums over the rows are read")
     if not given:
-        both = required(old, new)
-        return collect(*both, on=on, thresholds=threshold or (), **{k: v for k, v in reading.items() if k != "on_missing"})  # type: ignore[arg-type]
-    if old is not None or on is not None:
+        columns: Any = {name: value for name, value in reading.items() if name != "on_missing"}
+        found = collect(*required(old, new), on=on, thresholds=threshold or (), **columns)
+    elif old is not None or on is not None:
         raise BadInput(
             f"--sums: leave out {'OLD and NEW' if old is not None else '--on'}; the sums say which models they are about"
         )
-    told_with = {f"--{name.replace('_', '-')}" for name in reading if name not in ("on_missing", "memory")}
-    if told := sorted(told_with | ({"--threshold"} if threshold else set())):
-        raise BadInput(f"--sums: leave out {', '.join(told)}; pass them to `traintwice sums`, which makes the query")
-    return read(given, memory=reading.get("memory"))
+    else:
+        told_with = {f"--{name.replace('_', '-')}" for name in reading if name not in ("on_missing", "memory")}
+        if told := sorted(told_with | ({"--threshold"} if threshold else set())):
+            raise BadInput(f"--sums: leave out {', '.join(told)}; pass them to `traintwice sums`, which makes the query")
+        found = read(given, memory=reading.get("memory"))
+    return call(found, on_missing=reading.get("on_missing", "refuse"), **without_unsaid(shared))
 
 
 def required(old: str | None, new: str | None) -> tuple[str, str]:
@@ -234,8 +235,3 @@ def required(old: str | None, new: str | None) -> tuple[str, str]:
         name = "OLD" if old is None else "NEW"
         raise BadInput(f"Missing argument '{name}'. Give the predictions of the old and of the new model, or --sums FILES")
     return old, new
-
-
-def with_sums(call: Callable[..., Any], found: Sums, reading: Reading, **given: Any) -> Any:
-    """Call `diff_sums` or `gate_sums` with the explicit options."""
-    return call(found, on_missing=reading.get("on_missing", "refuse"), **without_unsaid(given))

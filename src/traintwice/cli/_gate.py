@@ -12,7 +12,7 @@ import typer
 
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
-from traintwice.cli._diff import summed, with_sums
+from traintwice.cli._diff import by_sums
 from traintwice.cli._options import NOTHING_SAID, in_output, reads_files, without_unsaid
 from traintwice.cli._progress import waiting
 from traintwice.errors import BadInput, cells_kept_out, require_charts
@@ -147,9 +147,8 @@ def gate(
                 "--top-k": top_k, "--waive": waive, "--ledger": ledger,
             }  # fmt: skip
             columns: Reading = reading if sums else {**reading, "by": [b.by for b in wanted if b.by is not None]}
-            found = summed(old, new, sums, on, columns, threshold, needing_rows)
-            shared = {"rule": rule, "inconclusive": inconclusive, "level": level, "min_support": min_support}
-            result = with_sums(gate_sums, found, reading, budgets=wanted, **shared)
+            shared = {"rule": rule, "inconclusive": inconclusive, "level": level, "min_support": min_support, "budgets": wanted}
+            result = by_sums(gate_sums, old, new, sums, on, columns, threshold, needing_rows, shared)
         else:
             result = _result(old, new, wanted, by or [], given | without_unsaid({"inconclusive": inconclusive}))
         if not result.checks:

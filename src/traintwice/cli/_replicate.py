@@ -110,19 +110,6 @@ def replicate(
     )
 
 
-def run_file(
-    study: str, store: Path, report: Path | None, *, explicit: Mapping[str, Any], refused: Mapping[str, Any], **shown: Any
-) -> None:
-    """`traintwice run` of a file with a table ``[trainer]``: explicit options replace its settings, some options are refused."""
-    from traintwice.replication._study_file import read_study
-
-    for option, value in refused.items():
-        if value:
-            raise BadSpec(f"{option}: {study} trains with a function or command of its own, which has no such option")
-    arguments = read_study(study) | {key: value for key, value in explicit.items() if value is not None}
-    train_and_show(arguments, store, report, **shown)
-
-
 def train_and_show(
     arguments: Mapping[str, Any],
     path: Path,

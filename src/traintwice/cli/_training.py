@@ -15,7 +15,7 @@ from traintwice._processes import started_early
 from traintwice._user_code import allow_imports, names_a_function
 from traintwice.cli import _options as options
 from traintwice.cli import _output as output
-from traintwice.cli._replicate import is_replica_store, report_replicas, run_file, trackers_of
+from traintwice.cli._replicate import is_replica_store, report_replicas, trackers_of, train_and_show
 from traintwice.errors import BadSpec, require, unknown
 from traintwice.replication._study_file import is_replication, read_study
 
@@ -64,9 +64,14 @@ def run(
     """Train the missing replicas of a study, measure them, write the report."""
     if study.endswith(".toml") and is_replication(study):
         refused = {"--set": settings, "--name": name, "--scale": scale, "--part": parts, "--save-weights": save_weights}
+        for unavailable, given in refused.items():
+            if given:
+                raise BadSpec(f"{unavailable}: {study} trains with a function or command of its own, which has no such option")
+        arguments = read_study(study) | options.without_unsaid({"replicas": replicas, "seed": seed})
         out = None if no_report else report or options.DEFAULT_REPORT
-        shown = {"json": json, "quiet": quiet, "track": track, "against": against, "against_id": against_id}
-        run_file(study, store, out, explicit={"replicas": replicas, "seed": seed}, refused=refused, jobs=jobs, **shown)
+        train_and_show(
+            arguments, store, out, json=json, quiet=quiet, track=track, against=against, against_id=against_id, jobs=jobs
+        )
         return
     require("torch", extra="torch", purpose="training")
     trackers = trackers_of(track)
