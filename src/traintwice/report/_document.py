@@ -26,15 +26,9 @@ MARKS = {"problem": "✕", "inconclusive": "?", "unknown": "–", "fine": "✓"}
 
 @dataclass(frozen=True)
 class Card:
-    """A card of a page.
+    """A card of a page: a title, the answer in a few words, the number as printed ("1.42 % (1.0 to 1.9)") and further lines.
 
-    Attributes:
-        title: what it is about.
-        answer: the answer in a few words; "" for a number alone.
-        concern: its colour: "problem", "fine", "inconclusive", "unknown" or "".
-        value: the number with its interval, as printed: "1.42 % (1.0 to 1.9)".
-        parts: further text, in lines.
-        sign: the mark before the answer; "" for the mark of the concern.
+    The concern is its colour; ``sign`` is the mark before the answer, "" for that of the concern.
     """
 
     title: str

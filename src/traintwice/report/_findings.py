@@ -142,7 +142,7 @@ def in_points(difference: Difference, digits: int) -> str:
 def _briefly(found: Verdict) -> list[Brief]:
     churn, accuracy = _digits(found.inconclusive)
     return [
-        Brief(f.row, in_points(f.churn, churn), in_points(f.accuracy, accuracy), f.accuracy.significant, _needed(f.churn))
+        Brief(f.row, in_points(f.churn, churn), in_points(f.accuracy, accuracy), f.accuracy.significant, _needed(f.churn)[0])
         for f in found.inconclusive
     ]
 
@@ -159,7 +159,7 @@ def _finding(f: Finding, kind: FindingKind, digits: tuple[int, int], comparisons
     if f.accuracy.significant:
         quality = f"accuracy is {'higher' if accuracy.value > 0 else 'lower'} by {_size(accuracy, digits[1])}"
     if kind == "inconclusive":
-        words = f"inconclusive (churn {_signed(churn, digits[0])}). {_needed_in_words(f.churn)}."
+        words = f"inconclusive (churn {_signed(churn, digits[0])}). {_needed(f.churn)[1]}."
         if churn.low > 0 or churn.high < 0:
             words += f" Its interval excludes zero, but it is not significant after the adjustment for {comparisons} comparisons."
         return f"{words} But {quality}." if f.accuracy.significant else words
@@ -172,34 +172,21 @@ def _finding(f: Finding, kind: FindingKind, digits: tuple[int, int], comparisons
     return f"{start[kind]} by {_size(churn, digits[0])}; {quality}; it costs {train} to train and {serve} to serve."
 
 
-def _needed(difference: Difference) -> str:
+def _needed(difference: Difference) -> tuple[str, str]:
+    """What a significant difference needs, for a cell and in a sentence."""
     estimate, more = difference.estimate, difference.more_replicas
-    if _is_same(estimate):
-        return "no difference in any flip"
+    if estimate.value == 0 and estimate.standard_error == 0:
+        return "no difference in any flip", "It has exactly as many flips as the baseline"
     if more is not None:
-        return f"{more:,} more {'replica' if more == 1 else 'replicas'}"
-    return "3 replicas or more" if estimate.replicas < 3 else "more test examples"
-
-
-def _needed_in_words(difference: Difference) -> str:
-    estimate, more = difference.estimate, difference.more_replicas
-    if _is_same(estimate):
-        return "It has exactly as many flips as the baseline"
-    if more is not None:
+        many = f"{more:,} more {'replica' if more == 1 else 'replicas'}"
         return (
-            f"With {more:,} more {'replica' if more == 1 else 'replicas'} of both recipes, a true difference of this size is significant "
-            "with a probability of about one half"
+            many,
+            f"With {many} of both recipes, a true difference of this size is significant with a probability of about one half",
         )
     if estimate.replicas < 3:
-        return "Two replicas are too few for a test"
-    return (
-        f"The {estimate.examples:,} test examples are too few for a difference this small, with any number of replicas up to "
-        f"{MOST_REPLICAS:,}"
-    )
-
-
-def _is_same(estimate: Estimate) -> bool:
-    return estimate.value == 0 and estimate.standard_error == 0
+        return "3 replicas or more", "Two replicas are too few for a test"
+    few = f"The {estimate.examples:,} test examples are too few for a difference this small, with any number of replicas up to"
+    return "more test examples", f"{few} {MOST_REPLICAS:,}"
 
 
 def _of_baseline(verdict: Verdict, results: Results) -> str:
