@@ -96,9 +96,9 @@ class TopRows:
     """The n rows of largest rank, ties to the earlier row; rows of rank 0 or less are skipped, and ``seen`` counts the others."""
 
     def __init__(
-        self, wanted: int, rank: Expression, far: Expression, shaky: Expression | None, names: Sequence[str] | None
+        self, wanted: int, rank: Expression, far: Expression, unstable_by: Expression | None, names: Sequence[str] | None
     ) -> None:
-        self._wanted, self._rank, self._far, self._shaky, self._names = wanted, rank, far, shaky, names
+        self._wanted, self._rank, self._far, self._unstable_by, self._names = wanted, rank, far, unstable_by, names
         self._rows: list[tuple[float, ChangedRow]] = []
         self.seen = 0
 
@@ -139,7 +139,7 @@ class TopRows:
             new_probability=after,
             label=label,
             distance=float(rows(self._far)[n]),
-            instability=None if self._shaky is None else float(rows(self._shaky)[n]),
+            instability=None if self._unstable_by is None else float(rows(self._unstable_by)[n]),
             shown={name: None if (value := to_numpy(v)[n]) is None else str(value) for name, v in block.known.shown.items()},
         )
 

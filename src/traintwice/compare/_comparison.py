@@ -65,6 +65,9 @@ from traintwice.types import Estimate
 
 CONFIDENCE_BANDS, SCORE_BANDS = 10, 20
 
+FEW_EFFECTIVE_ROWS = 100
+"""Below so many effective rows, weights leave too little to rely on."""
+
 
 class Gatherer(Protocol):
     """A part of a comparison that is gathered row by row."""
@@ -111,17 +114,17 @@ class DiffAccumulator:
 
         far = (number(0) - number(1)).size() if self.regression else distance(0, 1, self.classes)
         reason = no_instability(source.has_probs, self.regression, len(olds))
-        shaky = None if reason else unstable(olds, self.classes)
-        self.regressed = TopRows(options.listed, grown() if self.regression else lost(0, 1), far, shaky, names)
+        unstable_by = None if reason else unstable(olds, self.classes)
+        self.regressed = TopRows(options.listed, grown() if self.regression else lost(0, 1), far, unstable_by, names)
         self.flow = None if self.regression or source.outcomes is not None else FlowCounts(source.classes, names)
         self.parts: dict[str, Any] = {
             "regressed": self.regressed,
-            "largest_changes": TopRows(options.listed, far, far, shaky, names),
+            "largest_changes": TopRows(options.listed, far, far, unstable_by, names),
         }
         if self.flow is not None:
             self.parts["flow"] = self.flow
-        if shaky is not None:
-            self.parts["reviews"] = Reviews(shaky)
+        if unstable_by is not None:
+            self.parts["reviews"] = Reviews(unstable_by)
         if self.regression:
             self.parts["joint"] = JointCounts("number")
         if self.classes is not None:
@@ -190,36 +193,32 @@ class DiffAccumulator:
         return wanted
 
 
-FEW_EFFECTIVE_ROWS = 100
-"""Below so many effective rows, weights leave too little to rely on."""
-
-
-def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
+def result_of(sums: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
     """The result of a comparison whose rows were seen."""
-    level, words, copies = options.level, wording(rows.outcomes), g.copies()
+    level, words, copies = options.level, wording(rows.outcomes), sums.copies()
     identical = tuple(tuple(rows.summary.files[m] for m in group) for group in copies)
     of_retrains = [files for files, group in zip(identical, copies, strict=True) if max(group) > 1]
     repeated = "; ".join(map(are_identical, of_retrains)) or None
-    quality = [*_counted_quality(g, level), *g.measures.quality(), *g.further_quality]
-    between = [*_counted_measures(g, level), *g.measures.measures(), *g.further]
-    left_out = g.left_out
+    quality = [*_counted_quality(sums, level), *sums.measures.quality(), *sums.further_quality]
+    between = [*_counted_measures(sums, level), *sums.measures.measures(), *sums.further]
+    left_out = sums.left_out
     if options.whole:
         more_quality, more, without = non_streaming(rows.read().models(0, 2), options.whole, level)
         quality, between, left_out = quality + more_quality, between + more, left_out | without
-    bounds, labelled = g.measures.bounds(), 0.0
+    bounds, labelled = sums.measures.bounds(), 0.0
     if not rows.regression:
-        labelled = float(g.base.total("labelled").sum())
-        if g.base.has(ACCURACY[0]) and labelled == g.base.total(ONE).sum():
-            bounds["lemma_1"] = 2.0 - sum(float(g.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
-    slices, few = slices_of(g.slices, options.min_support, level, rows.class_names)
+        labelled = float(sums.base.total("labelled").sum())
+        if sums.base.has(ACCURACY[0]) and labelled == sums.base.total(ONE).sum():
+            bounds["lemma_1"] = 2.0 - sum(float(sums.base.value(accuracy)[0]) for accuracy in ACCURACY[:2])
+    slices, few = slices_of(sums.slices, options.min_support, level, rows.class_names)
     floor_of = partial(noise_floor, level=level, margin=options.margin, identical=repeated, words=words)
-    floors = floors_of(g.floors, options.pairs, labelled, g.weight / g.rows, floor_of)
+    floors = floors_of(sums.floors, options.pairs, labelled, sums.weight / sums.rows, floor_of)
     by = {name: s for name, s in slices.items() if name not in (PREDICTED, rows.time_axis)}
-    parts = {name: part.result() for name, part in g.parts.items()}
+    parts = {name: part.result() for name, part in sums.parts.items()}
     if parts.get("reviews") == ():
         left_out["reviews"] = "no label changed"
-    matched = _matched(g, level, left_out)
-    effective = g.weight**2 / g.squares if g.squares != g.rows and g.squares else None
+    matched = _matched(sums, level, left_out)
+    effective = sums.weight**2 / sums.squares if sums.squares != sums.rows and sums.squares else None
     found = Diff(
         alignment=rows.summary,
         level=level,
@@ -228,22 +227,22 @@ def result_of(g: DiffAccumulator, rows: Rows, options: DiffOptions) -> Diff:
         quality=tuple(quality),
         measures=tuple(between),
         bounds=bounds,
-        calibration=g.measures.calibration(),
+        calibration=sums.measures.calibration(),
         floors=tuple(floor for name, floor in floors.items() if not name.startswith("decisions")),
         identical=identical,
-        decisions=_decisions(g, level, floors),
-        swap_sets=() if g.top is None else g.top.result(options.pairs, level, floor_of),
+        decisions=_decisions(sums, level, floors),
+        swap_sets=() if sums.top is None else sums.top.result(options.pairs, level, floor_of),
         slices=tuple(s for column in by.values() for s in column),
         predicted=slices.get(PREDICTED, ()),
         periods=tuple(sorted(slices.get(rows.time_axis or "", ()), key=lambda s: s.value or "")),
         slices_left_out=few,
         min_support=options.min_support,
-        regressed_rows=g.regressed.seen,
+        regressed_rows=sums.regressed.seen,
         matched=matched,
         no_rows=options.no_rows,
-        warnings=tuple(_warnings(g, identical, effective)),
-        left_out=g.measures.left_out | left_out,
-        infinite=g.measures.infinite(name_rows=not options.no_rows) | g.infinite,
+        warnings=tuple(_warnings(sums, identical, effective)),
+        left_out=sums.measures.left_out | left_out,
+        infinite=sums.measures.infinite(name_rows=not options.no_rows) | sums.infinite,
         waived=rows.waived,
         outcomes=rows.outcomes,
         **parts,
@@ -272,21 +271,21 @@ def _answers(d: Diff, options: DiffOptions, by: Mapping[str, Sequence[Slice]]) -
     return (*answers, operating) if operating is not None else tuple(answers)
 
 
-def _counted_quality(g: DiffAccumulator, level: float) -> list[Quality]:
-    t, found = g.base, []
-    if g.regression:
+def _counted_quality(sums: DiffAccumulator, level: float) -> list[Quality]:
+    t, found = sums.base, []
+    if sums.regression:
         return []
     wanted = [ACCURACY]
     if not t.has(ACCURACY[0]):
-        wanted, g.left_out["accuracy"] = [], "answers have scores between 0 and 1"
+        wanted, sums.left_out["accuracy"] = [], "answers have scores between 0 and 1"
     if "positive" in t.quantities:
         wanted += [RECALL, PRECISION]
     else:
         reason = "needs two classes" if t.total("labelled").sum() else "needs labels"
-        g.left_out |= dict.fromkeys(("recall", "precision"), reason)
+        sums.left_out |= dict.fromkeys(("recall", "precision"), reason)
     for old, new, change in wanted:
         if not all(t.total(r.bottom).sum() for r in (old, new)):
-            g.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
+            sums.left_out[old.name] = "needs labels" if old is ACCURACY[0] else "needs rows of the positive class"
             continue
         estimate, p = change_estimate(change, t, 0, level, t.summaries(change)[0])
         both = [interval(t.summaries(r)[0], level=level) for r in (old, new)]
@@ -294,18 +293,20 @@ def _counted_quality(g: DiffAccumulator, level: float) -> list[Quality]:
     return found
 
 
-def _counted_measures(g: DiffAccumulator, level: float) -> list[Measured]:
+def _counted_measures(sums: DiffAccumulator, level: float) -> list[Measured]:
     found: list[Measured] = []
-    for ratio in () if g.regression else (r for r in BETWEEN if g.base.has(r)):
-        if not g.base.total(ratio.bottom).sum() > 0:
-            g.left_out[ratio.name] = "needs labels" if not g.base.total("labelled").sum() else "its denominator is zero here"
+    for ratio in () if sums.regression else (r for r in BETWEEN if sums.base.has(r)):
+        if not sums.base.total(ratio.bottom).sum() > 0:
+            sums.left_out[ratio.name] = (
+                "needs labels" if not sums.base.total("labelled").sum() else "its denominator is zero here"
+            )
             continue
-        found.append(Measured(ratio.name, ratio.title, ratio.unit, False, interval(g.base.summaries(ratio)[0], level=level)))
+        found.append(Measured(ratio.name, ratio.title, ratio.unit, False, interval(sums.base.summaries(ratio)[0], level=level)))
     return found
 
 
-def _matched(g: DiffAccumulator, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
-    found = None if g.matched is None else g.matched.result(SOFT, level, left_out, one_for_all=False)
+def _matched(sums: DiffAccumulator, level: float, left_out: dict[str, str]) -> TemperatureMatched | None:
+    found = None if sums.matched is None else sums.matched.result(SOFT, level, left_out, one_for_all=False)
     if found is None:
         return None
     of_measures = tuple(measured(m.definition, found.estimates[m.__name__]) for m in SOFT)
@@ -313,7 +314,7 @@ def _matched(g: DiffAccumulator, level: float, left_out: dict[str, str]) -> Temp
     return TemperatureMatched(old, new, found.held_out, found.rows, of_measures)
 
 
-def _decisions(g: DiffAccumulator, level: float, floors: Mapping[str, NoiseFloor]) -> tuple[Decisions, ...]:
+def _decisions(sums: DiffAccumulator, level: float, floors: Mapping[str, NoiseFloor]) -> tuple[Decisions, ...]:
     """Shares of decisions at every threshold; the floors are those named ``decisions(THRESHOLD)``."""
 
     def share(tally: Tally, form: Form, models: int = 2) -> Estimate:
@@ -329,16 +330,16 @@ def _decisions(g: DiffAccumulator, level: float, floors: Mapping[str, NoiseFloor
             to_negative=share(tally, {"old": 1.0, "both": -1.0}),
             floor=floors.get(f"decisions({t:g})"),
         )
-        for t, tally in g.decisions.items()
+        for t, tally in sums.decisions.items()
     )
 
 
-def _warnings(g: DiffAccumulator, identical: Sequence[Sequence[str]], effective: float | None) -> list[str]:
+def _warnings(sums: DiffAccumulator, identical: Sequence[Sequence[str]], effective: float | None) -> list[str]:
     found = identical_in_words(identical)
     if effective is not None and effective < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
     for m, model in enumerate(("old", "new")):
-        auc = None if g.ranks is None else g.ranks.auc(m)
+        auc = None if sums.ranks is None else sums.ranks.auc(m)
         if auc is not None and auc < 0.5:
             found.append(
                 f"the score of the {model} model ranks against the labels (AUC {auc:.2f}); is --positive the right class?"

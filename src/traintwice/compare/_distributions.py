@@ -209,13 +209,13 @@ class RankCounts:
 class Reviews:
     """Rows and changed labels by instability."""
 
-    def __init__(self, shaky: Expression) -> None:
-        self._shaky = shaky
+    def __init__(self, unstable_by: Expression) -> None:
+        self._unstable_by = unstable_by
         self._rows, self._flips = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
 
     def add(self, rows: RowValues) -> None:
         """Add rows."""
-        bins = np.minimum((rows(self._shaky) * BINS).astype(np.int64), BINS - 1)
+        bins = np.minimum((rows(self._unstable_by) * BINS).astype(np.int64), BINS - 1)
         self._rows += np.bincount(bins, minlength=BINS)
         self._flips += np.bincount(bins[rows(changed(0, 1))], minlength=BINS)
 

@@ -33,6 +33,8 @@ MOST_RETRAINS = 10_000
 MARGIN = 1.5
 """Smallest ratio to the floor that matters, unless another is given."""
 
+TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
+
 
 class Pairs:
     """Pairs of models that a noise floor needs; models are in the order old, new, k retrains of old, l retrains of new."""
@@ -253,9 +255,6 @@ def _reason(found: NoiseFloor, identical: str | None, few: int, words: Wording) 
         above = "; above the floor, by less than matters" if found.ratio.low > 1 else ""
         return f"within noise: {ratio}, below {found.margin:g} times{above}"
     return f"inconclusive: {ratio}{advice(found, words)}"
-
-
-TITLES = {"churn": "churn", "negative_flips": "negative flips", "regression_difference": "the regression difference"}
 
 
 def floor_tallies(pairs: Pairs, *, regression: bool, thresholds: Sequence[float], clustered: bool) -> dict[str, Tally]:

@@ -27,6 +27,21 @@ GRID = (np.arange(400) + 0.5) / 400
 
 _on_the_grid = lru_cache(maxsize=256)(partial(chi_square_quantile, probabilities=GRID))
 
+OF_A_REPLICA = 0.05
+"""Without a pilot: standard deviation of a replica's own churn, in units of churn."""
+
+OF_A_PAIR = 0.05
+"""Without a pilot: what a single pair varies beyond that, in units of churn."""
+
+LEAST_PILOT = 4
+"""Fewest replicas of a pilot that separate both parts."""
+
+MOST_REPLICAS, MOST_ROWS = 100_000, 10**15
+"""Largest M and N of the table."""
+
+FINE = 1_000_000
+"""Differences are told apart to this share."""
+
 
 @dataclass(frozen=True)
 class VarianceParts:
@@ -108,22 +123,6 @@ def power_of(parts: VarianceParts, m: int, n: int, difference: float, level: flo
     if not error:
         return float((abs(difference) > edge).mean())
     return float(np.mean(normal_cdf((abs(difference) - edge) / error) + normal_cdf((-abs(difference) - edge) / error)))
-
-
-OF_A_REPLICA = 0.05
-"""Without a pilot: standard deviation of a replica's own churn, in units of churn."""
-
-OF_A_PAIR = 0.05
-"""Without a pilot: what a single pair varies beyond that, in units of churn."""
-
-LEAST_PILOT = 4
-"""Fewest replicas of a pilot that separate both parts."""
-
-MOST_REPLICAS, MOST_ROWS = 100_000, 10**15
-"""Largest M and N of the table."""
-
-FINE = 1_000_000
-"""Differences are told apart to this share."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,20 @@ HIGHER = ("accuracy", "mean_score", "auc", "recall", "precision", "self_consiste
 
 NEITHER = ("mean_error", "mean_bias", "prediction_entropy")
 
+EVERY = 5
+"""Every fifth labelled row is held out."""
+
+MOST_HELD_OUT = 100_000
+"""Rows a temperature is fitted to at most: the temperature is then known to a fraction of a percent."""
+
+MOST_KEPT = 40_000_000
+"""Numbers of the other rows that are kept, evenly spread, until the temperature is known: 320 MB."""
+
+SOFT: tuple[Metric, ...] = (metrics.total_variation, metrics.surrogate_churn, metrics.relative_delta_1)
+
+LOG_RANGE = (-3.0, 3.0)
+"""Temperatures searched: exp(−3) = 0.05 to exp(3) = 20."""
+
 
 def higher_is_better(name: str) -> bool | None:
     """Whether a larger value of a measure of quality is a better model; None where neither is.
@@ -147,21 +161,6 @@ def non_streaming(
         elif len(estimates) == 2:
             quality.append(quality_of(metric.definition, *estimates))
     return quality, between, left_out
-
-
-EVERY = 5
-"""Every fifth labelled row is held out."""
-
-MOST_HELD_OUT = 100_000
-"""Rows a temperature is fitted to at most: the temperature is then known to a fraction of a percent."""
-
-MOST_KEPT = 40_000_000
-"""Numbers of the other rows that are kept, evenly spread, until the temperature is known: 320 MB."""
-
-SOFT: tuple[Metric, ...] = (metrics.total_variation, metrics.surrogate_churn, metrics.relative_delta_1)
-
-LOG_RANGE = (-3.0, 3.0)
-"""Temperatures searched: exp(−3) = 0.05 to exp(3) = 20."""
 
 
 @typed

@@ -19,6 +19,9 @@ Bounds = tuple[float, float]
 
 NO_BOUNDS: Bounds = (math.nan, math.nan)
 
+ENOUGH = 2_000
+"""Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -144,10 +147,6 @@ def change_of_share(regressed: float, improved: float, rows: float, level: float
     change = better - worse
     half = t_quantile(0.5 + level / 2, math.inf) * math.sqrt((worse + better - change**2) / n)
     return max(change - half, -1.0), min(change + half, 1.0)
-
-
-ENOUGH = 2_000
-"""Expected counts from which a normal distribution replaces the hypergeometric and the binomial."""
 
 
 def t_two_sided(statistic: float, freedom: float) -> float:
