@@ -10,7 +10,7 @@ from importlib.metadata import requires
 from typing import Any
 
 from traintwice._processes import cores
-from traintwice._versions import diagnostic, extras, missing_of
+from traintwice._versions import __version__, diagnostic, extras, missing_of
 from traintwice.cli import _options as options
 
 PURPOSES = {
@@ -41,7 +41,7 @@ PURPOSES = {
 
 def doctor(json: options.PlainJson = False) -> None:
     """Show what is installed, what each extra would add, and whether trainings give equal bits on this machine."""
-    found = {"versions": {"traintwice": _version(), **diagnostic()}, "extras": _extras(), "machine": _machine(), "bits": _bits()}
+    found = {"versions": {"traintwice": __version__, **diagnostic()}, "extras": _extras(), "machine": _machine(), "bits": _bits()}
     if json:
         print(to_json.dumps(found, ensure_ascii=False))
         return
@@ -52,12 +52,6 @@ def doctor(json: options.PlainJson = False) -> None:
             print(f"  {name:<{width}}  {text}")
         print()
     print("Full check of a study: traintwice check STUDY")
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("traintwice")
 
 
 def _extras() -> dict[str, str]:
