@@ -160,7 +160,7 @@ def _columns_of(path: Path) -> list[str]:
     try:
         with duckdb.connect() as connection:
             found = connection.execute("SELECT * FROM read_parquet(?) LIMIT 0", [str(path)]).description
-    except duckdb.Error:
+    except (duckdb.Error, RuntimeError):  # RuntimeError: a name that is not UTF-8
         return []
     return [column[0] for column in found or ()]
 
