@@ -70,3 +70,9 @@ def test_half_precision_sums_well_enough():
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(100), (2, 50)).astype(np.float16)
     assert Predictions(probs).probs.dtype == np.float64
+
+
+@pytest.mark.parametrize("groups", [[], "", 0, np.zeros(3), [["AT"] * 3]])
+def test_groups_that_are_no_mapping_are_refused(groups):
+    with pytest.raises(BadInput, match="groups: got .*, expected a mapping from names to arrays"):
+        Predictions(np.full((2, 3, 2), 0.5), groups=groups)

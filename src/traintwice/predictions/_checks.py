@@ -223,8 +223,8 @@ def check_examples(
         count, at = _first(xp, xp.isinf(targets))
         if count:
             raise BadInput(f"targets: {count:,} are infinite (first: example {at[0]}); a missing target is nan")
-    groups = others.pop("groups", None) or {}
-    if not isinstance(groups, Mapping):
+    groups = others.pop("groups", None)
+    if not isinstance(groups := {} if groups is None else groups, Mapping):
         raise BadInput(f"groups: got {type(groups).__name__}, expected a mapping from names to arrays")
     known = Examples(labels, weights, targets, groups=dict(groups), **others)
     for name, column in (("ids", known.ids), ("clusters", known.clusters), *known.groups.items(), *known.shown.items()):
