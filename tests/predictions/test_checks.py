@@ -74,5 +74,5 @@ def test_half_precision_sums_well_enough():
 
 @pytest.mark.parametrize("groups", [[], "", 0, np.zeros(3), [["AT"] * 3]])
 def test_groups_that_are_no_mapping_are_refused(groups):
-    with pytest.raises(BadInput, match="groups: got .*, expected a mapping from names to arrays"):
+    with pytest.raises(BadInput, match=r"groups: got .*, expected a mapping from names to arrays"):
         Predictions(np.full((2, 3, 2), 0.5), groups=groups)

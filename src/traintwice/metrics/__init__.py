@@ -21,6 +21,7 @@ from traintwice.metrics._churn import (
 )
 from traintwice.metrics._decisions import decision_flips, mean_bias, precision, recall
 from traintwice.metrics._definition import Definition, Measurement, Summary
+from traintwice.metrics._diagnostics import unbiased_replica_variance, unbiased_variance
 from traintwice.metrics._differences import (
     delta_1,
     delta_2,
@@ -180,6 +181,8 @@ __all__ = [
     "tight_lemma_2_bound",
     "top_k_overlap",
     "total_variation",
+    "unbiased_replica_variance",
+    "unbiased_variance",
     "viable_range",
     "viable_range_distribution",
     "vote_entropy",
