@@ -91,7 +91,7 @@ def run_sst2(
     found = sst2(store=store, recipes=recipes, draws=draws, replicas=replicas, jobs=jobs, sentences=sentences, length=length)
     typer.echo(found)
     name = f"sst2{'-draws' * draws}"
-    kept.keep(evidence.FOLDER / f"{name}.json", sst2_results.summary(found, name, date, sentences))
+    kept.keep(evidence.FOLDER / f"{name}.json", sst2_results.summary(found, name, date))
     sst2_results.add_to_bank(found, name)
 
 

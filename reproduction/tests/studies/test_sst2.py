@@ -63,7 +63,8 @@ def test_the_study_runs_and_continues(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(sst2_results, "BANK", tmp_path / "bank")
     monkeypatch.setenv("TRAINTWICE_BANK", str(tmp_path / "bank"))
     sst2_results.add_to_bank(found, "small")
-    kept = sst2_results.summary(found, "small", "2026-11-28", 40)
+    kept = sst2_results.summary(found, "small", "2026-11-28")
+    assert kept["train_examples"] == 40
     assert kept["test_examples"] == 20
     assert [row["train"] for row in kept["rows"].values()] == [1.0, 1.0]
     banked = bank_study("small").predictions("logged-distillation")

@@ -199,8 +199,7 @@ class DiffSQL(SummedDiff):
         linear = ", ".join(f"sum(k * q{i}) AS t{i}" for i in range(len(values)))
         products = ", ".join(f"sum(k * q{i} * q{j}) AS s{i}_{j}" for i, j in pairs)
         for record in self._query(f"SELECT g, sum(k) AS units, {linear}, {products} FROM ({units}) GROUP BY g ORDER BY g"):
-            totals = np.array([record[f"t{i}"] for i in range(len(values))], dtype=np.float64)
-            second = np.zeros((len(values), len(values)))
+            totals, second = np.array([record[f"t{i}"] for i in range(len(values))]), np.zeros((len(values), len(values)))
             for i, j in pairs:
                 second[i, j] = second[j, i] = record[f"s{i}_{j}"]
             yield GroupSums(record["g"], totals[0], totals[0], float(record["units"]), totals, second)
@@ -224,7 +223,7 @@ class DiffSQL(SummedDiff):
         of_pattern = (f"({k}, {k % 2}, {k // 2 % 2}, {k // 4 if k < 8 else 'NULL'})" for k in patterns)
         each = ", ".join(f"{value} AS q{i}" for i, value in enumerate(values))
         found = self._files.query(f"SELECT k, {each} FROM (VALUES {', '.join(of_pattern)}) AS one(k, v0, v1, y)")
-        holding = [[f"n{one['k']}" for one in found if one[f"q{i}"]] or ["0.0"] for i in range(len(values))]
+        holding = [[f"n{one['k']}" for one in found if one[f"q{i}"]] or ["0::DOUBLE"] for i in range(len(values))]
         sums = ", ".join(f"sum({' + '.join(counts)}) AS q{i}" for i, counts in enumerate(holding))
         return f"SELECT {key} AS g, 1 AS k, {sums} FROM {{cells}} GROUP BY c, g"
 

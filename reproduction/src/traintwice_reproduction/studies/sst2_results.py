@@ -21,7 +21,7 @@ def costs(recipe: str) -> tuple[float, float]:
     return method.components * settings.epochs / Settings().epochs, 1.0 if method.keep == "first" else float(method.components)
 
 
-def summary(found: Replication, name: str, date: str, sentences: int) -> dict[str, Any]:
+def summary(found: Replication, name: str, date: str) -> dict[str, Any]:
     """Accuracy, churn, log loss and cost of each recipe, and its differences from the first, Holm-adjusted over the recipes."""
     rows: dict[str, dict[str, Any]] = {}
     measured = (metrics.accuracy, metrics.churn, metrics.log_loss)
@@ -43,7 +43,7 @@ def summary(found: Replication, name: str, date: str, sentences: int) -> dict[st
         "replicas": found.wanted,
         "data": DATA,
         "network": NETWORK,
-        "train_examples": sentences,
+        "train_examples": some["settings"]["sentences"],
         "test_examples": next(iter(some["splits"].values()))["rows"],
         "rows": rounded(rows, 5),
         "versions": some["versions"],
