@@ -1,13 +1,16 @@
-"""A process that may take little memory more than it has: trains eight replicas, and says whether all at once would have fitted.
+"""Processes that may take little memory more than they have, 20 MB at first and 20 more each time, until eight replicas are trained.
 
-python short_of_memory.py MEGABYTES writes as JSON whether eight at once fit, and the digest of each replica's weights and logits.
+Writes as JSON the megabytes, whether all eight would have fitted at once, and the digest of each replica's weights and logits.
+How much memory a group needs depends on the processor and its library, so the limit is searched.
 """
 
 import hashlib
 import json
+import os
 import re
 import resource
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +58,31 @@ def digests(at_once):
     return {str(m): digest(made) for m, made in train_group(RECIPE, DATA, seed=0, replicas=REPLICAS, at_once=at_once)}
 
 
+def limited(megabytes):
+    """In a process that may take so much more memory than it has; whether it reached its end."""
+    process = os.fork()
+    if process:
+        return os.waitpid(process, 0)[1] == 0
+    status = 1
+    try:
+        (kilobytes,) = re.findall(r"^VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+        resource.setrlimit(resource.RLIMIT_AS, ((int(kilobytes) << 10) + (megabytes << 20),) * 2)
+        all_fit = fits(len(REPLICAS))
+        json.dump({"megabytes": megabytes, "all_fit": all_fit, "digests": digests(len(REPLICAS))}, sys.stdout)
+        sys.stdout.flush()
+        status = 0
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
 def main():
     torch.set_num_threads(1)
     fits(2)  # what is imported and made at the first use
-    (kilobytes,) = re.findall(r"^VmSize:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    resource.setrlimit(resource.RLIMIT_AS, ((int(kilobytes) << 10) + (int(sys.argv[1]) << 20),) * 2)
-    all_fit = fits(len(REPLICAS))
-    json.dump({"all_fit": all_fit, "digests": digests(len(REPLICAS))}, sys.stdout)
+    if not any(limited(megabytes) for megabytes in range(20, 320, 20)):
+        sys.exit("eight replicas are not trained with 300 MB more")
 
 
 if __name__ == "__main__":

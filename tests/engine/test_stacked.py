@@ -241,11 +241,12 @@ def test_groups_shrink_where_memory_is_short(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to a limit of its memory and says what it has")
 def test_groups_shrink_under_a_limit_of_memory():
-    """The memory is enough for groups of some replicas and not of eight; 40 MB lie in the middle of what makes it so, 20 to 60."""
+    """The least memory with which eight replicas are trained is enough for groups of some of them and not of all."""
     script = Path(__file__).with_name("short_of_memory.py")
-    done = subprocess.run([sys.executable, script, "40"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert not found["all_fit"]
+    assert not found["all_fit"], f"with {found['megabytes']} MB more"
     needs_equal_bits(ODD)
     assert found["digests"] == runpy.run_path(str(script))["digests"](3)
 

@@ -154,5 +154,12 @@ class _FullBatchNorm(TorchFunctionMode):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error reports too little memory; PyTorch has no type for it on a CPU."""
-    return isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    """Whether an error reports too little memory; on a CPU PyTorch has no type for it, and its libraries have sentences of their own."""
+    sentences = (
+        "not enough memory",
+        "can't allocate memory",
+        "bad_alloc",
+        "could not create a memory object",
+        "could not create a primitive",
+    )
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(sentence in str(error) for sentence in sentences)
