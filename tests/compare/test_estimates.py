@@ -17,6 +17,7 @@ from traintwice.compare import (
 from traintwice.compare._estimates import Gap, gap
 from traintwice.errors import BadInput
 from traintwice.metrics import (
+    Accumulator,
     Summary,
     accuracy,
     calibration_error,
@@ -26,11 +27,12 @@ from traintwice.metrics import (
     discrepancy,
     log_loss,
     negative_flips,
+    surrogate_churn,
     total_variation,
     win_loss_ratio,
 )
 from traintwice.predictions import Predictions
-from traintwice.statistics._inference import Part
+from traintwice.statistics._inference import Part, wilson
 
 
 def pair_churn(v):
@@ -123,15 +125,51 @@ class TestInterval:
         rng = np.random.default_rng(0)
         clusters = np.arange(400) // 20
         flips = (rng.random(20) < 0.3).repeat(20) & (rng.random(400) < 0.8)
-        p = flips.mean()
-        totals = np.array([(flips[clusters == g] - p).sum() for g in range(20)])
-        n = p * (1 - p) / (np.sum(totals**2) / 400**2)
-        t = t_of(19)
+        p, of_clusters = flips.mean(), flips.reshape(20, 20).sum(axis=1)
+        carriers = of_clusters.sum() ** 2 / np.sum(of_clusters**2)
+        rows, variance = p * (1 - p) / 400, np.sum((of_clusters - 20 * p) ** 2) / 400**2
+        n = p * (1 - p) / (rows + (t_of(carriers - 1) / stats.norm.ppf(0.975)) ** 2 * (variance - rows))
         e = interval(churn.measure(Predictions(np.stack([np.zeros(400, int), flips.astype(int)]), clusters=clusters)))
-        centre, half = p + t**2 / (2 * n), t * math.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
-        assert_allclose([e.low, e.high], [(centre - half) / (1 + t**2 / n), (centre + half) / (1 + t**2 / n)])
+        assert_allclose([e.low, e.high], wilson(p, max(n, 20), 0.95))
         assert e.units == 20
-        assert n < 60
+        assert carriers < 8
+        assert n < 30
+
+    def test_of_clusters_of_one_row_is_that_of_rows(self):
+        v = np.zeros((2, 500), int)
+        v[1, :3] = 1
+        rows, clusters = (interval(churn.measure(Predictions(v, clusters=c))) for c in (None, np.arange(500)))
+        assert_allclose([clusters.low, clusters.high], [rows.low, rows.high])
+
+    def test_of_a_share_in_one_cluster_is_that_of_so_many_clusters(self):
+        v = np.zeros((2, 2000), int)
+        v[1, :5] = 1
+        e = interval(churn.measure(Predictions(v, clusters=np.arange(2000) // 20)))
+        assert_allclose([e.low, e.high], wilson(5 / 2000, 100, 0.95))
+
+    def test_of_a_ratio_whose_denominator_is_in_one_cluster_is_the_whole_range(self):
+        y, v = np.zeros(100, int), np.zeros((4, 100), int)
+        v[:2, :3] = 1
+        e = interval(churn_to_error.measure(Predictions(v, y, clusters=np.arange(100) // 10)))
+        assert (e.low, e.high) == (0, 2)
+        rows = interval(churn_to_error.measure(v, y))
+        assert 0 < rows.low < rows.high < 2
+
+    def test_degrees_of_freedom_are_of_the_clusters_that_carry_the_measure(self):
+        rng = np.random.default_rng(2)
+        probs = rng.dirichlet([0.05, 0.05], (2, 600))
+        probs[:, 100:] = 0.5
+        clusters = np.arange(600) // 10
+        measured = surrogate_churn.measure(Predictions(probs, clusters=clusters))
+        of_clusters = (measured.influence + measured.value).reshape(60, 10).sum(axis=1)
+        carriers = of_clusters.sum() ** 2 / np.sum(of_clusters**2)
+        assert 5 < carriers < 12
+        e, r = interval(measured), t_of(carriers - 1) * math.sqrt(example_variance(measured)) / measured.value
+        assert_allclose([e.low, e.high], [e.value * math.exp(-r), min(e.value * math.exp(r + r**2 / 2), 1)])
+        summed = Accumulator(surrogate_churn, clustered=True)
+        summed.add(Predictions(probs, clusters=clusters))
+        of_sums = interval(summed.compute())
+        assert_allclose([of_sums.low, of_sums.high], [e.low, e.high])
 
     def test_of_weighted_rows_has_at_most_the_effective_number(self):
         flips = np.zeros((2, 100), int)

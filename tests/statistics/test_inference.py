@@ -11,7 +11,6 @@ from traintwice.statistics._inference import (
     benjamini_hochberg,
     binomial_mid_p,
     change_of_share,
-    effective_units,
     half_width,
     holm,
     hypergeometric_mid_p,
@@ -32,6 +31,11 @@ def test_half_width_adds_the_parts_each_with_its_t():
     assert math.isnan(half_width((Part(0.1, 4), Part(math.nan, 4)), 0.9))
 
 
+def test_half_width_without_degrees_of_freedom_is_infinite_even_of_no_variance():
+    assert math.isinf(half_width((Part(0.1, 4), Part(0.0, 0)), 0.9))
+    assert math.isnan(half_width((Part(math.nan, 0),), 0.9))
+
+
 @pytest.mark.parametrize(("value", "half"), [(0.3, 0.05), (0.02, 0.5), (0.999, 0.2)])
 def test_bounds_are_formed_on_their_scale(value, half):
     assert_allclose(scaled_bounds(value, half, "plain"), (value - half, value + half))
@@ -49,7 +53,7 @@ def test_a_logit_scale_may_end_at_another_number_and_mirrors():
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])
-@pytest.mark.parametrize("half", [0.001, 0.5, 1e6])
+@pytest.mark.parametrize("half", [0.001, 0.5, 1e6, 1e100, math.inf])
 def test_no_bound_leaves_the_range(scale, half):
     low, high = scaled_bounds(0.4, half, scale, most=1.0)
     assert 0 <= low <= 0.4 <= high <= 1
@@ -60,6 +64,12 @@ def test_no_bound_leaves_the_range(scale, half):
 )
 def test_no_bounds_where_the_scale_has_none(value, half, scale):
     assert all(math.isnan(b) for b in scaled_bounds(value, half, scale))
+
+
+def test_an_infinite_width_is_the_whole_range():
+    assert scaled_bounds(0.2, math.inf, "plain", most=1.0) == (-1.0, 1.0)
+    assert scaled_bounds(0.2, math.inf, "logit", most=2.0) == (0.0, 2.0)
+    assert scaled_bounds(3.0, math.inf, "log") == (0.0, math.inf)
 
 
 def test_without_width_both_bounds_are_the_value():
@@ -79,16 +89,8 @@ def test_at_the_ends_wilson_is_exact(count):
     assert_allclose(wilson(count / 30, 30, 0.95), (expected.low, expected.high), atol=1e-12)
 
 
-def test_wilson_with_few_clusters_is_wider_and_without_units_has_no_bounds():
-    few, many = wilson(0.2, 40, 0.95, freedom=4), wilson(0.2, 40, 0.95)
-    assert few[0] < many[0] < many[1] < few[1]
+def test_wilson_without_units_has_no_bounds():
     assert all(math.isnan(b) for b in wilson(0.2, 0, 0.95))
-
-
-def test_effective_units():
-    assert effective_units(0.2, 0.2 * 0.8 / 70, 100) == pytest.approx(70)
-    assert effective_units(0.2, 0.2 * 0.8 / 700, 100) == 100
-    assert effective_units(0.0, 0.1, 100) == 100
 
 
 def test_change_of_a_share_is_bonett_and_price():

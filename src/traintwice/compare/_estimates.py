@@ -12,11 +12,11 @@ from traintwice.errors import BadInput, TooFewReplicas, Undefined
 from traintwice.metrics import Accumulator, Measurement, Metric, Summary
 from traintwice.metrics._definition import influence_variance
 from traintwice.predictions import Predictions
+from traintwice.statistics._effective import effective_units
 from traintwice.statistics._inference import (
     NO_BOUNDS,
     Bounds,
     Part,
-    effective_units,
     half_width,
     holm,
     least_that,
@@ -125,7 +125,7 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     if target != "examples":
         parts.append(Part(of_replicas, s.replicas - 1))
     if target != "replicas":
-        parts.append(Part(of_examples, max(units - 1, 1)))
+        parts.append(Part(of_examples, s.freedom))
     variance = sum(p.variance for p in parts)
     low, high = _bounds(s, tuple(parts), units, level, alone=target == "examples")
     error = math.sqrt(variance) if variance >= 0 and s.scale != "none" else math.nan
@@ -165,8 +165,11 @@ def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, al
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
         rows = (s.examples if s.effective is None else s.effective) * s.base
         # Rows of one cluster may be independent, so that they count one by one; where nothing was seen, only clusters count.
-        worth = effective_units(s.value, variance, rows) if 0 < s.value < 1 else min(rows, units * s.base)
-        return wilson(s.value, worth, level, parts[0].freedom if s.clustered else math.inf)
+        clusters = min(rows, units * s.base)
+        if 0 < s.value < 1:
+            worth = effective_units(s.value, variance, rows, level, s.freedom if s.clustered else math.inf)
+            clusters = max(worth, min(clusters, s.effective_clusters or units)) if s.clustered else worth
+        return wilson(s.value, clusters, level)
     half = half_width(parts, level)
     if half < ROUNDING and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
         return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])

@@ -19,7 +19,8 @@ from traintwice.errors import BadInput
 from traintwice.logs._tokens import TokenComparison, compare_tokens
 from traintwice.metrics import Summary
 from traintwice.metrics._moments import Moments
-from traintwice.statistics._inference import effective_units, wilson
+from traintwice.statistics._effective import effective_units
+from traintwice.statistics._inference import wilson
 from traintwice.types import Estimate
 
 QUANTILES = (0.5, 0.99, 0.999)
@@ -183,8 +184,8 @@ def _quantile(q: float, clusters: np.ndarray, level: float, values: np.ndarray) 
     for end in (at(q), at(1 - math.sqrt((1 - q) / 2))):
         share, variance, units = _moments((values <= end).astype(np.float64), clusters)
         # The number of independent tokens whose share has this variance; clusters where the variance is 0.
-        n = min(n, effective_units(share, variance, len(values)) if variance > 0 else units)
-    low, high = map(at, wilson(q, n, level, max(units - 1, 1)))
+        n = min(n, effective_units(share, variance, len(values), level, max(units - 1, 1)) if variance > 0 else units)
+    low, high = map(at, wilson(q, n, level))
     low = low if (1 - q) ** n <= beyond else min(0.0, low)
     return Estimate(at(q), low, high if q**n <= beyond else math.inf, math.nan, 2, len(values), level, "examples", units)
 

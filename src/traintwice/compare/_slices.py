@@ -11,7 +11,7 @@ import numpy as np
 
 from traintwice.compare._changed_rows import name_of
 from traintwice.compare._estimates import interval, p_of_no_change
-from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, RECALL, Expression, Ratio, RowValues, changed
+from traintwice.compare._expressions import ACCURACY, BETWEEN, ONE, RECALL, Expression, Form, Ratio, RowValues, changed
 from traintwice.compare._floor import Pairs, pair_quantities
 from traintwice.compare._parts import PREDICTED, Slice, SliceTest
 from traintwice.compare._tally import Axis, Tally
@@ -44,19 +44,22 @@ def change_estimate(
     """The change of a share of a group from old to new, and its p-value of no change.
 
     Rows of equal weight that are units of their own: Bonett and Price's interval and McNemar's exact p (with ``mid`` its mid-p, for
-    slices); else the cluster-robust variance with t.
+    slices); else the cluster-robust variance with t, its degrees of freedom from the clusters in which rows change.
     """
     found = interval(summary, level=level)
     if ratio.flips is None:
         return found, p_of_no_change(found)
-    worse, better = (float(tally.total(name)[g]) for name in ratio.flips)
+    flips: Form = dict.fromkeys(ratio.flips, 1.0)
+    worse, better = (float(tally.total(name)[g]) for name in flips)
     if not (tally.clustered or tally.weighted):
         low, high = change_of_share(worse, better, float(tally.total(ratio.bottom)[g]), level)
         return replace(found, low=low, high=high), mcnemar(round(worse), round(better), mid=mid)
     if worse == better == 0 and summary.units:
         low, high = change_of_share(0, 0, summary.units, level)
         return replace(found, low=low, high=high), 1.0
-    return found, p_of_no_change(found)
+    if tally.clustered:
+        summary = replace(summary, effective_clusters=float(tally.clusters(flips)[g]))
+    return interval(summary, level=level), p_of_zero(summary.value, summary.example_variance, summary.freedom)
 
 
 class SliceSums:

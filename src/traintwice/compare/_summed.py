@@ -121,6 +121,7 @@ class SummedDiff(DiffAccumulator):
             variance = float(moments.variance(np.array([-value, 1.0]) / weight)[0])
         summary = Summary(
             value, np.full(models, value), None, variance, round(s.rows), units=round(s.units), effective=weight**2 / s.squares,
+            clustered=self.clustered, effective_clusters=None if scale == "plain" else weight**2 / s.second[0, 0],
             scale=scale, most=most,
         )  # fmt: skip
         return interval(summary, level=self.options.level)

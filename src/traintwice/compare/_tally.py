@@ -123,6 +123,10 @@ class Tally:
                 gradient += sign * (self.vector(top)[:, None] - quotient * self.vector(bottom)[:, None]) / below
         return self.moments.variance(np.nan_to_num(gradient))
 
+    def clusters(self, form: Form) -> np.ndarray:
+        """The effective number of clusters in which a linear form of one sign is, (Σ c_g)²/Σ c_g², by group; nan where it is zero."""
+        return np.asarray(self.total(form) ** 2 / _nonzero(self.moments.squared(self.vector(form))))
+
     def summaries(self, ratio: Ratio) -> list[Summary]:
         """Summaries of a measure, by group."""
         values, variances, units = self.value(ratio), self.variance(ratio), self.moments.units
@@ -135,6 +139,7 @@ class Tally:
         # A measure of labelled rows is one of those rows alone: they are its examples, and its denominator is all of them.
         of_labelled = ratio.bottom == LABELLED
         rows = self.rows * share if of_labelled else self.rows
+        clusters = self.clusters(ratio.bottom) if self.clustered and ratio.less is None else None
         return [
             Summary(
                 float(values[g]),
@@ -145,6 +150,7 @@ class Tally:
                 units=int(units[g]) if self.clustered else round(rows[g]),
                 effective=float(effective[g] * (share[g] if of_labelled else 1.0)),
                 clustered=self.clustered,
+                effective_clusters=None if clusters is None else float(clusters[g]),
                 base=1.0 if of_labelled else float(share[g]),
                 scale=ratio.scale,
                 share=ratio.share,

@@ -158,7 +158,10 @@ class Accumulator:
             variance = float(self._moments.variance(self.gradient()).sum())
         units, squares = int(self._moments.units.sum()), float(self._moments.squares.sum())
         effective = self.weight**2 / squares if squares else 0.0
-        about = {"units": units, "effective": effective, "clustered": self.clustered, "base": done.base}
+        about: dict[str, Any] = {"units": units, "effective": effective, "clustered": self.clustered, "base": done.base}
+        if self.clustered:
+            below = np.eye(self._moments.quantities + 1)[self.definition.relative_to]
+            about["effective_clusters"] = float(self._moments.linear(below).sum() ** 2 / self._moments.squared(below).sum())
         return self.definition.summary(done.value, done.rows, done.jackknife_values, variance, self.examples, **about)
 
     def gradient(self) -> np.ndarray:
@@ -193,13 +196,18 @@ class Accumulator:
             variances = np.where(np.isfinite(values), moments.variance(np.nan_to_num(self.gradients())), np.nan)
             effective = weight**2 / moments.squares
             base = np.minimum(below / weight, 1.0) if d.is_share else np.ones(len(weight))
-        columns = (values, variances, moments.rows.astype(int), moments.units.astype(int), effective, base)
+            clusters = np.where(below > 0, below**2 / moments.squared(bottom), np.nan)
+        about = {"units": moments.units.astype(int), "effective": effective, "base": base}
+        if self.clustered:
+            about["effective_clusters"] = clusters
+        found = zip(values.tolist(), variances.tolist(), moments.rows.astype(int).tolist(), strict=True)
         return [
             d.summary(
-                v, np.full(self._replicas, v), None, variance, rows, units=units, effective=w, clustered=self.clustered, base=b
+                v, np.full(self._replicas, v), None, variance, rows, clustered=self.clustered,
+                **{name: column[g].item() for name, column in about.items()},
             )
-            for v, variance, rows, units, w, b in zip(*(column.tolist() for column in columns), strict=True)
-        ]
+            for g, (v, variance, rows) in enumerate(found)
+        ]  # fmt: skip
 
     def _add(self, block: Predictions, groups: np.ndarray | None = None, counts: np.ndarray | None = None) -> np.ndarray:
         weight = weights_of(block)
@@ -280,13 +288,12 @@ class PairedAccumulator:
             return []
         with np.errstate(invalid="ignore"):
             variances = self._moments.variance(np.nan_to_num(_joint(self.first.gradients(), self.second.gradients())))
-        found = []
+        found: list[Summary] = []
+        change: dict[str, Any] = {"effective_clusters": None, "base": 1.0, "scale": "plain", "share": False}
         for one, other, variance in zip(first, second, variances, strict=True):
             value = other.value - one.value
             known = float(variance) if math.isfinite(value) else math.nan
-            found.append(
-                replace(other, value=value, rows=np.full(2, value), example_variance=known, base=1.0, scale="plain", share=False)
-            )
+            found.append(replace(other, value=value, rows=np.full(2, value), example_variance=known, **change))
         return found
 
 

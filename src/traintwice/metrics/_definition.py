@@ -16,6 +16,7 @@ import numpy as np
 from traintwice.errors import BadInput
 from traintwice.predictions import Predictions
 from traintwice.predictions._checks import to_numpy as to_numpy
+from traintwice.statistics._effective import cluster_freedom, effective_carriers, effective_number
 from traintwice.types import Array
 
 Kind = Literal["replica", "pair", "deviation"]
@@ -45,6 +46,8 @@ class Summary:
         units: independent units of the example part: rows, or clusters of rows; None means N.
         effective: (Σw)²/Σw², the number of rows of equal weight that are worth as much; None means N.
         clustered: units are clusters.
+        effective_clusters: (Σ b_g)²/Σ b_g², b_g the denominator's sum over a cluster (of a change of a share: the number of rows that
+            change); None means all units.
         base: the share of the weight that a ratio's denominator has; 1 for a mean.
         scale: the scale of its interval, see `Scale`.
         share: with two models or fewer it is a share of units, so that Wilson's interval holds.
@@ -59,6 +62,7 @@ class Summary:
     units: int | None = None
     effective: float | None = None
     clustered: bool = False
+    effective_clusters: float | None = None
     base: float = 1.0
     scale: Scale = "plain"
     share: bool = False
@@ -76,6 +80,23 @@ class Summary:
             return math.nan
         m = len(self.jackknife_values)
         return float((m - 1) / m * np.sum((self.jackknife_values - self.jackknife_values.mean()) ** 2))
+
+    @property
+    def carriers(self) -> float:
+        """The effective number of units that carry the measure: all rows; of clusters, (Σ c_g)²/Σ c_g² with c_g the sum over a cluster.
+
+        The smaller of that of the denominator and that of the measure.
+        """
+        units = self.examples if self.units is None else self.units
+        if not self.clustered:
+            return units
+        below = units if self.effective_clusters is None else min(units, self.effective_clusters)
+        return min(below, effective_carriers(self.value, self.example_variance, units, self.scale, self.most))
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the example part: one less than the units that carry the measure."""
+        return cluster_freedom(self.carriers) if self.clustered else max(self.carriers - 1, 1)
 
 
 @dataclass(frozen=True)
@@ -101,13 +122,21 @@ class Measurement:
         influence: np.ndarray,
         predictions: Predictions,
         base: float = 1.0,
+        denominator: np.ndarray | None = None,
     ) -> Measurement:
-        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some."""
-        clusters, weights = predictions.clusters, predictions.weights
-        variance, units = influence_variance(influence, None if clusters is None else to_numpy(clusters))
-        squares = None if weights is None else to_numpy(weights)
-        effective = None if squares is None else float(squares.sum() ** 2 / (squares**2).sum())
-        about = {"units": units, "effective": effective, "clustered": clusters is not None, "base": base}
+        """The measurement of a metric, its example part summed over the clusters of the predictions where they have some.
+
+        ``denominator`` is that of a ratio on each example; None means 1.
+        """
+        clusters = None if predictions.clusters is None else to_numpy(predictions.clusters)
+        weights = None if predictions.weights is None else to_numpy(predictions.weights)
+        variance, units = influence_variance(influence, clusters)
+        about: dict[str, Any] = {"units": units, "clustered": clusters is not None, "base": base}
+        if weights is not None:
+            about["effective"] = effective_number(weights)
+        if clusters is not None:
+            each = np.ones(len(influence)) if denominator is None else denominator
+            about["effective_clusters"] = effective_number(_over_clusters(each if weights is None else each * weights, clusters))
         return cls(definition.summary(value, rows, jackknife_values, variance, len(influence), **about), influence)
 
     @property
@@ -148,12 +177,16 @@ def influence_variance(influence: np.ndarray, clusters: np.ndarray | None = None
     ((0.3333333333333333, 4), (1.0, 2))
     """
     n = len(influence)
-    totals = influence if clusters is None else np.bincount(np.unique(clusters, return_inverse=True)[1], influence)
+    totals = influence if clusters is None else _over_clusters(influence, clusters)
     units = len(totals)
     if units < 2 or not np.isfinite(influence).all():
         return math.nan, units
     centred = totals - totals.mean() if clusters is None else totals
     return float(units / (units - 1) * np.sum(centred**2) / n**2), units
+
+
+def _over_clusters(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    return np.bincount(np.unique(clusters, return_inverse=True)[1], values)
 
 
 def leave_one_out(kind: Kind, value: float, rows: np.ndarray) -> np.ndarray | None:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class OnePass(Definition):
     """A metric that follows from sums over examples; the sums of parts add up to those of the whole."""
 
     one_pass = True
+    relative_to: ClassVar[int] = 0
+    """The place in (1, u_n) of what the number is relative to: 1, or the denominator of a ratio."""
 
     @property
     def forms(self) -> tuple[np.ndarray, np.ndarray]:
@@ -66,16 +68,19 @@ class OnePass(Definition):
         blocks = predictions.blocks(self.needs_probs)
         sums, parts = zip(*(self.add(b, None if weights is None else weights[i:j]) for i, j, b in blocks), strict=True)
         done = self.conclude(reduce(added, sums), predictions.replicas, total_weight(predictions, weights))
+        denominator = None
         if not len(done.slopes):
             influence = np.full(predictions.examples, np.nan)
         else:
             quantities = np.concatenate(parts, axis=1)
+            denominator = quantities[self.relative_to - 1].copy() if self.relative_to else None
             with np.errstate(invalid="ignore"):  # an infinite log loss stays infinite and has no interval
                 quantities -= done.centre[:, None]
                 influence = done.slopes @ quantities
             if weights is not None:
                 influence = weights * influence * (len(weights) / weights.sum())
-        return Measurement.of(self, done.value, done.rows, done.jackknife_values, influence, predictions, done.base)
+        about = (done.value, done.rows, done.jackknife_values, influence, predictions, done.base, denominator)
+        return Measurement.of(self, *about)
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,8 @@ class MeanOf(OnePass):
 @dataclass(frozen=True, kw_only=True)
 class RatioOf(OnePass):
     """A metric that is one mean divided by another."""
+
+    relative_to = 2
 
     numerator: MeanOf
     denominator: MeanOf

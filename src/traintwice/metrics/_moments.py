@@ -139,15 +139,21 @@ class Moments:
 
         With ``form`` the gradient of an estimate in the sums of (1, u), that is the example part of its variance.
         """
+        spread = self.squared(form)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(self._units > 1, spread * self._units / (self._units - 1), np.nan))
+
+    def squared(self, form: np.ndarray) -> np.ndarray:
+        """Σ_g (form · a_g)², by group."""
         self._settle()
         form, used = self._about_centre(form)
         second = self._second[np.ix_(used, used)]
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore"):
             if form.ndim == 1:
-                spread = np.einsum("c,d,cdg->g", form[used], form[used], second)
+                found = np.einsum("c,d,cdg->g", form[used], form[used], second)
             else:
-                spread = np.einsum("cg,dg,cdg->g", form[used], form[used], second)
-            return np.asarray(np.where(self._units > 1, np.maximum(spread, 0.0) * self._units / (self._units - 1), np.nan))
+                found = np.einsum("cg,dg,cdg->g", form[used], form[used], second)
+            return np.asarray(np.maximum(found, 0.0))
 
     def pack(self) -> list[np.ndarray]:
         """Everything but clusters as arrays, for another process; only without groups and clusters."""

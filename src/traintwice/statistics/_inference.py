@@ -34,7 +34,7 @@ class Part:
 def half_width(parts: tuple[Part, ...], level: float) -> float:
     """Half the width of an interval whose variance has independent parts, each with its own degrees of freedom.
 
-        h = sqrt(Σ_i t²_{freedom_i} · V_i)
+        h = sqrt(Σ_i t²_{freedom_i} · V_i), infinite where a part has no degrees of freedom
 
     Source:
         MOVER (method of variance estimates recovery), Zou & Donner 2008.
@@ -42,7 +42,8 @@ def half_width(parts: tuple[Part, ...], level: float) -> float:
         >>> round(half_width((Part(0.01, 9), Part(0.0004)), 0.95), 4)
         0.2296
     """
-    total = sum(t_quantile(0.5 + level / 2, p.freedom) ** 2 * p.variance for p in parts if p.variance)
+    known = [t_quantile(0.5 + level / 2, p.freedom) ** 2 * p.variance for p in parts if p.variance and p.freedom > 0]
+    total = sum(known) + sum(math.inf + p.variance for p in parts if p.freedom <= 0)  # nan stays nan
     return math.sqrt(total) if total >= 0 else math.nan
 
 
@@ -72,15 +73,18 @@ def scaled_bounds(value: float, half: float, scale: Scale, *, most: float = math
     """
     if not math.isfinite(value) or math.isnan(half):
         return NO_BOUNDS
+    if math.isinf(half):
+        return -most if scale == "plain" else 0.0, most
     if scale == "plain":
-        return value - half, min(value + half, most)
+        return max(value - half, -most), min(value + half, most)
     if half == 0:
         return value, value
     if scale == "log":
         if value <= 0:
             return NO_BOUNDS
         r = half / value
-        return value * math.exp(-min(r, 700.0)), min(value * math.exp(min(r + r * r / 2, 700.0)), most)
+        up = r + r * r / 2
+        return value * math.exp(-r), min(value * math.exp(up) if up < 700 else math.inf, most)
     full = most if math.isfinite(most) else 1.0
     p = value / full
     if not 0 < p < 1:
@@ -95,16 +99,15 @@ def _share(odds: float) -> float:
     return odds / (1 + odds) if math.isfinite(odds) else 1.0
 
 
-def wilson(share: float, units: float, level: float, freedom: float = math.inf) -> Bounds:
+def wilson(share: float, units: float, level: float) -> Bounds:
     """Wilson's score interval of a share of independent units; at 0 and 1 the other bound is exact (Clopper and Pearson).
 
-        (p + t²/2n ± t · sqrt(p(1−p)/n + t²/4n²)) / (1 + t²/n)
+        (p + z²/2n ± z · sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n)
 
     Args:
         share: p, in [0, 1].
         units: n; may be an effective number.
         level: nominal coverage.
-        freedom: degrees of freedom of t; infinite without clusters.
     Example:
         >>> [round(b, 4) for b in wilson(0.1, 100, 0.95)], [round(b, 3) for b in wilson(0.0, 20, 0.95)]
         ([0.0552, 0.1744], [0.0, 0.168])
@@ -116,19 +119,10 @@ def wilson(share: float, units: float, level: float, freedom: float = math.inf) 
         return 0.0, missing
     if share >= 1:
         return 1 - missing, 1.0
-    t2 = t_quantile(0.5 + level / 2, freedom) ** 2
-    centre, scale = share + t2 / (2 * units), 1 + t2 / units
-    half = math.sqrt(t2 * (share * (1 - share) / units + t2 / (4 * units**2)))
+    z2 = t_quantile(0.5 + level / 2, math.inf) ** 2
+    centre, scale = share + z2 / (2 * units), 1 + z2 / units
+    half = math.sqrt(z2 * (share * (1 - share) / units + z2 / (4 * units**2)))
     return max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
-
-
-def effective_units(share: float, variance: float, units: float) -> float:
-    """The number of independent units whose share has this variance, at most ``units``: p(1 − p)/V.
-
-    >>> effective_units(0.5, 0.01, 100), effective_units(0.0, 0.0, 100)
-    (25.0, 100)
-    """
-    return min(share * (1 - share) / variance, units) if variance > 0 and 0 < share < 1 else units
 
 
 def change_of_share(regressed: float, improved: float, rows: float, level: float) -> Bounds:
@@ -159,12 +153,12 @@ def t_two_sided(statistic: float, freedom: float) -> float:
 
 
 def p_of_zero(value: float, variance: float, freedom: float) -> float:
-    """Two-sided p-value of a number being zero, given its variance; 1 where the number or variance is unknown.
+    """Two-sided p-value of a number being zero, given its variance; 1 where the number, its variance or all of its precision is unknown.
 
     >>> round(p_of_zero(2.262, 1.0, 9), 3), p_of_zero(0.0, 0.0, 9), p_of_zero(0.1, 0.0, 9)
     (0.05, 1.0, 0.0)
     """
-    if not math.isfinite(value) or math.isnan(variance):
+    if not math.isfinite(value) or math.isnan(variance) or freedom <= 0:
         return 1.0
     if variance <= 0:
         return 1.0 if value == 0 else 0.0
