@@ -291,11 +291,17 @@ def test_recall_and_precision_of_two_classes_are_paired(draw, kind):
         z = new.influence - old.influence
         units, totals = (600, z) if kind == "weights" else (len(np.unique(of["clusters"])), np.bincount(of["clusters"], z))
         error = np.sqrt(units / (units - 1) * np.sum(totals**2)) / 600
-        half = stats.t.ppf(0.975, units - 1) * error
+        freedom = units - 1
+        if kind == "clusters" and name != "precision":  # the clusters in which rows change
+            right = (probs.argmax(axis=2) == y) & ((y == 1) | (name == "accuracy"))
+            changed = np.bincount(of["clusters"], right[0] != right[1])
+            freedom = changed.sum() ** 2 / np.sum(changed**2) - 1
+            assert 10 < freedom < units - 1
+        half = stats.t.ppf(0.975, freedom) * error
         assert_allclose([found.old.value, found.new.value], [old.value, new.value])
         assert_allclose([found.old.low, found.old.high], [interval(old).low, interval(old).high], rtol=1e-6)
         assert_allclose([found.change.low, found.change.high], new.value - old.value + np.array([-half, half]), rtol=1e-6)
-        assert_allclose(found.p_value, 2 * stats.t.sf(abs(new.value - old.value) / error, units - 1), rtol=1e-6)
+        assert_allclose(found.p_value, 2 * stats.t.sf(abs(new.value - old.value) / error, freedom), rtol=1e-6)
 
 
 def test_bias_and_other_measures_that_are_asked_for(draw):
@@ -315,6 +321,16 @@ class TestWarnings:
         w = np.where(np.arange(600) < 5, 1.0, 1e-6)
         d = diff(probs[0], probs[1], label=y, weight=w)
         assert d.warnings == ("the weights leave 5 effective rows, fewer than 100",)
+
+    def test_few_clusters(self):
+        old, new, clusters = np.zeros(200, int), np.zeros(200, int), np.arange(200) // 10
+        new[:12] = 1
+        carriers = 12**2 / (10**2 + 2**2)
+        said = f"churn rests on few clusters (effective number {carriers:.1f}, of 20), so its interval is wide"
+        assert diff(old, new, cluster=clusters).warnings == (f"{said}; more rows of the same clusters do not help",)
+        assert diff(old, new).warnings == ()
+        new[::2] = 1
+        assert diff(old, new, cluster=clusters).warnings == ()
 
     def test_a_score_that_ranks_against_its_labels(self, draw):
         probs, _ = draw(2, 500, 2)

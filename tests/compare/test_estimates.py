@@ -127,8 +127,8 @@ class TestInterval:
         flips = (rng.random(20) < 0.3).repeat(20) & (rng.random(400) < 0.8)
         p, of_clusters = flips.mean(), flips.reshape(20, 20).sum(axis=1)
         carriers = of_clusters.sum() ** 2 / np.sum(of_clusters**2)
-        rows, variance = p * (1 - p) / 400, np.sum((of_clusters - 20 * p) ** 2) / 400**2
-        n = p * (1 - p) / (rows + (t_of(carriers - 1) / stats.norm.ppf(0.975)) ** 2 * (variance - rows))
+        variance = np.sum((of_clusters - 20 * p) ** 2) / 400**2
+        n = p * (1 - p) / variance * (stats.norm.ppf(0.975) / t_of(carriers - 1)) ** 2
         e = interval(churn.measure(Predictions(np.stack([np.zeros(400, int), flips.astype(int)]), clusters=clusters)))
         assert_allclose([e.low, e.high], wilson(p, max(n, 20), 0.95))
         assert e.units == 20

@@ -32,12 +32,11 @@ def test_a_single_cluster_leaves_no_degree_of_freedom():
 
 def test_effective_units_have_the_variance_or_are_all_units():
     assert effective_units(0.2, 0.2 * 0.8 / 70, 100, 0.95) == pytest.approx(70)
-    assert effective_units(0.2, 0.2 * 0.8 / 700, 100, 0.95, 3) == 100
+    assert effective_units(0.2, 0.2 * 0.8 / 700, 100, 0.95, 30) == 100
     assert effective_units(0.0, 0.1, 100, 0.95, 3) == 100
 
 
 def test_effective_units_are_fewer_where_the_variance_is_estimated_with_few_degrees_of_freedom():
-    most, known, t, z = 0.2 * 0.8, 0.2 * 0.8 / 100, stats.t.ppf(0.95, 4), stats.norm.ppf(0.95)
-    expected = most / (known + (t / z) ** 2 * (most / 70 - known))
-    assert effective_units(0.2, most / 70, 100, 0.9, 4) == pytest.approx(expected)
-    assert effective_units(0.2, most / 70, 100, 0.9, 0) == 0
+    expected = 70 * (stats.norm.ppf(0.95) / stats.t.ppf(0.95, 4)) ** 2
+    assert effective_units(0.2, 0.2 * 0.8 / 70, 100, 0.9, 4) == pytest.approx(expected)
+    assert effective_units(0.2, 0.2 * 0.8 / 70, 100, 0.9, 0) == 0

@@ -21,7 +21,7 @@ from traintwice.compare._distributions import (
     Reviews,
     TopSets,
 )
-from traintwice.compare._estimates import interval
+from traintwice.compare._estimates import few_clusters, interval
 from traintwice.compare._expressions import (
     ACCURACY,
     BETWEEN,
@@ -338,6 +338,8 @@ def _warnings(sums: DiffAccumulator, identical: Sequence[Sequence[str]], effecti
     found = identical_in_words(identical)
     if effective is not None and effective < FEW_EFFECTIVE_ROWS:
         found.append(f"the weights leave {effective:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}")
+    if not sums.regression and (few := few_clusters(sums.base.summaries(BETWEEN[0])[0])) is not None:
+        found.append(few)
     for m, model in enumerate(("old", "new")):
         auc = None if sums.ranks is None else sums.ranks.auc(m)
         if auc is not None and auc < 0.5:

@@ -29,6 +29,9 @@ from traintwice.types import Estimate, Target
 MOST_REPLICAS = 10_000
 """Largest number of replicas that is searched."""
 
+FEW_CLUSTERS = 8
+"""Below so many effective clusters an interval is wide, and a sentence says so."""
+
 ROUNDING = 1e-12
 """A half-width below this is what rounding leaves of none."""
 
@@ -158,18 +161,26 @@ def p_of_no_change(change: Estimate) -> float:
     return p_of_zero(change.value, change.standard_error**2, max((change.units or 2) - 1, 1))
 
 
+def few_clusters(s: Summary) -> str | None:
+    """A clause about a churn that rests on few clusters; None where enough carry it."""
+    if not s.clustered or s.carriers >= FEW_CLUSTERS or not s.value > 0:
+        return None
+    rests = f"churn rests on few clusters (effective number {s.carriers:.1f}, of {s.units:,}), so its interval is wide"
+    return f"{rests}; more rows of the same clusters do not help"
+
+
 def _bounds(s: Summary, parts: tuple[Part, ...], units: int, level: float, *, alone: bool) -> Bounds:
     if s.scale == "none" or not math.isfinite(s.value):
         return NO_BOUNDS
     if s.share and alone and s.replicas <= 2:
         variance = parts[0].variance * (units - 1) / units if units > 1 else 0.0
         rows = (s.examples if s.effective is None else s.effective) * s.base
-        # Rows of one cluster may be independent, so that they count one by one; where nothing was seen, only clusters count.
-        clusters = min(rows, units * s.base)
+        worth = fewest = min(rows, units * s.base)  # where nothing was seen, only clusters count
         if 0 < s.value < 1:
             worth = effective_units(s.value, variance, rows, level, s.freedom if s.clustered else math.inf)
-            clusters = max(worth, min(clusters, s.effective_clusters or units)) if s.clustered else worth
-        return wilson(s.value, clusters, level)
+        if s.clustered:  # a cluster counts as one row at least; its rows may be independent
+            worth = max(worth, min(fewest, s.effective_clusters or units))
+        return wilson(s.value, worth, level)
     half = half_width(parts, level)
     if half < ROUNDING and s.value in (0.0, s.most) and (s.scale != "plain" or math.isfinite(s.most)):
         return _bounds_at_the_end(s, wilson(0.0, units * s.base, level)[1])

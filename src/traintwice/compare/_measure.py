@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from traintwice import metrics
 from traintwice._names import no_entry
 from traintwice._typed import typed
-from traintwice.compare._estimates import summed_estimate, whole_estimate
+from traintwice.compare._estimates import few_clusters, summed_estimate, whole_estimate
 from traintwice.compare._inputs import check_level, check_thresholds, distinct, in_memory, open_replicas, some_of
 from traintwice.compare._shown import SCHEMA_VERSION, Shown, plain
 from traintwice.compare._soft_measures import DISTANCES_OF_NUMBERS, Matched, MatchedTemperature
@@ -89,6 +89,7 @@ class Measures(Mapping[str, Estimate], Shown):
         kept: names of the replicas measured, where they were chosen by their loss; else None.
         read: what was read and how rows were matched.
         matched: soft measures at the recipe's best temperature; None where not asked for.
+        few_clusters: a clause where the churn rests on few clusters; else None.
     """
 
     replicas: int
@@ -104,6 +105,7 @@ class Measures(Mapping[str, Estimate], Shown):
     kept: tuple[str, ...] | None
     read: Summary
     matched: Matched | None = None
+    few_clusters: str | None = None
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.estimates:
@@ -118,13 +120,13 @@ class Measures(Mapping[str, Estimate], Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        names = ("left_out", "infinite", "effective_rows", "calibration", "identical", "multiplicity", "kept", "matched", "read")
+        names = ("left_out", "infinite", "effective_rows", "few_clusters", "calibration", "identical", "multiplicity", "kept")
         return {
             "schema": SCHEMA_VERSION,
             "replicas": self.replicas,
             "examples": self.examples,
             "measures": plain(self.estimates),
-            **{name: plain(getattr(self, name)) for name in names},
+            **{name: plain(getattr(self, name)) for name in (*names, "matched", "read")},
         }
 
 
@@ -260,6 +262,7 @@ def _measure(
         kept=None,
         read=rows.summary,
         matched=matched,
+        few_clusters=few_clusters(streaming["churn"].compute()) if "churn" in found and "churn" in streaming else None,
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from traintwice.statistics._inference import Part, Scale, half_width
+from traintwice.statistics._inference import Scale
 from traintwice.statistics._special import t_quantile
 
 LEAST_FREEDOM = 0.01
@@ -59,17 +59,16 @@ def cluster_freedom(carriers: float) -> float:
 def effective_units(share: float, variance: float, units: float, level: float, freedom: float = math.inf) -> float:
     """The number of independent units that give a share as precisely as one with this variance, at most ``units``.
 
-        p(1 − p) · z² / (z² V₀ + t² · max(V − V₀, 0)),   V₀ = p(1 − p)/units;   p(1 − p)/V with many degrees of freedom
+        p(1 − p)/V · z²/t², t with the degrees of freedom of V; 0 without any
 
     Source:
-        Korn & Graubard 1998, for the degrees of freedom. Ours: they are those of what exceeds V₀, the variance of independent units.
+        Korn & Graubard 1998.
     Example:
         >>> round(effective_units(0.5, 0.01, 100, 0.95), 9), round(effective_units(0.5, 0.01, 100, 0.95, 4), 2)
-        (25.0, 14.48)
+        (25.0, 12.46)
     """
     most = share * (1 - share)
-    beyond = variance - most / units if units > 0 else 0.0
-    if not (beyond > 0 and most > 0):
+    if not (variance > 0 and most > 0):
         return units
-    half = half_width((Part(most / units), Part(beyond, freedom)), level)
-    return most * (t_quantile(0.5 + level / 2, math.inf) / half) ** 2
+    z, t = (t_quantile(0.5 + level / 2, f) if f > 0 else math.inf for f in (math.inf, freedom))
+    return min(most / variance * (z / t) ** 2, units)

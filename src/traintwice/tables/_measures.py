@@ -40,6 +40,8 @@ def measures_sheet(measures: Measures) -> Sheet:
     if measures.effective_rows is not None and measures.effective_rows < FEW_EFFECTIVE_ROWS:
         few = f"The weights leave {measures.effective_rows:.0f} effective rows, fewer than {FEW_EFFECTIVE_ROWS}."
         warnings.append(("Warning", few))
+    if measures.few_clusters is not None:
+        warnings.append(("Warning", sentence(measures.few_clusters)))
     tables = [_measures_table(measures), _multiplicity_table(measures)]
     return Sheet(
         " · ".join(read), verdict, paragraphs=tuple(warnings), tables=tuple(t for t in tables if t), notes=tuple(_notes(measures))
