@@ -38,7 +38,7 @@ REASONS = {
         "recipe",
         "high",
     ): "The jackknife is conservative where replicas err independently: the noise of single rows is in the replica part and "
-    "again in the example part.",
+    "again in the example part. Where one or two clusters hold all changed rows, the interval is nearly the whole range.",
     (
         "recipe",
         "low",

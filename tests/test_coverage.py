@@ -50,6 +50,13 @@ def test_intervals_of_two_models_hold_the_truth_and_are_not_all_that_is_possible
         assert 1 - cell.share <= few(0.07, 20), cell
 
 
+def test_intervals_that_rest_on_few_clusters_hold_the_truth(monkeypatch):
+    monkeypatch.setattr(estimates, "BETWEEN", (metrics.surrogate_churn, metrics.win_loss_ratio))
+    monkeypatch.setattr(type(RARE_CLUSTERED), "truth", truth)
+    for cell in estimates.two_models(replace(RARE_CLUSTERED, rows=(2_000,)), 40, 0):
+        assert 1 - cell.share <= few(0.07, cell.trials), cell
+
+
 def test_equal_recipes_are_rarely_found_to_differ():
     for cell in estimates.difference(replace(SHARED[0], rows=(300,)), 15, 0):
         assert cell.share <= few(cell.target.high, 15), cell

@@ -83,9 +83,10 @@ def example_variance(measurement: Measurement | Summary) -> float:
 def interval(measurement: Measurement | Summary, *, level: float = 0.95, target: Target = "both") -> Estimate:
     """The number with its interval.
 
-        half-width h = sqrt(t²_{M−1} V_J + t²_{U−1} V_E), formed on the scale of the metric (log for measures >= 0, logit for
-        fractions that may be near 1), see `scaled_bounds`; a share between two models: Wilson's interval at n = θ(1 − θ)/V_E; a measure
-        that is 0, or as large as it can be, on all units has the bound of the exact binomial, about 3.7/U at 95 %
+        half-width h = sqrt(t²_{M−1} V_J + t²_{df} V_E), formed on the scale of the metric (log for measures >= 0, logit for
+        fractions that may be near 1), see `scaled_bounds`; df = U − 1 of rows, of clusters one less than the effective number that
+        carry the measure; a share between two models: Wilson's interval at n = θ(1 − θ)/V_E (z²/t²_{df} times that, for clusters); a
+        measure that is 0, or as large as it can be, on all units has the bound of the exact binomial, about 3.7/U at 95 %
 
     Args:
         measurement: of any metric.
@@ -98,7 +99,8 @@ def interval(measurement: Measurement | Summary, *, level: float = 0.95, target:
     Raises:
         BadInput: level outside (0, 1); "replicas" asked where no replica can be left out.
     Source:
-        docs/concepts/definitions.md, "Intervals"; Zou & Donner 2008 for the sum of parts. benchmarks/coverage.py measures the coverage.
+        docs/concepts/definitions.md, "Intervals"; Zou & Donner 2008 for the sum of parts, Carter et al. 2017 for
+        clusters. benchmarks/coverage.py measures the coverage.
     Example:
         >>> from traintwice.metrics import churn
         >>> votes = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])

@@ -109,11 +109,11 @@ def summarise_tokens(tokens: TokenComparison, *, level: float = 0.95) -> tuple[T
         kl_q50 …     quantiles of the KL divergence of a token: 50 %, 99 %, 99.9 %
         delta_p_rms  sqrt(mean Δp²), in [0, 1]; 0.02: the probability of the recorded token moves by about 2 percentage points
 
-    Intervals, with documents as clusters (G documents, G − 1 degrees of freedom): same_top by Wilson at the effective number of
-    tokens; kl_mean and delta_p_rms on the log scale; quantiles by Woodruff: Wilson's interval of q at the effective number n of tokens,
-    read off the distribution of the tokens. n is the smaller of the effective numbers of the shares of tokens up to the quantiles q and
-    1 − sqrt((1 − q)/2), because the variance at q rests on few tokens. Where n tokens are too few for the quantile
-    (q^n > (1 − level)/2: all of them may be below it), the upper bound is infinite.
+    Intervals, with documents as clusters: same_top by Wilson at the effective number of tokens; kl_mean and delta_p_rms on the log
+    scale (one degree of freedom fewer than documents carry the measure); quantiles by Woodruff: Wilson's interval of q at the effective
+    number n of tokens (one degree of freedom fewer than documents), read off the distribution of the tokens. n is the smaller of the
+    effective numbers of the shares of tokens up to the quantiles q and 1 − sqrt((1 − q)/2), because the variance at q rests on few
+    tokens. Where n tokens are too few for the quantile (q^n > (1 − level)/2: all of them may be below it), the upper bound is infinite.
 
     Args:
         tokens: from `traintwice.logs.compare_tokens`.
